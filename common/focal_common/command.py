@@ -1,0 +1,58 @@
+"""The installed command ``focal``: a table of verbs, each loaded when it is called."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from focal_common import __version__
+from focal_common.console import output_console, run_command
+from focal_common.errors import FocalError
+from focal_common.registry import Registry
+
+__all__ = ["VERBS", "main"]
+
+VERBS: Registry[Any] = Registry(
+    "verb",
+    {
+        "sim": "focal_simulator.cli:app",
+        "trace": "focal_algorithm.cli:app",
+    },
+    group="focal.verbs",
+)
+"""Each verb is a Typer application. Names are plain strings, so this package depends on none of the others."""
+
+_SUMMARY = {
+    "sim": "simulate traces on accelerators: cycles, energy, area",
+    "trace": "record a sparse trace from a model; info, validate, convert, diff",
+}
+
+
+def _help() -> str:
+    lines = [
+        f"Focal {__version__}: compress vision-language models, trace them, simulate the traces.",
+        "",
+        "usage: focal VERB [OPTIONS]      (focal VERB --help for one verb)",
+        "",
+    ]
+    lines += [f"  {verb:<12} {_SUMMARY.get(verb, '')}".rstrip() for verb in VERBS]
+    lines += ["", "  --version    print the version", "  --help       this page"]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one verb and leave with its exit code: 0 done, 1 failed, 2 wrong use."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words or words[0] in ("-h", "--help", "help"):
+        output_console().print(_help(), markup=False)
+        sys.exit(0 if words else 2)
+    if words[0] == "--version":
+        output_console().print(f"focal {__version__}", markup=False)
+        sys.exit(0)
+    try:
+        application = VERBS.load(words[0])
+    except FocalError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    sys.argv[0] = f"focal {words[0]}"
+    sys.exit(run_command(application, words[1:]))

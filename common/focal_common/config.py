@@ -1,0 +1,133 @@
+"""Strict configuration: YAML files and dotted overrides become frozen, checked values.
+
+YAML is data only: no anchors to code, no templates, no includes. A field that does not exist is an error with
+the nearest valid name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from focal_common.errors import ConfigError, near_matches
+
+__all__ = ["StrictModel", "apply_overrides", "parse_yaml", "read_yaml", "validated"]
+
+M = TypeVar("M", bound="StrictModel")
+
+
+class StrictModel(BaseModel):
+    """Base of everything read from a file: frozen, unknown fields refused, no silent type conversion of floats."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def parse_yaml(text: str, where: str) -> dict[str, Any]:
+    """Parse a YAML mapping safely.
+
+    Args:
+        text: The document.
+        where: File name for messages.
+
+    Raises:
+        ConfigError: Not YAML, a duplicate key, or not a mapping at the top.
+    """
+    try:
+        loaded = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark is not None else ""
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise ConfigError(f"{where}{line}: not valid YAML ({problem})") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(
+            f"{where}: expected a mapping of fields at the top level, got {type(loaded).__name__}"
+        )
+    return loaded
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping from a file; see `parse_yaml` for errors."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    return parse_yaml(text, str(path))
+
+
+def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> dict[str, Any]:
+    """Return a copy of ``tree`` with ``dotted.field=value`` overrides applied.
+
+    Args:
+        tree: Nested mapping as read from YAML.
+        overrides: Such as ``["core.array_rows=64"]``; the value is read as YAML.
+        where: Name of the preset for messages.
+
+    Raises:
+        ConfigError: Not of the form ``field=value``, or the field does not exist in ``tree``.
+    """
+    import copy
+
+    result = copy.deepcopy(tree)
+    for override in overrides:
+        field, equals, text = override.partition("=")
+        if not equals or not field.strip():
+            raise ConfigError(
+                f"--set '{override}': expected field=value, such as core.array_rows=64"
+            )
+        node: Any = result
+        parts = field.strip().split(".")
+        for depth, part in enumerate(parts):
+            if not isinstance(node, dict) or part not in node:
+                names = list(node) if isinstance(node, dict) else []
+                prefix = ".".join(parts[:depth])
+                place = f"{where}: field '{prefix}'" if prefix else where
+                raise ConfigError(
+                    f"{place} has no field '{part}'; {near_matches(part, map(str, names))}"
+                )
+            if depth == len(parts) - 1:
+                node[part] = parse_yaml(f"value: {text}", f"--set {field}")["value"]
+            else:
+                node = node[part]
+    return result
+
+
+def validated(model: type[M], tree: Any, where: str) -> M:
+    """Check ``tree`` against ``model`` and return the frozen value.
+
+    Raises:
+        ConfigError: One sentence naming file, field, value and what was expected.
+    """
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        if first["type"] == "extra_forbidden":
+            siblings = _siblings(model, first["loc"])
+            raise ConfigError(
+                f"{where}: unknown field '{field}'; {near_matches(str(first['loc'][-1]), siblings)}"
+            ) from error
+        given = "" if first["type"] == "missing" else f", got {first['input']!r:.80}"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise ConfigError(f"{where}: field '{field}': {first['msg']}{given}{more}") from error
+
+
+def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    current: Any = model
+    for part in location[:-1]:
+        if (
+            isinstance(current, type)
+            and issubclass(current, BaseModel)
+            and str(part) in current.model_fields
+        ):
+            current = current.model_fields[str(part)].annotation
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        return list(current.model_fields)
+    return []

@@ -1,0 +1,66 @@
+"""Writing files so that a reader sees the old content or the new, never half of either."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from focal_common.errors import RunError
+
+__all__ = ["atomic_path", "atomic_write_bytes", "atomic_write_text", "sha256_of_file"]
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target``; on success it replaces ``target``, on failure it is removed.
+
+    Raises:
+        RunError: The disk is full or the folder cannot be written; ``target`` is untouched.
+    """
+    temporary: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.name}.", suffix=".part"
+        )
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        # mkstemp makes the file private; give it the mode an ordinary write would have had.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise RunError(
+            f"{target}: could not be written ({error.strerror or error}); any earlier file is untouched"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def atomic_write_bytes(target: Path, content: bytes) -> None:
+    """Write ``content`` to ``target`` in one step; see `atomic_path` for errors."""
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(content)
+
+
+def atomic_write_text(target: Path, content: str) -> None:
+    """Write UTF-8 text with ``\\n`` line ends in one step; see `atomic_path` for errors."""
+    atomic_write_bytes(target, content.encode("utf-8"))
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file, read in pieces of 1 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as source:
+        while piece := source.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,93 @@
+"""Where a number comes from, and under which conditions a result was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+__all__ = ["Origin", "Sourced", "code_revision", "content_hash", "manifest", "package_versions"]
+
+Origin = Literal[
+    "measured", "simulated", "estimated", "synthetic", "synthetic, calibrated", "published"
+]
+"""How a number came to be. Every exported table and figure carries one of these words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """A physical number with its unit and its source.
+
+    Attributes:
+        value: The number, in ``unit``.
+        unit: SI-style text such as ``"mW"`` or ``"pJ/B"``.
+        source: Paper and table, datasheet, tool with version and input, or ``"assumed: reason"``.
+    """
+
+    value: float
+    unit: str
+    source: str
+
+
+def content_hash(value: Any) -> str:
+    """Return the SHA-256 of a JSON-like value, equal for equal content whatever the key order."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def package_versions(*names: str) -> dict[str, str]:
+    """Return installed versions by distribution name; one that is absent is left out."""
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def code_revision() -> dict[str, Any]:
+    """Return the git commit of the source tree and whether it has local changes.
+
+    Returns:
+        ``{"commit": hex, "is_dirty": bool}``, or ``{"commit": None, "is_dirty": None}`` where the package was
+        installed without its repository.
+    """
+    here = Path(__file__).resolve().parent
+
+    def ask(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=here, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return {
+            "commit": ask("rev-parse", "HEAD"),
+            "is_dirty": bool(ask("status", "--porcelain", "-uno")),
+        }
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "is_dirty": None}
+
+
+def manifest(configuration: Any, *packages: str, **extra: Any) -> dict[str, Any]:
+    """Return what a reader needs to repeat a run: configuration, its hash, code, versions, command line.
+
+    Args:
+        configuration: JSON-like resolved settings of the run.
+        *packages: Distributions whose versions matter to the result.
+        **extra: Further JSON-like fields, such as ``seed`` or ``wall_time_s``.
+    """
+    return {
+        "configuration": configuration,
+        "configuration_sha256": content_hash(configuration),
+        "code": code_revision(),
+        "versions": package_versions("focal-vlm", *packages),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        **extra,
+    }

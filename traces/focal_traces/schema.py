@@ -1,0 +1,180 @@
+"""The header of a trace, field by field: what was run, on what, and how tokens and GEMMs are laid out.
+
+Field names and meanings are the file format. A change of meaning raises `SCHEMA_VERSION`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from focal_common.config import StrictModel
+from focal_common.provenance import Origin
+
+__all__ = [
+    "GEMMS",
+    "QWEN2_7B",
+    "SCHEMA_VERSION",
+    "DecoderGeometry",
+    "SampleHeader",
+    "TokenGrid",
+    "TraceHeader",
+    "slices_per_token",
+]
+
+SCHEMA_VERSION = 1
+
+GEMMS = ("q_proj", "query", "o_proj", "gate_proj", "down_proj")
+"""Recorded GEMM inputs in order of computation inside a layer; a GEMM's code in a trace is its place here.
+
+``q_proj`` stands for the shared input of the Q, K and V projections, ``query`` for the left operand of Q x K^T
+(all heads side by side), ``gate_proj`` for the shared input of gate and up.
+"""
+
+
+class DecoderGeometry(StrictModel):
+    """Shape of the language-model decoder.
+
+    Attributes:
+        layers: Number of decoder layers.
+        hidden_elements: Width of the residual stream.
+        intermediate_elements: Width of the MLP.
+        heads: Query heads.
+        kv_heads: Key and value heads; divides ``heads``.
+        head_dim_elements: Width of one head.
+    """
+
+    layers: PositiveInt
+    hidden_elements: PositiveInt
+    intermediate_elements: PositiveInt
+    heads: PositiveInt
+    kv_heads: PositiveInt
+    head_dim_elements: PositiveInt
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> DecoderGeometry:
+        if self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
+        return self
+
+    def input_elements(self, gemm: str) -> int:
+        """Return the width K of the recorded input of a GEMM named in `GEMMS`."""
+        if gemm == "down_proj":
+            return self.intermediate_elements
+        if gemm in ("query", "o_proj"):
+            return self.heads * self.head_dim_elements
+        return self.hidden_elements
+
+
+QWEN2_7B = DecoderGeometry(
+    layers=28,
+    hidden_elements=3584,
+    intermediate_elements=18944,
+    heads=28,
+    kv_heads=4,
+    head_dim_elements=128,
+)
+"""Decoder of every model of the published artifact (Focus, HPCA 2026). Source: Qwen/Qwen2-7B config.json."""
+
+
+def slices_per_token(width_elements: int, vector_size: int) -> int:
+    """Return V, the number of vectors of ``vector_size`` elements in a token, the last one zero-padded."""
+    return -(-width_elements // vector_size)
+
+
+class TokenGrid(StrictModel):
+    """How the visual tokens of one sample lie in space and time, in units of tokens.
+
+    Attributes:
+        frames: N. rows: H. columns: W.
+        frame_stride: Distance between the same place of two frames.
+        row_stride: Distance between two rows.
+        column_stride: Distance between two columns.
+    """
+
+    frames: PositiveInt
+    rows: PositiveInt
+    columns: PositiveInt
+    frame_stride: PositiveInt
+    row_stride: PositiveInt
+    column_stride: PositiveInt
+
+
+class SampleHeader(StrictModel):
+    """One prefill.
+
+    Attributes:
+        sample_id: Name of the document or file, unique in the trace.
+        sequence_tokens: L, text and visual tokens.
+        visual_start: a, index of the first visual token.
+        visual_tokens: S. Zero means the prompt had no image and the method passed it through.
+        grid: Layout of the visual tokens; None if there are none.
+        weighted_sparsity: The published selection metric (spec of the Focus artifact, paper section VII-A); None if
+            not computed.
+    """
+
+    sample_id: str
+    sequence_tokens: PositiveInt
+    visual_start: NonNegativeInt
+    visual_tokens: NonNegativeInt
+    grid: TokenGrid | None
+    weighted_sparsity: float | None = None
+
+    @model_validator(mode="after")
+    def _range_fits(self) -> SampleHeader:
+        if self.visual_start + self.visual_tokens > self.sequence_tokens:
+            raise ValueError(
+                f"visual range [{self.visual_start}, {self.visual_start + self.visual_tokens}) "
+                f"must lie within sequence_tokens ({self.sequence_tokens})"
+            )
+        return self
+
+    @property
+    def query_tokens(self) -> int:
+        """T, tokens after the visual range."""
+        return self.sequence_tokens - self.visual_start - self.visual_tokens
+
+
+class TraceHeader(StrictModel):
+    """Everything a reader must know besides the numbers.
+
+    Attributes:
+        schema_version: Version of this format.
+        model: Registry name of the model family, such as ``llava_onevision``.
+        checkpoint: Hub name with revision, folder name, or ``"random:<seed>"`` for seeded weights.
+        dataset: Name of the task or of the input files.
+        geometry: Decoder shape.
+        method: Registry name of the compression method; ``dense`` for none.
+        parameters: The method's hyper-parameters, JSON-like.
+        mode: ``compatible`` (published quirks kept) or ``strict``.
+        vector_size: Elements per vector.
+        m_tile: Tokens per m-tile; 0 means one tile of any length.
+        samples: One entry per prefill, in order.
+        median_index: Sample of median weighted sparsity; None where not selected.
+        origin: Whether the counts were measured in a forward or synthesised.
+        seed: Seed of weights and inputs.
+        versions: Installed versions that matter.
+        notes: Free text for a reader, such as the label of a calibration.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    model: str
+    checkpoint: str
+    dataset: str
+    geometry: DecoderGeometry
+    method: str
+    parameters: dict[str, Any]
+    mode: Literal["compatible", "strict"] = "compatible"
+    vector_size: PositiveInt
+    m_tile: NonNegativeInt
+    samples: tuple[SampleHeader, ...] = Field(min_length=1)
+    median_index: NonNegativeInt | None = None
+    origin: Origin = "measured"
+    seed: int | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    notes: str = ""
+
+    def slices(self, gemm: str) -> int:
+        """Return V, vectors per token, of a GEMM named in `GEMMS`."""
+        return slices_per_token(self.geometry.input_elements(gemm), self.vector_size)
