@@ -20,7 +20,7 @@ VERBS: Registry[Any] = Registry(
     },
     group="focal.verbs",
 )
-"""Each verb is a Typer application. Names are plain strings, so this package depends on none of the others."""
+"""Each verb is a Typer application. Names are plain strings: no dependency on other packages."""
 
 _SUMMARY = {
     "sim": "simulate traces on accelerators: cycles, energy, area",

@@ -21,7 +21,7 @@ M = TypeVar("M", bound="StrictModel")
 
 
 class StrictModel(BaseModel):
-    """Base of everything read from a file: frozen, unknown fields refused, no silent type conversion of floats."""
+    """Base of everything read from a file: frozen, unknown fields and non-finite numbers refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -78,9 +78,7 @@ def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> d
     for override in overrides:
         field, equals, text = override.partition("=")
         if not equals or not field.strip():
-            raise ConfigError(
-                f"--set '{override}': expected field=value, such as core.array_rows=64"
-            )
+            raise ConfigError(f"--set '{override}': expected field=value, such as core.array_rows=64")
         node: Any = result
         parts = field.strip().split(".")
         for depth, part in enumerate(parts):
@@ -88,9 +86,7 @@ def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> d
                 names = list(node) if isinstance(node, dict) else []
                 prefix = ".".join(parts[:depth])
                 place = f"{where}: field '{prefix}'" if prefix else where
-                raise ConfigError(
-                    f"{place} has no field '{part}'; {near_matches(part, map(str, names))}"
-                )
+                raise ConfigError(f"{place} has no field '{part}'; {near_matches(part, map(str, names))}")
             if depth == len(parts) - 1:
                 node[part] = parse_yaml(f"value: {text}", f"--set {field}")["value"]
             else:
@@ -122,11 +118,7 @@ def validated(model: type[M], tree: Any, where: str) -> M:
 def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     current: Any = model
     for part in location[:-1]:
-        if (
-            isinstance(current, type)
-            and issubclass(current, BaseModel)
-            and str(part) in current.model_fields
-        ):
+        if isinstance(current, type) and issubclass(current, BaseModel) and str(part) in current.model_fields:
             current = current.model_fields[str(part)].annotation
     if isinstance(current, type) and issubclass(current, BaseModel):
         return list(current.model_fields)

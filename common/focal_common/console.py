@@ -27,7 +27,7 @@ def errors_console() -> Console:
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yield ``items`` under a progress bar on stderr that vanishes when done; silent where stderr is no terminal."""
+    """Yield ``items`` under a progress bar on stderr that vanishes when done; silent without a terminal."""
     columns = (
         TextColumn("[progress.description]{task.description}"),
         BarColumn(),

@@ -24,9 +24,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.name}.", suffix=".part"
-        )
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -53,7 +51,7 @@ def atomic_write_bytes(target: Path, content: bytes) -> None:
 
 
 def atomic_write_text(target: Path, content: str) -> None:
-    """Write UTF-8 text with ``\\n`` line ends in one step; see `atomic_path` for errors."""
+    """Write UTF-8 text with Unix line ends in one step; see `atomic_path` for errors."""
     atomic_write_bytes(target, content.encode("utf-8"))
 
 

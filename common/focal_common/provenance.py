@@ -14,9 +14,7 @@ from typing import Any, Literal
 
 __all__ = ["Origin", "Sourced", "code_revision", "content_hash", "manifest", "package_versions"]
 
-Origin = Literal[
-    "measured", "simulated", "estimated", "synthetic", "synthetic, calibrated", "published"
-]
+Origin = Literal["measured", "simulated", "estimated", "synthetic", "synthetic, calibrated", "published"]
 """How a number came to be. Every exported table and figure carries one of these words."""
 
 

@@ -1,4 +1,4 @@
-"""The sparse trace: the one thing the algorithm and the simulator share. Needs numpy and pyarrow, never torch."""
+"""The sparse trace: what the algorithm and the simulator share. Needs numpy and pyarrow, never torch."""
 
 from focal_traces.counts import GemmTotals, TileCounts, Trace
 from focal_traces.schema import (

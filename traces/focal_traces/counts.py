@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from focal_common.errors import TraceError
 from numpy.typing import NDArray
 
-from focal_common.errors import TraceError
 from focal_traces.schema import GEMMS, TraceHeader
 
 __all__ = ["COLUMNS", "GemmTotals", "TileCounts", "Trace"]
@@ -49,7 +49,7 @@ class GemmTotals:
 class TileCounts:
     """Counts of one sample: one entry per (layer, gemm, m_tile, k_slice), sorted in that order.
 
-    Every combination is present: for each (layer, gemm) the m-tiles 0..n-1 and, for each of them, all V slices.
+    Every combination is present: for each (layer, gemm) the m-tiles 0..n-1, each with all V slices.
 
     Attributes:
         layer: Decoder layer, int16.

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
-
 from focal_common.config import StrictModel
 from focal_common.provenance import Origin
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 __all__ = [
     "GEMMS",
@@ -28,8 +27,8 @@ SCHEMA_VERSION = 1
 GEMMS = ("q_proj", "query", "o_proj", "gate_proj", "down_proj")
 """Recorded GEMM inputs in order of computation inside a layer; a GEMM's code in a trace is its place here.
 
-``q_proj`` stands for the shared input of the Q, K and V projections, ``query`` for the left operand of Q x K^T
-(all heads side by side), ``gate_proj`` for the shared input of gate and up.
+``q_proj`` stands for the shared input of the Q, K and V projections, ``query`` for the left operand of
+Q x K^T (all heads side by side), ``gate_proj`` for the shared input of gate and up.
 """
 
 
@@ -110,8 +109,8 @@ class SampleHeader(StrictModel):
         visual_start: a, index of the first visual token.
         visual_tokens: S. Zero means the prompt had no image and the method passed it through.
         grid: Layout of the visual tokens; None if there are none.
-        weighted_sparsity: The published selection metric (spec of the Focus artifact, paper section VII-A); None if
-            not computed.
+        weighted_sparsity: The published selection metric (Focus artifact, paper section VII-A); None if not
+            computed.
     """
 
     sample_id: str
