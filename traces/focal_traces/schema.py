@@ -22,7 +22,7 @@ __all__ = [
     "slices_per_token",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 GEMMS = ("q_proj", "query", "o_proj", "gate_proj", "down_proj")
 """Recorded GEMM inputs in order of computation inside a layer; a GEMM's code in a trace is its place here.
