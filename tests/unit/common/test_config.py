@@ -73,5 +73,5 @@ def test_unsafe_or_broken_yaml_is_refused(text: str, message: str) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nowhere.yaml: no such file"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such file"):
         read_yaml(tmp_path / "nowhere.yaml")
