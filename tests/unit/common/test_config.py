@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from focal_common.config import StrictModel, apply_overrides, parse_yaml, read_yaml, validated
 from focal_common.errors import ConfigError
 

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from focal_common.errors import RunError
 from focal_common.files import atomic_path, atomic_write_text, sha256_of_file
 

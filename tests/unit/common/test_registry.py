@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+
 from focal_common.errors import ConfigError
 from focal_common.registry import Registry
 

@@ -1,0 +1,1 @@
+"""Simulates sparse traces on accelerators. Never imports torch."""
