@@ -1,7 +1,7 @@
 """The slow twin of the pipeline kernel: a state machine that advances one cycle at a time.
 
-It knows none of the kernel's recurrences. Each resource holds what it works on and how many cycles are left; it
-asks in every cycle what may begin now, and the array is charged one cause. Written from the model in the
+It knows none of the kernel's recurrences. Each resource holds what it works on and how many are left; in
+every cycle it asks what may begin now, and the array is charged one cause. Written from the model in the
 docstring of the kernel.
 """
 

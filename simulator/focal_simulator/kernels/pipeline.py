@@ -1,6 +1,6 @@
 """Cycle timing of one GEMM on a weight-stationary array with concentration, double buffers and DRAM.
 
-The kernel is a set of max-plus recurrences over folds: each resource keeps the cycle at which it is next free.
+The kernel is a set of max-plus recurrences over folds: each resource keeps when it is next free.
 It holds no energy, no bytes on chip and no accelerator's name.
 
 Model (all times in array cycles, end-exclusive):
