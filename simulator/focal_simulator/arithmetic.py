@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 __all__ = ["ceil_div", "fold_cycles", "sequential_sum"]
 
-T = TypeVar("T", int, Any)
 
-
-def ceil_div(dividend: T, divisor: Any) -> T:
+def ceil_div(dividend: Any, divisor: Any) -> Any:
     """Return the ceiling of ``dividend / divisor`` for integers or integer arrays, negatives included."""
     return -(-dividend // divisor)
 
 
-def fold_cycles(rows: T, array_rows: int, array_columns: int) -> T:
+def fold_cycles(rows: Any, array_rows: int, array_columns: int) -> Any:
     """Return the cycles of one weight-stationary fold on a systolic array.
 
     Model: ``array_rows`` cycles to load the weights, ``rows`` to stream the input, the rest is the skew of

@@ -13,8 +13,9 @@ from focal_common.errors import ConfigError, near_matches
 
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.specs import HardwareSpec
 
-__all__ = ["build_accelerator", "hardware_tree"]
+__all__ = ["build_accelerator", "hardware_tree", "preset_hardware"]
 
 
 @lru_cache(maxsize=16)
@@ -61,6 +62,8 @@ def build_accelerator(
             is for another accelerator.
     """
     plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
+    if file is None and not overrides:
+        return plugin(preset_hardware(plugin))
     tree = hardware_tree(plugin.preset, file, overrides)
     where = f"{plugin.preset}.yaml" if file is None else str(file)
     hardware = validated(plugin.hardware_model, tree, where)
@@ -70,6 +73,12 @@ def build_accelerator(
             f"{near_matches(hardware.accelerator, [plugin.preset])}"
         )
     return plugin(hardware)
+
+
+@lru_cache(maxsize=16)
+def preset_hardware(plugin: type[Accelerator[Any]]) -> HardwareSpec:
+    """Return the checked preset of a plug-in, read once per process."""
+    return validated(plugin.hardware_model, _preset(plugin.preset), f"{plugin.preset}.yaml")
 
 
 def _node(tree: dict[str, Any], path: str) -> Any:

@@ -1,4 +1,4 @@
-"""The memory-compiler cost model of buffers: macros of a published table, their whole power taken as static."""
+"""The memory-compiler cost model of buffers: published macros, their whole power taken as static."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ def check_macros(need: BufferNeed, spec: BufferSpec) -> None:
         )
     if width_bytes < need.port_bytes:
         raise ConfigError(
-            f"buffer '{need.name}': its macros are {width_bytes} bytes wide, its port needs {need.port_bytes}; "
+            f"buffer '{need.name}': its macros are {width_bytes} bytes wide, its port needs "
+            f"{need.port_bytes}; "
             "extend buffers.*.macros in the hardware file or use --sram cacti"
         )
 

@@ -8,9 +8,11 @@ import numpy as np
 from focal_common.errors import TraceError
 from focal_common.provenance import Origin
 from focal_traces.counts import GemmTotals
+from focal_traces.schedule import Schedule, tokens_per_gemm
 from focal_traces.schema import GEMMS, QWEN2_7B, DecoderGeometry, slices_per_token
+from focal_traces.tables import CmcSparsity
 
-__all__ = ["CmcSparsity", "TokenSchedule", "Workload", "totals_from_schedule"]
+__all__ = ["Workload", "totals_from_schedule"]
 
 _VECTOR_ELEMENTS = 32
 
@@ -18,58 +20,6 @@ _VECTOR_ELEMENTS = 32
 def _check_fraction(where: str, field: str, value: float) -> None:
     if not 0.0 <= value < 1.0:
         raise TraceError(f"{where}: {field} is {value}, expected a fraction in [0, 1)")
-
-
-@dataclass(frozen=True, slots=True)
-class TokenSchedule:
-    """Which blocks drop tokens, and to what fraction of the original number.
-
-    Attributes:
-        layers: Blocks after whose attention tokens are dropped.
-        alphas: Fraction of the original visual tokens kept at each of them, in (0, 1].
-    """
-
-    layers: tuple[int, ...]
-    alphas: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.layers) != len(self.alphas):
-            raise TraceError(
-                f"schedule: selected_layers has {len(self.layers)} entries and alpha_list {len(self.alphas)}; "
-                "expected the same number"
-            )
-        for alpha in self.alphas:
-            if not 0.0 < alpha <= 1.0:
-                raise TraceError(f"schedule: alpha {alpha} is outside (0, 1]")
-
-    def tokens(self, layers: int, visual_tokens: int) -> tuple[list[int], list[int]]:
-        """Return tokens alive in the attention part and in the MLP part of each block (Focus, sec. IV-A).
-
-        The drop follows the attention residual, so within a selected block only the MLP sees fewer tokens.
-        """
-        kept = dict(zip(self.layers, self.alphas, strict=True))
-        attention, mlp, alive = [], [], visual_tokens
-        for layer in range(layers):
-            attention.append(alive)
-            if layer in kept:
-                alive = max(1, min(alive, int(kept[layer] * visual_tokens)))
-            mlp.append(alive)
-        return attention, mlp
-
-
-@dataclass(frozen=True, slots=True)
-class CmcSparsity:
-    """Measured reductions of CMC, each a fraction in [0, 1).
-
-    Attributes:
-        linear: Of the tokens of linear layers.
-        query: Of the queries in Q x K^T.
-        scores: Of the score rows in scores x V.
-    """
-
-    linear: float
-    query: float
-    scores: float
 
 
 @dataclass(frozen=True)
@@ -98,7 +48,7 @@ class Workload:
     patches: int
     geometry: DecoderGeometry = QWEN2_7B
     counts: GemmTotals | None = None
-    schedule: TokenSchedule | None = None
+    schedule: Schedule | None = None
     adaptiv_sparsity: float | None = None
     cmc_sparsity: CmcSparsity | None = None
     origin: Origin = "published"
@@ -113,7 +63,7 @@ class Workload:
         if self.adaptiv_sparsity is not None:
             _check_fraction(self.label, "AdapTiV sparsity", self.adaptiv_sparsity)
         if self.cmc_sparsity is not None:
-            for field in ("linear", "query", "scores"):
+            for field in ("linear", "query", "attention_score"):
                 _check_fraction(self.label, f"CMC {field} sparsity", getattr(self.cmc_sparsity, field))
         if self.counts is not None:
             self._check_counts(self.counts)
@@ -132,7 +82,8 @@ class Workload:
         expected = (self.geometry.layers, len(GEMMS))
         if counts.tokens.shape != expected:
             raise TraceError(
-                f"{self.label}: the trace holds counts for {counts.tokens.shape} (layers, GEMMs), expected {expected}"
+                f"{self.label}: the trace has counts of {counts.tokens.shape} (layers, GEMMs), "
+                f"expected {expected} from its decoder geometry"
             )
 
     def with_schedule_counts(self) -> Workload:
@@ -149,7 +100,7 @@ class Workload:
 def totals_from_schedule(
     geometry: DecoderGeometry,
     visual_tokens: int,
-    schedule: TokenSchedule,
+    schedule: Schedule,
     vector_size: int = _VECTOR_ELEMENTS,
 ) -> GemmTotals:
     """Return the counts of token dropping alone: every vector of a live token is unique.
@@ -160,9 +111,7 @@ def totals_from_schedule(
         schedule: When tokens are dropped.
         vector_size: Elements per vector.
     """
-    attention, mlp = schedule.tokens(geometry.layers, visual_tokens)
-    by_gemm = {"gate_proj": mlp, "down_proj": mlp}
-    tokens = np.array([by_gemm.get(name, attention) for name in GEMMS], dtype=np.int64).T
+    tokens = tokens_per_gemm(schedule, geometry.layers, visual_tokens)
     widths = [slices_per_token(geometry.input_elements(name), vector_size) for name in GEMMS]
     slices = np.broadcast_to(np.array([widths], dtype=np.int64), tokens.shape)
     vectors = tokens * slices

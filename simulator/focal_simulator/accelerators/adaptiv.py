@@ -51,8 +51,8 @@ class Adaptiv(Accelerator[AdaptivHardware]):
     """AdapTiV as modelled in the published Focus simulator.
 
     Paper: AdapTiV, MICRO 2024; modelled as in Focus, HPCA 2026, Figure 9 and Table III.
-    Deviations: none known from the published simulator: one reduction for all layers, head dimension padded to
-    the k-tile, keys not reduced, merging charged in every layer.
+    Deviations: none known from the published simulator: one reduction for all layers, head dimension padded
+    to the k-tile, keys not reduced, merging charged in every layer.
     """
 
     hardware_model: ClassVar[type[HardwareSpec]] = AdaptivHardware

@@ -101,12 +101,12 @@ class Cmc(Accelerator[CmcHardware]):
         inputs, outputs = shapes.inputs, shapes.outputs
 
         scores = self._cycles(workload, tokens, head, sparsity.query)
-        values = self._cycles(workload, head, tokens, sparsity.scores)
+        values = self._cycles(workload, head, tokens, sparsity.attention_score)
         gemm = self._bytes(workload, outputs, inputs, sparsity.linear, _IS_SEARCHED)
         both = add_traffic(
             [
                 (heads, self._bytes(workload, tokens, head, sparsity.query, True)),
-                (heads, self._bytes(workload, head, tokens, sparsity.scores, True)),
+                (heads, self._bytes(workload, head, tokens, sparsity.attention_score, True)),
             ]
         )
         compute = _row(
@@ -122,13 +122,13 @@ class Cmc(Accelerator[CmcHardware]):
             gather_cycles=none,
             macs=_row(
                 tokens * outputs * inputs * (1 - sparsity.linear),
-                pair * (1 - sparsity.query) * heads // 2 + pair * (1 - sparsity.scores) * heads // 2,
+                pair * (1 - sparsity.query) * heads // 2 + pair * (1 - sparsity.attention_score) * heads // 2,
             ),
             dense_macs=_row(tokens * outputs * inputs, 2 * (pair * heads // 2)),
             activation_bytes=_row(
                 element * inputs * tokens * (1 - sparsity.linear),
                 element * tokens * heads * head * (1 - sparsity.query)
-                + element * tokens * tokens * heads * (1 - sparsity.scores),
+                + element * tokens * tokens * heads * (1 - sparsity.attention_score),
             ),
             compression_ratios=None,
             moved_bytes={key: _row(gemm[key], both[key] / 2) for key in both},

@@ -171,7 +171,7 @@ class Focus(Accelerator[FocusHardware]):
         tokens, queries = rows.tokens[:, _QUERY], rows.computed[:, _QUERY]
         every = workload.visual_tokens
 
-        def streamed(vectors: Numbers) -> Numbers:
+        def streamed(vectors: Numbers) -> Any:
             passes = np.maximum(ceil_div(vectors, m_tile), 1)
             return fold_cycles(vectors // passes, height, width) * passes
 
@@ -218,4 +218,5 @@ class Focus(Accelerator[FocusHardware]):
 
 def _ratio(tokens: Numbers, computed: Numbers) -> Numbers:
     """Return tokens over computed rows, NaN where nothing is computed."""
-    return np.where(computed > 0, tokens / np.maximum(computed, 1), np.nan)
+    ratio: Numbers = np.where(computed > 0, tokens / np.maximum(computed, 1), np.nan)
+    return ratio

@@ -21,8 +21,8 @@ class FocusSecOnly(Focus):
 
     Paper: Focus, HPCA 2026, Figure 11 (ablation).
     Deviations: none known from the published simulator, which takes a tile of 512 rows, still charges the
-    similarity units, and reports the activation size of full Focus. Where only the token schedule is known the
-    activation size is that of the schedule.
+    similarity units, and reports the activation size of full Focus. Where only the token schedule is known,
+    the activation size is that of the schedule.
     """
 
     preset: ClassVar[str] = "focus_sec_only"
