@@ -1,1 +1,1 @@
-"""Simulates sparse traces on accelerators. Never imports torch."""
+"""Accelerator models that turn the counts of a sparse trace into cycles, energy and area. Needs no torch."""

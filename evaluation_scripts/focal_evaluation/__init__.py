@@ -1,0 +1,1 @@
+"""Figures and tables from result files. Runs no model and no simulation."""

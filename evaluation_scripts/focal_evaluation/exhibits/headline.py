@@ -1,0 +1,188 @@
+"""The figure beside every result folder: speed-up bars and stacked energy bars, both relative to dense.
+
+Shows what Figure 9 of the Focus paper (HPCA 2026) shows, for whatever was simulated.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from focal_common.errors import ConfigError
+from focal_common.files import atomic_path
+
+__all__ = ["Bar", "draw", "geometric_mean", "read_bars"]
+
+Pair = tuple[str, str]
+Bar = dict[str, float]
+"""Speed-up and the three energy parts of one accelerator on one workload, all relative to dense."""
+
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+"""Okabe and Ito's palette, told apart with any colour vision."""
+
+_PARTS = (("core", "#555555", ""), ("buffer", "#B0D8F0", "//"), ("DRAM", "#F2E2B0", ".."))
+_MEASURED = ("measured", "published")
+_LEFT_TO_RIGHT = ("dense", "adaptiv", "cmc", "focus_sec_only", "focus")
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Return the geometric mean of positive numbers."""
+    return math.exp(sum(math.log(value) for value in values) / len(values))
+
+
+def read_bars(
+    tables: Sequence[Path], dense: Mapping[Pair, Mapping[str, float]]
+) -> tuple[dict[str, dict[Pair, Bar]], set[str]]:
+    """Read result tables into bars relative to the dense array.
+
+    Args:
+        tables: Result files, one accelerator each.
+        dense: Result of the dense preset by (model, dataset), used where the tables hold no dense row.
+
+    Returns:
+        Bars by accelerator and (model, dataset), and the origins that occur.
+
+    Raises:
+        ConfigError: A row has no dense reference, or a cell is no number.
+    """
+    rows: dict[str, dict[Pair, dict[str, str]]] = {}
+    for table in tables:
+        with table.open(encoding="utf-8", newline="") as source:
+            for row in csv.DictReader(source):
+                rows.setdefault(row["accelerator"], {})[row["model"], row["dataset"]] = row
+    origins = {row["origin"] for by_pair in rows.values() for row in by_pair.values()}
+    bars: dict[str, dict[Pair, Bar]] = {}
+    for name, by_pair in rows.items():
+        for pair, row in by_pair.items():
+            reference: Mapping[str, Any] | None = rows.get("dense", {}).get(pair) or dense.get(pair)
+            if reference is None:
+                # A row of an earlier call whose dense row was never written: nothing to compare with.
+                continue
+            bars.setdefault(name, {})[pair] = _bar(row, reference, name)
+    return bars, origins
+
+
+def _bar(row: Mapping[str, str], reference: Mapping[str, Any], name: str) -> Bar:
+    try:
+        energy = float(reference["total_energy"])
+        return {
+            "speed-up": float(reference["execution_time"]) / float(row["execution_time"]),
+            "core": float(row["core_energy"]) / energy,
+            "buffer": float(row["sram_energy"]) / energy,
+            "DRAM": float(row["dram_energy"]) / energy,
+        }
+    except (KeyError, ValueError, ZeroDivisionError) as error:
+        raise ConfigError(f"results of {name}: a time or energy is missing or zero ({error})") from error
+
+
+def draw(
+    tables: Sequence[Path], dense: Mapping[Pair, Mapping[str, float]], order: Sequence[Pair], path: Path
+) -> None:
+    """Draw the figure as PNG; equal tables give equal bytes.
+
+    Args:
+        tables: Result files, one accelerator each.
+        dense: Result of the dense preset by (model, dataset).
+        order: Workloads from left to right.
+        path: Where to write.
+
+    Raises:
+        ConfigError: See `read_bars`.
+        RunError: The file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    bars, origins = read_bars(tables, dense)
+    names = sorted(bars, key=lambda name: (_place(name), name))
+    pairs = [pair for pair in order if any(pair in bars[name] for name in names)]
+    groups = [f"{model}\n{dataset}" for model, dataset in pairs]
+    figure = Figure(figsize=(max(7.0, 1.6 + 0.22 * len(names) * (len(pairs) + 1)), 6.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    width = 0.8 / max(len(names), 1)
+    # Where an accelerator lacks a workload its mean is over those it has; the legend says how many.
+    for number, name in enumerate(names):
+        offset = (number - (len(names) - 1) / 2) * width
+        found = [(place, bars[name][pair]) for place, pair in enumerate(pairs) if pair in bars[name]]
+        if not found:
+            continue
+        places = [place + offset for place, _ in found] + [len(pairs) + offset]
+        columns = [bar for _, bar in found] + [_mean([bar for _, bar in found])]
+        _draw_series(upper, lower, places, columns, width, name, _COLOURS[number % len(_COLOURS)], len(found))
+    _label(figure, upper, lower, [*groups, "geo-\nmean"], origins)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+
+
+def _draw_series(
+    upper: Any,
+    lower: Any,
+    places: list[float],
+    columns: list[Bar],
+    width: float,
+    name: str,
+    colour: str,
+    num_workloads: int,
+) -> None:
+    heights = [column["speed-up"] for column in columns]
+    upper.bar(places, heights, 0.9 * width, color=colour, label=f"{name} ({num_workloads})")
+    upper.text(
+        places[-1], heights[-1], f"{heights[-1]:.2f}", ha="center", va="bottom", fontsize=6, rotation=90
+    )
+    base = [0.0] * len(columns)
+    for part, shade, hatch in _PARTS:
+        sizes = [column[part] for column in columns]
+        lower.bar(
+            places,
+            sizes,
+            0.9 * width,
+            bottom=base,
+            color=shade,
+            hatch=hatch,
+            edgecolor=colour,
+            linewidth=0.8,
+        )
+        base = [below + size for below, size in zip(base, sizes, strict=True)]
+    lower.text(places[-1], base[-1], f" {base[-1]:.2f}", ha="center", va="bottom", fontsize=6, rotation=90)
+
+
+def _mean(columns: list[Bar]) -> Bar:
+    """Return the geometric mean of speed-up and of total energy, the latter split by the mean shares."""
+    parts = [part for part, _, _ in _PARTS]
+    totals = [sum(column[part] for part in parts) for column in columns]
+    height = geometric_mean(totals)
+    mean = {"speed-up": geometric_mean([column["speed-up"] for column in columns])}
+    for part in parts:
+        shares = [column[part] / total for column, total in zip(columns, totals, strict=True)]
+        mean[part] = height * sum(shares) / len(shares)
+    return mean
+
+
+def _label(figure: Any, upper: Any, lower: Any, groups: list[str], origins: set[str]) -> None:
+    from matplotlib.patches import Patch
+
+    upper.axhline(1.0, color="black", linewidth=0.6, linestyle="--")
+    lower.axhline(1.0, color="black", linewidth=0.6, linestyle="--")
+    for axis in (upper, lower):
+        axis.axvline(len(groups) - 1.5, color="grey", linewidth=0.6)
+        axis.margins(x=0.01, y=0.14)
+        axis.set_axisbelow(True)
+        axis.grid(axis="y", linewidth=0.3)
+    upper.set_ylabel("Speed-up over dense [x]")
+    lower.set_ylabel("Energy relative to dense [-]")
+    lower.set_xticks(range(len(groups)), groups, fontsize=7)
+    # Not "best": its search is slow and may move between versions.
+    upper.legend(title="accelerator (workloads)", fontsize=7, title_fontsize=7, loc="upper left", ncols=5)
+    parts = [Patch(facecolor=shade, hatch=hatch, label=part) for part, shade, hatch in _PARTS]
+    lower.legend(handles=parts, fontsize=7, loc="upper left", ncols=3)
+    made_up = sorted(origins - set(_MEASURED))
+    note = f" - counts: {'; '.join(made_up)}" if made_up else ""
+    upper.set_title(f"Simulated prefill of the language model, visual tokens only{note}", fontsize=9)
+
+
+def _place(name: str) -> int:
+    return _LEFT_TO_RIGHT.index(name) if name in _LEFT_TO_RIGHT else len(_LEFT_TO_RIGHT)

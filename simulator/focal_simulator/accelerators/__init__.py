@@ -1,0 +1,22 @@
+"""Accelerator plug-ins: one file and one hardware file each. Listing them imports none of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from focal_common.registry import Registry
+
+__all__ = ["ACCELERATORS"]
+
+ACCELERATORS: Registry[type[Any]] = Registry(
+    "accelerator",
+    {
+        "dense": "focal_simulator.accelerators.dense:Dense",
+        "focus": "focal_simulator.accelerators.focus:Focus",
+        "focus_sec_only": "focal_simulator.accelerators.focus_sec_only:FocusSecOnly",
+        "adaptiv": "focal_simulator.accelerators.adaptiv:Adaptiv",
+        "cmc": "focal_simulator.accelerators.cmc:Cmc",
+    },
+    group="focal.accelerators",
+)
+"""Name to class; other distributions add theirs under the entry-point group ``focal.accelerators``."""

@@ -1,0 +1,100 @@
+"""The interface of an accelerator plug-in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Literal, TypeVar
+
+from focal_common.errors import ConfigError, UnsupportedError
+
+from focal_simulator.layer_table import LayerTable
+from focal_simulator.specs import Component, HardwareSpec
+from focal_simulator.workload import Workload
+
+__all__ = ["Accelerator", "BufferNeed", "SramModel"]
+
+H = TypeVar("H", bound=HardwareSpec)
+
+SramModel = Literal["compiler", "cacti"]
+
+
+@dataclass(frozen=True, slots=True)
+class BufferNeed:
+    """A buffer as the accelerator wants it built.
+
+    Attributes:
+        name: Buffer name, as in the byte counters.
+        size_bytes: Capacity of one copy.
+        port_bytes: Width of the read-write port.
+        copies: Instances.
+        extra_read_ports: Read ports beside the read-write port.
+    """
+
+    name: str
+    size_bytes: int
+    port_bytes: int
+    copies: int = 1
+    extra_read_ports: int = 0
+
+
+class Accelerator(ABC, Generic[H]):
+    """One accelerator in parity mode: a frozen hardware value and formulas over a workload.
+
+    The core calls `accepts`, then `layers`; it sums energy from `components` and `buffers`. It never asks
+    which plug-in it holds; what it must know is declared here.
+
+    Args:
+        hardware: The checked hardware file.
+    """
+
+    hardware_model: ClassVar[type[HardwareSpec]]
+    """Class that checks the hardware file."""
+
+    preset: ClassVar[str]
+    """Name of the packaged hardware file, without ``.yaml``."""
+
+    reports_operations: ClassVar[bool] = True
+    """Whether the published result file states operation counts (the dense one leaves them 0)."""
+
+    summary_label: ClassVar[str | None] = None
+    """Row name in the area summary; None for a variant that shares another accelerator's row."""
+
+    breakdown_file: ClassVar[bool] = False
+    """Whether a detailed power and area breakdown is written."""
+
+    def __init__(self, hardware: H) -> None:
+        self.hardware: H = hardware
+
+    @abstractmethod
+    def accepts(self, workload: Workload) -> None:
+        """Raise `UnsupportedError` with the reason if the workload lacks what the model needs."""
+
+    @abstractmethod
+    def layers(self, workload: Workload) -> LayerTable:
+        """Return cycles, operations and bytes of every layer of an accepted workload."""
+
+    def default_sram_model(self) -> SramModel:
+        """Return the buffer cost model the published runs used for this configuration."""
+        return "compiler"
+
+    def buffers(self) -> tuple[BufferNeed, ...]:
+        """Return the buffers; by default the sizes written in the hardware file."""
+        needs = []
+        for name, buffer in self.hardware.buffers.items():
+            if buffer.size is None or buffer.port is None:
+                raise ConfigError(f"{self.preset}.yaml: buffer '{name}' needs the fields size and port")
+            needs.append(BufferNeed(name, buffer.size.value, buffer.port.value, buffer.copies.value))
+        return tuple(needs)
+
+    def components(self) -> tuple[Component, ...]:
+        """Return the core logic in report order."""
+        return tuple(self.hardware.components.values())
+
+
+def require_visual_tokens(name: str, workload: Workload) -> None:
+    """Raise `UnsupportedError` if a workload has nothing to time."""
+    if workload.visual_tokens < 1:
+        raise UnsupportedError(
+            f"{name}: {workload.label} has no visual tokens, and only visual tokens are timed"
+        )

@@ -1,0 +1,52 @@
+"""Focus with semantic concentration only: the ablation of Figure 11."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from focal_common.errors import UnsupportedError
+from focal_traces.counts import GemmTotals
+
+from focal_simulator.accelerators.base import require_visual_tokens
+from focal_simulator.accelerators.focus import Focus, VectorRows
+from focal_simulator.layer_table import LayerTable, Numbers
+from focal_simulator.workload import Workload
+
+__all__ = ["FocusSecOnly"]
+
+
+class FocusSecOnly(Focus):
+    """Focus where every vector of a live token is computed.
+
+    Paper: Focus, HPCA 2026, Figure 11 (ablation).
+    Deviations: none known from the published simulator, which takes a tile of 512 rows, still charges the
+    similarity units, and reports the activation size of full Focus. Where only the token schedule is known,
+    the activation size is that of the schedule.
+    """
+
+    preset: ClassVar[str] = "focus_sec_only"
+    summary_label: ClassVar[str | None] = None
+    breakdown_file: ClassVar[bool] = False
+
+    def accepts(self, workload: Workload) -> None:
+        """Accept workloads with a Focus trace or a token schedule."""
+        require_visual_tokens(self.preset, workload)
+        if workload.counts is None and workload.schedule is None:
+            raise UnsupportedError(
+                f"{self.preset}: {workload.label} has neither a trace nor a token schedule"
+            )
+
+    def layers(self, workload: Workload) -> LayerTable:
+        """Return one row per block."""
+        self.accepts(workload)
+        return super().layers(workload if workload.counts is not None else workload.with_schedule_counts())
+
+    def rows(self, counts: GemmTotals) -> VectorRows:
+        """Return rows without similarity; the activation counter still sees it, as published."""
+        rows = super().rows(counts)
+        return replace(rows, computed=rows.tokens, stored=rows.tokens)
+
+    def attention_rows(self, rows: VectorRows, attention_tokens: Numbers) -> tuple[Numbers, Numbers]:
+        """Return the slipped token number for both, hence the negative published terms."""
+        return attention_tokens, attention_tokens

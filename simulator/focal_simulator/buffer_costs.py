@@ -1,0 +1,83 @@
+"""Area, static power and energy per byte of every buffer, by memory compiler or by CACTI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from focal_common.errors import ConfigError
+
+from focal_simulator.accelerators.base import Accelerator, BufferNeed, SramModel
+from focal_simulator.sram_macros import check_macros, macros_area_mm2, macros_power_mw
+
+__all__ = ["BufferCost", "SramChoice", "buffer_costs", "chosen_sram_model"]
+
+SramChoice = Literal["auto", "compiler", "cacti"]
+
+
+@dataclass(frozen=True, slots=True)
+class BufferCost:
+    """Cost of one buffer, all copies together.
+
+    Attributes:
+        name: Buffer name.
+        capacity_bytes: Of all copies.
+        area_mm2: Of all copies.
+        static_mw: Charged for the whole run.
+        read_pj_per_byte: Energy per byte read.
+        write_pj_per_byte: Energy per byte written.
+    """
+
+    name: str
+    capacity_bytes: int
+    area_mm2: float
+    static_mw: float
+    read_pj_per_byte: float
+    write_pj_per_byte: float
+
+
+def chosen_sram_model(accelerator: Accelerator[Any], choice: SramChoice) -> SramModel:
+    """Return the model to use; ``auto`` takes the one of the published run of this configuration."""
+    return accelerator.default_sram_model() if choice == "auto" else choice
+
+
+def buffer_costs(accelerator: Accelerator[Any], choice: SramChoice = "auto") -> tuple[BufferCost, ...]:
+    """Return the cost of each buffer, in the order of the hardware file.
+
+    Raises:
+        ConfigError: A macro list does not fit its buffer, or the CACTI table does not cover it.
+    """
+    if chosen_sram_model(accelerator, choice) == "compiler":
+        return tuple(_compiler_cost(accelerator, need) for need in accelerator.buffers())
+    return tuple(_cacti_cost(need) for need in accelerator.buffers())
+
+
+def _compiler_cost(accelerator: Accelerator[Any], need: BufferNeed) -> BufferCost:
+    hardware = accelerator.hardware
+    if need.name not in hardware.buffers:
+        raise ConfigError(f"{accelerator.preset}.yaml: buffers has no entry '{need.name}'")
+    spec = hardware.buffers[need.name]
+    check_macros(need, spec)
+    return BufferCost(
+        name=need.name,
+        capacity_bytes=need.size_bytes * need.copies,
+        area_mm2=macros_area_mm2(spec, need.name),
+        static_mw=macros_power_mw(spec, need.name, hardware.clock.value),
+        # The published model charges full activity as if it were static, and nothing per byte.
+        read_pj_per_byte=0.0,
+        write_pj_per_byte=0.0,
+    )
+
+
+def _cacti_cost(need: BufferNeed) -> BufferCost:
+    from focal_simulator.costs.sram import SramTable
+
+    macro = SramTable.embedded().macro(need.size_bytes, need.port_bytes, need.extra_read_ports)
+    return BufferCost(
+        name=need.name,
+        capacity_bytes=need.size_bytes * need.copies,
+        area_mm2=macro.area_mm2 * need.copies,
+        static_mw=macro.leakage_mw * need.copies,
+        read_pj_per_byte=macro.read_pj_per_byte,
+        write_pj_per_byte=macro.write_pj_per_byte,
+    )

@@ -1,0 +1,172 @@
+"""Reads which published rows need a stand-in, and how each of them was configured."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from focal_common.errors import TraceError
+
+from focal_simulator.accelerators.focus import Focus
+from focal_simulator.calibration_model import Case, Row
+from focal_simulator.hardware_files import build_accelerator
+
+__all__ = ["TileLengths", "VectorPoint", "read_cases", "read_tile_lengths", "read_vector_points"]
+
+_MAIN, _INT8, _BLOCK, _M_TILE = "main_focus", "int8_focus", "dse_block", "dse_m_tile"
+_FOLDERS = {
+    _MAIN: "focus_main",
+    _INT8: "focus_int8",
+    _M_TILE: "m_tile_size_dse",
+    _BLOCK: "block_size_dse",
+}
+_SWEPT_WORKLOAD = ("llava_vid", "videomme")
+_MAIN_BLOCK, _MAIN_M_TILE = "2x2x2", 1024
+
+Published = dict[tuple[str, str], dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class TileLengths:
+    """Published statistics of unique vectors per tile and slice (Focus, HPCA 2026, Fig. 13)."""
+
+    mean: float
+    standard_deviation: float
+    utilisation: float
+    minimum: int
+
+
+@dataclass(frozen=True, slots=True)
+class VectorPoint:
+    """One point of the vector-size sweep, which publishes a single layer: o_proj of block 9.
+
+    Attributes:
+        vector_size: Elements per vector.
+        computed_rows: v, unique vectors per slice rounded down.
+        stored_rows: C, the same rounded up.
+    """
+
+    vector_size: int
+    computed_rows: int
+    stored_rows: int
+
+
+def read_published(root: Path) -> Published:
+    """Return every claimed number of ``claims.csv`` by (exhibit, subject) and quantity."""
+    path = root / "claims.csv"
+    found: Published = defaultdict(dict)
+    try:
+        with path.open(encoding="utf-8", newline="") as source:
+            for row in csv.DictReader(source):
+                found[row["exhibit"], row["subject"]][row["quantity"]] = float(row["value"])
+    except (OSError, KeyError, ValueError) as error:
+        raise TraceError(
+            f"{path}: expected columns exhibit, subject, quantity and value ({error})"
+        ) from error
+    return dict(found)
+
+
+def _target(numbers: dict[str, float]) -> Row:
+    return Row(
+        macs=numbers["num_ops"],
+        compute_cycles=numbers["total_compute_cycles"],
+        stall_cycles=numbers["total_stall_cycles"],
+        dram_bytes=numbers["total_dram_access"],
+        activation_bytes=numbers["total_activation"],
+        compression_ratio=numbers["total_compression_ratio"],
+    )
+
+
+def _rows_by_pair(path: Path, columns: tuple[str, str]) -> dict[tuple[str, str], dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as source:
+        return {(row[columns[0]], row[columns[1]]): row for row in csv.DictReader(source)}
+
+
+def _focus(m_tile: int = _MAIN_M_TILE, gather_block: int | None = None) -> Focus:
+    overrides = [] if m_tile == _MAIN_M_TILE else [f"tiles.m_tile={m_tile}"]
+    if gather_block is not None:
+        overrides.append(f"core.gather_block={gather_block}")
+    accelerator: Focus = build_accelerator("focus", overrides=overrides)  # type: ignore[assignment]
+    return accelerator
+
+
+def read_cases(root: Path) -> list[Case]:
+    """Return every published Focus row that needs a stand-in; main rows first, then INT8 and the sweeps.
+
+    Args:
+        root: Folder with ``meta_data.csv``, ``schedules.csv`` and ``claims.csv``.
+    """
+    published = read_published(root)
+    workloads = _rows_by_pair(root / "meta_data.csv", ("Model", "Dataset"))
+    schedules = _rows_by_pair(root / "schedules.csv", ("model", "dataset"))
+    cases = []
+    for exhibit, folder in _FOLDERS.items():
+        for (of_exhibit, subject), numbers in published.items():
+            if of_exhibit != exhibit:
+                continue
+            is_sweep = exhibit in (_M_TILE, _BLOCK)
+            pair = _SWEPT_WORKLOAD if is_sweep else tuple(subject.split("/"))
+            workload, schedule = workloads[pair[0], pair[1]], schedules[pair[0], pair[1]]
+            case = Case(
+                model=pair[0],
+                dataset=pair[1],
+                folder=folder,
+                swept=subject if is_sweep else "",
+                visual_tokens=int(workload["Sequence length"]),
+                frames=int(workload["Num frames"]),
+                patches=int(workload["Num patches"]),
+                selected_layers=tuple(json.loads(schedule["selected_layers"])),
+                alphas=tuple(json.loads(schedule["alpha_list"])),
+                similarity_threshold=float(schedule["similarity_threshold"]),
+                m_tile=_MAIN_M_TILE,
+                block=_MAIN_BLOCK,
+                accelerator=_focus(),
+                target=_target(numbers),
+                source=f"published Focus artifact, {exhibit}, {subject}",
+            )
+            cases.append(_configured(case, exhibit))
+    return cases
+
+
+def _configured(case: Case, exhibit: str) -> Case:
+    if exhibit == _M_TILE:
+        # -1 stands for one tile over the whole sequence.
+        m_tile = int(case.swept)
+        rows = case.visual_tokens if m_tile < 0 else m_tile
+        return replace(case, m_tile=rows, accelerator=_focus(m_tile=rows))
+    if exhibit == _BLOCK:
+        # The sweep charges the sum of the block's sides, the main run 8 (published as such).
+        charged = sum(int(side) for side in case.swept.split("x"))
+        return replace(case, block=case.swept, accelerator=_focus(gather_block=charged))
+    return case
+
+
+def read_tile_lengths(root: Path) -> TileLengths:
+    """Return the published tile-length statistics."""
+    numbers = next(values for (exhibit, _), values in read_published(root).items() if exhibit == "fig_13")
+    return TileLengths(
+        mean=numbers["mean"],
+        standard_deviation=numbers["standard_deviation"],
+        utilisation=numbers["utilisation"],
+        minimum=int(numbers["minimum"]),
+    )
+
+
+def read_vector_points(root: Path, macs_per_row: int, bytes_per_row: int) -> list[VectorPoint]:
+    """Return the published points of the vector-size sweep.
+
+    Args:
+        root: Folder with ``claims.csv``.
+        macs_per_row: K x N of the layer; the sweep counts each MAC as two operations.
+        bytes_per_row: Output bytes of one stored row, the layer's only counted DRAM traffic.
+    """
+    points = []
+    for (exhibit, subject), numbers in read_published(root).items():
+        if exhibit == "dse_vector":
+            computed = numbers["layer_array_ops"] / (2 * macs_per_row)
+            stored = numbers["dram_access"] / bytes_per_row
+            points.append(VectorPoint(int(subject), int(computed), int(stored)))
+    return points

@@ -1,0 +1,90 @@
+"""The verb ``focal sim``: arguments only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from focal_common.console import errors_console, output_console, run_command
+from focal_common.errors import ConfigError, near_matches
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+_PIPED_COLUMNS = 120
+_SRAM = ("auto", "compiler", "cacti")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+@app.command()
+def sim(
+    trace: Annotated[Path, typer.Option(help="Trace root (folder with meta_data.csv) or one trace file.")],
+    accelerator: Annotated[str, typer.Option(help="Names separated by commas, or all.")] = "all",
+    fidelity: Annotated[str, typer.Option(help="Model level; parity is the published simulator.")] = "parity",
+    output: Annotated[Path, typer.Option(help="Folder for tables, figure and manifest.")] = Path(
+        "focal_results"
+    ),
+    model: Annotated[str, typer.Option(help="Only these models, separated by commas.")] = "",
+    dataset: Annotated[str, typer.Option(help="Only these datasets, separated by commas.")] = "",
+    variant: Annotated[
+        str, typer.Option(help="Trace folder, such as focus_main or focus_int8.")
+    ] = "focus_main",
+    hardware: Annotated[Path | None, typer.Option(help="Hardware YAML in place of a preset.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Hardware field=value, such as core.array_rows=64.")
+    ] = None,
+    sram: Annotated[str, typer.Option(help="Buffer costs: auto (as published), compiler, cacti.")] = "auto",
+    sweep: Annotated[
+        str, typer.Option(help="Design space of Focus: m_tile, vector_size, block_size or scatter.")
+    ] = "",
+    tile_lengths: Annotated[
+        bool, typer.Option("--tile-lengths", help="Histogram of tile lengths; needs a mask trace.")
+    ] = False,
+    figure: Annotated[bool, typer.Option(help="Draw the headline figure.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print rows and paths as JSON.")] = False,
+) -> None:
+    """Simulate traces on accelerators: cycles, time, energy, area, and a figure."""
+    if sram not in _SRAM:
+        raise ConfigError(f"--sram '{sram}': {near_matches(sram, _SRAM)}")
+    from focal_simulator.commands import run_request
+    from focal_simulator.report import Request
+
+    request = Request(
+        trace=trace,
+        accelerators=_words(accelerator),
+        fidelity=fidelity,
+        output=output,
+        models=_words(model),
+        datasets=_words(dataset),
+        variant=variant,
+        hardware=hardware,
+        overrides=tuple(overrides or ()),
+        sram=sram,
+        sweep=sweep,
+        tile_lengths=tile_lengths,
+        figure=figure,
+    )
+    report = run_request(request)
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), indent=1))
+        return
+    console = output_console()
+    if not console.is_terminal:
+        console.width = _PIPED_COLUMNS
+    for table in report.tables:
+        console.print(table)
+    for note in report.notes:
+        errors_console().print(f"note: {note}", markup=False)
+    for path in report.paths:
+        console.print(f"wrote {path}", markup=False)
+
+
+def main() -> int:
+    """Run with the words of the command line; return the exit code."""
+    return run_command(app)

@@ -1,0 +1,93 @@
+"""Finds, overrides and checks hardware files, and builds accelerators from them."""
+
+from __future__ import annotations
+
+import copy
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from focal_common.config import apply_overrides, parse_yaml, read_yaml, validated
+from focal_common.errors import ConfigError, near_matches
+
+from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.specs import HardwareSpec
+
+__all__ = ["build_accelerator", "hardware_tree", "preset_hardware"]
+
+
+@lru_cache(maxsize=16)
+def _preset(name: str) -> dict[str, Any]:
+    resource = files("focal_simulator").joinpath("hardware", f"{name}.yaml")
+    if not resource.is_file():
+        raise ConfigError(f"hardware preset '{name}.yaml' does not exist in focal_simulator/hardware")
+    return parse_yaml(resource.read_text(encoding="utf-8"), f"{name}.yaml")
+
+
+def hardware_tree(
+    preset: str, file: Path | None = None, overrides: list[str] | None = None
+) -> dict[str, Any]:
+    """Return the unchecked hardware mapping of a preset or a file, with overrides applied.
+
+    Args:
+        preset: Packaged file, used if ``file`` is None.
+        file: A user's hardware file.
+        overrides: ``dotted.field=value``; a field with unit and source keeps its unit, and its source becomes
+            the command line.
+    """
+    tree = copy.deepcopy(_preset(preset)) if file is None else read_yaml(file)
+    where = f"{preset}.yaml" if file is None else str(file)
+    for override in overrides or []:
+        field, equals, value = override.partition("=")
+        path = field.strip()
+        # A path that does not exist is left to apply_overrides, which names the nearest field.
+        if equals and _is_quantity(tree, path):
+            tree = apply_overrides(tree, [f"{path}.value={value}"], where)
+            node = _node(tree, path)
+            node["source"] = f"--set {path}={value.strip()} (was: {node.get('source', 'unsourced')})"
+        else:
+            tree = apply_overrides(tree, [override], where)
+    return tree
+
+
+def build_accelerator(
+    name: str, file: Path | None = None, overrides: list[str] | None = None
+) -> Accelerator[Any]:
+    """Return the accelerator ``name`` with its preset, or with a user's file, and overrides.
+
+    Raises:
+        ConfigError: Unknown name, unknown field, a number without source or unit, a size of 0, or a file that
+            is for another accelerator.
+    """
+    plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
+    if file is None and not overrides:
+        return plugin(preset_hardware(plugin))
+    tree = hardware_tree(plugin.preset, file, overrides)
+    where = f"{plugin.preset}.yaml" if file is None else str(file)
+    hardware = validated(plugin.hardware_model, tree, where)
+    if hardware.accelerator != plugin.preset:
+        raise ConfigError(
+            f"{where}: field 'accelerator' is '{hardware.accelerator}', expected '{plugin.preset}'; "
+            f"{near_matches(hardware.accelerator, [plugin.preset])}"
+        )
+    return plugin(hardware)
+
+
+@lru_cache(maxsize=16)
+def preset_hardware(plugin: type[Accelerator[Any]]) -> HardwareSpec:
+    """Return the checked preset of a plug-in, read once per process."""
+    return validated(plugin.hardware_model, _preset(plugin.preset), f"{plugin.preset}.yaml")
+
+
+def _node(tree: dict[str, Any], path: str) -> Any:
+    node: Any = tree
+    for part in path.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def _is_quantity(tree: dict[str, Any], path: str) -> bool:
+    node = _node(tree, path)
+    return isinstance(node, dict) and "value" in node

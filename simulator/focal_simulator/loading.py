@@ -1,0 +1,76 @@
+"""Makes workloads from a trace root or a lone trace file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from focal_common.errors import TraceError
+from focal_traces.counts import Trace
+from focal_traces.root import MAIN_FOLDER, TraceRoot
+from focal_traces.tables import Workload as WorkloadRow
+from focal_traces.tables import read_adaptiv_sparsity, read_cmc_sparsity
+
+from focal_simulator.workload import Workload
+
+__all__ = ["load_workloads", "with_trace"]
+
+
+def load_workloads(
+    root: TraceRoot, models: list[str], datasets: list[str], variant: str = MAIN_FOLDER
+) -> list[Workload]:
+    """Return the workloads of a trace root in the order of its ``meta_data.csv``.
+
+    Args:
+        root: Folder or lone trace.
+        models: Names to keep; empty keeps all.
+        datasets: Names to keep; empty keeps all.
+        variant: Trace folder whose counts are used.
+
+    Raises:
+        TraceError: A requested pair has no row, a table is wrong, or a trace contradicts the table.
+    """
+    for model in models:
+        for dataset in datasets:
+            root.workload(model, dataset)
+    rows = [
+        row
+        for (model, dataset), row in root.workloads.items()
+        if (not models or model in models) and (not datasets or dataset in datasets)
+    ]
+    if not rows:
+        known = ", ".join(f"{model}/{dataset}" for model, dataset in root.workloads) or "(none)"
+        wanted = f"model {models or 'any'}, dataset {datasets or 'any'}"
+        raise TraceError(f"{root.path}: no workload of {wanted}; the trace root lists {known}")
+    return [_workload(root, row, variant) for row in rows]
+
+
+def with_trace(workload: Workload, trace: Trace, variant: str) -> Workload:
+    """Return the workload with geometry, origin and counts of a trace."""
+    return replace(
+        workload,
+        geometry=trace.header.geometry,
+        counts=trace.totals(trace.chosen_sample()),
+        origin=trace.header.origin,
+        variant=variant,
+    )
+
+
+def _workload(root: TraceRoot, row: WorkloadRow, variant: str) -> Workload:
+    key = (row.model, row.dataset)
+    tables = root.path if root.path.is_dir() else root.path.parent
+    schedules = tables / "schedules.csv"
+    adaptiv, cmc = tables / "adaptiv_sparsity.csv", tables / "cmc_sparsity.csv"
+    workload = Workload(
+        model=row.model,
+        dataset=row.dataset,
+        visual_tokens=row.visual_tokens,
+        frames=row.frames,
+        patches=row.patches,
+        schedule=root.schedule(*key).schedule if schedules.is_file() else None,
+        adaptiv_sparsity=read_adaptiv_sparsity(adaptiv).get(key) if adaptiv.is_file() else None,
+        cmc_sparsity=read_cmc_sparsity(cmc).get(key) if cmc.is_file() else None,
+        variant=variant,
+    )
+    if root.find_trace(row.model, row.dataset, variant) is None:
+        return workload
+    return with_trace(workload, root.open_trace(row.model, row.dataset, variant), variant)

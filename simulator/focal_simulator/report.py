@@ -1,0 +1,42 @@
+"""A request to simulate and the report that answers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Report", "Request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The command line, checked for form only; fields as in ``focal sim --help``."""
+
+    trace: Path
+    accelerators: tuple[str, ...]
+    fidelity: str
+    output: Path
+    models: tuple[str, ...]
+    datasets: tuple[str, ...]
+    variant: str
+    hardware: Path | None
+    overrides: tuple[str, ...]
+    sram: Any
+    sweep: str
+    tile_lengths: bool
+    figure: bool
+
+
+@dataclass
+class Report:
+    """What to show: rich tables, notes for stderr, rows for JSON, and paths written."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    tables: list[Any] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return a JSON-like summary."""
+        return {"rows": self.rows, "notes": self.notes, "paths": [str(path) for path in self.paths]}

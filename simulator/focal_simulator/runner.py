@@ -1,0 +1,162 @@
+"""Runs workloads on accelerators and keeps rows, notes and what the summaries need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from focal_common.config import read_yaml
+from focal_common.errors import ConfigError, UnsupportedError
+from focal_common.provenance import content_hash
+from focal_common.registry import Registry
+
+from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.buffer_costs import SramChoice, buffer_costs, chosen_sram_model
+from focal_simulator.energy import RunResult
+from focal_simulator.hardware_files import build_accelerator, preset_hardware
+from focal_simulator.results import Row, result_row
+from focal_simulator.workload import Workload
+
+__all__ = ["FIDELITIES", "Outcome", "Run", "Settings", "accelerator_names", "build_all", "run_all"]
+
+FIDELITIES: Registry[Any] = Registry(
+    "fidelity", {"parity": "focal_simulator.energy:simulate"}, group="focal.fidelities"
+)
+"""Levels of modelling: a function of (accelerator, workload, sram, costs) that returns a `RunResult`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What to run on.
+
+    Attributes:
+        accelerators: Registry names, or ``all``.
+        fidelity: Name in `FIDELITIES`.
+        sram: Buffer cost model.
+        hardware: A user's hardware file; it replaces the preset of the accelerator it names.
+        overrides: ``field=value`` for every accelerator of the run.
+    """
+
+    accelerators: tuple[str, ...] = ("all",)
+    fidelity: str = "parity"
+    sram: SramChoice = "auto"
+    hardware: Path | None = None
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One workload on one accelerator."""
+
+    name: str
+    accelerator: Accelerator[Any]
+    workload: Workload
+    result: RunResult
+    row: Row
+
+
+@dataclass
+class Outcome:
+    """Everything a call produced.
+
+    Attributes:
+        runs: In order of accelerators, then workloads.
+        reference: Result of the dense preset by (model, dataset), for ratios.
+        skipped: One sentence for each combination that an accelerator does not accept.
+        accelerators: By registry name.
+    """
+
+    runs: list[Run] = field(default_factory=list)
+    reference: dict[tuple[str, str], RunResult] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    accelerators: dict[str, Accelerator[Any]] = field(default_factory=dict)
+
+
+def accelerator_names(asked: tuple[str, ...]) -> list[str]:
+    """Return registry names without repeats; ``all`` stands for every accelerator.
+
+    Raises:
+        ConfigError: An unknown name; the message lists near matches.
+    """
+    names: list[str] = []
+    for word in asked:
+        found = list(ACCELERATORS) if word == "all" else [word]
+        for name in found:
+            ACCELERATORS.target(name)
+            if name not in names:
+                names.append(name)
+    if not names:
+        raise ConfigError("--accelerator: expected at least one name, or all")
+    return names
+
+
+def build_all(settings: Settings) -> dict[str, Accelerator[Any]]:
+    """Return the accelerators of a run by name, with the user's file and overrides.
+
+    Raises:
+        ConfigError: See `build_accelerator`; or the file is for none of the accelerators.
+    """
+    names = accelerator_names(settings.accelerators)
+    target = None
+    if settings.hardware is not None:
+        target = str(read_yaml(settings.hardware).get("accelerator", ""))
+        if target not in names:
+            raise ConfigError(
+                f"{settings.hardware}: field 'accelerator' is '{target}', "
+                f"expected one of this run: {', '.join(names)}"
+            )
+    return {
+        name: build_accelerator(name, settings.hardware if name == target else None, list(settings.overrides))
+        for name in names
+    }
+
+
+def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
+    """Run every workload on every accelerator that accepts it.
+
+    Raises:
+        UnsupportedError: An accelerator asked for by name accepts none of the workloads.
+        ConfigError: Unknown names or wrong hardware.
+    """
+    simulate = FIDELITIES.load(settings.fidelity)
+    outcome = Outcome(accelerators=build_all(settings))
+    dense = build_accelerator("dense")
+    dense_costs = buffer_costs(dense)
+    for name, accelerator in outcome.accelerators.items():
+        refusals = []
+        costs = buffer_costs(accelerator, settings.sram)
+        for workload in workloads:
+            try:
+                accelerator.accepts(workload)
+            except UnsupportedError as refusal:
+                refusals.append(str(refusal))
+                continue
+            result = simulate(accelerator, workload, settings.sram, costs)
+            row = result_row(
+                accelerator,
+                name,
+                workload,
+                result,
+                settings.fidelity,
+                chosen_sram_model(accelerator, settings.sram),
+                hardware_label(accelerator),
+            )
+            outcome.runs.append(Run(name, accelerator, workload, result, row))
+            pair = (workload.model, workload.dataset)
+            if pair not in outcome.reference:
+                outcome.reference[pair] = simulate(dense, workload, "auto", dense_costs)
+        if len(refusals) == len(workloads) and "all" not in settings.accelerators:
+            raise UnsupportedError(refusals[0])
+        outcome.skipped += refusals
+    if not outcome.runs:
+        raise UnsupportedError(outcome.skipped[0])
+    return outcome
+
+
+def hardware_label(accelerator: Accelerator[Any]) -> str:
+    """Return ``preset`` for an unchanged hardware file, else the start of its content hash."""
+    if accelerator.hardware == preset_hardware(type(accelerator)):
+        return "preset"
+    return content_hash(accelerator.hardware.model_dump(mode="json"))[:12]

@@ -1,0 +1,180 @@
+"""Hardware files as checked values: every number has a unit and a source."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from focal_common.config import StrictModel
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+__all__ = [
+    "Area",
+    "BufferSpec",
+    "Bytes",
+    "Component",
+    "Count",
+    "EnergyPerByte",
+    "Frequency",
+    "HardwareSpec",
+    "MacroUse",
+    "Power",
+    "Quantity",
+    "SystolicCore",
+]
+
+
+class Quantity(StrictModel):
+    """A number, its unit and where it comes from.
+
+    Attributes:
+        value: The number, in ``unit``.
+        unit: Unit as text; each subclass allows one.
+        source: Paper and table, tool with version, or ``assumed: reason``.
+    """
+
+    value: float
+    unit: str
+    source: str = Field(min_length=3)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_sourced(cls, given: Any) -> Any:
+        if isinstance(given, (int, float, str)):
+            raise ValueError("a number needs its unit and source: write {value: ..., unit: ..., source: ...}")
+        if isinstance(given, dict) and not given.get("source"):
+            raise ValueError("the number has no source; add source: where it was published or measured")
+        return given
+
+
+class Count(Quantity):
+    """A positive whole number of things."""
+
+    value: PositiveInt
+    unit: Literal["1"]
+
+
+class Bytes(Quantity):
+    """A positive whole number of bytes."""
+
+    value: PositiveInt
+    unit: Literal["B"]
+
+
+class Area(Quantity):
+    """A silicon area."""
+
+    value: NonNegativeFloat
+    unit: Literal["mm2"]
+
+
+class Power(Quantity):
+    """A power."""
+
+    value: NonNegativeFloat
+    unit: Literal["mW"]
+
+
+class Frequency(Quantity):
+    """A clock."""
+
+    value: PositiveFloat
+    unit: Literal["Hz"]
+
+
+class EnergyPerByte(Quantity):
+    """Energy of moving one byte."""
+
+    value: NonNegativeFloat
+    unit: Literal["pJ/B"]
+
+
+class BytesPerSecond(Quantity):
+    """A bandwidth."""
+
+    value: PositiveFloat
+    unit: Literal["B/s"]
+
+
+class Component(StrictModel):
+    """One kind of logic in the core.
+
+    Attributes:
+        label: Name in area and power reports.
+        count: Instances.
+        area: Of one instance.
+        power: Of one instance, charged for the whole run.
+    """
+
+    label: str
+    count: Count
+    area: Area
+    power: Power
+
+
+class MacroUse(StrictModel):
+    """A memory-compiler macro inside a buffer.
+
+    Attributes:
+        macro: Name in the macro table, depth x bits.
+        parallel: Macros side by side; they widen the port.
+        banks: Macros one after the other; they add capacity.
+    """
+
+    macro: str
+    parallel: PositiveInt
+    banks: PositiveInt
+
+
+class BufferSpec(StrictModel):
+    """One on-chip buffer.
+
+    Attributes:
+        size: Capacity of one copy; absent where the accelerator derives it from its tile sizes.
+        port: Width of the port; absent where derived.
+        copies: Independent instances.
+        macros: Memory-compiler macros that build all copies.
+        source: Where the macro list comes from.
+    """
+
+    size: Bytes | None = None
+    port: Bytes | None = None
+    copies: Count
+    macros: tuple[MacroUse, ...] = Field(min_length=1)
+    source: str = Field(min_length=3)
+
+
+class SystolicCore(StrictModel):
+    """A weight-stationary systolic array.
+
+    Attributes:
+        array_rows: Height h, the K direction.
+        array_columns: Width w, the N direction.
+    """
+
+    array_rows: Count
+    array_columns: Count
+
+
+class HardwareSpec(StrictModel):
+    """What every accelerator file says; plug-ins add their core and tiles.
+
+    Attributes:
+        accelerator: Registry name of the plug-in the file is for.
+        label: Name in summary tables.
+        clock: Clock frequency.
+        element_bytes: Bytes of one operand.
+        dram_energy: Energy of one byte to or from DRAM.
+        dram_bandwidth: Declared bandwidth; parity mode does not use it (the published simulator has no DRAM
+            timing).
+        components: Core logic in the order of the breakdown file.
+        buffers: Buffers in the order of the breakdown file.
+    """
+
+    accelerator: str
+    label: str
+    clock: Frequency
+    element_bytes: Bytes
+    dram_energy: EnergyPerByte
+    dram_bandwidth: BytesPerSecond
+    components: dict[str, Component]
+    buffers: dict[str, BufferSpec]

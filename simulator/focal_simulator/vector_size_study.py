@@ -1,0 +1,102 @@
+"""The one layer that the published vector-size sweep times (Focus, HPCA 2026, Figure 10(b))."""
+
+from __future__ import annotations
+
+from focal_common import __version__
+from focal_common.errors import TraceError
+from focal_traces.schema import GEMMS
+
+from focal_simulator.accelerators.focus_bytes import detection_bytes
+from focal_simulator.arithmetic import ceil_div, fold_cycles
+from focal_simulator.buffer_costs import SramChoice, buffer_costs
+from focal_simulator.energy import core_power_mw
+from focal_simulator.hardware_files import build_accelerator
+from focal_simulator.results import Row
+from focal_simulator.runner import hardware_label
+from focal_simulator.workload import Workload
+
+__all__ = ["array_shape", "layer_row"]
+
+_BLOCK, _LAYER = 9, "o_proj"
+_ARRAY_MACS, _NARROWEST_ARRAY = 1024, 32
+_MJ_PER_PJ = 1e-9
+
+
+def array_shape(vector_size: int) -> tuple[int, int]:
+    """Return rows and columns of the array for a vector size: 1024 MACs, never more than 32 rows."""
+    rows = min(vector_size, _NARROWEST_ARRAY)
+    return rows, _ARRAY_MACS // rows
+
+
+def layer_row(workload: Workload, vector_size: int, sram: SramChoice) -> Row:
+    """Return the row of one vector size, with the columns of the published table and our own after them.
+
+    As published, gather is not charged, array operations count each MAC twice, bytes are those of the
+    similarity detection alone, and leakage is not added.
+
+    Args:
+        workload: With counts recorded at this vector size.
+        vector_size: Elements per vector.
+        sram: Buffer cost model.
+
+    Raises:
+        TraceError: The decoder has no such block.
+    """
+    counts, geometry = workload.counts, workload.geometry
+    if counts is None or geometry.layers <= _BLOCK:
+        raise TraceError(
+            f"{workload.label}: the vector-size sweep times block {_BLOCK}, the decoder has {geometry.layers}"
+        )
+    rows, columns = array_shape(vector_size)
+    accelerator = build_accelerator(
+        "focus", overrides=[f"core.array_rows={rows}", f"core.array_columns={columns}"]
+    )
+    hardware = accelerator.hardware
+    place = GEMMS.index(_LAYER)
+    tokens, unique = int(counts.tokens[_BLOCK, place]), int(counts.unique[_BLOCK, place])
+    slices = int(counts.slices[_BLOCK, place])
+    live = int(counts.vectors[_BLOCK, place]) // slices
+    inputs, outputs = geometry.heads * geometry.head_dim_elements, geometry.hidden_elements
+
+    computed = unique // slices
+    passes = max(ceil_div(tokens, hardware.tiles.m_tile.value), 1)
+    folds = ceil_div(outputs, columns) * ceil_div(inputs, rows)
+    compute = fold_cycles(computed // passes, rows, columns) * passes * folds if computed else 0
+    scatter = ceil_div(live * folds, hardware.core.scatter_vectors.value)
+    stall = max(0, scatter - compute)
+    seconds = (compute + stall) / hardware.clock.value
+
+    moved = detection_bytes(tokens, ceil_div(unique, slices), outputs, hardware)  # type: ignore[arg-type]
+    dram = sum(value for (level, _, _), value in moved.items() if level == "dram")
+    sram_pj = 0.0
+    for cost in buffer_costs(accelerator, sram):
+        sram_pj += moved.get(("sram", "read", cost.name), 0) * cost.read_pj_per_byte
+        sram_pj += moved.get(("sram", "write", cost.name), 0) * cost.write_pj_per_byte
+    dram_mj = dram * (hardware.dram_energy.value * _MJ_PER_PJ)
+    sram_mj, core_mj = sram_pj * _MJ_PER_PJ, core_power_mw(accelerator) * seconds
+    return {
+        "block_idx": _BLOCK,
+        "layer_name": _LAYER,
+        "layer_cycles": compute + stall,
+        "stall_cycles": stall,
+        "compute_cycles": compute,
+        "layer_execution_time": seconds,
+        "mem_counter_layer": "mem_counter",
+        "layer_array_ops": 2 * computed * outputs * inputs,
+        "layer_scatter_ops": tokens * outputs * ceil_div(inputs, vector_size),
+        "layer_dense_ops": workload.visual_tokens * outputs * inputs,
+        "dram_access": dram,
+        "dram_energy": dram_mj,
+        "sram_energy": sram_mj,
+        "core_energy": core_mj,
+        "total_energy": dram_mj + sram_mj + core_mj,
+        "vector_size": vector_size,
+        "model": workload.model,
+        "dataset": workload.dataset,
+        "variant": workload.variant,
+        "fidelity": "parity",
+        "origin": workload.origin,
+        "sram_model": str(sram),
+        "hardware": hardware_label(accelerator),
+        "focal_version": __version__,
+    }
