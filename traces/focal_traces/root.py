@@ -1,0 +1,268 @@
+"""The catalogue of a trace folder: which workloads it lists and where their traces are.
+
+Knows names and tables, not what a simulator does with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from focal_common.errors import TraceError, near_matches
+
+from focal_traces.counts import Trace
+from focal_traces.counts_file import COUNTS_SUFFIX
+from focal_traces.masks_file import MASKS_SUFFIX
+from focal_traces.published import published_header
+from focal_traces.schema import QWEN2_7B, DecoderGeometry, SampleHeader, TokenGrid, TraceHeader
+from focal_traces.store import check_readable, open_trace
+from focal_traces.tables import (
+    CmcSparsity,
+    Key,
+    ScheduleRow,
+    Workload,
+    read_adaptiv_sparsity,
+    read_cmc_sparsity,
+    read_schedules,
+    read_workloads,
+)
+
+__all__ = ["MAIN_FOLDER", "SUFFIXES", "TraceRoot", "context_of_published"]
+
+MAIN_FOLDER = "focus_main"
+SUFFIXES = (COUNTS_SUFFIX, MASKS_SUFFIX, ".pth")
+"""In order of preference: the smallest file that answers the question."""
+
+_VECTOR_SIZE_FOLDER, _M_TILE_FOLDER = "vector_size_dse", "m_tile_size_dse"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TraceRoot:
+    """A folder with tables and traces, or one trace file that stands for its own workload.
+
+    Attributes:
+        path: Folder or file.
+        workloads: Rows of ``meta_data.csv`` in file order, by model and dataset.
+    """
+
+    path: Path
+    workloads: dict[Key, Workload]
+    _lone: Trace | None = None
+
+    @classmethod
+    def open(cls, path: Path) -> TraceRoot:
+        """Open a folder or a lone trace file.
+
+        Raises:
+            TraceError: No such path, a wrong ``meta_data.csv``, or a trace that cannot be read.
+        """
+        if path.is_dir():
+            return cls(path, read_workloads(path / "meta_data.csv"))
+        check_readable(path)
+        trace = open_trace(path, context_of_published(path))
+        workload = _workload_of(trace)
+        return cls(path, {(workload.model, workload.dataset): workload}, trace)
+
+    def workload(self, model: str, dataset: str) -> Workload:
+        """Return the row of a (model, dataset) pair; raises `TraceError` if there is none."""
+        return self._row(self.workloads, "meta_data.csv", model, dataset)
+
+    def adaptiv_sparsity(self, model: str, dataset: str) -> float:
+        """Return the token reduction of AdapTiV, a fraction; raises `TraceError` if there is none."""
+        return self._row(self._adaptiv, "adaptiv_sparsity.csv", model, dataset)
+
+    def cmc_sparsity(self, model: str, dataset: str) -> CmcSparsity:
+        """Return the sparsities of CMC; raises `TraceError` if there are none."""
+        return self._row(self._cmc, "cmc_sparsity.csv", model, dataset)
+
+    def schedule(self, model: str, dataset: str) -> ScheduleRow:
+        """Return the pruning schedule: the pair's row, else the row of model ``default``.
+
+        Raises:
+            TraceError: Neither exists.
+        """
+        default = self._schedules.get(("default", ""))
+        if default is not None and (model, dataset) not in self._schedules:
+            return default
+        return self._row(self._schedules, "schedules.csv", model, dataset)
+
+    def has_schedules(self) -> bool:
+        """Return whether the optional ``schedules.csv`` exists."""
+        return (self.path / "schedules.csv").is_file()
+
+    @cached_property
+    def _adaptiv(self) -> dict[Key, float]:
+        return read_adaptiv_sparsity(self._folder() / "adaptiv_sparsity.csv")
+
+    @cached_property
+    def _cmc(self) -> dict[Key, CmcSparsity]:
+        return read_cmc_sparsity(self._folder() / "cmc_sparsity.csv")
+
+    @cached_property
+    def _schedules(self) -> dict[Key, ScheduleRow]:
+        return read_schedules(self._folder() / "schedules.csv")
+
+    def find_trace(
+        self, model: str, dataset: str, folder: str = MAIN_FOLDER, variant: str | None = None
+    ) -> Path | None:
+        """Return the trace of a workload, counts before masks before the published layout; None if absent.
+
+        Args:
+            model: Model name.
+            dataset: Task name.
+            folder: ``focus_main``, ``focus_int8``, ``m_tile_size_dse``, ``block_size_dse``,
+                ``vector_size_dse``...
+            variant: Last part of the name, such as ``1024`` or ``2x2x2``.
+        """
+        if self._lone is not None:
+            return self.path if (model, dataset) in self.workloads and variant is None else None
+        stem = "_".join(part for part in (model, dataset, variant) if part)
+        places = (self.path / folder / f"{stem}{suffix}" for suffix in SUFFIXES)
+        return next((place for place in places if place.is_file()), None)
+
+    def trace_path(
+        self, model: str, dataset: str, folder: str = MAIN_FOLDER, variant: str | None = None
+    ) -> Path:
+        """Return the trace of a workload; see `find_trace`; raises `TraceError` if absent."""
+        found = self.find_trace(model, dataset, folder, variant)
+        if found is None:
+            stem = "_".join(part for part in (model, dataset, variant) if part)
+            raise TraceError(
+                f"{self.path / folder}: no trace of model '{model}', dataset '{dataset}'; expected "
+                f"{' or '.join(stem + suffix for suffix in SUFFIXES)}"
+            )
+        return found
+
+    def variants(self, folder: str, model: str, dataset: str) -> list[str]:
+        """Return the variants of a workload in a folder, such as the m-tiles of a sweep, sorted by name."""
+        prefix = f"{model}_{dataset}_"
+        found = {
+            place.name[len(prefix) : -len(suffix)]
+            for place in (self._folder() / folder).glob("*")
+            for suffix in [next((s for s in SUFFIXES if place.name.endswith(s)), "")]
+            if suffix and place.name.startswith(prefix)
+        }
+        return sorted(found)
+
+    def open_trace(
+        self,
+        model: str,
+        dataset: str,
+        folder: str = MAIN_FOLDER,
+        variant: str | None = None,
+        geometry: DecoderGeometry = QWEN2_7B,
+    ) -> Trace:
+        """Read the trace of a workload as counts.
+
+        Args:
+            model: Model name.
+            dataset: Task name.
+            folder: See `find_trace`.
+            variant: See `find_trace`.
+            geometry: Decoder of a published file; other tiers carry their own.
+
+        Raises:
+            TraceError: The trace is absent or unreadable, or its S is not that of ``meta_data.csv``.
+        """
+        if self._lone is not None and variant is None and (model, dataset) in self.workloads:
+            return self._lone
+        workload = self.workload(model, dataset)
+        path = self.trace_path(model, dataset, folder, variant)
+        trace = open_trace(path, _context(workload, folder, variant, geometry))
+        found = trace.header.samples[trace.chosen_sample()].visual_tokens
+        if found != workload.visual_tokens:
+            raise TraceError(
+                f"{path}: has {found} visual tokens, expected {workload.visual_tokens} ('Sequence length' of "
+                f"model '{model}', dataset '{dataset}' in {self.path / 'meta_data.csv'})"
+            )
+        return trace
+
+    def _folder(self) -> Path:
+        return self.path if self._lone is None else self.path.parent
+
+    def _row(self, table: dict[Key, T], name: str, model: str, dataset: str) -> T:
+        if (model, dataset) not in table:
+            pairs = [f"{key[0]}/{key[1]}" for key in table]
+            raise TraceError(
+                f"{self._folder() / name}: no row of model '{model}', dataset '{dataset}'; "
+                f"{near_matches(f'{model}/{dataset}', pairs)}"
+            )
+        return table[model, dataset]
+
+
+def context_of_published(path: Path, geometry: DecoderGeometry = QWEN2_7B) -> TraceHeader | None:
+    """Return the context of ``<root>/<folder>/<model>_<dataset>[_<variant>].pth`` from its trace root.
+
+    Args:
+        path: A file that may be in the published layout.
+        geometry: Decoder shape, which the layout does not tell.
+
+    Returns:
+        None where there is no ``meta_data.csv`` above the file, or none of its rows fits the name.
+
+    Raises:
+        TraceError: ``meta_data.csv`` is wrong.
+    """
+    path = path.absolute()
+    table = path.parent.parent / "meta_data.csv"
+    if path.suffix != ".pth" or path.name.endswith(MASKS_SUFFIX) or not table.is_file():
+        return None
+    workloads = read_workloads(table)
+    # The longest fitting name wins: 'a_b' before 'a' where both are datasets.
+    for (model, dataset), workload in sorted(workloads.items(), key=lambda item: -len("_".join(item[0]))):
+        stem = f"{model}_{dataset}"
+        if path.stem == stem:
+            return _context(workload, path.parent.name, None, geometry)
+        if path.stem.startswith(f"{stem}_"):
+            return _context(workload, path.parent.name, path.stem[len(stem) + 1 :], geometry)
+    return None
+
+
+def _context(workload: Workload, folder: str, variant: str | None, geometry: DecoderGeometry) -> TraceHeader:
+    is_number = variant is not None and variant.lstrip("-").isdigit()
+    number = int(variant) if is_number and variant is not None else 0
+    vector_size = number if is_number and folder == _VECTOR_SIZE_FOLDER and number > 0 else 32
+    m_tile = max(number, 0) if is_number and folder == _M_TILE_FOLDER else 1024
+    grid = TokenGrid(
+        frames=workload.frames,
+        rows=1,
+        columns=workload.patches,
+        frame_stride=workload.patches,
+        row_stride=workload.patches,
+        column_stride=1,
+    )
+    index = "" if workload.median_index is None else f" {workload.median_index}"
+    sample = SampleHeader(
+        sample_id=f"published{index}",
+        sequence_tokens=workload.visual_tokens,
+        visual_start=0,
+        visual_tokens=workload.visual_tokens,
+        grid=grid,
+    )
+    return published_header(
+        model=workload.model,
+        dataset=workload.dataset,
+        geometry=geometry,
+        sample=sample,
+        vector_size=vector_size,
+        m_tile=m_tile,
+        notes="published layout: text tokens, rows and columns of the grid are not recorded in it",
+    )
+
+
+def _workload_of(trace: Trace) -> Workload:
+    header = trace.header
+    sample = header.samples[trace.chosen_sample()]
+    frames = sample.grid.frames if sample.grid else 1
+    return Workload(
+        model=header.model,
+        dataset=header.dataset,
+        visual_tokens=sample.visual_tokens,
+        frames=frames,
+        patches=sample.visual_tokens // frames,
+        median_index=header.median_index,
+    )

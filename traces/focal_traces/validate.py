@@ -1,0 +1,88 @@
+"""Checking a trace file to the last number, and what to say when it passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from focal_common.errors import TraceError
+
+from focal_traces.counts import Trace
+from focal_traces.integrity import check_trace
+from focal_traces.masks import MaskTrace, trace_from_masks
+from focal_traces.schema import TraceHeader
+from focal_traces.store import Tier, read_any
+
+__all__ = ["ValidationReport", "validate_file"]
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """A file that passed.
+
+    Attributes:
+        path: The file.
+        tier: What it holds.
+        samples: Prefills.
+        gemm_inputs: (layer, GEMM) pairs per sample.
+        remarks: Legal but worth knowing.
+    """
+
+    path: Path
+    tier: Tier
+    samples: int
+    gemm_inputs: int
+    remarks: tuple[str, ...]
+
+
+def validate_file(path: Path, context: TraceHeader | None = None) -> ValidationReport:
+    """Read a file of any tier with every check: checksums, schema, shapes, disjoint masks, consistent counts.
+
+    Args:
+        path: Trace file.
+        context: Header of a published file.
+
+    Raises:
+        TraceError: The first thing that is wrong.
+        UnsupportedError: A ``.pth`` file, and torch is not installed.
+    """
+    tier, trace = read_any(path, context)
+    if isinstance(trace, Trace):
+        counts = trace
+    else:
+        # A published file was packed from checked arrays; this also covers its representatives.
+        trace.check(str(path))
+        counts = trace_from_masks(trace)
+        check_trace(counts, str(path))
+    for sample in range(len(counts.samples)):
+        _check_sparsity(counts, sample, path)
+    places = len(counts.samples[0].group_starts)
+    return ValidationReport(path, tier, len(counts.samples), places, tuple(_remarks(tier, trace)))
+
+
+def _check_sparsity(trace: Trace, sample: int, path: Path) -> None:
+    weighted = trace.header.samples[sample].weighted_sparsity
+    if weighted is not None and not 0 <= weighted <= 1:
+        raise TraceError(
+            f"{path}: sample {sample}: weighted_sparsity is {weighted}, expected a number in [0, 1]"
+        )
+
+
+def _remarks(tier: Tier, trace: Trace | MaskTrace) -> list[str]:
+    remarks = []
+    if tier == "published":
+        remarks.append(
+            "the published layout has no checksum of its own; only those of the zip archive were checked"
+        )
+    if isinstance(trace, MaskTrace):
+        verbatim = sum(packed.kind == "verbatim" for masks in trace.samples for packed in masks.gemms)
+        if verbatim:
+            remarks.append(
+                f"group_idx of {verbatim} GEMM inputs does not point from similar vectors to earlier tokens "
+                "of the "
+                "same slice; it is kept as it is and no count depends on it"
+            )
+    empty = [sample.sample_id for sample in trace.header.samples if not sample.visual_tokens]
+    if empty:
+        remarks.append(f"samples without visual tokens: {', '.join(empty)}")
+    return remarks
