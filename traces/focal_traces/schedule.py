@@ -46,8 +46,7 @@ class Schedule:
         if len(self.layers) != len(self.alphas):
             raise ConfigError(
                 f"schedule: selected_layers has {len(self.layers)} entries but alpha_list "
-                f"{len(self.alphas)}; "
-                "expected equal lengths"
+                f"{len(self.alphas)}; expected equal lengths"
             )
         if len(set(self.layers)) != len(self.layers) or any(layer < 0 for layer in self.layers):
             raise ConfigError(
