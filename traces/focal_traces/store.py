@@ -78,9 +78,8 @@ def read_any(path: Path, context: TraceHeader | None = None) -> tuple[Tier, Trac
         )
     if context is None:
         raise TraceError(
-            f"{path}: the published layout has no header; keep it in a trace root (a folder with "
-            "meta_data.csv and "
-            "the file in focus_main/), or give a header file that says what was run (--header)"
+            f"{path}: the published layout has no header; keep it in a folder of a trace root "
+            "(beside which meta_data.csv lies), or give a header file that says what was run (--header)"
         )
     return "published", masks_from_published(content, context, str(path))
 
