@@ -1,7 +1,7 @@
 """From masks of one GEMM input to the counts of its tiles: the m-tile rule.
 
-Paper: Focus, HPCA 2026, sec. VII-D (no match crosses an m-tile). Which token ends a tile follows the published
-Focus artifact.
+Paper: Focus, HPCA 2026, sec. VII-D (no match crosses an m-tile). Which token ends a tile follows the
+published Focus artifact.
 """
 
 from __future__ import annotations
