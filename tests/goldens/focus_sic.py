@@ -83,7 +83,11 @@ def _check_variant(prefix: str, params: dict[str, Any], arrays: Arrays) -> list[
     expected = arrays[f"{prefix}hidden_out"]
     tolerance = TOLERANCE[dtype]
     wrong += compare(
-        f"{prefix}hidden_out", hidden[None].to(torch.float32), expected, absolute=tolerance, relative=tolerance
+        f"{prefix}hidden_out",
+        hidden[None].to(torch.float32),
+        expected,
+        absolute=tolerance,
+        relative=tolerance,
     )
     return wrong
 
