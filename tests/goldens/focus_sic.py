@@ -41,15 +41,20 @@ def check(path: Path) -> list[str]:
     return wrong
 
 
-def _setting(params: dict[str, Any], *names: str, default: Any) -> Any:
+def setting(params: dict[str, Any], *names: str, default: Any) -> Any:
+    """Return the first of the names that is set."""
     return next((params[name] for name in names if params.get(name) is not None), default)
 
 
-def _block(params: dict[str, Any]) -> tuple[int, int, int]:
-    side = _setting(params, "block", "block_size", default=2)
-    frames = _setting(params, "fblock", "frame_block", "frame_block_size", default=2)
+def block_of(params: dict[str, Any]) -> tuple[int, int, int]:
+    """Return the search block (frames, rows, columns)."""
+    side = setting(params, "block", "block_size", default=2)
+    frames = setting(params, "fblock", "frame_block", "frame_block_size", default=2)
     if isinstance(side, str):
         frames, rows, columns = (int(part) for part in side.split("x"))
+        return frames, rows, columns
+    if isinstance(side, list):
+        frames, rows, columns = side
         return frames, rows, columns
     return frames, side, side
 
@@ -64,16 +69,16 @@ def _check_variant(prefix: str, params: dict[str, Any], arrays: Arrays) -> list[
             ids = torch.from_numpy(arrays[name]).to(torch.int64).flatten()
     is_visual = (ids >= start) & (ids < start + visual_tokens)
     positions = ids[is_visual] - start
-    m_tile = _setting(params, "m", "m_tile", "gemm_m_size", default=-1)
+    m_tile = setting(params, "m", "m_tile", "gemm_m_size", default=-1)
     found = concentrate(
         hidden[is_visual],
         positions,
         grid=grid_of(params),
         visual_tokens=visual_tokens,
-        vector_size=_setting(params, "vs", "v", "vector_size", default=4),
+        vector_size=setting(params, "vs", "v", "vector_size", default=4),
         m_tile=m_tile,
-        block=_block(params),
-        threshold=_setting(params, "thr", "threshold", "similarity_threshold", default=0.9),
+        block=block_of(params),
+        threshold=setting(params, "thr", "threshold", "similarity_threshold", default=0.9),
         heads=params.get("heads") or 1,
         keep_similarity=True,
     )
