@@ -11,6 +11,7 @@ from focal_algorithm.kernels.expansion import expand
 from focal_algorithm.kernels.similarity import Concentration, concentrate
 from focal_algorithm.kernels.tiles import tile_of_tokens, tile_spans
 from focal_traces import TokenGrid
+from numpy.typing import NDArray
 
 from goldens.comparing import Arrays, compare, load
 
@@ -106,12 +107,17 @@ def _compare_masks(
     wrong += compare(f"{prefix}group_idx", full.group_index[None], arrays[f"{prefix}group_idx"])
     wrong += compare(f"{prefix}sparsity", full.sparsity, arrays[f"{prefix}sparsity"], absolute=1e-7)
     similar = found.is_similar.numpy()
-    rows = positions.numpy()
+
+    def of_rows(name: str) -> NDArray[Any]:
+        """Return the entries of the retained rows of an array stored for them alone or for all tokens."""
+        stored = arrays[prefix + name][0]
+        return stored if len(stored) == len(positions) else stored[positions.numpy()]
+
     if f"{prefix}argmax_candidate" in arrays:
-        expected = np.where(similar, arrays[f"{prefix}argmax_candidate"][0][rows], 255)
+        expected = np.where(similar, of_rows("argmax_candidate"), 255)
         wrong += compare(f"{prefix}argmax_candidate (where similar)", found.winner, expected)
     if f"{prefix}max_similarity" in arrays and found.best_similarity is not None:
-        expected = arrays[f"{prefix}max_similarity"][0][rows]
+        expected = of_rows("max_similarity")
         wrong += compare(f"{prefix}max_similarity", found.best_similarity, expected, absolute=2e-6)
     return wrong
 
