@@ -51,6 +51,10 @@ def with_trace(workload: Workload, trace: Trace, variant: str) -> Workload:
         geometry=trace.header.geometry,
         counts=trace.totals(trace.chosen_sample()),
         origin=trace.header.origin,
+        # A calibrated stand-in replaces masks only; lengths and baselines stay as published.
+        shape_origin=workload.shape_origin
+        if trace.header.origin == "synthetic, calibrated"
+        else trace.header.origin,
         variant=variant,
     )
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from focal_common.errors import TraceError
+from focal_traces.calibrated import CalibratedTrace
+from focal_traces.counts import Trace
 from focal_traces.masks import MaskTrace
 from focal_traces.root import TraceRoot, context_of_published
 from focal_traces.schema import GEMMS
-from focal_traces.store import open_masks
+from focal_traces.store import read_any
 from numpy.typing import NDArray
 
 from focal_simulator.output import write_rows
 from focal_simulator.report import Report, Request
 from focal_simulator.results import Row
 
-__all__ = ["TileLengths", "lengths_of_masks", "run_tile_lengths", "tile_lengths"]
+__all__ = ["TileLengths", "lengths_of_file", "lengths_of_masks", "run_tile_lengths", "tile_lengths"]
 
 _TILE = 1024
 _SHORTEST = 10
@@ -72,6 +75,24 @@ def tile_lengths(masks: MaskTrace) -> TileLengths:
     return TileLengths(np.concatenate(parts))
 
 
+def lengths_of_file(path: Path) -> TileLengths:
+    """Pool the tile lengths of a mask trace or of a calibrated stand-in.
+
+    Raises:
+        TraceError: The file holds measured counts, whose tiles are consecutive tokens and not the published
+            interleaved ones.
+    """
+    _, trace = read_any(path, context_of_published(path))
+    if isinstance(trace, CalibratedTrace):
+        unique = trace.samples[0].unique.astype(np.int64)
+        return TileLengths(unique[unique >= _SHORTEST])
+    if isinstance(trace, Trace):
+        raise TraceError(
+            f"{path}: holds counts, from which the published tiles cannot be cut; give the .masks.pth file"
+        )
+    return tile_lengths(trace)
+
+
 def run_tile_lengths(request: Request, root: TraceRoot) -> Report:
     """Write a histogram per workload.
 
@@ -86,7 +107,7 @@ def run_tile_lengths(request: Request, root: TraceRoot) -> Report:
         path = root.find_trace(model, dataset, request.variant) if is_wanted else None
         if path is None:
             continue
-        pool = tile_lengths(open_masks(path, context_of_published(path)))
+        pool = lengths_of_file(path)
         if not pool.lengths.size:
             raise TraceError(
                 f"{path}: no tile has {_SHORTEST} unique vectors; {workload.visual_tokens} tokens"

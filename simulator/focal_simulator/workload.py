@@ -37,7 +37,8 @@ class Workload:
         schedule: Token schedule; None where unknown.
         adaptiv_sparsity: Token reduction of AdapTiV; None where unknown.
         cmc_sparsity: Reductions of CMC; None where unknown.
-        origin: How the sparsity came to be.
+        origin: How the counts came to be.
+        shape_origin: How all else came to be: token numbers and the sparsities of baselines.
         variant: Trace folder, such as ``focus_main``.
     """
 
@@ -52,6 +53,7 @@ class Workload:
     adaptiv_sparsity: float | None = None
     cmc_sparsity: CmcSparsity | None = None
     origin: Origin = "published"
+    shape_origin: Origin = "published"
     variant: str = "focus_main"
 
     def __post_init__(self) -> None:

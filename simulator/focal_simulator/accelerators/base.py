@@ -57,6 +57,9 @@ class Accelerator(ABC, Generic[H]):
     reports_operations: ClassVar[bool] = True
     """Whether the published result file states operation counts (the dense one leaves them 0)."""
 
+    reads_counts: ClassVar[bool] = False
+    """Whether results depend on vector counts, and so on how these came to be."""
+
     summary_label: ClassVar[str | None] = None
     """Row name in the area summary; None for a variant that shares another accelerator's row."""
 
