@@ -49,7 +49,8 @@ def _cycles(table: LayerTable) -> float:
 
 def _dram_bytes(table: LayerTable) -> Numbers:
     """Return DRAM bytes by (block, layer)."""
-    total: Numbers = sum(values for (level, _, _), values in table.moved_bytes.items() if level == "dram")
+    parts = [values for (level, _, _), values in table.moved_bytes.items() if level == "dram"]
+    total: Numbers = np.sum(parts, axis=0)
     return total
 
 
@@ -128,7 +129,7 @@ class DefectModels:
         )
 
     def dense_without_concentration(self) -> tuple[float, float, float]:
-        """D8: dense area without concentration buffers (mm2), Focus area over it, dense energy over published."""
+        """D8: lean dense area (mm2), Focus area over it, lean dense energy over the published one."""
         dense, focus = self._accelerators["dense"], self._accelerators["focus"]
         costs = buffer_costs(dense)
         kept = tuple(cost for cost in costs if cost.name not in _CONCENTRATION_BUFFERS)
@@ -161,7 +162,7 @@ class DefectModels:
         return min(ratios), max(ratios)
 
     def adaptiv_attention_gain(self) -> tuple[float, float]:
-        """D10: AdapTiV cycles with unpadded heads and merged keys over published ones, smallest and largest."""
+        """D10: smallest and largest AdapTiV cycles, heads unpadded and keys merged, over published."""
 
         def corrected(workload: Workload, table: LayerTable) -> float:
             kept = workload.visual_tokens * (1 - (workload.adaptiv_sparsity or 0.0))
@@ -184,8 +185,8 @@ class DefectModels:
         return min(used), max(used)
 
     def weight_port_slowdown(self) -> tuple[float, float]:
-        """D19: geometric mean and largest slow-down of Focus if a fold's 2 KiB of weights pass a 2-byte port."""
-        load_cycles = 32 * 32
+        """D19: geometric mean and largest slow-down of Focus if weights pass a 2-byte port."""
+        load_cycles = 32 * 32  # 2 KiB of weights in a fold, 2 bytes a cycle
 
         def bound(workload: Workload, table: LayerTable) -> float:
             shapes, counts = LinearShapes.of(workload.geometry), workload.counts

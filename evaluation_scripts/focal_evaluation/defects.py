@@ -97,8 +97,8 @@ def _bytes_and_cycles(models: DefectModels, root: Path) -> list[DefectEffect]:
         DefectEffect(
             "D4",
             "attention scatter uses the unpruned width and no causal half",
-            f"attention makes {_from_to(models.attention_stall_share('focus_sec_only'))} of the SEC-only stalls "
-            "that exceed the shortest of each layer",
+            f"attention makes {_from_to(models.attention_stall_share('focus_sec_only'))} of the SEC-only "
+            "stalls that exceed the shortest of each layer",
             _FORMULA,
         ),
         DefectEffect(
@@ -138,12 +138,14 @@ def _buffers(models: DefectModels, results: Results) -> list[DefectEffect]:
         DefectEffect(
             "D6",
             "main results use memory-compiler numbers, most sweeps CACTI",
-            f"SRAM energy of the same Focus run: {compiler:.0f} mJ or {cacti:.0f} mJ, x {cacti / compiler:.2f}",
+            f"SRAM energy of the same Focus run: {compiler:.0f} mJ or {cacti:.0f} mJ, "
+            f"x {cacti / compiler:.2f}",
             _CALIBRATED,
         ),
         DefectEffect(
             "D7",
-            "SEC-only uses an m-tile of 512, pays for similarity units, and reports the activation of full Focus",
+            "SEC-only uses an m-tile of 512, pays for similarity units, and reports the activation of full "
+            "Focus",
             f"the tile alone costs {_percent(models.sec_only_tile_cost() - 1)} of cycles (geometric mean)",
             _FORMULA,
         ),
@@ -205,7 +207,8 @@ def _sweeps(results: Results, published: dict[Key, float]) -> list[DefectEffect]
         DefectEffect(
             "D12",
             "the block sweep charges the sum of the block's sides, the main run 8",
-            f"published cycles of the same 2x2x2 configuration differ by {_percent(gap)}, also from another run",
+            f"published cycles of the same 2x2x2 configuration differ by {_percent(gap)}, partly because "
+            "the masks come from another run",
             _PUBLISHED,
         ),
         DefectEffect(
@@ -244,15 +247,15 @@ def _model_limits(models: DefectModels, results: Results, root: Path) -> list[De
             "D18",
             "weights are loaded, the array is filled and drained one after the other in every fold",
             f"utilisation dense {_from_to(models.utilisation('dense'))}, Focus "
-            f"{_from_to(models.utilisation('focus'))}; hidden, {speedup:.2f} x on llava_vid/videomme could reach "
-            f"{ratio:.2f} x",
+            f"{_from_to(models.utilisation('focus'))}; hidden, {speedup:.2f} x on llava_vid/videomme could "
+            f"reach {ratio:.2f} x",
             _CALIBRATED,
         ),
         DefectEffect(
             "D19",
             "the weight buffer is 2 bytes wide, a fold needs 2 KiB",
-            f"if macros do not work in parallel, Focus is x {port[0]:.2f} slower in the geometric mean and up to x "
-            f"{port[1]:.2f} with short sequences",
+            f"if macros do not work in parallel, Focus is x {port[0]:.2f} slower in geometric mean, and up "
+            f"to x {port[1]:.2f} with short sequences",
             _CALIBRATED,
         ),
         DefectEffect(

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from focal_simulator.accelerators.focus import Focus
-from focal_simulator.commands import Request, run_request
+from focal_simulator.commands import run_request
+from focal_simulator.report import Request
 
 __all__ = ["run_published"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from focal_traces.calibrated import Recipe, TileSpread
+from focal_traces.calibrated import Recipe
 from focal_traces.counts import GemmTotals
 from focal_traces.schema import GEMMS
+from focal_traces.tile_spread import TileSpread
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
