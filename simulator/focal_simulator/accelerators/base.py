@@ -57,6 +57,9 @@ class Accelerator(ABC, Generic[H]):
     reports_operations: ClassVar[bool] = True
     """Whether the published result file states operation counts (the dense one leaves them 0)."""
 
+    uses_counts: ClassVar[bool] = False
+    """Whether the result depends on the vector counts of a trace, and so shares their origin."""
+
     summary_label: ClassVar[str | None] = None
     """Row name in the area summary; None for a variant that shares another accelerator's row."""
 
