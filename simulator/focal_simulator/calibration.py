@@ -1,7 +1,7 @@
 """Solves every calibrated stand-in again: ``python -m focal_simulator.calibration --output FOLDER``.
 
-Stages: the main and INT8 rows; the three rows behind the published tile-length histogram together with it; the
-spread of tiles around their mean; the m-tile and block sweeps, started from the main row; the vector-size
+Stages: the main rows; the three rows behind the published tile-length histogram together with it; the spread
+of tiles around their mean; the INT8 rows, the m-tile and block sweeps, started from the main row; the vector-size
 sweep, of which only one layer is published. The same inputs give the same files, byte for byte.
 """
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from focal_traces.counts import GemmTotals
-from focal_traces.schedule import tokens_alive
+from focal_traces.schedule import Schedule, tokens_per_gemm
 from focal_traces.schema import GEMMS, QWEN2_7B, slices_per_token
 from numpy.typing import NDArray
 
@@ -32,7 +32,8 @@ CEILING = 946 / 971
 ceil(11648 / 12) rows (Focus, HPCA 2026, Fig. 13)."""
 
 _EARLY_LAYERS = 3.0
-"""Layers over which the similarity of the input embeddings fades; assumed: the first pruning comes at 2 or 3."""
+"""Layers over which the similarity of the input embeddings fades; assumed, as the first pruning comes at 2
+or 3."""
 
 _LAYERS = QWEN2_7B.layers
 _BASIS = np.stack(
@@ -107,7 +108,7 @@ class Case:
     @property
     def tokens(self) -> NDArray[np.int64]:
         """T by (layer, GEMM)."""
-        return tokens_alive(self.visual_tokens, _LAYERS, self.selected_layers, self.alphas)
+        return tokens_per_gemm(Schedule(self.selected_layers, self.alphas), _LAYERS, self.visual_tokens)
 
 
 def shares(parameters: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from focal_traces.counts import GemmTotals, TileCounts, Trace
-from focal_traces.schedule import tokens_alive
-from focal_traces.schema import GEMMS, QWEN2_7B, SampleHeader, TraceHeader, slices_per_token
+from focal_traces.schedule import Schedule, tokens_per_gemm
+from focal_traces.schema import GEMMS, QWEN2_7B, SampleHeader, TokenGrid, TraceHeader, slices_per_token
 
 __all__ = ["RECIPE_SUFFIX", "CalibratedTrace", "Recipe", "TileSpread", "read_recipe", "write_recipe"]
 
@@ -47,8 +47,8 @@ class TileSpread(StrictModel):
         below: Spread of the logit towards smaller shares.
         above: Spread of the logit towards larger shares.
         largest_share: Upper end of the share of vectors that stay unique, in (0, 1].
-        quiet_fraction: Fraction of entries in which nearly all vectors are similar, per unit of mean similarity
-            of the (layer, GEMM); such channels make the lower tail of the published histogram.
+        quiet_fraction: Fraction of entries in which nearly all vectors are similar, per unit of mean
+            similarity of the (layer, GEMM); these channels make the lower tail of the published histogram.
     """
 
     below: float = Field(ge=0)
@@ -125,12 +125,20 @@ class Recipe(StrictModel):
                     sequence_tokens=self.visual_tokens,
                     visual_start=0,
                     visual_tokens=self.visual_tokens,
-                    grid=None,
+                    grid=TokenGrid(
+                        frames=self.frames,
+                        rows=1,
+                        columns=self.patches_per_frame,
+                        frame_stride=self.patches_per_frame,
+                        row_stride=self.patches_per_frame,
+                        column_stride=1,
+                    ),
                 ),
             ),
             median_index=0,
             origin=self.origin,
-            notes=f"Stand-in for masks that were never released, solved for: {self.target}.",
+            notes=f"Stand-in for masks that were never released, solved for: {self.target}. "
+            "Text tokens, rows and columns of the grid are unknown.",
         )
 
     def totals(self) -> GemmTotals:
@@ -149,7 +157,8 @@ class Recipe(StrictModel):
                 raise TraceError(f"unique_vectors.{gemm}: {found} layers, expected {layers}")
         if unknown := sorted(set(self.unique_vectors) - set(GEMMS)):
             raise TraceError(f"unique_vectors has unknown GEMM '{unknown[0]}', expected {', '.join(GEMMS)}")
-        tokens = tokens_alive(self.visual_tokens, layers, self.selected_layers, self.alpha_list)
+        schedule = Schedule(self.selected_layers, self.alpha_list)
+        tokens = tokens_per_gemm(schedule, layers, self.visual_tokens)
         unique = np.array([self.unique_vectors[gemm] for gemm in GEMMS], dtype=np.int64).T
         vectors = tokens * slices
         if np.any(unique > vectors):
@@ -211,8 +220,8 @@ def _scatter(
     """
     groups = len(unique)
 
-    def summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(group, values, groups)
+    def summed(values: NDArray[Any]) -> NDArray[np.float64]:
+        return np.bincount(group, values, groups).astype(np.float64)
 
     share = unique / summed(rows)
     quantile = np.mod((place + 1) * _GOLDEN_FRACTION, 1.0)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from focal_common.errors import TraceError, near_matches
 
+from focal_traces.calibrated import RECIPE_SUFFIX
 from focal_traces.counts import Trace
 from focal_traces.counts_file import COUNTS_SUFFIX
 from focal_traces.masks_file import MASKS_SUFFIX
@@ -32,8 +33,9 @@ from focal_traces.tables import (
 __all__ = ["MAIN_FOLDER", "SUFFIXES", "TraceRoot", "context_of_published"]
 
 MAIN_FOLDER = "focus_main"
-SUFFIXES = (COUNTS_SUFFIX, MASKS_SUFFIX, ".pth")
-"""In order of preference: the smallest file that answers the question."""
+SUFFIXES = (COUNTS_SUFFIX, MASKS_SUFFIX, ".pth", RECIPE_SUFFIX)
+"""In order of preference: the smallest file that answers the question; a stand-in only where nothing was
+measured."""
 
 _VECTOR_SIZE_FOLDER, _M_TILE_FOLDER = "vector_size_dse", "m_tile_size_dse"
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from focal_common.errors import TraceError
 
+from focal_traces.calibrated import CalibratedTrace, read_recipe
 from focal_traces.counts import Trace
 from focal_traces.counts_file import COUNTS_SUFFIX, read_counts, write_counts
 from focal_traces.masks import MaskTrace, trace_from_masks
@@ -66,7 +67,10 @@ def open_masks(path: Path, context: TraceHeader | None = None) -> MaskTrace:
 
 def read_any(path: Path, context: TraceHeader | None = None) -> tuple[Tier, Trace | MaskTrace]:
     """Read a file in its own tier; see `open_trace` for errors."""
-    if file_kind(path) == "parquet":
+    kind = file_kind(path)
+    if kind == "recipe":
+        return "counts", CalibratedTrace(read_recipe(path))
+    if kind == "parquet":
         return "counts", read_counts(path)
     content = load_torch(path)
     if isinstance(content, dict) and content.get("format") == FORMAT:
@@ -86,17 +90,19 @@ def read_any(path: Path, context: TraceHeader | None = None) -> tuple[Tier, Trac
     return "published", masks_from_published(content, context, str(path))
 
 
-def file_kind(path: Path) -> Literal["parquet", "torch"]:
-    """Tell Parquet from torch by the first bytes.
+def file_kind(path: Path) -> Literal["parquet", "torch", "recipe"]:
+    """Tell Parquet, torch and calibrated recipes (JSON) apart by the first bytes.
 
     Raises:
-        TraceError: Neither.
+        TraceError: None of them.
     """
     check_readable(path)
     with path.open("rb") as source:
         magic = source.read(4)
     if magic == _PARQUET_MAGIC:
         return "parquet"
+    if magic[:1] == b"{":
+        return "recipe"
     # Files of torch before 1.6 are bare pickles, which start with the protocol mark.
     if magic[:2] == b"PK" or magic[:1] == b"\x80" or zipfile.is_zipfile(path):
         return "torch"
