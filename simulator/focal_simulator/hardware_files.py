@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from focal_common.config import apply_overrides, parse_yaml, read_yaml, validated
-from focal_common.errors import ConfigError, near_matches
+from focal_common.errors import ConfigError
 
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
@@ -66,13 +66,9 @@ def build_accelerator(
         return plugin(preset_hardware(plugin))
     tree = hardware_tree(plugin.preset, file, overrides)
     where = f"{plugin.preset}.yaml" if file is None else str(file)
-    hardware = validated(plugin.hardware_model, tree, where)
-    if hardware.accelerator != plugin.preset:
-        raise ConfigError(
-            f"{where}: field 'accelerator' is '{hardware.accelerator}', expected '{plugin.preset}'; "
-            f"{near_matches(hardware.accelerator, [plugin.preset])}"
-        )
-    return plugin(hardware)
+    if (found := tree.get("accelerator")) != plugin.preset:
+        raise ConfigError(f"{where}: field 'accelerator' is {found!r}, expected '{plugin.preset}'")
+    return plugin(validated(plugin.hardware_model, tree, where))
 
 
 @lru_cache(maxsize=16)
