@@ -54,6 +54,9 @@ class Accelerator(ABC, Generic[H]):
     preset: ClassVar[str]
     """Name of the packaged hardware file, without ``.yaml``."""
 
+    hardware_package: ClassVar[str] = "focal_simulator"
+    """Package whose folder ``hardware`` holds the preset; a plug-in of another distribution names its own."""
+
     reports_operations: ClassVar[bool] = True
     """Whether the published result file states operation counts (the dense one leaves them 0)."""
 
