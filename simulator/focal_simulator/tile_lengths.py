@@ -116,7 +116,7 @@ def run_tile_lengths(request: Request, root: TraceRoot) -> Report:
     if not rows:
         raise TraceError(f"{root.path}: no mask trace in {request.variant}/ for the tile-length analysis")
     order = {pair: place for place, pair in enumerate(root.workloads)}
-    key = ("model", "dataset", "variant", "bin_start")
+    key = ("model", "dataset", "variant", "bin")
     path = write_rows(request.output, "tile_lengths.csv", rows, key, order)
     return Report(rows=[dict(row) for row in rows], paths=[path])
 
@@ -134,10 +134,11 @@ def _histogram(model: str, dataset: str, variant: str, pool: TileLengths) -> lis
             "model": model,
             "dataset": dataset,
             "variant": variant,
+            "bin": number,
             "bin_start": float(start),
             "bin_stop": float(stop),
             "density": float(share),
             **shared,
         }
-        for start, stop, share in zip(edges[:-1], edges[1:], density, strict=True)
+        for number, (start, stop, share) in enumerate(zip(edges[:-1], edges[1:], density, strict=True))
     ]

@@ -37,8 +37,8 @@ class Workload:
         schedule: Token schedule; None where unknown.
         adaptiv_sparsity: Token reduction of AdapTiV; None where unknown.
         cmc_sparsity: Reductions of CMC; None where unknown.
-        origin: How the counts came to be.
-        shape_origin: How all else came to be: token numbers and the sparsities of baselines.
+        origin: How the vector counts came to be.
+        table_origin: How the grid, the schedule and the sparsities of the tables came to be.
         variant: Trace folder, such as ``focus_main``.
     """
 
@@ -53,7 +53,7 @@ class Workload:
     adaptiv_sparsity: float | None = None
     cmc_sparsity: CmcSparsity | None = None
     origin: Origin = "published"
-    shape_origin: Origin = "published"
+    table_origin: Origin = "published"
     variant: str = "focus_main"
 
     def __post_init__(self) -> None:
@@ -74,6 +74,10 @@ class Workload:
     def label(self) -> str:
         """Model and dataset, for messages."""
         return f"{self.model}/{self.dataset}"
+
+    def origin_for(self, uses_counts: bool) -> Origin:
+        """Return the origin of a result that depends on the counts, or on the tables alone."""
+        return self.origin if uses_counts and self.counts is not None else self.table_origin
 
     def _check_counts(self, counts: GemmTotals) -> None:
         if counts.visual_tokens != self.visual_tokens:

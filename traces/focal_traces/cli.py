@@ -73,6 +73,8 @@ def info(
         _print_json(facts)
         return
     console = output_console()
+    # Outside the table: a path broken over cells could not be copied.
+    console.print(facts["path"], markup=False, soft_wrap=True)
     console.print(_header_table(facts, counts.header))
     console.print(_gemm_table(facts, counts.header, sample=chosen))
 
@@ -182,10 +184,9 @@ def _print_report(report: dict[str, Any]) -> None:
 
 
 def _header_table(facts: dict[str, Any], header: TraceHeader) -> Table:
-    table = Table("field", "value", title="trace", title_justify="left")
+    table = Table("field", "value")
     geometry = header.geometry
     rows = {
-        "file": facts["path"],
         "tier": f"{facts['tier']}, {facts['file_bytes']} bytes, schema {header.schema_version}",
         "model": f"{header.model} ({header.checkpoint})",
         "dataset": header.dataset,
