@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from focal_common.errors import TraceError
 from focal_traces.calibrated import CalibratedTrace
+from focal_traces.context import find_context
 from focal_traces.counts import Trace
 from focal_traces.masks import MaskTrace
-from focal_traces.root import TraceRoot, context_of_published
+from focal_traces.root import TraceRoot
 from focal_traces.schema import GEMMS
 from focal_traces.store import read_any
 from numpy.typing import NDArray
@@ -82,7 +83,7 @@ def lengths_of_file(path: Path) -> TileLengths:
         TraceError: The file holds measured counts, whose tiles are consecutive tokens and not the published
             interleaved ones.
     """
-    _, trace = read_any(path, context_of_published(path))
+    _, trace = read_any(path, find_context(path))
     if isinstance(trace, CalibratedTrace):
         unique = trace.samples[0].unique.astype(np.int64)
         return TileLengths(unique[unique >= _SHORTEST])
