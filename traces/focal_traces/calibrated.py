@@ -214,10 +214,11 @@ def read_recipe(path: Path) -> Recipe:
         raise TraceError(f"{path}: not a JSON recipe ({error})") from error
     try:
         recipe = validated(Recipe, tree, str(path))
-        recipe.totals()
     except ConfigError as error:
         raise TraceError(str(error)) from error
-    except TraceError as error:
+    try:
+        recipe.totals()
+    except (ConfigError, TraceError) as error:
         raise TraceError(f"{path}: {error}") from error
     return recipe
 
