@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from focal_common.errors import ConfigError
@@ -69,6 +70,7 @@ def _compiler_cost(accelerator: Accelerator[Any], need: BufferNeed) -> BufferCos
     )
 
 
+@lru_cache(maxsize=256)
 def _cacti_cost(need: BufferNeed) -> BufferCost:
     from focal_simulator.costs.sram import SramTable
 

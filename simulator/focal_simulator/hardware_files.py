@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from focal_common.config import apply_overrides, parse_yaml, read_yaml, validated
-from focal_common.errors import ConfigError, near_matches
+from focal_common.errors import ConfigError
 
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
@@ -19,15 +19,18 @@ __all__ = ["build_accelerator", "hardware_tree", "preset_hardware"]
 
 
 @lru_cache(maxsize=16)
-def _preset(name: str) -> dict[str, Any]:
-    resource = files("focal_simulator").joinpath("hardware", f"{name}.yaml")
+def _preset(name: str, package: str) -> dict[str, Any]:
+    resource = files(package).joinpath("hardware", f"{name}.yaml")
     if not resource.is_file():
-        raise ConfigError(f"hardware preset '{name}.yaml' does not exist in focal_simulator/hardware")
+        raise ConfigError(f"hardware preset '{name}.yaml' does not exist in {package}/hardware")
     return parse_yaml(resource.read_text(encoding="utf-8"), f"{name}.yaml")
 
 
 def hardware_tree(
-    preset: str, file: Path | None = None, overrides: list[str] | None = None
+    preset: str,
+    file: Path | None = None,
+    overrides: list[str] | None = None,
+    package: str = "focal_simulator",
 ) -> dict[str, Any]:
     """Return the unchecked hardware mapping of a preset or a file, with overrides applied.
 
@@ -36,8 +39,9 @@ def hardware_tree(
         file: A user's hardware file.
         overrides: ``dotted.field=value``; a field with unit and source keeps its unit, and its source becomes
             the command line.
+        package: Package that holds the preset.
     """
-    tree = copy.deepcopy(_preset(preset)) if file is None else read_yaml(file)
+    tree = copy.deepcopy(_preset(preset, package)) if file is None else read_yaml(file)
     where = f"{preset}.yaml" if file is None else str(file)
     for override in overrides or []:
         field, equals, value = override.partition("=")
@@ -64,21 +68,19 @@ def build_accelerator(
     plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
     if file is None and not overrides:
         return plugin(preset_hardware(plugin))
-    tree = hardware_tree(plugin.preset, file, overrides)
+    tree = hardware_tree(plugin.preset, file, overrides, plugin.hardware_package)
     where = f"{plugin.preset}.yaml" if file is None else str(file)
-    hardware = validated(plugin.hardware_model, tree, where)
-    if hardware.accelerator != plugin.preset:
-        raise ConfigError(
-            f"{where}: field 'accelerator' is '{hardware.accelerator}', expected '{plugin.preset}'; "
-            f"{near_matches(hardware.accelerator, [plugin.preset])}"
-        )
-    return plugin(hardware)
+    if (found := tree.get("accelerator")) != plugin.preset:
+        raise ConfigError(f"{where}: field 'accelerator' is {found!r}, expected '{plugin.preset}'")
+    return plugin(validated(plugin.hardware_model, tree, where))
 
 
 @lru_cache(maxsize=16)
 def preset_hardware(plugin: type[Accelerator[Any]]) -> HardwareSpec:
     """Return the checked preset of a plug-in, read once per process."""
-    return validated(plugin.hardware_model, _preset(plugin.preset), f"{plugin.preset}.yaml")
+    return validated(
+        plugin.hardware_model, _preset(plugin.preset, plugin.hardware_package), f"{plugin.preset}.yaml"
+    )
 
 
 def _node(tree: dict[str, Any], path: str) -> Any:

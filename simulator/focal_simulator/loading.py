@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from focal_common.errors import TraceError
+from focal_common.provenance import Origin
 from focal_traces.counts import Trace
 from focal_traces.root import MAIN_FOLDER, TraceRoot
 from focal_traces.tables import Workload as WorkloadRow
@@ -46,11 +47,15 @@ def load_workloads(
 
 def with_trace(workload: Workload, trace: Trace, variant: str) -> Workload:
     """Return the workload with geometry, origin and counts of a trace."""
+    origin = trace.header.origin
+    # A stand-in replaces unpublished counts only; its tables stay those of the publication.
+    tables: Origin = "published" if origin == "synthetic, calibrated" else origin
     return replace(
         workload,
         geometry=trace.header.geometry,
         counts=trace.totals(trace.chosen_sample()),
-        origin=trace.header.origin,
+        origin=origin,
+        table_origin=tables,
         variant=variant,
     )
 

@@ -74,7 +74,7 @@ def result_row(
     row |= {
         "variant": workload.variant,
         "fidelity": fidelity,
-        "origin": workload.origin,
+        "origin": workload.origin_for(accelerator.uses_counts),
         "sram_model": sram_model,
         "hardware": hardware,
         "focal_version": __version__,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from focal_common.config import StrictModel
 from focal_common.errors import ConfigError, TraceError, near_matches
@@ -16,7 +15,7 @@ from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.loading import load_workloads, with_trace
 from focal_simulator.output import write_rows
 from focal_simulator.report import Report, Request
-from focal_simulator.results import KEY_COLUMNS, Row, result_row
+from focal_simulator.results import Row, result_row
 from focal_simulator.runner import hardware_label
 from focal_simulator.vector_size_study import layer_row
 from focal_simulator.workload import Workload
@@ -84,6 +83,10 @@ def run_study(request: Request, root: TraceRoot) -> Report:
         ConfigError: Unknown sweep.
         TraceError: The traces it needs are absent, or hold counts where masks are needed.
     """
+    if not {"all", "focus"} & set(request.accelerators):
+        raise ConfigError("--sweep and --tile-lengths are studies of focus; expected --accelerator focus")
+    if request.hardware is not None or request.overrides:
+        raise ConfigError("--sweep sets the hardware itself; expected no --hardware and no --set")
     if request.tile_lengths:
         from focal_simulator.tile_lengths import run_tile_lengths
 
@@ -104,7 +107,7 @@ def run_study(request: Request, root: TraceRoot) -> Report:
         make[request.sweep](workload, value, choice) for workload, value in _cases(sweep, root, workloads)
     ]
     key = ("model", "dataset", "variant", "fidelity", sweep.column)
-    path = write_rows(request.output, sweep.file, rows, key if "model" in rows[0] else KEY_COLUMNS, order)
+    path = write_rows(request.output, sweep.file, rows, key, order)
     return Report(rows=[dict(row) for row in rows], tables=[_table(sweep, rows)], paths=[path])
 
 
@@ -158,9 +161,8 @@ def _full_row(workload: Workload, overrides: list[str], sram: SramChoice, extra:
     if buffers == "capacity":
         extra = {**extra, "total_buffer_capacity": sum(cost.capacity_bytes for cost in costs)}
     result = simulate(accelerator, workload, sram, costs)
-    named = replace(workload, variant=workload.variant)
     return result_row(
-        accelerator, "focus", named, result, "parity", str(sram), hardware_label(accelerator), **extra
+        accelerator, "focus", workload, result, "parity", str(sram), hardware_label(accelerator), **extra
     )
 
 

@@ -29,7 +29,7 @@ def result_table(outcome: Outcome) -> Table:
             _engineering(result.total_mj),
             f"{result.total_mj / dense.total_mj:.3f}" if dense.total_mj else "-",
             f"{100 * skipped:.1f} %",
-            run.workload.origin,
+            str(run.row["origin"]),
         )
     return table
 

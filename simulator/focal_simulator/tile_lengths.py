@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from focal_common.errors import TraceError
+from focal_traces.calibrated import CalibratedTrace
+from focal_traces.context import find_context
+from focal_traces.counts import Trace
 from focal_traces.masks import MaskTrace
-from focal_traces.root import TraceRoot, context_of_published
+from focal_traces.root import TraceRoot
 from focal_traces.schema import GEMMS
-from focal_traces.store import open_masks
+from focal_traces.store import read_any
 from numpy.typing import NDArray
 
 from focal_simulator.output import write_rows
 from focal_simulator.report import Report, Request
 from focal_simulator.results import Row
 
-__all__ = ["TileLengths", "lengths_of_masks", "run_tile_lengths", "tile_lengths"]
+__all__ = ["TileLengths", "lengths_of_file", "lengths_of_masks", "run_tile_lengths", "tile_lengths"]
 
 _TILE = 1024
 _SHORTEST = 10
@@ -72,6 +76,24 @@ def tile_lengths(masks: MaskTrace) -> TileLengths:
     return TileLengths(np.concatenate(parts))
 
 
+def lengths_of_file(path: Path) -> TileLengths:
+    """Pool the tile lengths of a mask trace or of a calibrated stand-in.
+
+    Raises:
+        TraceError: The file holds measured counts, whose tiles are consecutive tokens and not the published
+            interleaved ones.
+    """
+    _, trace = read_any(path, find_context(path))
+    if isinstance(trace, CalibratedTrace):
+        unique = trace.samples[0].unique.astype(np.int64)
+        return TileLengths(unique[unique >= _SHORTEST])
+    if isinstance(trace, Trace):
+        raise TraceError(
+            f"{path}: holds counts, from which the published tiles cannot be cut; give the .masks.pth file"
+        )
+    return tile_lengths(trace)
+
+
 def run_tile_lengths(request: Request, root: TraceRoot) -> Report:
     """Write a histogram per workload.
 
@@ -86,7 +108,7 @@ def run_tile_lengths(request: Request, root: TraceRoot) -> Report:
         path = root.find_trace(model, dataset, request.variant) if is_wanted else None
         if path is None:
             continue
-        pool = tile_lengths(open_masks(path, context_of_published(path)))
+        pool = lengths_of_file(path)
         if not pool.lengths.size:
             raise TraceError(
                 f"{path}: no tile has {_SHORTEST} unique vectors; {workload.visual_tokens} tokens"
@@ -95,7 +117,7 @@ def run_tile_lengths(request: Request, root: TraceRoot) -> Report:
     if not rows:
         raise TraceError(f"{root.path}: no mask trace in {request.variant}/ for the tile-length analysis")
     order = {pair: place for place, pair in enumerate(root.workloads)}
-    key = ("model", "dataset", "variant", "bin_start")
+    key = ("model", "dataset", "variant", "bin")
     path = write_rows(request.output, "tile_lengths.csv", rows, key, order)
     return Report(rows=[dict(row) for row in rows], paths=[path])
 
@@ -113,10 +135,11 @@ def _histogram(model: str, dataset: str, variant: str, pool: TileLengths) -> lis
             "model": model,
             "dataset": dataset,
             "variant": variant,
+            "bin": number,
             "bin_start": float(start),
             "bin_stop": float(stop),
             "density": float(share),
             **shared,
         }
-        for start, stop, share in zip(edges[:-1], edges[1:], density, strict=True)
+        for number, (start, stop, share) in enumerate(zip(edges[:-1], edges[1:], density, strict=True))
     ]

@@ -37,7 +37,8 @@ class Workload:
         schedule: Token schedule; None where unknown.
         adaptiv_sparsity: Token reduction of AdapTiV; None where unknown.
         cmc_sparsity: Reductions of CMC; None where unknown.
-        origin: How the sparsity came to be.
+        origin: How the vector counts came to be.
+        table_origin: How the grid, the schedule and the sparsities of the tables came to be.
         variant: Trace folder, such as ``focus_main``.
     """
 
@@ -52,6 +53,7 @@ class Workload:
     adaptiv_sparsity: float | None = None
     cmc_sparsity: CmcSparsity | None = None
     origin: Origin = "published"
+    table_origin: Origin = "published"
     variant: str = "focus_main"
 
     def __post_init__(self) -> None:
@@ -72,6 +74,10 @@ class Workload:
     def label(self) -> str:
         """Model and dataset, for messages."""
         return f"{self.model}/{self.dataset}"
+
+    def origin_for(self, uses_counts: bool) -> Origin:
+        """Return the origin of a result that depends on the counts, or on the tables alone."""
+        return self.origin if uses_counts and self.counts is not None else self.table_origin
 
     def _check_counts(self, counts: GemmTotals) -> None:
         if counts.visual_tokens != self.visual_tokens:

@@ -54,8 +54,14 @@ class Accelerator(ABC, Generic[H]):
     preset: ClassVar[str]
     """Name of the packaged hardware file, without ``.yaml``."""
 
+    hardware_package: ClassVar[str] = "focal_simulator"
+    """Package whose folder ``hardware`` holds the preset; a plug-in of another distribution names its own."""
+
     reports_operations: ClassVar[bool] = True
     """Whether the published result file states operation counts (the dense one leaves them 0)."""
+
+    uses_counts: ClassVar[bool] = False
+    """Whether the result depends on the vector counts of a trace, and so shares their origin."""
 
     summary_label: ClassVar[str | None] = None
     """Row name in the area summary; None for a variant that shares another accelerator's row."""

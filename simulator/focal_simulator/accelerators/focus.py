@@ -62,6 +62,7 @@ class Focus(Accelerator[FocusHardware]):
 
     hardware_model: ClassVar[type[HardwareSpec]] = FocusHardware
     preset: ClassVar[str] = "focus"
+    uses_counts: ClassVar[bool] = True
     summary_label: ClassVar[str | None] = "focus"
     breakdown_file: ClassVar[bool] = True
 

@@ -60,8 +60,8 @@ class FocusBufferHardware(HardwareSpec):
 
     @model_validator(mode="after")
     def _has_the_buffers(self) -> FocusBufferHardware:
-        if tuple(self.buffers) != _BUFFER_NAMES:
-            raise ValueError(f"buffers must be, in this order: {', '.join(_BUFFER_NAMES)}")
+        if set(self.buffers) != set(_BUFFER_NAMES):
+            raise ValueError(f"buffers must be exactly: {', '.join(_BUFFER_NAMES)}")
         return self
 
 

@@ -1,0 +1,113 @@
+"""Is every accelerator plug-in lawful? One class, run over the registry."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from focal_common.errors import UnsupportedError
+from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.buffer_costs import buffer_costs
+from focal_simulator.energy import core_power_mw, simulate, summed
+from focal_simulator.hardware_files import build_accelerator
+from focal_simulator.layer_table import LAYERS, LINEAR_LAYERS, LinearShapes
+from focal_simulator.workload import Workload
+from focal_traces.schema import DecoderGeometry
+from simulator_support import small_workload
+
+SMALL_DECODER = DecoderGeometry(
+    layers=12,
+    hidden_elements=256,
+    intermediate_elements=704,
+    heads=6,
+    kv_heads=2,
+    head_dim_elements=64,
+)
+
+
+@pytest.fixture(params=list(ACCELERATORS))
+def accelerator(request: pytest.FixtureRequest) -> Accelerator[Any]:
+    return build_accelerator(request.param)
+
+
+class TestEveryAccelerator:
+    def test_it_names_its_paper_and_its_deviations(self, accelerator: Accelerator[Any]) -> None:
+        text = type(accelerator).__doc__ or ""
+        assert "Paper:" in text
+        assert "Deviations:" in text
+
+    def test_every_number_of_its_hardware_has_a_unit_and_a_source(
+        self, accelerator: Accelerator[Any]
+    ) -> None:
+        def quantities(node: Any) -> list[dict[str, Any]]:
+            if isinstance(node, dict):
+                found = [node] if "value" in node else []
+                return found + [item for value in node.values() for item in quantities(value)]
+            return []
+
+        tree = accelerator.hardware.model_dump()
+        found = quantities(tree)
+        assert len(found) > 20
+        assert all(item["unit"] and item["source"] for item in found)
+
+    def test_it_refuses_a_workload_without_visual_tokens(self, accelerator: Accelerator[Any]) -> None:
+        empty = Workload("none", "text", 0, 1, 0)
+        with pytest.raises(UnsupportedError, match="no visual tokens"):
+            accelerator.accepts(empty)
+
+    def test_one_token_takes_time_on_every_layer(self, accelerator: Accelerator[Any]) -> None:
+        table = accelerator.layers(small_workload(tokens=1, frames=1, similarity=0.0))
+        assert table.compute_cycles.shape[1] == len(LAYERS)
+        assert (table.compute_cycles > 0).all()
+
+    def test_arrays_share_one_shape_and_repeats_cover_the_decoder(
+        self, accelerator: Accelerator[Any]
+    ) -> None:
+        workload = small_workload()
+        table = accelerator.layers(workload)
+        shape = table.compute_cycles.shape
+        assert shape[0] * table.repeats == workload.geometry.layers
+        for name in ("stall_cycles", "macs", "dense_macs", "activation_bytes"):
+            assert getattr(table, name).shape == shape, name
+        assert all(values.shape == shape for values in table.moved_bytes.values())
+
+    def test_more_tokens_never_cost_fewer_cycles_or_operations(self, accelerator: Accelerator[Any]) -> None:
+        before = summed(accelerator.layers(small_workload(tokens=8)))
+        for tokens in (64, 512, 1024, 1032, 2048, 4096):
+            after = summed(accelerator.layers(small_workload(tokens=tokens)))
+            for name in ("compute_cycles", "macs", "dense_macs", "activation_bytes"):
+                assert after[name] >= before[name], (name, tokens)
+            before = after
+
+    def test_dense_operations_are_those_of_the_decoder(self, accelerator: Accelerator[Any]) -> None:
+        for geometry in (small_workload().geometry, SMALL_DECODER):
+            workload = replace(small_workload(), counts=None, geometry=geometry).with_schedule_counts()
+            table = accelerator.layers(workload)
+            shapes = LinearShapes.of(geometry)
+            linear = workload.visual_tokens * shapes.inputs * shapes.outputs
+            tokens, width = workload.visual_tokens, geometry.heads * geometry.head_dim_elements
+            assert table.dense_macs[0, : len(LINEAR_LAYERS)].tolist() == linear.tolist()
+            assert table.dense_macs[0, -1] == tokens * tokens * width
+            assert (table.macs <= table.dense_macs).all()
+
+    def test_cycles_are_at_least_operations_over_multipliers(self, accelerator: Accelerator[Any]) -> None:
+        total = summed(accelerator.layers(small_workload(tokens=2048)))
+        assert total["compute_cycles"] >= total["macs"] / 1024
+
+    def test_parts_of_energy_sum_to_the_total(self, accelerator: Accelerator[Any]) -> None:
+        result = simulate(accelerator, small_workload(), "compiler")
+        assert result.total_mj == pytest.approx(result.dram_mj + result.sram_mj + result.core_mj, rel=1e-15)
+        assert result.core_mj == pytest.approx(core_power_mw(accelerator) * result.seconds, rel=1e-15)
+        assert result.total_cycles == result.compute_cycles + result.stall_cycles
+
+    def test_counted_buffers_exist_and_are_priced(self, accelerator: Accelerator[Any]) -> None:
+        names = {cost.name for cost in buffer_costs(accelerator, "compiler")}
+        table = accelerator.layers(small_workload())
+        counted = {buffer for level, _, buffer in table.moved_bytes if level == "sram"}
+        assert counted <= names
+
+    def test_two_calls_give_equal_results(self, accelerator: Accelerator[Any]) -> None:
+        first, second = (accelerator.layers(small_workload()) for _ in range(2))
+        assert np.array_equal(first.compute_cycles, second.compute_cycles)
+        assert first.moved_bytes.keys() == second.moved_bytes.keys()

@@ -1,0 +1,85 @@
+"""Are area, power and buffer tables those of the Focus paper's Table III and its breakdown?"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from focal_simulator.buffer_costs import BufferCost, buffer_costs
+from focal_simulator.energy import simulate
+from focal_simulator.hardware_files import build_accelerator
+from focal_simulator.summary import area_power_summary, breakdown_rows
+from focal_simulator.vector_size_study import array_shape, layer_row
+from focal_traces.counts import GemmTotals
+from focal_traces.schema import GEMMS
+from simulator_support import published_table, published_workloads
+
+
+@pytest.mark.golden
+def test_the_summary_equals_table_three() -> None:
+    ours = area_power_summary()
+    published = published_table("area_power.csv")
+    assert [row["Accelerator"] for row in ours] == [row["accelerator"] for row in published]
+    for mine, theirs in zip(ours, published, strict=True):
+        assert mine["Area"] == pytest.approx(float(theirs["area_mm2"]), rel=1e-14)
+        assert mine["On-chip Power"] == pytest.approx(float(theirs["power_mw"]), rel=1e-14)
+        assert mine["Buffer Size"] == float(theirs["buffer_kib"])
+
+
+@pytest.mark.golden
+def test_the_breakdown_of_focus_equals_the_published_one() -> None:
+    accelerator = build_accelerator("focus")
+    workload = published_workloads()["llava_vid", "videomme"].with_schedule_counts()
+    # Time and DRAM bytes of the published main run, whose masks were not released.
+    seconds, dram_mj = 37.103187968, 389_639_082_816 * 99.98e-9
+    result = replace(simulate(accelerator, workload), seconds=seconds, dram_mj=dram_mj)
+    ours = breakdown_rows(accelerator, buffer_costs(accelerator), result)
+    published = published_table("focus_breakdown.csv")
+    assert [row["component"] for row in ours] == [row["component"] for row in published]
+    for mine, theirs in zip(ours, published, strict=True):
+        for name in ("area", "power", "energy"):
+            unit = {"area": "area_mm2", "power": "power_mw", "energy": "energy_mj"}[name]
+            assert mine[name] == pytest.approx(float(theirs[unit]), rel=1e-14), (mine["component"], name)
+
+
+PUBLISHED_CACTI = {
+    # Buffer: area mm2, leakage mW, read pJ/B, write pJ/B, at m = 1024 and two scatter vectors.
+    "output": (0.527333, 175.367, 1.139164, 1.976242),
+    "layouter": (0.123224, 10.76112, 0.18365468749999998, 0.2020734375),
+    "similarity_map": (0.002780, 1.07089, 0.304779, 0.356127),
+    "similarity_table": (0.089271, 33.228, 0.3477890625, 1.0712359375),
+}
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("row", published_table("vector_size.csv"), ids=lambda row: row["vector_size"])
+def test_the_vector_size_layer_equals_the_published_one(
+    row: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def costs(accelerator: object, choice: str) -> tuple[BufferCost, ...]:
+        return tuple(BufferCost(name, 0, *values) for name, values in PUBLISHED_CACTI.items())
+
+    monkeypatch.setattr("focal_simulator.vector_size_study.buffer_costs", costs)
+    workload = published_workloads()["llava_vid", "mlvu"].with_schedule_counts()
+    counts = workload.counts
+    assert counts is not None
+    slices = -(-3584 // int(row["vector_size"]))
+    place = GEMMS.index("o_proj")
+    width = counts.slices.copy()
+    width[9, place] = slices
+    vectors, unique = counts.vectors.copy(), counts.unique.copy()
+    vectors[9, place] = counts.tokens[9, place] * slices
+    computed, stored = int(row["unique_rows"]), int(row["stored_rows"])
+    unique[9, place] = computed * slices + (stored - computed)
+    latent = GemmTotals(counts.tokens, vectors, unique, width, counts.visual_tokens)
+    ours = layer_row(replace(workload, counts=latent), int(row["vector_size"]), "cacti")
+    for column in row.keys() - {"unique_rows", "stored_rows"}:
+        if column.endswith("_energy"):
+            assert float(ours[column]) == pytest.approx(float(row[column]), rel=1e-6), column
+        else:
+            assert int(ours[column]) == int(row[column]), column
+
+
+def test_the_array_keeps_its_multipliers_whatever_the_vector_size() -> None:
+    shapes = [array_shape(size) for size in (4096, 32, 16, 8)]
+    assert shapes == [(32, 32), (32, 32), (16, 64), (8, 128)]
+    assert all(np.prod(shape) == 1024 for shape in shapes)

@@ -1,0 +1,76 @@
+"""Workloads and tables that simulator tests share."""
+
+import csv
+import json
+import lzma
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from focal_simulator.loading import load_workloads
+from focal_simulator.workload import Workload
+from focal_traces.counts import GemmTotals
+from focal_traces.root import TraceRoot
+from focal_traces.schedule import Schedule
+from focal_traces.schema import GEMMS
+from focal_traces.tables import CmcSparsity
+
+DATA = Path(__file__).parent / "data"
+PUBLISHED_ROOT = Path(__file__).parents[1] / "example_output" / "published"
+
+
+def published_table(name: str) -> list[dict[str, str]]:
+    with (DATA / "published" / name).open(encoding="utf-8") as source:
+        return list(csv.DictReader(source))
+
+
+def published_workloads() -> dict[tuple[str, str], Workload]:
+    """The fifteen published rows, without stand-ins for the unpublished counts."""
+    root = TraceRoot.open(PUBLISHED_ROOT)
+    workloads = load_workloads(root, [], [], variant="without_traces")
+    return {(workload.model, workload.dataset): workload for workload in workloads}
+
+
+def golden(name: str) -> Any:
+    path = DATA / "simulator" / name
+    if path.suffix == ".xz":
+        with lzma.open(path, "rt", encoding="utf-8") as source:
+            return json.load(source)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def golden_totals(case: dict[str, Any]) -> GemmTotals:
+    """Counts [L, Z, T, V] of a golden case as totals."""
+    counts = case["counts"]
+    table = np.array([[counts[str(block)][name] for name in GEMMS] for block in range(len(counts))])
+    unique, zero, tokens, slices = (table[..., place].astype(np.int64) for place in range(4))
+    return GemmTotals(
+        tokens=tokens,
+        vectors=case["seq_len"] * slices - zero,
+        unique=unique,
+        slices=slices,
+        visual_tokens=case["seq_len"],
+    )
+
+
+def small_workload(tokens: int = 600, frames: int = 4, similarity: float = 0.5) -> Workload:
+    """A workload every built-in accelerator accepts; ``tokens`` is a multiple of ``frames``."""
+    schedule = Schedule(layers=(2, 9), alphas=(0.5, 0.25))
+    workload = Workload(
+        model="small",
+        dataset="made",
+        visual_tokens=tokens,
+        frames=frames,
+        patches=tokens // frames,
+        schedule=schedule,
+        adaptiv_sparsity=0.4,
+        cmc_sparsity=CmcSparsity(linear=0.5, query=0.6, attention_score=0.3),
+        origin="synthetic",
+        table_origin="synthetic",
+    ).with_schedule_counts()
+    counts = workload.counts
+    assert counts is not None
+    unique = np.maximum(counts.unique - (counts.unique * similarity).astype(np.int64), counts.slices)
+    from dataclasses import replace
+
+    return replace(workload, counts=replace(counts, unique=unique))
