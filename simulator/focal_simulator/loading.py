@@ -57,6 +57,8 @@ def with_trace(workload: Workload, trace: Trace, variant: str) -> Workload:
         origin=origin,
         table_origin=tables,
         variant=variant,
+        recorded_m_tile=trace.header.m_tile,
+        recorded_vector_size=trace.header.vector_size,
     )
 
 

@@ -65,12 +65,14 @@ class Outcome:
         runs: In order of accelerators, then workloads.
         reference: Result of the dense preset by (model, dataset), for ratios.
         skipped: One sentence for each combination that an accelerator does not accept.
+        remarks: What a reader of the results should know.
         accelerators: By registry name.
     """
 
     runs: list[Run] = field(default_factory=list)
     reference: dict[tuple[str, str], RunResult] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     accelerators: dict[str, Accelerator[Any]] = field(default_factory=dict)
 
 
@@ -144,6 +146,7 @@ def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
                 hardware_label(accelerator),
             )
             outcome.runs.append(Run(name, accelerator, workload, result, row))
+            outcome.remarks += accelerator.remarks(workload)
             pair = (workload.model, workload.dataset)
             if pair not in outcome.reference:
                 outcome.reference[pair] = simulate(dense, workload, "auto", dense_costs)

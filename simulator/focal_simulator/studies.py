@@ -15,7 +15,7 @@ from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.loading import load_workloads, with_trace
 from focal_simulator.output import write_rows
 from focal_simulator.report import Report, Request
-from focal_simulator.results import Row, result_row
+from focal_simulator.results import Row, natural_key, result_row
 from focal_simulator.runner import hardware_label
 from focal_simulator.vector_size_study import layer_row
 from focal_simulator.workload import Workload
@@ -120,7 +120,7 @@ def _cases(sweep: Sweep, root: TraceRoot, workloads: list[Workload]) -> list[tup
         return [(workload, str(value)) for workload in traced for value in _SCATTER_VECTORS]
     cases = []
     for workload in workloads:
-        for value in root.variants(sweep.folder, workload.model, workload.dataset):
+        for value in sorted(root.variants(sweep.folder, workload.model, workload.dataset), key=natural_key):
             trace = root.open_trace(workload.model, workload.dataset, sweep.folder, value)
             cases.append((with_trace(workload, trace, sweep.folder), value))
     if not cases:

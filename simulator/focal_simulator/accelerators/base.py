@@ -80,6 +80,10 @@ class Accelerator(ABC, Generic[H]):
     def layers(self, workload: Workload) -> LayerTable:
         """Return cycles, operations and bytes of every layer of an accepted workload."""
 
+    def remarks(self, workload: Workload) -> list[str]:
+        """Return sentences a reader of the result should know; none by default."""
+        return []
+
     def default_sram_model(self) -> SramModel:
         """Return the buffer cost model the published runs used for this configuration."""
         return "compiler"

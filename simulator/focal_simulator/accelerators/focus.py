@@ -74,6 +74,19 @@ class Focus(Accelerator[FocusHardware]):
                 f"{self.preset}: {workload.label} has no Focus trace for variant '{workload.variant}'"
             )
 
+    def remarks(self, workload: Workload) -> list[str]:
+        """Say where the trace was recorded with another tile or vector than the hardware has."""
+        pairs = [
+            ("m-tile", workload.recorded_m_tile, self.hardware.tiles.m_tile.value),
+            ("vector size", workload.recorded_vector_size, self.hardware.core.similarity_elements.value),
+        ]
+        return [
+            f"{self.preset}: the trace of {workload.label} was recorded with {what} {recorded}, "
+            f"the hardware has {built}; similarity cannot be searched again from counts"
+            for what, recorded, built in pairs
+            if recorded is not None and recorded != built
+        ]
+
     def buffers(self) -> tuple[BufferNeed, ...]:
         """Return the seven Focus buffers."""
         return focus_buffers(self.hardware)

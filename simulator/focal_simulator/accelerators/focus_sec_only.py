@@ -37,6 +37,10 @@ class FocusSecOnly(Focus):
                 f"{self.preset}: {workload.label} has neither a trace nor a token schedule"
             )
 
+    def remarks(self, workload: Workload) -> list[str]:
+        """Return nothing: without similarity the recorded tile does not matter."""
+        return []
+
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row per block."""
         self.accepts(workload)
