@@ -91,7 +91,7 @@ def test_tile_lengths_of_counts_are_those_recorded_and_the_command_says_so(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--accelerator", "focuss"), "unknown accelerator 'focuss'; did you mean 'focus'"),
+        (("--accelerator", "focux"), "unknown accelerator 'focux'; did you mean 'focus'"),
         (("--accelerator", "dense", "--set", "core.array_row=3"), "did you mean 'array_rows'"),
         (
             ("--accelerator", "dense", "--model", "llava_vid", "--dataset", "mlvv"),

@@ -44,7 +44,7 @@ def test_a_wrong_override_is_refused(override: str, message: str) -> None:
 
 def test_an_unknown_accelerator_gets_near_matches() -> None:
     with pytest.raises(ConfigError, match="did you mean 'focus'"):
-        build_accelerator("focuss")
+        build_accelerator("focux")
 
 
 def test_a_number_without_a_source_is_refused(tmp_path: Path) -> None:
