@@ -85,6 +85,10 @@ def run_study(request: Request, root: TraceRoot) -> Report:
     """
     if not {"all", "focus"} & set(request.accelerators):
         raise ConfigError("--sweep and --tile-lengths are studies of focus; expected --accelerator focus")
+    if request.fidelity != "parity":
+        raise ConfigError(
+            f"--sweep and --tile-lengths exist in parity only, got --fidelity {request.fidelity}"
+        )
     if request.hardware is not None or request.overrides:
         raise ConfigError("--sweep sets the hardware itself; expected no --hardware and no --set")
     if request.tile_lengths:

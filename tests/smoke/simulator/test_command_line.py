@@ -102,6 +102,8 @@ def test_tile_lengths_of_counts_are_those_recorded_and_the_command_says_so(
         (("--accelerator", "dense", "--sram", "cactii"), "did you mean 'cacti'"),
         (("--sweep", "mtile"), "unknown sweep 'mtile'; did you mean 'm_tile'"),
         (("--sweep", "scatter", "--set", "core.array_rows=4"), "expected no --hardware and no --set"),
+        (("--sweep", "scatter", "--fidelity", "exact"), "exist in parity only"),
+        (("--accelerator", "dense", "--variant", "focus_int4"), "did you mean 'focus_int8'"),
         (("--nonsense",), "--nonsense"),
     ],
 )
