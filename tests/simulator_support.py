@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from focal_simulator.loading import load_workloads
 from focal_simulator.workload import Workload
 from focal_traces.counts import GemmTotals

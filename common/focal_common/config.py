@@ -103,7 +103,8 @@ def validated(model: type[M], tree: Any, where: str) -> M:
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A mistyped field also leaves the right one missing; the typo is what the user can mend.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         field = ".".join(str(part) for part in first["loc"]) or "(top level)"
         if first["type"] == "extra_forbidden":
             siblings = _siblings(model, first["loc"])

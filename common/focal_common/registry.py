@@ -37,8 +37,9 @@ class Registry(Generic[T]):
             for point in entry_points(group=self._group):
                 if point.name in self._table:
                     raise ConfigError(
-                        f"{self._family} '{point.name}' is defined twice: "
-                        f"by Focal ({self._table[point.name]}) and by an installed plug-in ({point.value}); rename or uninstall one"
+                        f"{self._family} '{point.name}' is defined twice: by Focal "
+                        f"({self._table[point.name]}) and by an installed plug-in ({point.value}); "
+                        "rename or uninstall one"
                     )
                 self._table[point.name] = point.value
             self._outside_read = True

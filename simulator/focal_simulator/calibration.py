@@ -1,22 +1,22 @@
-"""Solves every calibrated stand-in again: ``python -m focal_simulator.calibration --output FOLDER``.
+"""Solves every calibrated stand-in again: ``focal reproduce calibrate --output FOLDER``.
 
 Stages: the main rows; the three rows behind the published tile-length histogram together with it; the spread
-of tiles around their mean; the INT8 rows, the m-tile and block sweeps, started from the main row; the vector-size
-sweep, of which only one layer is published. The same inputs give the same files, byte for byte.
+of tiles around their mean; the INT8 rows and the m-tile and block sweeps, started from the main row; the
+vector-size sweep, of which only one layer is published. The same inputs give the same files, byte for byte.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from focal_common.errors import ConfigError
-from focal_traces.calibrated import RECIPE_SUFFIX, Recipe, TileSpread, write_recipe
+from focal_traces.calibrated import RECIPE_SUFFIX, Recipe, write_recipe
 from focal_traces.counts import GemmTotals
 from focal_traces.schema import GEMMS, QWEN2_7B
+from focal_traces.tile_spread import TileSpread
 from numpy.typing import NDArray
 
 from focal_simulator.calibration_cases import (
@@ -29,7 +29,7 @@ from focal_simulator.calibration_cases import (
 from focal_simulator.calibration_model import CEILING, PRIOR_TERMS, Case, rounded_totals, shares
 from focal_simulator.calibration_solver import solve_case, solve_pooled, solve_spread, tile_statistics
 
-__all__ = ["main", "solve_all"]
+__all__ = ["solve_all", "write_all"]
 
 Reals = NDArray[np.float64]
 Solved = list[tuple[Case, Reals, GemmTotals]]
@@ -206,21 +206,15 @@ def _recipe(
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Solve and write; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m focal_simulator.calibration",
-        description="Solve the calibrated stand-ins for the unpublished Focus masks again.",
-    )
-    parser.add_argument(
-        "--root", type=Path, required=True, help="folder with the published tables and claims.csv"
-    )
-    parser.add_argument("--output", type=Path, required=True, help="trace root to write the recipes into")
-    given = parser.parse_args(arguments)
-    for name, recipe in solve_all(given.root).items():
-        write_recipe(recipe, given.output / name)
-    return 0
+def write_all(root: Path, output: Path) -> list[Path]:
+    """Solve every stand-in and write its recipe; returns the paths written.
 
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    Args:
+        root: Folder with the published tables and claims.
+        output: Trace root to write into.
+    """
+    paths = []
+    for name, recipe in solve_all(root).items():
+        write_recipe(recipe, output / name)
+        paths.append(output / name)
+    return paths

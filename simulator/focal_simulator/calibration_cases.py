@@ -17,6 +17,7 @@ from focal_simulator.hardware_files import build_accelerator
 __all__ = ["TileLengths", "VectorPoint", "read_cases", "read_tile_lengths", "read_vector_points"]
 
 _MAIN, _INT8, _BLOCK, _M_TILE = "main_focus", "int8_focus", "dse_block", "dse_m_tile"
+_SCATTER, _MAIN_SCATTER = "dse_scatter", 2
 _FOLDERS = {
     _MAIN: "focus_main",
     _INT8: "focus_int8",
@@ -85,10 +86,15 @@ def _rows_by_pair(path: Path, columns: tuple[str, str]) -> dict[tuple[str, str],
         return {(row[columns[0]], row[columns[1]]): row for row in csv.DictReader(source)}
 
 
-def _focus(m_tile: int = _MAIN_M_TILE, gather_block: int | None = None) -> Focus:
-    overrides = [] if m_tile == _MAIN_M_TILE else [f"tiles.m_tile={m_tile}"]
-    if gather_block is not None:
-        overrides.append(f"core.gather_block={gather_block}")
+def _focus(
+    m_tile: int | None = None, gather_block: int | None = None, scatter_vectors: int | None = None
+) -> Focus:
+    fields = {
+        "tiles.m_tile": m_tile,
+        "core.gather_block": gather_block,
+        "core.scatter_vectors": scatter_vectors,
+    }
+    overrides = [f"{field}={value}" for field, value in fields.items() if value is not None]
     accelerator: Focus = build_accelerator("focus", overrides=overrides)  # type: ignore[assignment]
     return accelerator
 
@@ -127,11 +133,18 @@ def read_cases(root: Path) -> list[Case]:
                 target=_target(numbers),
                 source=f"published Focus artifact, {exhibit}, {subject}",
             )
-            cases.append(_configured(case, exhibit))
+            cases.append(_configured(case, exhibit, published))
     return cases
 
 
-def _configured(case: Case, exhibit: str) -> Case:
+def _configured(case: Case, exhibit: str, published: Published) -> Case:
+    if exhibit == _MAIN and (case.model, case.dataset) == _SWEPT_WORKLOAD:
+        sweep = tuple(
+            (_focus(scatter_vectors=int(vectors)), numbers["total_stall_cycles"])
+            for (of_exhibit, vectors), numbers in published.items()
+            if of_exhibit == _SCATTER and int(vectors) != _MAIN_SCATTER
+        )
+        return replace(case, scatter_sweep=sweep)
     if exhibit == _M_TILE:
         # -1 stands for one tile over the whole sequence.
         m_tile = int(case.swept)

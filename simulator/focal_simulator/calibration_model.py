@@ -22,7 +22,17 @@ from numpy.typing import NDArray
 from focal_simulator.accelerators.focus import Focus
 from focal_simulator.workload import Workload
 
-__all__ = ["CEILING", "PARAMETERS", "PRIOR_TERMS", "Case", "Row", "rounded_totals", "shares", "simulated"]
+__all__ = [
+    "CEILING",
+    "PARAMETERS",
+    "PRIOR_TERMS",
+    "Case",
+    "Row",
+    "rounded_totals",
+    "shares",
+    "simulated",
+    "swept_stalls",
+]
 
 PRIOR_TERMS = ("level", "slope", "early")
 PARAMETERS = len(PRIOR_TERMS) * len(GEMMS)
@@ -87,6 +97,7 @@ class Case:
         accelerator: Focus as the published run configured it.
         target: The published row.
         source: Where the row stands.
+        scatter_sweep: Focus with other scatter widths on the same counts, and the published stalls of each.
     """
 
     model: str
@@ -104,6 +115,7 @@ class Case:
     accelerator: Focus
     target: Row
     source: str
+    scatter_sweep: tuple[tuple[Focus, float], ...] = ()
 
     @property
     def tokens(self) -> NDArray[np.int64]:
@@ -135,10 +147,7 @@ def rounded_totals(case: Case, share: NDArray[np.float64], vector_size: int = 32
 
 def simulated(case: Case, counts: GemmTotals) -> Row:
     """Return the row that the parity formulas give for some counts."""
-    workload = Workload(
-        case.model, case.dataset, case.visual_tokens, case.frames, case.patches, counts=counts
-    )
-    table = case.accelerator.layers(workload)
+    table = case.accelerator.layers(_workload(case, counts))
     ratios = table.compression_ratios
     moved = sum(
         float(np.sum(values)) for (level, _, _), values in table.moved_bytes.items() if level == "dram"
@@ -151,3 +160,16 @@ def simulated(case: Case, counts: GemmTotals) -> Row:
         activation_bytes=float(table.activation_bytes.sum()),
         compression_ratio=float(np.nanmean(ratios)) if ratios is not None else 1.0,
     )
+
+
+def swept_stalls(case: Case, counts: GemmTotals) -> list[float]:
+    """Return the relative differences of the stalls from those of the published scatter sweep."""
+    workload = _workload(case, counts)
+    return [
+        float(accelerator.layers(workload).stall_cycles.sum()) / published - 1
+        for accelerator, published in case.scatter_sweep
+    ]
+
+
+def _workload(case: Case, counts: GemmTotals) -> Workload:
+    return Workload(case.model, case.dataset, case.visual_tokens, case.frames, case.patches, counts=counts)

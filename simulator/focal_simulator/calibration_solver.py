@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from focal_traces.calibrated import Recipe, TileSpread
+from focal_traces.calibrated import Recipe
 from focal_traces.counts import GemmTotals
 from focal_traces.schema import GEMMS
+from focal_traces.tile_spread import TileSpread
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
@@ -20,9 +21,10 @@ from focal_simulator.calibration_model import (
     rounded_totals,
     shares,
     simulated,
+    swept_stalls,
 )
 
-__all__ = ["Anchor", "solve_case", "solve_pooled", "solve_spread", "tile_statistics"]
+__all__ = ["solve_case", "solve_pooled", "solve_spread", "tile_statistics"]
 
 Reals = NDArray[np.float64]
 
@@ -40,9 +42,6 @@ _EVALUATIONS = 60
 
 _ABOVE = 0.3
 """Spread towards longer tiles; assumed small, because the histogram ends steeply at its maximum."""
-
-Anchor = Callable[[GemmTotals], Sequence[float]]
-"""Further relative differences that a solution shall bring to 0."""
 
 
 def _neutral(case: Case) -> Reals:
@@ -67,20 +66,19 @@ def _starts(neutral: Reals) -> list[Reals]:
     return starts
 
 
-def _residuals(case: Case, parameters: Reals, neutral: Reals, anchor: Anchor | None) -> Reals:
+def _residuals(case: Case, parameters: Reals, neutral: Reals) -> Reals:
     totals = rounded_totals(case, shares(parameters))
     wanted = simulated(case, totals).over(case.target) / _TOLERANCE
-    extra = np.array(anchor(totals) if anchor else [], dtype=np.float64) / _TOLERANCE
+    extra = np.array(swept_stalls(case, totals), dtype=np.float64) / _TOLERANCE
     return np.concatenate([wanted, extra, (parameters - neutral) * np.repeat(_PULL, len(GEMMS))])
 
 
-def solve_case(case: Case, known: Sequence[Reals] = (), anchor: Anchor | None = None) -> Reals:
+def solve_case(case: Case, known: Sequence[Reals] = ()) -> Reals:
     """Return the prior parameters of the best of several starts.
 
     Args:
         case: Row to stand in for.
         known: Solutions of related rows, tried first.
-        anchor: Further differences to bring to 0.
 
     Returns:
         Parameters in the order (term, GEMM), flat.
@@ -89,7 +87,7 @@ def solve_case(case: Case, known: Sequence[Reals] = (), anchor: Anchor | None = 
     best: tuple[float, Reals] | None = None
     for start in [*known, *_starts(neutral)]:
         solved = least_squares(
-            lambda shifted: _residuals(case, shifted - _SHIFT, neutral, anchor),
+            lambda shifted: _residuals(case, shifted - _SHIFT, neutral),
             start + _SHIFT,
             diff_step=_STEP,
             max_nfev=_EVALUATIONS,
@@ -122,7 +120,7 @@ def solve_pooled(
     def residuals(shifted: Reals) -> Reals:
         parts = np.split(shifted - _SHIFT, len(cases))
         own = [
-            _residuals(case, part, neutral, None)
+            _residuals(case, part, neutral)
             for case, part, neutral in zip(cases, parts, neutrals, strict=True)
         ]
         counts = [rounded_totals(case, shares(part)) for case, part in zip(cases, parts, strict=True)]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from focal_traces.root import TraceRoot
-
 from focal_simulator.loading import load_workloads
 from focal_simulator.output import write_outcome
 from focal_simulator.report import Report, Request
 from focal_simulator.runner import Outcome, Settings, run_all
 from focal_simulator.tables import gemm_sparsity_table, result_table
+from focal_traces.root import TraceRoot
 
 __all__ = ["run_request"]
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 from focal_common.errors import TraceError, near_matches
 from focal_common.provenance import Origin
+from focal_simulator.workload import Workload
 from focal_traces.counts import Trace
 from focal_traces.root import MAIN_FOLDER, TraceRoot
 from focal_traces.tables import Workload as WorkloadRow
 from focal_traces.tables import read_adaptiv_sparsity, read_cmc_sparsity
-
-from focal_simulator.workload import Workload
 
 __all__ = ["load_workloads", "with_trace"]
 

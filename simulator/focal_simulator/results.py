@@ -11,7 +11,6 @@ from typing import Any
 from focal_common import __version__
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
-
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.energy import RunResult
 from focal_simulator.workload import Workload

@@ -10,7 +10,6 @@ from focal_common.config import read_yaml
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.provenance import content_hash
 from focal_common.registry import Registry
-
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import SramChoice, buffer_costs, chosen_sram_model

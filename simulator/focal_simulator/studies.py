@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 from focal_common.config import StrictModel
 from focal_common.errors import ConfigError, TraceError, near_matches
-from focal_traces.root import TraceRoot
-
 from focal_simulator.accelerators.base import SramModel
 from focal_simulator.buffer_costs import SramChoice, buffer_costs
 from focal_simulator.energy import simulate
@@ -19,6 +17,7 @@ from focal_simulator.results import Row, natural_key, result_row
 from focal_simulator.runner import hardware_label
 from focal_simulator.vector_size_study import layer_row
 from focal_simulator.workload import Workload
+from focal_traces.root import TraceRoot
 
 __all__ = ["SWEEPS", "run_study"]
 

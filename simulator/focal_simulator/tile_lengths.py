@@ -7,22 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from focal_common.errors import TraceError
-from focal_traces.counts import TileCounts
-from focal_traces.masks import MaskTrace
-from focal_traces.root import TraceRoot, context_of_published
-from focal_traces.schema import GEMMS
-from focal_traces.store import file_kind, open_masks
 from numpy.typing import NDArray
 from rich.table import Table
 
+from focal_common.errors import TraceError
 from focal_simulator.loading import load_workloads
 from focal_simulator.output import write_rows
 from focal_simulator.report import Report, Request
 from focal_simulator.results import Row
-from focal_simulator.workload import Workload
+from focal_traces.context import find_context
+from focal_traces.counts import TileCounts, Trace
+from focal_traces.masks import MaskTrace
+from focal_traces.root import TraceRoot
+from focal_traces.schema import GEMMS
+from focal_traces.store import read_any
 
-__all__ = ["TileLengths", "lengths_of_masks", "recorded_tile_lengths", "run_tile_lengths", "tile_lengths"]
+__all__ = [
+    "TileLengths",
+    "lengths_of_file",
+    "lengths_of_masks",
+    "recorded_tile_lengths",
+    "run_tile_lengths",
+    "tile_lengths",
+]
 
 _TILE = 1024
 _SHORTEST = 10
@@ -86,6 +93,18 @@ def recorded_tile_lengths(counts: TileCounts) -> TileLengths:
     return TileLengths(counts.unique[counts.unique >= _SHORTEST].astype(np.int64))
 
 
+def lengths_of_file(path: Path) -> TileLengths:
+    """Pool the tile lengths of a trace file: published tiles of masks, recorded tiles of counts."""
+    return _pool(path)[0]
+
+
+def _pool(path: Path) -> tuple[TileLengths, str]:
+    _, trace = read_any(path, find_context(path))
+    if isinstance(trace, Trace):
+        return recorded_tile_lengths(trace.samples[trace.chosen_sample()]), "recorded"
+    return tile_lengths(trace), "interleaved"
+
+
 def run_tile_lengths(request: Request, root: TraceRoot) -> Report:
     """Write a histogram per workload, and one of all workloads of a model where there are several.
 
@@ -101,7 +120,7 @@ def run_tile_lengths(request: Request, root: TraceRoot) -> Report:
         path = root.find_trace(workload.model, workload.dataset, request.variant)
         if path is None:
             continue
-        pool, tiling = _pool(root, path, workload)
+        pool, tiling = _pool(path)
         if not pool.lengths.size:
             raise TraceError(
                 f"{path}: no tile has {_SHORTEST} unique vectors, {workload.visual_tokens} tokens"
@@ -125,13 +144,6 @@ def run_tile_lengths(request: Request, root: TraceRoot) -> Report:
     report.rows = [dict(row) for row in rows]
     report.tables.append(_table(pools))
     return report
-
-
-def _pool(root: TraceRoot, path: Path, workload: Workload) -> tuple[TileLengths, str]:
-    if file_kind(path) == "torch":
-        return tile_lengths(open_masks(path, context_of_published(path))), "interleaved"
-    trace = root.open_trace(workload.model, workload.dataset, workload.variant)
-    return recorded_tile_lengths(trace.samples[trace.chosen_sample()]), "recorded"
 
 
 def _histogram(model: str, dataset: str, tiling: str, variant: str, pool: TileLengths) -> list[Row]:

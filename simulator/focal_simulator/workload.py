@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+
 from focal_common.errors import TraceError
 from focal_common.provenance import Origin
 from focal_traces.counts import GemmTotals

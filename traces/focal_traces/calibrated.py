@@ -18,43 +18,16 @@ import numpy as np
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, TraceError
 from focal_common.files import atomic_write_text
-from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from focal_traces.counts import GemmTotals, TileCounts, Trace
 from focal_traces.schedule import Schedule, tokens_per_gemm
 from focal_traces.schema import GEMMS, QWEN2_7B, SampleHeader, TokenGrid, TraceHeader, slices_per_token
+from focal_traces.tile_spread import TileSpread, scatter
 
-__all__ = ["RECIPE_SUFFIX", "CalibratedTrace", "Recipe", "TileSpread", "read_recipe", "write_recipe"]
+__all__ = ["RECIPE_SUFFIX", "CalibratedTrace", "Recipe", "read_recipe", "write_recipe"]
 
 RECIPE_SUFFIX = ".calibrated.json"
-
-_GOLDEN_FRACTION = 0.6180339887498949
-"""Fractional part of the golden ratio: its multiples modulo one fill [0, 1) evenly (Weyl sequence)."""
-
-
-_QUIET_FROM, _QUIET_TO = 0.01, 0.08
-"""Smallest and largest share of unique vectors in a quiet entry; assumed: 1 to 8 % of 1024 rows spans the
-published minimum of 10 vectors."""
-
-_TINY = float(np.finfo(np.float64).tiny)
-
-
-class TileSpread(StrictModel):
-    """How unique counts scatter around the mean of their (layer, GEMM): logistic in the logit of the share.
-
-    Attributes:
-        below: Spread of the logit towards smaller shares.
-        above: Spread of the logit towards larger shares.
-        largest_share: Upper end of the share of vectors that stay unique, in (0, 1].
-        quiet_fraction: Fraction of entries in which nearly all vectors are similar, per unit of mean
-            similarity of the (layer, GEMM); these channels make the lower tail of the published histogram.
-    """
-
-    below: float = Field(ge=0)
-    above: float = Field(ge=0)
-    largest_share: float = Field(gt=0, le=1)
-    quiet_fraction: float = Field(ge=0, lt=1)
 
 
 class Recipe(StrictModel):
@@ -190,7 +163,7 @@ class Recipe(StrictModel):
         place = np.arange(len(group)) - np.repeat(np.cumsum(entries) - entries, entries)
         tile, slot = np.divmod(place, slices[group])
         rows = tokens[group] // tiles[group] + (tile < (tokens % tiles)[group])
-        unique = _scatter(totals.unique.ravel(), group, place, rows, self.tile_spread)
+        unique = scatter(totals.unique.ravel(), group, place, rows, self.tile_spread)
         return TileCounts(
             layer=(group // len(GEMMS)).astype(np.int16),
             gemm=(group % len(GEMMS)).astype(np.int8),
@@ -200,61 +173,6 @@ class Recipe(StrictModel):
             vectors=rows.astype(np.int32),
             unique=unique.astype(np.int32),
         )
-
-
-def _scatter(
-    unique: NDArray[np.int64],
-    group: NDArray[np.int64],
-    place: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    spread: TileSpread,
-) -> NDArray[np.int64]:
-    """Deal the unique vectors of each group to its entries: the sum is exact, no entry exceeds its rows.
-
-    Args:
-        unique: L of each group, axis (groups,).
-        group: Group of each entry, axis (entries,), ascending.
-        place: Position of the entry inside its group.
-        rows: Upper bound of each entry.
-        spread: Shape of the distribution.
-    """
-    groups = len(unique)
-
-    def summed(values: NDArray[Any]) -> NDArray[np.float64]:
-        return np.bincount(group, values, groups).astype(np.float64)
-
-    share = unique / summed(rows)
-    quantile = np.mod((place + 1) * _GOLDEN_FRACTION, 1.0)
-    limit = (spread.quiet_fraction * (1 - share))[group]
-    is_quiet = quantile < limit
-    # Spread the two parts of the quantile over (0, 1) each.
-    within = np.where(is_quiet, quantile / np.maximum(limit, _TINY), (quantile - limit) / (1 - limit))
-    quiet = np.where(is_quiet, rows * _QUIET_FROM * (_QUIET_TO / _QUIET_FROM) ** within, 0.0)
-    room = np.where(is_quiet, 0, rows)
-    left, available = unique - summed(quiet), summed(room)
-
-    centre_share = np.clip(left / available, _TINY, 1)
-    top = np.maximum(spread.largest_share, centre_share)
-    with np.errstate(divide="ignore"):
-        # A group in which every vector is unique has an infinite logit and therefore no spread.
-        centre = np.log(centre_share) - np.log(top - centre_share)
-        offset = np.log(within) - np.log1p(-within)
-    offset *= np.where(offset < 0, spread.below, spread.above)
-    wanted = room * top[group] / (1 + np.exp(-(centre[group] + offset)))
-    # Move the entries of a group towards 0 or towards their rows, in proportion, until the sum is right.
-    reached = summed(wanted)
-    shrink = np.where(reached > left, left / np.maximum(reached, _TINY), 1.0)
-    grow = np.where(reached < left, (available - left) / np.maximum(available - reached, _TINY), 1.0)
-    wanted *= shrink[group]
-    wanted = quiet + room - (room - wanted) * grow[group]
-    # Rounding a running sum keeps every entry within one of its real value and the total of a group exact.
-    running = np.cumsum(np.clip(wanted, 0, rows))
-    last = np.flatnonzero(np.r_[group[1:] != group[:-1], True])
-    exact = np.cumsum(unique)
-    rounded = np.floor(running + (exact - running[last])[group] + 1e-6).astype(np.int64)
-    rounded[last] = exact
-    dealt: NDArray[np.int64] = np.minimum(np.diff(rounded, prepend=0), rows)
-    return dealt
 
 
 class CalibratedTrace(Trace):
@@ -296,10 +214,11 @@ def read_recipe(path: Path) -> Recipe:
         raise TraceError(f"{path}: not a JSON recipe ({error})") from error
     try:
         recipe = validated(Recipe, tree, str(path))
-        recipe.totals()
     except ConfigError as error:
         raise TraceError(str(error)) from error
-    except TraceError as error:
+    try:
+        recipe.totals()
+    except (ConfigError, TraceError) as error:
         raise TraceError(f"{path}: {error}") from error
     return recipe
 

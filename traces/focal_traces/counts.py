@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from focal_common.errors import TraceError
 from numpy.typing import NDArray
 
+from focal_common.errors import TraceError
 from focal_traces.schema import GEMMS, TraceHeader
 
 __all__ = ["COLUMNS", "GemmTotals", "TileCounts", "Trace"]

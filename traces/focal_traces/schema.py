@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
 from focal_common.config import StrictModel
 from focal_common.provenance import Origin
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 __all__ = [
     "GEMMS",

@@ -78,8 +78,7 @@ def read_any(path: Path, context: TraceHeader | None = None) -> tuple[Tier, Trac
     if not looks_published(content):
         raise TraceError(
             f"{path}: a torch file but not a trace; expected a Focal mask trace or the published "
-            "dictionaries "
-            "mask_zero, mask_similar, group_idx"
+            "dictionaries mask_zero, mask_similar, group_idx"
         )
     if context is None:
         raise TraceError(

@@ -57,8 +57,7 @@ def load_torch(path: Path) -> Any:
         ):
             raise TraceError(
                 f"{path}: refused: it holds objects other than tensors, numbers and text, and loading them "
-                "could "
-                "run code"
+                "could run code"
             ) from error
         raise _damaged(path, error) from error
     except (

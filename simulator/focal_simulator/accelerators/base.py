@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar
 
 from focal_common.errors import ConfigError, UnsupportedError
-
 from focal_simulator.layer_table import LayerTable
 from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload

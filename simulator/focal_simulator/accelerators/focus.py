@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from focal_common.errors import UnsupportedError
-from focal_traces.counts import GemmTotals
-from focal_traces.schema import GEMMS
 
+from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators.base import Accelerator, BufferNeed, SramModel, require_visual_tokens
 from focal_simulator.accelerators.focus_buffers import FocusBufferHardware, focus_buffers
 from focal_simulator.accelerators.focus_bytes import (
@@ -20,6 +18,8 @@ from focal_simulator.arithmetic import ceil_div, fold_cycles
 from focal_simulator.layer_table import LayerTable, LinearShapes, Numbers, Traffic
 from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
+from focal_traces.counts import GemmTotals
+from focal_traces.schema import GEMMS
 
 __all__ = ["Focus", "FocusHardware", "VectorRows"]
 

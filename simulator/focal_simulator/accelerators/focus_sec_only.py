@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import ClassVar
 
 from focal_common.errors import UnsupportedError
-from focal_traces.counts import GemmTotals
-
 from focal_simulator.accelerators.base import require_visual_tokens
 from focal_simulator.accelerators.focus import Focus, VectorRows
 from focal_simulator.layer_table import LayerTable, Numbers
 from focal_simulator.workload import Workload
+from focal_traces.counts import GemmTotals
 
 __all__ = ["FocusSecOnly"]
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import BufferCost
 from focal_simulator.cli import main

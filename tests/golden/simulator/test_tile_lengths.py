@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from focal_simulator.loading import load_workloads
 from focal_simulator.tile_lengths import TileLengths, lengths_of_masks, recorded_tile_lengths
 from focal_traces.root import TraceRoot

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from focal_simulator.cli import main
 from focal_traces.schedule import Schedule
 from focal_traces.schema import DecoderGeometry, TokenGrid

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
+
 from focal_common.errors import ConfigError
 from focal_evaluation.exhibits.headline import draw, geometric_mean, read_bars
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
+
 from focal_common.errors import ConfigError
 from focal_simulator.buffer_costs import buffer_costs
 from focal_simulator.hardware_files import build_accelerator, hardware_tree
 from focal_simulator.sram_macros import macro_table
-from ruamel.yaml import YAML
 
 
 def written(tmp_path: Path, tree: dict[str, object]) -> Path:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from focal_common.errors import RunError, TraceError
 from focal_traces.published import write_published
-from focal_traces.root import TraceRoot, context_of_published
+from focal_traces.root import TraceRoot
 from focal_traces.schedule import Schedule
 from focal_traces.store import write_counts, write_masks
 from focal_traces.tables import CmcSparsity, Workload
 from focal_traces.upsert import upsert_adaptiv_sparsity, upsert_cmc_sparsity, upsert_workload
+from focal_traces.workload_header import context_of_published
 from traces_support import TINY, tiny_masks, tiny_trace
 
 META = "Model,Dataset,Sequence length,Num frames,Num patches,Median index\n"
@@ -112,6 +113,15 @@ def test_a_wrong_schedule_is_named(tmp_path: Path, row: str, message: str) -> No
     with pytest.raises(TraceError, match=message) as caught:
         _root(tmp_path, schedules=heading + row + "\n").schedule("a", "x")
     assert "schedules.csv, row 1" in str(caught.value)
+
+
+def test_pruning_alone_follows_from_the_tables(tmp_path: Path) -> None:
+    heading = "model,dataset,selected_layers,alpha_list,similarity_threshold\n"
+    root = _root(tmp_path, schedules=heading + 'tiny,none,"[0, 2]","[0.7, 0.4]",0.9\n')
+    totals = root.schedule_trace("tiny", "none", TINY, vector_size=4, m_tile=5).totals(0)
+    assert totals.tokens[:, 0].tolist() == [18, 12, 12]
+    assert totals.tokens[:, 4].tolist() == [12, 12, 7]
+    assert (totals.unique == totals.tokens * totals.slices).all()
 
 
 def test_counts_are_preferred_to_masks_to_published(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from focal_common.errors import ConfigError, TraceError
-from focal_traces.schedule import Schedule, kept_tokens, tokens_per_gemm
+from focal_traces.schedule import Schedule, kept_tokens, schedule_trace, tokens_per_gemm
 from focal_traces.schema import GEMMS, QWEN2_7B
 from focal_traces.statistics import (
     gemm_weights,
@@ -14,7 +14,7 @@ from focal_traces.statistics import (
     sparsity_by_layer,
     weighted_sparsity,
 )
-from focal_traces.synthetic import schedule_trace, synthetic_counts, synthetic_masks
+from focal_traces.synthetic import synthetic_counts, synthetic_masks
 from traces_support import tiny_input, tiny_masks, tiny_trace
 
 

@@ -1,0 +1,126 @@
+"""Registers every hook of the project and removes it again.
+
+Only public seams are used: module hooks and registered attention functions. No class or method is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from focal_common.errors import UnsupportedError
+from torch import Tensor, nn
+
+from focal_algorithm.hooks.attention import SESSIONS, observed_attention
+from focal_algorithm.hooks.session import Session
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.methods.base import CompressionMethod, HookPoint
+from focal_algorithm.models.base import LayerPoints, ModelAdapter
+from focal_algorithm.recorder import Recorder
+
+__all__ = ["attach"]
+
+
+@contextmanager
+def attach(
+    model: Any,
+    adapter: ModelAdapter,
+    method: CompressionMethod,
+    recorder: Recorder | None = None,
+    layouts: Sequence[SampleLayout] | None = None,
+) -> Iterator[Session]:
+    """Compress the prefills of a stock model inside a ``with`` block; afterwards the model is as before.
+
+    Args:
+        model: A transformers model in evaluation mode.
+        adapter: Its family.
+        method: What to do.
+        recorder: Takes what the method did to each GEMM input; None to record nothing.
+        layouts: See `Session`.
+
+    Raises:
+        UnsupportedError: The model is attached already, or the combination cannot work.
+    """
+    points = adapter.points(model)
+    text_config = getattr(model.config, adapter.text_config_name)
+    if any(point.attention in SESSIONS for point in points.layers):
+        raise UnsupportedError("a method is attached to this model already; leave its 'with' block first")
+    if method.changes_length and set(getattr(text_config, "layer_types", ())) - {"full_attention"}:
+        raise UnsupportedError(f"{method.name} drops tokens, which sliding-window layers do not support")
+    session = Session(model, adapter, method, recorder, layouts)
+    stock = text_config._attn_implementation
+    observed = observed_attention(stock)
+    with ExitStack() as undo:
+        handles = _Handles(undo)
+        handles.keyword_inputs(model, lambda inputs: session.on_model_inputs(inputs))
+        handles.keyword_inputs(points.decoder, session.on_decoder_inputs)
+        handles.outputs(points.decoder, lambda output: session.on_decoder_output())
+        for layer, point in enumerate(points.layers):
+            _attach_layer(handles, session, layer, point, needs_gemms=recorder is not None)
+            SESSIONS[point.attention] = (session, layer)
+            undo.callback(SESSIONS.pop, point.attention, None)
+        undo.callback(model.set_attn_implementation, {adapter.text_config_name: stock})
+        model.set_attn_implementation({adapter.text_config_name: observed})
+        yield session
+
+
+def _attach_layer(
+    handles: _Handles, session: Session, layer: int, point: LayerPoints, needs_gemms: bool
+) -> None:
+    handles.layer_inputs(point.layer, lambda hidden, inputs: session.on_layer_input(layer, hidden, inputs))
+    if needs_gemms or HookPoint.GEMM_INPUT in session.method.hook_points:
+        modules = {
+            "q_proj": point.attention,
+            "o_proj": point.o_proj,
+            "gate_proj": point.mlp,
+            "down_proj": point.down_proj,
+        }
+        for gemm, module in modules.items():
+            handles.first_input(module, lambda values, gemm=gemm: session.on_gemm_input(layer, gemm, values))
+    if HookPoint.AFTER_ATTENTION in session.method.hook_points:
+        handles.first_input(point.mlp_norm, lambda hidden: session.on_after_attention(layer, hidden))
+        handles.outputs(point.mlp, session.on_mlp_output)
+        handles.outputs(point.layer, session.on_layer_output)
+
+
+class _Handles:
+    """Module hooks in the four forms the session needs; all are removed by ``undo``."""
+
+    def __init__(self, undo: ExitStack) -> None:
+        self._undo = undo
+
+    def keyword_inputs(self, module: nn.Module, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        def hook(_module: nn.Module, args: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+            changed = change(inputs)
+            return None if changed is None else (args, changed)
+
+        self._keep(module.register_forward_pre_hook(hook, with_kwargs=True))
+
+    def layer_inputs(
+        self,
+        module: nn.Module,
+        change: Callable[[Tensor, dict[str, Any]], tuple[Tensor, dict[str, Any]]],
+    ) -> None:
+        def hook(_module: nn.Module, args: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+            if args:
+                hidden, changed = change(args[0], inputs)
+                return (hidden, *args[1:]), changed
+            hidden, changed = change(inputs["hidden_states"], inputs)
+            return args, changed | {"hidden_states": hidden}
+
+        self._keep(module.register_forward_pre_hook(hook, with_kwargs=True))
+
+    def first_input(self, module: nn.Module, change: Callable[[Tensor], Tensor]) -> None:
+        self.layer_inputs(module, lambda hidden, inputs: (change(hidden), inputs))
+
+    def outputs(self, module: nn.Module, change: Callable[[Any], Any]) -> None:
+        def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
+            if isinstance(output, tuple):
+                return (change(output[0]), *output[1:])
+            return change(output)
+
+        self._keep(module.register_forward_hook(hook))
+
+    def _keep(self, handle: Any) -> None:
+        self._undo.callback(handle.remove)

@@ -1,0 +1,109 @@
+"""The registered attention function: shows the operands to the session, then calls the stock function.
+
+Registration is by name and process-wide, once per stock function; a model that does not ask for the name is
+untouched.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+from focal_common.errors import UnsupportedError
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+if TYPE_CHECKING:
+    from focal_algorithm.hooks.session import Session
+
+__all__ = ["SESSIONS", "naive_probabilities", "observed_attention"]
+
+SESSIONS: WeakKeyDictionary[nn.Module, tuple[Session, int]] = WeakKeyDictionary()
+"""Attention module to the session attached to it and its layer; empty where nothing is attached."""
+
+_SUPPORTED = ("eager", "sdpa")
+
+
+def observed_attention(stock: str) -> str:
+    """Register, if needed, the observed twin of a stock attention function and return its name.
+
+    Args:
+        stock: ``"eager"`` or ``"sdpa"``.
+
+    Raises:
+        UnsupportedError: Another function is in use.
+    """
+    if stock not in _SUPPORTED:
+        raise UnsupportedError(
+            f"attention implementation '{stock}' cannot be observed; load the model with attn_implementation "
+            f"{' or '.join(_SUPPORTED)}"
+        )
+    name = f"focal_{stock}"
+    if name not in ALL_ATTENTION_FUNCTIONS:
+        AttentionInterface.register(name, _observing(stock))
+        # Without a mask function of the same name, transformers passes no mask and padding would be seen.
+        masks = AttentionMaskInterface()
+        AttentionMaskInterface.register(name, masks[stock])
+    return name
+
+
+def _stock_function(stock: str, module: nn.Module) -> Callable[..., tuple[Tensor, Any]]:
+    # Eager attention is not in the table: each modelling file has its own, which its modules default to.
+    if stock == "eager":
+        return sys.modules[type(module).__module__].eager_attention_forward  # type: ignore[no-any-return]
+    return ALL_ATTENTION_FUNCTIONS[stock]  # type: ignore[no-any-return]
+
+
+def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
+    def attention(
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None,
+        **settings: Any,
+    ) -> tuple[Tensor, Any]:
+        attached = SESSIONS.get(module)
+        if attached is not None:
+            session, layer = attached
+            scaling = settings["scaling"]
+            query = session.on_query(layer, query, key, scaling)
+            if session.replaces_probabilities:
+                probabilities = naive_probabilities(query, key, attention_mask, scaling)
+                probabilities = session.on_probabilities(layer, probabilities)
+                repeats = query.shape[1] // value.shape[1]
+                output = probabilities @ value.repeat_interleave(repeats, dim=1)
+                return output.transpose(1, 2).contiguous(), None
+        return _stock_function(stock, module)(module, query, key, value, attention_mask, **settings)
+
+    return attention
+
+
+def naive_probabilities(query: Tensor, key: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
+    """Return softmax(Q K^T), for methods that replace it.
+
+    Args:
+        query: Axes (batch, heads, queries, head_dim).
+        key: Axes (batch, kv_heads, keys, head_dim).
+        mask: Bool or additive, axes (batch or 1, 1, queries, keys); None for causal.
+        scaling: Factor of the scores.
+
+    Returns:
+        Axes (batch, heads, queries, keys), in the dtype of ``query``.
+    """
+    key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+    scores = (query @ key.transpose(2, 3)) * scaling
+    queries, keys = scores.shape[-2:]
+    lowest = torch.finfo(scores.dtype).min
+    if mask is None:
+        is_later = torch.ones(queries, keys, dtype=torch.bool, device=scores.device).triu(keys - queries + 1)
+        scores = scores.masked_fill(is_later, lowest)
+    elif mask.dtype == torch.bool:
+        scores = scores.masked_fill(~mask, lowest)
+    else:
+        scores = scores + mask
+    return scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)

@@ -1,0 +1,169 @@
+"""The state of one prefill: which tokens are present, and what each method state has seen.
+
+Lives from the start of a prefill to the end of its last decode step. Registers no hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from focal_common.errors import ConfigError, RunError
+from focal_traces.schema import DecoderGeometry
+from torch import Tensor
+
+from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
+
+__all__ = ["PendingMlp", "Prefill"]
+
+
+@dataclass(frozen=True)
+class PendingMlp:
+    """A drop between attention and MLP that the rest of the layer must carry out.
+
+    The stock layer still holds its whole residual stream, so the MLP's output is spread over all tokens and the
+    sum is cut to the kept ones at the end of the layer. The kept rows are exactly those of a short residual.
+
+    Attributes:
+        sequence: Tokens present after the drop.
+        places: Their places before it, axes (batch, tokens).
+        tokens_before: Length before it.
+        change: What merging added to the kept rows, axes (batch, tokens, hidden); None for a plain drop.
+    """
+
+    sequence: BatchSequence
+    places: Tensor
+    tokens_before: int
+    change: Tensor | None
+
+    def spread(self, mlp_output: Tensor) -> Tensor:
+        """Return the MLP's output at its places among all tokens; zero elsewhere."""
+        if self.change is not None:
+            mlp_output = mlp_output + self.change
+        batch, _, hidden = mlp_output.shape
+        full = mlp_output.new_zeros(batch, self.tokens_before, hidden)
+        sample, token = self.sequence.is_real.nonzero(as_tuple=True)
+        full[sample, self.places[sample, token]] = mlp_output[sample, token]
+        return full
+
+    def cut(self, layer_output: Tensor) -> Tensor:
+        """Return the kept tokens of the layer's output."""
+        return gather_tokens(layer_output, self.places, -2)
+
+
+class Prefill:
+    """Tokens and method states of a batch of prompts.
+
+    Args:
+        method: The method.
+        geometry: Decoder shape.
+        layouts: One per row of the batch.
+        is_real: Axes (batch, tokens); False for padding.
+        last_positions: Position of the last token of each prompt, last axis of size 1.
+
+    Raises:
+        ConfigError: Layouts and batch do not fit.
+    """
+
+    def __init__(
+        self,
+        method: CompressionMethod,
+        geometry: DecoderGeometry,
+        layouts: Sequence[SampleLayout],
+        is_real: Tensor,
+        last_positions: Tensor,
+    ) -> None:
+        lengths = is_real.sum(dim=1).tolist()
+        if len(lengths) != len(layouts):
+            raise ConfigError(f"got {len(layouts)} layouts for a batch of {len(lengths)}; expected one per row")
+        for layout, length in zip(layouts, lengths, strict=True):
+            if length < layout.sequence_tokens:
+                raise ConfigError(
+                    f"{layout.sample_id}: the layout describes {layout.sequence_tokens} tokens but the prompt has "
+                    f"{length}"
+                )
+        self.layouts = tuple(layouts)
+        self.has_generated_tokens = any(
+            length > layout.sequence_tokens for layout, length in zip(layouts, lengths, strict=True)
+        )
+        self.last_positions = last_positions
+        self.sequence = BatchSequence.whole(is_real)
+        self.at_layer: list[BatchSequence] = []
+        self.pending: PendingMlp | None = None
+        self._method = method
+        self._token_ids = is_real.cumsum(dim=1) - 1
+        self._states: list[Any] = [
+            method.start(geometry, layout) if layout.visual_tokens else None for layout in layouts
+        ]
+        self._streams = self._build_streams()
+
+    def samples(self) -> list[tuple[int, Tensor, TokenStream, Any]]:
+        """Return (row of the batch, places of its tokens, stream, state) of each prompt with visual tokens."""
+        return [
+            (sample, self.sequence.rows(sample), self._streams[sample], self._states[sample])
+            for sample, layout in enumerate(self.layouts)
+            if layout.visual_tokens
+        ]
+
+    def resequence(self, point: HookPoint, layer: int, hidden: Tensor) -> tuple[PendingMlp, Tensor] | None:
+        """Ask the method which tokens remain.
+
+        Args:
+            point: Where.
+            layer: Decoder layer.
+            hidden: Residual stream, axes (batch, tokens, hidden).
+
+        Returns:
+            None if nothing changes; else how to carry the change out, and the new residual stream.
+        """
+        answers: dict[int, Resequenced] = {}
+        for sample, rows, stream, state in self.samples():
+            answer = self._method.resequence(point, layer, hidden[sample, rows], stream, state)
+            if answer is not None:
+                if not len(answer.rows):
+                    raise RunError(f"layer {layer}: {self._method.name} dropped every token of a prompt")
+                answers[sample] = answer
+        if not answers:
+            return None
+        kept = [self.sequence.rows(sample) for sample in range(len(self.layouts))]
+        for sample, answer in answers.items():
+            kept[sample] = kept[sample][answer.rows]
+        sequence, places = self.sequence.taken(kept)
+        gathered = gather_tokens(hidden, places, -2)
+        merged = gathered
+        if any(answer.hidden is not None for answer in answers.values()):
+            merged = gathered.clone()
+            for sample, answer in answers.items():
+                if answer.hidden is not None:
+                    merged[sample, sequence.rows(sample)] = answer.hidden
+        change = None if merged is gathered else merged - gathered
+        pending = PendingMlp(sequence, places, hidden.shape[1], change)
+        self.sequence = sequence
+        self._streams = self._build_streams()
+        return pending, merged
+
+    def _build_streams(self) -> list[TokenStream]:
+        columns = self.sequence.columns
+        return [
+            TokenStream.of(layout, self._token_ids[sample][columns[sample, self.sequence.rows(sample)]])
+            for sample, layout in enumerate(self.layouts)
+        ]
+
+
+def last_positions(position_ids: Tensor | None, is_real: Tensor) -> Tensor:
+    """Return the position of the last real token of each prompt.
+
+    Args:
+        position_ids: Axes (..., batch or 1, tokens); None for 0, 1, 2, ...
+        is_real: Axes (batch, tokens).
+
+    Returns:
+        Axes (..., batch, 1).
+    """
+    places = torch.arange(is_real.shape[1], device=is_real.device)
+    last = (places * is_real).amax(dim=1, keepdim=True)
+    return last if position_ids is None else gather_tokens(position_ids, last, -1)

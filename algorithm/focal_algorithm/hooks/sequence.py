@@ -1,0 +1,128 @@
+"""Which tokens of a padded batch are present, and moving tensors from one such set to a smaller one.
+
+Rows of a batch may keep different numbers of tokens: the shorter ones are filled with dummy tokens that no real
+token attends to. Knows nothing of methods or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["BatchSequence", "gather_tokens"]
+
+
+def gather_tokens(values: Tensor, columns: Tensor, token_axis: int) -> Tensor:
+    """Take tokens by index, separately for each row of the batch.
+
+    Args:
+        values: The axis before ``token_axis`` is the batch, of size 1 (shared) or that of ``columns``.
+        columns: Axes (batch, tokens), int64.
+        token_axis: Negative axis of the tokens in ``values``.
+    """
+    batch = columns.shape[0]
+    batch_axis = values.ndim + token_axis - 1
+    if values.shape[batch_axis] != batch:
+        shape = list(values.shape)
+        shape[batch_axis] = batch
+        values = values.expand(shape)
+    place = torch.arange(batch, device=columns.device)[:, None].expand_as(columns)
+    before = (slice(None),) * batch_axis
+    return values[(*before, place, columns)]
+
+
+@dataclass(frozen=True)
+class BatchSequence:
+    """Tokens present in a padded batch.
+
+    Attributes:
+        columns: Column of the original input behind each present token, axes (batch, tokens), int64.
+        is_real: False for padding and dummies, same axes, bool.
+        is_whole: Whether this is still the original input.
+        is_left_padded: Where dummies go: before the real tokens, so that the last token stays last.
+    """
+
+    columns: Tensor
+    is_real: Tensor
+    is_whole: bool
+    is_left_padded: bool
+
+    @classmethod
+    def whole(cls, is_real: Tensor) -> BatchSequence:
+        """Start from the original input; ``is_real`` has axes (batch, tokens), bool."""
+        columns = torch.arange(is_real.shape[1], device=is_real.device).expand(is_real.shape)
+        return cls(columns, is_real, is_whole=True, is_left_padded=bool(is_real[:, -1].all()))
+
+    def rows(self, sample: int) -> Tensor:
+        """Return the places of a sample's real tokens, axes (tokens), int64."""
+        return self.is_real[sample].nonzero().flatten()
+
+    def taken(self, kept_rows: Sequence[Tensor]) -> tuple[BatchSequence, Tensor]:
+        """Keep some tokens of each sample.
+
+        Args:
+            kept_rows: For each sample, places in the present sequence, axes (kept tokens), int64.
+
+        Returns:
+            The new sequence, and the place in the present one of each of its tokens, axes (batch, tokens).
+        """
+        length = max(len(rows) for rows in kept_rows)
+        places = self.columns.new_zeros(len(kept_rows), length)
+        is_real = torch.zeros_like(places, dtype=torch.bool)
+        for sample, rows in enumerate(kept_rows):
+            part = slice(length - len(rows), None) if self.is_left_padded else slice(0, len(rows))
+            places[sample, part] = rows
+            is_real[sample, part] = True
+        columns = self.columns.gather(1, places)
+        return BatchSequence(columns, is_real, False, self.is_left_padded), places
+
+    def prefill_mask(self, whole_mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+        """Return the attention mask among the present tokens.
+
+        Args:
+            whole_mask: Mask of the original input as the model made it, axes (batch or 1, 1, tokens, tokens),
+                bool or additive; None for plain causal attention.
+            dtype: Of an additive mask made here.
+
+        Returns:
+            None where plain causal attention is right.
+        """
+        is_ordered = bool((self.columns.diff(dim=1) > 0).all())
+        if whole_mask is None and is_ordered:
+            return None
+        if whole_mask is None:
+            is_open = (self.columns[:, None, :] <= self.columns[:, :, None]) & self.is_real[:, None, :]
+            mask = additive_mask(is_open, dtype)[:, None]
+        else:
+            rows = gather_tokens(whole_mask[:, 0], self.columns, -2)
+            mask = gather_tokens(rows.transpose(1, 2), self.columns, -2).transpose(1, 2)[:, None]
+            closed = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+            mask = mask.masked_fill(~self.is_real[:, None, None, :], closed)
+        # A dummy or padding query that may attend to nothing would turn into NaN and reach the cache.
+        is_open = True if mask.dtype == torch.bool else 0.0
+        return mask.masked_fill(~self.is_real[:, None, :, None], is_open)
+
+    def decode_mask(self, new_tokens: int, dtype: torch.dtype) -> Tensor | None:
+        """Return the mask of one new token against this sequence and all tokens generated since.
+
+        Args:
+            new_tokens: Tokens after the prefill, the new one included.
+            dtype: Of the additive mask.
+
+        Returns:
+            Axes (batch, 1, 1, keys); None where every key is real.
+        """
+        if bool(self.is_real.all()):
+            return None
+        is_open = torch.nn.functional.pad(self.is_real, (0, new_tokens), value=True)
+        return additive_mask(is_open, dtype)[:, None, None, :]
+
+
+def additive_mask(is_open: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return 0 where ``is_open`` and the most negative number elsewhere; eager and sdpa both take it."""
+    return torch.zeros(is_open.shape, dtype=dtype, device=is_open.device).masked_fill(
+        ~is_open, torch.finfo(dtype).min
+    )

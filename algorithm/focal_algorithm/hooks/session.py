@@ -1,0 +1,242 @@
+"""What happens at each hook: prefill is compressed and recorded, decode gets the right masks and positions.
+
+The only file that knows both the batch and the method. Hooks are registered in `focal_algorithm.hooks.attach`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from focal_common.errors import RunError, UnsupportedError
+from torch import Tensor
+
+from focal_algorithm.hooks.prefill import Prefill, last_positions
+from focal_algorithm.hooks.sequence import gather_tokens
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.methods.base import CompressionMethod, GemmOutcome, HookPoint
+from focal_algorithm.models.base import ModelAdapter
+from focal_algorithm.recorder import Recorder
+
+__all__ = ["Session"]
+
+
+class Session:
+    """A method attached to a model.
+
+    Args:
+        model: The model.
+        adapter: Its family.
+        method: The method.
+        recorder: Takes what the method did; None to record nothing.
+        layouts: Layout of each row of the coming batches; None to read it from ``input_ids`` at each prefill.
+            Give layouts to run greedy decoding without a cache: they tell the prompt from generated tokens.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        adapter: ModelAdapter,
+        method: CompressionMethod,
+        recorder: Recorder | None,
+        layouts: Sequence[SampleLayout] | None,
+    ) -> None:
+        self.method = method
+        self.layouts = layouts
+        self.geometry = adapter.geometry(model)
+        self.replaces_probabilities = HookPoint.ATTENTION_PROBABILITIES in method.hook_points
+        self._model = model
+        self._adapter = adapter
+        self._recorder = recorder
+        self._found_layouts: Sequence[SampleLayout] | None = None
+        self._prefill: Prefill | None = None
+        self._is_decoding = False
+
+    @property
+    def _active(self) -> Prefill | None:
+        return None if self._is_decoding else self._prefill
+
+    # --- once per forward ---------------------------------------------------------------------------------
+
+    def on_model_inputs(self, inputs: Mapping[str, Any]) -> None:
+        """Read layouts where none were given; ``inputs`` are the keyword arguments of the whole model."""
+        if self.layouts is not None or _cached_tokens(inputs) or inputs.get("input_ids") is None:
+            return
+        self._found_layouts = self._adapter.layouts(self._model, inputs)
+
+    def on_decoder_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Start a prefill, or prepare a decode step; ``inputs`` are keyword arguments of the decoder."""
+        embeddings = inputs["inputs_embeds"]
+        if not _cached_tokens(inputs):
+            self._is_decoding = False
+            self._prefill = None  # a failed prefill must not leave its state to the next
+            self._prefill = self._start_prefill(embeddings, inputs)
+            return inputs
+        if self._prefill is None:
+            raise UnsupportedError("the cache was filled before the method was attached; attach before the prefill")
+        if embeddings.shape[1] != 1:
+            raise UnsupportedError(
+                f"a prefill in pieces ({embeddings.shape[1]} tokens onto a filled cache) cannot be compressed; give "
+                "the prompt at once"
+            )
+        self._is_decoding = True
+        first = self._prefill.at_layer[0]
+        if first.is_whole:
+            return inputs
+        # Layer 0 is short, so lengths of its cache no longer tell positions, and masks are made per layer.
+        steps = _cached_tokens(inputs) - first.columns.shape[1]
+        return inputs | {"position_ids": self._prefill.last_positions + 1 + steps, "attention_mask": None}
+
+    def on_decoder_output(self) -> None:
+        """Close the record of a finished prefill."""
+        prefill = self._active
+        if prefill is not None and self._recorder is not None and not prefill.has_generated_tokens:
+            self._recorder.complete()
+
+    def _start_prefill(self, embeddings: Tensor, inputs: Mapping[str, Any]) -> Prefill:
+        layouts = self.layouts if self.layouts is not None else self._found_layouts
+        self._found_layouts = None
+        if layouts is None:
+            raise UnsupportedError("the prompt came as embeddings; give attach(..., layouts=...) to say what it holds")
+        mask = inputs.get("attention_mask")
+        if mask is not None and (not torch.is_tensor(mask) or mask.ndim != 2):
+            raise UnsupportedError("attention_mask must have axes (batch, tokens); prepared masks are not supported")
+        batch, tokens, _ = embeddings.shape
+        is_real = (
+            torch.ones(batch, tokens, dtype=torch.bool, device=embeddings.device) if mask is None else mask.bool()
+        )
+        positions = last_positions(inputs.get("position_ids"), is_real)
+        prefill = Prefill(self.method, self.geometry, layouts, is_real, positions)
+        if self._recorder is not None and not prefill.has_generated_tokens:
+            self._recorder.begin(prefill.layouts)
+        return prefill
+
+    # --- once per layer -----------------------------------------------------------------------------------
+
+    def on_layer_input(self, layer: int, hidden: Tensor, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+        """Fit positions and mask to the tokens present.
+
+        Args:
+            layer: Decoder layer.
+            hidden: Residual stream, axes (batch, tokens, hidden).
+            inputs: Keyword arguments of the layer.
+        """
+        prefill = self._prefill
+        if prefill is None:
+            return hidden, inputs
+        if self._is_decoding:
+            sequence = prefill.at_layer[layer]
+            if sequence.is_whole:
+                return hidden, inputs
+            cached = inputs["past_key_values"].get_seq_length(layer)
+            mask = sequence.decode_mask(cached - sequence.columns.shape[1] + 1, hidden.dtype)
+            return hidden, inputs | {"attention_mask": mask}
+        if HookPoint.LAYER_INPUT in self.method.hook_points:
+            answer = prefill.resequence(HookPoint.LAYER_INPUT, layer, hidden)
+            if answer is not None:
+                hidden = answer[1]
+        sequence = prefill.sequence
+        prefill.at_layer.append(sequence)
+        if sequence.is_whole:
+            return hidden, inputs
+        cos, sin = inputs["position_embeddings"]
+        changed: dict[str, Any] = {
+            "position_embeddings": tuple(gather_tokens(table, sequence.columns, -2) for table in (cos, sin)),
+            "attention_mask": sequence.prefill_mask(inputs.get("attention_mask"), hidden.dtype),
+        }
+        if inputs.get("position_ids") is not None:
+            changed["position_ids"] = gather_tokens(inputs["position_ids"], sequence.columns, -1)
+        return hidden, inputs | changed
+
+    def on_after_attention(self, layer: int, hidden: Tensor) -> Tensor:
+        """Drop or merge tokens between attention and MLP; axes (batch, tokens, hidden)."""
+        prefill = self._active
+        if prefill is None:
+            return hidden
+        answer = prefill.resequence(HookPoint.AFTER_ATTENTION, layer, hidden)
+        if answer is None:
+            return hidden
+        prefill.pending, hidden = answer
+        return hidden
+
+    def on_mlp_output(self, output: Tensor) -> Tensor:
+        """Give the MLP's output the length of the residual stream that the layer still holds."""
+        prefill = self._active
+        return output if prefill is None or prefill.pending is None else prefill.pending.spread(output)
+
+    def on_layer_output(self, output: Tensor) -> Tensor:
+        """Cut the layer's output to the kept tokens."""
+        prefill = self._active
+        if prefill is None or prefill.pending is None:
+            return output
+        pending, prefill.pending = prefill.pending, None
+        return pending.cut(output)
+
+    # --- GEMM inputs and attention ------------------------------------------------------------------------
+
+    def on_gemm_input(self, layer: int, gemm: str, values: Tensor) -> Tensor:
+        """Transform and record a GEMM input, axes (batch, tokens, width).
+
+        Raises:
+            RunError: The activations hold NaN.
+        """
+        prefill = self._active
+        if prefill is None:
+            return values
+        if bool((values.isnan().any(dim=-1) & prefill.sequence.is_real).any()):
+            raise RunError(f"layer {layer}, {gemm}: the activations hold NaN; expected finite numbers")
+        is_recording = self._recorder is not None and not prefill.has_generated_tokens
+        result = values
+        for sample, rows, stream, state in prefill.samples():
+            own = values[sample, rows]
+            if HookPoint.GEMM_INPUT in self.method.hook_points:
+                outcome = self.method.transform(layer, gemm, own, stream, state)
+            else:
+                outcome = GemmOutcome(own)
+            if is_recording and self._recorder is not None:
+                self._recorder.observe(sample, layer, gemm, outcome, stream)
+            if outcome.values is not own:
+                result = values.clone() if result is values else result
+                result[sample, rows] = outcome.values
+        return result
+
+    def on_query(self, layer: int, query: Tensor, key: Tensor, scaling: float) -> Tensor:
+        """Transform Q and show the operands of the attention to the method.
+
+        Args:
+            layer: Decoder layer.
+            query: Axes (batch, heads, tokens, head_dim), after the position embedding.
+            key: Axes (batch, kv_heads, tokens, head_dim).
+            scaling: Factor of the scores.
+        """
+        prefill = self._active
+        if prefill is None:
+            return query
+        batch, heads, tokens, head_dim = query.shape
+        if self._recorder is not None or HookPoint.GEMM_INPUT in self.method.hook_points:
+            flat = query.transpose(1, 2).reshape(batch, tokens, heads * head_dim)
+            new = self.on_gemm_input(layer, "query", flat)
+            if new is not flat:
+                query = new.view(batch, tokens, heads, head_dim).transpose(1, 2)
+        if HookPoint.ATTENTION_OPERANDS in self.method.hook_points:
+            for sample, rows, stream, state in prefill.samples():
+                self.method.attend(layer, query[sample][:, rows], key[sample][:, rows], scaling, stream, state)
+        return query
+
+    def on_probabilities(self, layer: int, probabilities: Tensor) -> Tensor:
+        """Let the method replace the softmax output, axes (batch, heads, tokens, tokens)."""
+        prefill = self._active
+        if prefill is None:
+            return probabilities
+        result = probabilities.clone()
+        for sample, rows, stream, state in prefill.samples():
+            own = probabilities[sample][:, rows][:, :, rows]
+            new = self.method.replace_probabilities(layer, own, stream, state)
+            result[sample][:, rows[:, None], rows] = new
+        return result
+
+
+def _cached_tokens(inputs: Mapping[str, Any]) -> int:
+    cache = inputs.get("past_key_values")
+    return 0 if cache is None else int(cache.get_seq_length())

@@ -1,0 +1,41 @@
+"""Where the visual tokens of one prompt lie: the only thing a method knows about its model.
+
+Holds no tensor and no module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from focal_traces.schema import TokenGrid
+
+__all__ = ["SampleLayout"]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleLayout:
+    """Token layout of one prompt without its padding (Focus, HPCA 2026, sec. V).
+
+    Attributes:
+        sample_id: Name of the document or file.
+        sequence_tokens: L, text and visual tokens of the prompt.
+        visual_start: a, index of the first visual token.
+        visual_tokens: S, length of the visual range; 0 for a prompt without image or video.
+        grid: Frames, rows, columns and strides of the visual range; None if it is empty.
+    """
+
+    sample_id: str
+    sequence_tokens: int
+    visual_start: int
+    visual_tokens: int
+    grid: TokenGrid | None
+
+    @property
+    def visual_stop(self) -> int:
+        """Index after the last visual token."""
+        return self.visual_start + self.visual_tokens
+
+    @property
+    def query_tokens(self) -> int:
+        """T, tokens after the visual range."""
+        return self.sequence_tokens - self.visual_stop

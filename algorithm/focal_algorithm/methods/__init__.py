@@ -1,0 +1,22 @@
+"""Compression methods by name. Listing names imports nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from focal_common.registry import Registry
+
+if TYPE_CHECKING:
+    from focal_algorithm.methods.base import CompressionMethod
+
+__all__ = ["METHODS"]
+
+METHODS: Registry[type[CompressionMethod]] = Registry(
+    "method",
+    {
+        "dense": "focal_algorithm.methods.dense:Dense",
+        "focus": "focal_algorithm.methods.focus:Focus",
+    },
+    group="focal.methods",
+)
+"""One line per method; other distributions add theirs under the entry-point group ``focal.methods``."""

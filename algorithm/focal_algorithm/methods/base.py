@@ -1,0 +1,224 @@
+"""What a compression method is: frozen parameters, a state per prompt, and operations on plain tensors.
+
+A method never sees a Hugging Face object, a batch axis or padding: `focal_algorithm.hooks` hands it the tokens
+of one prompt at a time and carries its decisions out.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar, Literal
+
+import torch
+from focal_traces.schema import DecoderGeometry
+from torch import Tensor
+
+from focal_algorithm.layout import SampleLayout
+
+__all__ = ["CompressionMethod", "GemmOutcome", "HookPoint", "Resequenced", "TokenStream", "VectorMasks"]
+
+
+class HookPoint(Enum):
+    """Places in a decoder where a method may act. Declaring one makes the hooks call the operation beside it."""
+
+    GEMM_INPUT = "transform"
+    ATTENTION_OPERANDS = "attend"
+    ATTENTION_PROBABILITIES = "replace_probabilities"
+    LAYER_INPUT = "resequence, before a layer"
+    AFTER_ATTENTION = "resequence, between attention and MLP of a layer"
+
+
+@dataclass(frozen=True)
+class TokenStream:
+    """Which tokens of a prompt are present at one point of the decoder.
+
+    Attributes:
+        layout: Layout of the whole prompt.
+        token_ids: Index of each present token in the whole prompt, axes (tokens), int64. Ids from
+            ``layout.sequence_tokens`` on are tokens generated without a cache.
+        visual_rows: Rows of ``token_ids`` inside the visual range, axes (visual tokens present), int64.
+        visual_positions: Their places in the visual range, 0 to S - 1, same axes, ascending.
+        query_rows: Rows of the prompt's tokens after the visual range, axes (T), int64.
+    """
+
+    layout: SampleLayout
+    token_ids: Tensor
+    visual_rows: Tensor
+    visual_positions: Tensor
+    query_rows: Tensor
+
+    @classmethod
+    def of(cls, layout: SampleLayout, token_ids: Tensor) -> TokenStream:
+        """Build the stream of the tokens ``token_ids``."""
+        is_visual = (token_ids >= layout.visual_start) & (token_ids < layout.visual_stop)
+        is_query = (token_ids >= layout.visual_stop) & (token_ids < layout.sequence_tokens)
+        visual_rows = is_visual.nonzero().flatten()
+        return cls(
+            layout=layout,
+            token_ids=token_ids,
+            visual_rows=visual_rows,
+            visual_positions=token_ids[visual_rows] - layout.visual_start,
+            query_rows=is_query.nonzero().flatten(),
+        )
+
+
+@dataclass(frozen=True)
+class VectorMasks:
+    """What a method did to the vectors of one GEMM input.
+
+    Attributes:
+        is_zero: Vectors that are all zero, pruned tokens included, axes (S, slices), bool.
+        is_similar: Vectors replaced by a representative, same axes, disjoint from ``is_zero``.
+        winner: Winning candidate of each similar vector, same axes, uint8.
+    """
+
+    is_zero: Tensor
+    is_similar: Tensor
+    winner: Tensor
+
+
+@dataclass(frozen=True)
+class GemmOutcome:
+    """Result of `CompressionMethod.transform`.
+
+    Attributes:
+        values: New GEMM input, axes (tokens, width).
+        masks: None where nothing was replaced; the recorder then looks for zero vectors itself.
+    """
+
+    values: Tensor
+    masks: VectorMasks | None = None
+
+
+@dataclass(frozen=True)
+class Resequenced:
+    """A shorter (or reordered) token sequence.
+
+    Attributes:
+        rows: Source row of each remaining token, axes (tokens), int64. Position, mask and cache place of a token
+            follow its source row.
+        hidden: New residual stream, axes (tokens, hidden); None to take the source rows unchanged.
+    """
+
+    rows: Tensor
+    hidden: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionMethod(ABC):
+    """Base of all methods: a frozen dataclass whose fields are the hyper-parameters.
+
+    Life: `start` once per prompt at the start of its prefill; then, layer by layer, the operations of the
+    declared hook points. Decode steps are never shown to a method. Default operations change nothing.
+
+    Attributes:
+        name: Registry name.
+        paper: Authors, venue, year and DOI or arXiv number; sections implemented.
+        hook_points: Where the method acts.
+        changes_length: Whether `resequence` may drop tokens.
+        trace_folder: Folder of its traces below a trace root.
+        vector_size: Elements per recorded vector.
+        m_tile: Tokens per m-tile; 0 for a single tile.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    hook_points: ClassVar[frozenset[HookPoint]]
+    changes_length: ClassVar[bool]
+    trace_folder: ClassVar[str]
+
+    vector_size: int = 32
+    m_tile: int = 1024
+
+    @property
+    def trace_mode(self) -> Literal["compatible", "strict"]:
+        """How the trace header calls the rules in force."""
+        return "compatible"
+
+    @classmethod
+    def published(cls, model: str, dataset: str) -> dict[str, Any]:
+        """Return the published hyper-parameters for a (model, dataset) pair; empty if there are none."""
+        return {}
+
+    @abstractmethod
+    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> Any:
+        """Return the fresh state of one prompt.
+
+        Raises:
+            FocalError: The method cannot work on this prompt; the sentence says why.
+        """
+
+    def pointer_rule(self, layout: SampleLayout) -> tuple[tuple[int, ...], int | None]:
+        """Return (token offset of each candidate, most path-doubling rounds) that explain ``winner``."""
+        return (0,), 1
+
+    def transform(self, layer: int, gemm: str, values: Tensor, stream: TokenStream, state: Any) -> GemmOutcome:
+        """Replace the input of a GEMM.
+
+        Args:
+            layer: Decoder layer.
+            gemm: Name in `focal_traces.schema.GEMMS`.
+            values: Axes (tokens, width); for ``query`` all heads side by side.
+            stream: Tokens present.
+            state: State of this prompt.
+        """
+        return GemmOutcome(values)
+
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, scaling: float, stream: TokenStream, state: Any
+    ) -> None:
+        """Look at the operands of the attention of a layer, after the position embedding.
+
+        Args:
+            layer: Decoder layer.
+            query: Axes (heads, tokens, head_dim), after `transform`.
+            key: Axes (kv_heads, tokens, head_dim).
+            scaling: Factor of the scores.
+            stream: Tokens present.
+            state: State of this prompt.
+        """
+
+    def replace_probabilities(
+        self, layer: int, probabilities: Tensor, stream: TokenStream, state: Any
+    ) -> Tensor:
+        """Replace the softmax output of a layer, axes (heads, tokens, tokens)."""
+        return probabilities
+
+    def resequence(
+        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: Any
+    ) -> Resequenced | None:
+        """Drop or merge tokens.
+
+        Args:
+            point: `HookPoint.LAYER_INPUT` or `HookPoint.AFTER_ATTENTION`.
+            layer: Decoder layer.
+            hidden: Residual stream, axes (tokens, hidden).
+            stream: Tokens present.
+            state: State of this prompt.
+
+        Returns:
+            None to leave the sequence as it is.
+        """
+        return None
+
+
+def zero_vectors(values: Tensor, stream: TokenStream, vector_size: int) -> Tensor:
+    """Return which vectors of the visual range are all zero; absent tokens count as zero.
+
+    Args:
+        values: Axes (tokens, width).
+        stream: Tokens present.
+        vector_size: Elements per vector; the last vector of a token may be shorter.
+
+    Returns:
+        Axes (S, slices), bool.
+    """
+    width = values.shape[-1]
+    slices = -(-width // vector_size)
+    present = values[stream.visual_rows] != 0
+    padded = torch.nn.functional.pad(present, (0, slices * vector_size - width))
+    is_zero = torch.ones(stream.layout.visual_tokens, slices, dtype=torch.bool, device=values.device)
+    is_zero[stream.visual_positions] = ~padded.view(-1, slices, vector_size).any(dim=-1)
+    return is_zero

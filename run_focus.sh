@@ -1,0 +1,7 @@
+#!/bin/sh
+# Runs Focus inside a vision-language forward, records its sparse trace, simulates the trace.
+# Everything is set up on the first call. Arguments go to `focal trace`:
+#   sh run_focus.sh                       offline profile: sample photographs, seeded random weights, CPU
+#   sh run_focus.sh --video clip.mp4      your own file
+#   sh run_focus.sh --help                all options
+exec sh "$(dirname "$0")/algorithm/run_focus.sh" "$@"

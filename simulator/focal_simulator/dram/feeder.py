@@ -1,0 +1,127 @@
+"""Numba: the clock loop. Feeds requests in order, ticks the channels that have something to do, skips the rest."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from focal_simulator.dram.layout import NEVER, Records, State
+from focal_simulator.dram.queues import admit_request, move_transaction
+from focal_simulator.dram.scheduler import schedule
+
+__all__ = ["replay_kernel"]
+
+
+@njit(cache=True)
+def _tick(
+    channel: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: State, p: Records
+) -> None:
+    owner = state.channels[channel]
+    if now == owner.next_refresh:
+        owner.next_refresh += p.refresh_interval
+        owner.num_refresh_due += 1
+        owner.next_command = now
+    if now >= owner.next_command:
+        schedule(channel, now, done, next_merged, state, p)
+    if owner.is_move_due:
+        move_transaction(channel, now, state, p)
+
+
+@njit(cache=True)
+def _wake_cycle(channel: int, now: int, state: State) -> int:
+    owner = state.channels[channel]
+    if owner.is_move_due:
+        return now + 1
+    return min(owner.next_command, owner.next_refresh)
+
+
+@njit(cache=True)
+def _feed(
+    now: int,
+    addresses: NDArray[np.int64],
+    is_write: NDArray[np.bool_],
+    earliest: NDArray[np.int64],
+    accept: NDArray[np.int64],
+    done: NDArray[np.int64],
+    next_merged: NDArray[np.int64],
+    wake: NDArray[np.int64],
+    state: State,
+    p: Records,
+) -> int:
+    """Offer up to ``issue_width`` requests; return the next cycle at which offering can succeed without help."""
+    progress = state.progress[0]
+    for _ in range(p.issue_width):
+        request = progress.next_request
+        if request == addresses.size:
+            return NEVER
+        if earliest[request] > now:
+            return earliest[request]
+        channel = (addresses[request] >> p.channel_shift) & p.channel_mask
+        if not admit_request(
+            request, addresses[request], is_write[request], channel, now, done, next_merged, state, p
+        ):
+            return NEVER  # only a tick of that channel can make room
+        accept[request] = now
+        progress.next_request += 1
+        progress.last_progress = now
+        wake[channel] = now + 1
+    return now + 1
+
+
+@njit(cache=True)
+def replay_kernel(
+    addresses: NDArray[np.int64],
+    is_write: NDArray[np.bool_],
+    earliest: NDArray[np.int64],
+    accept: NDArray[np.int64],
+    done: NDArray[np.int64],
+    state: State,
+    parameters: Records,
+) -> bool:
+    """Run until every request has completed; return False if the watchdog stopped the run.
+
+    Order within a cycle: refresh becomes due, one command, one move, new requests. All of a channel's state
+    changes at known cycles, so the clock jumps to the next of them.
+
+    Args:
+        addresses: (requests,) int64 byte addresses.
+        is_write: (requests,) bool.
+        earliest: (requests,) int64, cycle before which a request is not offered.
+        accept: (requests,) int64, filled with the cycle of acceptance.
+        done: (requests,) int64, filled with the cycle of completion.
+        state: As from `build_state`.
+        parameters: As from `build_parameters`.
+    """
+    p = parameters[0]
+    progress = state.progress[0]
+    next_merged = np.empty(addresses.size, np.int64)
+    wake = np.empty(p.channels, np.int64)
+    for channel in range(p.channels):
+        wake[channel] = state.channels[channel].next_refresh
+    next_feed = np.int64(0)
+    now = np.int64(0)
+    while True:
+        for channel in range(p.channels):
+            if wake[channel] <= now:
+                _tick(channel, now, done, next_merged, state, p)
+                wake[channel] = _wake_cycle(channel, now, state)
+        if progress.next_request < addresses.size:
+            next_feed = _feed(now, addresses, is_write, earliest, accept, done, next_merged, wake, state, p)
+        is_all_done = progress.next_request == addresses.size and progress.num_reads_open == 0
+        if is_all_done and now >= progress.last_done:
+            break
+        following = next_feed if progress.next_request < addresses.size else NEVER
+        if is_all_done:
+            following = progress.last_done
+        for channel in range(p.channels):
+            following = min(following, wake[channel])
+        is_waiting = progress.num_reads_open > 0 or (
+            progress.next_request < addresses.size and earliest[progress.next_request] <= now
+        )
+        if is_waiting and now - progress.last_progress > p.watchdog:
+            progress.now = now
+            return False
+        now = following
+    progress.now = now
+    return True

@@ -1,0 +1,32 @@
+"""One run of every published experiment, shared by the tests of this folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from focal_evaluation.claims import Comparison
+from focal_evaluation.parity_page import comparisons
+from focal_evaluation.reproduce import run_published
+from focal_evaluation.result_rows import Results, read_results
+from published_support import ROOT
+
+
+@pytest.fixture(scope="session")
+def result_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run everything once."""
+    folder = tmp_path_factory.mktemp("published")
+    run_published(ROOT, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def results(result_folder: Path) -> Results:
+    """Read the rows of that run."""
+    return read_results(result_folder)
+
+
+@pytest.fixture(scope="session")
+def compared(results: Results) -> list[Comparison]:
+    """Put each claim beside the number of that run."""
+    return comparisons(results, ROOT)

@@ -1,0 +1,242 @@
+"""The slow twin of the pipeline kernel: a state machine that advances one cycle at a time.
+
+It knows none of the kernel's recurrences. Each resource holds what it works on and how many are left; in
+every cycle it asks what may begin now, and the array is charged one cause. Written from the model in the
+docstring of the kernel.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from focal_simulator.kernels.pipeline import CAUSES, Pipeline
+
+
+@dataclass
+class Fold:
+    step: int
+    group: int
+    unique: int
+    rows: int
+    is_last_of_step: bool
+    is_last_of_group: bool
+
+
+@dataclass
+class Machine:
+    """All resources and queues at one cycle."""
+
+    pipeline: Pipeline
+    folds: list[Fold]
+    step_cycles: list[int]
+    gather_cycles: list[int]
+    write_cycles: list[int]
+    now: int = 0
+    fetched: int = 0  # steps whose data are in the buffer
+    fetching: int = -1
+    fetch_left: int = 0
+    writing: int = -1
+    write_left: int = 0
+    write_queue: deque[int] = field(default_factory=deque)
+    written: set[int] = field(default_factory=set)
+    gathered: set[int] = field(default_factory=set)
+    gather_queue: deque[int] = field(default_factory=deque)
+    gathering: int = -1
+    gather_left: int = 0
+    loading: int = -1
+    load_left: int = 0
+    loaded: int = -1  # last fold whose weights are loaded
+    streaming: int = -1
+    stream_left: int = 0
+    started: int = -1  # last fold whose stream began
+    streamed: int = -1  # last fold whose stream ended
+    streamed_steps: int = 0
+    stream_start: dict[int, int] = field(default_factory=dict)
+    scattered: int = -1  # last fold whose scatter ended
+    scattering: int = -1
+    scatter_left: int = 0
+
+    @property
+    def skew(self) -> int:
+        return self.pipeline.array_rows + self.pipeline.array_columns - 3
+
+    def done_at(self, fold: int) -> int:
+        return self.stream_start[fold] + self.folds[fold].unique + self.skew
+
+    def is_done(self, fold: int) -> bool:
+        return fold < 0 or (fold in self.stream_start and self.now >= self.done_at(fold))
+
+    def finish_what_ends(self) -> None:
+        if self.streaming >= 0 and self.stream_left == 0:
+            self.streamed = self.streaming
+            self.streamed_steps += self.folds[self.streaming].is_last_of_step
+            self.streaming = -1
+        if self.loading >= 0 and self.load_left == 0:
+            self.loaded, self.loading = self.loading, -1
+        if self.fetching >= 0 and self.fetch_left == 0:
+            self.fetched, self.fetching = self.fetched + 1, -1
+        if self.writing >= 0 and self.write_left == 0:
+            self.written.add(self.writing)
+            self.writing = -1
+        if self.scattering >= 0 and self.scatter_left == 0 and self.is_done(self.scattering):
+            self.scattered = self.scattering
+            if self.folds[self.scattering].is_last_of_group:
+                self.gather_queue.append(self.folds[self.scattering].group)
+            self.scattering = -1
+        if self.gathering >= 0 and self.gather_left == 0:
+            self.gathered.add(self.gathering)
+            self.write_queue.append(self.gathering)
+            self.gathering = -1
+
+    def begin_scatter(self) -> None:
+        following = self.scattered + 1
+        if self.scattering >= 0 or following not in self.stream_start:
+            return
+        if self.pipeline.scatter_rows_per_cycle == 0:
+            self.scattering, self.scatter_left = following, 0  # ends with the last output
+        elif self.now >= self.stream_start[following] + self.skew:
+            rate = self.pipeline.scatter_rows_per_cycle
+            self.scattering, self.scatter_left = following, -(-self.folds[following].rows // rate)
+
+    def begin_what_may(self) -> None:
+        following = self.loaded + 1
+        if self.loading < 0 and following < len(self.folds) and self.folds[following].step < self.fetched:
+            previous = following - 1
+            frees = self.started >= previous
+            if not self.pipeline.is_weight_double_buffered:
+                frees = frees and self.is_done(previous)
+            if frees:
+                self.loading, self.load_left = following, self.pipeline.weight_load_cycles
+        if self.fetching < 0 and self.writing < 0:
+            step = self.fetched
+            if step < len(self.step_cycles) and self.streamed_steps >= step - 1:
+                self.fetching, self.fetch_left = step, self.step_cycles[step]
+            elif self.write_queue:
+                group = self.write_queue.popleft()
+                self.writing, self.write_left = group, self.write_cycles[group]
+        self.begin_scatter()
+        if self.gathering < 0 and self.gather_queue:
+            group = self.gather_queue.popleft()
+            self.gathering, self.gather_left = group, self.gather_cycles[group]
+        fold = self.streamed + 1
+        if self.streaming < 0 and fold < len(self.folds) and self.why_not(fold) is None:
+            self.streaming, self.stream_left = fold, self.folds[fold].unique
+            self.started = fold
+            self.stream_start[fold] = self.now
+
+    def why_not(self, fold: int) -> str | None:
+        """Return the first cause that keeps a fold from streaming now, or None."""
+        work = self.folds[fold]
+        if work.step >= self.fetched:
+            return "dram_read"
+        if work.group >= 2 and work.group - 2 not in self.written:
+            return "dram_write"
+        if work.group >= 2 and work.group - 2 not in self.gathered:
+            return "gather"
+        if fold >= 2 and self.scattered < fold - 2:
+            return "scatter"
+        if not self.pipeline.is_weight_double_buffered and not self.is_done(fold - 1):
+            return "fill_drain"
+        if self.loaded < fold:
+            return "weight"
+        return None
+
+    def settle(self) -> None:
+        """Repeat until nothing more can end or begin in this cycle."""
+        while True:
+            before = self.picture()
+            self.finish_what_ends()
+            self.begin_what_may()
+            if self.picture() == before:
+                return
+
+    def picture(self) -> tuple[object, ...]:
+        return (
+            self.fetched,
+            self.fetching,
+            self.writing,
+            len(self.written),
+            len(self.gathered),
+            self.gathering,
+            self.loading,
+            self.loaded,
+            self.streaming,
+            self.streamed,
+            self.scattering,
+            self.scattered,
+        )
+
+    def cause(self) -> str | None:
+        """Return why this cycle passes, or None when all work is over."""
+        if self.streaming >= 0:
+            return "stream"
+        if self.streamed + 1 < len(self.folds):
+            return self.why_not(self.streamed + 1)
+        if not self.is_done(len(self.folds) - 1):
+            return "fill_drain"
+        if self.scattered < len(self.folds) - 1:
+            return "scatter"
+        if len(self.gathered) < len(self.gather_cycles):
+            return "gather"
+        if len(self.written) < len(self.write_cycles):
+            return "dram_write"
+        return None
+
+    def tick(self) -> None:
+        self.now += 1
+        for name in ("fetch_left", "write_left", "gather_left", "load_left", "stream_left", "scatter_left"):
+            setattr(self, name, max(0, getattr(self, name) - 1))
+
+
+def build(
+    pipeline: Pipeline, rows: list[int], unique: list[list[int]], output_rows: list[int], outputs: int
+) -> Machine:
+    """Lay out folds, steps and groups in the order of the published loops."""
+    h, w = pipeline.array_rows, pipeline.array_columns
+    folds: list[Fold] = []
+    steps: list[int] = []
+    gathers: list[int] = []
+    writes: list[int] = []
+
+    def time(amount: int, numerator: int) -> int:
+        return -(-amount * pipeline.element_bytes * numerator // pipeline.cycles_denominator)
+
+    for tile, tile_rows in enumerate(rows):
+        live = [value for value in unique[tile] if value]
+        for offset in range(0, outputs if live else 0, pipeline.columns_per_buffer * w):
+            width = min(pipeline.columns_per_buffer * w, outputs - offset)
+            columns = -(-width // w)
+            for place, value in enumerate(live):
+                for column in range(columns):
+                    is_last = column == columns - 1
+                    folds.append(
+                        Fold(
+                            step=len(steps),
+                            group=len(gathers),
+                            unique=value,
+                            rows=tile_rows,
+                            is_last_of_step=is_last,
+                            is_last_of_group=is_last and place == len(live) - 1,
+                        )
+                    )
+                steps.append(time(value * h + h * width, pipeline.read_cycles_numerator))
+            gathers.append(pipeline.gather_cycles_per_row * tile_rows * columns)
+            writes.append(time(output_rows[tile] * width, pipeline.write_cycles_numerator))
+    return Machine(pipeline, folds, steps, gathers, writes)
+
+
+def twin_cycles(
+    pipeline: Pipeline, rows: list[int], unique: list[list[int]], output_rows: list[int], outputs: int
+) -> dict[str, int]:
+    """Return cycles per cause, one tick at a time."""
+    machine = build(pipeline, rows, unique, output_rows, outputs)
+    causes = dict.fromkeys(CAUSES, 0)
+    while machine.folds:
+        machine.settle()
+        cause = machine.cause()
+        if cause is None:
+            return causes
+        causes[cause] += 1
+        machine.tick()
+    return causes

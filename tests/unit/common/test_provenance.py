@@ -1,0 +1,17 @@
+"""Does a manifest identify its run by content?"""
+
+from focal_common.provenance import content_hash, manifest
+
+
+def test_equal_content_hashes_alike_whatever_the_order() -> None:
+    assert content_hash({"a": 1, "b": [1.5, "x"]}) == content_hash({"b": [1.5, "x"], "a": 1})
+    assert content_hash({"a": 1}) != content_hash({"a": 2})
+
+
+def test_a_manifest_names_configuration_code_and_versions() -> None:
+    made = manifest({"threshold": 0.9}, "numpy", "no-such-package", seed=7)
+    assert made["configuration_sha256"] == content_hash({"threshold": 0.9})
+    assert set(made["versions"]) >= {"python", "numpy"}
+    assert "no-such-package" not in made["versions"]
+    assert set(made["code"]) == {"commit", "is_dirty"}
+    assert made["seed"] == 7
