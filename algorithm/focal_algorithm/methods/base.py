@@ -12,12 +12,13 @@ from enum import Enum
 from typing import Any, ClassVar, Literal
 
 import torch
+from focal_traces.pointers import PointerRule
 from focal_traces.schema import DecoderGeometry
 from torch import Tensor
 
 from focal_algorithm.layout import SampleLayout
 
-__all__ = ["CompressionMethod", "GemmOutcome", "HookPoint", "Resequenced", "TokenStream", "VectorMasks"]
+__all__ = ["CompressionMethod", "GemmOutcome", "HookPoint", "Resequenced", "TokenStream", "VectorMasks", "zero_vectors"]
 
 
 class HookPoint(Enum):
@@ -150,9 +151,9 @@ class CompressionMethod(ABC):
             FocalError: The method cannot work on this prompt; the sentence says why.
         """
 
-    def pointer_rule(self, layout: SampleLayout) -> tuple[tuple[int, ...], int | None]:
-        """Return (token offset of each candidate, most path-doubling rounds) that explain ``winner``."""
-        return (0,), 1
+    def pointer_rule(self, layout: SampleLayout) -> PointerRule:
+        """Return what the ``winner`` codes of `VectorMasks` mean."""
+        return PointerRule((0,), 1)
 
     def transform(self, layer: int, gemm: str, values: Tensor, stream: TokenStream, state: Any) -> GemmOutcome:
         """Replace the input of a GEMM.
