@@ -15,6 +15,7 @@ __all__ = ["VERBS", "main"]
 VERBS: Registry[Any] = Registry(
     "verb",
     {
+        "doctor": "focal_algorithm.cli_doctor:app",
         "sim": "focal_simulator.cli:app",
         "trace": "focal_algorithm.cli:app",
     },
@@ -23,6 +24,7 @@ VERBS: Registry[Any] = Registry(
 """Each verb is a Typer application. Names are plain strings: no dependency on other packages."""
 
 _SUMMARY = {
+    "doctor": "look at the environment: versions, torchvision, device, threads",
     "sim": "simulate traces on accelerators: cycles, energy, area",
     "trace": "record a sparse trace from a model; info, validate, convert, diff",
 }

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from focal_common.config import parse_yaml
 from focal_common.errors import ConfigError, near_matches
 
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod
 
-__all__ = ["build_method", "parse_parameters"]
-
-
-def parse_parameters(settings: Sequence[str]) -> dict[str, Any]:
-    """Parse ``field=value`` texts; values are YAML.
-
-    Raises:
-        ConfigError: A text has another form.
-    """
-    parsed: dict[str, Any] = {}
-    for setting in settings:
-        field, equals, text = setting.partition("=")
-        if not equals or not field.strip():
-            raise ConfigError(f"--set '{setting}': expected field=value, such as similarity_threshold=0.95")
-        parsed[field.strip()] = parse_yaml(f"value: {text}", f"--set {field}")["value"]
-    return parsed
+__all__ = ["build_method"]
 
 
 def build_method(name: str, parameters: Mapping[str, Any]) -> CompressionMethod:
