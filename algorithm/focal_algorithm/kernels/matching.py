@@ -1,0 +1,131 @@
+"""The most similar earlier vector of every vector, one candidate and one cache-sized block at a time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from focal_algorithm.kernels.candidates import NO_WINNER, Candidate
+from focal_algorithm.kernels.chunks import row_blocks
+from torch import Tensor
+
+__all__ = ["Matches", "match_vectors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """What each vector matches; all tensors have axes (rows, slices).
+
+    Attributes:
+        winner: uint8, place q of the best candidate where similar, else 255.
+        pointer: int32, row of that candidate where similar, else the row itself.
+        best: fp32, largest similarity, at least 0.
+    """
+
+    winner: Tensor
+    pointer: Tensor
+    best: Tensor
+
+
+def match_vectors(
+    vectors: Tensor,
+    norms: Tensor,
+    partners: Tensor,
+    candidates: tuple[Candidate, ...],
+    *,
+    threshold: float,
+    is_norm_rounded: bool,
+) -> Matches:
+    """Find the best candidate of every vector.
+
+    Similarity is <x, y> / (|x| |y|) in fp32, 0 where the denominator is 0. A vector is similar if its best
+    similarity is strictly above the threshold; among equals the smallest place q wins. A similarity that is
+    not a number (infinite activations) never matches.
+
+    Complexity:
+        Time O(candidates x rows x width); extra memory O(rows x slices) and a few blocks of about 2 MiB.
+
+    Args:
+        vectors: (rows, slices, vector elements) contiguous.
+        norms: (rows, slices) fp32.
+        partners: (candidates, rows) int64, -1 where absent.
+        candidates: Same order as ``partners``; ascending q.
+        threshold: Compared in fp32.
+        is_norm_rounded: Round |x| of the later vector to the dtype of ``vectors``, as published.
+    """
+    rows, slices, elements = vectors.shape
+    device = vectors.device
+    best = torch.zeros(rows, slices, dtype=torch.float32, device=device)
+    winner = torch.zeros(rows, slices, dtype=torch.uint8, device=device)
+    pointer = torch.empty(rows, slices, dtype=torch.int32, device=device)
+    limit = torch.tensor(threshold, dtype=torch.float32, device=device)
+    place_of = torch.zeros(NO_WINNER + 1, dtype=torch.int64, device=device)
+    for place, candidate in enumerate(candidates):
+        place_of[candidate.index] = place
+    product: Tensor | None = None
+    for start, stop in row_blocks(rows, slices * elements, device):
+        keys = vectors[start:stop].to(torch.float32)
+        key_norms = norms[start:stop]
+        if is_norm_rounded:
+            key_norms = key_norms.to(vectors.dtype).to(torch.float32)
+        if product is None:
+            product = torch.empty_like(keys)
+        for candidate, partner in zip(candidates, partners[:, start:stop], strict=True):
+            here = (partner >= 0).nonzero().squeeze(1)
+            if len(here):
+                there = partner[here]
+                similarity = _cosines(keys, key_norms, vectors, norms, here, there, product)
+                _keep_better(best[start:stop], winner[start:stop], similarity, here, candidate.index)
+        is_similar = best[start:stop] > limit
+        winner[start:stop].masked_fill_(~is_similar, NO_WINNER)
+        own = torch.arange(start, stop, device=device)[:, None]
+        if candidates:
+            places = place_of[winner[start:stop].to(torch.int64)]
+            own = torch.where(is_similar, partners[:, start:stop].gather(0, places.T).T, own)
+        pointer[start:stop] = own
+    return Matches(winner, pointer, best)
+
+
+def _span(index: Tensor) -> slice | None:
+    """Return an increasing index tensor as a slice if it has no gaps; a slice is a view, not a copy."""
+    first, last = int(index[0]), int(index[-1])
+    return slice(first, last + 1) if last - first + 1 == len(index) else None
+
+
+def _pick(source: Tensor, index: Tensor, span: slice | None) -> Tensor:
+    return source.index_select(0, index) if span is None else source[span]
+
+
+def _cosines(
+    keys: Tensor,
+    key_norms: Tensor,
+    vectors: Tensor,
+    norms: Tensor,
+    here: Tensor,
+    there: Tensor,
+    product: Tensor,
+) -> Tensor:
+    """Return similarities (pairs, slices) of rows ``here`` of the block with rows ``there`` of all."""
+    here_span, there_span = _span(here), _span(there)
+    partner = _pick(vectors, there, there_span).to(torch.float32)
+    products = product[: len(here)]
+    torch.mul(_pick(keys, here, here_span), partner, out=products)
+    similarity = products.sum(-1)
+    scale = _pick(key_norms, here, here_span) * _pick(norms, there, there_span)
+    # x / inf = 0: a vanished denominator gives similarity 0 without a second pass over the quotients.
+    return similarity.div_(scale.masked_fill_(scale.eq(0), math.inf))
+
+
+def _keep_better(best: Tensor, winner: Tensor, similarity: Tensor, here: Tensor, index: int) -> None:
+    """Overwrite the running best of rows ``here`` where the new similarity is strictly larger."""
+    span = _span(here)
+    if span is not None:
+        is_better = similarity > best[span]
+        winner[span].masked_fill_(is_better, index)
+        best[span] = torch.where(is_better, similarity, best[span])
+        return
+    current, current_winner = best[here], winner[here]
+    is_better = similarity > current
+    winner[here] = current_winner.masked_fill_(is_better, index)
+    best[here] = torch.where(is_better, similarity, current)

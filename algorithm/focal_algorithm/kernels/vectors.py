@@ -1,0 +1,81 @@
+"""Cutting token rows into vectors, their norms, and which of them are zero (Focus, HPCA 2026, sec. VI)."""
+
+from __future__ import annotations
+
+import torch
+from focal_algorithm.kernels.chunks import row_blocks
+from focal_common.errors import RunError
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["as_vectors", "norms_and_zeros", "vector_count", "zero_vectors"]
+
+
+def vector_count(width: int, vector_size: int) -> int:
+    """Return V, vectors per token; the last one is zero-padded."""
+    return -(-width // vector_size)
+
+
+def as_vectors(x: Tensor, vector_size: int) -> Tensor:
+    """Return rows cut into vectors, zero-padded to a whole number of vectors.
+
+    A row no wider than ``vector_size`` is one vector of its own width. Without padding the result is a view
+    of ``x`` if ``x`` is contiguous.
+
+    Args:
+        x: (rows, width).
+        vector_size: Elements per vector.
+
+    Returns:
+        (rows, slices, vector elements), contiguous.
+    """
+    rows, width = x.shape
+    if width <= vector_size:
+        return x.contiguous().view(rows, 1, width)
+    slices = vector_count(width, vector_size)
+    padding = slices * vector_size - width
+    padded = functional.pad(x, (0, padding)) if padding else x.contiguous()
+    return padded.view(rows, slices, vector_size)
+
+
+def zero_vectors(vectors: Tensor) -> Tensor:
+    """Return which vectors have only zero components.
+
+    Args:
+        vectors: (..., vector elements).
+
+    Returns:
+        (...) bool.
+    """
+    return vectors.eq(0).all(-1)
+
+
+def norms_and_zeros(vectors: Tensor, *, name: str) -> tuple[Tensor, Tensor]:
+    """Return the Euclidean norm of every vector in fp32 and which vectors are exactly zero.
+
+    Args:
+        vectors: (rows, slices, vector elements), any floating dtype.
+        name: What to call the tensor in an error.
+
+    Returns:
+        Norms (rows, slices) fp32, zeros (rows, slices) bool.
+
+    Raises:
+        RunError: A component is NaN.
+    """
+    rows, slices, elements = vectors.shape
+    norms = torch.empty(rows, slices, dtype=torch.float32, device=vectors.device)
+    for start, stop in row_blocks(rows, slices * elements, vectors.device):
+        block = vectors[start:stop].to(torch.float32)
+        torch.sum(block * block, -1, out=norms[start:stop])
+    # The sum of squares is NaN exactly where a component is: squares of infinities are infinite.
+    if bool(norms.isnan().any()):
+        row = int(norms.isnan().any(-1).nonzero()[0])
+        raise RunError(f"{name}: row {row} holds NaN; similarity needs finite activations")
+    norms.sqrt_()
+    zeros = norms.eq(0)
+    # Squares of components below 1e-23 vanish in fp32, so a zero norm alone does not prove a zero vector.
+    suspects = zeros.nonzero(as_tuple=True)
+    if len(suspects[0]):
+        zeros[suspects] = zero_vectors(vectors[suspects])
+    return norms, zeros

@@ -1,0 +1,1 @@
+"""Handlers for golden files, one module per family, found by `check_goldens`."""
