@@ -13,7 +13,7 @@ import typer
 from focal_common.console import output_console
 from focal_common.errors import ConfigError, TraceError
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from focal_traces.context import find_context
 from focal_traces.convert import convert_file
@@ -27,7 +27,9 @@ from focal_traces.validate import validate_file
 
 __all__ = ["app", "convert", "diff", "info", "validate"]
 
-app = typer.Typer(help="Inspect, check, convert and compare sparse traces.", no_args_is_help=True)
+app = typer.Typer(
+    help="Inspect, check, convert and compare sparse traces.", no_args_is_help=True, add_completion=False
+)
 
 _MOST_DIFFERENCES = 20
 _BARS = "▁▂▃▄▅▆▇█"
@@ -73,6 +75,8 @@ def info(
         _print_json(facts)
         return
     console = output_console()
+    # Outside the table: a path broken over cells could not be copied.
+    console.print(facts["path"], markup=False, soft_wrap=True)
     console.print(_header_table(facts, counts.header))
     console.print(_gemm_table(facts, counts.header, sample=chosen))
 
@@ -182,10 +186,9 @@ def _print_report(report: dict[str, Any]) -> None:
 
 
 def _header_table(facts: dict[str, Any], header: TraceHeader) -> Table:
-    table = Table("field", "value", title="trace", title_justify="left")
+    table = Table("field", "value")
     geometry = header.geometry
     rows = {
-        "file": facts["path"],
         "tier": f"{facts['tier']}, {facts['file_bytes']} bytes, schema {header.schema_version}",
         "model": f"{header.model} ({header.checkpoint})",
         "dataset": header.dataset,
@@ -216,14 +219,9 @@ def _header_table(facts: dict[str, Any], header: TraceHeader) -> Table:
 
 def _gemm_table(facts: dict[str, Any], header: TraceHeader, sample: int) -> Table:
     title = f"sample {sample}: weighted sparsity {facts['weighted_sparsity']:.4f}"
+    bars_column = Column("tokens by layer", overflow="fold")
     table = Table(
-        "GEMM input",
-        "vectors per token",
-        "sparsity",
-        "tokens by layer",
-        "",
-        title=title,
-        title_justify="left",
+        "GEMM input", "vectors", "sparsity", bars_column, "first, last", title=title, title_justify="left"
     )
     most = max(header.samples[sample].visual_tokens, 1)
     for name in GEMMS:
@@ -234,7 +232,7 @@ def _gemm_table(facts: dict[str, Any], header: TraceHeader, sample: int) -> Tabl
             str(header.slices(name)),
             f"{facts['sparsity'][name]:.4f}",
             bars,
-            f"{tokens[0]} to {tokens[-1]}",
+            f"{tokens[0]}, {tokens[-1]}",
         )
     return table
 

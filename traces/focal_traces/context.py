@@ -8,9 +8,9 @@ from pathlib import Path
 from focal_common.errors import TraceError
 
 from focal_traces.header_text import text_to_header
-from focal_traces.root import context_of_published
 from focal_traces.schema import TraceHeader
 from focal_traces.store import check_readable, read_any
+from focal_traces.workload_header import context_of_published
 
 __all__ = ["find_context", "header_of_file"]
 

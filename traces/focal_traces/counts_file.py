@@ -94,9 +94,10 @@ def read_counts(path: Path) -> Trace:
             check_version(_whole_number(metadata.get(_VERSION)), str(path))
             header = text_to_header(metadata[_HEADER].decode("utf-8"), str(path))
             table = source.read(use_threads=False)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        table.validate(full=True)
+        columns = {name: _numpy(table, name, path) for name in _SCHEMA.names}
+    except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
         raise TraceError(f"{path}: truncated or damaged Parquet file ({_short(error)})") from error
-    columns = {name: _numpy(table, name, path) for name in _SCHEMA.names}
     found = _checksum(metadata[_HEADER].decode("utf-8"), columns)
     expected = metadata.get(_CHECKSUM, b"").decode("ascii", "replace")
     if found != expected:

@@ -15,8 +15,8 @@ from focal_common.errors import TraceError, near_matches
 from focal_traces.counts import Trace
 from focal_traces.counts_file import COUNTS_SUFFIX
 from focal_traces.masks_file import MASKS_SUFFIX
-from focal_traces.published import published_header
-from focal_traces.schema import QWEN2_7B, DecoderGeometry, SampleHeader, TokenGrid, TraceHeader
+from focal_traces.schedule import schedule_trace
+from focal_traces.schema import QWEN2_7B, DecoderGeometry
 from focal_traces.store import check_readable, open_trace
 from focal_traces.tables import (
     CmcSparsity,
@@ -28,14 +28,13 @@ from focal_traces.tables import (
     read_schedules,
     read_workloads,
 )
+from focal_traces.workload_header import context_of_published, workload_header
 
-__all__ = ["MAIN_FOLDER", "SUFFIXES", "TraceRoot", "context_of_published"]
+__all__ = ["MAIN_FOLDER", "SUFFIXES", "TraceRoot"]
 
 MAIN_FOLDER = "focus_main"
 SUFFIXES = (COUNTS_SUFFIX, MASKS_SUFFIX, ".pth")
 """In order of preference: the smallest file that answers the question."""
-
-_VECTOR_SIZE_FOLDER, _M_TILE_FOLDER = "vector_size_dse", "m_tile_size_dse"
 
 T = TypeVar("T")
 
@@ -172,7 +171,7 @@ class TraceRoot:
             return self._lone
         workload = self.workload(model, dataset)
         path = self.trace_path(model, dataset, folder, variant)
-        trace = open_trace(path, _context(workload, folder, variant, geometry))
+        trace = open_trace(path, workload_header(workload, geometry, folder, variant))
         found = trace.header.samples[trace.chosen_sample()].visual_tokens
         if found != workload.visual_tokens:
             raise TraceError(
@@ -180,6 +179,44 @@ class TraceRoot:
                 f"model '{model}', dataset '{dataset}' in {self.path / 'meta_data.csv'})"
             )
         return trace
+
+    def schedule_trace(
+        self,
+        model: str,
+        dataset: str,
+        geometry: DecoderGeometry = QWEN2_7B,
+        vector_size: int = 32,
+        m_tile: int = 1024,
+    ) -> Trace:
+        """Return the trace of token pruning alone that ``meta_data.csv`` and ``schedules.csv`` imply.
+
+        Args:
+            model: Model name.
+            dataset: Task name.
+            geometry: Decoder shape.
+            vector_size: Elements per vector.
+            m_tile: Tokens per m-tile, 0 for one tile.
+
+        Raises:
+            TraceError: A table or its row is missing or wrong.
+            ConfigError: The schedule selects a layer the decoder does not have.
+        """
+        row = self.schedule(model, dataset)
+        header = workload_header(self.workload(model, dataset), geometry)
+        parameters = {
+            "selected_layers": list(row.schedule.layers),
+            "alpha_list": list(row.schedule.alphas),
+        }
+        header = header.model_copy(
+            update={
+                "parameters": parameters,
+                "vector_size": vector_size,
+                "m_tile": m_tile,
+                "origin": "synthetic",
+                "notes": "token pruning alone, computed from its schedule",
+            }
+        )
+        return schedule_trace(header, row.schedule)
 
     def _folder(self) -> Path:
         return self.path if self._lone is None else self.path.parent
@@ -192,66 +229,6 @@ class TraceRoot:
                 f"{near_matches(f'{model}/{dataset}', pairs)}"
             )
         return table[model, dataset]
-
-
-def context_of_published(path: Path, geometry: DecoderGeometry = QWEN2_7B) -> TraceHeader | None:
-    """Return the context of ``<root>/<folder>/<model>_<dataset>[_<variant>].pth`` from its trace root.
-
-    Args:
-        path: A file that may be in the published layout.
-        geometry: Decoder shape, which the layout does not tell.
-
-    Returns:
-        None where there is no ``meta_data.csv`` above the file, or none of its rows fits the name.
-
-    Raises:
-        TraceError: ``meta_data.csv`` is wrong.
-    """
-    path = path.absolute()
-    table = path.parent.parent / "meta_data.csv"
-    if path.suffix != ".pth" or path.name.endswith(MASKS_SUFFIX) or not table.is_file():
-        return None
-    workloads = read_workloads(table)
-    # The longest fitting name wins: 'a_b' before 'a' where both are datasets.
-    for (model, dataset), workload in sorted(workloads.items(), key=lambda item: -len("_".join(item[0]))):
-        stem = f"{model}_{dataset}"
-        if path.stem == stem:
-            return _context(workload, path.parent.name, None, geometry)
-        if path.stem.startswith(f"{stem}_"):
-            return _context(workload, path.parent.name, path.stem[len(stem) + 1 :], geometry)
-    return None
-
-
-def _context(workload: Workload, folder: str, variant: str | None, geometry: DecoderGeometry) -> TraceHeader:
-    is_number = variant is not None and variant.lstrip("-").isdigit()
-    number = int(variant) if is_number and variant is not None else 0
-    vector_size = number if is_number and folder == _VECTOR_SIZE_FOLDER and number > 0 else 32
-    m_tile = max(number, 0) if is_number and folder == _M_TILE_FOLDER else 1024
-    grid = TokenGrid(
-        frames=workload.frames,
-        rows=1,
-        columns=workload.patches,
-        frame_stride=workload.patches,
-        row_stride=workload.patches,
-        column_stride=1,
-    )
-    index = "" if workload.median_index is None else f" {workload.median_index}"
-    sample = SampleHeader(
-        sample_id=f"published{index}",
-        sequence_tokens=workload.visual_tokens,
-        visual_start=0,
-        visual_tokens=workload.visual_tokens,
-        grid=grid,
-    )
-    return published_header(
-        model=workload.model,
-        dataset=workload.dataset,
-        geometry=geometry,
-        sample=sample,
-        vector_size=vector_size,
-        m_tile=m_tile,
-        notes="published layout: text tokens, rows and columns of the grid are not recorded in it",
-    )
 
 
 def _workload_of(trace: Trace) -> Workload:

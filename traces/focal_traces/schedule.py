@@ -11,11 +11,18 @@ import numpy as np
 from focal_common.errors import ConfigError
 from numpy.typing import NDArray
 
-from focal_traces.counts import TileCounts
+from focal_traces.counts import TileCounts, Trace
 from focal_traces.schema import GEMMS, TraceHeader
 from focal_traces.tiles import GemmTiles, assemble_counts
 
-__all__ = ["Schedule", "counts_from_schedule", "kept_tokens", "tile_rows", "tokens_per_gemm"]
+__all__ = [
+    "Schedule",
+    "counts_from_schedule",
+    "kept_tokens",
+    "schedule_trace",
+    "tile_rows",
+    "tokens_per_gemm",
+]
 
 _BEFORE_PRUNING = ("q_proj", "query", "o_proj")
 
@@ -107,6 +114,13 @@ def counts_from_schedule(header: TraceHeader, sample: int, schedule: Schedule) -
             dense = np.repeat(rows[:, None], header.slices(name), axis=1)
             blocks.append(GemmTiles(rows, dense, dense))
     return assemble_counts(blocks)
+
+
+def schedule_trace(header: TraceHeader, schedule: Schedule) -> Trace:
+    """Return a trace of token pruning alone for every sample of a header."""
+    return Trace(
+        header, tuple(counts_from_schedule(header, place, schedule) for place in range(len(header.samples)))
+    )
 
 
 def tile_rows(alive_tokens: int, m_tile: int) -> NDArray[np.int32]:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from focal_traces.counts import Trace
 from focal_traces.masks import MaskTrace, SampleMaskBuilder, SampleMasks
 from focal_traces.pointers import NO_WINNER, PointerRule, candidate_offsets
-from focal_traces.schedule import Schedule, counts_from_schedule, tile_rows, tokens_per_gemm
+from focal_traces.schedule import Schedule, tile_rows, tokens_per_gemm
 from focal_traces.schema import GEMMS, DecoderGeometry, SampleHeader, TokenGrid, TraceHeader
 from focal_traces.tiles import GemmTiles, assemble_counts, tile_of_tokens
 
-__all__ = ["SyntheticInput", "schedule_trace", "synthetic_counts", "synthetic_header", "synthetic_masks"]
+__all__ = ["SyntheticInput", "synthetic_counts", "synthetic_header", "synthetic_masks"]
 
 
 @dataclass(frozen=True)
@@ -163,10 +163,3 @@ def synthetic_counts(given: SyntheticInput) -> Trace:
                 blocks.append(GemmTiles(rows, vectors, unique))
         samples.append(assemble_counts(blocks))
     return Trace(header, tuple(samples))
-
-
-def schedule_trace(header: TraceHeader, schedule: Schedule) -> Trace:
-    """Return a trace of token pruning alone for every sample of a header."""
-    return Trace(
-        header, tuple(counts_from_schedule(header, place, schedule) for place in range(len(header.samples)))
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -44,3 +45,17 @@ def test_without_torch_counts_open_and_masks_say_what_to_install(
     assert len(open_trace(counts).samples) == 2
     with pytest.raises(UnsupportedError, match="pip install"):
         open_trace(masks)
+
+
+def test_only_one_module_imports_torch_and_only_inside_a_function() -> None:
+    import focal_traces
+
+    found = {}
+    for path in sorted(Path(focal_traces.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(name.split(".")[0] == "torch" for name in names):
+                found[path.name] = node.col_offset
+    assert list(found) == ["torch_file.py"]
+    assert found["torch_file.py"] > 0
