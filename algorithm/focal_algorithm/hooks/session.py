@@ -189,7 +189,7 @@ class Session:
         is_recording = self._recorder is not None and not prefill.has_generated_tokens
         result = values
         for sample, rows, stream, state in prefill.samples():
-            own = values[sample, rows]
+            own = values[sample, rows].detach()  # methods are for inference; kernels write in place
             if HookPoint.GEMM_INPUT in self.method.hook_points:
                 outcome = self.method.transform(layer, gemm, own, stream, state)
             else:
@@ -221,7 +221,8 @@ class Session:
                 query = new.view(batch, tokens, heads, head_dim).transpose(1, 2)
         if HookPoint.ATTENTION_OPERANDS in self.method.hook_points:
             for sample, rows, stream, state in prefill.samples():
-                self.method.attend(layer, query[sample][:, rows], key[sample][:, rows], scaling, stream, state)
+                operands = query[sample][:, rows].detach(), key[sample][:, rows].detach()
+                self.method.attend(layer, *operands, scaling, stream, state)
         return query
 
     def on_probabilities(self, layer: int, probabilities: Tensor) -> Tensor:

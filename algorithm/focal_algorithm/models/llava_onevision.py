@@ -98,7 +98,9 @@ class LlavaOnevision(ModelAdapter):
             image_grid_pinpoints=[[side * rows, side * columns] for rows in (1, 2, 3) for columns in (1, 2, 3)],
             attn_implementation=attention,
         )
-        return LlavaOnevisionForConditionalGeneration(config)
+        model = LlavaOnevisionForConditionalGeneration(config)
+        _keep_tokens_apart(model)
+        return model
 
     @classmethod
     def load_model(cls, location: str, dtype: torch.dtype, attention: str, is_offline: bool) -> Any:
@@ -129,7 +131,10 @@ class LlavaOnevision(ModelAdapter):
                 if placeholder == model.config.video_token_id:
                     tokens, grid = self._video(model, length, name)
                 elif image_sizes is None:
-                    raise UnsupportedError(f"{name}: image placeholders need image_sizes to find the grid")
+                    raise UnsupportedError(
+                        f"{name}: the grid of an image follows from image_sizes, which generate() does not hand on; "
+                        "use attach(..., layouts=adapter.layouts(model, inputs))"
+                    )
                 else:
                     tokens, grid = self._image(model, length, image_sizes[images_seen].tolist(), name)
                     images_seen += 1
@@ -210,3 +215,23 @@ class LlavaOnevision(ModelAdapter):
         )
         rows = int((packed[0] == 1).sum())
         return rows, (len(packed[0]) - side**2) // rows
+
+
+@torch.no_grad()
+def _keep_tokens_apart(model: Any) -> None:
+    """Change random weights so that patches of real pictures stay distinguishable through all layers.
+
+    With stock initialisation every vector resembles every other: filters see little but brightness, and uniform
+    attention adds the same mean to all tokens. Factors are assumed; no result was fitted.
+    """
+    for name, module in model.model.vision_tower.named_modules():
+        if name.endswith("patch_embedding"):
+            module.weight -= module.weight.mean(dim=(2, 3), keepdim=True)
+    model.model.multi_modal_projector.linear_2.weight *= 10
+    layers = model.model.language_model.layers
+    for layer in layers:
+        # Residual branches scaled by depth as in GPT-2 (Radford et al. 2019, sec. 2.3).
+        layer.self_attn.o_proj.weight /= math.sqrt(2 * len(layers))
+        layer.mlp.down_proj.weight /= math.sqrt(2 * len(layers))
+        layer.self_attn.q_proj.weight *= 4
+        layer.self_attn.k_proj.weight *= 4
