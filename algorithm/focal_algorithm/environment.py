@@ -57,16 +57,17 @@ def checks() -> list[Check]:
 
 
 def _torchvision_problem() -> str:
-    # transformers imports torchvision wherever it is installed; one built for another torch fails there with an
-    # error about an operator that names neither package.
+    # transformers imports torchvision wherever it is installed; one built for another torch fails there
+    # with an error about an operator that names neither package.
     installed = _version("torchvision")
     if installed is None or _version("torch") is None:
         return ""
     try:
         importlib.import_module("torchvision")
     except Exception as error:
+        reason = " ".join(str(error).split())[:80]
         return (
-            f"torchvision {installed} does not fit torch {_version('torch')} ({' '.join(str(error).split())[:80]}), "
+            f"torchvision {installed} does not fit torch {_version('torch')} ({reason}), "
             "which breaks transformers; uninstall torchvision, Focal does not need it"
         )
     return ""

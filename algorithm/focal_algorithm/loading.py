@@ -57,13 +57,15 @@ def load_model(
     if dtype not in DTYPES:
         raise ConfigError(f"unknown dtype '{dtype}'; {near_matches(dtype, DTYPES)}")
     if dtype == "fp16" and torch.device(device).type == "cpu":
-        raise UnsupportedError("fp16 on a CPU is hundreds of times slower than bf16; use --dtype bf16 or fp32")
+        raise UnsupportedError(
+            "fp16 on a CPU is hundreds of times slower than bf16; use --dtype bf16 or fp32"
+        )
     if name in MODELS:
         adapter = MODELS.load(name)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = adapter.random_model(size, attention)
-        checkpoint, tokenizer = f"random:{seed}", ByteTokenizer()
+        checkpoint, tokenizer = f"random:{seed}", _bytes()
     else:
         adapter = _adapter_of(name, is_offline)
         model = _from_files(adapter, name, DTYPES[dtype], attention, is_offline)
@@ -72,11 +74,16 @@ def load_model(
     return LoadedModel(model, adapter(), tokenizer, checkpoint)
 
 
+def _bytes() -> Tokenizer:
+    return ByteTokenizer()
+
+
 def _adapter_of(name: str, is_offline: bool) -> type[ModelAdapter]:
     is_folder = Path(name).is_dir()
     if not is_folder and not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise ConfigError(
-            f"unknown model '{name}', neither a family nor a folder nor a Hub name; {near_matches(name, MODELS)}"
+            f"unknown model '{name}', neither a family nor a folder nor a Hub name; "
+            f"{near_matches(name, MODELS)}"
         )
     from transformers import AutoConfig
 
@@ -84,7 +91,9 @@ def _adapter_of(name: str, is_offline: bool) -> type[ModelAdapter]:
         config = AutoConfig.from_pretrained(name, local_files_only=is_offline)
     except (OSError, ValueError, KeyError) as error:
         where = f"{name}/config.json" if is_folder else name
-        hint = "" if is_folder or not is_offline else "; it is not in the local cache and --profile is offline"
+        hint = (
+            "" if is_folder or not is_offline else "; it is not in the local cache and --profile is offline"
+        )
         raise ConfigError(f"{where}: no readable model configuration{hint} ({_one_line(error)})") from error
     for family in MODELS:
         adapter = MODELS.load(family)

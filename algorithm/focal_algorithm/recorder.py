@@ -62,7 +62,9 @@ class Recorder:
         keep_masks: Whether to keep tier 2 as well.
     """
 
-    def __init__(self, geometry: DecoderGeometry, method: CompressionMethod, keep_masks: bool = False) -> None:
+    def __init__(
+        self, geometry: DecoderGeometry, method: CompressionMethod, keep_masks: bool = False
+    ) -> None:
         self.samples: list[RecordedSample] = []
         self._geometry = geometry
         self._method = method
@@ -105,7 +107,9 @@ class Recorder:
             missing = [place for place in places if place not in opened.tiles]
             if missing:
                 layer, gemm = missing[0]
-                raise RunError(f"{opened.layout.sample_id}: layer {layer}, {gemm} was never reached in this prefill")
+                raise RunError(
+                    f"{opened.layout.sample_id}: layer {layer}, {gemm} was never reached in this prefill"
+                )
             sparsity = np.array([[opened.sparsity[layer, gemm] for gemm in GEMMS] for layer in range(layers)])
             layout = opened.layout
             header = SampleHeader(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def run(
     recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
     answers: list[str] = []
     origins: list[str] = []
-    sources = list(_sources(settings))
+    sources = _sources(settings)
     for make_sample in track(sources, len(sources)):
         sample = make_sample(loaded)
         prompt = build_prompt(loaded, sample, settings.question)
@@ -156,23 +157,32 @@ def _method(settings: RunSettings, loaded: LoadedModel) -> tuple[CompressionMeth
         )
     if loaded.checkpoint.startswith("random:"):
         notes.append(
-            "weights are random: sparsity and speed-up describe the mechanism on real pixels, and say nothing "
+            "weights are random: sparsity and speed-up describe the mechanism on real pixels, and say "
+            "nothing "
             "about accuracy or about a trained model"
         )
     return build_method(settings.method, published | dict(settings.parameters)), notes
 
 
-def _sources(settings: RunSettings) -> Iterator[Callable[[LoadedModel], MediaSample]]:
-    if settings.videos or settings.images:
-        for path in settings.videos:
-            yield lambda loaded, path=path: read_video(path, settings.frames)
-        for path in settings.images:
-            yield lambda loaded, path=path: read_image(path)
-        return
-    for index in range(settings.samples):
-        yield lambda loaded, index=index: photograph_clip(
-            index, settings.frames, loaded.model.config.vision_config.image_size, settings.seed
-        )
+def _sources(settings: RunSettings) -> list[Callable[[LoadedModel], MediaSample]]:
+    """Return one maker per sample, so that only one sample's pictures are in memory at a time."""
+    if not settings.videos and not settings.images:
+        return [partial(_photograph, settings, index) for index in range(settings.samples)]
+    videos = [partial(_video, path, settings.frames) for path in settings.videos]
+    return [*videos, *(partial(_image, path) for path in settings.images)]
+
+
+def _photograph(settings: RunSettings, index: int, loaded: LoadedModel) -> MediaSample:
+    size_pixels = loaded.model.config.vision_config.image_size
+    return photograph_clip(index, settings.frames, size_pixels, settings.seed)
+
+
+def _video(path: Path, frames: int, _loaded: LoadedModel) -> MediaSample:
+    return read_video(path, frames)
+
+
+def _image(path: Path, _loaded: LoadedModel) -> MediaSample:
+    return read_image(path)
 
 
 def _forward(
@@ -189,7 +199,9 @@ def _forward(
     return loaded.tokenizer.decode(output[0, prompt.layout.sequence_tokens :].tolist())
 
 
-def _trace(settings: RunSettings, loaded: LoadedModel, method: CompressionMethod, recorder: Recorder) -> Trace:
+def _trace(
+    settings: RunSettings, loaded: LoadedModel, method: CompressionMethod, recorder: Recorder
+) -> Trace:
     weighted = [sample.header.weighted_sparsity for sample in recorder.samples]
     known = [value for value in weighted if value is not None]
     parameters = {name: getattr(method, name) for name in method.__dataclass_fields__}

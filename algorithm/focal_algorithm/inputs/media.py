@@ -47,7 +47,9 @@ def read_video(path: Path, num_frames: int) -> MediaSample:
     try:
         # Two passes hold only the chosen frames in memory; containers often do not know their frame count.
         total = _count_frames(av, path)
-        chosen = set(np.linspace(0, total - 1, min(num_frames, total)).astype(int).tolist()) if total else set()
+        chosen = (
+            set(np.linspace(0, total - 1, min(num_frames, total)).astype(int).tolist()) if total else set()
+        )
         frames = tuple(_decode(av, path, chosen))
     except (av.FFmpegError, OSError, ValueError, IndexError) as error:
         raise ConfigError(f"{path}: cannot be decoded as a video ({_one_line(error)})") from error

@@ -1,7 +1,7 @@
 """Short clips from real photographs: a camera pans and zooms over a picture that ships with scikit-image.
 
-Reads package files only; never the network. Content is real, motion is made: only camera motion, no moving objects,
-except for the stereo pair, whose depth map adds parallax.
+Reads package files only; never the network. Content is real, motion is made: only camera motion, no moving
+objects, except for the stereo pair, whose depth map adds parallax.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FILES = {
 }
 _DISPARITY = "motorcycle_disp.npz"
 _LARGEST_MOTION = 0.06
-"""Most a corner of the view moves in a clip, as a fraction of the picture: a slow hand-held camera. Assumed."""
+"""Most a corner of the view moves in a clip, as a fraction of the picture: a slow camera. Assumed."""
 
 
 def photograph_clip(index: int, num_frames: int, size_pixels: int, seed: int) -> MediaSample:
@@ -51,7 +51,9 @@ def photograph_clip(index: int, num_frames: int, size_pixels: int, seed: int) ->
     side = min(picture.size)
     # A square view of 70 to 85 % of the short side whose corner and size drift linearly.
     view = side * generator.uniform(0.70, 0.85)
-    first = np.array([generator.uniform(0, picture.width - view), generator.uniform(0, picture.height - view)])
+    first = np.array(
+        [generator.uniform(0, picture.width - view), generator.uniform(0, picture.height - view)]
+    )
     drift = generator.uniform(-1, 1, size=2) * _LARGEST_MOTION * side
     zoom = 1 + generator.uniform(-1, 1) * _LARGEST_MOTION
     frames = []

@@ -17,7 +17,8 @@ from transformers.image_utils import ChannelDimension
 __all__ = ["anyres_pixels", "normalised", "video_pixels"]
 
 _MEAN = _DEVIATION = 0.5
-"""SigLIP normalisation of every channel. Source: google/siglip-so400m-patch14-384 preprocessor_config.json."""
+"""SigLIP normalisation of every channel. Source: google/siglip-so400m-patch14-384
+preprocessor_config.json."""
 
 
 def normalised(picture: Image.Image) -> Tensor:
@@ -71,4 +72,3 @@ def anyres_pixels(
 def _resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     picture = picture.convert("RGB")
     return picture if picture.size == size else picture.resize(size, Image.Resampling.BICUBIC)
-

@@ -57,4 +57,6 @@ def checkpoint_tokenizer(location: str, is_offline: bool) -> Tokenizer:
     try:
         return _CheckpointTokenizer(AutoTokenizer.from_pretrained(location, local_files_only=is_offline))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{location}: its tokenizer cannot be read ({' '.join(str(error).split())[:200]})") from error
+        raise ConfigError(
+            f"{location}: its tokenizer cannot be read ({' '.join(str(error).split())[:200]})"
+        ) from error

@@ -41,7 +41,8 @@ def _checked(name: str, field: str, default: Any, value: Any) -> Any:
         value = float(value)
     if isinstance(default, (bool, int, float, str, tuple)) and type(value) is not type(default):
         raise ConfigError(
-            f"method '{name}': parameter '{field}' must be a {type(default).__name__} such as {default!r}, got "
+            f"method '{name}': parameter '{field}' must be a {type(default).__name__} such as "
+            f"{default!r}, got "
             f"{value!r}"
         )
     return value

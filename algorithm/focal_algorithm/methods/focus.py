@@ -55,12 +55,13 @@ class Focus(CompressionMethod):
     """Multilevel concentration of visual tokens.
 
     Paper: Focus, HPCA 2026, sec. IV (semantic concentration) and V (similarity concentration).
-    Deviations: none in ``compatible`` mode against the published artifact, up to the order of equal importances
-        (lower index first here) and of fp32 sums. ``strict`` mode is described at
+    Deviations: none in ``compatible`` mode against the published artifact, up to the order of equal
+        importances (lower index first here) and of fp32 sums. ``strict`` mode is described at
         `focal_algorithm.kernels.similarity.concentrate`.
 
     Args:
-        similarity_threshold: Cosine above which a vector is replaced, in (0, 1]. Default 0.9: published table.
+        similarity_threshold: Cosine above which a vector is replaced, in (0, 1]. Default 0.9: published
+            table.
         block_size: Rows and columns of the search block, at least 1. Default 2: published scripts.
         frame_block_size: Frames of the search block, at least 1. Default 2: published scripts.
         selected_layers: Layers after whose attention tokens are dropped; empty for none. Default: the
@@ -134,7 +135,9 @@ class Focus(CompressionMethod):
                 "question after the image or video"
             )
         if layout.grid is None:
-            raise ConfigError(f"{layout.sample_id}: visual tokens without a grid; expected frames, rows, columns")
+            raise ConfigError(
+                f"{layout.sample_id}: visual tokens without a grid; expected frames, rows, columns"
+            )
         return FocusState(layout.grid)
 
     def pointer_rule(self, layout: SampleLayout) -> PointerRule:

@@ -19,8 +19,8 @@ from focal_algorithm.models.base import ModelAdapter, visual_runs
 __all__ = ["LlavaOnevision"]
 
 _SIZES: dict[str, dict[str, Any]] = {
-    # 27 x 27 patches as the real tower, hence 14 x 14 tokens a frame; 28 layers as Qwen2-7B, so that published
-    # schedules apply. Widths are chosen for two CPU cores.
+    # 27 x 27 patches as the real tower, hence 14 x 14 tokens a frame; 28 layers as Qwen2-7B, so that
+    # published schedules apply. Widths are chosen for two CPU cores.
     "small": {
         "vision_config": {
             "hidden_size": 128,
@@ -62,12 +62,12 @@ class LlavaOnevision(ModelAdapter):
     """Layout of `LlavaOnevisionForConditionalGeneration`.
 
     A video gives ceil(side / 2) squared tokens per frame, row by row, and one trailing newline that counts as
-    query text. An image gives side squared base tokens, then the unpadded high-resolution grid with a newline at the
-    end of each row. With the real tower (side 27) that is 196 tokens per frame.
+    query text. An image gives side squared base tokens, then the unpadded high-resolution grid with a
+    newline at the end of each row. With the real tower (side 27) that is 196 tokens per frame.
 
     Deviations:
-        None from the published artifact: for images it calls S div 196 the number of frames and the side 27 the
-        frame stride, although neither describes frames; both are kept so that traces agree.
+        None from the published artifact: for images it calls S div 196 the number of frames and the side 27
+        the frame stride, although neither describes frames; both are kept so that traces agree.
     """
 
     family: ClassVar[str] = "llava_onevision"
@@ -81,7 +81,11 @@ class LlavaOnevision(ModelAdapter):
         shape = _SIZES[size]
         side = shape["vision_config"]["image_size"]
         config = LlavaOnevisionConfig(
-            vision_config={"model_type": "siglip_vision_model", "vision_use_head": False, **shape["vision_config"]},
+            vision_config={
+                "model_type": "siglip_vision_model",
+                "vision_use_head": False,
+                **shape["vision_config"],
+            },
             text_config={
                 "model_type": "qwen2",
                 "vocab_size": 320,
@@ -95,7 +99,9 @@ class LlavaOnevision(ModelAdapter):
             video_token_index=260,
             vision_feature_layer=-1,
             vision_feature_select_strategy="full",
-            image_grid_pinpoints=[[side * rows, side * columns] for rows in (1, 2, 3) for columns in (1, 2, 3)],
+            image_grid_pinpoints=[
+                [side * rows, side * columns] for rows in (1, 2, 3) for columns in (1, 2, 3)
+            ],
             attn_implementation=attention,
         )
         model = LlavaOnevisionForConditionalGeneration(config)
@@ -132,7 +138,8 @@ class LlavaOnevision(ModelAdapter):
                     tokens, grid = self._video(model, length, name)
                 elif image_sizes is None:
                     raise UnsupportedError(
-                        f"{name}: the grid of an image follows from image_sizes, which generate() does not hand on; "
+                        f"{name}: the grid of an image follows from image_sizes, which generate() does "
+                        f"not hand on; "
                         "use attach(..., layouts=adapter.layouts(model, inputs))"
                     )
                 else:
@@ -146,7 +153,9 @@ class LlavaOnevision(ModelAdapter):
         before = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
         return before, f"\n{question}<|im_end|>\n<|im_start|>assistant\n"
 
-    def visual_inputs(self, model: Any, frames: Sequence[Any], is_video: bool) -> tuple[int, int, dict[str, Any]]:
+    def visual_inputs(
+        self, model: Any, frames: Sequence[Any], is_video: bool
+    ) -> tuple[int, int, dict[str, Any]]:
         """Turn frames or one image into pixels and placeholders; see `ModelAdapter.visual_inputs`."""
         config = model.config
         crop = config.vision_config.image_size
@@ -170,7 +179,8 @@ class LlavaOnevision(ModelAdapter):
         tokens = placeholders - 1
         if tokens < per_frame or tokens % per_frame:
             raise UnsupportedError(
-                f"{name}: {placeholders} video placeholders do not make one video of whole frames; expected a "
+                f"{name}: {placeholders} video placeholders do not make one video of whole frames; "
+                f"expected a "
                 f"multiple of {per_frame} plus 1"
             )
         side = math.ceil(self._side(model) / 2)
@@ -184,7 +194,9 @@ class LlavaOnevision(ModelAdapter):
         )
         return tokens, grid
 
-    def _image(self, model: Any, placeholders: int, image_size: list[int], name: str) -> tuple[int, TokenGrid]:
+    def _image(
+        self, model: Any, placeholders: int, image_size: list[int], name: str
+    ) -> tuple[int, TokenGrid]:
         side = self._side(model)
         rows, columns = self._image_grid(model, image_size)
         if placeholders != side**2 + rows * columns:
@@ -206,7 +218,8 @@ class LlavaOnevision(ModelAdapter):
         """Return rows and columns (newline included) of the high-resolution grid, as the model packs it."""
         config, side = model.config, self._side(model)
         crop = config.vision_config.image_size
-        # Asking the model's own packing with a blank map of one channel is the one way never to disagree with it.
+        # Asking the model's own packing with a blank map of one channel is the one way never to disagree
+        # with it.
         count = image_size_to_num_patches(image_size, config.image_grid_pinpoints, crop)
         blank = torch.zeros(count, side**2, 1)
         newline = torch.ones(1)
@@ -221,8 +234,8 @@ class LlavaOnevision(ModelAdapter):
 def _keep_tokens_apart(model: Any) -> None:
     """Change random weights so that patches of real pictures stay distinguishable through all layers.
 
-    With stock initialisation every vector resembles every other: filters see little but brightness, and uniform
-    attention adds the same mean to all tokens. Factors are assumed; no result was fitted.
+    With stock initialisation every vector resembles every other: filters see little but brightness, and
+    uniform attention adds the same mean to all tokens. Factors are assumed; no result was fitted.
     """
     for name, module in model.model.vision_tower.named_modules():
         if name.endswith("patch_embedding"):

@@ -15,12 +15,19 @@ from focal_algorithm.methods.focus import Focus
 from focal_algorithm.recorder import Recorder
 from focal_common.errors import ConfigError, RunError, UnsupportedError
 
-KEEP_EVERYTHING = Focus(selected_layers=(), alpha_list=(), similarity_threshold=1.0, block_size=1, frame_block_size=1)
+KEEP_EVERYTHING = Focus(
+    selected_layers=(), alpha_list=(), similarity_threshold=1.0, block_size=1, frame_block_size=1
+)
 PRUNING = Focus(**support.PRUNING)
 
 
 def hook_count(model: torch.nn.Module) -> int:
-    kinds = ("_forward_hooks", "_forward_pre_hooks", "_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs")
+    kinds = (
+        "_forward_hooks",
+        "_forward_pre_hooks",
+        "_forward_hooks_with_kwargs",
+        "_forward_pre_hooks_with_kwargs",
+    )
     return sum(len(getattr(module, kind)) for module in model.modules() for kind in kinds)
 
 
@@ -69,7 +76,8 @@ def test_greedy_decoding_agrees_with_and_without_a_cache(attention: str) -> None
 
 
 def test_pruned_decoding_equals_a_dense_model_that_may_not_see_dropped_tokens() -> None:
-    # Independent reference: no similarity, tokens stay, but keys of dropped tokens are masked after their layer.
+    # Independent reference: no similarity, tokens stay, but keys of dropped tokens are masked after their
+    # layer.
     method = Focus(**(support.PRUNING | {"sec_only": True}))
     prompt = support.prompt()
     samples, output = support.record(method, prompt.inputs)
@@ -81,7 +89,9 @@ def test_pruned_decoding_equals_a_dense_model_that_may_not_see_dropped_tokens() 
     causal = torch.ones(length, length, dtype=torch.bool).tril()
     handles = []
     for index, layer in enumerate(layers):
-        dropped = torch.from_numpy(masks.gemm(index, "q_proj").is_zero()).all(dim=1).nonzero().flatten() + start
+        dropped = (
+            torch.from_numpy(masks.gemm(index, "q_proj").is_zero()).all(dim=1).nonzero().flatten() + start
+        )
         is_open = causal.clone()
         is_open[:, dropped] = False
         is_open |= torch.eye(length, dtype=torch.bool)

@@ -29,7 +29,9 @@ def two_images(attention: str) -> list[Prompt]:
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("make", [two_videos, two_images])
-def test_a_batch_of_two_records_what_two_batches_of_one_record(make: object, side: str, attention: str) -> None:
+def test_a_batch_of_two_records_what_two_batches_of_one_record(
+    make: object, side: str, attention: str
+) -> None:
     prompts = make(attention)  # type: ignore[operator]
     together, _ = support.record(PRUNING, support.padded(prompts, side), attention)
     alone = [support.record(PRUNING, p.inputs, attention)[0][0] for p in prompts]
