@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from focal_simulator.dram.layout import CLOSED, Records, State
+from focal_simulator.dram.layout import CLOSED, Records
 
 __all__ = [
     "activate_ready_cycle",
@@ -25,7 +25,7 @@ __all__ = [
 
 
 @njit(cache=True)
-def activate_ready_cycle(bank: int, state: State, p: Records) -> int:
+def activate_ready_cycle(bank: int, state: Records, p: Records) -> int:
     """Return the first cycle at which ``bank`` may be activated: tRC, tRP, tRRD, tRFC and tFAW."""
     this = state.banks[bank]
     rank = this.rank
@@ -38,28 +38,28 @@ def activate_ready_cycle(bank: int, state: State, p: Records) -> int:
 
 
 @njit(cache=True)
-def read_ready_cycle(bank: int, state: State) -> int:
+def read_ready_cycle(bank: int, state: Records) -> int:
     """Return the first cycle at which an open ``bank`` may be read: tRCD, tCCD, tWTR, rank switch."""
     this = state.banks[bank]
     return max(this.column_ready, max(state.groups[this.group].read_ready, state.ranks[this.rank].read_ready))
 
 
 @njit(cache=True)
-def write_ready_cycle(bank: int, state: State) -> int:
+def write_ready_cycle(bank: int, state: Records) -> int:
     """Return the first cycle at which an open ``bank`` may be written: tRCD, tCCD, bus turn-around."""
     this = state.banks[bank]
     return max(this.column_ready, max(state.groups[this.group].write_ready, state.ranks[this.rank].write_ready))
 
 
 @njit(cache=True)
-def precharge_ready_cycle(bank: int, state: State) -> int:
+def precharge_ready_cycle(bank: int, state: Records) -> int:
     """Return the first cycle at which an open ``bank`` may be closed: tRAS, tRTP, tWR, tPPD."""
     this = state.banks[bank]
     return max(this.precharge_ready, state.ranks[this.rank].precharge_ready)
 
 
 @njit(cache=True)
-def apply_activate(bank: int, row: int, now: int, state: State, p: Records) -> None:
+def apply_activate(bank: int, row: int, now: int, state: Records, p: Records) -> None:
     """Open ``row``. Delays later activates (tRC, tRRD, tFAW), column commands (tRCD), the precharge (tRAS)."""
     this = state.banks[bank]
     rank = state.ranks[this.rank]
@@ -79,7 +79,7 @@ def apply_activate(bank: int, row: int, now: int, state: State, p: Records) -> N
 
 
 @njit(cache=True)
-def apply_precharge(bank: int, now: int, state: State, p: Records) -> None:
+def apply_precharge(bank: int, now: int, state: Records, p: Records) -> None:
     """Close the row. Delays the next activate or refresh (tRP) and, on LPDDR4, other precharges (tPPD)."""
     this = state.banks[bank]
     rank = state.ranks[this.rank]
@@ -92,7 +92,7 @@ def apply_precharge(bank: int, now: int, state: State, p: Records) -> None:
 
 
 @njit(cache=True)
-def apply_refresh(rank: int, now: int, state: State, p: Records) -> None:
+def apply_refresh(rank: int, now: int, state: Records, p: Records) -> None:
     """Refresh a closed rank. Delays its activates and its next refresh by tRFC."""
     first = rank * p.banks_per_rank
     for bank in range(first, first + p.banks_per_rank):
@@ -101,7 +101,7 @@ def apply_refresh(rank: int, now: int, state: State, p: Records) -> None:
 
 
 @njit(cache=True)
-def apply_read(bank: int, channel: int, now: int, state: State, p: Records) -> None:
+def apply_read(bank: int, channel: int, now: int, state: Records, p: Records) -> None:
     """Issue a read burst. Delays reads (tCCD, rank switch), writes (bus turn-around), the precharge (tRTP)."""
     this = state.banks[bank]
     group = state.groups[this.group]
@@ -116,7 +116,7 @@ def apply_read(bank: int, channel: int, now: int, state: State, p: Records) -> N
 
 
 @njit(cache=True)
-def apply_write(bank: int, channel: int, now: int, state: State, p: Records) -> None:
+def apply_write(bank: int, channel: int, now: int, state: Records, p: Records) -> None:
     """Issue a write burst. Delays writes (tCCD), reads (tWTR, rank switch), the precharge (tWR)."""
     this = state.banks[bank]
     group = state.groups[this.group]

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from focal_simulator.dram.layout import NEVER, Records, State
+from focal_simulator.dram.layout import NEVER, Records
 from focal_simulator.dram.queues import admit_request, move_transaction
 from focal_simulator.dram.scheduler import schedule
 
@@ -15,7 +15,7 @@ __all__ = ["replay_kernel"]
 
 @njit(cache=True)
 def _tick(
-    channel: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: State, p: Records
+    channel: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: Records, p: Records
 ) -> None:
     owner = state.channels[channel]
     if now == owner.next_refresh:
@@ -29,7 +29,7 @@ def _tick(
 
 
 @njit(cache=True)
-def _wake_cycle(channel: int, now: int, state: State) -> int:
+def _wake_cycle(channel: int, now: int, state: Records) -> int:
     owner = state.channels[channel]
     if owner.is_move_due:
         return now + 1
@@ -46,7 +46,7 @@ def _feed(
     done: NDArray[np.int64],
     next_merged: NDArray[np.int64],
     wake: NDArray[np.int64],
-    state: State,
+    state: Records,
     p: Records,
 ) -> int:
     """Offer up to ``issue_width`` requests; return the next cycle at which offering can succeed without help."""
@@ -76,7 +76,7 @@ def replay_kernel(
     earliest: NDArray[np.int64],
     accept: NDArray[np.int64],
     done: NDArray[np.int64],
-    state: State,
+    states: Records,
     parameters: Records,
 ) -> bool:
     """Run until every request has completed; return False if the watchdog stopped the run.
@@ -90,10 +90,11 @@ def replay_kernel(
         earliest: (requests,) int64, cycle before which a request is not offered.
         accept: (requests,) int64, filled with the cycle of acceptance.
         done: (requests,) int64, filled with the cycle of completion.
-        state: As from `build_state`.
+        states: As from `build_state`.
         parameters: As from `build_parameters`.
     """
     p = parameters[0]
+    state = states[0]
     progress = state.progress[0]
     next_merged = np.empty(addresses.size, np.int64)
     wake = np.empty(p.channels, np.int64)

@@ -16,7 +16,7 @@ from focal_simulator.dram.constraints import (
     read_ready_cycle,
     write_ready_cycle,
 )
-from focal_simulator.dram.layout import CLOSED, NEVER, NUM_BUCKETS, Records, State
+from focal_simulator.dram.layout import CLOSED, NEVER, NUM_BUCKETS, Records
 
 __all__ = [
     "admit_request",
@@ -30,24 +30,24 @@ __all__ = [
 
 
 @njit(cache=True)
-def _bucket(address: int) -> int:
-    return ((address >> 4) ^ (address >> 13) ^ (address >> 22)) & (NUM_BUCKETS - 1)
+def _bucket(address: int, is_write: int) -> int:
+    return is_write * NUM_BUCKETS + (((address >> 4) ^ (address >> 13) ^ (address >> 22)) & (NUM_BUCKETS - 1))
 
 
 @njit(cache=True)
-def find_pending(address: int, buckets: NDArray[np.int32], slots: Records) -> int:
+def find_pending(address: int, is_write: int, state: Records) -> int:
     """Return the slot pending at exactly ``address``, or -1."""
-    slot = buckets[_bucket(address)]
-    while slot >= 0 and slots[slot].address != address:
-        slot = slots[slot].next_in_bucket
+    slot = state.buckets[_bucket(address, is_write)]
+    while slot >= 0 and state.slots[slot].address != address:
+        slot = state.slots[slot].next_in_bucket
     return slot
 
 
 @njit(cache=True)
-def _new_slot(channel: int, address: int, is_write: int, buckets: NDArray[np.int32], state: State, p: Records) -> int:
+def _new_slot(channel: int, address: int, is_write: int, state: Records, p: Records) -> int:
     owner = state.channels[channel]
     owner.num_free_slots -= 1
-    slot = state.free_slots[channel, owner.num_free_slots]
+    slot = state.free_slots[channel * p.slots_per_channel + owner.num_free_slots]
     this = state.slots[slot]
     rank = channel * p.ranks + ((address >> p.rank_shift) & p.rank_mask)
     group = (address >> p.bankgroup_shift) & p.bankgroup_mask
@@ -56,26 +56,26 @@ def _new_slot(channel: int, address: int, is_write: int, buckets: NDArray[np.int
     this.column = (address >> p.column_shift) & p.column_mask
     this.bank = rank * p.banks_per_rank + group * p.banks_per_group + ((address >> p.bank_shift) & p.bank_mask)
     this.is_write = is_write
-    bucket = _bucket(address)
-    this.next_in_bucket = buckets[bucket]
-    buckets[bucket] = slot
+    bucket = _bucket(address, is_write)
+    this.next_in_bucket = state.buckets[bucket]
+    state.buckets[bucket] = slot
     return slot
 
 
 @njit(cache=True)
-def release_slot(channel: int, slot: int, buckets: NDArray[np.int32], state: State) -> None:
+def release_slot(channel: int, slot: int, state: Records, p: Records) -> None:
     """Forget a pending address whose column command has been issued."""
-    bucket = _bucket(state.slots[slot].address)
+    bucket = _bucket(state.slots[slot].address, state.slots[slot].is_write)
     following = state.slots[slot].next_in_bucket
-    if buckets[bucket] == slot:
-        buckets[bucket] = following
+    if state.buckets[bucket] == slot:
+        state.buckets[bucket] = following
     else:
-        before = buckets[bucket]
+        before = state.buckets[bucket]
         while state.slots[before].next_in_bucket != slot:
             before = state.slots[before].next_in_bucket
         state.slots[before].next_in_bucket = following
     owner = state.channels[channel]
-    state.free_slots[channel, owner.num_free_slots] = slot
+    state.free_slots[channel * p.slots_per_channel + owner.num_free_slots] = slot
     owner.num_free_slots += 1
 
 
@@ -88,7 +88,7 @@ def admit_request(
     now: int,
     done: NDArray[np.int64],
     next_merged: NDArray[np.int64],
-    state: State,
+    state: Records,
     p: Records,
 ) -> bool:
     """Take one request into its channel, or refuse it when that channel's queue is full.
@@ -100,23 +100,23 @@ def admit_request(
     if is_write:
         if owner.num_waiting_writes >= p.transaction_depth:
             return False
-        if find_pending(address, state.write_buckets, state.slots) < 0:
-            slot = _new_slot(channel, address, 1, state.write_buckets, state, p)
+        if find_pending(address, 1, state) < 0:
+            slot = _new_slot(channel, address, 1, state, p)
             state.waiting_writes[channel, owner.num_waiting_writes] = slot
             owner.num_waiting_writes += 1
         done[request] = now + 2
     else:
         if owner.num_waiting_reads >= p.transaction_depth:
             return False
-        if find_pending(address, state.write_buckets, state.slots) >= 0:
+        if find_pending(address, 1, state) >= 0:
             done[request] = now + 2
         else:
-            slot = find_pending(address, state.read_buckets, state.slots)
+            slot = find_pending(address, 0, state)
             next_merged[request] = -1
             if slot >= 0:
                 next_merged[state.slots[slot].last_request] = request
             else:
-                slot = _new_slot(channel, address, 0, state.read_buckets, state, p)
+                slot = _new_slot(channel, address, 0, state, p)
                 state.slots[slot].first_request = request
                 state.waiting_reads[channel, owner.num_waiting_reads] = slot
                 owner.num_waiting_reads += 1
@@ -129,7 +129,7 @@ def admit_request(
 
 
 @njit(cache=True)
-def queue_ready_cycle(bank: int, state: State, p: Records) -> int:
+def queue_ready_cycle(bank: int, state: Records, p: Records) -> int:
     """Return a lower bound of the cycle at which ``bank`` can use the command slot, `NEVER` if its queue is empty.
 
     Exact but for a write held back by an older read of its burst.
@@ -152,7 +152,7 @@ def queue_ready_cycle(bank: int, state: State, p: Records) -> int:
 
 
 @njit(cache=True)
-def count_row_hits(bank: int, state: State) -> None:
+def count_row_hits(bank: int, state: Records) -> None:
     """Recount the queued entries that hit the row just opened."""
     this = state.banks[bank]
     this.num_read_hits = 0
@@ -165,7 +165,7 @@ def count_row_hits(bank: int, state: State) -> None:
 
 
 @njit(cache=True)
-def remove_from_queue(bank: int, position: int, channel: int, state: State) -> None:
+def remove_from_queue(bank: int, position: int, channel: int, state: Records) -> None:
     """Take the entry at ``position`` out of the bank queue; the younger ones close up."""
     this = state.banks[bank]
     slot = state.slots[state.queues[bank, position]]
@@ -180,7 +180,7 @@ def remove_from_queue(bank: int, position: int, channel: int, state: State) -> N
 
 
 @njit(cache=True)
-def _first_admissible(waiting: NDArray[np.int32], count: int, state: State, p: Records) -> int:
+def _first_admissible(waiting: NDArray[np.int64], count: int, state: Records, p: Records) -> int:
     for position in range(count):
         if state.banks[state.slots[waiting[position]].bank].num_queued < p.queue_depth:
             return position
@@ -188,7 +188,7 @@ def _first_admissible(waiting: NDArray[np.int32], count: int, state: State, p: R
 
 
 @njit(cache=True)
-def _push_to_queue(slot: int, channel: int, now: int, state: State, p: Records) -> None:
+def _push_to_queue(slot: int, channel: int, now: int, state: Records, p: Records) -> None:
     entry = state.slots[slot]
     bank = entry.bank
     this = state.banks[bank]
@@ -203,7 +203,7 @@ def _push_to_queue(slot: int, channel: int, now: int, state: State, p: Records) 
 
 
 @njit(cache=True)
-def _move_read(channel: int, now: int, state: State, p: Records) -> None:
+def _move_read(channel: int, now: int, state: Records, p: Records) -> None:
     owner = state.channels[channel]
     position = _first_admissible(state.waiting_reads[channel], owner.num_waiting_reads, state, p)
     if position >= 0:
@@ -216,7 +216,7 @@ def _move_read(channel: int, now: int, state: State, p: Records) -> None:
 
 
 @njit(cache=True)
-def move_transaction(channel: int, now: int, state: State, p: Records) -> None:
+def move_transaction(channel: int, now: int, state: Records, p: Records) -> None:
     """Move at most one waiting transaction to its bank queue.
 
     Writes go in drains, whose length is fixed when the drain starts. The first write with room whose address has an
@@ -237,7 +237,7 @@ def move_transaction(channel: int, now: int, state: State, p: Records) -> None:
         return
     owner.is_move_due = 1
     slot = state.waiting_writes[channel, position]
-    if find_pending(state.slots[slot].address, state.read_buckets, state.slots) >= 0:
+    if find_pending(state.slots[slot].address, 0, state) >= 0:
         owner.drain_left = 0
         if p.serves_read_on_conflict:
             _move_read(channel, now, state, p)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from numba import njit
 
 from focal_simulator.dram.constraints import precharge_ready_cycle
-from focal_simulator.dram.layout import CLOSED, NEVER, Records, State
+from focal_simulator.dram.layout import CLOSED, NEVER, Records
 
 __all__ = ["REFRESH_ISSUE", "due_rank", "refresh_step"]
 
@@ -18,7 +18,7 @@ REFRESH_ISSUE = -2
 
 
 @njit(cache=True)
-def due_rank(channel: int, state: State, p: Records) -> int:
+def due_rank(channel: int, state: Records, p: Records) -> int:
     """Return the global index of the rank that waits for refresh, or -1."""
     owner = state.channels[channel]
     if owner.num_refresh_due == 0:
@@ -27,7 +27,7 @@ def due_rank(channel: int, state: State, p: Records) -> int:
 
 
 @njit(cache=True)
-def refresh_step(rank: int, now: int, state: State, p: Records) -> int:
+def refresh_step(rank: int, now: int, state: Records, p: Records) -> int:
     """Return the bank to close now, `REFRESH_ISSUE`, or -1 when neither is legal this cycle."""
     first = rank * p.banks_per_rank
     ready = -NEVER

@@ -112,22 +112,23 @@ def replay(
     for name, value in (("issue_width", width), ("watchdog_cycles", watchdog_cycles)):
         if value < 1:
             raise ConfigError(f"{name}: expected at least 1, got {value}")
-    parameters = build_parameters(system, width, is_artifact, watchdog_cycles)
-    state = build_state(parameters, num_logged_commands)
+    parameters = build_parameters(system, width, is_artifact, watchdog_cycles, num_logged_commands)
+    states = build_state(parameters)
+    state = states[0]
     accept = np.full(num_requests, -1, np.int64)
     done = np.full(num_requests, -1, np.int64)
     is_complete = True
     if num_requests:
         is_complete = bool(
-            replay_kernel(address_array, write_array, earliest_array, accept, done, state, parameters)
+            replay_kernel(address_array, write_array, earliest_array, accept, done, states, parameters)
         )
     if not is_complete and not allow_incomplete:
         raise RunError(
             f"memory {system.name}: no progress for {watchdog_cycles} cycles after "
             f"{int((done >= 0).sum())} of {num_requests} requests; raise watchdog_cycles or leave artifact mode"
         )
-    cycles = int(state.progress[0]["now"]) + 1 if num_requests else 0
-    counts = CommandCounts.from_state(state, cycles)
+    cycles = int(state["progress"][0]["now"]) + 1 if num_requests else 0
+    counts = CommandCounts.from_state(state, system, cycles)
     return ReplayResult(
         spec=system,
         accept_cycles=accept,
@@ -136,5 +137,5 @@ def replay(
         counts=counts,
         energy=energy_of(system, counts),
         is_complete=is_complete,
-        commands=state.log[: int(state.progress[0]["num_logged"])],
+        commands=state["log"][: int(state["progress"][0]["num_logged"])].copy(),
     )

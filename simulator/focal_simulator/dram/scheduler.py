@@ -16,7 +16,7 @@ from focal_simulator.dram.constraints import (
     read_ready_cycle,
     write_ready_cycle,
 )
-from focal_simulator.dram.layout import CLOSED, NEVER, Records, State
+from focal_simulator.dram.layout import CLOSED, NEVER, Records
 from focal_simulator.dram.queues import count_row_hits, queue_ready_cycle, release_slot, remove_from_queue
 from focal_simulator.dram.refresh import REFRESH_ISSUE, due_rank, refresh_step
 
@@ -26,7 +26,7 @@ NOTHING, ACTIVATE, PRECHARGE, READ, WRITE, REFRESH = 0, 1, 2, 3, 4, 5
 
 
 @njit(cache=True)
-def _is_behind_read(bank: int, position: int, state: State) -> bool:
+def _is_behind_read(bank: int, position: int, state: Records) -> bool:
     slot = state.slots[state.queues[bank, position]]
     for place in range(position):
         older = state.slots[state.queues[bank, place]]
@@ -36,7 +36,7 @@ def _is_behind_read(bank: int, position: int, state: State) -> bool:
 
 
 @njit(cache=True)
-def _pick(bank: int, now: int, state: State, p: Records) -> tuple[int, int]:
+def _pick(bank: int, now: int, state: Records, p: Records) -> tuple[int, int]:
     """Return (command, queue position) of the oldest entry whose next command is legal now."""
     this = state.banks[bank]
     if this.open_row == CLOSED:
@@ -61,7 +61,7 @@ def _pick(bank: int, now: int, state: State, p: Records) -> tuple[int, int]:
 
 
 @njit(cache=True)
-def _scan(channel: int, now: int, state: State, p: Records) -> tuple[int, int, int, int]:
+def _scan(channel: int, now: int, state: Records, p: Records) -> tuple[int, int, int, int]:
     """Visit bank queues round-robin; return (command, bank, position, earliest cycle if there is none)."""
     owner = state.channels[channel]
     frozen = due_rank(channel, state, p)
@@ -85,9 +85,9 @@ def _scan(channel: int, now: int, state: State, p: Records) -> tuple[int, int, i
 
 
 @njit(cache=True)
-def _log(command: int, bank: int, row: int, column: int, channel: int, now: int, state: State) -> None:
+def _log(command: int, bank: int, row: int, column: int, channel: int, now: int, state: Records, p: Records) -> None:
     progress = state.progress[0]
-    if progress.num_logged < state.log.size:
+    if progress.num_logged < p.num_logged:
         line = state.log[progress.num_logged]
         line.cycle = now
         line.kind = command
@@ -101,7 +101,7 @@ def _log(command: int, bank: int, row: int, column: int, channel: int, now: int,
 
 @njit(cache=True)
 def _finish_reads(
-    slot: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: State, p: Records
+    slot: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: Records, p: Records
 ) -> None:
     progress = state.progress[0]
     request = state.slots[slot].first_request
@@ -121,20 +121,20 @@ def _issue(
     now: int,
     done: NDArray[np.int64],
     next_merged: NDArray[np.int64],
-    state: State,
+    state: Records,
     p: Records,
 ) -> None:
     owner = state.channels[channel]
     this = state.banks[bank]
     if command == REFRESH:
-        _log(command, bank, -1, -1, channel, now, state)
+        _log(command, bank, -1, -1, channel, now, state, p)
         apply_refresh(this.rank, now, state, p)
         owner.num_refreshes += 1
         owner.num_refresh_due -= 1
         owner.refresh_rank = (owner.refresh_rank + 1) % p.ranks
         return
     if command == PRECHARGE:
-        _log(command, bank, this.open_row, -1, channel, now, state)
+        _log(command, bank, this.open_row, -1, channel, now, state, p)
         apply_precharge(bank, now, state, p)
         this.num_read_hits = 0
         this.num_write_hits = 0
@@ -142,7 +142,7 @@ def _issue(
         return
     slot = state.queues[bank, position]
     entry = state.slots[slot]
-    _log(command, bank, entry.row, entry.column, channel, now, state)
+    _log(command, bank, entry.row, entry.column, channel, now, state, p)
     if command == ACTIVATE:
         apply_activate(bank, entry.row, now, state, p)
         count_row_hits(bank, state)
@@ -156,16 +156,16 @@ def _issue(
         apply_read(bank, channel, now, state, p)
         owner.num_reads += 1
         _finish_reads(slot, now, done, next_merged, state, p)
-        release_slot(channel, slot, state.read_buckets, state)
+        release_slot(channel, slot, state, p)
     else:
         apply_write(bank, channel, now, state, p)
         owner.num_writes += 1
-        release_slot(channel, slot, state.write_buckets, state)
+        release_slot(channel, slot, state, p)
 
 
 @njit(cache=True)
 def schedule(
-    channel: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: State, p: Records
+    channel: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: Records, p: Records
 ) -> None:
     """Issue at most one command (two on separate row and column buses) and set ``next_command``.
 
