@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def activate_ready_cycle(bank: int, state: Records, p: Records) -> int:
     """Return the first cycle at which ``bank`` may be activated: tRC, tRP, tRRD, tRFC and tFAW."""
     this = state.banks[bank]
@@ -37,28 +37,28 @@ def activate_ready_cycle(bank: int, state: Records, p: Records) -> int:
     )
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def read_ready_cycle(bank: int, state: Records) -> int:
     """Return the first cycle at which an open ``bank`` may be read: tRCD, tCCD, tWTR, rank switch."""
     this = state.banks[bank]
     return max(this.column_ready, max(state.groups[this.group].read_ready, state.ranks[this.rank].read_ready))
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def write_ready_cycle(bank: int, state: Records) -> int:
     """Return the first cycle at which an open ``bank`` may be written: tRCD, tCCD, bus turn-around."""
     this = state.banks[bank]
     return max(this.column_ready, max(state.groups[this.group].write_ready, state.ranks[this.rank].write_ready))
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def precharge_ready_cycle(bank: int, state: Records) -> int:
     """Return the first cycle at which an open ``bank`` may be closed: tRAS, tRTP, tWR, tPPD."""
     this = state.banks[bank]
     return max(this.precharge_ready, state.ranks[this.rank].precharge_ready)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def apply_activate(bank: int, row: int, now: int, state: Records, p: Records) -> None:
     """Open ``row``. Delays later activates (tRC, tRRD, tFAW), column commands (tRCD), the precharge (tRAS)."""
     this = state.banks[bank]
@@ -78,7 +78,7 @@ def apply_activate(bank: int, row: int, now: int, state: Records, p: Records) ->
     rank.num_open += 1
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def apply_precharge(bank: int, now: int, state: Records, p: Records) -> None:
     """Close the row. Delays the next activate or refresh (tRP) and, on LPDDR4, other precharges (tPPD)."""
     this = state.banks[bank]
@@ -91,7 +91,7 @@ def apply_precharge(bank: int, now: int, state: Records, p: Records) -> None:
         rank.open_cycles += now - rank.open_since
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def apply_refresh(rank: int, now: int, state: Records, p: Records) -> None:
     """Refresh a closed rank. Delays its activates and its next refresh by tRFC."""
     first = rank * p.banks_per_rank
@@ -100,7 +100,7 @@ def apply_refresh(rank: int, now: int, state: Records, p: Records) -> None:
         this.activate_ready = max(this.activate_ready, now + p.refresh_busy)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def apply_read(bank: int, channel: int, now: int, state: Records, p: Records) -> None:
     """Issue a read burst. Delays reads (tCCD, rank switch), writes (bus turn-around), the precharge (tRTP)."""
     this = state.banks[bank]
@@ -115,7 +115,7 @@ def apply_read(bank: int, channel: int, now: int, state: Records, p: Records) ->
         rank.write_ready = max(rank.write_ready, now + p.read_write)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def apply_write(bank: int, channel: int, now: int, state: Records, p: Records) -> None:
     """Issue a write burst. Delays writes (tCCD), reads (tWTR, rank switch), the precharge (tWR)."""
     this = state.banks[bank]

@@ -64,8 +64,9 @@ RANK = _cycles(
 )
 CHANNEL = _cycles(
     *("pointer", "next_command", "next_refresh", "num_refresh_due", "refresh_rank"),
-    *("num_waiting_reads", "num_waiting_writes", "drain_left", "num_in_queues", "num_free_slots"),
-    *("is_move_due", "num_pending_reads"),
+    *("num_waiting_reads", "num_waiting_writes", "num_blocked_reads", "num_blocked_writes"),
+    *("drain_left", "num_in_queues", "num_free_slots"),
+    "is_move_due",
     *("num_activates", "num_precharges", "num_reads", "num_writes", "num_refreshes", "num_row_hits"),
 )
 SLOT = _cycles("address", "row", "column", "bank", "is_write", "first_request", "last_request", "next_in_bucket")

@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _bucket(address: int, is_write: int) -> int:
     return is_write * NUM_BUCKETS + (((address >> 4) ^ (address >> 13) ^ (address >> 22)) & (NUM_BUCKETS - 1))
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def find_pending(address: int, is_write: int, state: Records) -> int:
     """Return the slot pending at exactly ``address``, or -1."""
     slot = state.buckets[_bucket(address, is_write)]
@@ -43,7 +43,7 @@ def find_pending(address: int, is_write: int, state: Records) -> int:
     return slot
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _new_slot(channel: int, address: int, is_write: int, state: Records, p: Records) -> int:
     owner = state.channels[channel]
     owner.num_free_slots -= 1
@@ -62,7 +62,7 @@ def _new_slot(channel: int, address: int, is_write: int, state: Records, p: Reco
     return slot
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def release_slot(channel: int, slot: int, state: Records, p: Records) -> None:
     """Forget a pending address whose column command has been issued."""
     bucket = _bucket(state.slots[slot].address, state.slots[slot].is_write)
@@ -79,7 +79,7 @@ def release_slot(channel: int, slot: int, state: Records, p: Records) -> None:
     owner.num_free_slots += 1
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def admit_request(
     request: int,
     address: int,
@@ -128,15 +128,13 @@ def admit_request(
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def queue_ready_cycle(bank: int, state: Records, p: Records) -> int:
-    """Return a lower bound of the cycle at which ``bank`` can use the command slot, `NEVER` if its queue is empty.
+    """Return a lower bound of the cycle at which ``bank`` can use the command slot; its queue is not empty.
 
     Exact but for a write held back by an older read of its burst.
     """
     this = state.banks[bank]
-    if this.num_queued == 0:
-        return NEVER
     if this.open_row == CLOSED:
         return activate_ready_cycle(bank, state, p)
     ready = NEVER
@@ -151,7 +149,7 @@ def queue_ready_cycle(bank: int, state: Records, p: Records) -> int:
     return ready
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def count_row_hits(bank: int, state: Records) -> None:
     """Recount the queued entries that hit the row just opened."""
     this = state.banks[bank]
@@ -164,8 +162,8 @@ def count_row_hits(bank: int, state: Records) -> None:
             this.num_read_hits += 1 - slot.is_write
 
 
-@njit(cache=True)
-def remove_from_queue(bank: int, position: int, channel: int, state: Records) -> None:
+@njit(cache=True, forceinline=True)
+def remove_from_queue(bank: int, position: int, channel: int, state: Records, p: Records) -> None:
     """Take the entry at ``position`` out of the bank queue; the younger ones close up."""
     this = state.banks[bank]
     slot = state.slots[state.queues[bank, position]]
@@ -175,19 +173,22 @@ def remove_from_queue(bank: int, position: int, channel: int, state: Records) ->
     for place in range(position, this.num_queued):
         state.queues[bank, place] = state.queues[bank, place + 1]
     owner = state.channels[channel]
+    if this.num_queued == p.queue_depth - 1:  # the queue was full: waiting transactions may have been held up by it
+        owner.num_blocked_reads = 0
+        owner.num_blocked_writes = 0
     owner.num_in_queues -= 1
     owner.is_move_due = 1
 
 
-@njit(cache=True)
-def _first_admissible(waiting: NDArray[np.int64], count: int, state: Records, p: Records) -> int:
-    for position in range(count):
+@njit(cache=True, forceinline=True)
+def _first_admissible(waiting: NDArray[np.int64], first: int, count: int, state: Records, p: Records) -> int:
+    for position in range(first, count):
         if state.banks[state.slots[waiting[position]].bank].num_queued < p.queue_depth:
             return position
     return -1
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _push_to_queue(slot: int, channel: int, now: int, state: Records, p: Records) -> None:
     entry = state.slots[slot]
     bank = entry.bank
@@ -202,10 +203,13 @@ def _push_to_queue(slot: int, channel: int, now: int, state: Records, p: Records
     owner.next_command = min(owner.next_command, max(now + 1, queue_ready_cycle(bank, state, p)))
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _move_read(channel: int, now: int, state: Records, p: Records) -> None:
     owner = state.channels[channel]
-    position = _first_admissible(state.waiting_reads[channel], owner.num_waiting_reads, state, p)
+    position = _first_admissible(
+        state.waiting_reads[channel], owner.num_blocked_reads, owner.num_waiting_reads, state, p
+    )
+    owner.num_blocked_reads = owner.num_waiting_reads if position < 0 else position
     if position >= 0:
         slot = state.waiting_reads[channel, position]
         owner.num_waiting_reads -= 1
@@ -215,7 +219,7 @@ def _move_read(channel: int, now: int, state: Records, p: Records) -> None:
         owner.is_move_due = 1
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def move_transaction(channel: int, now: int, state: Records, p: Records) -> None:
     """Move at most one waiting transaction to its bank queue.
 
@@ -232,7 +236,10 @@ def move_transaction(channel: int, now: int, state: Records, p: Records) -> None
     if owner.drain_left == 0:
         _move_read(channel, now, state, p)
         return
-    position = _first_admissible(state.waiting_writes[channel], owner.num_waiting_writes, state, p)
+    position = _first_admissible(
+        state.waiting_writes[channel], owner.num_blocked_writes, owner.num_waiting_writes, state, p
+    )
+    owner.num_blocked_writes = owner.num_waiting_writes if position < 0 else position
     if position < 0:
         return
     owner.is_move_due = 1

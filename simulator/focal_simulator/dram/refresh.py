@@ -17,7 +17,7 @@ REFRESH_ISSUE = -2
 """`refresh_step` result: the rank itself may be refreshed now."""
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def due_rank(channel: int, state: Records, p: Records) -> int:
     """Return the global index of the rank that waits for refresh, or -1."""
     owner = state.channels[channel]
@@ -26,7 +26,7 @@ def due_rank(channel: int, state: Records, p: Records) -> int:
     return channel * p.ranks + owner.refresh_rank
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def refresh_step(rank: int, now: int, state: Records, p: Records) -> int:
     """Return the bank to close now, `REFRESH_ISSUE`, or -1 when neither is legal this cycle."""
     first = rank * p.banks_per_rank

@@ -62,26 +62,33 @@ def _pick(bank: int, now: int, state: Records, p: Records) -> tuple[int, int]:
 
 @njit(cache=True)
 def _scan(channel: int, now: int, state: Records, p: Records) -> tuple[int, int, int, int]:
-    """Visit bank queues round-robin; return (command, bank, position, earliest cycle if there is none)."""
+    """Visit bank queues round-robin from the one after the last chosen; return (command, bank, position, earliest cycle if there is none)."""
     owner = state.channels[channel]
     frozen = due_rank(channel, state, p)
     first = channel * p.banks
     earliest = NEVER
-    for _ in range(p.banks):
-        owner.pointer += 1
-        if owner.pointer == p.banks:
-            owner.pointer = 0
-        bank = first + owner.pointer
+    pointer = owner.pointer
+    num_left = owner.num_in_queues
+    while num_left > 0:  # banks with an empty queue cannot be chosen, so the rest of the circle may be skipped
+        pointer += 1
+        if pointer >= p.banks:
+            pointer = 0
+        bank = first + pointer
+        num_queued = state.banks[bank].num_queued
+        if num_queued == 0:
+            continue
+        num_left -= num_queued
         if state.banks[bank].rank == frozen:
             continue
         ready = queue_ready_cycle(bank, state, p)
         if ready <= now:
             command, position = _pick(bank, now, state, p)
             if command != NOTHING:
+                owner.pointer = pointer
                 return command, bank, position, now
             ready = now + 1
         earliest = min(earliest, ready)
-    return NOTHING, 0, 0, earliest
+    return NOTHING, 0, 0, earliest  # a fruitless circle ends where it began
 
 
 @njit(cache=True)
@@ -151,7 +158,7 @@ def _issue(
     owner.num_row_hits += this.num_served > 0
     this.num_served += 1
     state.progress[0].last_progress = now
-    remove_from_queue(bank, position, channel, state)
+    remove_from_queue(bank, position, channel, state, p)
     if command == READ:
         apply_read(bank, channel, now, state, p)
         owner.num_reads += 1
