@@ -1,11 +1,12 @@
 """Service curves: what the first n requests of a pattern cost, measured on the cycle model once and remembered.
 
 Model: exact at lengths 1, 2, 4, ... up to a limit, linear between, and beyond the limit linear with the slope of the
-last doubling (the steady state). Refresh energy is not measured but follows from time, as rate x time.
+last doubling (the steady state); refreshes beyond the limit follow from time, as rate x time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,8 +21,11 @@ from focal_simulator.dram.specs import DramSpec
 
 __all__ = ["SAMPLE_REQUESTS", "CurvePoint", "ServiceCurve", "curve_of_requests", "pattern_curve"]
 
-SAMPLE_REQUESTS = 8192
-"""Default limit: a saturated DDR4 channel passes about ten refreshes in it."""
+SAMPLE_REQUESTS = 1 << 18
+"""Default limit of a sample; eight HBM2 channels need about this many."""
+
+SAMPLE_REFRESH_INTERVALS = 8
+"""A sample grows until it spans this many refresh intervals, so that its slope holds refresh within about 1 %."""
 
 
 class CurvePoint(NamedTuple):
@@ -31,8 +35,12 @@ class CurvePoint(NamedTuple):
     activates: float
     reads: float
     writes: float
+    refreshes: float
     open_rank_cycles: float
     read_latency_cycles: float
+
+
+REFRESHES = CurvePoint._fields.index("refreshes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +51,13 @@ class ServiceCurve:
         lengths: (points,) int64, ascending, from 0.
         costs: (points, fields of `CurvePoint`) float64; the latency column is a sum over reads.
         read_requests: (points,) int64, reads among the first requests.
+        refreshes_per_cycle: Over all channels and ranks.
     """
 
     lengths: NDArray[np.int64]
     costs: NDArray[np.float64]
     read_requests: NDArray[np.int64]
+    refreshes_per_cycle: float
 
     def at(self, num_requests: float) -> CurvePoint:
         """Return the cost of ``num_requests`` from a cold start; 0 requests cost 0."""
@@ -55,6 +65,8 @@ class ServiceCurve:
             beyond = (num_requests - self.lengths[-1]) / (self.lengths[-1] - self.lengths[-2])
             row = self.costs[-1] + beyond * (self.costs[-1] - self.costs[-2])
             reads = self.read_requests[-1] + beyond * (self.read_requests[-1] - self.read_requests[-2])
+            extra_cycles = row[0] - self.costs[-1, 0]
+            row[REFRESHES] = self.costs[-1, REFRESHES] + extra_cycles * self.refreshes_per_cycle
         else:
             row = np.array([np.interp(num_requests, self.lengths, column) for column in self.costs.T])
             reads = np.interp(num_requests, self.lengths, self.read_requests)
@@ -67,55 +79,82 @@ class ServiceCurve:
         span = float(self.lengths[-1] - self.lengths[-2])
         reads = float(self.read_requests[-1] - self.read_requests[-2])
         values = [float(value) / span for value in self.costs[-1] - self.costs[-2]]
+        values[REFRESHES] = values[0] * self.refreshes_per_cycle
         values[-1] = values[-1] * span / reads if reads > 0 else 0.0
         return CurvePoint(*values)
 
 
-def curve_of_requests(spec: DramSpec, requests: Requests, limit: int, issue_width: int | None = None) -> ServiceCurve:
-    """Measure a curve on the first ``limit`` of the given requests.
+def _measure(spec: DramSpec, requests: Requests, issue_width: int | None) -> tuple[tuple[float, ...], int]:
+    is_read = ~requests.is_write
+    result = replay(
+        spec, requests.addresses, requests.is_write, requests.earliest_cycles, issue_width=issue_width
+    )
+    counts = result.counts
+    latency_cycles = int((result.done_cycles - result.accept_cycles)[is_read].sum())
+    row = CurvePoint(
+        cycles=result.cycles,
+        activates=counts.activates,
+        reads=counts.reads,
+        writes=counts.writes,
+        refreshes=counts.refreshes,
+        open_rank_cycles=counts.open_rank_cycles,
+        read_latency_cycles=latency_cycles,
+    )
+    return tuple(float(value) for value in row), int(is_read.sum())
+
+
+def _curve(
+    spec: DramSpec, lengths: Iterable[int], take: Callable[[int], Requests], issue_width: int | None, stop_cycles: float
+) -> ServiceCurve:
+    known, costs, reads = [0], [(0.0,) * len(CurvePoint._fields)], [0]
+    for length in lengths:
+        row, num_reads = _measure(spec, take(length), issue_width)
+        known.append(length)
+        costs.append(row)
+        reads.append(num_reads)
+        if row[0] >= stop_cycles:
+            break
+    channels_per_interval = spec.channels / (spec.device.timing.refresh_interval_cycles // spec.ranks)
+    return ServiceCurve(np.array(known, np.int64), np.array(costs), np.array(reads, np.int64), channels_per_interval)
+
+
+def curve_of_requests(
+    spec: DramSpec, requests: Requests, max_requests: int, issue_width: int | None = None
+) -> ServiceCurve:
+    """Measure a curve on the first ``max_requests`` of the given requests.
 
     Raises:
-        ConfigError: Fewer than one request, or a limit below 2.
+        ConfigError: No request to measure.
     """
-    limit = min(limit, requests.addresses.size)
+    limit = min(max_requests, requests.addresses.size)
     if limit < 1:
         raise ConfigError("service curve: needs at least one request")
-    lengths = [0, *(1 << power for power in range(limit.bit_length()))]
-    if lengths[-1] != limit:
-        # keep the last step a doubling, so that the extrapolated slope spans half the sample
-        lengths = [length for length in lengths if length < limit / 2] + [-(-limit // 2), limit]
-    lengths = sorted(set(lengths))
-    costs, reads = [(0.0,) * len(CurvePoint._fields)], [0]
-    for length in lengths[1:]:
+    # the last step is a doubling, so that the extrapolated slope spans half the sample
+    lengths = sorted({1 << power for power in range(limit.bit_length()) if 1 << power < limit / 2})
+    lengths = sorted({*lengths, -(-limit // 2), limit})
+
+    def take(length: int) -> Requests:
         part = slice(0, length)
-        is_read = ~requests.is_write[part]
-        result = replay(
-            spec,
-            requests.addresses[part],
-            requests.is_write[part],
-            requests.earliest_cycles[part],
-            issue_width=issue_width,
-        )
-        counts = result.counts
-        latency = (result.done_cycles - result.accept_cycles)[is_read].sum()
-        costs.append(
-            (
-                *(float(result.cycles), float(counts.activates), float(counts.reads), float(counts.writes)),
-                *(float(counts.open_rank_cycles), float(latency)),
-            )
-        )
-        reads.append(int(is_read.sum()))
-    return ServiceCurve(np.array(lengths, np.int64), np.array(costs), np.array(reads, np.int64))
+        return Requests(requests.addresses[part], requests.is_write[part], requests.earliest_cycles[part])
+
+    return _curve(spec, lengths, take, issue_width, np.inf)
 
 
 @lru_cache(maxsize=4096)
-def _measured(spec_json: str, pattern: AccessPattern, share_64ths: int, limit: int) -> ServiceCurve:
+def _measured(spec_json: str, pattern: AccessPattern, share_64ths: int, max_requests: int) -> ServiceCurve:
     spec = DramSpec.model_validate_json(spec_json)
-    return curve_of_requests(spec, pattern_requests(pattern, limit, share_64ths / 64, spec.request_bytes), limit)
+    lengths = [1 << power for power in range(max_requests.bit_length())]
+    return _curve(
+        spec,
+        lengths,
+        lambda length: pattern_requests(pattern, length, share_64ths / 64, spec.request_bytes),
+        None,
+        SAMPLE_REFRESH_INTERVALS * spec.device.timing.refresh_interval_cycles,
+    )
 
 
 def pattern_curve(
-    spec: DramSpec, pattern: AccessPattern, write_share: float, limit: int = SAMPLE_REQUESTS
+    spec: DramSpec, pattern: AccessPattern, write_share: float, max_requests: int = SAMPLE_REQUESTS
 ) -> ServiceCurve:
     """Return the curve of a pattern, from the memo of this process if it was measured before.
 
@@ -123,13 +162,13 @@ def pattern_curve(
         spec: The memory system.
         pattern: The traffic.
         write_share: Part of the requests that are writes; rounded to 1/64 so that few curves are measured.
-        limit: Requests replayed at most.
+        max_requests: Requests replayed at most, even if the sample is then short of refreshes.
 
     Raises:
-        ConfigError: ``write_share`` outside [0, 1] or ``limit`` below 2.
+        ConfigError: ``write_share`` outside [0, 1] or ``max_requests`` below 2.
     """
     if not 0 <= write_share <= 1:
         raise ConfigError(f"service curve: write_share must be in [0, 1], got {write_share}")
-    if limit < 2:
-        raise ConfigError(f"service curve: limit must be at least 2 requests, got {limit}")
-    return _measured(spec.model_dump_json(), pattern, round(write_share * 64), limit)
+    if max_requests < 2:
+        raise ConfigError(f"service curve: max_requests must be at least 2, got {max_requests}")
+    return _measured(spec.model_dump_json(), pattern, round(write_share * 64), max_requests)

@@ -49,14 +49,12 @@ class SteadyState:
 
 def _energy(spec: DramSpec, point: CurvePoint) -> DramEnergy:
     unit = command_energy(spec)
-    timing = spec.device.timing
-    refreshes = spec.channels * point.cycles / (timing.refresh_interval_cycles // spec.ranks)
     closed_rank_cycles = max(0.0, spec.channels * spec.ranks * point.cycles - point.open_rank_cycles)
     return DramEnergy(
         activate_pj=point.activates * unit.activate_pj,
         read_pj=point.reads * unit.read_pj,
         write_pj=point.writes * unit.write_pj,
-        refresh_pj=refreshes * unit.refresh_pj,
+        refresh_pj=point.refreshes * unit.refresh_pj,
         open_standby_pj=point.open_rank_cycles * unit.open_rank_cycle_pj,
         closed_standby_pj=closed_rank_cycles * unit.closed_rank_cycle_pj,
         interface_pj=(point.reads + point.writes) * unit.interface_request_pj,
