@@ -1,9 +1,10 @@
 """Compare the memory model with a folder of DRAMsim3 runs: python tests/check_dram_reference.py FOLDER.
 
-The folder holds results.csv (config, trace, issue_width, cycles, total_energy_pJ, ...), traces/TRACE.trace and
-completion/CONFIG.npz (TRACE__accept, TRACE__done). Prints one line per row of results.csv. Exit code 0: every row
-agrees (0 cycles, 0 completions, energy within 1e-6); 1: some row differs or could not be compared; 2: not such a
-folder.
+The folder holds results.csv (config, trace, issue_width, cycles, total_energy_pJ, ...), traces/TRACE.trace
+and completion/CONFIG.npz (TRACE__accept, TRACE__done). Prints one line per row of results.csv. Exit code 0:
+every row
+agrees (0 cycles, 0 completions, energy within 1e-6); 1: some row differs or could not be compared; 2: not
+such a folder.
 """
 
 from __future__ import annotations
@@ -78,11 +79,13 @@ def _number(line: dict[str, str], column: str) -> float:
     try:
         return float(line[column])
     except (TypeError, ValueError) as error:
-        raise BadFolderError(f"results.csv: column '{column}' holds {line[column]!r}, expected a number") from error
+        raise BadFolderError(
+            f"results.csv: column '{column}' holds {line[column]!r}, expected a number"
+        ) from error
 
 
 def _fast_tier(spec: Any, requests: Requests, width: int, reference: dict[str, str]) -> tuple[float, float]:
-    """Measure on the first three quarters, extrapolate to the whole; return relative errors of time and energy."""
+    """Measure on the first three quarters, extrapolate; return relative errors of time and energy."""
     curve = curve_of_requests(spec, requests, max(2, requests.addresses.size * 3 // 4), width)
     fast = service_of_curve(spec, curve, requests.addresses.size)
     return (
@@ -179,11 +182,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Compare a folder; return the exit code."""
     parser = argparse.ArgumentParser(description="Compare the memory model with a folder of DRAMsim3 runs.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--fast", action="store_true", help="also show the error of the fast tier's extrapolation")
+    parser.add_argument(
+        "--fast", action="store_true", help="also show the error of the fast tier's extrapolation"
+    )
     chosen = parser.parse_args(arguments)
     try:
         lines, completions = read_folder(chosen.folder)
-        print(f"{'config':<28}{'trace':<24}{'cycles':>7}{'accepts':>8}{'completions':>12}{'commands':>9}  energy")
+        print(
+            f"{'config':<28}{'trace':<24}{'cycles':>7}{'accepts':>8}"
+            f"{'completions':>12}{'commands':>9}  energy"
+        )
         rows = []
         for line in lines:
             rows.append(compare(chosen.folder, line, completions, chosen.fast))
@@ -196,7 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     other = sum(bool(row.problem) for row in rows) - missing
     print(
         f"{equal} of {len(rows)} rows equal (0 cycles, energy within {ENERGY_TOLERANCE:g}); "
-        f"{len(rows) - equal - missing - other} differ, {missing} with the trace missing, {other} not comparable"
+        f"{len(rows) - equal - missing - other} differ, "
+        f"{missing} with the trace missing, {other} not comparable"
     )
     return 0 if equal == len(rows) else 1
 

@@ -25,7 +25,9 @@ PATTERNS: dict[str, AccessPattern] = {
     "reuse_paced16_mixed": replace(_REUSE, interval_cycles=16),
     "reuse_read_sat": _REUSE,
     "seq_read": _SEQUENTIAL,
-    "seq_write": replace(_SEQUENTIAL, read_streams=1, base_address=_BASE - (1 << 26), stream_spacing_bytes=1 << 26),
+    "seq_write": replace(
+        _SEQUENTIAL, read_streams=1, base_address=_BASE - (1 << 26), stream_spacing_bytes=1 << 26
+    ),
     "stream_2r1w": replace(
         _SEQUENTIAL, base_address=0x10000000, read_streams=2, stream_spacing_bytes=0x14010000
     ),

@@ -1,23 +1,22 @@
-"""Service curves: what the first n requests of a pattern cost, measured on the cycle model once and remembered.
+"""Service curves: the cost of the first n requests of a pattern, measured once on the cycle model.
 
-Model: exact at lengths 1, 2, 4, ... up to a limit, linear between, and beyond the limit linear with the slope of the
-last doubling (the steady state); refreshes beyond the limit follow from time, as rate x time.
+Model: exact at lengths 1, 2, 4, ... up to a limit, linear between, and beyond the limit linear with the
+slope of the last doubling (the steady state); refreshes beyond the limit follow from time, as rate x time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-
 from focal_common.errors import ConfigError
 from focal_simulator.dram.patterns import AccessPattern, Requests, pattern_requests
 from focal_simulator.dram.replay import replay
 from focal_simulator.dram.specs import DramSpec
+from numpy.typing import NDArray
 
 __all__ = ["SAMPLE_REQUESTS", "CurvePoint", "ServiceCurve", "curve_of_requests", "pattern_curve"]
 
@@ -25,7 +24,11 @@ SAMPLE_REQUESTS = 1 << 18
 """Default limit of a sample; eight HBM2 channels need about this many."""
 
 SAMPLE_REFRESH_INTERVALS = 8
-"""A sample grows until it spans this many refresh intervals, so that its slope holds refresh within about 1 %."""
+"""A sample grows until it spans this many refresh intervals, so that its slope holds refresh within 1 %."""
+
+
+RANDOM_DRAWS, RANDOM_REQUESTS = 8, 1 << 15
+"""A short random sample is the mean of this many draws (fewer where long): one alone strays by 5 %."""
 
 
 class CurvePoint(NamedTuple):
@@ -50,13 +53,13 @@ class ServiceCurve:
     Attributes:
         lengths: (points,) int64, ascending, from 0.
         costs: (points, fields of `CurvePoint`) float64; the latency column is a sum over reads.
-        read_requests: (points,) int64, reads among the first requests.
+        read_requests: (points,) float64, reads among the first requests.
         refreshes_per_cycle: Over all channels and ranks.
     """
 
     lengths: NDArray[np.int64]
     costs: NDArray[np.float64]
-    read_requests: NDArray[np.int64]
+    read_requests: NDArray[np.float64]
     refreshes_per_cycle: float
 
     def at(self, num_requests: float) -> CurvePoint:
@@ -84,13 +87,12 @@ class ServiceCurve:
         return CurvePoint(*values)
 
 
-def _measure(spec: DramSpec, requests: Requests, issue_width: int | None) -> tuple[tuple[float, ...], int]:
+def _measure(spec: DramSpec, requests: Requests, issue_width: int | None) -> NDArray[np.float64]:
     is_read = ~requests.is_write
     result = replay(
         spec, requests.addresses, requests.is_write, requests.earliest_cycles, issue_width=issue_width
     )
     counts = result.counts
-    latency_cycles = int((result.done_cycles - result.accept_cycles)[is_read].sum())
     row = CurvePoint(
         cycles=result.cycles,
         activates=counts.activates,
@@ -98,24 +100,27 @@ def _measure(spec: DramSpec, requests: Requests, issue_width: int | None) -> tup
         writes=counts.writes,
         refreshes=counts.refreshes,
         open_rank_cycles=counts.open_rank_cycles,
-        read_latency_cycles=latency_cycles,
+        read_latency_cycles=int((result.done_cycles - result.accept_cycles)[is_read].sum()),
     )
-    return tuple(float(value) for value in row), int(is_read.sum())
+    return np.array([*row, is_read.sum()], np.float64)
 
 
 def _curve(
-    spec: DramSpec, lengths: Iterable[int], take: Callable[[int], Requests], issue_width: int | None, stop_cycles: float
+    spec: DramSpec,
+    lengths: Iterable[int],
+    draws_of: Callable[[int], Iterable[Requests]],
+    issue_width: int | None,
+    stop_cycles: float,
 ) -> ServiceCurve:
-    known, costs, reads = [0], [(0.0,) * len(CurvePoint._fields)], [0]
+    known, rows = [0], [np.zeros(len(CurvePoint._fields) + 1)]
     for length in lengths:
-        row, num_reads = _measure(spec, take(length), issue_width)
         known.append(length)
-        costs.append(row)
-        reads.append(num_reads)
-        if row[0] >= stop_cycles:
+        rows.append(np.mean([_measure(spec, draw, issue_width) for draw in draws_of(length)], axis=0))
+        if rows[-1][0] >= stop_cycles:
             break
-    channels_per_interval = spec.channels / (spec.device.timing.refresh_interval_cycles // spec.ranks)
-    return ServiceCurve(np.array(known, np.int64), np.array(costs), np.array(reads, np.int64), channels_per_interval)
+    table = np.array(rows)
+    refreshes_per_cycle = spec.channels / (spec.device.timing.refresh_interval_cycles // spec.ranks)
+    return ServiceCurve(np.array(known, np.int64), table[:, :-1], table[:, -1], refreshes_per_cycle)
 
 
 def curve_of_requests(
@@ -133,11 +138,19 @@ def curve_of_requests(
     lengths = sorted({1 << power for power in range(limit.bit_length()) if 1 << power < limit / 2})
     lengths = sorted({*lengths, -(-limit // 2), limit})
 
-    def take(length: int) -> Requests:
+    def take(length: int) -> list[Requests]:
         part = slice(0, length)
-        return Requests(requests.addresses[part], requests.is_write[part], requests.earliest_cycles[part])
+        return [Requests(requests.addresses[part], requests.is_write[part], requests.earliest_cycles[part])]
 
     return _curve(spec, lengths, take, issue_width, np.inf)
+
+
+def _draws(spec: DramSpec, pattern: AccessPattern, length: int, write_share: float) -> list[Requests]:
+    num_draws = 1 if pattern.loops else min(RANDOM_DRAWS, max(1, RANDOM_REQUESTS // length))
+    return [
+        pattern_requests(replace(pattern, seed=pattern.seed + draw), length, write_share, spec.request_bytes)
+        for draw in range(num_draws)
+    ]
 
 
 @lru_cache(maxsize=4096)
@@ -147,7 +160,7 @@ def _measured(spec_json: str, pattern: AccessPattern, share_64ths: int, max_requ
     return _curve(
         spec,
         lengths,
-        lambda length: pattern_requests(pattern, length, share_64ths / 64, spec.request_bytes),
+        lambda length: _draws(spec, pattern, length, share_64ths / 64),
         None,
         SAMPLE_REFRESH_INTERVALS * spec.device.timing.refresh_interval_cycles,
     )

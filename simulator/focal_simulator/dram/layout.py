@@ -8,13 +8,28 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from focal_simulator.dram.specs import (
+    MAX_BANKS,
+    MAX_CHANNELS,
+    MAX_GROUPS,
+    MAX_QUEUE_DEPTH,
+    MAX_RANKS,
+    MAX_TRANSACTION_DEPTH,
+    DramSpec,
+)
 
-from focal_simulator.dram.specs import DramSpec
+__all__ = [
+    "CLOSED",
+    "COMMAND_LOG",
+    "MAX_LOGGED_COMMANDS",
+    "NEVER",
+    "NUM_BUCKETS",
+    "build_parameters",
+    "build_state",
+]
 
-__all__ = ["CLOSED", "COMMAND_LOG", "NEVER", "NUM_BUCKETS", "MAX_BANKS", "MAX_CHANNELS", "build_parameters", "build_state"]
-
-Records = NDArray[Any]
+Records = Any
+"""A numpy record or array of records. Any, because numpy types do not know field names."""
 
 CLOSED = -1
 """Row number of a bank with no open row."""
@@ -26,8 +41,7 @@ NUM_BUCKETS = 2048
 """Buckets of each pending-address table; at most a few hundred addresses are pending per channel."""
 
 
-MAX_CHANNELS, MAX_RANKS, MAX_GROUPS, MAX_BANKS = 32, 128, 512, 2048
-MAX_QUEUE_DEPTH, MAX_TRANSACTION_DEPTH, MAX_LOGGED_COMMANDS = 16, 64, 1024
+MAX_LOGGED_COMMANDS = 1024
 MAX_SLOTS = MAX_CHANNELS * 2 * MAX_TRANSACTION_DEPTH + MAX_BANKS * MAX_QUEUE_DEPTH
 
 
@@ -51,7 +65,11 @@ PARAMETERS = _cycles(
     *("has_dual_command", "serves_read_on_conflict", "watchdog"),
     # address mapping: (address >> shift) & mask
     "offset_shift",
-    *(f"{part}_{kind}" for part in ("row", "channel", "rank", "bankgroup", "bank", "column") for kind in ("shift", "mask")),
+    *(
+        f"{part}_{kind}"
+        for part in ("row", "channel", "rank", "bankgroup", "bank", "column")
+        for kind in ("shift", "mask")
+    ),
 )
 BANK = _cycles(
     *("rank", "group", "open_row", "activate_ready", "precharge_ready", "column_ready"),
@@ -69,9 +87,13 @@ CHANNEL = _cycles(
     "is_move_due",
     *("num_activates", "num_precharges", "num_reads", "num_writes", "num_refreshes", "num_row_hits"),
 )
-SLOT = _cycles("address", "row", "column", "bank", "is_write", "first_request", "last_request", "next_in_bucket")
+SLOT = _cycles(
+    "address", "row", "column", "bank", "is_write", "first_request", "last_request", "next_in_bucket"
+)
 COMMAND_LOG = _cycles("cycle", "kind", "channel", "rank", "bank", "row", "column")
-PROGRESS = _cycles("now", "next_request", "num_reads_open", "last_progress", "last_done", "num_logged", "num_completed")
+PROGRESS = _cycles(
+    "now", "next_request", "num_reads_open", "last_progress", "last_done", "num_logged", "num_completed"
+)
 
 
 STATE = np.dtype(
@@ -92,8 +114,8 @@ STATE = np.dtype(
         ("log", COMMAND_LOG, (MAX_LOGGED_COMMANDS,)),
     ]
 )
-"""Everything that changes during a replay. One record of fixed size: kernels pass one pointer, and one compiled
-kernel serves every memory system."""
+"""Everything that changes during a replay. One record of fixed size: kernels pass one pointer, and one
+compiled kernel serves every memory system."""
 
 
 def _address_fields(spec: DramSpec) -> dict[str, int]:

@@ -1,13 +1,12 @@
-"""Access patterns: a short description of traffic that yields any number of requests, always the same ones."""
+"""Access patterns: a short description of traffic that yields any number of requests, always the same."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-
 from focal_common.errors import ConfigError
+from numpy.typing import NDArray
 
 __all__ = ["AccessPattern", "Requests", "pattern_requests"]
 
@@ -32,8 +31,8 @@ class AccessPattern:
     """Where requests go and how fast they come. Use the constructors; hashable, so it keys the curve memo.
 
     Attributes:
-        loops: (count, stride_bytes) from the innermost loop outwards; the outermost repeats for ever with its own
-            stride. Empty means uniformly random blocks.
+        loops: (count, stride_bytes) from the innermost loop outwards; the outermost repeats for ever with
+            its own stride. Empty means uniformly random blocks.
         footprint_bytes: Offsets wrap here, per stream; for random traffic the region drawn from.
         base_address: Address of the first stream.
         read_streams: Streams visited in turn by reads (drawn at random if the pattern is random).
@@ -64,12 +63,16 @@ class AccessPattern:
         ):
             value = getattr(self, name)
             if not least <= value < 1 << 56:
-                raise ConfigError(f"access pattern: {name} must be at least {least} (and below 2^56), got {value}")
+                raise ConfigError(
+                    f"access pattern: {name} must be at least {least} (and below 2^56), got {value}"
+                )
         if self.granule_bytes is not None and self.granule_bytes < 1:
             raise ConfigError(f"access pattern: granule_bytes must be at least 1, got {self.granule_bytes}")
         for count, stride in self.loops:
             if count < 1 or stride < 0:
-                raise ConfigError(f"access pattern: loops need count >= 1 and stride >= 0, got ({count}, {stride})")
+                raise ConfigError(
+                    f"access pattern: loops need count >= 1 and stride >= 0, got ({count}, {stride})"
+                )
 
     @classmethod
     def strided(cls, stride_bytes: int) -> AccessPattern:
@@ -78,12 +81,14 @@ class AccessPattern:
 
     @classmethod
     def tiled(cls, rows: int, row_bytes: int, pitch_bytes: int, granule_bytes: int = 64) -> AccessPattern:
-        """Tiles of ``rows`` x ``row_bytes`` out of a row-major matrix of ``pitch_bytes`` per row, left to right."""
+        """Tiles of ``rows`` x ``row_bytes`` out of a row-major matrix of ``pitch_bytes`` per row."""
         for name, value in (("rows", rows), ("row_bytes", row_bytes), ("granule_bytes", granule_bytes)):
             if value < 1:
                 raise ConfigError(f"access pattern: {name} must be at least 1, got {value}")
         if row_bytes > pitch_bytes:
-            raise ConfigError(f"access pattern: pitch_bytes must be at least row_bytes {row_bytes}, got {pitch_bytes}")
+            raise ConfigError(
+                f"access pattern: pitch_bytes must be at least row_bytes {row_bytes}, got {pitch_bytes}"
+            )
         per_row = -(-row_bytes // granule_bytes)
         return cls(
             loops=(
@@ -110,11 +115,13 @@ def _offsets(pattern: AccessPattern, index: NDArray[np.int64], granule: int) -> 
     return (offset + left * pattern.loops[-1][1]) % max(pattern.footprint_bytes, granule)
 
 
-def pattern_requests(pattern: AccessPattern, num_requests: int, write_share: float, burst_bytes: int) -> Requests:
+def pattern_requests(
+    pattern: AccessPattern, num_requests: int, write_share: float, burst_bytes: int
+) -> Requests:
     """Return the first ``num_requests`` requests of a pattern.
 
-    Writes are spread evenly: request i is a write where floor((i + 1) s) exceeds floor(i s), s = ``write_share``.
-    A longer list starts with the shorter one.
+    Writes are spread evenly: request i is a write where floor((i + 1) s) exceeds floor(i s), s =
+    ``write_share``. A longer list starts with the shorter one.
 
     Args:
         pattern: The traffic.

@@ -1,15 +1,12 @@
 """Numba: pending addresses, transaction queues and bank queues of one channel.
 
-A *slot* stands for one pending address: a group of merged reads, or the merged writes. It lives from acceptance
-until its column command is issued. The key is the exact byte address, not the burst.
+A *slot* stands for one pending address: a group of merged reads, or the merged writes. It lives from
+acceptance until its column command is issued. The key is the exact byte address, not the burst.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
-
 from focal_simulator.dram.constraints import (
     activate_ready_cycle,
     precharge_ready_cycle,
@@ -17,6 +14,8 @@ from focal_simulator.dram.constraints import (
     write_ready_cycle,
 )
 from focal_simulator.dram.layout import CLOSED, NEVER, NUM_BUCKETS, Records
+from numba import njit
+from numpy.typing import NDArray
 
 __all__ = [
     "admit_request",
@@ -37,7 +36,7 @@ def _bucket(address: int, is_write: int) -> int:
 @njit(cache=True, forceinline=True)
 def find_pending(address: int, is_write: int, state: Records) -> int:
     """Return the slot pending at exactly ``address``, or -1."""
-    slot = state.buckets[_bucket(address, is_write)]
+    slot: int = state.buckets[_bucket(address, is_write)]
     while slot >= 0 and state.slots[slot].address != address:
         slot = state.slots[slot].next_in_bucket
     return slot
@@ -47,14 +46,16 @@ def find_pending(address: int, is_write: int, state: Records) -> int:
 def _new_slot(channel: int, address: int, is_write: int, state: Records, p: Records) -> int:
     owner = state.channels[channel]
     owner.num_free_slots -= 1
-    slot = state.free_slots[channel * p.slots_per_channel + owner.num_free_slots]
+    slot: int = state.free_slots[channel * p.slots_per_channel + owner.num_free_slots]
     this = state.slots[slot]
     rank = channel * p.ranks + ((address >> p.rank_shift) & p.rank_mask)
     group = (address >> p.bankgroup_shift) & p.bankgroup_mask
     this.address = address
     this.row = (address >> p.row_shift) & p.row_mask
     this.column = (address >> p.column_shift) & p.column_mask
-    this.bank = rank * p.banks_per_rank + group * p.banks_per_group + ((address >> p.bank_shift) & p.bank_mask)
+    this.bank = (
+        rank * p.banks_per_rank + group * p.banks_per_group + ((address >> p.bank_shift) & p.bank_mask)
+    )
     this.is_write = is_write
     bucket = _bucket(address, is_write)
     this.next_in_bucket = state.buckets[bucket]
@@ -93,8 +94,8 @@ def admit_request(
 ) -> bool:
     """Take one request into its channel, or refuse it when that channel's queue is full.
 
-    Space is checked before merging. A write completes two cycles later (posted), whether it merges or not; so does
-    a read of a pending write. Reads of one pending address join its group and finish with it.
+    Space is checked before merging. A write completes two cycles later (posted), whether it merges or not;
+    so does a read of a pending write. Reads of one pending address join its group and finish with it.
     """
     owner = state.channels[channel]
     if is_write:
@@ -146,7 +147,8 @@ def queue_ready_cycle(bank: int, state: Records, p: Records) -> int:
         this.num_read_hits + this.num_write_hits == 0 or this.num_served >= p.row_hit_cap
     ):
         ready = min(ready, precharge_ready_cycle(bank, state))
-    return ready
+    earliest: int = ready
+    return earliest
 
 
 @njit(cache=True, forceinline=True)
@@ -173,7 +175,8 @@ def remove_from_queue(bank: int, position: int, channel: int, state: Records, p:
     for place in range(position, this.num_queued):
         state.queues[bank, place] = state.queues[bank, place + 1]
     owner = state.channels[channel]
-    if this.num_queued == p.queue_depth - 1:  # the queue was full: waiting transactions may have been held up by it
+    if this.num_queued == p.queue_depth - 1:
+        # the queue was full, so waiting transactions may have been held up by it
         owner.num_blocked_reads = 0
         owner.num_blocked_writes = 0
     owner.num_in_queues -= 1
@@ -223,8 +226,9 @@ def _move_read(channel: int, now: int, state: Records, p: Records) -> None:
 def move_transaction(channel: int, now: int, state: Records, p: Records) -> None:
     """Move at most one waiting transaction to its bank queue.
 
-    Writes go in drains, whose length is fixed when the drain starts. The first write with room whose address has an
-    outstanding read ends the drain; the published simulator then loses the cycle, by default a read is served.
+    Writes go in drains, whose length is fixed when the drain starts. The first write with room whose address
+    has an outstanding read ends the drain; the published simulator then loses the cycle, by default a read is
+    served.
     """
     owner = state.channels[channel]
     owner.is_move_due = 0

@@ -1,15 +1,14 @@
 """Numba: rank-staggered all-bank refresh.
 
-Every tREFI / ranks cycles the next rank in turn becomes due. While it waits its bank queues are frozen; its banks
-are closed one per cycle in order, and the refresh goes out when all are closed and rested.
+Every tREFI / ranks cycles the next rank in turn becomes due. While it waits its bank queues are frozen; its
+banks are closed one per cycle in order, and the refresh goes out when all are closed and rested.
 """
 
 from __future__ import annotations
 
-from numba import njit
-
 from focal_simulator.dram.constraints import precharge_ready_cycle
 from focal_simulator.dram.layout import CLOSED, NEVER, Records
+from numba import njit
 
 __all__ = ["REFRESH_ISSUE", "due_rank", "refresh_step"]
 
@@ -23,7 +22,8 @@ def due_rank(channel: int, state: Records, p: Records) -> int:
     owner = state.channels[channel]
     if owner.num_refresh_due == 0:
         return -1
-    return channel * p.ranks + owner.refresh_rank
+    rank: int = channel * p.ranks + owner.refresh_rank
+    return rank
 
 
 @njit(cache=True, forceinline=True)

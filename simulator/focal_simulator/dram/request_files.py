@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-
 from focal_common.errors import TraceError
 from focal_simulator.dram.patterns import Requests
 
@@ -33,9 +32,13 @@ def read_requests(path: Path) -> Requests:
             addresses.append(int(words[0], 16))
             earliest.append(int(words[2]))
         except ValueError as error:
-            raise TraceError(f"{path}, line {number}: expected 'hex-address READ|WRITE cycle', got {line!r:.60}") from error
+            raise TraceError(
+                f"{path}, line {number}: expected 'hex-address READ|WRITE cycle', got {line!r:.60}"
+            ) from error
         is_write.append(words[1].upper() == "WRITE")
     try:
-        return Requests(np.array(addresses, np.int64), np.array(is_write, np.bool_), np.array(earliest, np.int64))
+        return Requests(
+            np.array(addresses, np.int64), np.array(is_write, np.bool_), np.array(earliest, np.int64)
+        )
     except OverflowError as error:
         raise TraceError(f"{path}: an address or cycle does not fit in 64 bits") from error

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
-
 from focal_simulator.dram.constraints import (
     apply_activate,
     apply_precharge,
@@ -19,6 +16,8 @@ from focal_simulator.dram.constraints import (
 from focal_simulator.dram.layout import CLOSED, NEVER, Records
 from focal_simulator.dram.queues import count_row_hits, queue_ready_cycle, release_slot, remove_from_queue
 from focal_simulator.dram.refresh import REFRESH_ISSUE, due_rank, refresh_step
+from numba import njit
+from numpy.typing import NDArray
 
 __all__ = ["ACTIVATE", "PRECHARGE", "READ", "REFRESH", "WRITE", "schedule"]
 
@@ -62,14 +61,19 @@ def _pick(bank: int, now: int, state: Records, p: Records) -> tuple[int, int]:
 
 @njit(cache=True)
 def _scan(channel: int, now: int, state: Records, p: Records) -> tuple[int, int, int, int]:
-    """Visit bank queues round-robin from the one after the last chosen; return (command, bank, position, earliest cycle if there is none)."""
+    """Visit bank queues round-robin from the one after the last chosen.
+
+    Returns (command, bank, position, earliest cycle at which there can be one if there is none now).
+    """
     owner = state.channels[channel]
     frozen = due_rank(channel, state, p)
     first = channel * p.banks
     earliest = NEVER
     pointer = owner.pointer
     num_left = owner.num_in_queues
-    while num_left > 0:  # banks with an empty queue cannot be chosen, so the rest of the circle may be skipped
+    while (
+        num_left > 0
+    ):  # banks with an empty queue cannot be chosen, so the rest of the circle may be skipped
         pointer += 1
         if pointer >= p.banks:
             pointer = 0
@@ -92,7 +96,9 @@ def _scan(channel: int, now: int, state: Records, p: Records) -> tuple[int, int,
 
 
 @njit(cache=True)
-def _log(command: int, bank: int, row: int, column: int, channel: int, now: int, state: Records, p: Records) -> None:
+def _log(
+    command: int, bank: int, row: int, column: int, channel: int, now: int, state: Records, p: Records
+) -> None:
     progress = state.progress[0]
     if progress.num_logged < p.num_logged:
         line = state.log[progress.num_logged]
@@ -172,7 +178,12 @@ def _issue(
 
 @njit(cache=True)
 def schedule(
-    channel: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: Records, p: Records
+    channel: int,
+    now: int,
+    done: NDArray[np.int64],
+    next_merged: NDArray[np.int64],
+    state: Records,
+    p: Records,
 ) -> None:
     """Issue at most one command (two on separate row and column buses) and set ``next_command``.
 
@@ -197,7 +208,7 @@ def schedule(
     _issue(command, bank, position, channel, now, done, next_merged, state, p)
     owner.next_command = now + 1
     if p.has_dual_command:
-        is_data = command == READ or command == WRITE
+        is_data = command in (READ, WRITE)
         command, bank, position, earliest = _scan(channel, now, state, p)
-        if command != NOTHING and is_data != (command == READ or command == WRITE):
+        if command != NOTHING and is_data != (command in (READ, WRITE)):
             _issue(command, bank, position, channel, now, done, next_merged, state, p)

@@ -1,8 +1,8 @@
 """The memory as the cycle engine sees it: bytes in, time and energy out, from memoised service curves.
 
 Time comes from the curve of the access pattern, energy from counts x energy per command + background x time +
-refresh rate x time; there is no energy-per-byte constant. `focal_simulator.dram.replay` gives the exact answer
-request by request.
+refresh rate x time; there is no energy-per-byte constant. `focal_simulator.dram.replay` gives the exact
+answer request by request.
 """
 
 from __future__ import annotations
@@ -92,11 +92,13 @@ class DramModel:
         self.sample_requests = sample_requests
         self._sequential = AccessPattern.strided(self.spec.request_bytes)
 
-    def service(self, bytes_read: int, bytes_written: int, pattern: AccessPattern | None = None) -> DramService:
+    def service(
+        self, bytes_read: int, bytes_written: int, pattern: AccessPattern | None = None
+    ) -> DramService:
         """Return time and energy of a transfer that starts on an idle memory.
 
-        Pass all the traffic of one phase in one call: a refresh falls on a long transfer, not on each of many short
-        ones. Bytes are rounded up to whole requests.
+        Pass all the traffic of one phase in one call: a refresh falls on a long transfer, not on each of
+        many short ones. Bytes are rounded up to whole requests.
 
         Args:
             bytes_read: Bytes read, >= 0.
@@ -116,7 +118,7 @@ class DramModel:
         return service_of_curve(self.spec, self.curve(traffic, share), reads + writes)
 
     def steady_state(self, pattern: AccessPattern | None = None, write_share: float = 0.0) -> SteadyState:
-        """Return the long-run rates of a pattern: bandwidth, latency, energy per byte moved and background power."""
+        """Return the long-run rates of a pattern: bandwidth, latency, energy per byte, background power."""
         traffic = self._sequential if pattern is None else pattern
         point = self.curve(traffic, write_share).steady()
         energy = _energy(self.spec, point)
@@ -131,5 +133,5 @@ class DramModel:
         )
 
     def curve(self, pattern: AccessPattern, write_share: float) -> ServiceCurve:
-        """Return the service curve behind the answers; measured on first use, then remembered in this process."""
+        """Return the service curve behind the answers, measured on first use and then remembered."""
         return pattern_curve(self.spec, pattern, write_share, self.sample_requests)
