@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from focal_common.console import output_console
 
 __all__ = ["app"]

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from focal_common.errors import TraceError
+from focal_simulator.output import write_rows
+from focal_simulator.report import Report, Request
+from focal_simulator.results import Row
 from focal_traces.calibrated import CalibratedTrace
 from focal_traces.context import find_context
 from focal_traces.counts import Trace
@@ -14,11 +19,6 @@ from focal_traces.masks import MaskTrace
 from focal_traces.root import TraceRoot
 from focal_traces.schema import GEMMS
 from focal_traces.store import read_any
-from numpy.typing import NDArray
-
-from focal_simulator.output import write_rows
-from focal_simulator.report import Report, Request
-from focal_simulator.results import Row
 
 __all__ = ["TileLengths", "lengths_of_file", "lengths_of_masks", "run_tile_lengths", "tile_lengths"]
 
