@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from focal_common.console import output_console
 
 __all__ = ["app"]
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="The published numbers again, from a run.")
+app = typer.Typer(add_completion=False, help="The published numbers again, from a run.")
 
 _PUBLISHED = Path("example_output/published")
 _Root = Annotated[Path, typer.Option("--root", help="Trace root with the published tables and claims.csv.")]

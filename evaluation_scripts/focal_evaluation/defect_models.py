@@ -12,6 +12,7 @@ from statistics import geometric_mean
 from typing import Any
 
 import numpy as np
+
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.focus import VectorRows
 from focal_simulator.accelerators.focus_sec_only import FocusSecOnly

@@ -60,7 +60,8 @@ def defect_effects(results: Results, root: Path) -> list[DefectEffect]:
         *_buffers(models, results),
         *_baselines(models),
         *_sweeps(results, published),
-        *_model_limits(models, results, root),
+        *_model_limits(models, results),
+        *_measurements(root),
     ]
     return sorted(effects, key=lambda effect: int(effect.name[1:]))
 
@@ -226,16 +227,13 @@ def _sweeps(results: Results, published: dict[Key, float]) -> list[DefectEffect]
     ]
 
 
-def _model_limits(models: DefectModels, results: Results, root: Path) -> list[DefectEffect]:
+def _model_limits(models: DefectModels, results: Results) -> list[DefectEffect]:
     row = results["main_focus"]["llava_vid/videomme"]
     ratio = row["dense_ops"] / row["num_ops"]
     speedup = results["main_dense"]["llava_vid/videomme"]["execution_time"] / row["execution_time"]
     traffic, least = models.dense_traffic()
     weights, seconds = models.decode_step()
     port = models.weight_port_slowdown()
-    gpu = read_gpu_runs(root)
-    fusion = [run.seconds / gpu["gpu"][pair].seconds for pair, run in gpu["gpu_framefusion"].items()]
-    watts = [run.energy_mj / 1000 / run.seconds for run in gpu["gpu"].values()]
     return [
         DefectEffect(
             "D14",
@@ -278,6 +276,14 @@ def _model_limits(models: DefectModels, results: Results, root: Path) -> list[De
             f"at 2 B a vector they are {_from_to(models.map_share())} of the stored vectors",
             _CALIBRATED,
         ),
+    ]
+
+
+def _measurements(root: Path) -> list[DefectEffect]:
+    gpu = read_gpu_runs(root)
+    fusion = [run.seconds / gpu["gpu"][pair].seconds for pair, run in gpu["gpu_framefusion"].items()]
+    watts = [run.energy_mj / 1000 / run.seconds for run in gpu["gpu"].values()]
+    return [
         DefectEffect(
             "D24",
             "GPU runs with FrameFusion look scaled, not measured",

@@ -135,14 +135,17 @@ def _part_of(component: str) -> str:
 
 def _figure_9c(breakdown: Mapping[str, ResultRow]) -> Numbers:
     totals = {column: sum(row[column] for row in breakdown.values()) for column in ("area", "power")}
-    found: Numbers = {
-        ("fig_9c", "all", "area"): totals["area"],
-        ("fig_9c", "all", "power"): totals["power"] / 1000,
-    }
+    found: Numbers = {}
     for column, total in totals.items():
         for component, row in breakdown.items():
-            key = "fig_9c", _part_of(component), f"{column}_share"
-            found[key] = found.get(key, 0.0) + 100 * row[column] / total
+            part = _part_of(component)
+            for key, value in (
+                (("fig_9c", part, column), row[column]),
+                (("fig_9c", part, f"{column}_share"), 100 * row[column] / total),
+            ):
+                found[key] = found.get(key, 0.0) + value
+    found["fig_9c", "all", "area"] = totals["area"]
+    found["fig_9c", "all", "power"] = totals["power"] / 1000
     return found
 
 
@@ -179,6 +182,8 @@ def _figure_11(runs: _Runs) -> Numbers:
     found: Numbers = {("fig_11", method, "speedup_geomean"): value for method, value in mean.items()}
     for method, other in (("sec_only", "cmc"), ("focus", "sec_only"), ("focus", "cmc")):
         found["fig_11", f"{method} over {other}", "speedup_geomean"] = mean[method] / mean[other]
+    for subject, gain in zip(runs.video, runs.speedups("focus", over="sec_only"), strict=True):
+        found["fig_11", subject, "similarity_speedup"] = gain
     return found
 
 
@@ -242,10 +247,17 @@ def _text(runs: _Runs) -> Numbers:
     sparsity = {
         method: fmean(runs.sparsity_percent(method).values()) for method in ("focus", "adaptiv", "cmc")
     }
-    memory = geometric_mean(_model_ratios(runs, "focus", "total_dram_access").values())
+    traffic = {
+        method: geometric_mean(_model_ratios(runs, method, "total_dram_access").values())
+        for method in ("focus", "cmc")
+    }
     return {
         ("text", "focus", "compute_reduction"): 1 / (1 - sparsity["focus"] / 100),
-        ("text", "focus", "memory_reduction"): 1 / memory,
+        ("text", "focus", "memory_reduction"): 1 / traffic["focus"],
+        ("text", "focus", "traffic_over_dense"): 100 * traffic["focus"],
+        ("text", "cmc", "traffic_over_dense"): 100 * traffic["cmc"],
+        ("text", "cmc", "mean_sparsity"): sparsity["cmc"],
+        ("text", "focus", "mean_sparsity_rounded"): sparsity["focus"],
         ("text", "focus", "mean_sparsity"): sparsity["focus"],
         ("text", "focus", "largest_sparsity"): max(runs.sparsity_percent("focus").values()),
         ("text", "focus over adaptiv", "sparsity_gain"): sparsity["focus"] - sparsity["adaptiv"],
@@ -269,6 +281,9 @@ def _text_of_files(runs: _Runs, results: Results, root: Path) -> Numbers:
         * (power["focus"] - power["dense"])
         / with_dram,
         ("text", "focus", "mean_accuracy_loss"): fmean(dense[pair] - focus[pair] for pair in video),
+        ("text", "dense", "int8_accuracy_change"): fmean(
+            dense[pair] - accuracy["dense", "int8"][pair] for pair in video
+        ),
         ("text", "m_tile 1024", "latency_over_full"): 100
         * (m_tile["1024"]["total_cycles"] / m_tile["-1"]["total_cycles"] - 1),
     }

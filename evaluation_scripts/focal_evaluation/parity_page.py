@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from focal_common.files import atomic_write_text
-
 from focal_evaluation.claims import Comparison, Key, Kind, Reproduced, compare, read_claims
 from focal_evaluation.defects import defect_effects
 from focal_evaluation.headlines import headline_numbers
@@ -125,9 +124,11 @@ def _overview(compared: Sequence[Comparison]) -> str:
         worst = max((abs(item.difference) for item in of_kind if item.is_met), default=0.0)
         met = sum(item.is_met for item in of_kind)
         rows.append([origin, str(len(of_kind)), str(met), str(exact), _percent(worst)])
-    return "## Overview\n\n" + _table(
-        ["origin", "claims", "met", "of these equal", "largest difference of a met claim"],
-        rows,
+    head = ["origin", "claims", "met", "of these equal", "largest difference of a met claim"]
+    return (
+        "## Overview\n\n"
+        + _table(head, rows)
+        + "\nA printed number is met within half a unit of its last digit, which can be many percent.\n"
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from focal_common.errors import TraceError
-
 from focal_evaluation.claims import Key, Reproduced
 
 __all__ = ["RESULT_FILES", "ResultRow", "Results", "numbers_of_rows", "read_results"]

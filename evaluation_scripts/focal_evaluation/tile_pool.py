@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from focal_simulator.tile_lengths import TileLengths, lengths_of_file
-from focal_traces.root import TraceRoot
 
 from focal_evaluation.claims import Key
+from focal_simulator.tile_lengths import TileLengths, lengths_of_file
+from focal_traces.root import TraceRoot
 
 __all__ = ["pooled_lengths", "tile_numbers"]
 

@@ -12,22 +12,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from focal_common.errors import ConfigError
-from focal_traces.calibrated import RECIPE_SUFFIX, Recipe, write_recipe
-from focal_traces.counts import GemmTotals
-from focal_traces.schema import GEMMS, QWEN2_7B
-from focal_traces.tile_spread import TileSpread
 from numpy.typing import NDArray
 
+from focal_common.errors import ConfigError
 from focal_simulator.calibration_cases import (
-    TileLengths,
+    PublishedLengths,
     VectorPoint,
     read_cases,
-    read_tile_lengths,
+    read_published_lengths,
     read_vector_points,
 )
 from focal_simulator.calibration_model import CEILING, PRIOR_TERMS, Case, rounded_totals, shares
 from focal_simulator.calibration_solver import solve_case, solve_pooled, solve_spread, tile_statistics
+from focal_traces.calibrated import RECIPE_SUFFIX, Recipe, write_recipe
+from focal_traces.counts import GemmTotals
+from focal_traces.schema import GEMMS, QWEN2_7B
+from focal_traces.tile_spread import TileSpread
 
 __all__ = ["solve_all", "write_all"]
 
@@ -55,7 +55,7 @@ def solve_all(root: Path) -> dict[str, Recipe]:
     points = _vector_points(root)
     main = {(case.model, case.dataset): case for case in cases if case.folder == "focus_main"}
     solution = {pair: solve_case(case) for pair, case in main.items()}
-    spread = _solve_histogram(main, solution, read_tile_lengths(root), points[_MAIN_VECTOR_SIZE])
+    spread = _solve_histogram(main, solution, read_published_lengths(root), points[_MAIN_VECTOR_SIZE])
 
     recipes = {}
     for case in cases:
@@ -87,7 +87,7 @@ def _without_similarity(case: Case) -> GemmTotals:
 def _solve_histogram(
     main: dict[tuple[str, str], Case],
     solution: dict[tuple[str, str], Reals],
-    published: TileLengths,
+    published: PublishedLengths,
     point: VectorPoint,
 ) -> TileSpread:
     """Solve the rows behind the histogram together and return the spread; updates ``solution``."""
@@ -189,8 +189,8 @@ def _recipe(
         visual_tokens=case.visual_tokens,
         frames=case.frames,
         patches_per_frame=case.patches,
-        selected_layers=case.selected_layers,
-        alpha_list=case.alphas,
+        selected_layers=case.schedule.layers,
+        alpha_list=case.schedule.alphas,
         similarity_threshold=case.similarity_threshold,
         m_tile=case.m_tile,
         vector_size=vector_size,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from focal_common.errors import TraceError
-
 from focal_simulator.accelerators.focus import Focus
 from focal_simulator.calibration_model import Case, Row
 from focal_simulator.hardware_files import build_accelerator
+from focal_traces.tables import read_schedules, read_workloads
 
-__all__ = ["TileLengths", "VectorPoint", "read_cases", "read_tile_lengths", "read_vector_points"]
+__all__ = ["PublishedLengths", "VectorPoint", "read_cases", "read_published_lengths", "read_vector_points"]
 
 _MAIN, _INT8, _BLOCK, _M_TILE = "main_focus", "int8_focus", "dse_block", "dse_m_tile"
 _SCATTER, _MAIN_SCATTER = "dse_scatter", 2
@@ -31,7 +30,7 @@ Published = dict[tuple[str, str], dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class TileLengths:
+class PublishedLengths:
     """Published statistics of unique vectors per tile and slice (Focus, HPCA 2026, Fig. 13)."""
 
     mean: float
@@ -70,20 +69,21 @@ def read_published(root: Path) -> Published:
     return dict(found)
 
 
-def _target(numbers: dict[str, float]) -> Row:
-    return Row(
-        macs=numbers["num_ops"],
-        compute_cycles=numbers["total_compute_cycles"],
-        stall_cycles=numbers["total_stall_cycles"],
-        dram_bytes=numbers["total_dram_access"],
-        activation_bytes=numbers["total_activation"],
-        compression_ratio=numbers["total_compression_ratio"],
-    )
+_COLUMNS = (
+    "num_ops",
+    "total_compute_cycles",
+    "total_stall_cycles",
+    "total_dram_access",
+    "total_activation",
+    "total_compression_ratio",
+)
+"""Columns of a published row in the order of the fields of `Row`."""
 
 
-def _rows_by_pair(path: Path, columns: tuple[str, str]) -> dict[tuple[str, str], dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as source:
-        return {(row[columns[0]], row[columns[1]]): row for row in csv.DictReader(source)}
+def _target(numbers: dict[str, float], where: str) -> Row:
+    if missing := [column for column in _COLUMNS if column not in numbers]:
+        raise TraceError(f"{where}: has no claim for {missing[0]}, expected {', '.join(_COLUMNS)}")
+    return Row(*(numbers[column] for column in _COLUMNS))
 
 
 def _focus(
@@ -106,31 +106,34 @@ def read_cases(root: Path) -> list[Case]:
         root: Folder with ``meta_data.csv``, ``schedules.csv`` and ``claims.csv``.
     """
     published = read_published(root)
-    workloads = _rows_by_pair(root / "meta_data.csv", ("Model", "Dataset"))
-    schedules = _rows_by_pair(root / "schedules.csv", ("model", "dataset"))
+    workloads = read_workloads(root / "meta_data.csv")
+    schedules = read_schedules(root / "schedules.csv")
     cases = []
     for exhibit, folder in _FOLDERS.items():
         for (of_exhibit, subject), numbers in published.items():
             if of_exhibit != exhibit:
                 continue
             is_sweep = exhibit in (_M_TILE, _BLOCK)
-            pair = _SWEPT_WORKLOAD if is_sweep else tuple(subject.split("/"))
-            workload, schedule = workloads[pair[0], pair[1]], schedules[pair[0], pair[1]]
+            model, dataset = _SWEPT_WORKLOAD if is_sweep else subject.split("/")
+            if (model, dataset) not in workloads or (model, dataset) not in schedules:
+                raise TraceError(
+                    f"{root}: {model}/{dataset} of claims.csv needs a row in meta_data.csv and schedules.csv"
+                )
+            workload, pruning = workloads[model, dataset], schedules[model, dataset]
             case = Case(
-                model=pair[0],
-                dataset=pair[1],
+                model=model,
+                dataset=dataset,
                 folder=folder,
                 swept=subject if is_sweep else "",
-                visual_tokens=int(workload["Sequence length"]),
-                frames=int(workload["Num frames"]),
-                patches=int(workload["Num patches"]),
-                selected_layers=tuple(json.loads(schedule["selected_layers"])),
-                alphas=tuple(json.loads(schedule["alpha_list"])),
-                similarity_threshold=float(schedule["similarity_threshold"]),
+                visual_tokens=workload.visual_tokens,
+                frames=workload.frames,
+                patches=workload.patches,
+                schedule=pruning.schedule,
+                similarity_threshold=pruning.similarity_threshold,
                 m_tile=_MAIN_M_TILE,
                 block=_MAIN_BLOCK,
                 accelerator=_focus(),
-                target=_target(numbers),
+                target=_target(numbers, f"{root / 'claims.csv'}: {exhibit}, {subject}"),
                 source=f"published Focus artifact, {exhibit}, {subject}",
             )
             cases.append(_configured(case, exhibit, published))
@@ -157,10 +160,10 @@ def _configured(case: Case, exhibit: str, published: Published) -> Case:
     return case
 
 
-def read_tile_lengths(root: Path) -> TileLengths:
+def read_published_lengths(root: Path) -> PublishedLengths:
     """Return the published tile-length statistics."""
     numbers = next(values for (exhibit, _), values in read_published(root).items() if exhibit == "fig_13")
-    return TileLengths(
+    return PublishedLengths(
         mean=numbers["mean"],
         standard_deviation=numbers["standard_deviation"],
         utilisation=numbers["utilisation"],

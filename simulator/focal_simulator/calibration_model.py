@@ -14,13 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from focal_traces.counts import GemmTotals
-from focal_traces.schedule import Schedule, tokens_per_gemm
-from focal_traces.schema import GEMMS, QWEN2_7B, slices_per_token
 from numpy.typing import NDArray
 
 from focal_simulator.accelerators.focus import Focus
 from focal_simulator.workload import Workload
+from focal_traces.counts import GemmTotals
+from focal_traces.schedule import Schedule, tokens_per_gemm
+from focal_traces.schema import GEMMS, QWEN2_7B, slices_per_token
 
 __all__ = [
     "CEILING",
@@ -89,8 +89,7 @@ class Case:
         visual_tokens: S.
         frames: F.
         patches: P.
-        selected_layers: Layers that prune.
-        alphas: Fractions of S.
+        schedule: When tokens are pruned, and how far.
         similarity_threshold: Cosine threshold.
         m_tile: Tokens per m-tile.
         block: Concentration block.
@@ -107,8 +106,7 @@ class Case:
     visual_tokens: int
     frames: int
     patches: int
-    selected_layers: tuple[int, ...]
-    alphas: tuple[float, ...]
+    schedule: Schedule
     similarity_threshold: float
     m_tile: int
     block: str
@@ -120,7 +118,7 @@ class Case:
     @property
     def tokens(self) -> NDArray[np.int64]:
         """T by (layer, GEMM)."""
-        return tokens_per_gemm(Schedule(self.selected_layers, self.alphas), _LAYERS, self.visual_tokens)
+        return tokens_per_gemm(self.schedule, _LAYERS, self.visual_tokens)
 
 
 def shares(parameters: NDArray[np.float64]) -> NDArray[np.float64]:

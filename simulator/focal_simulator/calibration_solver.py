@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from focal_traces.calibrated import Recipe
-from focal_traces.counts import GemmTotals
-from focal_traces.schema import GEMMS
-from focal_traces.tile_spread import TileSpread
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from focal_simulator.calibration_cases import TileLengths
+from focal_simulator.calibration_cases import PublishedLengths
 from focal_simulator.calibration_model import (
     CEILING,
     PARAMETERS,
@@ -23,6 +19,11 @@ from focal_simulator.calibration_model import (
     simulated,
     swept_stalls,
 )
+from focal_simulator.tile_lengths import TileLengths
+from focal_traces.calibrated import Recipe
+from focal_traces.counts import GemmTotals
+from focal_traces.schema import GEMMS
+from focal_traces.tile_spread import TileSpread
 
 __all__ = ["solve_case", "solve_pooled", "solve_spread", "tile_statistics"]
 
@@ -133,24 +134,20 @@ def solve_pooled(
 
 
 def tile_statistics(recipes: Sequence[Recipe], minimum: int) -> dict[str, float]:
-    """Return statistics of the pooled unique counts per tile and slice (Focus, HPCA 2026, Fig. 13).
+    """Return mean, standard deviation and utilisation of the pooled tile lengths (Focus, Fig. 13).
 
-    Counts below ``minimum`` are left out and the utilisation of a tile is n / (n + 32), both as published.
+    Counts below ``minimum`` are left out, as published.
     """
     pool = np.concatenate([recipe.expand().unique for recipe in recipes])
-    kept = pool[pool >= minimum].astype(np.float64)
+    kept = pool[pool >= minimum].astype(np.int64)
     return {
         "mean": float(kept.mean()),
         "standard_deviation": float(kept.std()),
-        "utilisation": float((kept / (kept + 32)).mean()),
-        "minimum": float(kept.min()),
-        "maximum": float(kept.max()),
-        "sum": float(kept.sum()),
-        "kept_fraction": len(kept) / len(pool),
+        "utilisation": TileLengths(kept).utilisation(),
     }
 
 
-def solve_spread(recipes: Sequence[Recipe], published: TileLengths) -> TileSpread:
+def solve_spread(recipes: Sequence[Recipe], published: PublishedLengths) -> TileSpread:
     """Return the spread whose pooled standard deviation and utilisation are the published ones."""
 
     def spread(values: Reals) -> TileSpread:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, TraceError
 from focal_common.files import atomic_write_text
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
-
 from focal_traces.counts import GemmTotals, TileCounts, Trace
 from focal_traces.schedule import Schedule, tokens_per_gemm
 from focal_traces.schema import GEMMS, QWEN2_7B, SampleHeader, TokenGrid, TraceHeader, slices_per_token

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from focal_common.errors import TraceError, near_matches
-
 from focal_traces.calibrated import RECIPE_SUFFIX
 from focal_traces.context import find_context
 from focal_traces.counts import Trace

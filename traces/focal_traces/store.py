@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 from focal_common.errors import TraceError
-
 from focal_traces.calibrated import CalibratedTrace, read_recipe
 from focal_traces.counts import Trace
 from focal_traces.counts_file import COUNTS_SUFFIX, read_counts, write_counts

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from focal_common.config import StrictModel
 from numpy.typing import NDArray
 from pydantic import Field
+
+from focal_common.config import StrictModel
 
 __all__ = ["TileSpread", "scatter"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from focal_evaluation.claims import Comparison
 from focal_evaluation.parity_page import comparisons
 from focal_evaluation.reproduce import run_published

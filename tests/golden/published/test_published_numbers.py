@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
+
 from focal_evaluation.claims import Comparison
 from focal_evaluation.result_rows import Results
 
@@ -14,6 +15,9 @@ TEXT_AGAINST_DATA = {
     ("text", "focus", "mean_accuracy_loss"),
     ("text", "focus", "largest_sparsity"),
     ("text", "m_tile 1024", "latency_over_full"),
+    ("text", "cmc", "mean_sparsity"),
+    ("text", "cmc", "traffic_over_dense"),
+    ("text", "focus", "mean_sparsity_rounded"),
 }
 VIDEOS = [
     f"{model}/{dataset}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from focal_evaluation.parity_page import page
 from focal_evaluation.result_rows import Results
 from published_support import REPOSITORY, ROOT

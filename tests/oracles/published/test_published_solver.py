@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from focal_simulator.calibration import write_all
 from focal_simulator.calibration_cases import read_cases
 from focal_simulator.calibration_model import Case, rounded_totals, shares, simulated

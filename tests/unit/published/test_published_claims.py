@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
+
 from focal_common.errors import TraceError
 from focal_evaluation.claims import Claim, Comparison, Reproduced, compare, read_claims
 from focal_evaluation.published import read_accuracies, read_gpu_runs

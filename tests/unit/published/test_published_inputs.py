@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from focal_common.console import run_command
 from focal_simulator.cli import app
 from published_support import ROOT

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from focal_common.errors import TraceError
 from focal_traces.calibrated import CalibratedTrace, read_recipe, write_recipe
 from focal_traces.counts import Trace
