@@ -10,7 +10,6 @@ import check_dram_reference
 import numpy as np
 import pytest
 from dram_patterns import PATTERNS
-
 from focal_common.errors import RunError
 from focal_simulator.dram import DramModel, replay
 from focal_simulator.dram.request_files import read_requests
