@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from dram_traffic import QUIET, cycles_of, ddr4, run
-
 from focal_simulator.dram import DramSpec, load_dram_spec
 
 HERE = {"row": 1}
@@ -50,7 +49,8 @@ def test_a_column_command_is_refused_one_cycle_before_its_rule_and_granted_on_it
 
 
 @pytest.mark.parametrize(
-    ("second", "rule"), [({"row": 1, "bank": 1}, 7), ({"row": 1, "bankgroup": 1}, 6), ({"row": 1, "rank": 1}, 1)]
+    ("second", "rule"),
+    [({"row": 1, "bank": 1}, 7), ({"row": 1, "bankgroup": 1}, 6), ({"row": 1, "rank": 1}, 1)],
 )
 def test_activates_of_two_banks_keep_their_distance(second: dict[str, int], rule: int) -> None:
     for wait in (max(1, rule - 1), rule, rule + 1):
