@@ -113,6 +113,14 @@ def test_info_as_json_is_a_header_file_for_a_published_trace(
     assert _run("validate", tmp_path / "p.pth", "--header", tmp_path / "header.json") == 0
 
 
+def test_counts_beside_a_published_trace_tell_what_was_run(tmp_path: Path) -> None:
+    write_published(tiny_masks(samples=1), tmp_path / "a.pth")
+    assert _run("validate", tmp_path / "a.pth") == 2
+    write_counts(tiny_trace(samples=1), tmp_path / "a.counts.parquet")
+    assert _run("validate", tmp_path / "a.pth") == 0
+    assert _run("diff", tmp_path / "a.pth", tmp_path / "a.counts.parquet", "--counts-only") == 0
+
+
 def test_convert_refuses_what_cannot_be(
     tmp_path: Path, counts_path: Path, masks_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Where the header of a published file comes from: an explicit file, else the trace root around it."""
+"""Where the header of a published file comes from: a given file, a trace beside it, its trace root."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from focal_common.errors import TraceError
 
 from focal_traces.header_text import text_to_header
 from focal_traces.schema import TraceHeader
-from focal_traces.store import check_readable, read_any
+from focal_traces.store import COUNTS_SUFFIX, MASKS_SUFFIX, check_readable, read_any
 from focal_traces.workload_header import context_of_published
 
 __all__ = ["find_context", "header_of_file"]
@@ -21,13 +21,18 @@ def find_context(path: Path, header_file: Path | None = None) -> TraceHeader | N
     Args:
         path: A trace file of any tier.
         header_file: JSON header, ``focal trace info --json`` output, or a trace whose header fits; None to
-            look
-            for ``meta_data.csv`` in the folder above the file's.
+            look for ``NAME.counts.parquet`` beside ``NAME.pth``, then for ``meta_data.csv`` above its folder.
 
     Raises:
         TraceError: ``header_file`` or the ``meta_data.csv`` found is wrong.
     """
-    return context_of_published(path) if header_file is None else header_of_file(header_file)
+    if header_file is not None:
+        return header_of_file(header_file)
+    beside = path.with_name(path.stem + COUNTS_SUFFIX)
+    is_published_name = path.suffix == ".pth" and not path.name.endswith(MASKS_SUFFIX)
+    if is_published_name and beside.is_file():
+        return header_of_file(beside)
+    return context_of_published(path)
 
 
 def header_of_file(path: Path) -> TraceHeader:

@@ -73,8 +73,7 @@ class MaskTrace:
             expected = self.header.geometry.layers * len(GEMMS)
             if len(masks.gemms) != expected:
                 raise TraceError(
-                    f"{where}: sample {sample} has masks of {len(masks.gemms)} GEMM inputs, expected "
-                    f"{expected}"
+                    f"{where}: sample {sample} has {len(masks.gemms)} masks, expected {expected}"
                 )
             for layer, name, packed in _named(masks):
                 self._check_one(sample, layer, name, packed, where)
@@ -85,8 +84,7 @@ class MaskTrace:
         if (packed.tokens, packed.slices) != shape:
             raise TraceError(
                 f"{place}: masks have axes {packed.tokens} x {packed.slices}, expected {shape[0]} visual "
-                "tokens x "
-                f"{shape[1]} slices"
+                f"tokens x {shape[1]} slices"
             )
         try:
             packed.check(self.samples[sample].rule)

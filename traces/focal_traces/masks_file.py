@@ -98,8 +98,7 @@ def masks_from_content(content: dict[str, Any], path: Path) -> MaskTrace:
     if len(gemms) != per_sample * len(header.samples) or len(rules) != len(header.samples):
         raise TraceError(
             f"{path}: {len(gemms)} masks and {len(rules)} rules, expected {per_sample} masks and one rule "
-            "for each "
-            f"of {len(header.samples)} samples"
+            f"for each of {len(header.samples)} samples"
         )
     samples = tuple(
         SampleMasks(rule, tuple(gemms[sample * per_sample : (sample + 1) * per_sample]))

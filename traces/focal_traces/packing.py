@@ -23,9 +23,8 @@ POINTER_KINDS: tuple[PointerKind, ...] = get_args(PointerKind)
 """How representatives are kept; a kind's code in a file is its place here.
 
 ``winner``: candidate index of each similar vector, uint8. ``distance``: tokens back to the representative of
-each
-similar vector, uint32 as four byte planes (an imported file has no winners). ``verbatim``: the whole int32
-group index as four byte planes, for an imported file whose group index is not of that form.
+each similar vector, uint32 as four byte planes (an imported file has no winners). ``verbatim``: the whole
+int32 group index as four byte planes, for an imported file whose group index is not of that form.
 """
 
 _LEVEL = 3
@@ -133,8 +132,7 @@ def pack_winners(
         rule: Offsets the winners refer to.
 
     Raises:
-        TraceError: Shapes differ, the sets overlap, or a winner is no candidate or lies before the first
-            token.
+        TraceError: Shapes differ, the sets overlap, or a winner is no candidate or lies before token 0.
     """
     check_masks(is_zero, is_similar)
     if winners.shape != is_zero.shape:
@@ -187,8 +185,7 @@ def _check_disjoint(is_zero: NDArray[np.bool_], is_similar: NDArray[np.bool_]) -
         token, position = np.unravel_index(int(np.argmax(both)), both.shape)
         raise TraceError(
             f"mask_zero and mask_similar overlap in {np.count_nonzero(both)} vectors, the first at token "
-            f"{token}, "
-            f"slice {position}; expected disjoint sets"
+            f"{token}, slice {position}; expected disjoint sets"
         )
 
 

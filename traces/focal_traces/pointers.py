@@ -1,6 +1,7 @@
 """From the winning candidate of each vector to the published group index.
 
-Paper: Focus, HPCA 2026, sec. V-B (similarity gathering within a block of frames, rows and columns).
+Paper: Focus, HPCA 2026, sec. VI-A (similarity gathering within a block of frames, rows and columns).
+Deviations: pointer chasing is not in the paper; rounds and order follow the published Focus artifact.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from focal_common.errors import TraceError
 from numpy.typing import NDArray
 
 from focal_traces.schema import TokenGrid
@@ -21,8 +23,8 @@ NO_WINNER = 255
 def candidate_offsets(grid: TokenGrid, block: tuple[int, int, int]) -> tuple[int, ...]:
     """Return the linear token offset of every candidate of a block, by candidate index.
 
-    Candidate ``q = f * (Bh * Bw) + i * Bw + k`` lies ``i * row_stride + k * column_stride + f *
-    frame_stride`` tokens before the key; candidate 0 is the key itself and never wins.
+    Candidate ``q = f * (Bh * Bw) + i * Bw + k`` lies ``f * frame_stride + i * row_stride +
+    k * column_stride`` tokens before the key; candidate 0 is the key itself and never wins.
 
     Args:
         grid: Layout of the visual tokens.
@@ -47,10 +49,21 @@ class PointerRule:
         offsets: Token offset of each candidate; see `candidate_offsets`.
         rounds: Most path-doubling rounds; None follows every chain to its end. The published artifact does as
             many as the input has frames, which leaves long chains of one-frame inputs unresolved.
+
+    Raises:
+        TraceError: More than 255 candidates, or a negative offset or number of rounds.
     """
 
     offsets: tuple[int, ...]
     rounds: int | None
+
+    def __post_init__(self) -> None:
+        if len(self.offsets) > NO_WINNER:
+            raise TraceError(f"a block has {len(self.offsets)} candidates, expected at most {NO_WINNER}")
+        if any(offset < 0 for offset in self.offsets):
+            raise TraceError(f"candidate offsets must be at least 0, got {min(self.offsets)}")
+        if self.rounds is not None and self.rounds < 0:
+            raise TraceError(f"rounds of path doubling must be at least 0, got {self.rounds}")
 
 
 def group_index(

@@ -85,8 +85,7 @@ def read_published(
 
     Raises:
         TraceError: Truncated, damaged, malicious, wrong shapes for the given context, or overlapping masks;
-            the
-            message names layer and GEMM.
+            the message names layer and GEMM.
         UnsupportedError: torch is not installed.
     """
     header = published_header(
@@ -174,7 +173,7 @@ def _tensor(content: Any, kind: str, name: str, header: TraceHeader, where: str)
     found = tuple(tensor.shape)
     if len(found) == 4 and found[2] != tokens:
         raise TraceError(
-            f"{place} has S = {found[2]} visual tokens, expected {tokens} (the 'Sequence length' of "
+            f"{place} has S = {found[2]} visual tokens, expected {tokens} ('Sequence length' of "
             "meta_data.csv)"
         )
     if found != expected:

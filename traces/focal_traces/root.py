@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from focal_common.errors import TraceError, near_matches
 
+from focal_traces.context import find_context
 from focal_traces.counts import Trace
 from focal_traces.counts_file import COUNTS_SUFFIX
 from focal_traces.masks_file import MASKS_SUFFIX
@@ -28,7 +29,7 @@ from focal_traces.tables import (
     read_schedules,
     read_workloads,
 )
-from focal_traces.workload_header import context_of_published, workload_header
+from focal_traces.workload_header import workload_header
 
 __all__ = ["MAIN_FOLDER", "SUFFIXES", "TraceRoot"]
 
@@ -62,7 +63,7 @@ class TraceRoot:
         if path.is_dir():
             return cls(path, read_workloads(path / "meta_data.csv"))
         check_readable(path)
-        trace = open_trace(path, context_of_published(path))
+        trace = open_trace(path, find_context(path))
         workload = _workload_of(trace)
         return cls(path, {(workload.model, workload.dataset): workload}, trace)
 

@@ -94,8 +94,7 @@ def read_workloads(path: Path) -> dict[Key, Workload]:
     """Read ``meta_data.csv`` in file order.
 
     Raises:
-        TraceError: Missing file or column, a pair twice, a cell that is no count, or S below frames x
-            patches.
+        TraceError: Missing file or column, a pair twice, no whole number, or S below frames x patches.
     """
 
     def row(cells: _Cells) -> Workload:
@@ -109,8 +108,7 @@ def read_workloads(path: Path) -> dict[Key, Workload]:
         if found.visual_tokens < found.frames * found.patches:
             raise TraceError(
                 f"{cells.where}: 'Sequence length' is {found.visual_tokens}, expected at least 'Num frames' "
-                "x "
-                f"'Num patches' = {found.frames * found.patches}"
+                f"x 'Num patches' = {found.frames * found.patches}"
             )
         return found
 
@@ -162,8 +160,7 @@ def read_rows(path: Path, required: tuple[str, ...]) -> tuple[list[str], list[di
         Column names and rows, both in file order.
 
     Raises:
-        TraceError: Missing, empty or undecodable file, a missing or repeated column, or a row of another
-            width.
+        TraceError: Missing, empty or undecodable file, a missing or repeated column, or a ragged row.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

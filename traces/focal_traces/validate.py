@@ -79,8 +79,7 @@ def _sparsity_remarks(counts: Trace) -> Iterator[str]:
         ):
             yield (
                 f"sample {place}: the header records weighted_sparsity {sample.weighted_sparsity:.6f}, its "
-                "counts "
-                f"give {found:.6f}"
+                f"counts give {found:.6f}"
             )
 
 
@@ -95,8 +94,7 @@ def _remarks(tier: Tier, trace: Trace | MaskTrace, counts: Trace) -> list[str]:
         if verbatim:
             remarks.append(
                 f"group_idx of {verbatim} GEMM inputs does not point from similar vectors to earlier tokens "
-                "of the "
-                "same slice; it is kept as it is and no count depends on it"
+                "of the same slice; it is kept as it is and no count depends on it"
             )
     empty = [sample.sample_id for sample in trace.header.samples if not sample.visual_tokens]
     if empty:

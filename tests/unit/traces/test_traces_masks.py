@@ -85,6 +85,15 @@ def test_a_winner_must_be_an_earlier_token(winner: int, token: int, message: str
         pack_winners(np.zeros((5, 1), dtype=np.bool_), is_similar, winners, RULE)
 
 
+@pytest.mark.parametrize(
+    ("offsets", "rounds", "message"),
+    [(tuple(range(256)), 1, "256 candidates"), ((0, -1), 1, "at least 0, got -1"), ((0, 1), -2, "got -2")],
+)
+def test_an_impossible_pointer_rule_is_refused(offsets: tuple[int, ...], rounds: int, message: str) -> None:
+    with pytest.raises(TraceError, match=message):
+        PointerRule(offsets, rounds)
+
+
 def test_a_place_recorded_twice_or_never_is_named() -> None:
     builder = SampleMaskBuilder(layers=1, rule=RULE)
     flags, winners = np.zeros((4, 2), dtype=np.bool_), np.zeros((4, 2), dtype=np.uint8)
