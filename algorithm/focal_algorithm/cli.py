@@ -136,16 +136,15 @@ def _print_tables(result: RunResult) -> None:
     header = result.trace.header
     chosen = result.trace.chosen_sample()
     table = Table(title=f"{header.method} on {header.model} ({header.checkpoint}), {header.dataset}")
-    table.add_column("sample")
-    table.add_column("visual tokens", justify="right")
-    table.add_column("in last layer", justify="right")
-    for gemm in result.samples[0]["sparsity"]:
-        table.add_column(gemm, justify="right")
-    table.add_column("weighted sparsity", justify="right")
+    # Short headings: the table must fit 80 columns. Percentages are zero and similar vectors.
+    gemms = [gemm.removesuffix("_proj") for gemm in result.samples[0]["sparsity"]]
+    table.add_column("sample", no_wrap=True)
+    for heading in ("tokens", "last", *gemms, "weighted"):
+        table.add_column(heading, justify="right")
     for index, sample in enumerate(result.samples):
         weighted = sample["weighted_sparsity"]
         table.add_row(
-            sample["sample_id"] + (" (median)" if index == chosen else ""),
+            sample["sample_id"] + ("*" if index == chosen else ""),
             str(sample["visual_tokens"]),
             str(sample["visual_tokens_by_layer"][-1]),
             *(f"{value:.1%}" for value in sample["sparsity"].values()),
@@ -153,5 +152,9 @@ def _print_tables(result: RunResult) -> None:
         )
     console = output_console()
     console.print(table)
+    console.print(
+        "tokens: visual tokens; last: alive in the last layer; percentages: zero or similar vectors; "
+        "*: the sample of median sparsity, which simulations take"
+    )
     for role, path in result.files.items():
         console.print(f"{role:<10} {path}", markup=False)

@@ -47,7 +47,18 @@ def test_the_same_run_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_dense_is_traced_beside_focus_without_touching_it(tmp_path: Path) -> None:
     assert trace("--output", str(tmp_path), "--samples", "1") == 0
     before = (tmp_path / "focus_main" / "llava_onevision_photographs.counts.parquet").read_bytes()
-    words = ["--size", "tiny", "--frames", "3", "--samples", "1", "--method", "dense", "--output", str(tmp_path)]
+    words = [
+        "--size",
+        "tiny",
+        "--frames",
+        "3",
+        "--samples",
+        "1",
+        "--method",
+        "dense",
+        "--output",
+        str(tmp_path),
+    ]
     assert run_command(app, words) == 0
     assert (tmp_path / "focus_main" / "llava_onevision_photographs.counts.parquet").read_bytes() == before
     assert (tmp_path / "dense" / "llava_onevision_photographs.counts.parquet").is_file()

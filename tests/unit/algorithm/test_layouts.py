@@ -16,7 +16,9 @@ def test_a_video_has_pooled_frames_and_leaves_the_newline_to_the_question() -> N
     before, after = LlavaOnevision().prompt_text("Hi")
     layout = prompt.layout
     # 70 / 14 = 5 patches a side, pooled to ceil(5 / 2) = 3.
-    assert layout.grid == TokenGrid(frames=4, rows=3, columns=3, frame_stride=9, row_stride=3, column_stride=1)
+    assert layout.grid == TokenGrid(
+        frames=4, rows=3, columns=3, frame_stride=9, row_stride=3, column_stride=1
+    )
     assert (layout.visual_start, layout.visual_tokens) == (len(before), 36)
     assert layout.query_tokens == 1 + len(after)
 

@@ -1,0 +1,227 @@
+"""Is every method and model family lawful, and does a new kind of either fit without touching the core?"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import attach_support as support
+import focal_algorithm.methods
+import focal_algorithm.models
+import pytest
+import torch
+from focal_algorithm.hooks import attach
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.methods import METHODS
+from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
+from focal_algorithm.methods.build import build_method
+from focal_algorithm.models import MODELS
+from focal_algorithm.models.base import ModelAdapter, visual_runs
+from focal_algorithm.recorder import Recorder
+from focal_traces.schema import DecoderGeometry, TokenGrid
+from torch import Tensor
+from transformers import LlavaConfig, LlavaForConditionalGeneration
+
+SMALL: dict[str, dict[str, Any]] = {"focus": dict(support.PRUNING)}
+"""Parameters that suit four layers; methods not named run with their defaults."""
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_method_declares_its_paper_and_deviations(name: str) -> None:
+    method = METHODS.load(name)
+    assert method.name == name
+    assert method.paper
+    assert "Paper:" in (method.__doc__ or "")
+    assert "Deviations:" in (method.__doc__ or "")
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_method_is_a_value_and_repeats_itself(name: str) -> None:
+    method = build_method(name, SMALL.get(name, {}))
+    assert method == build_method(name, SMALL.get(name, {}))
+    assert hash(method) == hash(build_method(name, SMALL.get(name, {})))
+    inputs = support.prompt().inputs
+    first, one = support.record(method, inputs)
+    second, two = support.record(method, inputs)
+    assert first[0].masks == second[0].masks
+    assert torch.equal(one.logits, two.logits)
+    assert method == build_method(name, SMALL.get(name, {}))
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_zero_and_similar_vectors_are_disjoint_and_dropped_tokens_stay_dropped(name: str) -> None:
+    samples, _ = support.record(build_method(name, SMALL.get(name, {})), support.prompt().inputs)
+    masks = samples[0].masks
+    assert masks is not None
+    gone = torch.zeros(36, dtype=torch.bool).numpy()
+    for packed in masks.gemms:
+        assert not (packed.is_zero() & packed.is_similar()).any()
+        now = packed.is_zero().all(axis=1)
+        assert not (gone & ~now).any()
+        gone = now
+
+
+@pytest.mark.parametrize(
+    ("package", "registry"), [(focal_algorithm.methods, METHODS), (focal_algorithm.models, MODELS)]
+)
+def test_every_plug_in_file_is_in_its_table(package: Any, registry: Any) -> None:
+    helpers = {"base", "build"}
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)} - helpers
+    assert modules == set(registry)
+    for name in registry:
+        target = registry.target(name)
+        assert importlib.import_module(target.partition(":")[0]).__name__.endswith(f".{name}")
+
+
+# --- kinds of methods that are yet to come ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Toy(CompressionMethod):
+    name: ClassVar[str] = "toy"
+    paper: ClassVar[str] = "none"
+    changes_length: ClassVar[bool] = True
+    trace_folder: ClassVar[str] = "toy"
+
+    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _DropBeforeFirstLayer(_Toy):
+    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.LAYER_INPUT})
+
+    def resequence(
+        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: Any
+    ) -> Resequenced | None:
+        if layer:
+            return None
+        dropped = set(stream.visual_rows[::2].tolist())
+        return Resequenced(torch.tensor([r for r in range(len(stream.token_ids)) if r not in dropped]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _MergeAfterAttention(_Toy):
+    hook_points: ClassVar[frozenset[HookPoint]] = frozenset(
+        {HookPoint.AFTER_ATTENTION, HookPoint.LAYER_INPUT}
+    )
+
+    def resequence(
+        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: Any
+    ) -> Resequenced | None:
+        if len(stream.visual_rows) < 30:
+            return None
+        head, tail = int(stream.visual_rows[0]), int(stream.visual_rows[1])
+        rows = torch.tensor([r for r in range(len(stream.token_ids)) if r != tail])
+        merged = hidden[rows]
+        merged[head] = (hidden[head] + hidden[tail]) / 2
+        return Resequenced(rows, merged)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _KeepProbabilities(_Toy):
+    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.ATTENTION_PROBABILITIES})
+
+    def replace_probabilities(
+        self, layer: int, probabilities: Tensor, stream: TokenStream, state: Any
+    ) -> Tensor:
+        assert torch.allclose(probabilities.sum(dim=-1), torch.ones(()), atol=1e-5)
+        return probabilities * 1.0
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize(
+    "method", [_DropBeforeFirstLayer(), _MergeAfterAttention()], ids=lambda m: type(m).__name__
+)
+def test_dropping_at_the_input_and_merging_decode_alike_with_and_without_a_cache(
+    method: CompressionMethod, attention: str
+) -> None:
+    prompts = [
+        support.prompt(support.video(1), "A", attention),
+        support.prompt(support.video(2), "Longer", attention),
+    ]
+    loaded = support.tiny(attention)
+    batch = support.padded(prompts, "left")
+    with attach(loaded.model, loaded.adapter, method, layouts=[p.layout for p in prompts]):
+        cached = support.generate(batch, attention)
+        recomputed = support.generate(batch, attention, use_cache=False)
+    assert cached.sequences.tolist() == recomputed.sequences.tolist()
+    assert (torch.stack(cached.logits) - torch.stack(recomputed.logits)).abs().max() < 2e-5
+    assert cached.past_key_values.get_seq_length(3) < batch["input_ids"].shape[1]
+
+
+def test_replacing_probabilities_by_themselves_changes_nothing() -> None:
+    inputs = support.prompt().inputs
+    with torch.inference_mode():
+        untouched = support.tiny().model(**inputs).logits
+    _, output = support.record(_KeepProbabilities(), inputs)
+    assert torch.allclose(output.logits, untouched, atol=1e-5)
+
+
+# --- a family of models that is yet to come ---------------------------------------------------------------
+
+
+class _ToyFamily(ModelAdapter):
+    """LLaVA 1.5: another vision tower, another decoder, images of fixed size."""
+
+    family: ClassVar[str] = "llava"
+    model_types: ClassVar[tuple[str, ...]] = ("llava",)
+
+    @classmethod
+    def random_model(cls, size: str, attention: str) -> Any:
+        tower = {
+            "model_type": "clip_vision_model",
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+        }
+        tower |= {"num_attention_heads": 2, "image_size": 56, "patch_size": 14, "projection_dim": 32}
+        text = {"model_type": "llama", "vocab_size": 300, "hidden_size": 64, "intermediate_size": 96}
+        text |= {
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 4,
+            "pad_token_id": 0,
+        }
+        config = LlavaConfig(
+            vision_config=tower, text_config=text, image_token_index=290, image_seq_length=16
+        )
+        config.vision_feature_layer, config.vision_feature_select_strategy = -1, "default"
+        return LlavaForConditionalGeneration(config)
+
+    @classmethod
+    def load_model(cls, location: str, dtype: torch.dtype, attention: str, is_offline: bool) -> Any:
+        raise NotImplementedError
+
+    def layouts(
+        self, model: Any, inputs: Mapping[str, Any], sample_ids: Sequence[str] | None = None
+    ) -> tuple[SampleLayout, ...]:
+        row = inputs["input_ids"][0]
+        ((_, start, length),) = visual_runs(row, (290,))
+        grid = TokenGrid(frames=1, rows=4, columns=4, frame_stride=16, row_stride=4, column_stride=1)
+        return (SampleLayout("0", len(row), start, length, grid),)
+
+    def prompt_text(self, question: str) -> tuple[str, str]:
+        return "", question
+
+    def visual_inputs(
+        self, model: Any, frames: Sequence[Any], is_video: bool
+    ) -> tuple[int, int, dict[str, Any]]:
+        return 290, 16, {"pixel_values": torch.randn(1, 3, 56, 56)}
+
+
+def test_another_family_needs_only_its_adapter() -> None:
+    torch.manual_seed(0)
+    adapter = _ToyFamily()
+    model = adapter.random_model("tiny", "sdpa").eval()
+    placeholder, count, pixels = adapter.visual_inputs(model, [], is_video=False)
+    inputs = {"input_ids": torch.tensor([[1, 2, *[placeholder] * count, 3, 4]]), **pixels}
+    method = build_method("focus", {"selected_layers": (1,), "alpha_list": (0.5,), "vector_size": 16})
+    recorder = Recorder(adapter.geometry(model), method, keep_masks=True)
+    with torch.inference_mode(), attach(model, adapter, method, recorder):
+        cache = model(**inputs, use_cache=True).past_key_values
+    assert [cache.get_seq_length(layer) for layer in range(3)] == [20, 20, 12]
+    assert len(recorder.samples) == 1
