@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from focal_common.command import VERBS
 from focal_common.config import parse_yaml
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError
@@ -54,6 +58,9 @@ def trace(
     attention: Annotated[str, typer.Option("--attn", help="sdpa or eager.")] = "sdpa",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
     masks: Annotated[bool, typer.Option(help="Also write bit-packed masks (tier 2).")] = True,
+    simulate: Annotated[
+        str, typer.Option(help="Then simulate the trace on these accelerators, separated by commas.")
+    ] = "",
     output: Annotated[Path, typer.Option(help="Trace root to write into.")] = Path("output"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -94,9 +101,29 @@ def trace(
     for note in result.notes:
         errors_console().print(f"note: {note}", markup=False)
     if as_json:
-        output_console().print(json.dumps(_summary(result)), markup=False)
-    else:
-        _print_tables(result)
+        summary = _summary(result)
+        if simulate:
+            summary["simulation"] = json.loads(_captured(lambda: _simulate(result, output, simulate, "--json")))
+        output_console().print(json.dumps(summary), markup=False)
+        return
+    _print_tables(result)
+    if simulate:
+        _simulate(result, output, simulate)
+
+
+def _simulate(result: RunResult, root: Path, accelerators: str, *words: str) -> None:
+    """Simulate what was just traced, through the verb table: this package does not know the simulator."""
+    header = result.trace.header
+    chosen = ["--trace", str(root), "--model", header.model, "--dataset", header.dataset]
+    results = ["--accelerator", accelerators, "--output", str(root / "simulation")]
+    VERBS.load("sim")(args=[*chosen, *results, *words], standalone_mode=False)
+
+
+def _captured(command: Callable[[], None]) -> str:
+    text = io.StringIO()
+    with redirect_stdout(text):
+        command()
+    return text.getvalue()
 
 
 def _check_choices(profile: str, method: str) -> None:

@@ -16,9 +16,13 @@ __all__ = ["errors_console", "output_console", "run_command", "track"]
 T = TypeVar("T")
 
 
+_PIPED_COLUMNS = 160
+
+
 def output_console() -> Console:
-    """Return a console on stdout that never breaks paths or numbers in pipes."""
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    """Return a console on stdout that never breaks paths, and has room for tables in a pipe or file."""
+    is_terminal = sys.stdout.isatty()
+    return Console(soft_wrap=not is_terminal, highlight=False, width=None if is_terminal else _PIPED_COLUMNS)
 
 
 def errors_console() -> Console:

@@ -15,7 +15,6 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-_PIPED_COLUMNS = 120
 _SRAM = ("auto", "compiler", "cacti")
 
 
@@ -76,8 +75,6 @@ def sim(
         typer.echo(json.dumps(report.as_json(), indent=1))
         return
     console = output_console()
-    if not console.is_terminal:
-        console.width = _PIPED_COLUMNS
     for table in report.tables:
         console.print(table)
     for note in report.notes:
