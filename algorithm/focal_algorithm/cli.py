@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from focal_common.config import parse_yaml
-from focal_common.console import errors_console, output_console, track
+from focal_common.command import VERBS
+from focal_common.console import errors_console, output_console, run_command, track
 from focal_common.errors import ConfigError
 from focal_traces.cli import app as traces_app
 from rich.table import Table
@@ -54,8 +55,13 @@ def trace(
     attention: Annotated[str, typer.Option("--attn", help="sdpa or eager.")] = "sdpa",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
     masks: Annotated[bool, typer.Option(help="Also write bit-packed masks (tier 2).")] = True,
+    simulate: Annotated[
+        str, typer.Option(help="Accelerators to simulate the trace on afterwards, separated by commas.")
+    ] = "",
     output: Annotated[Path, typer.Option(help="Trace root to write into.")] = Path("output"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of tables; one line per stage.")
+    ] = False,
 ) -> None:
     """Run a model with a compression method on real pictures and record its sparse trace."""
     if context.invoked_subcommand is not None:
@@ -97,6 +103,8 @@ def trace(
         output_console().print(json.dumps(_summary(result)), markup=False)
     else:
         _print_tables(result)
+    if simulate:
+        raise typer.Exit(_simulate(result, output, simulate, as_json))
 
 
 def _check_choices(profile: str, method: str) -> None:
@@ -116,6 +124,15 @@ def _parameters(settings: list[str]) -> dict[str, Any]:
             raise ConfigError(f"--set '{setting}': expected field=value, such as similarity_threshold=0.95")
         parsed[field.strip()] = parse_yaml(f"value: {text}", f"--set {field}")["value"]
     return parsed
+
+
+def _simulate(result: RunResult, root: Path, accelerators: str, as_json: bool) -> int:
+    # The simulator is reached by name: no package imports it, and it must not need torch.
+    header = result.trace.header
+    words = ["--trace", str(root), "--accelerator", accelerators, "--output", str(root / "simulation")]
+    words += ["--model", header.model, "--dataset", header.dataset]
+    words += ["--variant", result.files["counts"].parent.name]
+    return run_command(VERBS.load("sim"), [*words, "--json"] if as_json else words)
 
 
 def _summary(result: RunResult) -> dict[str, Any]:
