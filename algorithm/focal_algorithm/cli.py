@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from focal_common.config import parse_yaml
 from focal_common.command import VERBS
+from focal_common.config import parse_yaml
 from focal_common.console import errors_console, output_console, run_command, track
 from focal_common.errors import ConfigError
 from focal_traces.cli import app as traces_app
