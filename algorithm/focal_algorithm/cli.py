@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
+
 from focal_common.command import VERBS
 from focal_common.config import parse_yaml
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError
 from focal_traces.cli import app as traces_app
-from rich.table import Table
 
 if TYPE_CHECKING:
     from focal_algorithm.runner import RunResult
@@ -62,7 +63,9 @@ def trace(
         str, typer.Option(help="Then simulate the trace on these accelerators, separated by commas.")
     ] = "",
     output: Annotated[Path, typer.Option(help="Trace root to write into.")] = Path("output"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of tables.")
+    ] = False,
 ) -> None:
     """Run a model with a compression method on real pictures and record its sparse trace."""
     if context.invoked_subcommand is not None:
@@ -116,6 +119,7 @@ def _simulate(result: RunResult, root: Path, accelerators: str, *words: str) -> 
     header = result.trace.header
     chosen = ["--trace", str(root), "--model", header.model, "--dataset", header.dataset]
     results = ["--accelerator", accelerators, "--output", str(root / "simulation")]
+    results += ["--variant", result.files["counts"].parent.name]
     VERBS.load("sim")(args=[*chosen, *results, *words], standalone_mode=False)
 
 

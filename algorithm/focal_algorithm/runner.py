@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,7 @@ def _trace(
 ) -> Trace:
     weighted = [sample.header.weighted_sparsity for sample in recorder.samples]
     known = [value for value in weighted if value is not None]
-    parameters = {name: getattr(method, name) for name in method.__dataclass_fields__}
+    parameters = {parameter.name: getattr(method, parameter.name) for parameter in fields(method)}
     header = TraceHeader(
         model=loaded.adapter.family,
         checkpoint=loaded.checkpoint,

@@ -26,6 +26,17 @@ def test_a_run_writes_a_trace_root(tmp_path: Path, capsys: pytest.CaptureFixture
     printed = json.loads(capsys.readouterr().out)
     counts = open_trace(Path(printed["files"]["counts"]))
     assert counts.header.checkpoint == "random:0"
+    assert counts.header.parameters == {
+        "similarity_threshold": 0.9,
+        "block_size": 2,
+        "frame_block_size": 2,
+        "selected_layers": [0, 2],
+        "alpha_list": [0.5, 0.2],
+        "sec_only": False,
+        "mode": "compatible",
+        "vector_size": 32,
+        "m_tile": 1024,
+    }
     assert [sample["sample_id"] for sample in printed["samples"]] == [
         sample.sample_id for sample in counts.header.samples
     ]
