@@ -1,7 +1,7 @@
 """Size and speed of each trace tier for one prefill of 28 layers x 11,648 visual tokens.
 
 Run from the repository root with the packages installed: ``python benchmarks/trace_sizes.py``. Needs torch,
-4 GB of memory and 2.2 GB of disk for a minute; ``--without-published`` needs 1 GB of memory and 100 MB of disk.
+4 GB of memory and 2.2 GB of disk for a minute; ``--without-published``: 1 GB of memory and 100 MB of disk.
 
 Masks are synthetic (similarity 0.6, winners uniform among the candidates that exist), which compresses worse
 than activations do, because nothing about a vector's winner can be guessed from its neighbours.

@@ -3,10 +3,12 @@
 import csv
 import json
 import lzma
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from focal_simulator.loading import load_workloads
 from focal_simulator.workload import Workload
 from focal_traces.counts import GemmTotals
@@ -27,7 +29,7 @@ def published_table(name: str) -> list[dict[str, str]]:
 def published_workloads() -> dict[tuple[str, str], Workload]:
     """The fifteen published rows, without stand-ins for the unpublished counts."""
     root = TraceRoot.open(PUBLISHED_ROOT)
-    workloads = load_workloads(root, [], [], variant="without_traces")
+    workloads = [replace(workload, counts=None) for workload in load_workloads(root, [], [])]
     return {(workload.model, workload.dataset): workload for workload in workloads}
 
 
@@ -71,6 +73,4 @@ def small_workload(tokens: int = 600, frames: int = 4, similarity: float = 0.5) 
     counts = workload.counts
     assert counts is not None
     unique = np.maximum(counts.unique - (counts.unique * similarity).astype(np.int64), counts.slices)
-    from dataclasses import replace
-
     return replace(workload, counts=replace(counts, unique=unique))

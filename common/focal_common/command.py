@@ -15,6 +15,7 @@ __all__ = ["VERBS", "main"]
 VERBS: Registry[Any] = Registry(
     "verb",
     {
+        "doctor": "focal_algorithm.cli_doctor:app",
         "reproduce": "focal_evaluation.cli:app",
         "sim": "focal_simulator.cli:app",
         "trace": "focal_algorithm.cli:app",
@@ -24,6 +25,7 @@ VERBS: Registry[Any] = Registry(
 """Each verb is a Typer application. Names are plain strings: no dependency on other packages."""
 
 _SUMMARY = {
+    "doctor": "look at the environment: versions, torchvision, device, threads",
     "reproduce": "compare every published number with a run; solve the calibrated stand-ins again",
     "sim": "simulate traces on accelerators: cycles, energy, area",
     "trace": "record a sparse trace from a model; info, validate, convert, diff",

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from focal_common.errors import ConfigError
-
 from focal_simulator.accelerators.base import Accelerator, BufferNeed, SramModel
 from focal_simulator.sram_macros import check_macros, macros_area_mm2, macros_power_mw
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from focal_common.console import errors_console, output_console, run_command
 from focal_common.errors import ConfigError, near_matches
 

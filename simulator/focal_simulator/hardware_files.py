@@ -10,7 +10,6 @@ from typing import Any
 
 from focal_common.config import apply_overrides, parse_yaml, read_yaml, validated
 from focal_common.errors import ConfigError
-
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.specs import HardwareSpec

@@ -8,8 +8,9 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-from focal_traces.schema import GEMMS, DecoderGeometry
 from numpy.typing import NDArray
+
+from focal_traces.schema import GEMMS, DecoderGeometry
 
 __all__ = ["ATTENTION", "LAYERS", "LINEAR_LAYERS", "LayerTable", "LinearShapes", "Traffic", "add_traffic"]
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from focal_common.errors import TraceError
+from focal_common.errors import TraceError, near_matches
 from focal_common.provenance import Origin
+from focal_simulator.workload import Workload
 from focal_traces.counts import Trace
 from focal_traces.root import MAIN_FOLDER, TraceRoot
 from focal_traces.tables import Workload as WorkloadRow
 from focal_traces.tables import read_adaptiv_sparsity, read_cmc_sparsity
-
-from focal_simulator.workload import Workload
 
 __all__ = ["load_workloads", "with_trace"]
 
@@ -28,8 +27,12 @@ def load_workloads(
         variant: Trace folder whose counts are used.
 
     Raises:
-        TraceError: A requested pair has no row, a table is wrong, or a trace contradicts the table.
+        TraceError: A requested pair has no row, the variant has no folder, a table is wrong, or a trace
+            contradicts the table.
     """
+    if root.path.is_dir() and variant != MAIN_FOLDER and not (root.path / variant).is_dir():
+        folders = [place.name for place in root.path.iterdir() if place.is_dir()]
+        raise TraceError(f"{root.path}: has no trace folder '{variant}'; {near_matches(variant, folders)}")
     for model in models:
         for dataset in datasets:
             root.workload(model, dataset)
@@ -57,6 +60,8 @@ def with_trace(workload: Workload, trace: Trace, variant: str) -> Workload:
         origin=origin,
         table_origin=tables,
         variant=variant,
+        recorded_m_tile=trace.header.m_tile,
+        recorded_vector_size=trace.header.vector_size,
     )
 
 

@@ -13,7 +13,6 @@ from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text, sha256_of_file
 from focal_common.provenance import code_revision, content_hash, package_versions
 from focal_common.registry import Registry
-
 from focal_simulator.buffer_costs import SramChoice, buffer_costs
 from focal_simulator.energy import RunResult
 from focal_simulator.results import KEY_COLUMNS, Row, merge_table, table_text

@@ -11,12 +11,11 @@ from typing import Any
 from focal_common import __version__
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
-
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.energy import RunResult
 from focal_simulator.workload import Workload
 
-__all__ = ["KEY_COLUMNS", "merge_table", "result_row", "table_text"]
+__all__ = ["KEY_COLUMNS", "merge_table", "natural_key", "result_row", "table_text"]
 
 KEY_COLUMNS = ("model", "dataset", "accelerator", "variant", "fidelity")
 """One row per combination; running again replaces it."""
@@ -117,7 +116,7 @@ def merge_table(
 
     def place(row: dict[str, str]) -> tuple[Any, ...]:
         pair = (row.get("model", ""), row.get("dataset", ""))
-        return (order.get(pair, last), pair, tuple(_natural(row[name]) for name in key))
+        return (order.get(pair, last), pair, tuple(natural_key(row[name]) for name in key))
 
     merged = sorted(kept.values(), key=place)
     text = table_text(columns, merged)
@@ -159,7 +158,8 @@ def _cell(value: Any) -> str:
     return repr(float(value)) if isinstance(value, float) else str(value)
 
 
-def _natural(text: str) -> tuple[int, float, str]:
+def natural_key(text: str) -> tuple[int, float, str]:
+    """Return a sort key that puts numbers in order of value, before words."""
     try:
         return (0, float(text), text)
     except ValueError:

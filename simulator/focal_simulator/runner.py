@@ -10,7 +10,6 @@ from focal_common.config import read_yaml
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.provenance import content_hash
 from focal_common.registry import Registry
-
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import SramChoice, buffer_costs, chosen_sram_model
@@ -65,12 +64,14 @@ class Outcome:
         runs: In order of accelerators, then workloads.
         reference: Result of the dense preset by (model, dataset), for ratios.
         skipped: One sentence for each combination that an accelerator does not accept.
+        remarks: What a reader of the results should know.
         accelerators: By registry name.
     """
 
     runs: list[Run] = field(default_factory=list)
     reference: dict[tuple[str, str], RunResult] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     accelerators: dict[str, Accelerator[Any]] = field(default_factory=dict)
 
 
@@ -144,6 +145,7 @@ def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
                 hardware_label(accelerator),
             )
             outcome.runs.append(Run(name, accelerator, workload, result, row))
+            outcome.remarks += accelerator.remarks(workload)
             pair = (workload.model, workload.dataset)
             if pair not in outcome.reference:
                 outcome.reference[pair] = simulate(dense, workload, "auto", dense_costs)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from focal_common.config import StrictModel
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from focal_common.config import StrictModel
 
 __all__ = [
     "Area",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.resources import files
 
-from focal_common.config import StrictModel, parse_yaml, validated
-from focal_common.errors import ConfigError, near_matches
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
+from focal_common.config import StrictModel, parse_yaml, validated
+from focal_common.errors import ConfigError, near_matches
 from focal_simulator.accelerators.base import BufferNeed
 from focal_simulator.specs import BufferSpec
 

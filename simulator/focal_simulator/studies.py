@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 from focal_common.config import StrictModel
 from focal_common.errors import ConfigError, TraceError, near_matches
-from focal_traces.root import TraceRoot
-
 from focal_simulator.accelerators.base import SramModel
 from focal_simulator.buffer_costs import SramChoice, buffer_costs
 from focal_simulator.energy import simulate
@@ -15,10 +13,11 @@ from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.loading import load_workloads, with_trace
 from focal_simulator.output import write_rows
 from focal_simulator.report import Report, Request
-from focal_simulator.results import Row, result_row
+from focal_simulator.results import Row, natural_key, result_row
 from focal_simulator.runner import hardware_label
 from focal_simulator.vector_size_study import layer_row
 from focal_simulator.workload import Workload
+from focal_traces.root import TraceRoot
 
 __all__ = ["SWEEPS", "run_study"]
 
@@ -85,6 +84,10 @@ def run_study(request: Request, root: TraceRoot) -> Report:
     """
     if not {"all", "focus"} & set(request.accelerators):
         raise ConfigError("--sweep and --tile-lengths are studies of focus; expected --accelerator focus")
+    if request.fidelity != "parity":
+        raise ConfigError(
+            f"--sweep and --tile-lengths exist in parity only, got --fidelity {request.fidelity}"
+        )
     if request.hardware is not None or request.overrides:
         raise ConfigError("--sweep sets the hardware itself; expected no --hardware and no --set")
     if request.tile_lengths:
@@ -120,7 +123,7 @@ def _cases(sweep: Sweep, root: TraceRoot, workloads: list[Workload]) -> list[tup
         return [(workload, str(value)) for workload in traced for value in _SCATTER_VECTORS]
     cases = []
     for workload in workloads:
-        for value in root.variants(sweep.folder, workload.model, workload.dataset):
+        for value in sorted(root.variants(sweep.folder, workload.model, workload.dataset), key=natural_key):
             trace = root.open_trace(workload.model, workload.dataset, sweep.folder, value)
             cases.append((with_trace(workload, trace, sweep.folder), value))
     if not cases:

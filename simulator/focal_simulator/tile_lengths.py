@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.table import Table
 
 from focal_common.errors import TraceError
+from focal_simulator.loading import load_workloads
 from focal_simulator.output import write_rows
 from focal_simulator.report import Report, Request
 from focal_simulator.results import Row
-from focal_traces.calibrated import CalibratedTrace
 from focal_traces.context import find_context
-from focal_traces.counts import Trace
+from focal_traces.counts import TileCounts, Trace
 from focal_traces.masks import MaskTrace
 from focal_traces.root import TraceRoot
 from focal_traces.schema import GEMMS
 from focal_traces.store import read_any
 
-__all__ = ["TileLengths", "lengths_of_file", "lengths_of_masks", "run_tile_lengths", "tile_lengths"]
+__all__ = [
+    "TileLengths",
+    "lengths_of_file",
+    "lengths_of_masks",
+    "recorded_tile_lengths",
+    "run_tile_lengths",
+    "tile_lengths",
+]
 
 _TILE = 1024
 _SHORTEST = 10
 _BINS = 50
 _PUBLISHED_OVERHEAD_CYCLES = 32
-"""Overhead in the published utilisation; a 32 x 32 fold really costs 93 cycles on top of its rows."""
+"""Overhead in the published utilisation."""
+
+_FOLD_OVERHEAD_CYCLES = 93
+"""What a 32 x 32 fold costs on top of its rows in the same simulator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,65 +88,80 @@ def tile_lengths(masks: MaskTrace) -> TileLengths:
     return TileLengths(np.concatenate(parts))
 
 
-def lengths_of_file(path: Path) -> TileLengths:
-    """Pool the tile lengths of a mask trace or of a calibrated stand-in.
+def recorded_tile_lengths(counts: TileCounts) -> TileLengths:
+    """Pool the tile lengths that a trace recorded: its own tiles of consecutive tokens."""
+    return TileLengths(counts.unique[counts.unique >= _SHORTEST].astype(np.int64))
 
-    Raises:
-        TraceError: The file holds measured counts, whose tiles are consecutive tokens and not the published
-            interleaved ones.
-    """
+
+def lengths_of_file(path: Path) -> TileLengths:
+    """Pool the tile lengths of a trace file: published tiles of masks, recorded tiles of counts."""
+    return _pool(path)[0]
+
+
+def _pool(path: Path) -> tuple[TileLengths, str]:
     _, trace = read_any(path, find_context(path))
-    if isinstance(trace, CalibratedTrace):
-        unique = trace.samples[0].unique.astype(np.int64)
-        return TileLengths(unique[unique >= _SHORTEST])
     if isinstance(trace, Trace):
-        raise TraceError(
-            f"{path}: holds counts, from which the published tiles cannot be cut; give the .masks.pth file"
-        )
-    return tile_lengths(trace)
+        return recorded_tile_lengths(trace.samples[trace.chosen_sample()]), "recorded"
+    return tile_lengths(trace), "interleaved"
 
 
 def run_tile_lengths(request: Request, root: TraceRoot) -> Report:
-    """Write a histogram per workload.
+    """Write a histogram per workload, and one of all workloads of a model where there are several.
+
+    Mask traces are cut into tiles as the published analysis does; counts keep the tiles they were recorded
+    with, which the report says.
 
     Raises:
-        TraceError: A trace is absent, holds counts only, or has no tile of 10 unique vectors.
+        TraceError: No trace, or no tile of 10 unique vectors.
     """
-    rows: list[Row] = []
-    for (model, dataset), workload in root.workloads.items():
-        is_wanted = (not request.models or model in request.models) and (
-            not request.datasets or dataset in request.datasets
-        )
-        path = root.find_trace(model, dataset, request.variant) if is_wanted else None
+    report = Report()
+    pools: dict[tuple[str, str, str], TileLengths] = {}
+    for workload in load_workloads(root, list(request.models), list(request.datasets), request.variant):
+        path = root.find_trace(workload.model, workload.dataset, request.variant)
         if path is None:
             continue
-        pool = lengths_of_file(path)
+        pool, tiling = _pool(path)
         if not pool.lengths.size:
             raise TraceError(
-                f"{path}: no tile has {_SHORTEST} unique vectors; {workload.visual_tokens} tokens"
+                f"{path}: no tile has {_SHORTEST} unique vectors, {workload.visual_tokens} tokens"
             )
-        rows += _histogram(model, dataset, request.variant, pool)
-    if not rows:
-        raise TraceError(f"{root.path}: no mask trace in {request.variant}/ for the tile-length analysis")
+        if tiling == "recorded":
+            report.notes.append(
+                f"{path}: holds counts only, so its own tiles of consecutive tokens are used; "
+                "the published tiles of interleaved tokens need the mask trace"
+            )
+        pools[workload.model, workload.dataset, tiling] = pool
+    if not pools:
+        raise TraceError(f"{root.path}: no trace in {request.variant}/ for the tile-length analysis")
+    for model, tiling in dict.fromkeys((model, tiling) for model, _, tiling in pools):
+        parts = [pool.lengths for (name, _, kind), pool in pools.items() if (name, kind) == (model, tiling)]
+        if len(parts) > 1:
+            pools[model, "(all)", tiling] = TileLengths(np.concatenate(parts))
+    rows = [row for key, pool in pools.items() for row in _histogram(*key, request.variant, pool)]
     order = {pair: place for place, pair in enumerate(root.workloads)}
-    key = ("model", "dataset", "variant", "bin")
-    path = write_rows(request.output, "tile_lengths.csv", rows, key, order)
-    return Report(rows=[dict(row) for row in rows], paths=[path])
+    key = ("model", "dataset", "variant", "tiling", "bin")
+    report.paths.append(write_rows(request.output, "tile_lengths.csv", rows, key, order))
+    report.rows = [dict(row) for row in rows]
+    report.tables.append(_table(pools))
+    return report
 
 
-def _histogram(model: str, dataset: str, variant: str, pool: TileLengths) -> list[Row]:
+def _histogram(model: str, dataset: str, tiling: str, variant: str, pool: TileLengths) -> list[Row]:
     density, edges = np.histogram(pool.lengths, bins=_BINS, density=True)
     shared: Row = {
         "mean_length": float(pool.lengths.mean()),
         "std_length": float(pool.lengths.std()),
+        "shortest": int(pool.lengths.min()),
+        "longest": int(pool.lengths.max()),
         "utilisation_published": pool.utilisation(),
-        "utilisation_with_fold_overhead": pool.utilisation(93),
+        "utilisation_with_fold_overhead": pool.utilisation(_FOLD_OVERHEAD_CYCLES),
     }
     return [
         {
             "model": model,
             "dataset": dataset,
             "variant": variant,
+            "tiling": tiling,
             "bin": number,
             "bin_start": float(start),
             "bin_stop": float(stop),
@@ -143,3 +170,21 @@ def _histogram(model: str, dataset: str, variant: str, pool: TileLengths) -> lis
         }
         for number, (start, stop, share) in enumerate(zip(edges[:-1], edges[1:], density, strict=True))
     ]
+
+
+def _table(pools: Mapping[tuple[str, str, str], TileLengths]) -> Table:
+    table = Table(title="Unique vectors per tile and slice, and the utilisation they allow")
+    for name in ("workload", "tiles", "mean", "s.d.", "range", "n/(n+32)", "n/(n+93)"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for (model, dataset, tiling), pool in pools.items():
+        lengths = pool.lengths
+        table.add_row(
+            f"{model}/{dataset}",
+            tiling,
+            f"{lengths.mean():.1f}",
+            f"{lengths.std():.1f}",
+            f"{lengths.min()} to {lengths.max()}",
+            f"{pool.utilisation():.3f}",
+            f"{pool.utilisation(_FOLD_OVERHEAD_CYCLES):.3f}",
+        )
+    return table

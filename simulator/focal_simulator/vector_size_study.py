@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from focal_common import __version__
 from focal_common.errors import TraceError
-from focal_traces.schema import GEMMS
-
 from focal_simulator.accelerators.focus_bytes import detection_bytes
 from focal_simulator.arithmetic import ceil_div, fold_cycles
 from focal_simulator.buffer_costs import SramChoice, buffer_costs
@@ -14,6 +12,7 @@ from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.results import Row
 from focal_simulator.runner import hardware_label
 from focal_simulator.workload import Workload
+from focal_traces.schema import GEMMS
 
 __all__ = ["array_shape", "layer_row"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+
 from focal_common.errors import TraceError
 from focal_common.provenance import Origin
 from focal_traces.counts import GemmTotals
@@ -40,6 +41,8 @@ class Workload:
         origin: How the vector counts came to be.
         table_origin: How the grid, the schedule and the sparsities of the tables came to be.
         variant: Trace folder, such as ``focus_main``.
+        recorded_m_tile: Tokens per m-tile of the trace, 0 for one tile; None without a trace.
+        recorded_vector_size: Elements per vector of the trace; None without a trace.
     """
 
     model: str
@@ -55,6 +58,8 @@ class Workload:
     origin: Origin = "published"
     table_origin: Origin = "published"
     variant: str = "focus_main"
+    recorded_m_tile: int | None = None
+    recorded_vector_size: int | None = None
 
     def __post_init__(self) -> None:
         if self.visual_tokens < self.frames * self.patches:

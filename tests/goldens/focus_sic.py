@@ -11,6 +11,7 @@ from focal_algorithm.kernels.expansion import expand
 from focal_algorithm.kernels.similarity import Concentration, concentrate
 from focal_algorithm.kernels.tiles import tile_of_tokens, tile_spans
 from focal_traces import TokenGrid
+from numpy.typing import NDArray
 
 from goldens.comparing import Arrays, compare, load
 
@@ -41,15 +42,20 @@ def check(path: Path) -> list[str]:
     return wrong
 
 
-def _setting(params: dict[str, Any], *names: str, default: Any) -> Any:
+def setting(params: dict[str, Any], *names: str, default: Any) -> Any:
+    """Return the first of the names that is set."""
     return next((params[name] for name in names if params.get(name) is not None), default)
 
 
-def _block(params: dict[str, Any]) -> tuple[int, int, int]:
-    side = _setting(params, "block", "block_size", default=2)
-    frames = _setting(params, "fblock", "frame_block", "frame_block_size", default=2)
+def block_of(params: dict[str, Any]) -> tuple[int, int, int]:
+    """Return the search block (frames, rows, columns)."""
+    side = setting(params, "block", "block_size", default=2)
+    frames = setting(params, "fblock", "frame_block", "frame_block_size", default=2)
     if isinstance(side, str):
         frames, rows, columns = (int(part) for part in side.split("x"))
+        return frames, rows, columns
+    if isinstance(side, list):
+        frames, rows, columns = side
         return frames, rows, columns
     return frames, side, side
 
@@ -64,16 +70,16 @@ def _check_variant(prefix: str, params: dict[str, Any], arrays: Arrays) -> list[
             ids = torch.from_numpy(arrays[name]).to(torch.int64).flatten()
     is_visual = (ids >= start) & (ids < start + visual_tokens)
     positions = ids[is_visual] - start
-    m_tile = _setting(params, "m", "m_tile", "gemm_m_size", default=-1)
+    m_tile = setting(params, "m", "m_tile", "gemm_m_size", default=-1)
     found = concentrate(
         hidden[is_visual],
         positions,
         grid=grid_of(params),
         visual_tokens=visual_tokens,
-        vector_size=_setting(params, "vs", "v", "vector_size", default=4),
+        vector_size=setting(params, "vs", "v", "vector_size", default=4),
         m_tile=m_tile,
-        block=_block(params),
-        threshold=_setting(params, "thr", "threshold", "similarity_threshold", default=0.9),
+        block=block_of(params),
+        threshold=setting(params, "thr", "threshold", "similarity_threshold", default=0.9),
         heads=params.get("heads") or 1,
         keep_similarity=True,
     )
@@ -83,7 +89,11 @@ def _check_variant(prefix: str, params: dict[str, Any], arrays: Arrays) -> list[
     expected = arrays[f"{prefix}hidden_out"]
     tolerance = TOLERANCE[dtype]
     wrong += compare(
-        f"{prefix}hidden_out", hidden[None].to(torch.float32), expected, absolute=tolerance, relative=tolerance
+        f"{prefix}hidden_out",
+        hidden[None].to(torch.float32),
+        expected,
+        absolute=tolerance,
+        relative=tolerance,
     )
     return wrong
 
@@ -97,12 +107,17 @@ def _compare_masks(
     wrong += compare(f"{prefix}group_idx", full.group_index[None], arrays[f"{prefix}group_idx"])
     wrong += compare(f"{prefix}sparsity", full.sparsity, arrays[f"{prefix}sparsity"], absolute=1e-7)
     similar = found.is_similar.numpy()
-    rows = positions.numpy()
+
+    def of_rows(name: str) -> NDArray[Any]:
+        """Return the entries of the retained rows of an array stored for them alone or for all tokens."""
+        stored = arrays[prefix + name][0]
+        return stored if len(stored) == len(positions) else stored[positions.numpy()]
+
     if f"{prefix}argmax_candidate" in arrays:
-        expected = np.where(similar, arrays[f"{prefix}argmax_candidate"][0][rows], 255)
+        expected = np.where(similar, of_rows("argmax_candidate"), 255)
         wrong += compare(f"{prefix}argmax_candidate (where similar)", found.winner, expected)
     if f"{prefix}max_similarity" in arrays and found.best_similarity is not None:
-        expected = arrays[f"{prefix}max_similarity"][0][rows]
+        expected = of_rows("max_similarity")
         wrong += compare(f"{prefix}max_similarity", found.best_similarity, expected, absolute=2e-6)
     return wrong
 

@@ -1,6 +1,7 @@
 """From the winning candidate of each vector to the published group index.
 
-Paper: Focus, HPCA 2026, sec. V-B (similarity gathering within a block of frames, rows and columns).
+Paper: Focus, HPCA 2026, sec. VI-A (similarity gathering within a block of frames, rows and columns).
+Deviations: pointer chasing is not in the paper; rounds and order follow the published Focus artifact.
 """
 
 from __future__ import annotations

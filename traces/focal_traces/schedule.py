@@ -1,6 +1,7 @@
 """How many visual tokens are alive at each GEMM input under a token-pruning schedule.
 
-Paper: Focus, HPCA 2026, sec. V-A (semantic concentration) and table I (schedules).
+Paper: Focus, HPCA 2026, Table I (schedule). That a selected layer prunes between attention and MLP, with
+fractions of the original tokens, follows the published Focus artifact.
 """
 
 from __future__ import annotations

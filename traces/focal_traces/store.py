@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +13,7 @@ from focal_traces.masks import MaskTrace, trace_from_masks
 from focal_traces.masks_file import FORMAT, MASKS_SUFFIX, masks_from_content, write_masks
 from focal_traces.published import looks_published, masks_from_published, write_published
 from focal_traces.schema import TraceHeader
-from focal_traces.torch_file import load_torch
+from focal_traces.torch_file import is_archive, load_torch
 
 __all__ = [
     "COUNTS_SUFFIX",
@@ -81,9 +80,8 @@ def read_any(path: Path, context: TraceHeader | None = None) -> tuple[Tier, Trac
         )
     if context is None:
         raise TraceError(
-            f"{path}: the published layout has no header; keep it in a trace root (a folder with "
-            "meta_data.csv and "
-            "the file in focus_main/), or give a header file that says what was run (--header)"
+            f"{path}: the published layout has no header; keep it in a folder of a trace root "
+            "(beside which meta_data.csv lies), or give a header file that says what was run (--header)"
         )
     return "published", masks_from_published(content, context, str(path))
 
@@ -102,7 +100,7 @@ def file_kind(path: Path) -> Literal["parquet", "torch", "recipe"]:
     if magic[:1] == b"{":
         return "recipe"
     # Files of torch before 1.6 are bare pickles, which start with the protocol mark.
-    if magic[:2] == b"PK" or magic[:1] == b"\x80" or zipfile.is_zipfile(path):
+    if magic[:2] == b"PK" or magic[:1] == b"\x80" or is_archive(path):
         return "torch"
     raise TraceError(
         f"{path}: not a trace; expected a Parquet file ({COUNTS_SUFFIX}) or a torch file ({MASKS_SUFFIX}, "

@@ -1,6 +1,7 @@
 """From masks of one GEMM input to the counts of its tiles: the m-tile rule.
 
-Paper: Focus, HPCA 2026, sec. V (similarity is searched within one m-tile of tokens that are alive).
+Paper: Focus, HPCA 2026, sec. VII-D (no match crosses an m-tile). Which token ends a tile follows the
+published Focus artifact.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from focal_common.errors import UnsupportedError
@@ -53,7 +54,7 @@ def attach(
     observed = observed_attention(stock)
     with ExitStack() as undo:
         handles = _Handles(undo)
-        handles.keyword_inputs(model, lambda inputs: session.on_model_inputs(inputs))
+        handles.keyword_inputs(model, session.on_model_inputs)
         handles.keyword_inputs(points.decoder, session.on_decoder_inputs)
         handles.outputs(points.decoder, lambda output: session.on_decoder_output())
         for layer, point in enumerate(points.layers):
@@ -68,7 +69,7 @@ def attach(
 def _attach_layer(
     handles: _Handles, session: Session, layer: int, point: LayerPoints, needs_gemms: bool
 ) -> None:
-    handles.layer_inputs(point.layer, lambda hidden, inputs: session.on_layer_input(layer, hidden, inputs))
+    handles.layer_inputs(point.layer, partial(session.on_layer_input, layer))
     if needs_gemms or HookPoint.GEMM_INPUT in session.method.hook_points:
         modules = {
             "q_proj": point.attention,
@@ -77,9 +78,9 @@ def _attach_layer(
             "down_proj": point.down_proj,
         }
         for gemm, module in modules.items():
-            handles.first_input(module, lambda values, gemm=gemm: session.on_gemm_input(layer, gemm, values))
+            handles.first_input(module, partial(session.on_gemm_input, layer, gemm))
     if HookPoint.AFTER_ATTENTION in session.method.hook_points:
-        handles.first_input(point.mlp_norm, lambda hidden: session.on_after_attention(layer, hidden))
+        handles.first_input(point.mlp_norm, partial(session.on_after_attention, layer))
         handles.outputs(point.mlp, session.on_mlp_output)
         handles.outputs(point.layer, session.on_layer_output)
 
@@ -90,7 +91,9 @@ class _Handles:
     def __init__(self, undo: ExitStack) -> None:
         self._undo = undo
 
-    def keyword_inputs(self, module: nn.Module, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+    def keyword_inputs(
+        self, module: nn.Module, change: Callable[[dict[str, Any]], dict[str, Any] | None]
+    ) -> None:
         def hook(_module: nn.Module, args: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
             changed = change(inputs)
             return None if changed is None else (args, changed)

@@ -54,8 +54,8 @@ def observed_attention(stock: str) -> str:
 def _stock_function(stock: str, module: nn.Module) -> Callable[..., tuple[Tensor, Any]]:
     # Eager attention is not in the table: each modelling file has its own, which its modules default to.
     if stock == "eager":
-        return sys.modules[type(module).__module__].eager_attention_forward  # type: ignore[no-any-return]
-    return ALL_ATTENTION_FUNCTIONS[stock]  # type: ignore[no-any-return]
+        return sys.modules[type(module).__module__].eager_attention_forward
+    return ALL_ATTENTION_FUNCTIONS[stock]
 
 
 def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:

@@ -25,8 +25,9 @@ __all__ = ["PendingMlp", "Prefill"]
 class PendingMlp:
     """A drop between attention and MLP that the rest of the layer must carry out.
 
-    The stock layer still holds its whole residual stream, so the MLP's output is spread over all tokens and the
-    sum is cut to the kept ones at the end of the layer. The kept rows are exactly those of a short residual.
+    The stock layer still holds its whole residual stream, so the MLP's output is spread over all tokens and
+    the sum is cut to the kept ones at the end of the layer. The kept rows are exactly those of a short
+    residual.
 
     Attributes:
         sequence: Tokens present after the drop.
@@ -79,11 +80,14 @@ class Prefill:
     ) -> None:
         lengths = is_real.sum(dim=1).tolist()
         if len(lengths) != len(layouts):
-            raise ConfigError(f"got {len(layouts)} layouts for a batch of {len(lengths)}; expected one per row")
+            raise ConfigError(
+                f"got {len(layouts)} layouts for a batch of {len(lengths)}; expected one per row"
+            )
         for layout, length in zip(layouts, lengths, strict=True):
             if length < layout.sequence_tokens:
                 raise ConfigError(
-                    f"{layout.sample_id}: the layout describes {layout.sequence_tokens} tokens but the prompt has "
+                    f"{layout.sample_id}: the layout describes {layout.sequence_tokens} tokens but the "
+                    f"prompt has "
                     f"{length}"
                 )
         self.layouts = tuple(layouts)
@@ -102,7 +106,7 @@ class Prefill:
         self._streams = self._build_streams()
 
     def samples(self) -> list[tuple[int, Tensor, TokenStream, Any]]:
-        """Return (row of the batch, places of its tokens, stream, state) of each prompt with visual tokens."""
+        """Return (row, places of its tokens, stream, state) of each prompt with visual tokens."""
         return [
             (sample, self.sequence.rows(sample), self._streams[sample], self._states[sample])
             for sample, layout in enumerate(self.layouts)

@@ -1,7 +1,7 @@
 """Which tokens of a padded batch are present, and moving tensors from one such set to a smaller one.
 
-Rows of a batch may keep different numbers of tokens: the shorter ones are filled with dummy tokens that no real
-token attends to. Knows nothing of methods or models.
+Rows of a batch may keep different numbers of tokens: the shorter ones are filled with dummy tokens that no
+real token attends to. Knows nothing of methods or models.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def gather_tokens(values: Tensor, columns: Tensor, token_axis: int) -> Tensor:
         shape[batch_axis] = batch
         values = values.expand(shape)
     place = torch.arange(batch, device=columns.device)[:, None].expand_as(columns)
-    before = (slice(None),) * batch_axis
-    return values[(*before, place, columns)]
+    index: list[slice | Tensor] = [slice(None)] * batch_axis
+    return values[(*index, place, columns)]
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class BatchSequence:
             closed = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
             mask = mask.masked_fill(~self.is_real[:, None, None, :], closed)
         # A dummy or padding query that may attend to nothing would turn into NaN and reach the cache.
-        is_open = True if mask.dtype == torch.bool else 0.0
-        return mask.masked_fill(~self.is_real[:, None, :, None], is_open)
+        opened = True if mask.dtype == torch.bool else 0.0
+        return mask.masked_fill(~self.is_real[:, None, :, None], opened)
 
     def decode_mask(self, new_tokens: int, dtype: torch.dtype) -> Tensor | None:
         """Return the mask of one new token against this sequence and all tokens generated since.

@@ -1,6 +1,7 @@
 """What happens at each hook: prefill is compressed and recorded, decode gets the right masks and positions.
 
-The only file that knows both the batch and the method. Hooks are registered in `focal_algorithm.hooks.attach`.
+The only file that knows both the batch and the method. Hooks are registered in
+`focal_algorithm.hooks.attach`.
 """
 
 from __future__ import annotations
@@ -74,10 +75,13 @@ class Session:
             self._prefill = self._start_prefill(embeddings, inputs)
             return inputs
         if self._prefill is None:
-            raise UnsupportedError("the cache was filled before the method was attached; attach before the prefill")
+            raise UnsupportedError(
+                "the cache was filled before the method was attached; attach before the prefill"
+            )
         if embeddings.shape[1] != 1:
             raise UnsupportedError(
-                f"a prefill in pieces ({embeddings.shape[1]} tokens onto a filled cache) cannot be compressed; give "
+                f"a prefill in pieces ({embeddings.shape[1]} tokens onto a filled cache) cannot be "
+                f"compressed; give "
                 "the prompt at once"
             )
         self._is_decoding = True
@@ -98,13 +102,19 @@ class Session:
         layouts = self.layouts if self.layouts is not None else self._found_layouts
         self._found_layouts = None
         if layouts is None:
-            raise UnsupportedError("the prompt came as embeddings; give attach(..., layouts=...) to say what it holds")
+            raise UnsupportedError(
+                "the prompt came as embeddings; give attach(..., layouts=...) to say what it holds"
+            )
         mask = inputs.get("attention_mask")
         if mask is not None and (not torch.is_tensor(mask) or mask.ndim != 2):
-            raise UnsupportedError("attention_mask must have axes (batch, tokens); prepared masks are not supported")
+            raise UnsupportedError(
+                "attention_mask must have axes (batch, tokens); prepared masks are not supported"
+            )
         batch, tokens, _ = embeddings.shape
         is_real = (
-            torch.ones(batch, tokens, dtype=torch.bool, device=embeddings.device) if mask is None else mask.bool()
+            torch.ones(batch, tokens, dtype=torch.bool, device=embeddings.device)
+            if mask is None
+            else mask.bool()
         )
         positions = last_positions(inputs.get("position_ids"), is_real)
         prefill = Prefill(self.method, self.geometry, layouts, is_real, positions)
@@ -114,7 +124,9 @@ class Session:
 
     # --- once per layer -----------------------------------------------------------------------------------
 
-    def on_layer_input(self, layer: int, hidden: Tensor, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+    def on_layer_input(
+        self, layer: int, hidden: Tensor, inputs: dict[str, Any]
+    ) -> tuple[Tensor, dict[str, Any]]:
         """Fit positions and mask to the tokens present.
 
         Args:
@@ -189,7 +201,7 @@ class Session:
         is_recording = self._recorder is not None and not prefill.has_generated_tokens
         result = values
         for sample, rows, stream, state in prefill.samples():
-            own = values[sample, rows]
+            own = values[sample, rows].detach()  # methods are for inference; kernels write in place
             if HookPoint.GEMM_INPUT in self.method.hook_points:
                 outcome = self.method.transform(layer, gemm, own, stream, state)
             else:
@@ -221,7 +233,8 @@ class Session:
                 query = new.view(batch, tokens, heads, head_dim).transpose(1, 2)
         if HookPoint.ATTENTION_OPERANDS in self.method.hook_points:
             for sample, rows, stream, state in prefill.samples():
-                self.method.attend(layer, query[sample][:, rows], key[sample][:, rows], scaling, stream, state)
+                operands = query[sample][:, rows].detach(), key[sample][:, rows].detach()
+                self.method.attend(layer, *operands, scaling, stream, state)
         return query
 
     def on_probabilities(self, layer: int, probabilities: Tensor) -> Tensor:

@@ -76,6 +76,9 @@ def partner_rows(
 
     Returns:
         (candidates, rows) int64, -1 where there is none.
+
+    Raises:
+        ConfigError: Strict mode, and the strides let two places of the grid share a token.
     """
     rows = len(positions)
     partners = torch.full((len(candidates), rows), -1, dtype=torch.int64, device=positions.device)
@@ -98,6 +101,14 @@ def partner_rows(
 
 def _reach(positions: Tensor, grid: TokenGrid) -> tuple[Tensor, Tensor, Tensor]:
     """Return how many frames, rows and columns lie before each token; -1 for tokens off the grid."""
+    row_tokens, frame_tokens = grid.columns * grid.column_stride, grid.rows * grid.row_stride
+    if (grid.rows > 1 and grid.row_stride < row_tokens) or (
+        grid.frames > 1 and grid.frame_stride < frame_tokens
+    ):
+        raise ConfigError(
+            f"strict mode needs a grid without overlap (row_stride >= {row_tokens}, frame_stride >= "
+            f"{frame_tokens}), got row_stride {grid.row_stride}, frame_stride {grid.frame_stride}"
+        )
     frame = positions // grid.frame_stride
     inside = positions % grid.frame_stride
     row = inside // grid.row_stride

@@ -8,7 +8,7 @@ import torch
 
 __all__ = ["row_blocks"]
 
-# Two fp32 blocks of this size fit the second-level caches of two current cores; measured best of 2^17..2^22.
+# Two fp32 blocks of this size fit the second-level caches of two current cores; best measured, 2^17 to 2^21.
 _CPU_ELEMENTS = 1 << 19
 # An accelerator wants few, large launches; 64 Mi fp32 elements are 256 MiB per temporary.
 _DEVICE_ELEMENTS = 1 << 26

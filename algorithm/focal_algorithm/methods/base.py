@@ -1,7 +1,7 @@
 """What a compression method is: frozen parameters, a state per prompt, and operations on plain tensors.
 
-A method never sees a Hugging Face object, a batch axis or padding: `focal_algorithm.hooks` hands it the tokens
-of one prompt at a time and carries its decisions out.
+A method never sees a Hugging Face object, a batch axis or padding: `focal_algorithm.hooks` hands it the
+tokens of one prompt at a time and carries its decisions out.
 """
 
 from __future__ import annotations
@@ -12,16 +12,25 @@ from enum import Enum
 from typing import Any, ClassVar, Literal
 
 import torch
+from focal_traces.pointers import PointerRule
 from focal_traces.schema import DecoderGeometry
 from torch import Tensor
 
 from focal_algorithm.layout import SampleLayout
 
-__all__ = ["CompressionMethod", "GemmOutcome", "HookPoint", "Resequenced", "TokenStream", "VectorMasks"]
+__all__ = [
+    "CompressionMethod",
+    "GemmOutcome",
+    "HookPoint",
+    "Resequenced",
+    "TokenStream",
+    "VectorMasks",
+    "zero_vectors",
+]
 
 
 class HookPoint(Enum):
-    """Places in a decoder where a method may act. Declaring one makes the hooks call the operation beside it."""
+    """Places in a decoder where a method may act, with the operation the hooks call there."""
 
     GEMM_INPUT = "transform"
     ATTENTION_OPERANDS = "attend"
@@ -97,8 +106,8 @@ class Resequenced:
     """A shorter (or reordered) token sequence.
 
     Attributes:
-        rows: Source row of each remaining token, axes (tokens), int64. Position, mask and cache place of a token
-            follow its source row.
+        rows: Source row of each remaining token, axes (tokens), int64. Position, mask and cache place of a
+            token follow its source row.
         hidden: New residual stream, axes (tokens, hidden); None to take the source rows unchanged.
     """
 
@@ -150,11 +159,13 @@ class CompressionMethod(ABC):
             FocalError: The method cannot work on this prompt; the sentence says why.
         """
 
-    def pointer_rule(self, layout: SampleLayout) -> tuple[tuple[int, ...], int | None]:
-        """Return (token offset of each candidate, most path-doubling rounds) that explain ``winner``."""
-        return (0,), 1
+    def pointer_rule(self, layout: SampleLayout) -> PointerRule:
+        """Return what the ``winner`` codes of `VectorMasks` mean."""
+        return PointerRule((0,), 1)
 
-    def transform(self, layer: int, gemm: str, values: Tensor, stream: TokenStream, state: Any) -> GemmOutcome:
+    def transform(
+        self, layer: int, gemm: str, values: Tensor, stream: TokenStream, state: Any
+    ) -> GemmOutcome:
         """Replace the input of a GEMM.
 
         Args:
@@ -166,7 +177,7 @@ class CompressionMethod(ABC):
         """
         return GemmOutcome(values)
 
-    def attend(
+    def attend(  # noqa: B027 - optional, unlike `start`
         self, layer: int, query: Tensor, key: Tensor, scaling: float, stream: TokenStream, state: Any
     ) -> None:
         """Look at the operands of the attention of a layer, after the position embedding.

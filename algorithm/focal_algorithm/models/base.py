@@ -117,7 +117,9 @@ class ModelAdapter(ABC):
         """Return the text before and after the visual tokens."""
 
     @abstractmethod
-    def visual_inputs(self, model: Any, frames: Sequence[Any], is_video: bool) -> tuple[int, int, dict[str, Any]]:
+    def visual_inputs(
+        self, model: Any, frames: Sequence[Any], is_video: bool
+    ) -> tuple[int, int, dict[str, Any]]:
         """Turn pictures into model inputs.
 
         Args:

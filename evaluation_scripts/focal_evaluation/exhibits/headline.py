@@ -104,16 +104,22 @@ def draw(
     FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True)
     width = 0.8 / max(len(names), 1)
-    # Where an accelerator lacks a workload its mean is over those it has; the legend says how many.
+    # Means of different workloads must not stand side by side.
+    shared = [pair for pair in pairs if all(pair in bars[name] for name in names)]
     for number, name in enumerate(names):
         offset = (number - (len(names) - 1) / 2) * width
         found = [(place, bars[name][pair]) for place, pair in enumerate(pairs) if pair in bars[name]]
         if not found:
             continue
-        places = [place + offset for place, _ in found] + [len(pairs) + offset]
-        columns = [bar for _, bar in found] + [_mean([bar for _, bar in found])]
-        _draw_series(upper, lower, places, columns, width, name, _COLOURS[number % len(_COLOURS)], len(found))
-    _label(figure, upper, lower, [*groups, "geo-\nmean"], origins)
+        places = [place + offset for place, _ in found]
+        columns = [bar for _, bar in found]
+        if shared:
+            places.append(len(pairs) + offset)
+            columns.append(_mean([bars[name][pair] for pair in shared]))
+        _draw_series(upper, lower, places, columns, width, f"{name} ({len(found)})", _colour(name))
+    if shared:
+        groups.append(f"geomean\nof {len(shared)} shared")
+    _label(figure, upper, lower, groups, len(pairs) if shared else None, origins)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
 
@@ -124,12 +130,11 @@ def _draw_series(
     places: list[float],
     columns: list[Bar],
     width: float,
-    name: str,
+    label: str,
     colour: str,
-    num_workloads: int,
 ) -> None:
     heights = [column["speed-up"] for column in columns]
-    upper.bar(places, heights, 0.9 * width, color=colour, label=f"{name} ({num_workloads})")
+    upper.bar(places, heights, 0.9 * width, color=colour, label=label)
     upper.text(
         places[-1], heights[-1], f"{heights[-1]:.2f}", ha="center", va="bottom", fontsize=6, rotation=90
     )
@@ -162,13 +167,16 @@ def _mean(columns: list[Bar]) -> Bar:
     return mean
 
 
-def _label(figure: Any, upper: Any, lower: Any, groups: list[str], origins: set[str]) -> None:
+def _label(
+    figure: Any, upper: Any, lower: Any, groups: list[str], mean_place: int | None, origins: set[str]
+) -> None:
     from matplotlib.patches import Patch
 
     upper.axhline(1.0, color="black", linewidth=0.6, linestyle="--")
     lower.axhline(1.0, color="black", linewidth=0.6, linestyle="--")
     for axis in (upper, lower):
-        axis.axvline(len(groups) - 1.5, color="grey", linewidth=0.6)
+        if mean_place is not None:
+            axis.axvline(mean_place - 0.5, color="grey", linewidth=0.6)
         axis.margins(x=0.01, y=0.14)
         axis.set_axisbelow(True)
         axis.grid(axis="y", linewidth=0.3)
@@ -182,6 +190,14 @@ def _label(figure: Any, upper: Any, lower: Any, groups: list[str], origins: set[
     made_up = sorted(origins - set(_MEASURED))
     note = f" - counts: {'; '.join(made_up)}" if made_up else ""
     upper.set_title(f"Simulated prefill of the language model, visual tokens only{note}", fontsize=9)
+
+
+def _colour(name: str) -> str:
+    """Return the same colour for an accelerator in every figure."""
+    if name in _LEFT_TO_RIGHT:
+        return _COLOURS[_LEFT_TO_RIGHT.index(name)]
+    others = _COLOURS[len(_LEFT_TO_RIGHT) :]
+    return others[sum(name.encode()) % len(others)]
 
 
 def _place(name: str) -> int:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar
 
 from focal_common.errors import ConfigError, UnsupportedError
-
 from focal_simulator.layer_table import LayerTable
 from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
@@ -79,6 +78,10 @@ class Accelerator(ABC, Generic[H]):
     @abstractmethod
     def layers(self, workload: Workload) -> LayerTable:
         """Return cycles, operations and bytes of every layer of an accepted workload."""
+
+    def remarks(self, workload: Workload) -> list[str]:
+        """Return sentences a reader of the result should know; none by default."""
+        return []
 
     def default_sram_model(self) -> SramModel:
         """Return the buffer cost model the published runs used for this configuration."""

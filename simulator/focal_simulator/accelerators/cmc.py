@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+
 from focal_common.config import StrictModel
 from focal_common.errors import UnsupportedError
-
 from focal_simulator.accelerators.base import Accelerator, BufferNeed, require_visual_tokens
 from focal_simulator.arithmetic import ceil_div, fold_cycles
 from focal_simulator.layer_table import LINEAR_LAYERS, LayerTable, LinearShapes, Traffic, add_traffic

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from focal_common.errors import UnsupportedError
-from focal_traces.counts import GemmTotals
-from focal_traces.schema import GEMMS
 
+from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators.base import Accelerator, BufferNeed, SramModel, require_visual_tokens
 from focal_simulator.accelerators.focus_buffers import FocusBufferHardware, focus_buffers
 from focal_simulator.accelerators.focus_bytes import (
@@ -20,6 +18,8 @@ from focal_simulator.arithmetic import ceil_div, fold_cycles
 from focal_simulator.layer_table import LayerTable, LinearShapes, Numbers, Traffic
 from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
+from focal_traces.counts import GemmTotals
+from focal_traces.schema import GEMMS
 
 __all__ = ["Focus", "FocusHardware", "VectorRows"]
 
@@ -73,6 +73,19 @@ class Focus(Accelerator[FocusHardware]):
             raise UnsupportedError(
                 f"{self.preset}: {workload.label} has no Focus trace for variant '{workload.variant}'"
             )
+
+    def remarks(self, workload: Workload) -> list[str]:
+        """Say where the trace was recorded with another tile or vector than the hardware has."""
+        pairs = [
+            ("m-tile", workload.recorded_m_tile, self.hardware.tiles.m_tile.value),
+            ("vector size", workload.recorded_vector_size, self.hardware.core.similarity_elements.value),
+        ]
+        return [
+            f"{self.preset}: the trace of {workload.label} was recorded with {what} {recorded}, "
+            f"the hardware has {built}; similarity cannot be searched again from counts"
+            for what, recorded, built in pairs
+            if recorded is not None and recorded != built
+        ]
 
     def buffers(self) -> tuple[BufferNeed, ...]:
         """Return the seven Focus buffers."""

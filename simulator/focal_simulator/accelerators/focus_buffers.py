@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from focal_common.config import StrictModel
 from pydantic import model_validator
 
+from focal_common.config import StrictModel
 from focal_simulator.accelerators.base import BufferNeed
 from focal_simulator.specs import Count, HardwareSpec, SystolicCore
 

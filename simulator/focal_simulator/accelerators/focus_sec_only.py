@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import ClassVar
 
 from focal_common.errors import UnsupportedError
-from focal_traces.counts import GemmTotals
-
 from focal_simulator.accelerators.base import require_visual_tokens
 from focal_simulator.accelerators.focus import Focus, VectorRows
 from focal_simulator.layer_table import LayerTable, Numbers
 from focal_simulator.workload import Workload
+from focal_traces.counts import GemmTotals
 
 __all__ = ["FocusSecOnly"]
 
@@ -36,6 +35,10 @@ class FocusSecOnly(Focus):
             raise UnsupportedError(
                 f"{self.preset}: {workload.label} has neither a trace nor a token schedule"
             )
+
+    def remarks(self, workload: Workload) -> list[str]:
+        """Return nothing: without similarity the recorded tile does not matter."""
+        return []
 
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row per block."""

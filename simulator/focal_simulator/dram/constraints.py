@@ -1,15 +1,14 @@
 """Numba: when a command becomes legal, and which commands it delays in turn.
 
 Model: each command pushes later the earliest legal cycle of others, at the level (bank, bank group, rank) the
-data sheet's rule speaks of. A same-group delay is never below the other-group delay, so the rank level may hold
-the other-group value for every group. Additive latency is 0.
+data sheet's rule speaks of. A same-group delay is never below the other-group delay, so the rank level may
+hold the other-group value for every group. Additive latency is 0.
 """
 
 from __future__ import annotations
 
+from focal_simulator.dram.layout import CLOSED, Records
 from numba import njit
-
-from focal_simulator.dram.layout import CLOSED, Records, State
 
 __all__ = [
     "activate_ready_cycle",
@@ -24,43 +23,47 @@ __all__ = [
 ]
 
 
-@njit(cache=True)
-def activate_ready_cycle(bank: int, state: State, p: Records) -> int:
+@njit(cache=True, forceinline=True)
+def activate_ready_cycle(bank: int, state: Records, p: Records) -> int:
     """Return the first cycle at which ``bank`` may be activated: tRC, tRP, tRRD, tRFC and tFAW."""
     this = state.banks[bank]
     rank = this.rank
     # the oldest of the last four activates sits where the next one will be written
     window = state.windows[rank, state.ranks[rank].window_next] + p.activate_window
-    return max(
-        max(this.activate_ready, window),
-        max(state.groups[this.group].activate_ready, state.ranks[rank].activate_ready),
-    )
+    own = max(this.activate_ready, window)
+    cycle: int = max(own, max(state.groups[this.group].activate_ready, state.ranks[rank].activate_ready))
+    return cycle
 
 
-@njit(cache=True)
-def read_ready_cycle(bank: int, state: State) -> int:
+@njit(cache=True, forceinline=True)
+def read_ready_cycle(bank: int, state: Records) -> int:
     """Return the first cycle at which an open ``bank`` may be read: tRCD, tCCD, tWTR, rank switch."""
     this = state.banks[bank]
-    return max(this.column_ready, max(state.groups[this.group].read_ready, state.ranks[this.rank].read_ready))
+    shared = max(state.groups[this.group].read_ready, state.ranks[this.rank].read_ready)
+    cycle: int = max(this.column_ready, shared)
+    return cycle
 
 
-@njit(cache=True)
-def write_ready_cycle(bank: int, state: State) -> int:
+@njit(cache=True, forceinline=True)
+def write_ready_cycle(bank: int, state: Records) -> int:
     """Return the first cycle at which an open ``bank`` may be written: tRCD, tCCD, bus turn-around."""
     this = state.banks[bank]
-    return max(this.column_ready, max(state.groups[this.group].write_ready, state.ranks[this.rank].write_ready))
+    shared = max(state.groups[this.group].write_ready, state.ranks[this.rank].write_ready)
+    cycle: int = max(this.column_ready, shared)
+    return cycle
 
 
-@njit(cache=True)
-def precharge_ready_cycle(bank: int, state: State) -> int:
+@njit(cache=True, forceinline=True)
+def precharge_ready_cycle(bank: int, state: Records) -> int:
     """Return the first cycle at which an open ``bank`` may be closed: tRAS, tRTP, tWR, tPPD."""
     this = state.banks[bank]
-    return max(this.precharge_ready, state.ranks[this.rank].precharge_ready)
+    cycle: int = max(this.precharge_ready, state.ranks[this.rank].precharge_ready)
+    return cycle
 
 
-@njit(cache=True)
-def apply_activate(bank: int, row: int, now: int, state: State, p: Records) -> None:
-    """Open ``row``. Delays later activates (tRC, tRRD, tFAW), column commands (tRCD), the precharge (tRAS)."""
+@njit(cache=True, forceinline=True)
+def apply_activate(bank: int, row: int, now: int, state: Records, p: Records) -> None:
+    """Open ``row``; delays activates (tRC, tRRD, tFAW), column commands (tRCD), the precharge (tRAS)."""
     this = state.banks[bank]
     rank = state.ranks[this.rank]
     group = state.groups[this.group]
@@ -78,8 +81,8 @@ def apply_activate(bank: int, row: int, now: int, state: State, p: Records) -> N
     rank.num_open += 1
 
 
-@njit(cache=True)
-def apply_precharge(bank: int, now: int, state: State, p: Records) -> None:
+@njit(cache=True, forceinline=True)
+def apply_precharge(bank: int, now: int, state: Records, p: Records) -> None:
     """Close the row. Delays the next activate or refresh (tRP) and, on LPDDR4, other precharges (tPPD)."""
     this = state.banks[bank]
     rank = state.ranks[this.rank]
@@ -91,8 +94,8 @@ def apply_precharge(bank: int, now: int, state: State, p: Records) -> None:
         rank.open_cycles += now - rank.open_since
 
 
-@njit(cache=True)
-def apply_refresh(rank: int, now: int, state: State, p: Records) -> None:
+@njit(cache=True, forceinline=True)
+def apply_refresh(rank: int, now: int, state: Records, p: Records) -> None:
     """Refresh a closed rank. Delays its activates and its next refresh by tRFC."""
     first = rank * p.banks_per_rank
     for bank in range(first, first + p.banks_per_rank):
@@ -100,9 +103,9 @@ def apply_refresh(rank: int, now: int, state: State, p: Records) -> None:
         this.activate_ready = max(this.activate_ready, now + p.refresh_busy)
 
 
-@njit(cache=True)
-def apply_read(bank: int, channel: int, now: int, state: State, p: Records) -> None:
-    """Issue a read burst. Delays reads (tCCD, rank switch), writes (bus turn-around), the precharge (tRTP)."""
+@njit(cache=True, forceinline=True)
+def apply_read(bank: int, channel: int, now: int, state: Records, p: Records) -> None:
+    """Issue a read burst; delays reads (tCCD, rank switch), writes (turn-around), the precharge (tRTP)."""
     this = state.banks[bank]
     group = state.groups[this.group]
     this.precharge_ready = max(this.precharge_ready, now + p.read_precharge)
@@ -115,8 +118,8 @@ def apply_read(bank: int, channel: int, now: int, state: State, p: Records) -> N
         rank.write_ready = max(rank.write_ready, now + p.read_write)
 
 
-@njit(cache=True)
-def apply_write(bank: int, channel: int, now: int, state: State, p: Records) -> None:
+@njit(cache=True, forceinline=True)
+def apply_write(bank: int, channel: int, now: int, state: Records, p: Records) -> None:
     """Issue a write burst. Delays writes (tCCD), reads (tWTR, rank switch), the precharge (tWR)."""
     this = state.banks[bank]
     group = state.groups[this.group]

@@ -1,15 +1,15 @@
 """Energy of a memory system from its command counts, in true picojoules.
 
-Model: each command costs supply x current above standby x its duration; every rank draws active standby while a row
-is open and precharge standby otherwise. Volt x milliampere x nanosecond = picojoule. No power-down, VPP, termination.
-DRAMsim3 prints the same sums per clock instead of per nanosecond; multiply its figures by the clock to compare.
+Model: each command costs supply x current above standby x its duration; every rank draws active standby while
+a row is open and precharge standby otherwise. Volt x milliampere x nanosecond = picojoule. No power-down, VPP or
+termination. DRAMsim3 prints the same sums per clock instead of per nanosecond; multiply by the clock.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
-from focal_simulator.dram.layout import State
 from focal_simulator.dram.specs import DramSpec
 
 __all__ = ["CommandCounts", "CommandEnergy", "DramEnergy", "command_energy", "energy_of"]
@@ -29,9 +29,10 @@ class CommandCounts:
     closed_rank_cycles: int
 
     @classmethod
-    def from_state(cls, state: State, cycles: int) -> CommandCounts:
+    def from_state(cls, state: Any, spec: DramSpec, cycles: int) -> CommandCounts:
         """Sum a replay's state after ``cycles`` clocks."""
-        channels, ranks = state.channels, state.ranks
+        channels = state["channels"][: spec.channels]
+        ranks = state["ranks"][: spec.channels * spec.ranks]
         is_open = ranks["num_open"] > 0
         still_open = int((cycles - ranks["open_since"][is_open]).sum())
         open_cycles = int(ranks["open_cycles"].sum()) + still_open

@@ -1,21 +1,25 @@
-"""Numba: the clock loop. Feeds requests in order, ticks the channels that have something to do, skips the rest."""
+"""Numba: the clock loop. Feeds requests in order, ticks channels with something to do, skips the rest."""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
-
-from focal_simulator.dram.layout import NEVER, Records, State
+from focal_simulator.dram.layout import NEVER, Records
 from focal_simulator.dram.queues import admit_request, move_transaction
 from focal_simulator.dram.scheduler import schedule
+from numba import njit
+from numpy.typing import NDArray
 
 __all__ = ["replay_kernel"]
 
 
 @njit(cache=True)
 def _tick(
-    channel: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: State, p: Records
+    channel: int,
+    now: int,
+    done: NDArray[np.int64],
+    next_merged: NDArray[np.int64],
+    state: Records,
+    p: Records,
 ) -> None:
     owner = state.channels[channel]
     if now == owner.next_refresh:
@@ -29,11 +33,12 @@ def _tick(
 
 
 @njit(cache=True)
-def _wake_cycle(channel: int, now: int, state: State) -> int:
+def _wake_cycle(channel: int, now: int, state: Records) -> int:
     owner = state.channels[channel]
     if owner.is_move_due:
         return now + 1
-    return min(owner.next_command, owner.next_refresh)
+    cycle: int = min(owner.next_command, owner.next_refresh)
+    return cycle
 
 
 @njit(cache=True)
@@ -46,17 +51,18 @@ def _feed(
     done: NDArray[np.int64],
     next_merged: NDArray[np.int64],
     wake: NDArray[np.int64],
-    state: State,
+    state: Records,
     p: Records,
 ) -> int:
-    """Offer up to ``issue_width`` requests; return the next cycle at which offering can succeed without help."""
+    """Offer up to ``issue_width`` requests; return the next cycle at which offering can succeed unaided."""
     progress = state.progress[0]
     for _ in range(p.issue_width):
         request = progress.next_request
         if request == addresses.size:
             return NEVER
         if earliest[request] > now:
-            return earliest[request]
+            cycle: int = earliest[request]
+            return cycle
         channel = (addresses[request] >> p.channel_shift) & p.channel_mask
         if not admit_request(
             request, addresses[request], is_write[request], channel, now, done, next_merged, state, p
@@ -76,7 +82,7 @@ def replay_kernel(
     earliest: NDArray[np.int64],
     accept: NDArray[np.int64],
     done: NDArray[np.int64],
-    state: State,
+    states: Records,
     parameters: Records,
 ) -> bool:
     """Run until every request has completed; return False if the watchdog stopped the run.
@@ -90,17 +96,18 @@ def replay_kernel(
         earliest: (requests,) int64, cycle before which a request is not offered.
         accept: (requests,) int64, filled with the cycle of acceptance.
         done: (requests,) int64, filled with the cycle of completion.
-        state: As from `build_state`.
+        states: As from `build_state`.
         parameters: As from `build_parameters`.
     """
     p = parameters[0]
+    state = states[0]
     progress = state.progress[0]
     next_merged = np.empty(addresses.size, np.int64)
     wake = np.empty(p.channels, np.int64)
     for channel in range(p.channels):
         wake[channel] = state.channels[channel].next_refresh
-    next_feed = np.int64(0)
-    now = np.int64(0)
+    next_feed = 0
+    now = 0
     while True:
         for channel in range(p.channels):
             if wake[channel] <= now:

@@ -5,16 +5,31 @@ Built once per replay from a `DramSpec`; the kernels see nothing else. Holds no 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from focal_simulator.dram.specs import (
+    MAX_BANKS,
+    MAX_CHANNELS,
+    MAX_GROUPS,
+    MAX_QUEUE_DEPTH,
+    MAX_RANKS,
+    MAX_TRANSACTION_DEPTH,
+    DramSpec,
+)
 
-from focal_simulator.dram.specs import DramSpec
+__all__ = [
+    "CLOSED",
+    "COMMAND_LOG",
+    "MAX_LOGGED_COMMANDS",
+    "NEVER",
+    "NUM_BUCKETS",
+    "build_parameters",
+    "build_state",
+]
 
-__all__ = ["CLOSED", "COMMAND_LOG", "NEVER", "NUM_BUCKETS", "State", "build_parameters", "build_state"]
-
-Records = NDArray[Any]
+Records = Any
+"""A numpy record or array of records. Any, because numpy types do not know field names."""
 
 CLOSED = -1
 """Row number of a bank with no open row."""
@@ -24,6 +39,10 @@ NEVER = 1 << 62
 
 NUM_BUCKETS = 2048
 """Buckets of each pending-address table; at most a few hundred addresses are pending per channel."""
+
+
+MAX_LOGGED_COMMANDS = 1024
+MAX_SLOTS = MAX_CHANNELS * 2 * MAX_TRANSACTION_DEPTH + MAX_BANKS * MAX_QUEUE_DEPTH
 
 
 def _cycles(*names: str) -> np.dtype[Any]:
@@ -42,10 +61,15 @@ PARAMETERS = _cycles(
     *("channels", "ranks", "banks", "groups", "banks_per_rank", "banks_per_group"),
     # policy
     *("queue_depth", "transaction_depth", "row_hit_cap", "drain_threshold", "issue_width"),
+    *("slots_per_channel", "num_logged"),
     *("has_dual_command", "serves_read_on_conflict", "watchdog"),
     # address mapping: (address >> shift) & mask
     "offset_shift",
-    *(f"{part}_{kind}" for part in ("row", "channel", "rank", "bankgroup", "bank", "column") for kind in ("shift", "mask")),
+    *(
+        f"{part}_{kind}"
+        for part in ("row", "channel", "rank", "bankgroup", "bank", "column")
+        for kind in ("shift", "mask")
+    ),
 )
 BANK = _cycles(
     *("rank", "group", "open_row", "activate_ready", "precharge_ready", "column_ready"),
@@ -58,32 +82,40 @@ RANK = _cycles(
 )
 CHANNEL = _cycles(
     *("pointer", "next_command", "next_refresh", "num_refresh_due", "refresh_rank"),
-    *("num_waiting_reads", "num_waiting_writes", "drain_left", "num_in_queues", "num_free_slots"),
-    *("is_move_due", "num_pending_reads"),
+    *("num_waiting_reads", "num_waiting_writes", "num_blocked_reads", "num_blocked_writes"),
+    *("drain_left", "num_in_queues", "num_free_slots"),
+    "is_move_due",
     *("num_activates", "num_precharges", "num_reads", "num_writes", "num_refreshes", "num_row_hits"),
 )
-SLOT = _cycles("address", "row", "column", "bank", "is_write", "first_request", "last_request", "next_in_bucket")
+SLOT = _cycles(
+    "address", "row", "column", "bank", "is_write", "first_request", "last_request", "next_in_bucket"
+)
 COMMAND_LOG = _cycles("cycle", "kind", "channel", "rank", "bank", "row", "column")
-PROGRESS = _cycles("now", "next_request", "num_reads_open", "last_progress", "last_done", "num_logged", "num_completed")
+PROGRESS = _cycles(
+    "now", "next_request", "num_reads_open", "last_progress", "last_done", "num_logged", "num_completed"
+)
 
 
-class State(NamedTuple):
-    """Everything that changes during a replay. Indices are global: bank = ((channel, rank, group), bank)."""
-
-    banks: Records
-    groups: Records
-    ranks: Records
-    channels: Records
-    slots: Records  # one per pending address
-    progress: Records  # one record
-    windows: NDArray[np.int64]  # (ranks, 4) cycles of the last four activates
-    queues: NDArray[np.int32]  # (banks, queue_depth) slots, oldest first
-    waiting_reads: NDArray[np.int32]  # (channels, transaction_depth) slots, oldest first
-    waiting_writes: NDArray[np.int32]  # (channels, transaction_depth)
-    free_slots: NDArray[np.int32]  # (channels, slots per channel), a stack
-    read_buckets: NDArray[np.int32]  # (NUM_BUCKETS,) first slot of each chain, -1 if none
-    write_buckets: NDArray[np.int32]
-    log: Records  # first commands issued; length 0 switches logging off
+STATE = np.dtype(
+    [
+        # indices are global and ordered: channel, rank, group, bank
+        ("progress", PROGRESS, (1,)),
+        ("channels", CHANNEL, (MAX_CHANNELS,)),
+        ("ranks", RANK, (MAX_RANKS,)),
+        ("windows", np.int64, (MAX_RANKS, 4)),  # cycles of the last four activates
+        ("groups", GROUP, (MAX_GROUPS,)),
+        ("banks", BANK, (MAX_BANKS,)),
+        ("queues", np.int64, (MAX_BANKS, MAX_QUEUE_DEPTH)),  # slots, oldest first
+        ("waiting_reads", np.int64, (MAX_CHANNELS, MAX_TRANSACTION_DEPTH)),  # slots, oldest first
+        ("waiting_writes", np.int64, (MAX_CHANNELS, MAX_TRANSACTION_DEPTH)),
+        ("slots", SLOT, (MAX_SLOTS,)),  # one per pending address
+        ("free_slots", np.int64, (MAX_SLOTS,)),  # one stack per channel
+        ("buckets", np.int64, (2 * NUM_BUCKETS,)),  # first slot of each chain: reads, then writes; -1 if none
+        ("log", COMMAND_LOG, (MAX_LOGGED_COMMANDS,)),
+    ]
+)
+"""Everything that changes during a replay. One record of fixed size: kernels pass one pointer, and one
+compiled kernel serves every memory system."""
 
 
 def _address_fields(spec: DramSpec) -> dict[str, int]:
@@ -144,7 +176,9 @@ def _delays(spec: DramSpec) -> dict[str, int]:
     }
 
 
-def build_parameters(spec: DramSpec, issue_width: int, is_artifact: bool, watchdog_cycles: int) -> Records:
+def build_parameters(
+    spec: DramSpec, issue_width: int, is_artifact: bool, watchdog_cycles: int, num_logged_commands: int
+) -> Records:
     """Return the one-element record array of delays, shape, policy and address mapping.
 
     Args:
@@ -152,6 +186,7 @@ def build_parameters(spec: DramSpec, issue_width: int, is_artifact: bool, watchd
         issue_width: Requests the feeder offers per clock.
         is_artifact: Reproduce the published simulator's read starvation on a read-write conflict.
         watchdog_cycles: A run without progress for this long is stopped.
+        num_logged_commands: Keep this many of the first commands.
     """
     organisation, controller = spec.device.organisation, spec.controller
     values = {
@@ -171,6 +206,9 @@ def build_parameters(spec: DramSpec, issue_width: int, is_artifact: bool, watchd
         "has_dual_command": int(spec.device.has_dual_command),
         "serves_read_on_conflict": int(not is_artifact),
         "watchdog": watchdog_cycles,
+        "slots_per_channel": 2 * controller.transaction_queue_depth
+        + spec.ranks * organisation.banks * controller.bank_queue_depth,
+        "num_logged": num_logged_commands,
     }
     parameters = np.zeros(1, PARAMETERS)
     for name in PARAMETERS.names or ():
@@ -178,35 +216,23 @@ def build_parameters(spec: DramSpec, issue_width: int, is_artifact: bool, watchd
     return parameters
 
 
-def build_state(parameters: Records, num_logged_commands: int = 0) -> State:
-    """Return the state at cycle 0: every bank closed, every queue empty, nothing pending."""
+def build_state(parameters: Records) -> Records:
+    """Return the one-element state at cycle 0: every bank closed, every queue empty, nothing pending."""
     p = parameters[0]
-    channels, banks_per_channel = int(p["channels"]), int(p["banks"])
-    banks = np.zeros(channels * banks_per_channel, BANK)
-    index = np.arange(banks.size)
+    num_channels, num_banks = int(p["channels"]), int(p["channels"] * p["banks"])
+    states = np.zeros(1, STATE)
+    state = states[0]
+    index = np.arange(num_banks)
+    banks = state["banks"][:num_banks]
     banks["rank"] = index // p["banks_per_rank"]
     banks["group"] = index // p["banks_per_group"]
     banks["open_row"] = CLOSED
-    ranks = np.zeros(channels * int(p["ranks"]), RANK)
-    state_channels = np.zeros(channels, CHANNEL)
-    state_channels["next_command"] = NEVER
-    state_channels["next_refresh"] = p["refresh_interval"]
-    depth = int(p["transaction_depth"])
-    per_channel = 2 * depth + banks_per_channel * int(p["queue_depth"])
-    state_channels["num_free_slots"] = per_channel
-    return State(
-        banks=banks,
-        groups=np.zeros(channels * int(p["groups"]), GROUP),
-        ranks=ranks,
-        channels=state_channels,
-        slots=np.zeros(channels * per_channel, SLOT),
-        progress=np.zeros(1, PROGRESS),
-        windows=np.full((ranks.size, 4), -NEVER, np.int64),
-        queues=np.zeros((banks.size, int(p["queue_depth"])), np.int32),
-        waiting_reads=np.zeros((channels, depth), np.int32),
-        waiting_writes=np.zeros((channels, depth), np.int32),
-        free_slots=np.arange(channels * per_channel, dtype=np.int32).reshape(channels, per_channel),
-        read_buckets=np.full(NUM_BUCKETS, -1, np.int32),
-        write_buckets=np.full(NUM_BUCKETS, -1, np.int32),
-        log=np.zeros(num_logged_commands, COMMAND_LOG),
-    )
+    state["windows"] = -NEVER
+    state["buckets"] = -1
+    channels = state["channels"][:num_channels]
+    channels["next_command"] = NEVER
+    channels["next_refresh"] = p["refresh_interval"]
+    channels["num_free_slots"] = p["slots_per_channel"]
+    num_slots = num_channels * int(p["slots_per_channel"])
+    state["free_slots"][:num_slots] = np.arange(num_slots)
+    return states

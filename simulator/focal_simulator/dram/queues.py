@@ -1,22 +1,21 @@
 """Numba: pending addresses, transaction queues and bank queues of one channel.
 
-A *slot* stands for one pending address: a group of merged reads, or the merged writes. It lives from acceptance
-until its column command is issued. The key is the exact byte address, not the burst.
+A *slot* stands for one pending address: a group of merged reads, or the merged writes. It lives from
+acceptance until its column command is issued. The key is the exact byte address, not the burst.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
-
 from focal_simulator.dram.constraints import (
     activate_ready_cycle,
     precharge_ready_cycle,
     read_ready_cycle,
     write_ready_cycle,
 )
-from focal_simulator.dram.layout import CLOSED, NEVER, NUM_BUCKETS, Records, State
+from focal_simulator.dram.layout import CLOSED, NEVER, NUM_BUCKETS, Records
+from numba import njit
+from numpy.typing import NDArray
 
 __all__ = [
     "admit_request",
@@ -29,57 +28,59 @@ __all__ = [
 ]
 
 
-@njit(cache=True)
-def _bucket(address: int) -> int:
-    return ((address >> 4) ^ (address >> 13) ^ (address >> 22)) & (NUM_BUCKETS - 1)
+@njit(cache=True, forceinline=True)
+def _bucket(address: int, is_write: int) -> int:
+    return is_write * NUM_BUCKETS + (((address >> 4) ^ (address >> 13) ^ (address >> 22)) & (NUM_BUCKETS - 1))
 
 
-@njit(cache=True)
-def find_pending(address: int, buckets: NDArray[np.int32], slots: Records) -> int:
+@njit(cache=True, forceinline=True)
+def find_pending(address: int, is_write: int, state: Records) -> int:
     """Return the slot pending at exactly ``address``, or -1."""
-    slot = buckets[_bucket(address)]
-    while slot >= 0 and slots[slot].address != address:
-        slot = slots[slot].next_in_bucket
+    slot: int = state.buckets[_bucket(address, is_write)]
+    while slot >= 0 and state.slots[slot].address != address:
+        slot = state.slots[slot].next_in_bucket
     return slot
 
 
-@njit(cache=True)
-def _new_slot(channel: int, address: int, is_write: int, buckets: NDArray[np.int32], state: State, p: Records) -> int:
+@njit(cache=True, forceinline=True)
+def _new_slot(channel: int, address: int, is_write: int, state: Records, p: Records) -> int:
     owner = state.channels[channel]
     owner.num_free_slots -= 1
-    slot = state.free_slots[channel, owner.num_free_slots]
+    slot: int = state.free_slots[channel * p.slots_per_channel + owner.num_free_slots]
     this = state.slots[slot]
     rank = channel * p.ranks + ((address >> p.rank_shift) & p.rank_mask)
     group = (address >> p.bankgroup_shift) & p.bankgroup_mask
     this.address = address
     this.row = (address >> p.row_shift) & p.row_mask
     this.column = (address >> p.column_shift) & p.column_mask
-    this.bank = rank * p.banks_per_rank + group * p.banks_per_group + ((address >> p.bank_shift) & p.bank_mask)
+    this.bank = (
+        rank * p.banks_per_rank + group * p.banks_per_group + ((address >> p.bank_shift) & p.bank_mask)
+    )
     this.is_write = is_write
-    bucket = _bucket(address)
-    this.next_in_bucket = buckets[bucket]
-    buckets[bucket] = slot
+    bucket = _bucket(address, is_write)
+    this.next_in_bucket = state.buckets[bucket]
+    state.buckets[bucket] = slot
     return slot
 
 
-@njit(cache=True)
-def release_slot(channel: int, slot: int, buckets: NDArray[np.int32], state: State) -> None:
+@njit(cache=True, forceinline=True)
+def release_slot(channel: int, slot: int, state: Records, p: Records) -> None:
     """Forget a pending address whose column command has been issued."""
-    bucket = _bucket(state.slots[slot].address)
+    bucket = _bucket(state.slots[slot].address, state.slots[slot].is_write)
     following = state.slots[slot].next_in_bucket
-    if buckets[bucket] == slot:
-        buckets[bucket] = following
+    if state.buckets[bucket] == slot:
+        state.buckets[bucket] = following
     else:
-        before = buckets[bucket]
+        before = state.buckets[bucket]
         while state.slots[before].next_in_bucket != slot:
             before = state.slots[before].next_in_bucket
         state.slots[before].next_in_bucket = following
     owner = state.channels[channel]
-    state.free_slots[channel, owner.num_free_slots] = slot
+    state.free_slots[channel * p.slots_per_channel + owner.num_free_slots] = slot
     owner.num_free_slots += 1
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def admit_request(
     request: int,
     address: int,
@@ -88,35 +89,35 @@ def admit_request(
     now: int,
     done: NDArray[np.int64],
     next_merged: NDArray[np.int64],
-    state: State,
+    state: Records,
     p: Records,
 ) -> bool:
     """Take one request into its channel, or refuse it when that channel's queue is full.
 
-    Space is checked before merging. A write completes two cycles later (posted), whether it merges or not; so does
-    a read of a pending write. Reads of one pending address join its group and finish with it.
+    Space is checked before merging. A write completes two cycles later (posted), whether it merges or not;
+    so does a read of a pending write. Reads of one pending address join its group and finish with it.
     """
     owner = state.channels[channel]
     if is_write:
         if owner.num_waiting_writes >= p.transaction_depth:
             return False
-        if find_pending(address, state.write_buckets, state.slots) < 0:
-            slot = _new_slot(channel, address, 1, state.write_buckets, state, p)
+        if find_pending(address, 1, state) < 0:
+            slot = _new_slot(channel, address, 1, state, p)
             state.waiting_writes[channel, owner.num_waiting_writes] = slot
             owner.num_waiting_writes += 1
         done[request] = now + 2
     else:
         if owner.num_waiting_reads >= p.transaction_depth:
             return False
-        if find_pending(address, state.write_buckets, state.slots) >= 0:
+        if find_pending(address, 1, state) >= 0:
             done[request] = now + 2
         else:
-            slot = find_pending(address, state.read_buckets, state.slots)
+            slot = find_pending(address, 0, state)
             next_merged[request] = -1
             if slot >= 0:
                 next_merged[state.slots[slot].last_request] = request
             else:
-                slot = _new_slot(channel, address, 0, state.read_buckets, state, p)
+                slot = _new_slot(channel, address, 0, state, p)
                 state.slots[slot].first_request = request
                 state.waiting_reads[channel, owner.num_waiting_reads] = slot
                 owner.num_waiting_reads += 1
@@ -128,15 +129,13 @@ def admit_request(
     return True
 
 
-@njit(cache=True)
-def queue_ready_cycle(bank: int, state: State, p: Records) -> int:
-    """Return a lower bound of the cycle at which ``bank`` can use the command slot, `NEVER` if its queue is empty.
+@njit(cache=True, forceinline=True)
+def queue_ready_cycle(bank: int, state: Records, p: Records) -> int:
+    """Return a lower bound of the cycle at which ``bank`` can use the command slot; its queue is not empty.
 
     Exact but for a write held back by an older read of its burst.
     """
     this = state.banks[bank]
-    if this.num_queued == 0:
-        return NEVER
     if this.open_row == CLOSED:
         return activate_ready_cycle(bank, state, p)
     ready = NEVER
@@ -148,11 +147,12 @@ def queue_ready_cycle(bank: int, state: State, p: Records) -> int:
         this.num_read_hits + this.num_write_hits == 0 or this.num_served >= p.row_hit_cap
     ):
         ready = min(ready, precharge_ready_cycle(bank, state))
-    return ready
+    earliest: int = ready
+    return earliest
 
 
-@njit(cache=True)
-def count_row_hits(bank: int, state: State) -> None:
+@njit(cache=True, forceinline=True)
+def count_row_hits(bank: int, state: Records) -> None:
     """Recount the queued entries that hit the row just opened."""
     this = state.banks[bank]
     this.num_read_hits = 0
@@ -164,8 +164,8 @@ def count_row_hits(bank: int, state: State) -> None:
             this.num_read_hits += 1 - slot.is_write
 
 
-@njit(cache=True)
-def remove_from_queue(bank: int, position: int, channel: int, state: State) -> None:
+@njit(cache=True, forceinline=True)
+def remove_from_queue(bank: int, position: int, channel: int, state: Records, p: Records) -> None:
     """Take the entry at ``position`` out of the bank queue; the younger ones close up."""
     this = state.banks[bank]
     slot = state.slots[state.queues[bank, position]]
@@ -175,20 +175,24 @@ def remove_from_queue(bank: int, position: int, channel: int, state: State) -> N
     for place in range(position, this.num_queued):
         state.queues[bank, place] = state.queues[bank, place + 1]
     owner = state.channels[channel]
+    if this.num_queued == p.queue_depth - 1:
+        # the queue was full, so waiting transactions may have been held up by it
+        owner.num_blocked_reads = 0
+        owner.num_blocked_writes = 0
     owner.num_in_queues -= 1
     owner.is_move_due = 1
 
 
-@njit(cache=True)
-def _first_admissible(waiting: NDArray[np.int32], count: int, state: State, p: Records) -> int:
-    for position in range(count):
+@njit(cache=True, forceinline=True)
+def _first_admissible(waiting: NDArray[np.int64], first: int, count: int, state: Records, p: Records) -> int:
+    for position in range(first, count):
         if state.banks[state.slots[waiting[position]].bank].num_queued < p.queue_depth:
             return position
     return -1
 
 
-@njit(cache=True)
-def _push_to_queue(slot: int, channel: int, now: int, state: State, p: Records) -> None:
+@njit(cache=True, forceinline=True)
+def _push_to_queue(slot: int, channel: int, now: int, state: Records, p: Records) -> None:
     entry = state.slots[slot]
     bank = entry.bank
     this = state.banks[bank]
@@ -202,10 +206,13 @@ def _push_to_queue(slot: int, channel: int, now: int, state: State, p: Records) 
     owner.next_command = min(owner.next_command, max(now + 1, queue_ready_cycle(bank, state, p)))
 
 
-@njit(cache=True)
-def _move_read(channel: int, now: int, state: State, p: Records) -> None:
+@njit(cache=True, forceinline=True)
+def _move_read(channel: int, now: int, state: Records, p: Records) -> None:
     owner = state.channels[channel]
-    position = _first_admissible(state.waiting_reads[channel], owner.num_waiting_reads, state, p)
+    position = _first_admissible(
+        state.waiting_reads[channel], owner.num_blocked_reads, owner.num_waiting_reads, state, p
+    )
+    owner.num_blocked_reads = owner.num_waiting_reads if position < 0 else position
     if position >= 0:
         slot = state.waiting_reads[channel, position]
         owner.num_waiting_reads -= 1
@@ -215,12 +222,13 @@ def _move_read(channel: int, now: int, state: State, p: Records) -> None:
         owner.is_move_due = 1
 
 
-@njit(cache=True)
-def move_transaction(channel: int, now: int, state: State, p: Records) -> None:
+@njit(cache=True, forceinline=True)
+def move_transaction(channel: int, now: int, state: Records, p: Records) -> None:
     """Move at most one waiting transaction to its bank queue.
 
-    Writes go in drains, whose length is fixed when the drain starts. The first write with room whose address has an
-    outstanding read ends the drain; the published simulator then loses the cycle, by default a read is served.
+    Writes go in drains, whose length is fixed when the drain starts. The first write with room whose address
+    has an outstanding read ends the drain; the published simulator then loses the cycle, by default a read is
+    served.
     """
     owner = state.channels[channel]
     owner.is_move_due = 0
@@ -232,12 +240,15 @@ def move_transaction(channel: int, now: int, state: State, p: Records) -> None:
     if owner.drain_left == 0:
         _move_read(channel, now, state, p)
         return
-    position = _first_admissible(state.waiting_writes[channel], owner.num_waiting_writes, state, p)
+    position = _first_admissible(
+        state.waiting_writes[channel], owner.num_blocked_writes, owner.num_waiting_writes, state, p
+    )
+    owner.num_blocked_writes = owner.num_waiting_writes if position < 0 else position
     if position < 0:
         return
     owner.is_move_due = 1
     slot = state.waiting_writes[channel, position]
-    if find_pending(state.slots[slot].address, state.read_buckets, state.slots) >= 0:
+    if find_pending(state.slots[slot].address, 0, state) >= 0:
         owner.drain_left = 0
         if p.serves_read_on_conflict:
             _move_read(channel, now, state, p)

@@ -1,15 +1,14 @@
 """Numba: rank-staggered all-bank refresh.
 
-Every tREFI / ranks cycles the next rank in turn becomes due. While it waits its bank queues are frozen; its banks
-are closed one per cycle in order, and the refresh goes out when all are closed and rested.
+Every tREFI / ranks cycles the next rank in turn becomes due. While it waits its bank queues are frozen; its
+banks are closed one per cycle in order, and the refresh goes out when all are closed and rested.
 """
 
 from __future__ import annotations
 
-from numba import njit
-
 from focal_simulator.dram.constraints import precharge_ready_cycle
-from focal_simulator.dram.layout import CLOSED, NEVER, Records, State
+from focal_simulator.dram.layout import CLOSED, NEVER, Records
+from numba import njit
 
 __all__ = ["REFRESH_ISSUE", "due_rank", "refresh_step"]
 
@@ -17,17 +16,18 @@ REFRESH_ISSUE = -2
 """`refresh_step` result: the rank itself may be refreshed now."""
 
 
-@njit(cache=True)
-def due_rank(channel: int, state: State, p: Records) -> int:
+@njit(cache=True, forceinline=True)
+def due_rank(channel: int, state: Records, p: Records) -> int:
     """Return the global index of the rank that waits for refresh, or -1."""
     owner = state.channels[channel]
     if owner.num_refresh_due == 0:
         return -1
-    return channel * p.ranks + owner.refresh_rank
+    rank: int = channel * p.ranks + owner.refresh_rank
+    return rank
 
 
-@njit(cache=True)
-def refresh_step(rank: int, now: int, state: State, p: Records) -> int:
+@njit(cache=True, forceinline=True)
+def refresh_step(rank: int, now: int, state: Records, p: Records) -> int:
     """Return the bank to close now, `REFRESH_ISSUE`, or -1 when neither is legal this cycle."""
     first = rank * p.banks_per_rank
     ready = -NEVER

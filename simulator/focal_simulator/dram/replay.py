@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from focal_common.errors import ConfigError, RunError
 from focal_simulator.dram.energy import CommandCounts, DramEnergy, energy_of
 from focal_simulator.dram.feeder import replay_kernel
-from focal_simulator.dram.layout import build_parameters, build_state
+from focal_simulator.dram.layout import MAX_LOGGED_COMMANDS, build_parameters, build_state
 from focal_simulator.dram.specs import DramSpec, load_dram_spec
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["ReplayResult", "replay"]
 
@@ -59,7 +58,9 @@ class ReplayResult:
 def _checked(values: ArrayLike, name: str, limit: int) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise ConfigError(f"{name}: expected a 1-D array of integers, got {array.dtype} of shape {array.shape}")
+        raise ConfigError(
+            f"{name}: expected a 1-D array of integers, got {array.dtype} of shape {array.shape}"
+        )
     if array.size and (int(array.min()) < 0 or int(array.max()) >= limit):
         raise ConfigError(f"{name}: expected values in [0, {limit}), got {array.min()} to {array.max()}")
     return np.ascontiguousarray(array, np.int64)
@@ -107,27 +108,35 @@ def replay(
     earliest_array = _checked(earliest_cycles, "earliest_cycles", MAX_CYCLE)
     for name, array in (("is_write", write_array), ("earliest_cycles", earliest_array)):
         if array.shape != (num_requests,):
-            raise ConfigError(f"{name}: expected one value per request ({num_requests}), got shape {array.shape}")
+            raise ConfigError(
+                f"{name}: expected one value per request ({num_requests}), got shape {array.shape}"
+            )
     width = system.issue_width if issue_width is None else issue_width
     for name, value in (("issue_width", width), ("watchdog_cycles", watchdog_cycles)):
         if value < 1:
             raise ConfigError(f"{name}: expected at least 1, got {value}")
-    parameters = build_parameters(system, width, is_artifact, watchdog_cycles)
-    state = build_state(parameters, num_logged_commands)
+    if not 0 <= num_logged_commands <= MAX_LOGGED_COMMANDS:
+        raise ConfigError(
+            f"num_logged_commands: expected 0 to {MAX_LOGGED_COMMANDS}, got {num_logged_commands}"
+        )
+    parameters = build_parameters(system, width, is_artifact, watchdog_cycles, num_logged_commands)
+    states = build_state(parameters)
+    state = states[0]
     accept = np.full(num_requests, -1, np.int64)
     done = np.full(num_requests, -1, np.int64)
     is_complete = True
     if num_requests:
         is_complete = bool(
-            replay_kernel(address_array, write_array, earliest_array, accept, done, state, parameters)
+            replay_kernel(address_array, write_array, earliest_array, accept, done, states, parameters)
         )
     if not is_complete and not allow_incomplete:
         raise RunError(
             f"memory {system.name}: no progress for {watchdog_cycles} cycles after "
-            f"{int((done >= 0).sum())} of {num_requests} requests; raise watchdog_cycles or leave artifact mode"
+            f"{int((done >= 0).sum())} of {num_requests} requests; "
+            "raise watchdog_cycles or leave artifact mode"
         )
-    cycles = int(state.progress[0]["now"]) + 1 if num_requests else 0
-    counts = CommandCounts.from_state(state, cycles)
+    cycles = int(state["progress"][0]["now"]) + 1 if num_requests else 0
+    counts = CommandCounts.from_state(state, system, cycles)
     return ReplayResult(
         spec=system,
         accept_cycles=accept,
@@ -136,5 +145,5 @@ def replay(
         counts=counts,
         energy=energy_of(system, counts),
         is_complete=is_complete,
-        commands=state.log[: int(state.progress[0]["num_logged"])],
+        commands=state["log"][: int(state["progress"][0]["num_logged"])].copy(),
     )

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
-
 from focal_simulator.dram.constraints import (
     apply_activate,
     apply_precharge,
@@ -16,9 +13,11 @@ from focal_simulator.dram.constraints import (
     read_ready_cycle,
     write_ready_cycle,
 )
-from focal_simulator.dram.layout import CLOSED, NEVER, Records, State
+from focal_simulator.dram.layout import CLOSED, NEVER, Records
 from focal_simulator.dram.queues import count_row_hits, queue_ready_cycle, release_slot, remove_from_queue
 from focal_simulator.dram.refresh import REFRESH_ISSUE, due_rank, refresh_step
+from numba import njit
+from numpy.typing import NDArray
 
 __all__ = ["ACTIVATE", "PRECHARGE", "READ", "REFRESH", "WRITE", "schedule"]
 
@@ -26,7 +25,7 @@ NOTHING, ACTIVATE, PRECHARGE, READ, WRITE, REFRESH = 0, 1, 2, 3, 4, 5
 
 
 @njit(cache=True)
-def _is_behind_read(bank: int, position: int, state: State) -> bool:
+def _is_behind_read(bank: int, position: int, state: Records) -> bool:
     slot = state.slots[state.queues[bank, position]]
     for place in range(position):
         older = state.slots[state.queues[bank, place]]
@@ -36,7 +35,7 @@ def _is_behind_read(bank: int, position: int, state: State) -> bool:
 
 
 @njit(cache=True)
-def _pick(bank: int, now: int, state: State, p: Records) -> tuple[int, int]:
+def _pick(bank: int, now: int, state: Records, p: Records) -> tuple[int, int]:
     """Return (command, queue position) of the oldest entry whose next command is legal now."""
     this = state.banks[bank]
     if this.open_row == CLOSED:
@@ -61,33 +60,47 @@ def _pick(bank: int, now: int, state: State, p: Records) -> tuple[int, int]:
 
 
 @njit(cache=True)
-def _scan(channel: int, now: int, state: State, p: Records) -> tuple[int, int, int, int]:
-    """Visit bank queues round-robin; return (command, bank, position, earliest cycle if there is none)."""
+def _scan(channel: int, now: int, state: Records, p: Records) -> tuple[int, int, int, int]:
+    """Visit bank queues round-robin from the one after the last chosen.
+
+    Returns (command, bank, position, earliest cycle at which there can be one if there is none now).
+    """
     owner = state.channels[channel]
     frozen = due_rank(channel, state, p)
     first = channel * p.banks
     earliest = NEVER
-    for _ in range(p.banks):
-        owner.pointer += 1
-        if owner.pointer == p.banks:
-            owner.pointer = 0
-        bank = first + owner.pointer
+    pointer = owner.pointer
+    num_left = owner.num_in_queues
+    while (
+        num_left > 0
+    ):  # banks with an empty queue cannot be chosen, so the rest of the circle may be skipped
+        pointer += 1
+        if pointer >= p.banks:
+            pointer = 0
+        bank = first + pointer
+        num_queued = state.banks[bank].num_queued
+        if num_queued == 0:
+            continue
+        num_left -= num_queued
         if state.banks[bank].rank == frozen:
             continue
         ready = queue_ready_cycle(bank, state, p)
         if ready <= now:
             command, position = _pick(bank, now, state, p)
             if command != NOTHING:
+                owner.pointer = pointer
                 return command, bank, position, now
             ready = now + 1
         earliest = min(earliest, ready)
-    return NOTHING, 0, 0, earliest
+    return NOTHING, 0, 0, earliest  # a fruitless circle ends where it began
 
 
 @njit(cache=True)
-def _log(command: int, bank: int, row: int, column: int, channel: int, now: int, state: State) -> None:
+def _log(
+    command: int, bank: int, row: int, column: int, channel: int, now: int, state: Records, p: Records
+) -> None:
     progress = state.progress[0]
-    if progress.num_logged < state.log.size:
+    if progress.num_logged < p.num_logged:
         line = state.log[progress.num_logged]
         line.cycle = now
         line.kind = command
@@ -101,7 +114,7 @@ def _log(command: int, bank: int, row: int, column: int, channel: int, now: int,
 
 @njit(cache=True)
 def _finish_reads(
-    slot: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: State, p: Records
+    slot: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: Records, p: Records
 ) -> None:
     progress = state.progress[0]
     request = state.slots[slot].first_request
@@ -121,20 +134,20 @@ def _issue(
     now: int,
     done: NDArray[np.int64],
     next_merged: NDArray[np.int64],
-    state: State,
+    state: Records,
     p: Records,
 ) -> None:
     owner = state.channels[channel]
     this = state.banks[bank]
     if command == REFRESH:
-        _log(command, bank, -1, -1, channel, now, state)
+        _log(command, bank, -1, -1, channel, now, state, p)
         apply_refresh(this.rank, now, state, p)
         owner.num_refreshes += 1
         owner.num_refresh_due -= 1
         owner.refresh_rank = (owner.refresh_rank + 1) % p.ranks
         return
     if command == PRECHARGE:
-        _log(command, bank, this.open_row, -1, channel, now, state)
+        _log(command, bank, this.open_row, -1, channel, now, state, p)
         apply_precharge(bank, now, state, p)
         this.num_read_hits = 0
         this.num_write_hits = 0
@@ -142,7 +155,7 @@ def _issue(
         return
     slot = state.queues[bank, position]
     entry = state.slots[slot]
-    _log(command, bank, entry.row, entry.column, channel, now, state)
+    _log(command, bank, entry.row, entry.column, channel, now, state, p)
     if command == ACTIVATE:
         apply_activate(bank, entry.row, now, state, p)
         count_row_hits(bank, state)
@@ -151,21 +164,26 @@ def _issue(
     owner.num_row_hits += this.num_served > 0
     this.num_served += 1
     state.progress[0].last_progress = now
-    remove_from_queue(bank, position, channel, state)
+    remove_from_queue(bank, position, channel, state, p)
     if command == READ:
         apply_read(bank, channel, now, state, p)
         owner.num_reads += 1
         _finish_reads(slot, now, done, next_merged, state, p)
-        release_slot(channel, slot, state.read_buckets, state)
+        release_slot(channel, slot, state, p)
     else:
         apply_write(bank, channel, now, state, p)
         owner.num_writes += 1
-        release_slot(channel, slot, state.write_buckets, state)
+        release_slot(channel, slot, state, p)
 
 
 @njit(cache=True)
 def schedule(
-    channel: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: State, p: Records
+    channel: int,
+    now: int,
+    done: NDArray[np.int64],
+    next_merged: NDArray[np.int64],
+    state: Records,
+    p: Records,
 ) -> None:
     """Issue at most one command (two on separate row and column buses) and set ``next_command``.
 
@@ -190,7 +208,7 @@ def schedule(
     _issue(command, bank, position, channel, now, done, next_merged, state, p)
     owner.next_command = now + 1
     if p.has_dual_command:
-        is_data = command == READ or command == WRITE
+        is_data = command in (READ, WRITE)
         command, bank, position, earliest = _scan(channel, now, state, p)
-        if command != NOTHING and is_data != (command == READ or command == WRITE):
+        if command != NOTHING and is_data != (command in (READ, WRITE)):
             _issue(command, bank, position, channel, now, done, next_merged, state, p)

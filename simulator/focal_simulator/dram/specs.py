@@ -9,13 +9,18 @@ from functools import cache
 from importlib import resources
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
-
 from focal_common.config import StrictModel, apply_overrides, parse_yaml, validated
 from focal_common.errors import ConfigError, near_matches
+from pydantic import Field, model_validator
 
 __all__ = [
     "ADDRESS_FIELDS",
+    "MAX_BANKS",
+    "MAX_CHANNELS",
+    "MAX_GROUPS",
+    "MAX_QUEUE_DEPTH",
+    "MAX_RANKS",
+    "MAX_TRANSACTION_DEPTH",
     "ControllerSpec",
     "CurrentSpec",
     "DeviceSpec",
@@ -25,6 +30,10 @@ __all__ = [
     "load_dram_spec",
     "preset_names",
 ]
+
+MAX_CHANNELS, MAX_RANKS, MAX_GROUPS, MAX_BANKS = 32, 128, 512, 2048
+MAX_QUEUE_DEPTH, MAX_TRANSACTION_DEPTH = 16, 64
+"""Largest system the kernels hold room for."""
 
 ADDRESS_FIELDS = ("row", "channel", "rank", "bankgroup", "bank", "column")
 """The six parts of an address, each named once in ``address_order``."""
@@ -40,7 +49,7 @@ class _Section(StrictModel):
     """Numbers with one source; ``notes`` names the fields whose origin or value needs a word of its own."""
 
     source: Source
-    notes: dict[str, str] = {}
+    notes: Annotated[dict[str, str], Field(default_factory=dict)]
 
     @model_validator(mode="after")
     def _notes_name_fields(self) -> _Section:
@@ -128,9 +137,13 @@ class TimingSpec(_Section):
             same = getattr(self, f"{name}_same_group_cycles")
             other = getattr(self, f"{name}_other_group_cycles")
             if same < other:
-                raise ValueError(f"{name}_same_group_cycles must be >= the other_group value {other}, got {same}")
+                raise ValueError(
+                    f"{name}_same_group_cycles must be >= the other_group value {other}, got {same}"
+                )
         if self.refresh_interval_cycles <= self.refresh_cycles:
-            raise ValueError("refresh_interval_cycles must exceed refresh_cycles, or nothing but refresh runs")
+            raise ValueError(
+                "refresh_interval_cycles must exceed refresh_cycles, or nothing but refresh runs"
+            )
         return self
 
 
@@ -166,8 +179,8 @@ class DeviceSpec(StrictModel):
 class ControllerSpec(_Section):
     """Queues and policy of one channel's controller (open page, one queue per bank)."""
 
-    bank_queue_depth: Annotated[int, Field(ge=1, le=64)]
-    transaction_queue_depth: Annotated[int, Field(ge=1, le=1024)]
+    bank_queue_depth: Annotated[int, Field(ge=1, le=MAX_QUEUE_DEPTH)]
+    transaction_queue_depth: Annotated[int, Field(ge=1, le=MAX_TRANSACTION_DEPTH)]
     row_hit_cap: PositiveCycles
     write_drain_threshold: Annotated[int, Field(ge=0, le=1024)]
 
@@ -183,21 +196,33 @@ class DramSpec(StrictModel):
     ranks: PowerOfTwo
     address_order: str  # high to low, the six words of ADDRESS_FIELDS
     issue_width: Annotated[int, Field(ge=1, le=1024)]  # requests the front end offers per clock
-    interface_pj_per_bit: Annotated[float, Field(ge=0, le=1000)] = 0.0  # I/O energy, not in the device currents
+    interface_pj_per_bit: Annotated[float, Field(ge=0, le=1000)] = (
+        0.0  # I/O energy, not in the device currents
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> DramSpec:
         words = self.address_order.split()
         for word in words:
             if word not in ADDRESS_FIELDS:
-                raise ValueError(f"address_order: '{word}' is not a field; {near_matches(word, ADDRESS_FIELDS)}")
+                raise ValueError(
+                    f"address_order: '{word}' is not a field; {near_matches(word, ADDRESS_FIELDS)}"
+                )
         if sorted(words) != sorted(ADDRESS_FIELDS):
             raise ValueError(f"address_order must name each of {' '.join(ADDRESS_FIELDS)} exactly once")
         for name in ("channels", "ranks"):
             if getattr(self, name) & (getattr(self, name) - 1):
                 raise ValueError(f"{name} must be a power of two, got {getattr(self, name)}")
-        if self.channels * self.ranks * self.device.organisation.banks > 1 << 16:
-            raise ValueError("channels x ranks x banks must be at most 65536")
+        ranks = self.channels * self.ranks
+        # the fixed size of the kernels' state record (layout.py)
+        for name, value, most in (
+            ("channels", self.channels, MAX_CHANNELS),
+            ("channels x ranks", ranks, MAX_RANKS),
+            ("channels x ranks x bank_groups", ranks * self.device.organisation.bank_groups, MAX_GROUPS),
+            ("channels x ranks x banks", ranks * self.device.organisation.banks, MAX_BANKS),
+        ):
+            if value > most:
+                raise ValueError(f"{name} must be at most {most}, got {value}")
         if self.device.timing.refresh_interval_cycles < self.ranks:
             raise ValueError("ranks must be at most refresh_interval_cycles")
         return self

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.runner import Settings, run_all
 from simulator_support import small_workload

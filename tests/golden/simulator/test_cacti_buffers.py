@@ -3,6 +3,7 @@
 import csv
 
 import pytest
+
 from focal_simulator.buffer_costs import BufferCost
 from focal_simulator.energy import simulate
 from focal_simulator.hardware_files import build_accelerator

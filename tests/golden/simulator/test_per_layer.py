@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.layer_table import LAYERS, LayerTable
 from focal_simulator.workload import Workload

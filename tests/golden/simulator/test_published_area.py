@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from focal_simulator.buffer_costs import BufferCost, buffer_costs
 from focal_simulator.energy import simulate
 from focal_simulator.hardware_files import build_accelerator

@@ -1,6 +1,7 @@
 """Do whole rows equal those of the Focus artifact?"""
 
 import pytest
+
 from focal_simulator.buffer_costs import SramChoice
 from focal_simulator.energy import simulate
 from focal_simulator.hardware_files import build_accelerator

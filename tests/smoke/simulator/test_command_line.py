@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from focal_simulator.cli import main
 from focal_traces.schedule import Schedule
 from focal_traces.schema import DecoderGeometry, TokenGrid
@@ -70,18 +71,20 @@ def test_a_lone_trace_file_is_a_workload_of_its_own(
     assert dense["total_cycles"] > 0
 
 
-def test_tile_lengths_need_masks_and_say_so(
+def test_tile_lengths_of_counts_are_those_recorded_and_the_command_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts, masks = tmp_path / "mine.counts.parquet", tmp_path / "mine.masks.pth"
     write_counts(synthetic_counts(GIVEN), counts)
     write_masks(synthetic_masks(GIVEN), masks)
     out = ("--output", tmp_path / "out", "--tile-lengths")
-    assert run(monkeypatch, "--trace", counts, *out) == 2
-    assert "masks" in capsys.readouterr().err
+    assert run(monkeypatch, "--trace", counts, *out) == 0
+    assert "holds counts only" in capsys.readouterr().err
     assert run(monkeypatch, "--trace", masks, *out) == 0
+    assert "counts only" not in capsys.readouterr().err
     rows = table(tmp_path / "out" / "tile_lengths.csv")
-    assert len(rows) == 50
+    assert [row["tiling"] for row in rows] == ["interleaved"] * 50 + ["recorded"] * 50
+    rows = rows[:50]
     width = float(rows[0]["bin_stop"]) - float(rows[0]["bin_start"])
     assert sum(float(row["density"]) for row in rows) * width == pytest.approx(1.0)
 
@@ -89,7 +92,7 @@ def test_tile_lengths_need_masks_and_say_so(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--accelerator", "focuss"), "unknown accelerator 'focuss'; did you mean 'focus'"),
+        (("--accelerator", "focux"), "unknown accelerator 'focux'; did you mean 'focus'"),
         (("--accelerator", "dense", "--set", "core.array_row=3"), "did you mean 'array_rows'"),
         (
             ("--accelerator", "dense", "--model", "llava_vid", "--dataset", "mlvv"),
@@ -100,6 +103,8 @@ def test_tile_lengths_need_masks_and_say_so(
         (("--accelerator", "dense", "--sram", "cactii"), "did you mean 'cacti'"),
         (("--sweep", "mtile"), "unknown sweep 'mtile'; did you mean 'm_tile'"),
         (("--sweep", "scatter", "--set", "core.array_rows=4"), "expected no --hardware and no --set"),
+        (("--sweep", "scatter", "--fidelity", "exact"), "exist in parity only"),
+        (("--accelerator", "dense", "--variant", "focus_int4"), "did you mean 'focus_int8'"),
         (("--nonsense",), "--nonsense"),
     ],
 )

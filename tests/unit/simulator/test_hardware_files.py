@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
+
 from focal_common.errors import ConfigError
 from focal_simulator.buffer_costs import buffer_costs
 from focal_simulator.hardware_files import build_accelerator, hardware_tree
 from focal_simulator.sram_macros import macro_table
-from ruamel.yaml import YAML
 
 
 def written(tmp_path: Path, tree: dict[str, object]) -> Path:
@@ -44,7 +45,7 @@ def test_a_wrong_override_is_refused(override: str, message: str) -> None:
 
 def test_an_unknown_accelerator_gets_near_matches() -> None:
     with pytest.raises(ConfigError, match="did you mean 'focus'"):
-        build_accelerator("focuss")
+        build_accelerator("focux")
 
 
 def test_a_number_without_a_source_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from focal_common.errors import ConfigError
 from focal_simulator.results import KEY_COLUMNS, Row, merge_table
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from focal_common.errors import TraceError, UnsupportedError
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.workload import Workload, totals_from_schedule

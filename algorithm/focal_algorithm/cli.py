@@ -1,0 +1,157 @@
+"""``focal trace``: run a model with a compression method and record the trace; inspect and convert traces."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from focal_common.config import parse_yaml
+from focal_common.console import errors_console, output_console, track
+from focal_common.errors import ConfigError
+from focal_traces.cli import app as traces_app
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from focal_algorithm.runner import RunResult
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Record a sparse trace from a vision-language model, or look at recorded ones.",
+    invoke_without_command=True,
+    no_args_is_help=False,
+    add_completion=False,
+)
+app.registered_commands += traces_app.registered_commands
+
+_PROFILES = ("offline", "hub")
+
+
+@app.callback()
+def trace(
+    context: typer.Context,
+    profile: Annotated[str, typer.Option(help="offline: local files only; hub: may download.")] = "offline",
+    model: Annotated[
+        str, typer.Option(help="Family with random weights, checkpoint folder, or Hub name.")
+    ] = "llava_onevision",
+    size: Annotated[str, typer.Option(help="Size of a random model: small or tiny.")] = "small",
+    method: Annotated[str, typer.Option(help="Compression method, such as focus or dense.")] = "focus",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Parameter of the method, field=value.")
+    ] = None,
+    video: Annotated[list[Path] | None, typer.Option(help="Video file; repeatable.")] = None,
+    image: Annotated[list[Path] | None, typer.Option(help="Image file; repeatable.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Name under which results are filed.")] = None,
+    samples: Annotated[int, typer.Option(help="Photograph clips, where no files are given.")] = 3,
+    frames: Annotated[int, typer.Option(help="Most frames per video.")] = 16,
+    prompt: Annotated[str, typer.Option(help="Question after the video.")] = "What happens in this video?",
+    new_tokens: Annotated[int, typer.Option(help="Tokens to generate greedily after the prefill.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of random weights and camera paths.")] = 0,
+    dtype: Annotated[str, typer.Option(help="fp32, bf16, or fp16 (not on a CPU).")] = "fp32",
+    device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
+    attention: Annotated[str, typer.Option("--attn", help="sdpa or eager.")] = "sdpa",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+    masks: Annotated[bool, typer.Option(help="Also write bit-packed masks (tier 2).")] = True,
+    output: Annotated[Path, typer.Option(help="Trace root to write into.")] = Path("output"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Run a model with a compression method on real pictures and record its sparse trace."""
+    if context.invoked_subcommand is not None:
+        return
+    _check_choices(profile, method)
+    parameters = _parameters(settings or [])
+    from focal_algorithm.environment import require_runnable
+
+    require_runnable()
+    from focal_algorithm.runner import RunSettings, run
+
+    result = run(
+        RunSettings(
+            output=output,
+            model=model,
+            size=size,
+            method=method,
+            parameters=parameters,
+            dataset=dataset,
+            videos=tuple(video or ()),
+            images=tuple(image or ()),
+            samples=samples,
+            frames=frames,
+            question=prompt,
+            new_tokens=new_tokens,
+            seed=seed,
+            dtype=dtype,
+            device=device,
+            attention=attention,
+            threads=threads,
+            keep_masks=masks,
+            is_offline=profile == "offline",
+        ),
+        lambda items, total: track(items, "tracing", total),
+    )
+    for note in result.notes:
+        errors_console().print(f"note: {note}", markup=False)
+    if as_json:
+        output_console().print(json.dumps(_summary(result)), markup=False)
+    else:
+        _print_tables(result)
+
+
+def _check_choices(profile: str, method: str) -> None:
+    # Checked before torch is imported, so that a slip of the pen answers at once.
+    if profile not in _PROFILES:
+        raise ConfigError(f"--profile must be {' or '.join(_PROFILES)}, got '{profile}'")
+    from focal_algorithm.methods import METHODS
+
+    METHODS.target(method)
+
+
+def _parameters(settings: list[str]) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        field, equals, text = setting.partition("=")
+        if not equals or not field.strip():
+            raise ConfigError(f"--set '{setting}': expected field=value, such as similarity_threshold=0.95")
+        parsed[field.strip()] = parse_yaml(f"value: {text}", f"--set {field}")["value"]
+    return parsed
+
+
+def _summary(result: RunResult) -> dict[str, Any]:
+    header = result.trace.header
+    return {
+        "model": header.model,
+        "checkpoint": header.checkpoint,
+        "dataset": header.dataset,
+        "method": header.method,
+        "median_index": header.median_index,
+        "samples": list(result.samples),
+        "files": {role: str(path) for role, path in result.files.items()},
+        "notes": list(result.notes),
+    }
+
+
+def _print_tables(result: RunResult) -> None:
+    header = result.trace.header
+    chosen = result.trace.chosen_sample()
+    table = Table(title=f"{header.method} on {header.model} ({header.checkpoint}), {header.dataset}")
+    table.add_column("sample")
+    table.add_column("visual tokens", justify="right")
+    table.add_column("in last layer", justify="right")
+    for gemm in result.samples[0]["sparsity"]:
+        table.add_column(gemm, justify="right")
+    table.add_column("weighted sparsity", justify="right")
+    for index, sample in enumerate(result.samples):
+        weighted = sample["weighted_sparsity"]
+        table.add_row(
+            sample["sample_id"] + (" (median)" if index == chosen else ""),
+            str(sample["visual_tokens"]),
+            str(sample["visual_tokens_by_layer"][-1]),
+            *(f"{value:.1%}" for value in sample["sparsity"].values()),
+            "" if weighted is None else f"{weighted:.1%}",
+        )
+    console = output_console()
+    console.print(table)
+    for role, path in result.files.items():
+        console.print(f"{role:<10} {path}", markup=False)

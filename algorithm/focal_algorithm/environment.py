@@ -1,0 +1,80 @@
+"""What is installed and whether models can run on it; imports torch only when asked."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from focal_common.errors import UnsupportedError
+
+__all__ = ["Check", "checks", "require_runnable"]
+
+_PACKAGES = ("torch", "transformers", "numpy", "pillow", "av", "scikit-image")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of ``focal doctor``.
+
+    Attributes:
+        subject: What was looked at.
+        found: What was found.
+        advice: What to do; empty if all is well.
+    """
+
+    subject: str
+    found: str
+    advice: str = ""
+
+
+def require_runnable() -> None:
+    """Raise `UnsupportedError` if torch or transformers are missing or torchvision breaks them."""
+    for package in ("torch", "transformers"):
+        if _version(package) is None:
+            raise UnsupportedError(f"tracing a model needs {package}; install 'focal-vlm[algorithm]'")
+    problem = _torchvision_problem()
+    if problem:
+        raise UnsupportedError(problem)
+
+
+def checks() -> list[Check]:
+    """Look at packages, torchvision, threads and devices."""
+    found = [
+        Check(name, _version(name) or "missing", "" if _version(name) else f"pip install {name}")
+        for name in _PACKAGES
+    ]
+    torchvision = _version("torchvision")
+    found.append(Check("torchvision", torchvision or "absent (not needed)", _torchvision_problem()))
+    if _version("torch") is not None:
+        import torch
+
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+        found.append(Check("device", device))
+        found.append(Check("threads", f"{torch.get_num_threads()} of {os.cpu_count()} cores"))
+    return found
+
+
+def _torchvision_problem() -> str:
+    # transformers imports torchvision wherever it is installed; one built for another torch fails there
+    # with an error about an operator that names neither package.
+    installed = _version("torchvision")
+    if installed is None or _version("torch") is None:
+        return ""
+    try:
+        importlib.import_module("torchvision")
+    except Exception as error:
+        reason = " ".join(str(error).split())[:80]
+        return (
+            f"torchvision {installed} does not fit torch {_version('torch')} ({reason}), "
+            "which breaks transformers; uninstall torchvision, Focal does not need it"
+        )
+    return ""
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,26 @@
+"""One input of a run, whatever it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL.Image import Image
+
+__all__ = ["MediaSample"]
+
+
+@dataclass(frozen=True)
+class MediaSample:
+    """Frames of one video, or one image.
+
+    Attributes:
+        sample_id: File name, or photograph and seed.
+        frames: RGB pictures in order; one for an image.
+        is_video: Whether the frames are a video, be it of one frame.
+        origin: Where the pixels come from, for the manifest.
+    """
+
+    sample_id: str
+    frames: tuple[Image, ...]
+    is_video: bool
+    origin: str

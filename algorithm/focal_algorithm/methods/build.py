@@ -1,0 +1,48 @@
+"""From a name and overrides to a method with checked hyper-parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from focal_common.errors import ConfigError, near_matches
+
+from focal_algorithm.methods import METHODS
+from focal_algorithm.methods.base import CompressionMethod
+
+__all__ = ["build_method"]
+
+
+def build_method(name: str, parameters: Mapping[str, Any]) -> CompressionMethod:
+    """Construct a method.
+
+    Args:
+        name: Registry name.
+        parameters: Hyper-parameters by field name; the rest keep their defaults.
+
+    Raises:
+        ConfigError: Unknown method or field (with near matches), or a value out of range.
+    """
+    chosen = METHODS.load(name)
+    names = {field.name: field for field in fields(chosen)}
+    values: dict[str, Any] = {}
+    for field, value in parameters.items():
+        if field not in names:
+            raise ConfigError(f"method '{name}' has no parameter '{field}'; {near_matches(field, names)}")
+        values[field] = _checked(name, field, names[field].default, value)
+    return chosen(**values)
+
+
+def _checked(name: str, field: str, default: Any, value: Any) -> Any:
+    if isinstance(value, list):
+        value = tuple(value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if isinstance(default, (bool, int, float, str, tuple)) and type(value) is not type(default):
+        raise ConfigError(
+            f"method '{name}': parameter '{field}' must be a {type(default).__name__} such as "
+            f"{default!r}, got "
+            f"{value!r}"
+        )
+    return value

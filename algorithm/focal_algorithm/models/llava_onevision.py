@@ -1,0 +1,250 @@
+"""LLaVA-OneVision as transformers ships it: one video, or one image of any resolution, per prompt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from focal_common.errors import ConfigError, UnsupportedError, near_matches
+from focal_traces.schema import TokenGrid
+from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
+from transformers.models.llava_onevision.modeling_llava_onevision import image_size_to_num_patches
+
+from focal_algorithm.inputs.preprocess import anyres_pixels, video_pixels
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.models.base import ModelAdapter, visual_runs
+
+__all__ = ["LlavaOnevision"]
+
+_SIZES: dict[str, dict[str, Any]] = {
+    # 27 x 27 patches as the real tower, hence 14 x 14 tokens a frame; 28 layers as Qwen2-7B, so that
+    # published schedules apply. Widths are chosen for two CPU cores.
+    "small": {
+        "vision_config": {
+            "hidden_size": 128,
+            "intermediate_size": 256,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "image_size": 378,
+            "patch_size": 14,
+        },
+        "text_config": {
+            "hidden_size": 256,
+            "intermediate_size": 704,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 2,
+        },
+    },
+    "tiny": {
+        "vision_config": {
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 70,
+            "patch_size": 14,
+        },
+        "text_config": {
+            "hidden_size": 64,
+            "intermediate_size": 96,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+        },
+    },
+}
+
+
+class LlavaOnevision(ModelAdapter):
+    """Layout of `LlavaOnevisionForConditionalGeneration`.
+
+    A video gives ceil(side / 2) squared tokens per frame, row by row, and one trailing newline that counts as
+    query text. An image gives side squared base tokens, then the unpadded high-resolution grid with a
+    newline at the end of each row. With the real tower (side 27) that is 196 tokens per frame.
+
+    Deviations:
+        None from the published artifact: for images it calls S div 196 the number of frames and the side 27
+        the frame stride, although neither describes frames; both are kept so that traces agree.
+    """
+
+    family: ClassVar[str] = "llava_onevision"
+    model_types: ClassVar[tuple[str, ...]] = ("llava_onevision",)
+
+    @classmethod
+    def random_model(cls, size: str, attention: str) -> Any:
+        """Build a model with random weights; a size of ``small`` or ``tiny``."""
+        if size not in _SIZES:
+            raise ConfigError(f"{cls.family} has no size '{size}'; {near_matches(size, _SIZES)}")
+        shape = _SIZES[size]
+        side = shape["vision_config"]["image_size"]
+        config = LlavaOnevisionConfig(
+            vision_config={
+                "model_type": "siglip_vision_model",
+                "vision_use_head": False,
+                **shape["vision_config"],
+            },
+            text_config={
+                "model_type": "qwen2",
+                "vocab_size": 320,
+                "max_position_embeddings": 32768,
+                "bos_token_id": 257,
+                "eos_token_id": 258,
+                "pad_token_id": 256,
+                **shape["text_config"],
+            },
+            image_token_index=259,
+            video_token_index=260,
+            vision_feature_layer=-1,
+            vision_feature_select_strategy="full",
+            image_grid_pinpoints=[
+                [side * rows, side * columns] for rows in (1, 2, 3) for columns in (1, 2, 3)
+            ],
+            attn_implementation=attention,
+        )
+        model = LlavaOnevisionForConditionalGeneration(config)
+        _keep_tokens_apart(model)
+        return model
+
+    @classmethod
+    def load_model(cls, location: str, dtype: torch.dtype, attention: str, is_offline: bool) -> Any:
+        """Load a checkpoint by folder or Hub name."""
+        return LlavaOnevisionForConditionalGeneration.from_pretrained(
+            location, dtype=dtype, attn_implementation=attention, local_files_only=is_offline
+        )
+
+    def layouts(
+        self, model: Any, inputs: Mapping[str, Any], sample_ids: Sequence[str] | None = None
+    ) -> tuple[SampleLayout, ...]:
+        """Return the layout of every row of a batch; see `ModelAdapter.layouts`."""
+        token_ids, mask = inputs["input_ids"], inputs.get("attention_mask")
+        image_sizes = inputs.get("image_sizes")
+        layouts: list[SampleLayout] = []
+        images_seen = 0
+        for row in range(token_ids.shape[0]):
+            own = token_ids[row] if mask is None else token_ids[row][mask[row].bool()]
+            name = str(row) if sample_ids is None else sample_ids[row]
+            runs = visual_runs(own, (model.config.image_token_id, model.config.video_token_id))
+            if len(runs) > 1:
+                raise UnsupportedError(
+                    f"{name}: the prompt holds {len(runs)} images or videos; expected at most one"
+                )
+            start, tokens, grid = 0, 0, None
+            if runs:
+                placeholder, start, length = runs[0]
+                if placeholder == model.config.video_token_id:
+                    tokens, grid = self._video(model, length, name)
+                elif image_sizes is None:
+                    raise UnsupportedError(
+                        f"{name}: the grid of an image follows from image_sizes, which generate() does "
+                        f"not hand on; "
+                        "use attach(..., layouts=adapter.layouts(model, inputs))"
+                    )
+                else:
+                    tokens, grid = self._image(model, length, image_sizes[images_seen].tolist(), name)
+                    images_seen += 1
+            layouts.append(SampleLayout(name, len(own), start, tokens, grid))
+        return tuple(layouts)
+
+    def prompt_text(self, question: str) -> tuple[str, str]:
+        """Return the Qwen chat template around the visual tokens."""
+        before = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
+        return before, f"\n{question}<|im_end|>\n<|im_start|>assistant\n"
+
+    def visual_inputs(
+        self, model: Any, frames: Sequence[Any], is_video: bool
+    ) -> tuple[int, int, dict[str, Any]]:
+        """Turn frames or one image into pixels and placeholders; see `ModelAdapter.visual_inputs`."""
+        config = model.config
+        crop = config.vision_config.image_size
+        if is_video:
+            pixels = video_pixels(frames, crop).to(model.dtype)
+            per_frame = self._tokens_per_frame(model)
+            return config.video_token_id, per_frame * len(frames) + 1, {"pixel_values_videos": pixels}
+        pixels, image_sizes = anyres_pixels(frames[0], crop, config.image_grid_pinpoints)
+        rows, columns = self._image_grid(model, image_sizes[0].tolist())
+        inputs = {"pixel_values": pixels.to(model.dtype), "image_sizes": image_sizes}
+        return config.image_token_id, self._side(model) ** 2 + rows * columns, inputs
+
+    def _side(self, model: Any) -> int:
+        return int(model.config.vision_config.image_size // model.config.vision_config.patch_size)
+
+    def _tokens_per_frame(self, model: Any) -> int:
+        return math.ceil(self._side(model) / 2) ** 2
+
+    def _video(self, model: Any, placeholders: int, name: str) -> tuple[int, TokenGrid]:
+        per_frame = self._tokens_per_frame(model)
+        tokens = placeholders - 1
+        if tokens < per_frame or tokens % per_frame:
+            raise UnsupportedError(
+                f"{name}: {placeholders} video placeholders do not make one video of whole frames; "
+                f"expected a "
+                f"multiple of {per_frame} plus 1"
+            )
+        side = math.ceil(self._side(model) / 2)
+        grid = TokenGrid(
+            frames=tokens // per_frame,
+            rows=side,
+            columns=side,
+            frame_stride=per_frame,
+            row_stride=side,
+            column_stride=1,
+        )
+        return tokens, grid
+
+    def _image(
+        self, model: Any, placeholders: int, image_size: list[int], name: str
+    ) -> tuple[int, TokenGrid]:
+        side = self._side(model)
+        rows, columns = self._image_grid(model, image_size)
+        if placeholders != side**2 + rows * columns:
+            raise UnsupportedError(
+                f"{name}: {placeholders} image placeholders, expected {side}^2 + {rows} x {columns} = "
+                f"{side**2 + rows * columns} for one image of {image_size[0]} x {image_size[1]} pixels"
+            )
+        grid = TokenGrid(
+            frames=max(1, placeholders // self._tokens_per_frame(model)),
+            rows=rows,
+            columns=columns,
+            frame_stride=side,
+            row_stride=columns,
+            column_stride=1,
+        )
+        return placeholders, grid
+
+    def _image_grid(self, model: Any, image_size: list[int]) -> tuple[int, int]:
+        """Return rows and columns (newline included) of the high-resolution grid, as the model packs it."""
+        config, side = model.config, self._side(model)
+        crop = config.vision_config.image_size
+        # Asking the model's own packing with a blank map of one channel is the one way never to disagree
+        # with it.
+        count = image_size_to_num_patches(image_size, config.image_grid_pinpoints, crop)
+        blank = torch.zeros(count, side**2, 1)
+        newline = torch.ones(1)
+        packed, _ = model.model.pack_image_features(
+            [blank], [image_size], newline, vision_aspect_ratio=config.vision_aspect_ratio
+        )
+        rows = int((packed[0] == 1).sum())
+        return rows, (len(packed[0]) - side**2) // rows
+
+
+@torch.no_grad()
+def _keep_tokens_apart(model: Any) -> None:
+    """Change random weights so that patches of real pictures stay distinguishable through all layers.
+
+    With stock initialisation every vector resembles every other: filters see little but brightness, and
+    uniform attention adds the same mean to all tokens. Factors are assumed; no result was fitted.
+    """
+    for name, module in model.model.vision_tower.named_modules():
+        if name.endswith("patch_embedding"):
+            module.weight -= module.weight.mean(dim=(2, 3), keepdim=True)
+    model.model.multi_modal_projector.linear_2.weight *= 10
+    layers = model.model.language_model.layers
+    for layer in layers:
+        # Residual branches scaled by depth as in GPT-2 (Radford et al. 2019, sec. 2.3).
+        layer.self_attn.o_proj.weight /= math.sqrt(2 * len(layers))
+        layer.mlp.down_proj.weight /= math.sqrt(2 * len(layers))
+        layer.self_attn.q_proj.weight *= 4
+        layer.self_attn.k_proj.weight *= 4

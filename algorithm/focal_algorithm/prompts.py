@@ -1,0 +1,38 @@
+"""From one media sample and a question to the inputs of a model's forward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from focal_algorithm.inputs import MediaSample
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.loading import LoadedModel
+
+__all__ = ["Prompt", "build_prompt"]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Inputs of one prefill.
+
+    Attributes:
+        inputs: Keyword arguments of the model's forward, batch of 1.
+        layout: Where the visual tokens lie.
+    """
+
+    inputs: dict[str, Any]
+    layout: SampleLayout
+
+
+def build_prompt(loaded: LoadedModel, sample: MediaSample, question: str) -> Prompt:
+    """Preprocess pictures, tokenise the question and place the visual tokens between the two text parts."""
+    model, adapter = loaded.model, loaded.adapter
+    placeholder, count, visual = adapter.visual_inputs(model, sample.frames, sample.is_video)
+    before, after = adapter.prompt_text(question)
+    token_ids = loaded.tokenizer.encode(before) + [placeholder] * count + loaded.tokenizer.encode(after)
+    inputs = {"input_ids": torch.tensor([token_ids]), "attention_mask": torch.ones(1, len(token_ids)).long()}
+    inputs = {name: tensor.to(model.device) for name, tensor in (inputs | visual).items()}
+    return Prompt(inputs, adapter.layouts(model, inputs, [sample.sample_id])[0])

@@ -1,0 +1,151 @@
+"""Turns what a method did to each GEMM input into a trace, one prefill at a time.
+
+Keeps counts (and, if asked, packed bits), never dense masks of more than one GEMM input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from focal_common.errors import RunError
+from focal_traces.counts import TileCounts
+from focal_traces.masks import SampleMaskBuilder, SampleMasks
+from focal_traces.pointers import NO_WINNER
+from focal_traces.schema import GEMMS, DecoderGeometry, SampleHeader, slices_per_token
+from focal_traces.statistics import weighted_sparsity_of
+from focal_traces.tiles import GemmTiles, assemble_counts, count_tiles
+
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.methods.base import (
+    CompressionMethod,
+    GemmOutcome,
+    TokenStream,
+    VectorMasks,
+    zero_vectors,
+)
+
+__all__ = ["RecordedSample", "Recorder"]
+
+
+@dataclass(frozen=True)
+class RecordedSample:
+    """One finished prefill.
+
+    Attributes:
+        header: Layout and weighted sparsity.
+        counts: Tier 1.
+        masks: Tier 2; None unless asked for.
+    """
+
+    header: SampleHeader
+    counts: TileCounts
+    masks: SampleMasks | None
+
+
+@dataclass
+class _Open:
+    layout: SampleLayout
+    masks: SampleMaskBuilder | None
+    tiles: dict[tuple[int, str], GemmTiles] = field(default_factory=dict)
+    sparsity: dict[tuple[int, str], float] = field(default_factory=dict)
+
+
+class Recorder:
+    """Observer of prefills.
+
+    Args:
+        geometry: Decoder shape.
+        method: Whose vector size, m-tile and winner codes apply.
+        keep_masks: Whether to keep tier 2 as well.
+    """
+
+    def __init__(
+        self, geometry: DecoderGeometry, method: CompressionMethod, keep_masks: bool = False
+    ) -> None:
+        self.samples: list[RecordedSample] = []
+        self._geometry = geometry
+        self._method = method
+        self._keep_masks = keep_masks
+        self._open: list[_Open] = []
+
+    def begin(self, layouts: Sequence[SampleLayout]) -> None:
+        """Start a batch of prefills; what an interrupted one left is dropped."""
+        self._open = [_Open(layout, self._mask_builder(layout)) for layout in layouts]
+        for sample, opened in enumerate(self._open):
+            if not opened.layout.visual_tokens:
+                self._fill_empty(sample)
+
+    def observe(self, sample: int, layer: int, gemm: str, outcome: GemmOutcome, stream: TokenStream) -> None:
+        """Take one GEMM input.
+
+        Args:
+            sample: Row of the batch.
+            layer: Decoder layer.
+            gemm: Name in `GEMMS`.
+            outcome: What the method returned.
+            stream: Tokens present.
+        """
+        masks = outcome.masks
+        if masks is None:
+            is_zero = zero_vectors(outcome.values, stream, self._method.vector_size)
+            winner = torch.full(is_zero.shape, NO_WINNER, dtype=torch.uint8)
+            masks = VectorMasks(is_zero, torch.zeros_like(is_zero), winner)
+        self._take(self._open[sample], layer, gemm, masks)
+
+    def complete(self) -> None:
+        """Close the batch: its prefills become samples.
+
+        Raises:
+            RunError: A layer did not run.
+        """
+        layers = self._geometry.layers
+        places = [(layer, gemm) for layer in range(layers) for gemm in GEMMS]
+        for opened in self._open:
+            missing = [place for place in places if place not in opened.tiles]
+            if missing:
+                layer, gemm = missing[0]
+                raise RunError(
+                    f"{opened.layout.sample_id}: layer {layer}, {gemm} was never reached in this prefill"
+                )
+            sparsity = np.array([[opened.sparsity[layer, gemm] for gemm in GEMMS] for layer in range(layers)])
+            layout = opened.layout
+            header = SampleHeader(
+                sample_id=layout.sample_id,
+                sequence_tokens=layout.sequence_tokens,
+                visual_start=layout.visual_start,
+                visual_tokens=layout.visual_tokens,
+                grid=layout.grid,
+                weighted_sparsity=(
+                    weighted_sparsity_of(sparsity, self._geometry, layout.visual_tokens)
+                    if layout.visual_tokens
+                    else None
+                ),
+            )
+            counts = assemble_counts([opened.tiles[place] for place in places])
+            masks = None if opened.masks is None else opened.masks.finish()
+            self.samples.append(RecordedSample(header, counts, masks))
+        self._open = []
+
+    def _mask_builder(self, layout: SampleLayout) -> SampleMaskBuilder | None:
+        if not self._keep_masks:
+            return None
+        return SampleMaskBuilder(self._geometry.layers, self._method.pointer_rule(layout))
+
+    def _take(self, opened: _Open, layer: int, gemm: str, masks: VectorMasks) -> None:
+        is_zero = masks.is_zero.cpu().numpy()
+        is_similar = masks.is_similar.cpu().numpy()
+        opened.tiles[layer, gemm] = count_tiles(is_zero, is_similar, self._method.m_tile)
+        opened.sparsity[layer, gemm] = float((is_zero.sum() + is_similar.sum()) / max(is_zero.size, 1))
+        if opened.masks is not None:
+            opened.masks.add(layer, gemm, is_zero, is_similar, masks.winner.cpu().numpy())
+
+    def _fill_empty(self, sample: int) -> None:
+        for layer in range(self._geometry.layers):
+            for gemm in GEMMS:
+                slices = slices_per_token(self._geometry.input_elements(gemm), self._method.vector_size)
+                none = torch.zeros(0, slices, dtype=torch.bool)
+                masks = VectorMasks(none, none, torch.zeros(0, slices, dtype=torch.uint8))
+                self._take(self._open[sample], layer, gemm, masks)

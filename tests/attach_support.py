@@ -1,0 +1,102 @@
+"""Tiny models and prompts for tests of the attachment."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from focal_algorithm.hooks import attach
+from focal_algorithm.inputs.source import MediaSample
+from focal_algorithm.loading import LoadedModel, load_model
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.prompts import Prompt, build_prompt
+from focal_algorithm.recorder import RecordedSample, Recorder
+from PIL import Image
+
+torch.set_num_threads(1)
+
+PRUNING = {"selected_layers": (0, 2), "alpha_list": (0.5, 0.2), "vector_size": 16, "m_tile": 16}
+
+
+def tiny(attention: str = "sdpa") -> LoadedModel:
+    return _tiny(attention)
+
+
+@cache
+def _tiny(attention: str) -> LoadedModel:
+    return load_model(
+        "llava_onevision",
+        size="tiny",
+        seed=7,
+        dtype="fp32",
+        attention=attention,
+        device="cpu",
+        is_offline=True,
+    )
+
+
+def picture(seed: int, width: int = 70, height: int = 70) -> Image.Image:
+    """Blocks of random colour: neighbours are alike, places differ."""
+    blocks = np.random.default_rng(seed).integers(0, 255, size=(5, 5, 3), dtype=np.uint8)
+    return Image.fromarray(blocks).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def video(seed: int = 0, frames: int = 4) -> MediaSample:
+    """Two scenes, each shown in consecutive frames."""
+    shown = tuple(picture(seed * 10 + frame * 2 // frames) for frame in range(frames))
+    return MediaSample(f"video{seed}", shown, is_video=True, origin="random")
+
+
+def image(seed: int = 0, width: int = 70, height: int = 70) -> MediaSample:
+    return MediaSample(f"image{seed}", (picture(seed, width, height),), is_video=False, origin="random")
+
+
+def prompt(sample: MediaSample | None = None, question: str = "What?", attention: str = "sdpa") -> Prompt:
+    return build_prompt(tiny(attention), sample or video(), question)
+
+
+def record(
+    method: CompressionMethod, inputs: dict[str, Any], attention: str = "sdpa", **options: Any
+) -> tuple[list[RecordedSample], Any]:
+    """Run one prefill; return what was recorded and the model's output."""
+    loaded = tiny(attention)
+    recorder = Recorder(loaded.adapter.geometry(loaded.model), method, keep_masks=True)
+    with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder, **options):
+        output = loaded.model(**inputs)
+    return recorder.samples, output
+
+
+def generate(inputs: dict[str, Any], attention: str = "sdpa", **options: Any) -> Any:
+    loaded = tiny(attention)
+    with torch.inference_mode():
+        return loaded.model.generate(
+            **inputs,
+            max_new_tokens=5,
+            min_new_tokens=5,
+            do_sample=False,
+            output_logits=True,
+            return_dict_in_generate=True,
+            **options,
+        )
+
+
+def padded(prompts: list[Prompt], side: str) -> dict[str, Any]:
+    """Stack prompts of different lengths into one batch."""
+    longest = max(p.inputs["input_ids"].shape[1] for p in prompts)
+    rows: dict[str, list[torch.Tensor]] = {"input_ids": [], "attention_mask": []}
+    for p in prompts:
+        missing = longest - p.inputs["input_ids"].shape[1]
+        pad = (missing, 0) if side == "left" else (0, missing)
+        rows["input_ids"].append(torch.nn.functional.pad(p.inputs["input_ids"], pad, value=256))
+        rows["attention_mask"].append(torch.nn.functional.pad(p.inputs["attention_mask"], pad))
+    batch = {name: torch.cat(parts) for name, parts in rows.items()}
+    for name in ("pixel_values_videos", "pixel_values", "image_sizes"):
+        parts = [p.inputs[name] for p in prompts if name in p.inputs]
+        if parts and name == "pixel_values":
+            crops = max(part.shape[1] for part in parts)
+            parts = [torch.nn.functional.pad(t, (0, 0) * 3 + (0, crops - t.shape[1])) for t in parts]
+        if parts:
+            batch[name] = torch.cat(parts)
+    return batch
