@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -171,8 +172,16 @@ def _write_manifest(folder: Path, hardware: Mapping[str, Any]) -> Path:
     known.setdefault("hardware_sha256", {}).update(
         {name: content_hash(value) for name, value in hardware.items()}
     )
-    known["tables"] = {path.name: sha256_of_file(path) for path in sorted(folder.glob("*.csv"))}
+    tables = sorted(folder.glob("*.csv"))
+    known["tables"] = {path.name: sha256_of_file(path) for path in tables}
+    known["origins"] = {path.name: origins for path in tables if (origins := _origins(path))}
     return _save(folder, known)
+
+
+def _origins(path: Path) -> list[str]:
+    """Return how the numbers of a result table came to be; empty for a table that does not say."""
+    with path.open(encoding="utf-8", newline="") as source:
+        return sorted({row["origin"] for row in csv.DictReader(source) if row.get("origin")})
 
 
 def _save(folder: Path, content: dict[str, Any]) -> Path:

@@ -15,6 +15,7 @@ from focal_simulator.loading import load_workloads
 from focal_simulator.output import write_rows
 from focal_simulator.report import Report, Request
 from focal_simulator.results import Row
+from focal_traces.calibrated import CalibratedTrace
 from focal_traces.context import find_context
 from focal_traces.counts import TileCounts, Trace
 from focal_traces.masks import MaskTrace
@@ -100,6 +101,9 @@ def lengths_of_file(path: Path) -> TileLengths:
 
 def _pool(path: Path) -> tuple[TileLengths, str]:
     _, trace = read_any(path, find_context(path))
+    if isinstance(trace, CalibratedTrace):
+        # Stand-ins are dealt in the published, interleaved layout.
+        return recorded_tile_lengths(trace.samples[0]), "interleaved"
     if isinstance(trace, Trace):
         return recorded_tile_lengths(trace.samples[trace.chosen_sample()]), "recorded"
     return tile_lengths(trace), "interleaved"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,7 @@ def test_rows_say_what_they_rest_on(result_folder: Path) -> None:
     for name, origin in expected.items():
         with (result_folder / name).open(encoding="utf-8", newline="") as source:
             assert {row["origin"] for row in csv.DictReader(source)} == {origin}, name
+    manifest = json.loads((result_folder / "manifest.json").read_text(encoding="utf-8"))
+    assert {name: manifest["origins"][name] for name in expected} == {
+        name: [origin] for name, origin in expected.items()
+    }

@@ -39,7 +39,8 @@ def test_tile_lengths_of_stand_ins_can_be_asked_for(tmp_path: Path) -> None:
     words = ["--trace", str(ROOT), "--tile-lengths", "--model", "llava_vid", "--output", str(tmp_path)]
     assert run_command(simulate, words) == 0
     with (tmp_path / "tile_lengths.csv").open(encoding="utf-8", newline="") as source:
-        assert {row["dataset"] for row in csv.DictReader(source)} == {"videomme", "mlvu", "mvbench"}
+        rows = list(csv.DictReader(source))
+    assert {"videomme", "mlvu", "mvbench"} <= {row["dataset"] for row in rows}
 
 
 @pytest.mark.golden
