@@ -1,7 +1,7 @@
 """A slow memory controller in plain Python, one clock per step, for comparison with the compiled one.
 
-Written from the rules, with other data structures: timing is looked up in the history of issued commands, and every
-cycle is visited.
+Written from the rules, with other data structures: timing is looked up in the history of issued commands, and
+every cycle is visited.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ class TwinChannel:
 def twin_replay(
     spec: DramSpec, requests: list[tuple[int, bool, int]], is_artifact: bool, max_cycles: int = 40_000
 ) -> tuple[list[int], list[int], list[tuple[int, str, tuple[int, int, int]]]]:
-    """Return accept cycles, done cycles and commands of (address, is_write, earliest cycle) on one channel."""
+    """Return accepts, completions and commands of (address, is_write, earliest cycle) on one channel."""
     channel = TwinChannel(spec, is_artifact)
     accept: list[int] = []
     for now in range(max_cycles):

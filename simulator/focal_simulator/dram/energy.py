@@ -1,8 +1,8 @@
 """Energy of a memory system from its command counts, in true picojoules.
 
 Model: each command costs supply x current above standby x its duration; every rank draws active standby while
-a row is open and precharge standby otherwise. Volt x milliampere x nanosecond = picojoule. No power-down, VPP or
-termination. DRAMsim3 prints the same sums per clock instead of per nanosecond; multiply by the clock.
+a row is open and precharge standby otherwise. Volt x milliampere x nanosecond = picojoule. No power-down, VPP
+or termination. DRAMsim3 prints the same sums per clock instead of per nanosecond; multiply by the clock.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 __all__ = ["replay_kernel"]
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _tick(
     channel: int,
     now: int,
@@ -32,7 +32,7 @@ def _tick(
         move_transaction(channel, now, state, p)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _wake_cycle(channel: int, now: int, state: Records) -> int:
     owner = state.channels[channel]
     if owner.is_move_due:
@@ -41,7 +41,7 @@ def _wake_cycle(channel: int, now: int, state: Records) -> int:
     return cycle
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _feed(
     now: int,
     addresses: NDArray[np.int64],

@@ -137,7 +137,8 @@ def queue_ready_cycle(bank: int, state: Records, p: Records) -> int:
     """
     this = state.banks[bank]
     if this.open_row == CLOSED:
-        return activate_ready_cycle(bank, state, p)
+        opening: int = activate_ready_cycle(bank, state, p)
+        return opening
     ready = NEVER
     if this.num_read_hits > 0:
         ready = read_ready_cycle(bank, state)

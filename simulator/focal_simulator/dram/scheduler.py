@@ -34,7 +34,7 @@ def _is_behind_read(bank: int, position: int, state: Records) -> bool:
     return False
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _pick(bank: int, now: int, state: Records, p: Records) -> tuple[int, int]:
     """Return (command, queue position) of the oldest entry whose next command is legal now."""
     this = state.banks[bank]
@@ -59,7 +59,7 @@ def _pick(bank: int, now: int, state: Records, p: Records) -> tuple[int, int]:
     return NOTHING, 0
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _scan(channel: int, now: int, state: Records, p: Records) -> tuple[int, int, int, int]:
     """Visit bank queues round-robin from the one after the last chosen.
 
@@ -95,7 +95,7 @@ def _scan(channel: int, now: int, state: Records, p: Records) -> tuple[int, int,
     return NOTHING, 0, 0, earliest  # a fruitless circle ends where it began
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _log(
     command: int, bank: int, row: int, column: int, channel: int, now: int, state: Records, p: Records
 ) -> None:
@@ -112,7 +112,7 @@ def _log(
         progress.num_logged += 1
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _finish_reads(
     slot: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: Records, p: Records
 ) -> None:
