@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 
 import torch
+from torch import Tensor
+
 from focal_algorithm.kernels.expansion import expand
 from focal_algorithm.kernels.similarity import concentrate
 from focal_algorithm.kernels.tiles import tile_of_tokens
 from focal_traces import TokenGrid
-from torch import Tensor
 
 ROWS, COLUMNS = 13, 14
 BLOCK = (2, 2, 2)

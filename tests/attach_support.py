@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
+
 from focal_algorithm.hooks import attach
 from focal_algorithm.inputs.source import MediaSample
 from focal_algorithm.loading import LoadedModel, load_model
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.prompts import Prompt, build_prompt
 from focal_algorithm.recorder import RecordedSample, Recorder
-from PIL import Image
 
 torch.set_num_threads(1)
 

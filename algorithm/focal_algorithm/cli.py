@@ -63,9 +63,7 @@ def trace(
         str, typer.Option(help="Then simulate the trace on these accelerators, separated by commas.")
     ] = "",
     output: Annotated[Path, typer.Option(help="Trace root to write into.")] = Path("output"),
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON instead of tables.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Run a model with a compression method on real pictures and record its sparse trace."""
     if context.invoked_subcommand is not None:
@@ -106,7 +104,9 @@ def trace(
     if as_json:
         summary = _summary(result)
         if simulate:
-            summary["simulation"] = json.loads(_captured(lambda: _simulate(result, output, simulate, "--json")))
+            summary["simulation"] = json.loads(
+                _captured(lambda: _simulate(result, output, simulate, "--json"))
+            )
         output_console().print(json.dumps(summary), markup=False)
         return
     _print_tables(result)

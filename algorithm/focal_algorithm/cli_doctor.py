@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from focal_common.console import output_console
 from rich.table import Table
+
+from focal_common.console import output_console
 
 __all__ = ["app"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
 
 from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer, checkpoint_tokenizer
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.base import ModelAdapter
+from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
 
 __all__ = ["DTYPES", "LoadedModel", "load_model"]
 

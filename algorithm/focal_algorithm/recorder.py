@@ -10,13 +10,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from focal_common.errors import RunError
-from focal_traces.counts import TileCounts
-from focal_traces.masks import SampleMaskBuilder, SampleMasks
-from focal_traces.pointers import NO_WINNER
-from focal_traces.schema import GEMMS, DecoderGeometry, SampleHeader, slices_per_token
-from focal_traces.statistics import weighted_sparsity_of
-from focal_traces.tiles import GemmTiles, assemble_counts, count_tiles
 
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import (
@@ -26,6 +19,13 @@ from focal_algorithm.methods.base import (
     VectorMasks,
     zero_vectors,
 )
+from focal_common.errors import RunError
+from focal_traces.counts import TileCounts
+from focal_traces.masks import SampleMaskBuilder, SampleMasks
+from focal_traces.pointers import NO_WINNER
+from focal_traces.schema import GEMMS, DecoderGeometry, SampleHeader, slices_per_token
+from focal_traces.statistics import weighted_sparsity_of
+from focal_traces.tiles import GemmTiles, assemble_counts, count_tiles
 
 __all__ = ["RecordedSample", "Recorder"]
 

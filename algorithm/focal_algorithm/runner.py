@@ -11,6 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from focal_algorithm.hooks import attach
+from focal_algorithm.inputs import MediaSample
+from focal_algorithm.inputs.media import read_image, read_video
+from focal_algorithm.inputs.photographs import photograph_clip
+from focal_algorithm.loading import LoadedModel, load_model
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.build import build_method
+from focal_algorithm.prompts import Prompt, build_prompt
+from focal_algorithm.recorder import Recorder
 from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text
 from focal_common.provenance import manifest, package_versions
@@ -22,16 +32,6 @@ from focal_traces.schema import GEMMS, TraceHeader
 from focal_traces.statistics import median_index, sparsity_by_layer, tokens_by_layer
 from focal_traces.tables import Workload
 from focal_traces.upsert import upsert_workload
-
-from focal_algorithm.hooks import attach
-from focal_algorithm.inputs import MediaSample
-from focal_algorithm.inputs.media import read_image, read_video
-from focal_algorithm.inputs.photographs import photograph_clip
-from focal_algorithm.loading import LoadedModel, load_model
-from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.methods.build import build_method
-from focal_algorithm.prompts import Prompt, build_prompt
-from focal_algorithm.recorder import Recorder
 
 __all__ = ["RunResult", "RunSettings", "run"]
 

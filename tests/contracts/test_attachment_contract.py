@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import pytest
+import torch
+from torch import Tensor
+from transformers import LlavaConfig, LlavaForConditionalGeneration
+
 import attach_support as support
 import focal_algorithm.methods
 import focal_algorithm.models
-import pytest
-import torch
 from focal_algorithm.hooks import attach
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods import METHODS
@@ -22,8 +25,6 @@ from focal_algorithm.models import MODELS
 from focal_algorithm.models.base import ModelAdapter, visual_runs
 from focal_algorithm.recorder import Recorder
 from focal_traces.schema import DecoderGeometry, TokenGrid
-from torch import Tensor
-from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 SMALL: dict[str, dict[str, Any]] = {"focus": dict(support.PRUNING)}
 """Parameters that suit four layers; methods not named run with their defaults."""

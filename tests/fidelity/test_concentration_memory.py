@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from focal_algorithm.kernels import chunks, grouping
 from focal_algorithm.kernels.similarity import concentrate
 from focal_traces import TokenGrid
-from torch.utils._python_dispatch import TorchDispatchMode
 
 torch.set_num_threads(1)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from dram_traffic import QUIET, address_of, cycles_of, ddr4, run
 from focal_simulator.dram import AccessPattern, DramModel, load_dram_spec, replay
 from focal_simulator.dram.energy import command_energy

@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import check_goldens
 import numpy as np
 import pytest
+
+import check_goldens
 from oracles.ten_samples import write_ten_samples
 
 ROOT = Path(__file__).resolve().parents[2]

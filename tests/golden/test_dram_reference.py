@@ -6,9 +6,10 @@ import csv
 import shutil
 from pathlib import Path
 
-import check_dram_reference
 import numpy as np
 import pytest
+
+import check_dram_reference
 from dram_patterns import PATTERNS
 from focal_common.errors import RunError
 from focal_simulator.dram import DramModel, replay

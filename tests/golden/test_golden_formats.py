@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import check_goldens
 import numpy as np
 import pytest
 import torch
-from focal_traces import TokenGrid
 from numpy.typing import NDArray
+
+import check_goldens
+from focal_traces import TokenGrid
 from oracles.similarity_twin import twin
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "golden_algorithm"

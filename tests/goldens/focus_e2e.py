@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from focal_algorithm.kernels.expansion import FullMasks, expand
 from focal_algorithm.kernels.importance import importance_of_probabilities
 from focal_algorithm.kernels.retention import retained_after, select_top, tokens_to_keep
 from focal_algorithm.kernels.similarity import concentrate
 from focal_algorithm.kernels.sparsity import gemm_weights, median_index, weighted_sparsity
 from focal_traces import GEMMS, DecoderGeometry, TokenGrid
-
 from goldens.comparing import Arrays, compare, load
 from goldens.focus_sic import block_of, grid_of, setting
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from focal_algorithm.kernels.importance import (
     attention_probabilities,
     importance,
     importance_of_probabilities,
 )
 from focal_algorithm.kernels.retention import retained_after, select_top, tokens_to_keep
-
 from goldens.comparing import Arrays, compare, load
 
 PREFIX = "sec_"

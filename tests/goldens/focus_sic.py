@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
 from focal_algorithm.kernels.expansion import expand
 from focal_algorithm.kernels.similarity import Concentration, concentrate
 from focal_algorithm.kernels.tiles import tile_of_tokens, tile_spans
 from focal_traces import TokenGrid
-from numpy.typing import NDArray
-
 from goldens.comparing import Arrays, compare, load
 
 PREFIX = "sic_"

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from focal_traces import TokenGrid
 from numpy.typing import NDArray
 from torch import Tensor
+
+from focal_traces import TokenGrid
 
 Array = NDArray[Any]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from focal_traces import TokenGrid
 from numpy.typing import NDArray
+
+from focal_traces import TokenGrid
 from oracles.similarity_twin import twin
 
 START, VISUAL, AFTER = 2, 18, 3

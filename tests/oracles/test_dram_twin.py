@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from dram_twin import twin_replay
-from focal_simulator.dram import load_dram_spec, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from dram_twin import twin_replay
+from focal_simulator.dram import load_dram_spec, replay
 
 NAMES = {1: "ACT", 2: "PRE", 3: "RD", 4: "WR", 5: "REF"}
 SHORT_REFRESH = ["device.timing.refresh_interval_cycles=700"]

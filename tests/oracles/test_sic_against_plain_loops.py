@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
 from focal_algorithm.kernels import chunks, grouping
 from focal_algorithm.kernels.expansion import expand
 from focal_algorithm.kernels.similarity import concentrate
 from focal_traces import TokenGrid
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 from oracles.similarity_twin import twin
-from torch import Tensor
 
 torch.set_num_threads(1)
 

@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import attach_support as support
 import pytest
+
+import attach_support as support
 from focal_algorithm.cli import app
 from focal_common.console import run_command
 from focal_traces.store import open_masks, open_trace

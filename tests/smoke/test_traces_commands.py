@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from focal_common.console import run_command
 from focal_traces.cli import app
 from focal_traces.published import write_published

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from focal_common.console import output_console
-from focal_common.errors import ConfigError, TraceError
 from rich.markup import escape
 from rich.table import Column, Table
 
+from focal_common.console import output_console
+from focal_common.errors import ConfigError, TraceError
 from focal_traces.context import find_context
 from focal_traces.convert import convert_file
 from focal_traces.counts import Trace

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from focal_common.errors import TraceError
-
 from focal_traces.header_text import text_to_header
 from focal_traces.schema import TraceHeader
 from focal_traces.store import COUNTS_SUFFIX, MASKS_SUFFIX, check_readable, read_any

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from focal_common.errors import ConfigError, TraceError
 from focal_common.files import atomic_write_text
-
 from focal_traces.counts import COLUMNS, Trace
 from focal_traces.counts_file import COUNTS_SUFFIX, write_counts
 from focal_traces.masks import MaskTrace, trace_from_masks

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from focal_common.errors import TraceError
-from focal_common.files import atomic_write_bytes
 from numpy.typing import NDArray
 
+from focal_common.errors import TraceError
+from focal_common.files import atomic_write_bytes
 from focal_traces.counts import COLUMNS, TileCounts, Trace
 from focal_traces.header_text import check_version, header_to_text, text_to_header
 from focal_traces.integrity import check_trace

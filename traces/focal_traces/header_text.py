@@ -8,7 +8,6 @@ from typing import Any
 from focal_common import __version__
 from focal_common.config import validated
 from focal_common.errors import ConfigError, TraceError
-
 from focal_traces.schema import SCHEMA_VERSION, TraceHeader
 
 __all__ = ["check_version", "header_to_text", "text_to_header"]

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from focal_common.errors import TraceError
 from numpy.typing import NDArray
 
+from focal_common.errors import TraceError
 from focal_traces.counts import TileCounts, Trace
 from focal_traces.packing import PackedGemm, pack_published, pack_winners
 from focal_traces.pointers import PointerRule

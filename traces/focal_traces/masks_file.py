@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from focal_common.errors import TraceError
 from numpy.typing import NDArray
 
+from focal_common.errors import TraceError
 from focal_traces.header_text import check_version, header_to_text, text_to_header
 from focal_traces.masks import MaskTrace, SampleMasks
 from focal_traces.packing import POINTER_KINDS, PackedGemm

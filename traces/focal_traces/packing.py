@@ -11,9 +11,9 @@ from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
-from focal_common.errors import TraceError
 from numpy.typing import NDArray
 
+from focal_common.errors import TraceError
 from focal_traces.pointers import NO_WINNER, PointerRule, group_index
 
 __all__ = ["POINTER_KINDS", "PackedGemm", "PointerKind", "check_masks", "pack_published", "pack_winners"]

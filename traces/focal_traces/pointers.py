@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from focal_common.errors import TraceError
 from numpy.typing import NDArray
 
+from focal_common.errors import TraceError
 from focal_traces.schema import TokenGrid
 
 __all__ = ["NO_WINNER", "PointerRule", "candidate_offsets", "group_index"]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from focal_common.errors import TraceError
 from numpy.typing import NDArray
 
+from focal_common.errors import TraceError
 from focal_traces.masks import MaskTrace, SampleMaskBuilder
 from focal_traces.pointers import PointerRule
 from focal_traces.schema import GEMMS, DecoderGeometry, SampleHeader, TraceHeader

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from focal_common.errors import ConfigError
 from numpy.typing import NDArray
 
+from focal_common.errors import ConfigError
 from focal_traces.counts import TileCounts, Trace
 from focal_traces.schema import GEMMS, TraceHeader
 from focal_traces.tiles import GemmTiles, assemble_counts

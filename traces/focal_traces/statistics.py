@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from focal_common.errors import TraceError
 from numpy.typing import NDArray
 
+from focal_common.errors import TraceError
 from focal_traces.counts import Trace
 from focal_traces.schema import GEMMS, DecoderGeometry
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from focal_common.errors import ConfigError
 from numpy.typing import NDArray
 
+from focal_common.errors import ConfigError
 from focal_traces.counts import Trace
 from focal_traces.masks import MaskTrace, SampleMaskBuilder, SampleMasks
 from focal_traces.pointers import NO_WINNER, PointerRule, candidate_offsets

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from focal_common.errors import ConfigError, TraceError
-
 from focal_traces.schedule import Schedule
 
 __all__ = [

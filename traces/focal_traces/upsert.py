@@ -13,7 +13,6 @@ from pathlib import Path
 
 from focal_common.errors import RunError, UnsupportedError
 from focal_common.files import atomic_write_text
-
 from focal_traces.tables import (
     ADAPTIV_COLUMNS,
     CMC_COLUMNS,

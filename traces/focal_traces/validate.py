@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from focal_common.errors import TraceError
-
 from focal_traces.counts import Trace
 from focal_traces.integrity import check_trace
 from focal_traces.masks import MaskTrace, trace_from_masks

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from focal_common.errors import UnsupportedError
 from torch import Tensor, nn
 
 from focal_algorithm.hooks.attention import SESSIONS, observed_attention
@@ -19,6 +18,7 @@ from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HookPoint
 from focal_algorithm.models.base import LayerPoints, ModelAdapter
 from focal_algorithm.recorder import Recorder
+from focal_common.errors import UnsupportedError
 
 __all__ = ["attach"]
 

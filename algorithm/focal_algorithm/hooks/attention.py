@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
-from focal_common.errors import UnsupportedError
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from focal_common.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from focal_algorithm.hooks.session import Session

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from focal_common.errors import ConfigError, RunError
-from focal_traces.schema import DecoderGeometry
 from torch import Tensor
 
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
+from focal_common.errors import ConfigError, RunError
+from focal_traces.schema import DecoderGeometry
 
 __all__ = ["PendingMlp", "Prefill"]
 

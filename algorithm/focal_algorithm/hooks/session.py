@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from focal_common.errors import RunError, UnsupportedError
 from torch import Tensor
 
 from focal_algorithm.hooks.prefill import Prefill, last_positions
@@ -19,6 +18,7 @@ from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, GemmOutcome, HookPoint
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.recorder import Recorder
+from focal_common.errors import RunError, UnsupportedError
 
 __all__ = ["Session"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from focal_common.errors import ConfigError, UnsupportedError
 from PIL import Image, UnidentifiedImageError
 
 from focal_algorithm.inputs.source import MediaSample
+from focal_common.errors import ConfigError, UnsupportedError
 
 __all__ = ["read_image", "read_video"]
 

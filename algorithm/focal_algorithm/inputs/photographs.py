@@ -10,11 +10,11 @@ from functools import cache
 from importlib.resources import files
 
 import numpy as np
-from focal_common.errors import UnsupportedError
 from numpy.typing import NDArray
 from PIL import Image
 
 from focal_algorithm.inputs.source import MediaSample
+from focal_common.errors import UnsupportedError
 
 __all__ = ["PHOTOGRAPHS", "photograph_clip"]
 

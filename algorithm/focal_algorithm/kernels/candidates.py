@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+
 from focal_common.errors import ConfigError
 from focal_traces import TokenGrid
-from torch import Tensor
 
 __all__ = ["NO_WINNER", "Candidate", "candidates_of", "partner_rows"]
 

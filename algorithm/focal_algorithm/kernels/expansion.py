@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from focal_algorithm.kernels.similarity import Concentration
 from torch import Tensor
+
+from focal_algorithm.kernels.similarity import Concentration
 
 __all__ = ["FullMasks", "expand"]
 

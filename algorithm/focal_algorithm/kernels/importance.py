@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from focal_common.errors import RunError, UnsupportedError
 from torch import Tensor
+
+from focal_common.errors import RunError, UnsupportedError
 
 __all__ = ["attention_probabilities", "importance", "importance_of_probabilities"]
 

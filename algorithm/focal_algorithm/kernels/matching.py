@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+
 from focal_algorithm.kernels.candidates import NO_WINNER, Candidate
 from focal_algorithm.kernels.chunks import row_blocks
-from torch import Tensor
 
 __all__ = ["Matches", "match_vectors"]
 

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+
 from focal_algorithm.kernels.candidates import NO_WINNER, candidates_of, partner_rows
 from focal_algorithm.kernels.grouping import average_groups
 from focal_algorithm.kernels.matching import match_vectors
@@ -17,7 +19,6 @@ from focal_algorithm.kernels.tiles import tile_of_tokens
 from focal_algorithm.kernels.vectors import as_vectors, norms_and_zeros
 from focal_common.errors import ConfigError
 from focal_traces import TokenGrid
-from torch import Tensor
 
 __all__ = ["NO_WINNER", "Concentration", "check_threshold", "concentrate", "pass_through"]
 

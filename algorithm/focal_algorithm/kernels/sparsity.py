@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
 from focal_traces import GEMMS, DecoderGeometry
 
 __all__ = ["gemm_weights", "median_index", "weighted_sparsity"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from focal_algorithm.kernels.chunks import row_blocks
-from focal_common.errors import RunError
 from torch import Tensor
 from torch.nn import functional
+
+from focal_algorithm.kernels.chunks import row_blocks
+from focal_common.errors import RunError
 
 __all__ = ["as_vectors", "norms_and_zeros", "vector_count", "zero_vectors"]
 

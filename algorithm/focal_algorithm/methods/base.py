@@ -12,11 +12,11 @@ from enum import Enum
 from typing import Any, ClassVar, Literal
 
 import torch
-from focal_traces.pointers import PointerRule
-from focal_traces.schema import DecoderGeometry
 from torch import Tensor
 
 from focal_algorithm.layout import SampleLayout
+from focal_traces.pointers import PointerRule
+from focal_traces.schema import DecoderGeometry
 
 __all__ = [
     "CompressionMethod",

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from focal_common.errors import ConfigError, near_matches
-
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod
+from focal_common.errors import ConfigError, near_matches
 
 __all__ = ["build_method"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from focal_traces.schema import DecoderGeometry
-
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HookPoint
+from focal_traces.schema import DecoderGeometry
 
 __all__ = ["Dense"]
 

@@ -8,11 +8,6 @@ from importlib.resources import as_file, files
 from typing import Any, ClassVar, Literal
 
 import torch
-from focal_common.errors import ConfigError, UnsupportedError
-from focal_traces.pointers import PointerRule, candidate_offsets
-from focal_traces.schedule import Schedule
-from focal_traces.schema import DecoderGeometry, TokenGrid
-from focal_traces.tables import Key, ScheduleRow, read_schedules
 from torch import Tensor
 
 from focal_algorithm.kernels.importance import importance
@@ -33,6 +28,11 @@ from focal_algorithm.methods.base import (
     TokenStream,
     VectorMasks,
 )
+from focal_common.errors import ConfigError, UnsupportedError
+from focal_traces.pointers import PointerRule, candidate_offsets
+from focal_traces.schedule import Schedule
+from focal_traces.schema import DecoderGeometry, TokenGrid
+from focal_traces.tables import Key, ScheduleRow, read_schedules
 
 __all__ = ["Focus", "FocusState"]
 

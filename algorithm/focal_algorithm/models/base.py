@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from focal_common.errors import UnsupportedError
-from focal_traces.schema import DecoderGeometry
 from torch import Tensor, nn
 
 from focal_algorithm.layout import SampleLayout
+from focal_common.errors import UnsupportedError
+from focal_traces.schema import DecoderGeometry
 
 __all__ = ["DecoderPoints", "LayerPoints", "ModelAdapter", "find_decoder_points", "visual_runs"]
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from focal_common.errors import ConfigError, UnsupportedError, near_matches
-from focal_traces.schema import TokenGrid
 from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
 from transformers.models.llava_onevision.modeling_llava_onevision import image_size_to_num_patches
 
 from focal_algorithm.inputs.preprocess import anyres_pixels, video_pixels
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import ModelAdapter, visual_runs
+from focal_common.errors import ConfigError, UnsupportedError, near_matches
+from focal_traces.schema import TokenGrid
 
 __all__ = ["LlavaOnevision"]
 

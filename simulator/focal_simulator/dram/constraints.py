@@ -7,8 +7,9 @@ hold the other-group value for every group. Additive latency is 0.
 
 from __future__ import annotations
 
-from focal_simulator.dram.layout import CLOSED, Records
 from numba import njit
+
+from focal_simulator.dram.layout import CLOSED, Records
 
 __all__ = [
     "activate_ready_cycle",

@@ -12,11 +12,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
 from focal_common.errors import ConfigError
 from focal_simulator.dram.patterns import AccessPattern, Requests, pattern_requests
 from focal_simulator.dram.replay import replay
 from focal_simulator.dram.specs import DramSpec
-from numpy.typing import NDArray
 
 __all__ = ["SAMPLE_REQUESTS", "CurvePoint", "ServiceCurve", "curve_of_requests", "pattern_curve"]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
 from focal_simulator.dram.layout import NEVER, Records
 from focal_simulator.dram.queues import admit_request, move_transaction
 from focal_simulator.dram.scheduler import schedule
-from numba import njit
-from numpy.typing import NDArray
 
 __all__ = ["replay_kernel"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from focal_simulator.dram.specs import (
     MAX_BANKS,
     MAX_CHANNELS,

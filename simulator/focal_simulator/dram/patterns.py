@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from focal_common.errors import ConfigError
 from numpy.typing import NDArray
+
+from focal_common.errors import ConfigError
 
 __all__ = ["AccessPattern", "Requests", "pattern_requests"]
 

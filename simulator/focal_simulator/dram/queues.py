@@ -7,6 +7,9 @@ acceptance until its column command is issued. The key is the exact byte address
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
 from focal_simulator.dram.constraints import (
     activate_ready_cycle,
     precharge_ready_cycle,
@@ -14,8 +17,6 @@ from focal_simulator.dram.constraints import (
     write_ready_cycle,
 )
 from focal_simulator.dram.layout import CLOSED, NEVER, NUM_BUCKETS, Records
-from numba import njit
-from numpy.typing import NDArray
 
 __all__ = [
     "admit_request",

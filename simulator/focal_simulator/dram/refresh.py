@@ -6,9 +6,10 @@ banks are closed one per cycle in order, and the refresh goes out when all are c
 
 from __future__ import annotations
 
+from numba import njit
+
 from focal_simulator.dram.constraints import precharge_ready_cycle
 from focal_simulator.dram.layout import CLOSED, NEVER, Records
-from numba import njit
 
 __all__ = ["REFRESH_ISSUE", "due_rank", "refresh_step"]
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from focal_common.errors import ConfigError, RunError
 from focal_simulator.dram.energy import CommandCounts, DramEnergy, energy_of
 from focal_simulator.dram.feeder import replay_kernel
 from focal_simulator.dram.layout import MAX_LOGGED_COMMANDS, build_parameters, build_state
 from focal_simulator.dram.specs import DramSpec, load_dram_spec
-from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["ReplayResult", "replay"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from focal_common.errors import TraceError
 from focal_simulator.dram.patterns import Requests
 

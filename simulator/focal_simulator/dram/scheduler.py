@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
 from focal_simulator.dram.constraints import (
     apply_activate,
     apply_precharge,
@@ -16,8 +19,6 @@ from focal_simulator.dram.constraints import (
 from focal_simulator.dram.layout import CLOSED, NEVER, Records
 from focal_simulator.dram.queues import count_row_hits, queue_ready_cycle, release_slot, remove_from_queue
 from focal_simulator.dram.refresh import REFRESH_ISSUE, due_rank, refresh_step
-from numba import njit
-from numpy.typing import NDArray
 
 __all__ = ["ACTIVATE", "PRECHARGE", "READ", "REFRESH", "WRITE", "schedule"]
 

@@ -9,9 +9,10 @@ from functools import cache
 from importlib import resources
 from typing import Annotated, Any
 
+from pydantic import Field, model_validator
+
 from focal_common.config import StrictModel, apply_overrides, parse_yaml, validated
 from focal_common.errors import ConfigError, near_matches
-from pydantic import Field, model_validator
 
 __all__ = [
     "ADDRESS_FIELDS",

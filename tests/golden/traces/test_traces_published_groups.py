@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from focal_traces.packing import pack_published, pack_winners
 from focal_traces.pointers import PointerRule, candidate_offsets
 from focal_traces.schema import TokenGrid

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from focal_traces.pointers import PointerRule, group_index
-from focal_traces.tiles import assemble_counts, count_tiles, tile_of_tokens
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from focal_traces.pointers import PointerRule, group_index
+from focal_traces.tiles import assemble_counts, count_tiles, tile_of_tokens
 
 
 def _flags(seed: int, tokens: int, slices: int, dead: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import attach_support as support
 import pytest
 import torch
+
+import attach_support as support
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.attention import SESSIONS
 from focal_algorithm.methods.base import CompressionMethod

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import attach_support as support
 import pytest
 import torch
+
+import attach_support as support
 from focal_algorithm.hooks import attach
 from focal_algorithm.methods.focus import Focus
 from focal_algorithm.prompts import Prompt

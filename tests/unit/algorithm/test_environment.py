@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from focal_algorithm import environment
 from focal_common.errors import UnsupportedError
 

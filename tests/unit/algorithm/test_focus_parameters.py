@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.methods.focus import Focus
 from focal_common.errors import ConfigError

@@ -6,13 +6,14 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
+
 from focal_algorithm.kernels.importance import importance, importance_of_probabilities
 from focal_algorithm.kernels.retention import retained_after, select_top, tokens_to_keep
 from focal_algorithm.kernels.sparsity import gemm_weights, median_index, weighted_sparsity
 from focal_common.errors import RunError, UnsupportedError
 from focal_traces import GEMMS
 from focal_traces.schema import QWEN2_7B
-from torch import Tensor
 
 torch.set_num_threads(1)
 

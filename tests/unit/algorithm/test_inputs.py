@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import attach_support as support
 import av
 import numpy as np
 import pytest
 import torch
-from focal_algorithm.inputs.media import read_image, read_video
-from focal_algorithm.inputs.photographs import PHOTOGRAPHS, photograph_clip
-from focal_algorithm.inputs.preprocess import anyres_pixels
-from focal_common.errors import ConfigError
 from PIL import Image
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
     LlavaOnevisionImageProcessorPil,
 )
+
+import attach_support as support
+from focal_algorithm.inputs.media import read_image, read_video
+from focal_algorithm.inputs.photographs import PHOTOGRAPHS, photograph_clip
+from focal_algorithm.inputs.preprocess import anyres_pixels
+from focal_common.errors import ConfigError
 
 
 def write_video(path: Path, frames: int) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+
 from focal_algorithm.kernels.candidates import candidates_of
 from focal_algorithm.kernels.expansion import expand
 from focal_algorithm.kernels.similarity import (
@@ -21,7 +23,6 @@ from focal_algorithm.kernels.similarity import (
 from focal_algorithm.kernels.tiles import tile_of_tokens, tile_spans
 from focal_common.errors import ConfigError, RunError
 from focal_traces import TokenGrid
-from torch import Tensor
 
 torch.set_num_threads(1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from dram_traffic import QUIET, cycles_of, ddr4, run
 from focal_simulator.dram import DramSpec, load_dram_spec
 

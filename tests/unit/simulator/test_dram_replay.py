@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from dram_traffic import ddr4, run
 from focal_common.errors import ConfigError, TraceError
 from focal_simulator.dram import AccessPattern, DramModel, load_dram_spec, preset_names, replay

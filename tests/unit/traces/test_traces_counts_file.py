@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from focal_common.errors import RunError, TraceError
 from focal_traces.counts import COLUMNS, Trace
 from focal_traces.schema import GEMMS

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
+
 from focal_common.errors import TraceError
 from focal_traces.counts import Trace
 from focal_traces.diff import diff_headers, diff_masks, diff_traces

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from focal_traces.schema import GEMMS, SampleHeader, TraceHeader
 from focal_traces.store import write_counts, write_masks
 from traces_support import tiny_masks, tiny_trace

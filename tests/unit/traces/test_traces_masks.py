@@ -7,6 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
 from focal_common.errors import RunError, TraceError
 from focal_traces.masks import MaskTrace, SampleMaskBuilder, trace_from_masks
 from focal_traces.masks_file import read_masks, write_masks
@@ -14,9 +18,6 @@ from focal_traces.packing import pack_published, pack_winners
 from focal_traces.pointers import PointerRule
 from focal_traces.schema import GEMMS
 from focal_traces.store import open_masks, open_trace
-from hypothesis import given
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 from traces_support import tiny_masks
 
 RULE = PointerRule((0, 1, 3, 4), rounds=2)

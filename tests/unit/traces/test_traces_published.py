@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from focal_common.errors import TraceError
 from focal_traces.published import PUBLISHED_ORDER, published_header, read_published, write_published
 from focal_traces.schema import GEMMS, SampleHeader

@@ -7,6 +7,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+
 from focal_common.errors import RunError, TraceError
 from focal_traces.published import write_published
 from focal_traces.root import TraceRoot

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from focal_traces.counts import COLUMNS
 from focal_traces.masks import trace_from_masks
 from focal_traces.schedule import Schedule
 from focal_traces.schema import GEMMS, DecoderGeometry, TokenGrid
 from focal_traces.store import open_masks, open_trace, write_counts, write_masks, write_published
 from focal_traces.synthetic import SyntheticInput, synthetic_masks
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 @st.composite

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from focal_common.errors import ConfigError, TraceError
 from focal_traces.schedule import Schedule, kept_tokens, schedule_trace, tokens_per_gemm
 from focal_traces.schema import GEMMS, QWEN2_7B

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from focal_common.errors import UnsupportedError
 from focal_traces.store import open_trace, write_counts, write_masks
 from traces_support import tiny_masks, tiny_trace
