@@ -84,13 +84,20 @@ def _number(line: dict[str, str], column: str) -> float:
         ) from error
 
 
+def relative(ours: float, theirs: float) -> float:
+    """Return the relative difference; 0 if both are 0, infinite if only the reference is."""
+    if theirs == 0:
+        return 0.0 if ours == 0 else float("inf")
+    return ours / theirs - 1
+
+
 def _fast_tier(spec: Any, requests: Requests, width: int, reference: dict[str, str]) -> tuple[float, float]:
     """Measure on the first three quarters, extrapolate; return relative errors of time and energy."""
     curve = curve_of_requests(spec, requests, max(2, requests.addresses.size * 3 // 4), width)
     fast = service_of_curve(spec, curve, requests.addresses.size)
     return (
-        fast.cycles / _number(reference, "cycles") - 1,
-        fast.energy.total_pj / _number(reference, "total_energy_pJ") - 1,
+        relative(fast.cycles, _number(reference, "cycles")),
+        relative(fast.energy.total_pj, _number(reference, "total_energy_pJ")),
     )
 
 
@@ -136,7 +143,7 @@ def compare(folder: Path, line: dict[str, str], completions: dict[str, Any], wit
             for column, name in COUNTS.items()
             if column in line
         ),
-        energy=result.energy.total_pj / _number(line, "total_energy_pJ") - 1,
+        energy=relative(result.energy.total_pj, _number(line, "total_energy_pJ")),
         fast_time=fast[0],
         fast_energy=fast[1],
     )

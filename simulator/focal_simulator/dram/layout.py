@@ -214,7 +214,7 @@ def build_parameters(
     parameters = np.zeros(1, PARAMETERS)
     for name in PARAMETERS.names or ():
         parameters[name] = values[name]
-    return parameters
+    return parameters.view(np.recarray)  # field access also where the JIT is switched off
 
 
 def build_state(parameters: Records) -> Records:
@@ -236,4 +236,4 @@ def build_state(parameters: Records) -> Records:
     channels["num_free_slots"] = p["slots_per_channel"]
     num_slots = num_channels * int(p["slots_per_channel"])
     state["free_slots"][:num_slots] = np.arange(num_slots)
-    return states
+    return states.view(np.recarray)
