@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,37 +16,56 @@ from typing import TypeVar
 
 import numba
 
-__all__ = ["kernel"]
+__all__ = ["inlined_kernel", "kernel"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
 _PACKAGE = Path(__file__).resolve().parent
+_KERNEL_FOLDERS = ("dram", "kernels")
 
 
 @cache
 def _cache_folder() -> str:
+    # Constants that a kernel takes from a neighbouring file are compiled in, so whole folders count.
     digest = hashlib.sha256()
-    for source in sorted(_PACKAGE.rglob("*.py")):
-        text = source.read_bytes()
-        if b"@kernel" in text:
-            digest.update(text)
+    for folder in _KERNEL_FOLDERS:
+        for source in sorted((_PACKAGE / folder).glob("*.py")):
+            digest.update(source.read_bytes())
     name = f"kernels-{digest.hexdigest()[:16]}"
-    beside = _PACKAGE / "__pycache__"
-    writable = os.access(beside if beside.is_dir() else _PACKAGE, os.W_OK)
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return str((beside if writable else home / "focal") / name)
+    for folder in (_PACKAGE / "__pycache__", home / "focal"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return str(folder / name)
+    # Nowhere to keep it, as in a read-only container: compile anew in each process.
+    return str(Path(tempfile.mkdtemp(prefix="focal-kernels-")) / name)
 
 
 def kernel(function: F) -> F:
     """Compile a function of arrays, integers and named tuples with Numba, cached on disk.
 
     Args:
-        function: Pure function; no ``fastmath``, int64 for cycles.
+        function: Pure function of a module in one of the kernel folders; no ``fastmath``, int64 for cycles.
     """
+    return _compiled(function, is_inlined=False)
+
+
+def inlined_kernel(function: F) -> F:
+    """Compile like `kernel`, and put the code into every caller; for short functions of hot loops."""
+    return _compiled(function, is_inlined=True)
+
+
+def _compiled(function: F, *, is_inlined: bool) -> F:
+    folder = function.__module__.split(".")[1]
+    if folder not in _KERNEL_FOLDERS:
+        raise ValueError(f"{function.__module__}: kernels live in {' or '.join(_KERNEL_FOLDERS)}")
     earlier = numba.config.CACHE_DIR
     # Numba reads this setting when it decorates; nothing else is compiled in between.
     numba.config.CACHE_DIR = _cache_folder()
     try:
-        return numba.njit(cache=True)(function)  # type: ignore[no-any-return]
+        return numba.njit(cache=True, forceinline=is_inlined)(function)  # type: ignore[no-any-return]
     finally:
         numba.config.CACHE_DIR = earlier

@@ -7,9 +7,8 @@ hold the other-group value for every group. Additive latency is 0.
 
 from __future__ import annotations
 
-from numba import njit
-
 from focal_simulator.dram.layout import CLOSED, Records
+from focal_simulator.jit import inlined_kernel
 
 __all__ = [
     "activate_ready_cycle",
@@ -24,7 +23,7 @@ __all__ = [
 ]
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def activate_ready_cycle(bank: int, state: Records, p: Records) -> int:
     """Return the first cycle at which ``bank`` may be activated: tRC, tRP, tRRD, tRFC and tFAW."""
     this = state.banks[bank]
@@ -36,7 +35,7 @@ def activate_ready_cycle(bank: int, state: Records, p: Records) -> int:
     return cycle
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def read_ready_cycle(bank: int, state: Records) -> int:
     """Return the first cycle at which an open ``bank`` may be read: tRCD, tCCD, tWTR, rank switch."""
     this = state.banks[bank]
@@ -45,7 +44,7 @@ def read_ready_cycle(bank: int, state: Records) -> int:
     return cycle
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def write_ready_cycle(bank: int, state: Records) -> int:
     """Return the first cycle at which an open ``bank`` may be written: tRCD, tCCD, bus turn-around."""
     this = state.banks[bank]
@@ -54,7 +53,7 @@ def write_ready_cycle(bank: int, state: Records) -> int:
     return cycle
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def precharge_ready_cycle(bank: int, state: Records) -> int:
     """Return the first cycle at which an open ``bank`` may be closed: tRAS, tRTP, tWR, tPPD."""
     this = state.banks[bank]
@@ -62,7 +61,7 @@ def precharge_ready_cycle(bank: int, state: Records) -> int:
     return cycle
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def apply_activate(bank: int, row: int, now: int, state: Records, p: Records) -> None:
     """Open ``row``; delays activates (tRC, tRRD, tFAW), column commands (tRCD), the precharge (tRAS)."""
     this = state.banks[bank]
@@ -82,7 +81,7 @@ def apply_activate(bank: int, row: int, now: int, state: Records, p: Records) ->
     rank.num_open += 1
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def apply_precharge(bank: int, now: int, state: Records, p: Records) -> None:
     """Close the row. Delays the next activate or refresh (tRP) and, on LPDDR4, other precharges (tPPD)."""
     this = state.banks[bank]
@@ -95,7 +94,7 @@ def apply_precharge(bank: int, now: int, state: Records, p: Records) -> None:
         rank.open_cycles += now - rank.open_since
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def apply_refresh(rank: int, now: int, state: Records, p: Records) -> None:
     """Refresh a closed rank. Delays its activates and its next refresh by tRFC."""
     first = rank * p.banks_per_rank
@@ -104,7 +103,7 @@ def apply_refresh(rank: int, now: int, state: Records, p: Records) -> None:
         this.activate_ready = max(this.activate_ready, now + p.refresh_busy)
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def apply_read(bank: int, channel: int, now: int, state: Records, p: Records) -> None:
     """Issue a read burst; delays reads (tCCD, rank switch), writes (turn-around), the precharge (tRTP)."""
     this = state.banks[bank]
@@ -119,7 +118,7 @@ def apply_read(bank: int, channel: int, now: int, state: Records, p: Records) ->
         rank.write_ready = max(rank.write_ready, now + p.read_write)
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def apply_write(bank: int, channel: int, now: int, state: Records, p: Records) -> None:
     """Issue a write burst. Delays writes (tCCD), reads (tWTR, rank switch), the precharge (tWR)."""
     this = state.banks[bank]

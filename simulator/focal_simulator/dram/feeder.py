@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from focal_simulator.dram.layout import NEVER, Records
 from focal_simulator.dram.queues import admit_request, move_transaction
 from focal_simulator.dram.scheduler import schedule
+from focal_simulator.jit import inlined_kernel, kernel
 
 __all__ = ["replay_kernel"]
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def _tick(
     channel: int,
     now: int,
@@ -33,7 +33,7 @@ def _tick(
         move_transaction(channel, now, state, p)
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def _wake_cycle(channel: int, now: int, state: Records) -> int:
     owner = state.channels[channel]
     if owner.is_move_due:
@@ -42,7 +42,7 @@ def _wake_cycle(channel: int, now: int, state: Records) -> int:
     return cycle
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def _feed(
     now: int,
     addresses: NDArray[np.int64],
@@ -76,7 +76,7 @@ def _feed(
     return now + 1
 
 
-@njit(cache=True)
+@kernel
 def replay_kernel(
     addresses: NDArray[np.int64],
     is_write: NDArray[np.bool_],

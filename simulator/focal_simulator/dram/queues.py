@@ -7,7 +7,6 @@ acceptance until its column command is issued. The key is the exact byte address
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from focal_simulator.dram.constraints import (
@@ -17,6 +16,7 @@ from focal_simulator.dram.constraints import (
     write_ready_cycle,
 )
 from focal_simulator.dram.layout import CLOSED, NEVER, NUM_BUCKETS, Records
+from focal_simulator.jit import inlined_kernel
 
 __all__ = [
     "admit_request",
@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def _bucket(address: int, is_write: int) -> int:
     return is_write * NUM_BUCKETS + (((address >> 4) ^ (address >> 13) ^ (address >> 22)) & (NUM_BUCKETS - 1))
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def find_pending(address: int, is_write: int, state: Records) -> int:
     """Return the slot pending at exactly ``address``, or -1."""
     slot: int = state.buckets[_bucket(address, is_write)]
@@ -43,7 +43,7 @@ def find_pending(address: int, is_write: int, state: Records) -> int:
     return slot
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def _new_slot(channel: int, address: int, is_write: int, state: Records, p: Records) -> int:
     owner = state.channels[channel]
     owner.num_free_slots -= 1
@@ -64,7 +64,7 @@ def _new_slot(channel: int, address: int, is_write: int, state: Records, p: Reco
     return slot
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def release_slot(channel: int, slot: int, state: Records, p: Records) -> None:
     """Forget a pending address whose column command has been issued."""
     bucket = _bucket(state.slots[slot].address, state.slots[slot].is_write)
@@ -81,7 +81,7 @@ def release_slot(channel: int, slot: int, state: Records, p: Records) -> None:
     owner.num_free_slots += 1
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def admit_request(
     request: int,
     address: int,
@@ -130,7 +130,7 @@ def admit_request(
     return True
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def queue_ready_cycle(bank: int, state: Records, p: Records) -> int:
     """Return a lower bound of the cycle at which ``bank`` can use the command slot; its queue is not empty.
 
@@ -153,7 +153,7 @@ def queue_ready_cycle(bank: int, state: Records, p: Records) -> int:
     return earliest
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def count_row_hits(bank: int, state: Records) -> None:
     """Recount the queued entries that hit the row just opened."""
     this = state.banks[bank]
@@ -166,7 +166,7 @@ def count_row_hits(bank: int, state: Records) -> None:
             this.num_read_hits += 1 - slot.is_write
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def remove_from_queue(bank: int, position: int, channel: int, state: Records, p: Records) -> None:
     """Take the entry at ``position`` out of the bank queue; the younger ones close up."""
     this = state.banks[bank]
@@ -185,7 +185,7 @@ def remove_from_queue(bank: int, position: int, channel: int, state: Records, p:
     owner.is_move_due = 1
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def _first_admissible(waiting: NDArray[np.int64], first: int, count: int, state: Records, p: Records) -> int:
     for position in range(first, count):
         if state.banks[state.slots[waiting[position]].bank].num_queued < p.queue_depth:
@@ -193,7 +193,7 @@ def _first_admissible(waiting: NDArray[np.int64], first: int, count: int, state:
     return -1
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def _push_to_queue(slot: int, channel: int, now: int, state: Records, p: Records) -> None:
     entry = state.slots[slot]
     bank = entry.bank
@@ -208,7 +208,7 @@ def _push_to_queue(slot: int, channel: int, now: int, state: Records, p: Records
     owner.next_command = min(owner.next_command, max(now + 1, queue_ready_cycle(bank, state, p)))
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def _move_read(channel: int, now: int, state: Records, p: Records) -> None:
     owner = state.channels[channel]
     position = _first_admissible(
@@ -224,7 +224,7 @@ def _move_read(channel: int, now: int, state: Records, p: Records) -> None:
         owner.is_move_due = 1
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def move_transaction(channel: int, now: int, state: Records, p: Records) -> None:
     """Move at most one waiting transaction to its bank queue.
 

@@ -6,10 +6,9 @@ banks are closed one per cycle in order, and the refresh goes out when all are c
 
 from __future__ import annotations
 
-from numba import njit
-
 from focal_simulator.dram.constraints import precharge_ready_cycle
 from focal_simulator.dram.layout import CLOSED, NEVER, Records
+from focal_simulator.jit import inlined_kernel
 
 __all__ = ["REFRESH_ISSUE", "due_rank", "refresh_step"]
 
@@ -17,7 +16,7 @@ REFRESH_ISSUE = -2
 """`refresh_step` result: the rank itself may be refreshed now."""
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def due_rank(channel: int, state: Records, p: Records) -> int:
     """Return the global index of the rank that waits for refresh, or -1."""
     owner = state.channels[channel]
@@ -27,7 +26,7 @@ def due_rank(channel: int, state: Records, p: Records) -> int:
     return rank
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def refresh_step(rank: int, now: int, state: Records, p: Records) -> int:
     """Return the bank to close now, `REFRESH_ISSUE`, or -1 when neither is legal this cycle."""
     first = rank * p.banks_per_rank

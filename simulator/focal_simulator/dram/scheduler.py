@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from focal_simulator.dram.constraints import (
@@ -19,13 +18,14 @@ from focal_simulator.dram.constraints import (
 from focal_simulator.dram.layout import CLOSED, NEVER, Records
 from focal_simulator.dram.queues import count_row_hits, queue_ready_cycle, release_slot, remove_from_queue
 from focal_simulator.dram.refresh import REFRESH_ISSUE, due_rank, refresh_step
+from focal_simulator.jit import inlined_kernel, kernel
 
 __all__ = ["ACTIVATE", "PRECHARGE", "READ", "REFRESH", "WRITE", "schedule"]
 
 NOTHING, ACTIVATE, PRECHARGE, READ, WRITE, REFRESH = 0, 1, 2, 3, 4, 5
 
 
-@njit(cache=True)
+@kernel
 def _is_behind_read(bank: int, position: int, state: Records) -> bool:
     slot = state.slots[state.queues[bank, position]]
     for place in range(position):
@@ -35,7 +35,7 @@ def _is_behind_read(bank: int, position: int, state: Records) -> bool:
     return False
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def _pick(bank: int, now: int, state: Records, p: Records) -> tuple[int, int]:
     """Return (command, queue position) of the oldest entry whose next command is legal now."""
     this = state.banks[bank]
@@ -60,7 +60,7 @@ def _pick(bank: int, now: int, state: Records, p: Records) -> tuple[int, int]:
     return NOTHING, 0
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def _scan(channel: int, now: int, state: Records, p: Records) -> tuple[int, int, int, int]:
     """Visit bank queues round-robin from the one after the last chosen.
 
@@ -96,7 +96,7 @@ def _scan(channel: int, now: int, state: Records, p: Records) -> tuple[int, int,
     return NOTHING, 0, 0, earliest  # a fruitless circle ends where it began
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def _log(
     command: int, bank: int, row: int, column: int, channel: int, now: int, state: Records, p: Records
 ) -> None:
@@ -113,7 +113,7 @@ def _log(
         progress.num_logged += 1
 
 
-@njit(cache=True, forceinline=True)
+@inlined_kernel
 def _finish_reads(
     slot: int, now: int, done: NDArray[np.int64], next_merged: NDArray[np.int64], state: Records, p: Records
 ) -> None:
@@ -126,7 +126,7 @@ def _finish_reads(
     progress.last_done = max(progress.last_done, now + p.read_done)
 
 
-@njit(cache=True)
+@kernel
 def _issue(
     command: int,
     bank: int,
@@ -177,7 +177,7 @@ def _issue(
         release_slot(channel, slot, state, p)
 
 
-@njit(cache=True)
+@kernel
 def schedule(
     channel: int,
     now: int,
