@@ -28,10 +28,10 @@ _KERNEL_FOLDERS = ("dram", "kernels")
 def _cache_folder() -> str:
     # Constants that a kernel takes from a neighbouring file are compiled in, so whole folders count.
     digest = hashlib.sha256()
-    for folder in _KERNEL_FOLDERS:
-        for source in sorted((_PACKAGE / folder).glob("*.py")):
+    for name in _KERNEL_FOLDERS:
+        for source in sorted((_PACKAGE / name).glob("*.py")):
             digest.update(source.read_bytes())
-    name = f"kernels-{digest.hexdigest()[:16]}"
+    leaf = f"kernels-{digest.hexdigest()[:16]}"
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     for folder in (_PACKAGE / "__pycache__", home / "focal"):
         try:
@@ -39,9 +39,9 @@ def _cache_folder() -> str:
         except OSError:
             continue
         if os.access(folder, os.W_OK):
-            return str(folder / name)
+            return str(folder / leaf)
     # Nowhere to keep it, as in a read-only container: compile anew in each process.
-    return str(Path(tempfile.mkdtemp(prefix="focal-kernels-")) / name)
+    return str(Path(tempfile.mkdtemp(prefix="focal-kernels-")) / leaf)
 
 
 def kernel(function: F) -> F:
