@@ -10,9 +10,11 @@ from focal_common.errors import ConfigError
 from focal_simulator.accelerators.base import Accelerator, BufferNeed, SramModel
 from focal_simulator.sram_macros import check_macros, macros_area_mm2, macros_power_mw
 
-__all__ = ["BufferCost", "SramChoice", "buffer_costs", "chosen_sram_model"]
+__all__ = ["BufferCost", "SramChoice", "buffer_costs", "chosen_sram_model", "sram_label"]
 
 SramChoice = Literal["auto", "compiler", "cacti"]
+
+_CACTI_SOURCES = {"exact": "cacti", "cacti": "cacti, own binary", "interpolated": "cacti, interpolated"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class BufferCost:
         static_mw: Charged for the whole run.
         read_pj_per_byte: Energy per byte read.
         write_pj_per_byte: Energy per byte written.
+        source: Where the figures come from.
     """
 
     name: str
@@ -34,6 +37,7 @@ class BufferCost:
     static_mw: float
     read_pj_per_byte: float
     write_pj_per_byte: float
+    source: str = "given"
 
 
 def chosen_sram_model(accelerator: Accelerator[Any], choice: SramChoice) -> SramModel:
@@ -52,6 +56,11 @@ def buffer_costs(accelerator: Accelerator[Any], choice: SramChoice = "auto") -> 
     return tuple(_cacti_cost(need) for need in accelerator.buffers())
 
 
+def sram_label(costs: tuple[BufferCost, ...]) -> str:
+    """Return where the costs come from, every source named once."""
+    return " + ".join(sorted({cost.source for cost in costs}))
+
+
 def _compiler_cost(accelerator: Accelerator[Any], need: BufferNeed) -> BufferCost:
     hardware = accelerator.hardware
     if need.name not in hardware.buffers:
@@ -66,6 +75,7 @@ def _compiler_cost(accelerator: Accelerator[Any], need: BufferNeed) -> BufferCos
         # The published model charges full activity as if it were static, and nothing per byte.
         read_pj_per_byte=0.0,
         write_pj_per_byte=0.0,
+        source="compiler",
     )
 
 
@@ -73,7 +83,7 @@ def _compiler_cost(accelerator: Accelerator[Any], need: BufferNeed) -> BufferCos
 def _cacti_cost(need: BufferNeed) -> BufferCost:
     from focal_simulator.costs.sram import SramTable
 
-    macro = SramTable.embedded().macro(need.size_bytes, need.port_bytes, need.extra_read_ports)
+    macro = SramTable.configured().macro(need.size_bytes, need.port_bytes, need.extra_read_ports)
     return BufferCost(
         name=need.name,
         capacity_bytes=need.size_bytes * need.copies,
@@ -81,4 +91,5 @@ def _cacti_cost(need: BufferNeed) -> BufferCost:
         static_mw=macro.leakage_mw * need.copies,
         read_pj_per_byte=macro.read_pj_per_byte,
         write_pj_per_byte=macro.write_pj_per_byte,
+        source=_CACTI_SOURCES[macro.source],
     )

@@ -12,7 +12,7 @@ from focal_common.provenance import content_hash
 from focal_common.registry import Registry
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.buffer_costs import SramChoice, buffer_costs, chosen_sram_model
+from focal_simulator.buffer_costs import SramChoice, buffer_costs, sram_label
 from focal_simulator.energy import RunResult
 from focal_simulator.hardware_files import build_accelerator, preset_hardware
 from focal_simulator.results import Row, result_row
@@ -141,7 +141,7 @@ def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
                 workload,
                 result,
                 settings.fidelity,
-                chosen_sram_model(accelerator, settings.sram),
+                sram_label(costs),
                 hardware_label(accelerator),
             )
             outcome.runs.append(Run(name, accelerator, workload, result, row))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from focal_common.config import StrictModel
 from focal_common.errors import ConfigError, TraceError, near_matches
 from focal_simulator.accelerators.base import SramModel
-from focal_simulator.buffer_costs import SramChoice, buffer_costs
+from focal_simulator.buffer_costs import SramChoice, buffer_costs, sram_label
 from focal_simulator.energy import simulate
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.loading import load_workloads, with_trace
@@ -165,7 +165,14 @@ def _full_row(workload: Workload, overrides: list[str], sram: SramChoice, extra:
         extra = {**extra, "total_buffer_capacity": sum(cost.capacity_bytes for cost in costs)}
     result = simulate(accelerator, workload, sram, costs)
     return result_row(
-        accelerator, "focus", workload, result, "parity", str(sram), hardware_label(accelerator), **extra
+        accelerator,
+        "focus",
+        workload,
+        result,
+        "parity",
+        sram_label(costs),
+        hardware_label(accelerator),
+        **extra,
     )
 
 

@@ -6,7 +6,7 @@ from focal_common import __version__
 from focal_common.errors import TraceError
 from focal_simulator.accelerators.focus_bytes import detection_bytes
 from focal_simulator.arithmetic import ceil_div, fold_cycles
-from focal_simulator.buffer_costs import SramChoice, buffer_costs
+from focal_simulator.buffer_costs import SramChoice, buffer_costs, sram_label
 from focal_simulator.energy import core_power_mw
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.results import Row
@@ -68,7 +68,8 @@ def layer_row(workload: Workload, vector_size: int, sram: SramChoice) -> Row:
     moved = detection_bytes(tokens, ceil_div(unique, slices), outputs, hardware)  # type: ignore[arg-type]
     dram = sum(value for (level, _, _), value in moved.items() if level == "dram")
     sram_pj = 0.0
-    for cost in buffer_costs(accelerator, sram):
+    costs = buffer_costs(accelerator, sram)
+    for cost in costs:
         sram_pj += moved.get(("sram", "read", cost.name), 0) * cost.read_pj_per_byte
         sram_pj += moved.get(("sram", "write", cost.name), 0) * cost.write_pj_per_byte
     dram_mj = dram * (hardware.dram_energy.value * _MJ_PER_PJ)
@@ -95,7 +96,7 @@ def layer_row(workload: Workload, vector_size: int, sram: SramChoice) -> Row:
         "variant": workload.variant,
         "fidelity": "parity",
         "origin": workload.origin,
-        "sram_model": str(sram),
+        "sram_model": sram_label(costs),
         "hardware": hardware_label(accelerator),
         "focal_version": __version__,
     }

@@ -88,6 +88,18 @@ class SramTable:
         """Return the table that ships with Focal."""
         return SramTable(embedded_points())
 
+    @staticmethod
+    @cache
+    def configured() -> SramTable:
+        """Return the embedded table, backed by the CACTI binary that ``FOCAL_CACTI`` names, if any.
+
+        Raises:
+            ConfigError: ``FOCAL_CACTI`` names nothing that can be run.
+        """
+        from focal_simulator.costs.sram_cacti import CactiBinary
+
+        return SramTable(embedded_points(), cacti=CactiBinary.from_environment())
+
     def macro(
         self, size_bytes: int, port_bytes: int, extra_read_ports: int = 0, node_um: float = 0.028
     ) -> SramMacro:
