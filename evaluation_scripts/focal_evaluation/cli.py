@@ -36,7 +36,7 @@ def calibrate(
     root: _Root = _PUBLISHED,
 ) -> None:
     """Solve the calibrated stand-ins for the unpublished Focus masks again (about a minute)."""
-    from focal_simulator.calibration import write_all
+    from focal_simulator.calibration.solve import write_all
 
     for path in write_all(root, output):
         output_console().print(f"wrote {path}", markup=False)

@@ -15,8 +15,8 @@ from focal_algorithm.kernels.expansion import FullMasks, expand
 from focal_algorithm.kernels.importance import importance_of_probabilities
 from focal_algorithm.kernels.retention import retained_after, select_top, tokens_to_keep
 from focal_algorithm.kernels.similarity import concentrate
-from focal_algorithm.kernels.sparsity import gemm_weights, median_index, weighted_sparsity
 from focal_traces import GEMMS, DecoderGeometry, TokenGrid
+from focal_traces.statistics import median_index, weighted_sparsity_of
 from goldens.comparing import Arrays, compare, load
 from goldens.focus_sic import block_of, grid_of, setting
 
@@ -164,8 +164,7 @@ def _weighted(plan: Plan, arrays: Arrays, sparsities: np.ndarray) -> list[float]
             kv_heads=kv_heads,
             head_dim_elements=max(1, arrays["act_query"].shape[2] // heads),
         )
-        weights = gemm_weights(geometry, plan.visual_tokens)
-        tried.append([weighted_sparsity(dict(zip(GEMMS, row, strict=True)), weights) for row in sparsities])
+        tried.append([weighted_sparsity_of(row[None], geometry, plan.visual_tokens) for row in sparsities])
     return min(tried, key=lambda values: float(np.abs(values - arrays["weighted_sparsity"]).max()))
 
 

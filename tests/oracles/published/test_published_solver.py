@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from focal_simulator.calibration import write_all
-from focal_simulator.calibration_cases import read_cases
-from focal_simulator.calibration_model import Case, rounded_totals, shares, simulated
-from focal_simulator.calibration_solver import solve_case
+from focal_simulator.calibration.cases import read_cases
+from focal_simulator.calibration.model import Case, rounded_totals, shares, simulated
+from focal_simulator.calibration.solve import write_all
+from focal_simulator.calibration.solver import solve_case
 from focal_traces.calibrated import read_recipe
 from focal_traces.schema import GEMMS
 from published_support import RECIPES, ROOT

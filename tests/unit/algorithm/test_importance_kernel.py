@@ -10,10 +10,7 @@ from torch import Tensor
 
 from focal_algorithm.kernels.importance import importance, importance_of_probabilities
 from focal_algorithm.kernels.retention import retained_after, select_top, tokens_to_keep
-from focal_algorithm.kernels.sparsity import gemm_weights, median_index, weighted_sparsity
 from focal_common.errors import RunError, UnsupportedError
-from focal_traces import GEMMS
-from focal_traces.schema import QWEN2_7B
 
 torch.set_num_threads(1)
 
@@ -131,38 +128,3 @@ def test_nan_attention_is_refused_by_name() -> None:
     queries = torch.full((1, 1, 4), float("nan"))
     with pytest.raises(RunError, match="layer 2: attention"):
         importance(queries, torch.ones(1, 5, 4), scaling=1, first_visual=0, visual_count=4, name="layer 2")
-
-
-def test_weights_of_qwen2_are_the_published_ones() -> None:
-    weights = gemm_weights(QWEN2_7B, 11648)
-    assert list(weights.values()) == [16_515_072, 41_746_432, 12_845_056, 135_790_592, 67_895_296]
-    shares = [weight / sum(weights.values()) for weight in weights.values()]
-    assert [round(100 * share, 3) for share in shares] == [6.010, 15.192, 4.674, 49.416, 24.708]
-
-
-def test_weighted_sparsity_is_a_mean_by_work() -> None:
-    weights = dict(zip(GEMMS, (1, 2, 3, 4, 10), strict=True))
-    sparsity = dict(zip(GEMMS, (1.0, 0.5, 0.0, 0.25, 0.1), strict=True))
-    assert weighted_sparsity(sparsity, weights) == pytest.approx(0.2)
-
-
-@pytest.mark.parametrize(
-    ("values", "index"),
-    [
-        ([0.5, 0.3, 0.9, 0.1, 0.7, 0.2, 0.8, 0.4, 0.6, 0.65], 0),
-        ([0.3, 0.3, 0.3, 0.5, 0.5, 0.5, 0.4, 0.4, 0.2, 0.9], 6),
-        ([0.4], 0),
-        ([0.2, 0.1], 1),
-    ],
-)
-def test_case_m_lower_median_first_position(values: list[float], index: int) -> None:
-    assert median_index(values) == index
-
-
-def test_values_equal_in_single_precision_share_the_first_position() -> None:
-    assert median_index([0.1, 0.1 + 1e-12, 0.1 - 1e-12]) == 0
-
-
-def test_median_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="no samples"):
-        median_index([])

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError
-from focal_simulator.calibration_cases import (
+from focal_simulator.calibration.cases import (
     PublishedLengths,
     VectorPoint,
     read_cases,
     read_published_lengths,
     read_vector_points,
 )
-from focal_simulator.calibration_model import CEILING, PRIOR_TERMS, Case, rounded_totals, shares
-from focal_simulator.calibration_solver import solve_case, solve_pooled, solve_spread, tile_statistics
+from focal_simulator.calibration.model import CEILING, PRIOR_TERMS, Case, rounded_totals, shares
+from focal_simulator.calibration.solver import solve_case, solve_pooled, solve_spread, tile_statistics
 from focal_traces.calibrated import RECIPE_SUFFIX, Recipe, write_recipe
 from focal_traces.counts import GemmTotals
 from focal_traces.schema import GEMMS, QWEN2_7B

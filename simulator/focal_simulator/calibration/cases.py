@@ -9,7 +9,7 @@ from pathlib import Path
 
 from focal_common.errors import TraceError
 from focal_simulator.accelerators.focus import Focus
-from focal_simulator.calibration_model import Case, Row
+from focal_simulator.calibration.model import Case, Row
 from focal_simulator.hardware_files import build_accelerator
 from focal_traces.tables import read_schedules, read_workloads
 

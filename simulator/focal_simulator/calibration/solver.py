@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from focal_simulator.calibration_cases import PublishedLengths
-from focal_simulator.calibration_model import (
+from focal_simulator.calibration.cases import PublishedLengths
+from focal_simulator.calibration.model import (
     CEILING,
     PARAMETERS,
     PRIOR_TERMS,
