@@ -16,6 +16,7 @@ from focal_common.command import VERBS
 from focal_common.config import parse_yaml
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError
+from focal_common.registry import Registry
 from focal_traces.cli import app as traces_app
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ app = typer.Typer(
 app.registered_commands += traces_app.registered_commands
 
 _PROFILES = ("offline", "hub")
+# By name: this package does not depend on the simulator, only this command line meets it.
+_PLUGINS: Registry[Registry[Any]] = Registry(
+    "plug-in family", {"accelerators": "focal_simulator.accelerators:ACCELERATORS"}, group="focal.families"
+)
 
 
 @app.callback()
@@ -68,7 +73,7 @@ def trace(
     """Run a model with a compression method on real pictures and record its sparse trace."""
     if context.invoked_subcommand is not None:
         return
-    _check_choices(profile, method)
+    _check_choices(profile, method, simulate)
     parameters = _parameters(settings or [])
     from focal_algorithm.environment import require_runnable
 
@@ -130,13 +135,16 @@ def _captured(command: Callable[[], None]) -> str:
     return text.getvalue()
 
 
-def _check_choices(profile: str, method: str) -> None:
+def _check_choices(profile: str, method: str, simulate: str) -> None:
     # Checked before torch is imported, so that a slip of the pen answers at once.
     if profile not in _PROFILES:
         raise ConfigError(f"--profile must be {' or '.join(_PROFILES)}, got '{profile}'")
     from focal_algorithm.methods import METHODS
 
     METHODS.target(method)
+    for name in filter(None, (word.strip() for word in simulate.split(","))):
+        if name != "all":
+            _PLUGINS.load("accelerators").target(name)
 
 
 def _parameters(settings: list[str]) -> dict[str, Any]:

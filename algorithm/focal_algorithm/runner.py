@@ -150,16 +150,20 @@ def _method(settings: RunSettings, loaded: LoadedModel) -> tuple[CompressionMeth
     notes: list[str] = []
     default = build_method(settings.method, {})
     published = default.published(loaded.adapter.family, settings.dataset_name)
-    if not published and default.hook_points and not settings.parameters:
-        notes.append(
-            f"no published parameters of {settings.method} for ({loaded.adapter.family}, "
-            f"{settings.dataset_name}); its defaults are used"
-        )
+    if not published and default.hook_points:
+        geometry = loaded.adapter.geometry(loaded.model)
+        published = default.fitted(geometry)
+        left = {name: value for name, value in published.items() if name not in settings.parameters}
+        moved = f", moved to {geometry.layers} layers: {left}" if left else ""
+        if moved or not settings.parameters:
+            notes.append(
+                f"no published parameters of {settings.method} for ({loaded.adapter.family}, "
+                f"{settings.dataset_name}); its defaults are used{moved}"
+            )
     if loaded.checkpoint.startswith("random:"):
         notes.append(
             "weights are random: sparsity and speed-up describe the mechanism on real pixels, and say "
-            "nothing "
-            "about accuracy or about a trained model"
+            "nothing about accuracy or about a trained model"
         )
     return build_method(settings.method, published | dict(settings.parameters)), notes
 

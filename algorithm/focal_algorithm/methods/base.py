@@ -151,6 +151,11 @@ class CompressionMethod(ABC):
         """Return the published hyper-parameters for a (model, dataset) pair; empty if there are none."""
         return {}
 
+    @classmethod
+    def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
+        """Return defaults that must follow the decoder's shape; empty where the plain defaults fit."""
+        return {}
+
     @abstractmethod
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> Any:
         """Return the fresh state of one prompt.

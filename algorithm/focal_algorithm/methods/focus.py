@@ -36,6 +36,8 @@ from focal_traces.tables import Key, ScheduleRow, read_schedules
 
 __all__ = ["Focus", "FocusState"]
 
+_SCHEDULE_LAYERS = 28  # decoder layers of every model of the published tables
+
 
 @dataclass
 class FocusState:
@@ -116,6 +118,18 @@ class Focus(CompressionMethod):
             "alpha_list": row.schedule.alphas,
             "similarity_threshold": row.similarity_threshold,
         }
+
+    @classmethod
+    def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
+        """Return the default schedule moved to the same relative depth, where the decoder has not 28 layers."""
+        if geometry.layers == _SCHEDULE_LAYERS:
+            return {}
+        # A shallow decoder maps several layers to one; the later, stronger pruning holds there.
+        moved = {
+            layer * geometry.layers // _SCHEDULE_LAYERS: alpha
+            for layer, alpha in zip(cls.selected_layers, cls.alpha_list, strict=True)
+        }
+        return {"selected_layers": tuple(moved), "alpha_list": tuple(moved.values())}
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> FocusState:
         """Return a fresh state.
