@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from focal_simulator.buffer_costs import BufferCost
+from focal_simulator.buffer_costs import BufferCost, buffer_costs
 from focal_simulator.energy import simulate
 from focal_simulator.hardware_files import build_accelerator
 from simulator_support import DATA, published_table, published_workloads
@@ -88,3 +88,15 @@ def test_the_buffer_model_follows_tile_and_scatter_width(overrides: list[str], e
     assert build_accelerator("focus", overrides=overrides).default_sram_model() == expected
     assert build_accelerator("focus_sec_only").default_sram_model() == "cacti"
     assert build_accelerator("dense", overrides=["tiles.m_tile=512"]).default_sram_model() == "compiler"
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_the_packaged_sram_table_prices_them_as_cacti_did(configuration: str) -> None:
+    name, overrides = CONFIGURATIONS[configuration]
+    ours = {cost.name: cost for cost in buffer_costs(build_accelerator(name, overrides=overrides), "cacti")}
+    for cost in costs_of(configuration):
+        found = ours[cost.name]
+        assert found.source == "cacti"
+        for field in ("capacity_bytes", "area_mm2", "static_mw", "read_pj_per_byte", "write_pj_per_byte"):
+            assert getattr(found, field) == pytest.approx(getattr(cost, field), rel=1e-14), (cost.name, field)

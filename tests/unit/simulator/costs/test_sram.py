@@ -1,6 +1,6 @@
 """Are stored macros exact, interpolated ones within the stated error, and others refused?"""
 
-import json
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +10,22 @@ from focal_common.errors import ConfigError
 from focal_simulator.costs.sram import SramTable
 from focal_simulator.costs.sram_data import METRICS, embedded_points
 
-BUFFERS = Path(__file__).parents[3] / "data" / "sram" / "cacti_focus_buffers.json"
+BUFFERS = Path(__file__).parents[3] / "data" / "simulator" / "cacti_buffers.csv"
 
 
 def test_every_published_buffer_is_an_exact_hit() -> None:
     table = SramTable.embedded()
-    checked = 0
-    for configuration in json.loads(BUFFERS.read_text()).values():
-        for buffer in configuration["buffers"].values():
-            macro = table.macro(
-                buffer["buffer_size"], buffer["block_size"], buffer.get("extra_read_port") or 0
-            )
-            assert macro.source == "exact"
-            assert macro.area_mm2 * buffer["count"] == pytest.approx(buffer["area"], rel=1e-14)
-            assert macro.leakage_mw * buffer["count"] == pytest.approx(buffer["leak_power"], rel=1e-14)
-            assert macro.read_pj_per_byte * 1e-9 == pytest.approx(buffer["read_energy_per_byte"], rel=1e-14)
-            assert macro.write_pj_per_byte * 1e-9 == pytest.approx(buffer["write_energy_per_byte"], rel=1e-14)
-            checked += 1
-    assert checked == 84
+    with BUFFERS.open(encoding="utf-8", newline="") as source:
+        rows = list(csv.DictReader(source))
+    assert len(rows) == 84
+    for row in rows:
+        macro = table.macro(*(int(row[name]) for name in ("size_bytes", "port_bytes", "extra_read_ports")))
+        copies = int(row["copies"])
+        assert macro.source == "exact"
+        assert macro.area_mm2 * copies == pytest.approx(float(row["area_mm2"]), rel=1e-14)
+        assert macro.leakage_mw * copies == pytest.approx(float(row["leakage_mw"]), rel=1e-14)
+        assert macro.read_pj_per_byte == pytest.approx(float(row["read_pj_per_byte"]), rel=1e-14)
+        assert macro.write_pj_per_byte == pytest.approx(float(row["write_pj_per_byte"]), rel=1e-14)
 
 
 @pytest.mark.parametrize(
