@@ -63,7 +63,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class CmcSparsity:
-    """One row of ``cmc_sparsity.csv``; fractions in [0, 1].
+    """One row of ``cmc_sparsity.csv``; fractions in [0, 1).
 
     Attributes:
         linear: Inputs of linear layers.
@@ -115,14 +115,14 @@ def read_workloads(path: Path) -> dict[Key, Workload]:
 
 
 def read_adaptiv_sparsity(path: Path) -> dict[Key, float]:
-    """Read ``adaptiv_sparsity.csv``; see `read_workloads` for errors; sparsities lie in [0, 1]."""
-    return _table(path, ADAPTIV_COLUMNS, lambda cells: cells.fraction("Sparsity"))
+    """Read ``adaptiv_sparsity.csv``; see `read_workloads` for errors; sparsities lie in [0, 1)."""
+    return _table(path, ADAPTIV_COLUMNS, lambda cells: cells.sparsity("Sparsity"))
 
 
 def read_cmc_sparsity(path: Path) -> dict[Key, CmcSparsity]:
-    """Read ``cmc_sparsity.csv``; see `read_workloads` for errors; sparsities lie in [0, 1]."""
+    """Read ``cmc_sparsity.csv``; see `read_workloads` for errors; sparsities lie in [0, 1)."""
     return _table(
-        path, CMC_COLUMNS, lambda cells: CmcSparsity(*(cells.fraction(name) for name in CMC_COLUMNS[2:]))
+        path, CMC_COLUMNS, lambda cells: CmcSparsity(*(cells.sparsity(name) for name in CMC_COLUMNS[2:]))
     )
 
 
@@ -134,9 +134,7 @@ def read_schedules(path: Path) -> dict[Key, ScheduleRow]:
     """
 
     def row(cells: _Cells) -> ScheduleRow:
-        threshold = cells.fraction("similarity_threshold")
-        if threshold == 0:
-            raise TraceError(f"{cells.where}: 'similarity_threshold' is 0, expected a number in (0, 1]")
+        threshold = cells.threshold("similarity_threshold")
         layers, alphas = cells.numbers("selected_layers"), cells.numbers("alpha_list")
         if any(layer != int(layer) for layer in layers):
             raise TraceError(f"{cells.where}: 'selected_layers' must be whole numbers, got {layers}")
@@ -227,13 +225,21 @@ class _Cells:
             )
         return value
 
-    def fraction(self, name: str) -> float:
+    def sparsity(self, name: str) -> float:
+        return self._number(name, "[0, 1)", lambda value: 0 <= value < 1)
+
+    def threshold(self, name: str) -> float:
+        return self._number(name, "(0, 1]", lambda value: 0 < value <= 1)
+
+    def _number(self, name: str, interval: str, is_inside: Callable[[float], bool]) -> float:
         try:
             value = float(self.text(name))
         except ValueError:
-            value = -1.0
-        if not 0 <= value <= 1:
-            raise TraceError(f"{self.where}: '{name}' is '{self.text(name)}', expected a number in [0, 1]")
+            value = float("nan")
+        if not is_inside(value):
+            raise TraceError(
+                f"{self.where}: '{name}' is '{self.text(name)}', expected a number in {interval}"
+            )
         return value
 
     def numbers(self, name: str) -> list[float]:

@@ -7,6 +7,7 @@ torch is not installed.
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,10 @@ def load_torch(path: Path) -> Any:
     if is_zip:
         _check_archive(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+        with warnings.catch_warnings():
+            # A foreign pickle makes torch warn before it refuses; the error below says it in one sentence.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
         if (
             "Unsupported global" in str(error)

@@ -80,12 +80,22 @@ class Focus(Accelerator[FocusHardware]):
             ("m-tile", workload.recorded_m_tile, self.hardware.tiles.m_tile.value),
             ("vector size", workload.recorded_vector_size, self.hardware.core.similarity_elements.value),
         ]
-        return [
+        remarks = [
             f"{self.preset}: the trace of {workload.label} was recorded with {what} {recorded}, "
             f"the hardware has {built}; similarity cannot be searched again from counts"
             for what, recorded, built in pairs
             if recorded is not None and recorded != built
         ]
+        # Matching takes gather_block cycles a row, the GEMM one cycle a row and k-slice.
+        core, width = self.hardware.core, workload.geometry.hidden_elements
+        bound = core.gather_block.value * core.array_rows.value
+        if width <= bound:
+            remarks.append(
+                f"{self.preset}: the decoder of {workload.label} is {width} wide; up to {bound} elements "
+                "similarity matching takes as long as the GEMM (HPCA 2026, sec. VI-A), so semantic "
+                "concentration alone can be faster here"
+            )
+        return remarks
 
     def buffers(self) -> tuple[BufferNeed, ...]:
         """Return the seven Focus buffers."""

@@ -75,19 +75,19 @@ def test_a_missing_row_lists_near_matches(tmp_path: Path) -> None:
 
 
 def test_sparsities_are_read_and_bounded(tmp_path: Path) -> None:
-    cmc = "Model,Dataset,linear_sparsity,query_sparsity,attn_score_sparsity\ntiny,none,0.5,0.25,1\n"
+    cmc = "Model,Dataset,linear_sparsity,query_sparsity,attn_score_sparsity\ntiny,none,0.5,0.25,0\n"
     root = _root(tmp_path, adaptiv_sparsity="Model,Dataset,Sparsity\ntiny,none,1.5\n", cmc_sparsity=cmc)
-    assert root.cmc_sparsity("tiny", "none") == CmcSparsity(0.5, 0.25, 1.0)
+    assert root.cmc_sparsity("tiny", "none") == CmcSparsity(0.5, 0.25, 0.0)
     with pytest.raises(
         TraceError, match=r"adaptiv_sparsity\.csv, row 1: 'Sparsity' is '1.5', expected a number in"
     ):
         root.adaptiv_sparsity("tiny", "none")
 
 
-@pytest.mark.parametrize("cell", ["nan", "", "-0.1", "inf", "half"])
+@pytest.mark.parametrize("cell", ["nan", "", "-0.1", "1", "inf", "half"])
 def test_a_sparsity_that_is_no_fraction_is_refused(tmp_path: Path, cell: str) -> None:
     root = _root(tmp_path, adaptiv_sparsity=f"Model,Dataset,Sparsity\ntiny,none,{cell}\n")
-    with pytest.raises(TraceError, match=r"expected a number in \[0, 1\]"):
+    with pytest.raises(TraceError, match=r"expected a number in \[0, 1\)"):
         root.adaptiv_sparsity("tiny", "none")
 
 
@@ -104,7 +104,7 @@ def test_schedules_fall_back_to_the_default_row(tmp_path: Path) -> None:
     [
         ('a,x,"[1, 2]","[0.5]",0.9', "2 entries but alpha_list 1"),
         ('a,x,"[1]","[1.5]",0.9', r"must lie in \(0, 1\]"),
-        ('a,x,"[1]","[0.5]",0', r"'similarity_threshold' is 0, expected a number in \(0, 1\]"),
+        ('a,x,"[1]","[0.5]",0', r"'similarity_threshold' is '0', expected a number in \(0, 1\]"),
         ("a,x,one,[0.5],0.9", "expected a list such as"),
         ('a,x,"[1.5]","[0.5]",0.9', "must be whole numbers"),
     ],
