@@ -12,7 +12,7 @@ lint:
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/codespell
-	.venv/bin/shellcheck -s sh ./*.sh scripts/*.sh
+	.venv/bin/shellcheck -s sh ./*.sh algorithm/*.sh scripts/*.sh
 
 format:
 	.venv/bin/ruff check --fix .
