@@ -106,6 +106,7 @@ def draw(
     width = 0.8 / max(len(names), 1)
     # Means of different workloads must not stand side by side.
     shared = [pair for pair in pairs if all(pair in bars[name] for name in names)]
+    has_mean = len(shared) > 1
     for number, name in enumerate(names):
         offset = (number - (len(names) - 1) / 2) * width
         found = [(place, bars[name][pair]) for place, pair in enumerate(pairs) if pair in bars[name]]
@@ -113,13 +114,13 @@ def draw(
             continue
         places = [place + offset for place, _ in found]
         columns = [bar for _, bar in found]
-        if shared:
+        if has_mean:
             places.append(len(pairs) + offset)
             columns.append(_mean([bars[name][pair] for pair in shared]))
         _draw_series(upper, lower, places, columns, width, f"{name} ({len(found)})", _colour(name))
-    if shared:
+    if has_mean:
         groups.append(f"geomean\nof {len(shared)} shared")
-    _label(figure, upper, lower, groups, len(pairs) if shared else None, origins)
+    _label(figure, upper, lower, groups, len(pairs) if has_mean else None, origins)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
 
@@ -184,12 +185,14 @@ def _label(
     lower.set_ylabel("Energy relative to dense [-]")
     lower.set_xticks(range(len(groups)), groups, fontsize=7)
     # Not "best": its search is slow and may move between versions.
-    upper.legend(title="accelerator (workloads)", fontsize=7, title_fontsize=7, loc="upper left", ncols=5)
+    # Above the axes, because bars of any height may stand below a legend inside.
+    outside = {"fontsize": 7, "loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "frameon": False}
+    upper.legend(title="accelerator (workloads)", title_fontsize=7, ncols=5, **outside)
     parts = [Patch(facecolor=shade, hatch=hatch, label=part) for part, shade, hatch in _PARTS]
-    lower.legend(handles=parts, fontsize=7, loc="upper left", ncols=3)
+    lower.legend(handles=parts, ncols=3, **outside)
     made_up = sorted(origins - set(_MEASURED))
     note = f" - counts: {'; '.join(made_up)}" if made_up else ""
-    upper.set_title(f"Simulated prefill of the language model, visual tokens only{note}", fontsize=9)
+    figure.suptitle(f"Simulated prefill of the language model, visual tokens only{note}", fontsize=9)
 
 
 def _colour(name: str) -> str:
