@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 
+from focal_algorithm.inputs.preprocess import PIXEL_SCALE
 from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer, checkpoint_tokenizer
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.base import ModelAdapter
@@ -68,6 +70,7 @@ def load_model(
         checkpoint, tokenizer = f"random:{seed}", _bytes()
     else:
         adapter = _adapter_of(name, is_offline)
+        _check_normalisation(name, is_offline)
         model = _from_files(adapter, name, DTYPES[dtype], attention, is_offline)
         checkpoint, tokenizer = _checkpoint_name(name, model), checkpoint_tokenizer(name, is_offline)
     model = model.to(device=device, dtype=DTYPES[dtype]).eval()
@@ -113,6 +116,33 @@ def _from_files(
         raise ConfigError(f"{name}: the checkpoint cannot be loaded ({_one_line(error)})") from error
     except torch.OutOfMemoryError as error:
         raise RunError(f"{name}: the checkpoint does not fit into memory") from error
+
+
+def _check_normalisation(name: str, is_offline: bool) -> None:
+    """Refuse a checkpoint that was trained on pixels scaled otherwise than ours: its answers would be wrong."""
+    from transformers.utils import cached_file
+
+    found = cached_file(
+        name,
+        "preprocessor_config.json",
+        local_files_only=is_offline,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    if found is None:
+        return
+    try:
+        settings = json.loads(Path(found).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{name}/preprocessor_config.json: not readable JSON ({_one_line(error)})"
+        ) from error
+    for field in ("image_mean", "image_std"):
+        values = settings.get(field)
+        if values is not None and any(value != PIXEL_SCALE for value in values):
+            raise UnsupportedError(
+                f"{name}/preprocessor_config.json: {field} is {values}; expected {PIXEL_SCALE} in every channel"
+            )
 
 
 def _checkpoint_name(name: str, model: Any) -> str:

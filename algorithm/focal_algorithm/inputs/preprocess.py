@@ -14,11 +14,13 @@ from torch import Tensor
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 from transformers.image_utils import ChannelDimension
 
-__all__ = ["anyres_pixels", "normalised", "video_pixels"]
+__all__ = ["PIXEL_SCALE", "anyres_pixels", "normalised", "video_pixels"]
 
-_MEAN = _DEVIATION = 0.5
-"""SigLIP normalisation of every channel. Source: google/siglip-so400m-patch14-384
+PIXEL_SCALE = 0.5
+"""Mean and deviation of every channel, as SigLIP normalises. Source: google/siglip-so400m-patch14-384
 preprocessor_config.json."""
+
+_MEAN = _DEVIATION = PIXEL_SCALE
 
 
 def normalised(picture: Image.Image) -> Tensor:
