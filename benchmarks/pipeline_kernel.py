@@ -14,14 +14,19 @@ import numpy as np
 from focal_simulator.kernels.pipeline import CAUSES, Pipeline, gemm_cycles
 
 MACHINE = Pipeline(
-    array_rows=32,
+    slice_elements=32,
     array_columns=32,
+    skew_cycles=61,
+    row_lanes=1,
+    cycles_per_pass=1,
     columns_per_buffer=3,
     weight_load_cycles=32,
     is_weight_double_buffered=1,
     scatter_rows_per_cycle=2,
     gather_cycles_per_row=8,
     element_bytes=2,
+    map_read_bytes=0,
+    map_write_bytes=0,
     read_cycles_numerator=1,
     write_cycles_numerator=1,
     cycles_denominator=34,

@@ -7,14 +7,19 @@ from hypothesis import strategies as st
 from focal_simulator.kernels.pipeline import CAUSES, Pipeline, gemm_cycles
 
 IDEAL = Pipeline(
-    array_rows=32,
+    slice_elements=32,
     array_columns=32,
+    skew_cycles=61,
+    row_lanes=1,
+    cycles_per_pass=1,
     columns_per_buffer=3,
     weight_load_cycles=32,
     is_weight_double_buffered=0,
     scatter_rows_per_cycle=0,
     gather_cycles_per_row=0,
     element_bytes=2,
+    map_read_bytes=0,
+    map_write_bytes=0,
     read_cycles_numerator=0,
     write_cycles_numerator=0,
     cycles_denominator=1,
@@ -37,7 +42,9 @@ def uniform(
 def test_without_overlap_and_stalls_it_is_the_scale_sim_closed_form(
     height: int, width: int, rows: int, slices: int, outputs: int
 ) -> None:
-    machine = IDEAL._replace(array_rows=height, array_columns=width, weight_load_cycles=height)
+    machine = IDEAL._replace(
+        slice_elements=height, array_columns=width, skew_cycles=height + width - 3, weight_load_cycles=height
+    )
     folds = slices * -(-outputs // width)
     assert sum(uniform(machine, 1, rows, slices, outputs).values()) == folds * (rows + 2 * height + width - 3)
 

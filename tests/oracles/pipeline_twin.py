@@ -17,7 +17,7 @@ from focal_simulator.kernels.pipeline import CAUSES, Pipeline
 class Fold:
     step: int
     group: int
-    unique: int
+    streaming: int
     rows: int
     is_last_of_step: bool
     is_last_of_group: bool
@@ -59,10 +59,10 @@ class Machine:
 
     @property
     def skew(self) -> int:
-        return self.pipeline.array_rows + self.pipeline.array_columns - 3
+        return self.pipeline.skew_cycles
 
     def done_at(self, fold: int) -> int:
-        return self.stream_start[fold] + self.folds[fold].unique + self.skew
+        return self.stream_start[fold] + self.folds[fold].streaming + self.skew
 
     def is_done(self, fold: int) -> bool:
         return fold < 0 or (fold in self.stream_start and self.now >= self.done_at(fold))
@@ -121,7 +121,7 @@ class Machine:
             self.gathering, self.gather_left = group, self.gather_cycles[group]
         fold = self.streamed + 1
         if self.streaming < 0 and fold < len(self.folds) and self.why_not(fold) is None:
-            self.streaming, self.stream_left = fold, self.folds[fold].unique
+            self.streaming, self.stream_left = fold, self.folds[fold].streaming
             self.started = fold
             self.stream_start[fold] = self.now
 
@@ -193,14 +193,15 @@ def build(
     pipeline: Pipeline, rows: list[int], unique: list[list[int]], output_rows: list[int], outputs: int
 ) -> Machine:
     """Lay out folds, steps and groups in the order of the published loops."""
-    h, w = pipeline.array_rows, pipeline.array_columns
+    h, w = pipeline.slice_elements, pipeline.array_columns
     folds: list[Fold] = []
     steps: list[int] = []
     gathers: list[int] = []
     writes: list[int] = []
 
-    def time(amount: int, numerator: int) -> int:
-        return -(-amount * pipeline.element_bytes * numerator // pipeline.cycles_denominator)
+    def time(elements: int, map_bytes: int, numerator: int) -> int:
+        amount = elements * pipeline.element_bytes + map_bytes
+        return -(-amount * numerator // pipeline.cycles_denominator)
 
     for tile, tile_rows in enumerate(rows):
         live = [value for value in unique[tile] if value]
@@ -214,15 +215,17 @@ def build(
                         Fold(
                             step=len(steps),
                             group=len(gathers),
-                            unique=value,
+                            streaming=-(-value // pipeline.row_lanes) * pipeline.cycles_per_pass,
                             rows=tile_rows,
                             is_last_of_step=is_last,
                             is_last_of_group=is_last and place == len(live) - 1,
                         )
                     )
-                steps.append(time(value * h + h * width, pipeline.read_cycles_numerator))
+                map_bytes = tile_rows * pipeline.map_read_bytes
+                steps.append(time(value * h + h * width, map_bytes, pipeline.read_cycles_numerator))
             gathers.append(pipeline.gather_cycles_per_row * tile_rows * columns)
-            writes.append(time(output_rows[tile] * width, pipeline.write_cycles_numerator))
+            map_bytes = tile_rows * columns * pipeline.map_write_bytes
+            writes.append(time(output_rows[tile] * width, map_bytes, pipeline.write_cycles_numerator))
     return Machine(pipeline, folds, steps, gathers, writes)
 
 

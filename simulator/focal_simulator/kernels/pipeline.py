@@ -6,12 +6,12 @@ It holds no energy, no bytes on chip and no accelerator's name.
 Model (all times in array cycles, end-exclusive):
 
     for m-tile t, n-buffer tile b, k-slice s (a *step*), array column c (a *fold*):
-        fetch   the step's inputs and weights, in order, once step j - 2 is streamed: its half is free
+        fetch   the step's inputs, their maps and weights, in order, once step j - 2 is streamed: its half is free
         load    the fold's weights once the step is fetched, the loader is free and the registers are:
                 double-buffered: the previous fold streams;  single: the previous fold has drained
-        stream  unique[t, s] rows after load, after the previous stream, once the concentrate half of
+        stream  ceil(unique[t, s] / row_lanes) x cycles_per_pass after load, after the previous stream, once the concentrate half of
                 fold i - 2 and the output half of group g - 2 are free
-        drain   h + w - 3 cycles after the last row
+        drain   skew_cycles after the last row
         scatter rows[t] / scatter_rows_per_cycle, in order, from the first output on, to the last at least
     after the last slice of (t, b), a *group*:
         gather  gather_cycles_per_row x rows x columns, in order
@@ -62,27 +62,37 @@ class Pipeline(NamedTuple):
     """What the kernel must know of the machine; integers only, so that Numba compiles it once.
 
     Attributes:
-        array_rows: h, also the elements of a k-slice.
+        slice_elements: Elements of a k-slice; the height h of a systolic array.
         array_columns: w.
+        skew_cycles: From the last row streamed to its last output; h + w - 3 in a systolic array.
+        row_lanes: Rows streamed side by side; 1 in a systolic array.
+        cycles_per_pass: Cycles of one pass of ``row_lanes`` rows; 1 in a systolic array.
         columns_per_buffer: Array columns that one n-buffer tile holds.
         weight_load_cycles: Cycles to load the weights of one fold.
         is_weight_double_buffered: 1 if weights load while the previous fold streams.
         scatter_rows_per_cycle: Restored rows per cycle; 0 if the array accumulates directly.
         gather_cycles_per_row: Cycles of the gather unit per row and array column; 0 without one.
         element_bytes: Bytes of one element in DRAM.
+        map_read_bytes: Bytes of similarity map fetched per row and k-slice; 0 without maps.
+        map_write_bytes: Bytes of similarity map written per row and array column; 0 without maps.
         read_cycles_numerator: Read time is ceil(bytes x numerator / denominator); 0 for infinite bandwidth.
         write_cycles_numerator: Likewise for writes.
         cycles_denominator: Shared denominator.
     """
 
-    array_rows: int
+    slice_elements: int
     array_columns: int
+    skew_cycles: int
+    row_lanes: int
+    cycles_per_pass: int
     columns_per_buffer: int
     weight_load_cycles: int
     is_weight_double_buffered: int
     scatter_rows_per_cycle: int
     gather_cycles_per_row: int
     element_bytes: int
+    map_read_bytes: int
+    map_write_bytes: int
     read_cycles_numerator: int
     write_cycles_numerator: int
     cycles_denominator: int
@@ -108,10 +118,10 @@ def _fold(
     machine: Pipeline,
     ready: int,
     written: int,
-    unique: int,
+    streaming: int,
     rows: int,
 ) -> None:
-    """Run one fold; ``ready`` is when its step's data are there, ``written`` when its output half is free."""
+    """Run one fold of ``streaming`` cycles whose data are there at ``ready`` and output half at ``written``."""
     registers = state[STREAM_START] if machine.is_weight_double_buffered else state[DONE]
     loaded = max(state[LOADED], registers, ready) + machine.weight_load_cycles
     gathered = state[GATHERED_BEFORE]
@@ -124,26 +134,25 @@ def _fold(
     if not machine.is_weight_double_buffered:
         cursor = _charge(causes, cursor, state[DONE], _DRAIN)
     _charge(causes, cursor, start, _WEIGHT)
-    causes[_STREAM] += unique
-    skew = machine.array_rows + machine.array_columns - 3
-    done = start + unique + skew
+    causes[_STREAM] += streaming
+    done = start + streaming + machine.skew_cycles
     state[LOADED] = loaded
     state[STREAM_START] = start
-    state[CURSOR] = start + unique
+    state[CURSOR] = start + streaming
     state[DONE] = done
     state[SCATTERED_BEFORE] = state[SCATTERED]
     if machine.scatter_rows_per_cycle:
         cycles = _ceil_ratio(rows, 1, machine.scatter_rows_per_cycle)
-        state[SCATTERED] = max(max(state[SCATTERED], start + skew) + cycles, done)
+        state[SCATTERED] = max(max(state[SCATTERED], start + machine.skew_cycles) + cycles, done)
     else:
         state[SCATTERED] = done
 
 
 @kernel
-def _step_cycles(machine: Pipeline, unique: int, width: int) -> int:
-    elements = unique * machine.array_rows + machine.array_rows * width
+def _step_cycles(machine: Pipeline, unique: int, rows: int, width: int) -> int:
+    amount = (unique + width) * machine.slice_elements * machine.element_bytes
     return _ceil_ratio(
-        elements * machine.element_bytes, machine.read_cycles_numerator, machine.cycles_denominator
+        amount + rows * machine.map_read_bytes, machine.read_cycles_numerator, machine.cycles_denominator
     )
 
 
@@ -157,6 +166,7 @@ def _group(
     output_rows: int,
     width: int,
     next_unique: int,
+    next_rows: int,
     next_width: int,
 ) -> None:
     """Run all slices of one (m-tile, n-buffer tile), then its gather; queue its write.
@@ -170,6 +180,7 @@ def _group(
         output_rows: Rows that the group writes.
         width: Output elements of the group.
         next_unique: Rows of the first slice of the group that follows; 0 if this is the last.
+        next_rows: Rows to restore of that group.
         next_width: Output elements of that group.
     """
     columns = _ceil_ratio(width, 1, machine.array_columns)
@@ -177,22 +188,23 @@ def _group(
     for place in range(unique.shape[0]):
         ready = state[READY]
         if place + 1 < unique.shape[0]:
-            fetch(state, _step_cycles(machine, int(unique[place + 1]), width))
+            fetch(state, _step_cycles(machine, int(unique[place + 1]), rows, width))
         elif next_unique:
-            fetch(state, _step_cycles(machine, next_unique, next_width))
+            fetch(state, _step_cycles(machine, next_unique, next_rows, next_width))
         if place == 0:
             # The next fetch waits for this step, so nothing can overtake the write that this group waits for.
             if state[WRITES_WAITING] == 2:
                 serve_write(state)
             written = state[WRITTEN] if state[WRITES_WAITING] == 1 else state[WRITTEN_BEFORE]
+        streaming = _ceil_ratio(int(unique[place]), 1, machine.row_lanes) * machine.cycles_per_pass
         for _ in range(columns):
-            _fold(state, causes, machine, ready, written, int(unique[place]), rows)
+            _fold(state, causes, machine, ready, written, streaming, rows)
         state[STEP_END] = state[CURSOR]
     gathered = max(state[SCATTERED], state[GATHERED])
     state[GATHERED_BEFORE] = state[GATHERED]
     state[GATHERED] = gathered + machine.gather_cycles_per_row * rows * columns
     write_cycles = _ceil_ratio(
-        output_rows * width * machine.element_bytes,
+        output_rows * width * machine.element_bytes + rows * columns * machine.map_write_bytes,
         machine.write_cycles_numerator,
         machine.cycles_denominator,
     )
@@ -220,6 +232,7 @@ def _tile(
     output_rows: int,
     outputs: int,
     next_unique: int,
+    next_rows: int,
     is_shortened: bool,
 ) -> int:
     """Run all n-buffer tiles of one m-tile; return how many were really stepped through."""
@@ -234,8 +247,12 @@ def _tile(
     while group < groups:
         width = min(full, outputs - group * full)
         following = min(full, outputs - (group + 1) * full) if group + 1 < groups else min(full, outputs)
-        first = int(unique[0]) if group + 1 < groups else next_unique
-        _group(state, causes, machine, unique, rows, output_rows, width, first, following)
+        is_last = group + 1 == groups
+        first = next_unique if is_last else int(unique[0])
+        following_rows = next_rows if is_last else rows
+        _group(
+            state, causes, machine, unique, rows, output_rows, width, first, following_rows, following
+        )
         stepped += 1
         if is_shortened and group < last_alike:
             history[group % 3] = state
@@ -289,14 +306,14 @@ def gemm_cycles(
         if live.shape[0] == 0:
             continue
         if is_first:
-            fetch(state, _step_cycles(machine, int(live[0]), first_width))
+            fetch(state, _step_cycles(machine, int(live[0]), int(rows[tile]), first_width))
             is_first = False
-        next_unique = 0
+        next_unique, next_rows = 0, 0
         later = tile + 1
         while next_unique == 0 and later < tiles:
             for value in unique[later]:
                 if value > 0:
-                    next_unique = int(value)
+                    next_unique, next_rows = int(value), int(rows[later])
                     break
             later += 1
         stepped += _tile(
@@ -308,6 +325,7 @@ def gemm_cycles(
             int(output_rows[tile]),
             outputs,
             next_unique,
+            next_rows,
             is_shortened,
         )
     _finish(state, causes)
