@@ -53,10 +53,12 @@ def with_trace(workload: Workload, trace: Trace, variant: str) -> Workload:
     origin = trace.header.origin
     # A stand-in replaces unpublished counts only; its tables stay those of the publication.
     tables: Origin = "published" if origin == "synthetic, calibrated" else origin
+    sample = trace.chosen_sample()
     return replace(
         workload,
         geometry=trace.header.geometry,
-        counts=trace.totals(trace.chosen_sample()),
+        counts=trace.totals(sample),
+        tiles=trace.samples[sample],
         origin=origin,
         table_origin=tables,
         variant=variant,

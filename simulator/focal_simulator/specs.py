@@ -14,6 +14,7 @@ __all__ = [
     "Bytes",
     "Component",
     "Count",
+    "Dataflow",
     "EnergyPerByte",
     "Frequency",
     "HardwareSpec",
@@ -96,6 +97,31 @@ class BytesPerSecond(Quantity):
     unit: Literal["B/s"]
 
 
+Activity = Literal["array", "scatter", "gather", "sec", "sfu", "preprocess"]
+"""Work during which a unit draws dynamic power."""
+
+
+class Fraction(Quantity):
+    """A share between 0 and 1."""
+
+    value: float = Field(ge=0.0, le=1.0)
+    unit: Literal["1"]
+
+
+class Dataflow(StrictModel):
+    """Order of the loops and overlaps of a GEMM, fidelity ``cycle``.
+
+    Attributes:
+        loop_order: Loops from the outermost: m-tile, n-buffer tile, k-slice, array column. The only order modelled:
+            output stationary outside, weight stationary inside (Focus, HPCA 2026, sec. VI-C).
+        is_weight_double_buffered: Whether the weights of a fold load while the fold before it streams; folds then
+            overlap their drain, too.
+    """
+
+    loop_order: Literal["m,n,k,column"] = "m,n,k,column"
+    is_weight_double_buffered: bool = False
+
+
 class Component(StrictModel):
     """One kind of logic in the core.
 
@@ -103,13 +129,15 @@ class Component(StrictModel):
         label: Name in area and power reports.
         count: Instances.
         area: Of one instance.
-        power: Of one instance, charged for the whole run.
+        power: Of one instance at full activity; fidelity ``parity`` charges it for the whole run.
+        active_with: Work during which it is active, fidelity ``cycle``.
     """
 
     label: str
     count: Count
     area: Area
     power: Power
+    active_with: Activity = "array"
 
 
 class MacroUse(StrictModel):
@@ -165,6 +193,9 @@ class HardwareSpec(StrictModel):
         clock: Clock frequency.
         element_bytes: Bytes of one operand.
         dram_energy: Energy of one byte to or from DRAM.
+        dram_system: Preset of the bank-level memory model, fidelity ``cycle``.
+        leakage_fraction: Share of a unit's power that it draws when idle, fidelity ``cycle``.
+        dataflow: Loop order and overlaps, fidelity ``cycle``.
         dram_bandwidth: Declared bandwidth; parity mode does not use it (the published simulator has no DRAM
             timing).
         components: Core logic in the order of the breakdown file.
@@ -177,5 +208,8 @@ class HardwareSpec(StrictModel):
     element_bytes: Bytes
     dram_energy: EnergyPerByte
     dram_bandwidth: BytesPerSecond
+    dram_system: str
+    leakage_fraction: Fraction
+    dataflow: Dataflow = Dataflow()
     components: dict[str, Component]
     buffers: dict[str, BufferSpec]

@@ -8,7 +8,7 @@ import numpy as np
 
 from focal_common.errors import TraceError
 from focal_common.provenance import Origin
-from focal_traces.counts import GemmTotals
+from focal_traces.counts import GemmTotals, TileCounts
 from focal_traces.schedule import Schedule, tokens_per_gemm
 from focal_traces.schema import GEMMS, QWEN2_7B, DecoderGeometry, slices_per_token
 from focal_traces.tables import CmcSparsity
@@ -35,6 +35,7 @@ class Workload:
         patches: P, tokens per frame.
         geometry: Decoder shape.
         counts: Vector counts of a Focus trace; None where the method left none.
+        tiles: Counts of every tile and slice, fidelity ``cycle``; None where the method left none.
         schedule: Token schedule; None where unknown.
         adaptiv_sparsity: Token reduction of AdapTiV; None where unknown.
         cmc_sparsity: Reductions of CMC; None where unknown.
@@ -52,6 +53,7 @@ class Workload:
     patches: int
     geometry: DecoderGeometry = QWEN2_7B
     counts: GemmTotals | None = None
+    tiles: TileCounts | None = None
     schedule: Schedule | None = None
     adaptiv_sparsity: float | None = None
     cmc_sparsity: CmcSparsity | None = None
@@ -105,7 +107,7 @@ class Workload:
         """
         if self.schedule is None:
             raise TraceError(f"{self.label}: has neither a trace nor a token schedule")
-        return replace(self, counts=totals_from_schedule(self.geometry, self.visual_tokens, self.schedule))
+        return replace(self, counts=totals_from_schedule(self.geometry, self.visual_tokens, self.schedule), tiles=None)
 
 
 def totals_from_schedule(

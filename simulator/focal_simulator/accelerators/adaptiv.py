@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from focal_simulator.arithmetic import ceil_div
 from focal_simulator.layer_table import LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.specs import Count, HardwareSpec
 from focal_simulator.workload import Workload
+
+if TYPE_CHECKING:
+    from focal_simulator.cycle.context import CycleContext
+    from focal_simulator.cycle.jobs import GemmJob
 
 __all__ = ["Adaptiv", "AdaptivHardware"]
 
@@ -66,6 +70,13 @@ class Adaptiv(Accelerator[AdaptivHardware]):
             raise UnsupportedError(
                 f"adaptiv: {workload.label} has no AdapTiV sparsity; add its row to adaptiv_sparsity.csv"
             )
+
+    def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
+        """Return the GEMMs of every block."""
+        from focal_simulator.cycle.lowering_adaptiv import adaptiv_jobs
+
+        self.accepts(workload)
+        return adaptiv_jobs(self.hardware, workload, context)
 
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row that stands for every block; kept rows are real-valued, as published."""

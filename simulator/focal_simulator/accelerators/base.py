@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_simulator.layer_table import LayerTable
 from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
+
+if TYPE_CHECKING:
+    from focal_simulator.cycle.context import CycleContext
+    from focal_simulator.cycle.jobs import GemmJob
 
 __all__ = ["Accelerator", "BufferNeed", "SramModel"]
 
@@ -38,10 +42,10 @@ class BufferNeed:
 
 
 class Accelerator(ABC, Generic[H]):
-    """One accelerator in parity mode: a frozen hardware value and formulas over a workload.
+    """One accelerator: a frozen hardware value, formulas (`layers`) and a lowering (`jobs`) over a workload.
 
-    The core calls `accepts`, then `layers`; it sums energy from `components` and `buffers`. It never asks
-    which plug-in it holds; what it must know is declared here.
+    The core calls `accepts`, then `layers` in fidelity ``parity`` or `jobs` in fidelity ``cycle``; it sums energy
+    from components and buffers. It never asks which plug-in it holds; what it must know is declared here.
 
     Args:
         hardware: The checked hardware file.
@@ -78,6 +82,22 @@ class Accelerator(ABC, Generic[H]):
     @abstractmethod
     def layers(self, workload: Workload) -> LayerTable:
         """Return cycles, operations and bytes of every layer of an accepted workload."""
+
+    def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
+        """Return the GEMMs of an accepted workload in the order of execution, fidelity ``cycle``.
+
+        Raises:
+            UnsupportedError: The plug-in has no cycle model, or the workload does not fit the hardware.
+        """
+        raise UnsupportedError(f"{self.preset}: has no cycle model; use --fidelity parity")
+
+    def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
+        """Return the buffers that fidelity ``cycle`` charges; all of them by default."""
+        return self.buffers()
+
+    def cycle_components(self, corrections: frozenset[str]) -> tuple[Component, ...]:
+        """Return the core logic that fidelity ``cycle`` charges; all of it by default."""
+        return self.components()
 
     def remarks(self, workload: Workload) -> list[str]:
         """Return sentences a reader of the result should know; none by default."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from focal_simulator.arithmetic import ceil_div, fold_cycles
 from focal_simulator.layer_table import LINEAR_LAYERS, LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.specs import Count, HardwareSpec, SystolicCore
 from focal_simulator.workload import Workload
+
+if TYPE_CHECKING:
+    from focal_simulator.cycle.context import CycleContext
+    from focal_simulator.cycle.jobs import GemmJob
 
 __all__ = ["Cmc", "CmcHardware"]
 
@@ -89,6 +93,13 @@ class Cmc(Accelerator[CmcHardware]):
                 raise UnsupportedError(f"cmc.yaml: buffer '{name}' needs the fields size and port")
             needs.append(BufferNeed(name, size, port, buffer.copies.value))
         return tuple(needs)
+
+    def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
+        """Return the GEMMs of every block."""
+        from focal_simulator.cycle.lowering_cmc import cmc_jobs
+
+        self.accepts(workload)
+        return cmc_jobs(self.hardware, workload, context)
 
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row that stands for every block; kept rows are real-valued, as published."""

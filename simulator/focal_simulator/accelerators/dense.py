@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TYPE_CHECKING
 
 import numpy as np
 
 from focal_simulator.accelerators.base import Accelerator, BufferNeed, require_visual_tokens
-from focal_simulator.accelerators.focus_buffers import FocusBufferHardware, focus_buffers
+from focal_simulator.accelerators.focus_buffers import DENSE_BUFFERS, FocusBufferHardware, focus_buffers
 from focal_simulator.arithmetic import ceil_div, fold_cycles
 from focal_simulator.layer_table import LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.specs import HardwareSpec
 from focal_simulator.workload import Workload
+
+if TYPE_CHECKING:
+    from focal_simulator.cycle.context import CycleContext
+    from focal_simulator.cycle.jobs import GemmJob
 
 __all__ = ["Dense", "DenseHardware", "dense_gemm_bytes"]
 
@@ -40,6 +44,21 @@ class Dense(Accelerator[DenseHardware]):
     def buffers(self) -> tuple[BufferNeed, ...]:
         """Return the Focus buffer set."""
         return focus_buffers(self.hardware)
+
+    def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
+        """Return the GEMMs of every block."""
+        from focal_simulator.cycle.lowering_tokens import dense_jobs
+
+        self.accepts(workload)
+        return dense_jobs(self.hardware, workload, context)
+
+    def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
+        """Return the buffers a dense array needs; without ``dense_buffers`` those of Focus, as published."""
+        return tuple(
+            need
+            for need in self.buffers()
+            if "dense_buffers" not in corrections or need.name in DENSE_BUFFERS
+        )
 
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row that stands for every block."""

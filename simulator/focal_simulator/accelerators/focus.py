@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
 from focal_traces.counts import GemmTotals
 from focal_traces.schema import GEMMS
+
+if TYPE_CHECKING:
+    from focal_simulator.cycle.context import CycleContext
+    from focal_simulator.cycle.jobs import GemmJob
 
 __all__ = ["Focus", "FocusHardware", "VectorRows"]
 
@@ -137,6 +141,13 @@ class Focus(Accelerator[FocusHardware]):
             attention_tokens: T', the token number with the published indexing slip.
         """
         return attention_tokens, rows.stored[:, _QUERY]
+
+    def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
+        """Return the GEMMs of every block."""
+        from focal_simulator.cycle.lowering_focus import focus_jobs
+
+        self.accepts(workload)
+        return focus_jobs(self.hardware, workload, context)
 
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row per block."""

@@ -8,7 +8,7 @@ from focal_common.config import StrictModel
 from focal_simulator.accelerators.base import BufferNeed
 from focal_simulator.specs import Count, HardwareSpec, SystolicCore
 
-__all__ = ["FocusBufferHardware", "FocusCore", "FocusTiles", "focus_buffers"]
+__all__ = ["DENSE_BUFFERS", "FocusBufferHardware", "FocusCore", "FocusTiles", "focus_buffers"]
 
 _DOUBLE_BUFFERED = 2
 _BUFFER_NAMES = (
@@ -20,6 +20,9 @@ _BUFFER_NAMES = (
     "similarity_map",
     "similarity_table",
 )
+
+DENSE_BUFFERS = ("input", "wgt", "output")
+"""What a systolic array needs without concentration."""
 
 
 class FocusCore(SystolicCore):

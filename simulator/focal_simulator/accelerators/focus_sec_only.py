@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, TYPE_CHECKING
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import require_visual_tokens
+from focal_simulator.accelerators.base import BufferNeed, require_visual_tokens
 from focal_simulator.accelerators.focus import Focus, VectorRows
+from focal_simulator.accelerators.focus_buffers import DENSE_BUFFERS
 from focal_simulator.layer_table import LayerTable, Numbers
+from focal_simulator.specs import Component
 from focal_simulator.workload import Workload
 from focal_traces.counts import GemmTotals
+
+if TYPE_CHECKING:
+    from focal_simulator.cycle.context import CycleContext
+    from focal_simulator.cycle.jobs import GemmJob
 
 __all__ = ["FocusSecOnly"]
 
@@ -39,6 +45,29 @@ class FocusSecOnly(Focus):
     def remarks(self, workload: Workload) -> list[str]:
         """Return nothing: without similarity the recorded tile does not matter."""
         return []
+
+    def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
+        """Return the GEMMs of every block."""
+        from focal_simulator.cycle.lowering_focus import sec_only_jobs
+
+        self.accepts(workload)
+        return sec_only_jobs(self.hardware, workload, context)
+
+    def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
+        """Return the buffers of a dense array; without ``sec_only_unit`` those of Focus, as published."""
+        return tuple(
+            need
+            for need in self.buffers()
+            if "sec_only_unit" not in corrections or need.name in DENSE_BUFFERS
+        )
+
+    def cycle_components(self, corrections: frozenset[str]) -> tuple[Component, ...]:
+        """Return the logic without similarity; without ``sec_only_unit`` that of Focus, as published."""
+        return tuple(
+            part
+            for part in self.components()
+            if "sec_only_unit" not in corrections or part.active_with not in ("scatter", "gather")
+        )
 
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row per block."""

@@ -1,0 +1,108 @@
+"""Energy of a timed run: actions times energy per action, and leakage times time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.buffer_costs import BufferCost
+from focal_simulator.cycle.context import CycleContext
+from focal_simulator.cycle.timing import JobTime
+from focal_simulator.energy import core_power_mw
+from focal_simulator.layer_table import Traffic
+
+__all__ = ["EnergyItem", "busy_cycles", "core_energy", "dram_energy", "sram_energy"]
+
+_MJ_PER_PJ = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyItem:
+    """One line of the breakdown.
+
+    Attributes:
+        group: ``core``, ``sram`` or ``dram``.
+        name: Unit, buffer or DRAM action.
+        actions: Cycles the unit was active, bytes moved, or 0 for leakage and background.
+        energy_mj: Energy.
+    """
+
+    group: str
+    name: str
+    actions: float
+    energy_mj: float
+
+
+def busy_cycles(times: list[JobTime]) -> dict[str, int]:
+    """Return the cycles in which each kind of unit works, whether or not anything waits for it."""
+    busy = dict.fromkeys(("array", "scatter", "gather", "sec", "sfu", "preprocess"), 0)
+    for time in times:
+        job, shape, machine = time.job, time.job.shape, time.job.machine
+        busy["array"] += int(time.causes[0])
+        if machine.scatter_rows_per_cycle:
+            busy["scatter"] += job.scaled(shape.scattered_rows) // machine.scatter_rows_per_cycle
+        busy["gather"] += job.scaled(shape.gathered_rows) * machine.gather_cycles_per_row
+        for units in (job.beside, job.before):
+            for cause, cycles in units.items():
+                if cause in busy:
+                    busy[cause] += cycles
+    return busy
+
+
+def core_energy(
+    accelerator: Accelerator[Any], context: CycleContext, times: list[JobTime], total_cycles: int
+) -> list[EnergyItem]:
+    """Return the energy of every unit of the core.
+
+    Model: dynamic power while the unit works, ``leakage_fraction`` of it all the time.
+    """
+    hertz = accelerator.hardware.clock.value
+    seconds = total_cycles / hertz
+    if not context.has("core_energy"):
+        return [EnergyItem("core", "all units", total_cycles, core_power_mw(accelerator) * seconds)]
+    leakage = accelerator.hardware.leakage_fraction.value
+    busy = busy_cycles(times)
+    items = []
+    for part in accelerator.cycle_components(context.corrections):
+        # Several units may share the work that was counted; none is busy for longer than the run.
+        active = min(busy[part.active_with], total_cycles)
+        share = leakage + (1 - leakage) * (active / total_cycles if total_cycles else 0.0)
+        items.append(
+            EnergyItem("core", part.label, active, part.power.value * part.count.value * seconds * share)
+        )
+    return items
+
+
+def sram_energy(
+    costs: tuple[BufferCost, ...], moved: Mapping[Traffic, int | float], seconds: float
+) -> list[EnergyItem]:
+    """Return the energy of every buffer: bytes times energy per byte, and leakage."""
+    items = []
+    for cost in costs:
+        read = moved.get(("sram", "read", cost.name), 0)
+        written = moved.get(("sram", "write", cost.name), 0)
+        dynamic = (read * cost.read_pj_per_byte + written * cost.write_pj_per_byte) * _MJ_PER_PJ
+        items.append(EnergyItem("sram", cost.name, read + written, dynamic + cost.static_mw * seconds))
+    return items
+
+
+def dram_energy(
+    accelerator: Accelerator[Any],
+    context: CycleContext,
+    moved: Mapping[Traffic, int | float],
+    seconds: float,
+) -> list[EnergyItem]:
+    """Return the energy of DRAM reads, writes and standby."""
+    read = sum(value for (level, way, _), value in moved.items() if (level, way) == ("dram", "read"))
+    written = sum(value for (level, way, _), value in moved.items() if (level, way) == ("dram", "write"))
+    if not context.has("dram_energy"):
+        each = accelerator.hardware.dram_energy.value * _MJ_PER_PJ
+        return [EnergyItem("dram", "all bytes", read + written, (read + written) * each)]
+    rates = context.rates
+    return [
+        EnergyItem("dram", "read", read, read * rates.read_pj_per_byte * _MJ_PER_PJ),
+        EnergyItem("dram", "write", written, written * rates.write_pj_per_byte * _MJ_PER_PJ),
+        EnergyItem("dram", "standby and refresh", 0, rates.background_mw * seconds),
+    ]

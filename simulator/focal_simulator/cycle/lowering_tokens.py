@@ -1,0 +1,105 @@
+"""A plain systolic array: every vector of the tokens that are there, all of them or those a method kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from focal_simulator.arithmetic import ceil_div
+from focal_simulator.cycle.attention import AttentionShape, scores_job, values_job
+from focal_simulator.cycle.context import CycleContext
+from focal_simulator.cycle.jobs import GemmJob, uniform_tiles
+from focal_simulator.cycle.systolic import systolic_machine, with_systolic_traffic
+from focal_simulator.layer_table import LINEAR_LAYERS, LinearShapes
+from focal_simulator.workload import Workload
+from focal_traces.schema import GEMMS
+
+__all__ = ["dense_jobs", "token_jobs"]
+
+_QUERY = GEMMS.index("query")
+
+
+def dense_jobs(hardware: Any, workload: Workload, context: CycleContext) -> list[GemmJob]:
+    """Return the jobs of a prefill of all tokens."""
+    every = np.full(len(GEMMS), workload.visual_tokens, dtype=np.int64)
+    return [
+        job
+        for block in range(workload.geometry.layers)
+        for job in _block(hardware, workload, context, block, every)
+    ]
+
+
+def token_jobs(hardware: Any, workload: Workload, context: CycleContext) -> list[GemmJob]:
+    """Return the jobs of a prefill whose token counts per block and GEMM are those of the workload.
+
+    Args:
+        hardware: A systolic array with ``core.row_limit`` rows a tile.
+        workload: With counts, or with a schedule.
+        context: Memory and corrections.
+    """
+    known = workload if workload.counts is not None else workload.with_schedule_counts()
+    counts = known.counts
+    assert counts is not None  # noqa: S101  (with_schedule_counts gives them)
+    return [
+        job
+        for block in range(workload.geometry.layers)
+        for job in _block(hardware, workload, context, block, counts.tokens[block])
+    ]
+
+
+def _block(
+    hardware: Any, workload: Workload, context: CycleContext, block: int, tokens: Any
+) -> Iterator[GemmJob]:
+    machine = systolic_machine(hardware, context)
+    geometry, element, every = workload.geometry, machine.element_bytes, workload.visual_tokens
+    is_averaged, limit = not context.has("tile_lengths"), hardware.core.row_limit.value
+    shapes = LinearShapes.of(geometry)
+    for place, layer in enumerate(LINEAR_LAYERS):
+        inputs, outputs = int(shapes.inputs[place]), int(shapes.outputs[place])
+        live = int(tokens[shapes.recorded[place]])
+        rows = uniform_tiles(live, limit, is_averaged=is_averaged)
+        yield with_systolic_traffic(
+            GemmJob(
+                block=block,
+                layer=layer,
+                part="gemm",
+                machine=machine,
+                rows=rows,
+                unique=np.repeat(rows[:, None], ceil_div(inputs, machine.slice_elements), axis=1),
+                output_rows=rows,
+                outputs=outputs,
+                macs=live * inputs * outputs,
+                dense_macs=every * inputs * outputs,
+                activation_bytes=element * inputs * live,
+            )
+        )
+    live, heads, head = int(tokens[_QUERY]), geometry.heads, geometry.head_dim_elements
+    rows = uniform_tiles(live, limit, is_averaged=is_averaged)
+    ends = np.minimum(np.cumsum(rows, dtype=np.int64), live)
+    shape = AttentionShape(block, heads, head, live, ends, context.has("causal_tiles"))
+    half, dense_half = live * live * head * heads // 2, every * every * head * heads // 2
+    slices = np.repeat(rows[:, None], ceil_div(head, machine.slice_elements), axis=1)
+    yield with_systolic_traffic(
+        scores_job(
+            shape,
+            machine,
+            rows,
+            slices,
+            macs=half,
+            dense_macs=dense_half,
+            activation_bytes=element * live * heads * head,
+        )
+    )
+    yield with_systolic_traffic(
+        values_job(
+            shape,
+            machine,
+            rows,
+            rows,
+            macs=half,
+            dense_macs=dense_half,
+            activation_bytes=element * live * live * heads,
+        )
+    )
