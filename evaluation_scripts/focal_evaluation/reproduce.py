@@ -35,6 +35,7 @@ def run_published(root: Path, output: Path) -> None:
         trace=root,
         accelerators=_MAIN,
         fidelity="parity",
+        corrections="all",
         output=output,
         models=(),
         datasets=(),

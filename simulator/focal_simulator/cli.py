@@ -26,7 +26,18 @@ def _words(text: str) -> tuple[str, ...]:
 def sim(
     trace: Annotated[Path, typer.Option(help="Trace root (folder with meta_data.csv) or one trace file.")],
     accelerator: Annotated[str, typer.Option(help="Names separated by commas, or all.")] = "all",
-    fidelity: Annotated[str, typer.Option(help="Model level; parity is the published simulator.")] = "parity",
+    fidelity: Annotated[
+        str,
+        typer.Option(
+            help="Model level: cycle (every tile timed; the default), or parity (the published simulator; the "
+            "default and only level of --sweep and --tile-lengths).",
+            show_default=False,
+        ),
+    ] = "",
+    corrections: Annotated[
+        str,
+        typer.Option(help="Of fidelity cycle: all, none, names, or all,-NAME; see docs/corrections.md."),
+    ] = "all",
     output: Annotated[Path, typer.Option(help="Folder for tables, figure and manifest.")] = Path(
         "focal_results"
     ),
@@ -58,7 +69,8 @@ def sim(
     request = Request(
         trace=trace,
         accelerators=_words(accelerator),
-        fidelity=fidelity,
+        fidelity=fidelity or ("parity" if sweep or tile_lengths else "cycle"),
+        corrections=corrections,
         output=output,
         models=_words(model),
         datasets=_words(dataset),

@@ -23,6 +23,7 @@ def run_request(request: Request) -> Report:
     settings = Settings(
         accelerators=request.accelerators,
         fidelity=request.fidelity,
+        corrections=request.corrections,
         sram=request.sram,
         hardware=request.hardware,
         overrides=request.overrides,

@@ -11,10 +11,10 @@ from typing import Any
 
 from focal_common import __version__
 from focal_common.errors import ConfigError, RunError
-from focal_common.files import atomic_write_text, sha256_of_file
+from focal_common.files import atomic_path, atomic_write_text, sha256_of_file
 from focal_common.provenance import code_revision, content_hash, package_versions
 from focal_common.registry import Registry
-from focal_simulator.buffer_costs import SramChoice, buffer_costs
+from focal_simulator.buffer_costs import SramChoice
 from focal_simulator.energy import RunResult
 from focal_simulator.results import KEY_COLUMNS, Row, merge_table, table_text
 from focal_simulator.runner import Outcome
@@ -79,7 +79,7 @@ def write_outcome(
         ConfigError: An existing file is not such a table.
         RunError: The folder cannot be written; earlier files are untouched.
     """
-    prefix = file_prefix(variant)
+    prefix = outcome.fidelity.file_prefix + file_prefix(variant)
     grouped: dict[str, list[Row]] = {}
     for run in outcome.runs:
         grouped.setdefault(run.name, []).append(run.row)
@@ -89,6 +89,7 @@ def write_outcome(
             path = folder / f"{prefix}_{name}.csv"
             merge_table(path, rows, KEY_COLUMNS, order)
             written.append(path)
+            written += _write_layers(folder, f"{prefix}_{name}", outcome, name)
         written += _write_summaries(folder, outcome, sram)
         if with_figure:
             written.append(_draw(folder, prefix, outcome.reference, order))
@@ -108,9 +109,38 @@ def write_rows(folder: Path, name: str, rows: list[Row], key: tuple[str, ...], o
     return folder / name
 
 
+def _write_layers(folder: Path, stem: str, outcome: Outcome, name: str) -> list[Path]:
+    """Write every timed GEMM of an accelerator as Parquet; rows of other workloads in the file stay."""
+    import pandas as pd
+
+    frames = [
+        pd.DataFrame(rows).assign(model=run.workload.model, dataset=run.workload.dataset)
+        for run in outcome.runs
+        if run.name == name and (rows := outcome.fidelity.layer_rows(run.result))
+    ]
+    if not frames:
+        return []
+    path = folder / f"{stem}_layers.parquet"
+    new = pd.concat(frames, ignore_index=True)
+    if path.exists():
+        try:
+            old = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: not a readable Parquet table ({error}); move it away") from error
+        if set(old.columns) == set(new.columns):
+            pairs = set(zip(new["model"], new["dataset"], strict=True))
+            is_other = [pair not in pairs for pair in zip(old["model"], old["dataset"], strict=True)]
+            new = pd.concat([old[is_other], new], ignore_index=True)
+    new = new.sort_values(["model", "dataset", "block"], kind="stable", ignore_index=True)
+    with atomic_path(path) as place:
+        new.to_parquet(place, index=False, compression="zstd")
+    return [path]
+
+
 def _write_summaries(folder: Path, outcome: Outcome, sram: SramChoice) -> list[Path]:
-    summary = area_power_summary(outcome.accelerators, sram)
-    paths = [folder / "accelerator_area_power_buffer.csv"]
+    summary = area_power_summary(outcome.accelerators, sram, outcome.fidelity)
+    prefix = outcome.fidelity.file_prefix
+    paths = [folder / f"{prefix}accelerator_area_power_buffer.csv"]
     atomic_write_text(paths[0], table_text(list(summary[0]), summary))
     for run in outcome.runs:
         # The published breakdown is of this pair; other trace roots get that of their first workload.
@@ -118,8 +148,8 @@ def _write_summaries(folder: Path, outcome: Outcome, sram: SramChoice) -> list[P
             (other.workload.model, other.workload.dataset) == _BREAKDOWN_PAIR for other in outcome.runs
         )
         if run.accelerator.breakdown_file and is_chosen:
-            rows = breakdown_rows(run.accelerator, buffer_costs(run.accelerator, sram), run.result)
-            paths.append(folder / "detailed_power_area_breakdown.csv")
+            rows = breakdown_rows(run.accelerator, sram, outcome.fidelity, run.result)
+            paths.append(folder / f"{prefix}detailed_power_area_breakdown.csv")
             atomic_write_text(paths[-1], table_text(list(rows[0]), rows))
             break
     return paths

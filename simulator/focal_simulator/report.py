@@ -16,6 +16,7 @@ class Request:
     trace: Path
     accelerators: tuple[str, ...]
     fidelity: str
+    corrections: str
     output: Path
     models: tuple[str, ...]
     datasets: tuple[str, ...]

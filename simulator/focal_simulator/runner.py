@@ -12,8 +12,9 @@ from focal_common.provenance import content_hash
 from focal_common.registry import Registry
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.buffer_costs import SramChoice, buffer_costs, sram_label
+from focal_simulator.buffer_costs import SramChoice, sram_label
 from focal_simulator.energy import RunResult
+from focal_simulator.fidelity import Fidelity
 from focal_simulator.hardware_files import build_accelerator, preset_hardware
 from focal_simulator.results import Row, result_row
 from focal_simulator.workload import Workload
@@ -21,9 +22,11 @@ from focal_simulator.workload import Workload
 __all__ = ["FIDELITIES", "Outcome", "Run", "Settings", "accelerator_names", "build_all", "run_all"]
 
 FIDELITIES: Registry[Any] = Registry(
-    "fidelity", {"parity": "focal_simulator.energy:simulate"}, group="focal.fidelities"
+    "fidelity",
+    {"cycle": "focal_simulator.cycle.fidelity:cycle", "parity": "focal_simulator.fidelity:parity"},
+    group="focal.fidelities",
 )
-"""Levels of modelling: a function of (accelerator, workload, sram, costs) that returns a `RunResult`."""
+"""Levels of modelling: a function of `Settings` that returns a `focal_simulator.fidelity.Fidelity`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,15 @@ class Settings:
     Attributes:
         accelerators: Registry names, or ``all``.
         fidelity: Name in `FIDELITIES`.
+        corrections: Words for `focal_simulator.cycle.corrections.parse_corrections`.
         sram: Buffer cost model.
         hardware: A user's hardware file; it replaces the preset of the accelerator it names.
         overrides: ``field=value`` for every accelerator of the run.
     """
 
     accelerators: tuple[str, ...] = ("all",)
-    fidelity: str = "parity"
+    fidelity: str = "cycle"
+    corrections: str = "all"
     sram: SramChoice = "auto"
     hardware: Path | None = None
     overrides: tuple[str, ...] = ()
@@ -61,6 +66,7 @@ class Outcome:
     """Everything a call produced.
 
     Attributes:
+        fidelity: Level of modelling, with the settings of the run.
         runs: In order of accelerators, then workloads.
         reference: Result of the dense preset by (model, dataset), for ratios.
         skipped: One sentence for each combination that an accelerator does not accept.
@@ -68,6 +74,7 @@ class Outcome:
         accelerators: By registry name.
     """
 
+    fidelity: Fidelity
     runs: list[Run] = field(default_factory=list)
     reference: dict[tuple[str, str], RunResult] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
@@ -121,20 +128,19 @@ def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
         UnsupportedError: An accelerator asked for by name accepts none of the workloads.
         ConfigError: Unknown names or wrong hardware.
     """
-    simulate = FIDELITIES.load(settings.fidelity)
-    outcome = Outcome(accelerators=build_all(settings))
+    fidelity: Fidelity = FIDELITIES.load(settings.fidelity)(settings)
+    outcome = Outcome(fidelity, accelerators=build_all(settings))
     dense = build_accelerator("dense")
-    dense_costs = buffer_costs(dense)
     for name, accelerator in outcome.accelerators.items():
         refusals = []
-        costs = buffer_costs(accelerator, settings.sram)
+        costs = fidelity.costs(accelerator, settings.sram)
         for workload in workloads:
             try:
                 accelerator.accepts(workload)
             except UnsupportedError as refusal:
                 refusals.append(str(refusal))
                 continue
-            result = simulate(accelerator, workload, settings.sram, costs)
+            result = fidelity.simulate(accelerator, workload, settings.sram)
             row = result_row(
                 accelerator,
                 name,
@@ -143,12 +149,13 @@ def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
                 settings.fidelity,
                 sram_label(costs),
                 hardware_label(accelerator),
+                **fidelity.columns(result),
             )
             outcome.runs.append(Run(name, accelerator, workload, result, row))
             outcome.remarks += accelerator.remarks(workload)
             pair = (workload.model, workload.dataset)
             if pair not in outcome.reference:
-                outcome.reference[pair] = simulate(dense, workload, "auto", dense_costs)
+                outcome.reference[pair] = fidelity.simulate(dense, workload, "auto")
         if len(refusals) == len(workloads) and "all" not in settings.accelerators:
             raise UnsupportedError(refusals[0])
         outcome.skipped += refusals

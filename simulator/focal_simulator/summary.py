@@ -6,61 +6,71 @@ from typing import Any
 
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs
-from focal_simulator.energy import RunResult, core_power_mw
+from focal_simulator.buffer_costs import BufferCost, SramChoice
+from focal_simulator.energy import RunResult
+from focal_simulator.fidelity import Fidelity, Parity
 from focal_simulator.hardware_files import build_accelerator
+from focal_simulator.specs import Component
 
-__all__ = ["area_power_rows", "area_power_summary", "breakdown_rows", "core_area_mm2"]
+__all__ = ["area_power_rows", "area_power_summary", "breakdown_rows"]
 
 _BYTES_PER_KIB = 1024
 
 
-def core_area_mm2(accelerator: Accelerator[Any]) -> float:
-    """Return the area of the core logic."""
-    return sum(part.area.value * part.count.value for part in accelerator.components())
-
-
-def area_power_rows(accelerator: Accelerator[Any], costs: tuple[BufferCost, ...]) -> dict[str, str | float]:
+def area_power_rows(
+    accelerator: Accelerator[Any], components: tuple[Component, ...], costs: tuple[BufferCost, ...]
+) -> dict[str, str | float]:
     """Return the summary row of one accelerator: mm2, mW, KiB."""
+    core_area_mm2 = sum(part.area.value * part.count.value for part in components)
+    core_mw = sum(part.power.value * part.count.value for part in components)
     return {
         "Accelerator": accelerator.summary_label or accelerator.hardware.label,
-        "Area": core_area_mm2(accelerator) + sum(cost.area_mm2 for cost in costs),
-        "On-chip Power": core_power_mw(accelerator) + sum(cost.static_mw for cost in costs),
+        "Area": core_area_mm2 + sum(cost.area_mm2 for cost in costs),
+        "On-chip Power": core_mw + sum(cost.static_mw for cost in costs),
         "Buffer Size": sum(cost.capacity_bytes for cost in costs) / _BYTES_PER_KIB,
     }
 
 
 def area_power_summary(
-    changed: dict[str, Accelerator[Any]] | None = None, sram: SramChoice = "auto"
+    changed: dict[str, Accelerator[Any]] | None = None,
+    sram: SramChoice = "auto",
+    fidelity: Fidelity | None = None,
 ) -> list[dict[str, str | float]]:
     """Return the summary of every accelerator that has a row of its own.
 
     Args:
         changed: Accelerators of this run by registry name; the others are taken from their presets.
         sram: Buffer cost model of the accelerators of this run.
+        fidelity: What counts as part of an accelerator; all of it, as published, if None.
     """
+    level = fidelity or Parity()
     rows = []
     for name in _table_order():
         accelerator = (changed or {}).get(name) or build_accelerator(name)
         if accelerator.summary_label is not None:
             choice: SramChoice = sram if name in (changed or {}) else "auto"
-            rows.append(area_power_rows(accelerator, buffer_costs(accelerator, choice)))
+            rows.append(
+                area_power_rows(accelerator, level.components(accelerator), level.costs(accelerator, choice))
+            )
     return rows
 
 
 def breakdown_rows(
-    accelerator: Accelerator[Any], costs: tuple[BufferCost, ...], result: RunResult
+    accelerator: Accelerator[Any], sram: SramChoice, fidelity: Fidelity, result: RunResult
 ) -> list[dict[str, str | float]]:
     """Return area (mm2), power (mW) and energy (mJ) of every component, buffer and the DRAM of one run."""
+    costs = fidelity.costs(accelerator, sram)
+    used = fidelity.unit_energy_mj(result)
     rows: list[dict[str, str | float]] = []
-    for part in accelerator.components():
-        power = part.power.value * part.count.value
+    for part in fidelity.components(accelerator):
+        energy = used.get(part.label, part.power.value * part.count.value * result.seconds)
+        power = energy / result.seconds if part.label in used else part.power.value * part.count.value
         rows.append(
             {
                 "component": part.label,
                 "area": part.area.value * part.count.value,
                 "power": power,
-                "energy": power * result.seconds,
+                "energy": energy,
             }
         )
     for cost in costs:

@@ -107,7 +107,9 @@ class Workload:
         """
         if self.schedule is None:
             raise TraceError(f"{self.label}: has neither a trace nor a token schedule")
-        return replace(self, counts=totals_from_schedule(self.geometry, self.visual_tokens, self.schedule), tiles=None)
+        return replace(
+            self, counts=totals_from_schedule(self.geometry, self.visual_tokens, self.schedule), tiles=None
+        )
 
 
 def totals_from_schedule(

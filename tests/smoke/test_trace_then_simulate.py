@@ -64,7 +64,7 @@ def test_the_trace_can_be_simulated_again_without_torch(traced: tuple[Path, dict
     simulation = answer["simulation"]
     assert isinstance(simulation, dict)
     first = next(row for row in simulation["rows"] if row["accelerator"] == "focus")
-    with (folder / "again" / "main_focus.csv").open(newline="") as source:
+    with (folder / "again" / "cycle_main_focus.csv").open(newline="") as source:
         second = next(csv.DictReader(source))
     assert float(second["total_cycles"]) == first["total_cycles"]
     assert float(second["total_energy"]) == first["total_energy"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators.base import BufferNeed, require_visual_tokens

@@ -6,8 +6,8 @@ from typing import Any
 
 from focal_simulator.accelerators.base import Accelerator, BufferNeed
 from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs, chosen_sram_model
-from focal_simulator.sram_macros import macro_table
 from focal_simulator.specs import BufferSpec
+from focal_simulator.sram_macros import macro_table
 
 __all__ = ["access_costs"]
 

@@ -55,7 +55,7 @@ def scores_job(shape: AttentionShape, machine: Pipeline, rows: Rows, unique: Row
     slices = unique.shape[-1]
     flat = np.ascontiguousarray(unique.reshape(-1, slices))
     lines = np.repeat(rows, entries)
-    common = {
+    common: dict[str, Any] = {
         "block": shape.block,
         "layer": "attn",
         "part": "scores",

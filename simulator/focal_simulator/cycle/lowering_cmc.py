@@ -62,7 +62,11 @@ class CmcLowering:
         """Yield one block."""
         sparsity, geometry = self.workload.cmc_sparsity, self.workload.geometry
         assert sparsity is not None  # noqa: S101  (accepted workloads have it)
-        rows, shapes, element = self.rows(sparsity.linear), LinearShapes.of(geometry), self.machine.element_bytes
+        rows, shapes, element = (
+            self.rows(sparsity.linear),
+            LinearShapes.of(geometry),
+            self.machine.element_bytes,
+        )
         for place, layer in enumerate(LINEAR_LAYERS):
             inputs, outputs = int(shapes.inputs[place]), int(shapes.outputs[place])
             is_searched = layer not in _NOT_SEARCHED

@@ -115,7 +115,10 @@ class FocusLowering:
         """Bytes of similarity detection (layouter window, table and map), one norm per vector with the data."""
         shape, element = job.shape, self.element
         vector = self.hardware.core.similarity_elements.value
-        data, kept = job.scaled(shape.restored_elements) * element, job.scaled(shape.written_elements) * element
+        data, kept = (
+            job.scaled(shape.restored_elements) * element,
+            job.scaled(shape.written_elements) * element,
+        )
         window = data + data // vector
         return {
             ("sram", "read", "output"): window,
@@ -142,14 +145,16 @@ class FocusLowering:
             shape,
             self._machine(False, **({} if has_scatter else {"scatter_rows_per_cycle": 0})),
             tiles.rows,
-            tiles.per_head(heads),
+            tiles.per_head(heads, head, self.machine.slice_elements),
             macs=query_elements * keys // 2,
             dense_macs=half,
             activation_bytes=self.element * query_elements,
             beside={cause: cycles for cause, cycles in beside.items() if cycles},
         )
         yield with_systolic_traffic(scores)
-        output_rows, is_gathered = self._output(block, "attn", tiles) if self.is_exact else (tiles.rows, False)
+        output_rows, is_gathered = (
+            self._output(block, "attn", tiles) if self.is_exact else (tiles.rows, False)
+        )
         values = values_job(
             shape,
             self._machine(is_gathered, scatter_rows_per_cycle=0, map_read_bytes=0),

@@ -91,4 +91,8 @@ def time_jobs(jobs: Iterable[GemmJob], *, is_shortened: bool = True) -> list[Job
 def _key(job: GemmJob) -> tuple[object, ...]:
     """Identify a GEMM by content: k and v, gate and up, and often whole blocks, are equal."""
     parts = (job.rows, job.unique, job.output_rows, job.tile_outputs, job.tile_slices)
-    return (job.machine, job.outputs, *(None if part is None else (part.shape, part.tobytes()) for part in parts))
+    return (
+        job.machine,
+        job.outputs,
+        *(None if part is None else (part.shape, part.tobytes()) for part in parts),
+    )

@@ -51,9 +51,14 @@ class GemmTiles:
         mean = np.ceil(self.unique.mean(axis=1)) if self.unique.size else np.zeros(len(self.rows))
         return mean.astype(np.int32)
 
-    def per_head(self, heads: int) -> Rows:
-        """Return axes (m_tiles, heads, slices of a head)."""
-        return self.unique.reshape(len(self.rows), heads, -1)
+    def per_head(self, heads: int, head_elements: int, slice_elements: int) -> Rows:
+        """Return axes (m_tiles, heads, slices of a head).
+
+        A head that does not start or end with a vector streams the rows of the vectors that it shares.
+        """
+        starts = np.arange(0, head_elements, slice_elements)
+        places = (np.arange(heads)[:, None] * head_elements + starts) // slice_elements
+        return self.unique[:, np.minimum(places, max(self.unique.shape[1] - 1, 0))]
 
 
 @dataclass(frozen=True)

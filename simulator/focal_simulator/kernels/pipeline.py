@@ -9,8 +9,8 @@ Model (all times in array cycles, end-exclusive):
         fetch   the step's inputs, their maps and weights, in order, once step j - 2 is streamed: its half is free
         load    the fold's weights once the step is fetched, the loader is free and the registers are:
                 double-buffered: the previous fold streams;  single: the previous fold has drained
-        stream  ceil(unique[t, s] / row_lanes) x cycles_per_pass after load, after the previous stream, once the concentrate half of
-                fold i - 2 and the output half of group g - 2 are free
+        stream  ceil(unique[t, s] / row_lanes) x cycles_per_pass after load, after the previous stream, once the
+                concentrate half of fold i - 2 and the output half of group g - 2 are free
         drain   skew_cycles after the last row
         scatter rows[t] / scatter_rows_per_cycle, in order, from the first output on, to the last at least
     after the last slice of (t, b), a *group*:
@@ -250,9 +250,7 @@ def _tile(
         is_last = group + 1 == groups
         first = next_unique if is_last else int(unique[0])
         following_rows = next_rows if is_last else rows
-        _group(
-            state, causes, machine, unique, rows, output_rows, width, first, following_rows, following
-        )
+        _group(state, causes, machine, unique, rows, output_rows, width, first, following_rows, following)
         stepped += 1
         if is_shortened and group < last_alike:
             history[group % 3] = state

@@ -22,7 +22,9 @@ def test_the_template_of_the_guide_runs_and_is_no_slower_than_dense(
     (tmp_path / "token_skipper.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(ACCELERATORS._table, "token_skipper", "token_skipper:TokenSkipper")
-    outcome = run_all(Settings(accelerators=("dense", "token_skipper")), [small_workload(tokens=2048)])
+    outcome = run_all(
+        Settings(accelerators=("dense", "token_skipper"), fidelity="parity"), [small_workload(tokens=2048)]
+    )
     dense, skipper = (run.result for run in outcome.runs)
     assert skipper.total_cycles < dense.total_cycles
     assert skipper.macs < skipper.dense_macs == dense.dense_macs
@@ -42,7 +44,8 @@ def test_without_dropped_tokens_the_template_is_the_dense_array(
     from focal_traces.schedule import Schedule
 
     whole = replace(small_workload(tokens=2048), schedule=Schedule(), counts=None).with_schedule_counts()
-    outcome = run_all(Settings(accelerators=("dense", "token_skipper")), [whole])
+    settings = Settings(accelerators=("dense", "token_skipper"), fidelity="parity")
+    outcome = run_all(settings, [whole])
     dense, skipper = (run.result for run in outcome.runs)
     assert skipper.total_cycles == dense.total_cycles
     assert skipper.moved_bytes == dense.moved_bytes

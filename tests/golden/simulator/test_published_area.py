@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from focal_simulator.buffer_costs import BufferCost, buffer_costs
+from focal_simulator.buffer_costs import BufferCost
 from focal_simulator.energy import simulate
+from focal_simulator.fidelity import Parity
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.summary import area_power_summary, breakdown_rows
 from focal_simulator.vector_size_study import array_shape, layer_row
@@ -33,7 +34,7 @@ def test_the_breakdown_of_focus_equals_the_published_one() -> None:
     # Time and DRAM bytes of the published main run, whose masks were not released.
     seconds, dram_mj = 37.103187968, 389_639_082_816 * 99.98e-9
     result = replace(simulate(accelerator, workload), seconds=seconds, dram_mj=dram_mj)
-    ours = breakdown_rows(accelerator, buffer_costs(accelerator), result)
+    ours = breakdown_rows(accelerator, "auto", Parity(), result)
     published = published_table("focus_breakdown.csv")
     assert [row["component"] for row in ours] == [row["component"] for row in published]
     for mine, theirs in zip(ours, published, strict=True):

@@ -44,13 +44,13 @@ def test_the_published_root_runs_on_the_baselines_and_runs_again_to_the_same_byt
     assert run(monkeypatch, *words) == 0
     shown = capsys.readouterr()
     assert "speed-up" in shown.out
-    assert f"wrote {tmp_path / 'main_dense.csv'}" in shown.out
+    assert f"wrote {tmp_path / 'cycle_main_dense.csv'}" in shown.out
     assert "cmc: qwen2_5_vl/mme has no CMC sparsity" in " ".join(shown.err.split())
-    counts = {name: len(table(tmp_path / f"main_{name}.csv")) for name in ("dense", "adaptiv", "cmc")}
+    counts = {name: len(table(tmp_path / f"cycle_main_{name}.csv")) for name in ("dense", "adaptiv", "cmc")}
     assert counts == {"dense": 15, "adaptiv": 15, "cmc": 9}
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert before["main_headline.png"].startswith(b"\x89PNG")
-    (tmp_path / "main_headline.png").unlink()
+    assert before["cycle_main_headline.png"].startswith(b"\x89PNG")
+    (tmp_path / "cycle_main_headline.png").unlink()
     assert run(monkeypatch, *words) == 0
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -162,7 +162,7 @@ def test_runs_started_at_once_into_one_folder_leave_the_bytes_of_runs_in_turn(tm
         for name in ("together", "in_turn")
     )
     assert one == two
-    assert len(table(tmp_path / "together" / "main_dense.csv")) == 6
+    assert len(table(tmp_path / "together" / "cycle_main_dense.csv")) == 6
 
 
 def test_the_simulator_imports_neither_torch_nor_pandas_nor_the_algorithm() -> None:

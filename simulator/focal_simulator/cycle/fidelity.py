@@ -1,0 +1,85 @@
+"""The cycle engine behind the interface of a fidelity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.buffer_costs import BufferCost, SramChoice
+from focal_simulator.cycle.access_costs import access_costs
+from focal_simulator.cycle.corrections import ALL, parse_corrections
+from focal_simulator.cycle.layer_rows import layer_rows
+from focal_simulator.cycle.simulate import CycleResult, simulate_cycles
+from focal_simulator.energy import RunResult
+from focal_simulator.fidelity import Fidelity
+from focal_simulator.specs import Component
+from focal_simulator.workload import Workload
+
+__all__ = ["CycleFidelity", "cycle"]
+
+
+@dataclass(frozen=True)
+class CycleFidelity(Fidelity):
+    """Every fold timed, one cause per cycle.
+
+    Attributes:
+        corrections: Names that are on.
+    """
+
+    corrections: frozenset[str] = ALL
+    name = "cycle"
+    file_prefix = "cycle_"
+
+    def simulate(self, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> RunResult:
+        """Run the engine."""
+        return simulate_cycles(accelerator, workload, sram, self.corrections)
+
+    def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
+        """Return the buffers that the corrections leave, by energy per access if so corrected."""
+        return access_costs(
+            accelerator,
+            accelerator.cycle_buffers(self.corrections),
+            sram,
+            is_by_access="sram_energy" in self.corrections,
+        )
+
+    def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
+        """Return the logic that the corrections leave."""
+        return accelerator.cycle_components(self.corrections)
+
+    def columns(self, result: RunResult) -> Mapping[str, str | int | float]:
+        """Return the cycles by cause and which corrections were on."""
+        if not isinstance(result, CycleResult):
+            return {}
+        return {
+            **{f"{name}_cycles": value for name, value in result.causes.items()},
+            "corrections": self.label,
+        }
+
+    @property
+    def label(self) -> str:
+        """Return ``all``, ``none`` or the names that are on."""
+        if self.corrections == ALL:
+            return "all"
+        return "+".join(sorted(self.corrections)) or "none"
+
+    def unit_energy_mj(self, result: RunResult) -> Mapping[str, float]:
+        """Return the energy of each unit of the core, if it was counted by activity."""
+        if not isinstance(result, CycleResult) or "core_energy" not in self.corrections:
+            return {}
+        return {item.name: item.energy_mj for item in result.breakdown if item.group == "core"}
+
+    def layer_rows(self, result: RunResult) -> list[dict[str, Any]]:
+        """Return one row per timed GEMM."""
+        return layer_rows(result.times) if isinstance(result, CycleResult) else []
+
+
+def cycle(settings: Any) -> CycleFidelity:
+    """Make the level for a run.
+
+    Raises:
+        ConfigError: An unknown correction.
+    """
+    return CycleFidelity(parse_corrections(settings.corrections))

@@ -1,0 +1,75 @@
+"""What a level of modelling must offer, so that the runner and the tables never ask which one they hold."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs
+from focal_simulator.energy import RunResult, simulate
+from focal_simulator.specs import Component
+from focal_simulator.workload import Workload
+
+__all__ = ["Fidelity", "Parity"]
+
+
+class Fidelity(ABC):
+    """One level of modelling with the settings of a run.
+
+    Attributes:
+        name: Registry name, as in the column ``fidelity``.
+        file_prefix: Start of its result files.
+    """
+
+    name: str
+    file_prefix: str
+
+    @abstractmethod
+    def simulate(self, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> RunResult:
+        """Run one workload on one accelerator; raises `UnsupportedError` if it is not accepted."""
+
+    @abstractmethod
+    def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
+        """Return the buffers it charges."""
+
+    @abstractmethod
+    def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
+        """Return the core logic it charges."""
+
+    def columns(self, result: RunResult) -> Mapping[str, str | int | float]:
+        """Return result columns beside the published ones; none by default."""
+        return {}
+
+    def unit_energy_mj(self, result: RunResult) -> Mapping[str, float]:
+        """Return the energy of each unit by label; empty where every unit draws its power all the time."""
+        return {}
+
+    def layer_rows(self, result: RunResult) -> list[dict[str, Any]]:
+        """Return one row per timed GEMM for ``focal explain``; empty where a level has none."""
+        return []
+
+
+class Parity(Fidelity):
+    """The published simulator, bit for bit."""
+
+    name = "parity"
+    file_prefix = ""
+
+    def simulate(self, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> RunResult:
+        """Apply the published formulas."""
+        return simulate(accelerator, workload, sram)
+
+    def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
+        """Return all buffers, with power as published."""
+        return buffer_costs(accelerator, sram)
+
+    def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
+        """Return all of the core."""
+        return accelerator.components()
+
+
+def parity(settings: Any) -> Parity:
+    """Make the level for a run; it has no settings of its own."""
+    return Parity()
