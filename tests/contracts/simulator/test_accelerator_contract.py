@@ -11,8 +11,10 @@ from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import buffer_costs
 from focal_simulator.energy import core_power_mw, simulate, summed
+from focal_simulator.fidelity import Fidelity
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.layer_table import LAYERS, LINEAR_LAYERS, LinearShapes
+from focal_simulator.runner import FIDELITIES, Settings
 from focal_simulator.workload import Workload
 from focal_traces.schema import DecoderGeometry
 from simulator_support import small_workload
@@ -112,3 +114,49 @@ class TestEveryAccelerator:
         first, second = (accelerator.layers(small_workload()) for _ in range(2))
         assert np.array_equal(first.compute_cycles, second.compute_cycles)
         assert first.moved_bytes.keys() == second.moved_bytes.keys()
+
+
+@pytest.fixture(params=["all", "none"])
+def cycle(request: pytest.FixtureRequest) -> Fidelity:
+    level: Fidelity = FIDELITIES.load("cycle")(Settings(corrections=request.param))
+    return level
+
+
+class TestEveryAcceleratorInCycleFidelity:
+    def test_causes_sum_and_energy_closes(self, accelerator: Accelerator[Any], cycle: Fidelity) -> None:
+        result = cycle.simulate(accelerator, small_workload(tokens=2048), "compiler")
+        columns = cycle.columns(result)
+        causes = [int(value) for name, value in columns.items() if name.endswith("_cycles")]
+        assert sum(causes) == result.total_cycles
+        assert result.total_mj == pytest.approx(result.dram_mj + result.sram_mj + result.core_mj, rel=1e-9)
+        assert min(result.dram_mj, result.sram_mj, result.core_mj) > 0
+
+    def test_cycles_are_at_least_operations_over_multipliers(
+        self, accelerator: Accelerator[Any], cycle: Fidelity
+    ) -> None:
+        result = cycle.simulate(accelerator, small_workload(tokens=2048), "compiler")
+        assert result.total_cycles >= result.macs / 1024
+        assert result.macs <= result.dense_macs
+
+    def test_moved_sram_bytes_are_priced(self, accelerator: Accelerator[Any]) -> None:
+        level = FIDELITIES.load("cycle")(Settings())
+        names = {cost.name for cost in level.costs(accelerator, "compiler")}
+        result = level.simulate(accelerator, small_workload(), "compiler")
+        assert {buffer for place, _, buffer in result.moved_bytes if place == "sram"} <= names
+
+    def test_more_tokens_never_cost_fewer_cycles(self, accelerator: Accelerator[Any]) -> None:
+        level = FIDELITIES.load("cycle")(Settings())
+        totals = [
+            level.simulate(accelerator, small_workload(tokens=tokens), "compiler").total_cycles
+            for tokens in (8, 64, 512, 1024, 1032, 2048, 4096)
+        ]
+        assert totals == sorted(totals)
+
+    def test_layer_rows_hold_every_cycle(self, accelerator: Accelerator[Any], cycle: Fidelity) -> None:
+        result = cycle.simulate(accelerator, small_workload(), "compiler")
+        assert sum(row["cycles"] for row in cycle.layer_rows(result)) == result.total_cycles
+
+    def test_two_calls_give_equal_results(self, accelerator: Accelerator[Any], cycle: Fidelity) -> None:
+        first, second = (cycle.simulate(accelerator, small_workload(), "compiler") for _ in range(2))
+        assert cycle.columns(first) == cycle.columns(second)
+        assert first.total_mj == second.total_mj
