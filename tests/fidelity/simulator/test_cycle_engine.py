@@ -37,7 +37,10 @@ def test_without_corrections_cycles_and_macs_are_the_published_ones(
     for workload in published:
         if name == "cmc" and workload.cmc_sparsity is None:
             continue
-        ours, theirs = simulate_cycles(accelerator, workload, corrections=NONE), simulate(accelerator, workload)
+        ours, theirs = (
+            simulate_cycles(accelerator, workload, corrections=NONE),
+            simulate(accelerator, workload),
+        )
         assert ours.total_cycles == theirs.total_cycles, workload.label
         assert ours.macs == pytest.approx(theirs.macs, rel=5e-3)
         # Equal parts are rounded up to whole rows, which the published byte counters do not do.
@@ -49,7 +52,10 @@ def test_without_corrections_focus_differs_by_pipelining_alone(name: str, publis
     # Published: one maximum of scatter, gather and compute per layer. Here: fold by fold, so never less.
     accelerator = build_accelerator(name)
     for workload in published:
-        ours, theirs = simulate_cycles(accelerator, workload, corrections=NONE), simulate(accelerator, workload)
+        ours, theirs = (
+            simulate_cycles(accelerator, workload, corrections=NONE),
+            simulate(accelerator, workload),
+        )
         assert 0.99 < ours.total_cycles / theirs.total_cycles < 1.12, workload.label
 
 
