@@ -11,11 +11,14 @@ from focal_simulator.layer_table import LayerTable
 from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
 
-__all__ = ["Accelerator", "BufferNeed", "SramModel"]
+__all__ = ["Accelerator", "BufferNeed", "Reduction", "SramModel"]
 
 H = TypeVar("H", bound=HardwareSpec)
 
 SramModel = Literal["compiler", "cacti"]
+
+Reduction = Literal["none", "tokens", "vectors"]
+"""What a trace leaves out: nothing, whole tokens, or single vectors as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,9 @@ class Accelerator(ABC, Generic[H]):
 
     uses_counts: ClassVar[bool] = False
     """Whether the result depends on the vector counts of a trace, and so shares their origin."""
+
+    exploits: ClassVar[Reduction] = "tokens"
+    """What a trace may leave out: whole tokens make shorter GEMMs anywhere, single vectors need a unit for it."""
 
     summary_label: ClassVar[str | None] = None
     """Row name in the area summary; None for a variant that shares another accelerator's row."""

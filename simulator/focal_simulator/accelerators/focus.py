@@ -8,7 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import Accelerator, BufferNeed, SramModel, require_visual_tokens
+from focal_simulator.accelerators.base import (
+    Accelerator,
+    BufferNeed,
+    Reduction,
+    SramModel,
+    require_visual_tokens,
+)
 from focal_simulator.accelerators.focus_buffers import FocusBufferHardware, focus_buffers
 from focal_simulator.accelerators.focus_bytes import (
     attention_bytes,
@@ -62,6 +68,7 @@ class Focus(Accelerator[FocusHardware]):
 
     hardware_model: ClassVar[type[HardwareSpec]] = FocusHardware
     preset: ClassVar[str] = "focus"
+    exploits: ClassVar[Reduction] = "vectors"
     uses_counts: ClassVar[bool] = True
     summary_label: ClassVar[str | None] = "focus"
     breakdown_file: ClassVar[bool] = True

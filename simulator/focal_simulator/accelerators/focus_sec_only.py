@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import require_visual_tokens
+from focal_simulator.accelerators.base import Reduction, require_visual_tokens
 from focal_simulator.accelerators.focus import Focus, VectorRows
 from focal_simulator.layer_table import LayerTable, Numbers
 from focal_simulator.workload import Workload
@@ -25,6 +25,7 @@ class FocusSecOnly(Focus):
     """
 
     preset: ClassVar[str] = "focus_sec_only"
+    exploits: ClassVar[Reduction] = "tokens"
     summary_label: ClassVar[str | None] = None
     breakdown_file: ClassVar[bool] = False
 

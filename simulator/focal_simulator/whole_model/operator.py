@@ -99,7 +99,7 @@ class Operator:
     @property
     def causal_macs(self) -> int:
         """Multiply-accumulates that a causal mask leaves; equal to `macs` without one."""
-        if not self.is_causal or self.m < 2:
+        if self.kind == "vector" or not self.is_causal or self.m < 2:
             return self.macs
         width = self.k if self.kind == "attention_scores" else self.n
         return self.macs - self.steps * self.count * width * (self.m * (self.m - 1) // 2)
