@@ -17,7 +17,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from focal_simulator.whole_model import operators  # noqa: E402
-from whole_model_support import CASES, Case  # noqa: E402
+from focal_traces.model_families import PromptLengths, model_shape  # noqa: E402
+from whole_model_support import CASES, TOWER, Case  # noqa: E402
 
 CASE = [(family, attention) for family in CASES for attention in ("eager", "sdpa")]
 
@@ -65,3 +66,46 @@ def test_each_part_of_the_model_is_covered(family: str) -> None:
     listed = operators(case.shape)
     assert sum(one.flops for one in listed if one.phase in ("vision", "projector")) == vision
     assert sum(one.flops for one in listed if one.phase == "lm_head") == head
+
+
+class _Resampler(torch.nn.Module):
+    """Cross-attention of learnt queries, as MiniCPM-V-2.6 describes it: kv_proj, attention, projection."""
+
+    def __init__(self, queries: int, width: int, heads: int, given: int) -> None:
+        super().__init__()
+        self.query = torch.nn.Parameter(torch.randn(queries, width))
+        self.kv_proj = torch.nn.Linear(given, width, bias=False)
+        self.attention = torch.nn.MultiheadAttention(width, heads, batch_first=True)
+        self.proj = torch.nn.Parameter(torch.randn(width, width))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        keys = self.kv_proj(features)
+        position = torch.zeros_like(keys)
+        query = self.query.expand(len(features), -1, -1)
+        return self.attention(query, keys + position, keys)[0] @ self.proj
+
+
+def test_a_resampler_is_covered_exactly() -> None:
+    pictures, heads, queries = 3, 4, 8
+    config = {
+        "model_type": "minicpmv",
+        "hidden_size": 512,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 40,
+        "query_num": queries,
+        "vision_config": {"model_type": "siglip", **TOWER},
+    }
+    shape = model_shape(config, PromptLengths(frames=pictures))
+    projector = shape.projector
+    assert (projector.heads, shape.visual_tokens) == (heads, pictures * queries)
+    module = _Resampler(queries, projector.hidden_elements, heads, projector.input_elements)
+    counter = FlopCounterMode(display=False)
+    # In training mode the attention takes no fused path, which the counter would not see into.
+    module.train().requires_grad_(False)
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
+        module(torch.randn(pictures, shape.vision.tokens, projector.input_elements))
+    ours = sum(one.flops for one in operators(shape) if one.phase == "projector")
+    assert ours == counter.get_total_flops()

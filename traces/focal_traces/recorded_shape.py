@@ -9,6 +9,7 @@ from focal_common.errors import ConfigError
 from focal_traces.model_families import FAMILIES, PromptLengths, model_shape
 from focal_traces.model_shape import ModelShape
 from focal_traces.schema import SampleHeader
+from focal_traces.tower_families import with_defaults
 
 __all__ = ["recorded_shape"]
 
@@ -28,13 +29,13 @@ def recorded_shape(config: Mapping[str, Any], family: str, sample: SampleHeader)
     if family not in FAMILIES:
         return None
     grid, rows, columns = sample.grid, None, None
-    vision = config.get("vision_config")
-    if grid is not None and isinstance(vision, Mapping) and "spatial_merge_size" in vision:
+    section = config.get("vision_config")
+    vision = with_defaults(section, family) if isinstance(section, Mapping) else {}
+    if grid is not None and "spatial_merge_size" in vision:
         merge = int(vision["spatial_merge_size"])
         rows, columns = grid.rows * merge, grid.columns * merge
     frames = grid.frames if grid is not None else 0
-    if isinstance(vision, Mapping):
-        frames *= int(vision.get("temporal_patch_size") or 1)
+    frames *= int(vision.get("temporal_patch_size", 1))
     prompt = PromptLengths(
         frames=frames,
         text_tokens_before=sample.visual_start,

@@ -12,7 +12,7 @@ from focal_traces.model_shape import Activation, VisionTower
 if TYPE_CHECKING:
     from focal_traces.model_families import PromptLengths
 
-__all__ = ["TOWER_DEFAULTS", "Fields", "build_tower", "grid_side"]
+__all__ = ["TOWER_DEFAULTS", "Fields", "build_tower", "grid_side", "with_defaults"]
 
 TOWER_DEFAULTS: dict[str, dict[str, Any]] = {
     "clip_vision_model": {
@@ -81,6 +81,12 @@ class Fields(Mapping[str, Any]):
     def over(self, defaults: Mapping[str, Any]) -> Fields:
         """Return the same section with defaults below it."""
         return Fields(dict(defaults) | self._values, self.where)
+
+
+def with_defaults(section: Mapping[str, Any], default_type: str) -> Fields:
+    """Return a ``vision_config`` over the defaults of its tower; alone where the tower is unknown."""
+    kind = str(section.get("model_type") or default_type)
+    return Fields(section, "vision_config").over(TOWER_DEFAULTS.get(_ALIASES.get(kind, kind), {}))
 
 
 def build_tower(
