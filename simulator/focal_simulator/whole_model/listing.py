@@ -69,7 +69,9 @@ def operators(
     Raises:
         ConfigError: Counts of another decoder, more tokens than the prompt has, or a negative number.
     """
-    text = shape.text_tokens if text_tokens is None else text_tokens
+    # Python integers: sums over a million tokens leave 64 bits.
+    text = int(shape.text_tokens if text_tokens is None else text_tokens)
+    generated_tokens, batch, lm_head_tokens = int(generated_tokens), int(batch), int(lm_head_tokens)
     least_values = (
         ("text_tokens", text, 0),
         ("generated_tokens", generated_tokens, 0),
