@@ -28,6 +28,7 @@ from focal_traces.counts import Trace
 from focal_traces.counts_file import COUNTS_SUFFIX, write_counts
 from focal_traces.masks import MaskTrace
 from focal_traces.masks_file import MASKS_SUFFIX, write_masks
+from focal_traces.recorded_shape import recorded_shape
 from focal_traces.schema import GEMMS, TraceHeader
 from focal_traces.statistics import median_index, sparsity_by_layer, tokens_by_layer
 from focal_traces.tables import Workload
@@ -223,6 +224,9 @@ def _trace(
         median_index=median_index(known) if len(known) == len(weighted) else None,
         seed=settings.seed,
         versions=package_versions("focal-vlm", *_PACKAGES),
+        model_shape=recorded_shape(
+            loaded.model.config.to_dict(), loaded.adapter.family, recorder.samples[0].header
+        ),
     )
     return Trace(header, tuple(sample.counts for sample in recorder.samples))
 

@@ -19,9 +19,13 @@ def header_to_text(header: TraceHeader) -> str:
     Raises:
         TraceError: ``parameters`` holds something JSON cannot carry.
     """
+    tree = header.model_dump(mode="json")
+    if header.model_shape is None:
+        # Older readers refuse unknown fields, and traces without a shape keep their bytes.
+        del tree["model_shape"]
     try:
         return json.dumps(
-            header.model_dump(mode="json"),
+            tree,
             sort_keys=True,
             separators=(",", ":"),
             ensure_ascii=False,

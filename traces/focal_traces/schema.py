@@ -11,6 +11,8 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from focal_common.config import StrictModel
 from focal_common.provenance import Origin
+from focal_traces.geometry import QWEN2_7B, DecoderGeometry
+from focal_traces.model_shape import ModelShape
 
 __all__ = [
     "GEMMS",
@@ -31,51 +33,6 @@ GEMMS = ("q_proj", "query", "o_proj", "gate_proj", "down_proj")
 ``q_proj`` stands for the shared input of the Q, K and V projections, ``query`` for the left operand of
 Q x K^T (all heads side by side), ``gate_proj`` for the shared input of gate and up.
 """
-
-
-class DecoderGeometry(StrictModel):
-    """Shape of the language-model decoder.
-
-    Attributes:
-        layers: Number of decoder layers.
-        hidden_elements: Width of the residual stream.
-        intermediate_elements: Width of the MLP.
-        heads: Query heads.
-        kv_heads: Key and value heads; divides ``heads``.
-        head_dim_elements: Width of one head.
-    """
-
-    layers: PositiveInt
-    hidden_elements: PositiveInt
-    intermediate_elements: PositiveInt
-    heads: PositiveInt
-    kv_heads: PositiveInt
-    head_dim_elements: PositiveInt
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> DecoderGeometry:
-        if self.heads % self.kv_heads:
-            raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
-        return self
-
-    def input_elements(self, gemm: str) -> int:
-        """Return the width K of the recorded input of a GEMM named in `GEMMS`."""
-        if gemm == "down_proj":
-            return self.intermediate_elements
-        if gemm in ("query", "o_proj"):
-            return self.heads * self.head_dim_elements
-        return self.hidden_elements
-
-
-QWEN2_7B = DecoderGeometry(
-    layers=28,
-    hidden_elements=3584,
-    intermediate_elements=18944,
-    heads=28,
-    kv_heads=4,
-    head_dim_elements=128,
-)
-"""Decoder of every model of the published artifact (Focus, HPCA 2026). Source: Qwen/Qwen2-7B config.json."""
 
 
 def slices_per_token(width_elements: int, vector_size: int) -> int:
@@ -155,6 +112,7 @@ class TraceHeader(StrictModel):
         origin: Whether the counts were measured in a forward or synthesised.
         seed: Seed of weights and inputs.
         versions: Installed versions that matter.
+        model_shape: The whole model around the decoder, for the first sample; None where not recorded.
         notes: Free text for a reader, such as the label of a calibration.
     """
 
@@ -173,6 +131,7 @@ class TraceHeader(StrictModel):
     origin: Origin = "measured"
     seed: int | None = None
     versions: dict[str, str] = Field(default_factory=dict)
+    model_shape: ModelShape | None = None
     notes: str = ""
 
     def slices(self, gemm: str) -> int:

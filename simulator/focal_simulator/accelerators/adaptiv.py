@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from focal_common.config import StrictModel
 from focal_common.errors import UnsupportedError
@@ -13,6 +14,7 @@ from focal_simulator.arithmetic import ceil_div
 from focal_simulator.layer_table import LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.specs import Count, HardwareSpec
 from focal_simulator.workload import Workload
+from focal_traces.schema import GEMMS
 
 if TYPE_CHECKING:
     from focal_simulator.cycle.context import CycleContext
@@ -70,6 +72,11 @@ class Adaptiv(Accelerator[AdaptivHardware]):
             raise UnsupportedError(
                 f"adaptiv: {workload.label} has no AdapTiV sparsity; add its row to adaptiv_sparsity.csv"
             )
+
+    def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
+        """Return the merged tokens."""
+        kept = workload.visual_tokens * (1 - float(workload.adaptiv_sparsity or 0.0))
+        return np.full((workload.geometry.layers, len(GEMMS)), -int(-kept // 1), dtype=np.int64)
 
     def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
         """Return the GEMMs of every block."""

@@ -6,20 +6,27 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_simulator.layer_table import LayerTable
 from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
+from focal_traces.schema import GEMMS
 
 if TYPE_CHECKING:
     from focal_simulator.cycle.context import CycleContext
     from focal_simulator.cycle.jobs import GemmJob
 
-__all__ = ["Accelerator", "BufferNeed", "SramModel"]
+__all__ = ["Accelerator", "BufferNeed", "Reduction", "SramModel"]
 
 H = TypeVar("H", bound=HardwareSpec)
 
 SramModel = Literal["compiler", "cacti"]
+
+Reduction = Literal["none", "tokens", "vectors"]
+"""What a trace leaves out: nothing, whole tokens, or single vectors as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,9 @@ class Accelerator(ABC, Generic[H]):
     uses_counts: ClassVar[bool] = False
     """Whether the result depends on the vector counts of a trace, and so shares their origin."""
 
+    exploits: ClassVar[Reduction] = "tokens"
+    """What a trace may leave out: whole tokens make shorter GEMMs anywhere, single vectors need a unit for it."""
+
     summary_label: ClassVar[str | None] = None
     """Row name in the area summary; None for a variant that shares another accelerator's row."""
 
@@ -90,6 +100,10 @@ class Accelerator(ABC, Generic[H]):
             UnsupportedError: The plug-in has no cycle model, or the workload does not fit the hardware.
         """
         raise UnsupportedError(f"{self.preset}: has no cycle model; use --fidelity parity")
+
+    def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
+        """Return the tokens that special functions see, axes (blocks, GEMMs of a trace); all by default."""
+        return np.full((workload.geometry.layers, len(GEMMS)), workload.visual_tokens, dtype=np.int64)
 
     def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
         """Return the buffers that fidelity ``cycle`` charges; all of them by default."""

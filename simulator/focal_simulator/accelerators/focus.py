@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import Accelerator, BufferNeed, SramModel, require_visual_tokens
+from focal_simulator.accelerators.base import (
+    Accelerator,
+    BufferNeed,
+    Reduction,
+    SramModel,
+    require_visual_tokens,
+)
 from focal_simulator.accelerators.focus_buffers import FocusBufferHardware, focus_buffers
 from focal_simulator.accelerators.focus_bytes import (
     attention_bytes,
@@ -66,6 +73,7 @@ class Focus(Accelerator[FocusHardware]):
 
     hardware_model: ClassVar[type[HardwareSpec]] = FocusHardware
     preset: ClassVar[str] = "focus"
+    exploits: ClassVar[Reduction] = "vectors"
     uses_counts: ClassVar[bool] = True
     summary_label: ClassVar[str | None] = "focus"
     breakdown_file: ClassVar[bool] = True
@@ -141,6 +149,13 @@ class Focus(Accelerator[FocusHardware]):
             attention_tokens: T', the token number with the published indexing slip.
         """
         return attention_tokens, rows.stored[:, _QUERY]
+
+    def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
+        """Return the tokens of the trace."""
+        self.accepts(workload)
+        counts = workload.counts
+        assert counts is not None  # noqa: S101  (accepts has refused it)
+        return counts.tokens
 
     def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
         """Return the GEMMs of every block."""

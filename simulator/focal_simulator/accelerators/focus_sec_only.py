@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import BufferNeed, require_visual_tokens
+from focal_simulator.accelerators.base import BufferNeed, Reduction, require_visual_tokens
 from focal_simulator.accelerators.focus import Focus, VectorRows
 from focal_simulator.accelerators.focus_buffers import DENSE_BUFFERS
 from focal_simulator.layer_table import LayerTable, Numbers
@@ -31,6 +34,7 @@ class FocusSecOnly(Focus):
     """
 
     preset: ClassVar[str] = "focus_sec_only"
+    exploits: ClassVar[Reduction] = "tokens"
     summary_label: ClassVar[str | None] = None
     breakdown_file: ClassVar[bool] = False
 
@@ -52,6 +56,12 @@ class FocusSecOnly(Focus):
 
         self.accepts(workload)
         return sec_only_jobs(self.hardware, workload, context)
+
+    def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
+        """Return the tokens of the trace or of the schedule."""
+        return super().live_tokens(
+            workload if workload.counts is not None else workload.with_schedule_counts()
+        )
 
     def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
         """Return the buffers of a dense array; without ``sec_only_unit`` those of Focus, as published."""

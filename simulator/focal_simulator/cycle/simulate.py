@@ -16,6 +16,7 @@ from focal_simulator.cycle.corrections import ALL
 from focal_simulator.cycle.energy import EnergyItem, core_energy, dram_energy, sram_energy
 from focal_simulator.cycle.memory import memory_rates
 from focal_simulator.cycle.timing import JobTime, time_jobs
+from focal_simulator.cycle.vector_units import with_special_functions
 from focal_simulator.energy import RunResult
 from focal_simulator.layer_table import ATTENTION, LAYERS, Traffic
 from focal_simulator.workload import Workload
@@ -61,7 +62,8 @@ def simulate_cycles(
     accelerator.accepts(workload)
     hardware = accelerator.hardware
     context = CycleContext(memory_rates(hardware.dram_system, hardware.clock.value), corrections)
-    times = time_jobs(accelerator.jobs(workload, context), is_shortened=is_shortened)
+    jobs = with_special_functions(accelerator.jobs(workload, context), accelerator, workload, context)
+    times = time_jobs(jobs, is_shortened=is_shortened)
     causes = {name: sum(int(time.causes[place]) for time in times) for place, name in enumerate(CAUSES)}
     total = sum(causes.values())
     stalls = sum(causes[name] for name in STALLS)

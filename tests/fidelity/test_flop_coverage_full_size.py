@@ -1,0 +1,89 @@
+"""Does the operator list hold all the work of a model at its published size? Meta tensors: shapes without numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+hf = pytest.importorskip("transformers")
+
+from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+
+from focal_simulator.whole_model import operators, work_by_phase  # noqa: E402
+from focal_simulator.whole_model.presets import shape_preset  # noqa: E402
+from focal_traces.model_shape import ModelShape  # noqa: E402
+
+
+def _configuration(shape: ModelShape, attention: str) -> Any:
+    tower, decoder = shape.vision, shape.decoder
+    vision: dict[str, Any] = {
+        "model_type": f"{tower.kind}_vision_model",
+        "hidden_size": tower.hidden_elements,
+        "intermediate_size": tower.intermediate_elements,
+        "num_hidden_layers": tower.layers,
+        "num_attention_heads": tower.heads,
+        "image_size": tower.patch_rows * tower.patch_pixels,
+        "patch_size": tower.patch_pixels,
+    }
+    text = {
+        "model_type": "llama" if shape.family == "llava" else "qwen2",
+        "hidden_size": decoder.hidden_elements,
+        "intermediate_size": decoder.intermediate_elements,
+        "num_hidden_layers": decoder.layers,
+        "num_attention_heads": decoder.heads,
+        "num_key_value_heads": decoder.kv_heads,
+        "vocab_size": shape.vocabulary_size,
+    }
+    if shape.family == "llava":
+        return hf.LlavaConfig(vision_config=vision, text_config=text, attn_implementation=attention)
+    vision["vision_use_head"] = False
+    return hf.LlavaOnevisionConfig(vision_config=vision, text_config=text, attn_implementation=attention)
+
+
+def _counted(call: Callable[[], Any]) -> tuple[int, Any]:
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
+        output = call()
+    return counter.get_total_flops(), output
+
+
+@pytest.mark.parametrize("name", ["llava_onevision_7b", "llava_1_5_7b"])
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_a_published_model_is_covered_exactly(name: str, attention: str) -> None:
+    shape = shape_preset(name)
+    configuration = _configuration(shape, attention)
+    build = (
+        hf.LlavaForConditionalGeneration
+        if shape.family == "llava"
+        else hf.LlavaOnevisionForConditionalGeneration
+    )
+    with torch.device("meta"):
+        model = build(configuration).eval()
+        side = shape.vision.patch_rows * shape.vision.patch_pixels
+        pixels = torch.empty(shape.frames, shape.vision.channels, side, side)
+        tokens = shape.visual_tokens + shape.text_tokens
+        embedded = torch.empty(1, tokens, shape.decoder.hidden_elements)
+        positions = torch.arange(tokens)[None]
+        # A mask of four axes is used as given: meta tensors have no values to look at. torch counts masked scores.
+        mask = torch.empty(1, 1, tokens, tokens)
+    inner = model.model
+    counted = {}
+    counted["vision"], seen = _counted(lambda: inner.vision_tower(pixels).last_hidden_state)
+    patches = seen[:, shape.vision.class_tokens :]
+    counted["projector"], _ = _counted(lambda: inner.multi_modal_projector(patches))
+    counted["prefill"], hidden = _counted(
+        lambda: (
+            inner.language_model(
+                inputs_embeds=embedded,
+                position_ids=positions,
+                use_cache=False,
+                attention_mask=mask,
+            ).last_hidden_state
+        )
+    )
+    counted["lm_head"], _ = _counted(lambda: model.lm_head(hidden[:, -1:]))
+    assert {work.phase: work.flops for work in work_by_phase(operators(shape))} == counted
