@@ -10,7 +10,7 @@ from focal_common.errors import ConfigError
 from focal_simulator.accelerators.base import Accelerator, BufferNeed, SramModel
 from focal_simulator.sram_macros import check_macros, macros_area_mm2, macros_power_mw
 
-__all__ = ["BufferCost", "SramChoice", "buffer_costs", "chosen_sram_model", "sram_label"]
+__all__ = ["BufferCost", "SramChoice", "buffer_costs", "chosen_sram_model", "costs_of", "sram_label"]
 
 SramChoice = Literal["auto", "compiler", "cacti"]
 
@@ -51,9 +51,16 @@ def buffer_costs(accelerator: Accelerator[Any], choice: SramChoice = "auto") -> 
     Raises:
         ConfigError: A macro list does not fit its buffer, or the CACTI table does not cover it.
     """
-    if chosen_sram_model(accelerator, choice) == "compiler":
-        return tuple(_compiler_cost(accelerator, need) for need in accelerator.buffers())
-    return tuple(_cacti_cost(need) for need in accelerator.buffers())
+    return costs_of(accelerator, accelerator.buffers(), chosen_sram_model(accelerator, choice))
+
+
+def costs_of(
+    accelerator: Accelerator[Any], needs: tuple[BufferNeed, ...], model: SramModel
+) -> tuple[BufferCost, ...]:
+    """Return the cost of the given buffers of an accelerator; raises as `buffer_costs`."""
+    if model == "compiler":
+        return tuple(_compiler_cost(accelerator, need) for need in needs)
+    return tuple(_cacti_cost(need) for need in needs)
 
 
 def sram_label(costs: tuple[BufferCost, ...]) -> str:

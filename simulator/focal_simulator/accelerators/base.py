@@ -109,6 +109,10 @@ class Accelerator(ABC, Generic[H]):
         """Return the buffers that fidelity ``cycle`` charges; all of them by default."""
         return self.buffers()
 
+    def cycle_sram_model(self, corrections: frozenset[str]) -> SramModel:
+        """Return the buffer cost model of fidelity ``cycle``; that of the published runs by default."""
+        return self.default_sram_model()
+
     def cycle_components(self, corrections: frozenset[str]) -> tuple[Component, ...]:
         """Return the core logic that fidelity ``cycle`` charges; all of it by default."""
         return self.components()

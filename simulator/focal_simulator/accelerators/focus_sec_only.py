@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import BufferNeed, Reduction, require_visual_tokens
+from focal_simulator.accelerators.base import BufferNeed, Reduction, SramModel, require_visual_tokens
 from focal_simulator.accelerators.focus import Focus, VectorRows
-from focal_simulator.accelerators.focus_buffers import DENSE_BUFFERS
+from focal_simulator.accelerators.focus_buffers import DENSE_BUFFERS, focus_buffers
 from focal_simulator.layer_table import LayerTable, Numbers
 from focal_simulator.specs import Component
 from focal_simulator.workload import Workload
@@ -64,12 +64,17 @@ class FocusSecOnly(Focus):
         )
 
     def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
-        """Return the buffers of a dense array; without ``sec_only_unit`` those of Focus, as published."""
-        return tuple(
-            need
-            for need in self.buffers()
-            if "sec_only_unit" not in corrections or need.name in DENSE_BUFFERS
-        )
+        """Return the buffers of a dense array with full tiles; without ``sec_only_unit`` those published."""
+        if "sec_only_unit" not in corrections:
+            return self.buffers()
+        hardware = self.hardware
+        full = hardware.tiles.model_copy(update={"m_tile": hardware.core.row_limit})
+        needs = focus_buffers(hardware.model_copy(update={"tiles": full}))
+        return tuple(need for need in needs if need.name in DENSE_BUFFERS)
+
+    def cycle_sram_model(self, corrections: frozenset[str]) -> SramModel:
+        """Return the model of the dense array, which this is without its similarity hardware."""
+        return "compiler" if "sec_only_unit" in corrections else self.default_sram_model()
 
     def cycle_components(self, corrections: frozenset[str]) -> tuple[Component, ...]:
         """Return the logic without similarity; without ``sec_only_unit`` that of Focus, as published."""

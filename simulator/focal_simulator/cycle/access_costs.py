@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from focal_simulator.accelerators.base import Accelerator, BufferNeed
-from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs, chosen_sram_model
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.buffer_costs import BufferCost, SramChoice, costs_of
 from focal_simulator.specs import BufferSpec
 from focal_simulator.sram_macros import macro_table
 
@@ -15,19 +15,18 @@ _BITS_PER_BYTE = 8
 
 
 def access_costs(
-    accelerator: Accelerator[Any], needs: tuple[BufferNeed, ...], choice: SramChoice, *, is_by_access: bool
+    accelerator: Accelerator[Any], corrections: frozenset[str], choice: SramChoice
 ) -> tuple[BufferCost, ...]:
-    """Return the costs of the buffers of an accelerator.
+    """Return the costs of the buffers that the corrections leave to an accelerator.
 
     Args:
         accelerator: For its hardware.
-        needs: Buffers to charge.
+        corrections: With ``sram_energy``, energy per access and leakage; otherwise as published.
         choice: Buffer cost model.
-        is_by_access: Energy per access and leakage; otherwise as published.
     """
-    names = {need.name for need in needs}
-    costs = tuple(cost for cost in buffer_costs(accelerator, choice) if cost.name in names)
-    if not is_by_access or chosen_sram_model(accelerator, choice) != "compiler":
+    model = accelerator.cycle_sram_model(corrections) if choice == "auto" else choice
+    costs = costs_of(accelerator, accelerator.cycle_buffers(corrections), model)
+    if "sram_energy" not in corrections or model != "compiler":
         return costs
     return tuple(_by_access(cost, accelerator.hardware.buffers[cost.name]) for cost in costs)
 

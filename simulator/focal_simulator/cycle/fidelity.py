@@ -38,12 +38,7 @@ class CycleFidelity(Fidelity):
 
     def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
         """Return the buffers that the corrections leave, by energy per access if so corrected."""
-        return access_costs(
-            accelerator,
-            accelerator.cycle_buffers(self.corrections),
-            sram,
-            is_by_access="sram_energy" in self.corrections,
-        )
+        return access_costs(accelerator, self.corrections, sram)
 
     def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
         """Return the logic that the corrections leave."""

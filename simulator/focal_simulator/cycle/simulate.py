@@ -69,12 +69,7 @@ def simulate_cycles(
     stalls = sum(causes[name] for name in STALLS)
     seconds = total / hardware.clock.value
     moved = _moved_bytes(accelerator, workload, context, times)
-    costs = access_costs(
-        accelerator,
-        accelerator.cycle_buffers(corrections),
-        sram,
-        is_by_access=context.has("sram_energy"),
-    )
+    costs = access_costs(accelerator, corrections, sram)
     breakdown = [
         *core_energy(accelerator, context, times, total),
         *sram_energy(costs, moved, seconds),
