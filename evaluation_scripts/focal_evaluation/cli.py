@@ -31,6 +31,18 @@ def parity(
 
 
 @app.command()
+def corrections(
+    output: Annotated[Path, typer.Option("--output", help="Markdown file to write.")],
+    root: _Root = _PUBLISHED,
+) -> None:
+    """Show what each correction of fidelity cycle does to the headline (about a minute)."""
+    from focal_evaluation.corrections_page import write_page
+
+    write_page(root, output)
+    output_console().print(f"wrote {output}", markup=False)
+
+
+@app.command()
 def calibrate(
     output: Annotated[Path, typer.Option("--output", help="Trace root to write the recipes into.")],
     root: _Root = _PUBLISHED,

@@ -49,7 +49,7 @@ from focal_simulator.kernels.state import (
     is_shifted,
 )
 
-__all__ = ["CAUSES", "Pipeline", "gemm_cycles"]
+__all__ = ["CAUSES", "Pipeline", "ceil_ratio", "fold", "gemm_cycles", "step_cycles"]
 
 CAUSES = ("stream", "fill_drain", "weight", "scatter", "gather", "dram_read", "dram_write")
 """Why a cycle passed, in the order of the kernel's result. Causes of attention and of the special-function
@@ -99,7 +99,8 @@ class Pipeline(NamedTuple):
 
 
 @kernel
-def _ceil_ratio(amount: int, numerator: int, denominator: int) -> int:
+def ceil_ratio(amount: int, numerator: int, denominator: int) -> int:
+    """Return ``amount x numerator / denominator``, rounded up."""
     return (amount * numerator + denominator - 1) // denominator
 
 
@@ -112,7 +113,7 @@ def _charge(causes: NDArray[np.int64], cursor: int, until: int, cause: int) -> i
 
 
 @kernel
-def _fold(
+def fold(
     state: NDArray[np.int64],
     causes: NDArray[np.int64],
     machine: Pipeline,
@@ -142,16 +143,17 @@ def _fold(
     state[DONE] = done
     state[SCATTERED_BEFORE] = state[SCATTERED]
     if machine.scatter_rows_per_cycle:
-        cycles = _ceil_ratio(rows, 1, machine.scatter_rows_per_cycle)
+        cycles = ceil_ratio(rows, 1, machine.scatter_rows_per_cycle)
         state[SCATTERED] = max(max(state[SCATTERED], start + machine.skew_cycles) + cycles, done)
     else:
         state[SCATTERED] = done
 
 
 @kernel
-def _step_cycles(machine: Pipeline, unique: int, rows: int, width: int) -> int:
+def step_cycles(machine: Pipeline, unique: int, rows: int, width: int) -> int:
+    """Return the cycles of fetching a step: its rows, their map and the weights of ``width`` outputs."""
     amount = (unique + width) * machine.slice_elements * machine.element_bytes
-    return _ceil_ratio(
+    return ceil_ratio(
         amount + rows * machine.map_read_bytes, machine.read_cycles_numerator, machine.cycles_denominator
     )
 
@@ -183,27 +185,27 @@ def _group(
         next_rows: Rows to restore of that group.
         next_width: Output elements of that group.
     """
-    columns = _ceil_ratio(width, 1, machine.array_columns)
+    columns = ceil_ratio(width, 1, machine.array_columns)
     written = 0
     for place in range(unique.shape[0]):
         ready = state[READY]
         if place + 1 < unique.shape[0]:
-            fetch(state, _step_cycles(machine, int(unique[place + 1]), rows, width))
+            fetch(state, step_cycles(machine, int(unique[place + 1]), rows, width))
         elif next_unique:
-            fetch(state, _step_cycles(machine, next_unique, next_rows, next_width))
+            fetch(state, step_cycles(machine, next_unique, next_rows, next_width))
         if place == 0:
             # The next fetch waits for this step, so nothing can overtake the write that this group waits for.
             if state[WRITES_WAITING] == 2:
                 serve_write(state)
             written = state[WRITTEN] if state[WRITES_WAITING] == 1 else state[WRITTEN_BEFORE]
-        streaming = _ceil_ratio(int(unique[place]), 1, machine.row_lanes) * machine.cycles_per_pass
+        streaming = ceil_ratio(int(unique[place]), 1, machine.row_lanes) * machine.cycles_per_pass
         for _ in range(columns):
-            _fold(state, causes, machine, ready, written, streaming, rows)
+            fold(state, causes, machine, ready, written, streaming, rows)
         state[STEP_END] = state[CURSOR]
     gathered = max(state[SCATTERED], state[GATHERED])
     state[GATHERED_BEFORE] = state[GATHERED]
     state[GATHERED] = gathered + machine.gather_cycles_per_row * rows * columns
-    write_cycles = _ceil_ratio(
+    write_cycles = ceil_ratio(
         output_rows * width * machine.element_bytes + rows * columns * machine.map_write_bytes,
         machine.write_cycles_numerator,
         machine.cycles_denominator,
@@ -237,7 +239,7 @@ def _tile(
 ) -> int:
     """Run all n-buffer tiles of one m-tile; return how many were really stepped through."""
     full = machine.columns_per_buffer * machine.array_columns
-    groups = _ceil_ratio(outputs, 1, full)
+    groups = ceil_ratio(outputs, 1, full)
     # A group can repeat another only if it and the group whose data it fetches are whole and of this tile.
     last_alike = outputs // full - 2
     history = np.zeros((3, STATES), dtype=np.int64)
@@ -304,7 +306,7 @@ def gemm_cycles(
         if live.shape[0] == 0:
             continue
         if is_first:
-            fetch(state, _step_cycles(machine, int(live[0]), int(rows[tile]), first_width))
+            fetch(state, step_cycles(machine, int(live[0]), int(rows[tile]), first_width))
             is_first = False
         next_unique, next_rows = 0, 0
         later = tile + 1
