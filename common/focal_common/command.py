@@ -16,6 +16,8 @@ VERBS: Registry[Any] = Registry(
     "verb",
     {
         "doctor": "focal_algorithm.cli_doctor:app",
+        "explain": "focal_simulator.cli_explain:app",
+        "gpu": "focal_simulator.cli_gpu:app",
         "reproduce": "focal_evaluation.cli:app",
         "sim": "focal_simulator.cli:app",
         "trace": "focal_algorithm.cli:app",
@@ -26,7 +28,9 @@ VERBS: Registry[Any] = Registry(
 
 _SUMMARY = {
     "doctor": "look at the environment: versions, torchvision, device, threads",
-    "reproduce": "compare every published number with a run; solve the calibrated stand-ins again",
+    "explain": "the arithmetic behind the cycles of one layer, and what bounds it",
+    "gpu": "roofline estimates of whole inferences on GPUs",
+    "reproduce": "published numbers against a run; the page of corrections; calibrated stand-ins",
     "sim": "simulate traces on accelerators: cycles, energy, area",
     "trace": "record a sparse trace from a model; info, validate, convert, diff",
 }

@@ -58,6 +58,13 @@ def sim(
         bool, typer.Option("--tile-lengths", help="Histogram of tile lengths; needs a mask trace.")
     ] = False,
     figure: Annotated[bool, typer.Option(help="Draw the headline figure.")] = True,
+    timeline: Annotated[
+        Path | None, typer.Option(help="Write a Perfetto timeline of one run, such as out.json.gz.")
+    ] = None,
+    timeline_layer: Annotated[
+        str, typer.Option(help="GEMM whose units are shown, such as 9.o_proj; the longest if not given.")
+    ] = "",
+    timeline_cycles: Annotated[int, typer.Option(help="Cycles of that GEMM to show.")] = 100_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print rows and paths as JSON.")] = False,
 ) -> None:
     """Simulate traces on accelerators: cycles, time, energy, area, and a figure."""
@@ -81,6 +88,9 @@ def sim(
         sweep=sweep,
         tile_lengths=tile_lengths,
         figure=figure,
+        timeline=timeline,
+        timeline_layer=timeline_layer,
+        timeline_cycles=timeline_cycles,
     )
     report = run_request(request)
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from focal_common.errors import ConfigError
 from focal_simulator.loading import load_workloads
 from focal_simulator.output import write_outcome
 from focal_simulator.report import Report, Request
@@ -35,6 +36,10 @@ def run_request(request: Request) -> Report:
         return run_study(request, root)
     workloads = load_workloads(root, list(request.models), list(request.datasets), request.variant)
     outcome = run_all(settings, workloads)
+    if request.timeline is not None and len(outcome.runs) != 1:
+        raise ConfigError(
+            f"--timeline shows one run, got {len(outcome.runs)}; choose with --accelerator, --model, --dataset"
+        )
     order = {pair: place for place, pair in enumerate(root.workloads)}
     assumed = [workload.label for workload in workloads if workload.recorded_m_tile is None]
     if assumed:
@@ -43,7 +48,21 @@ def run_request(request: Request) -> Report:
             "the decoder is taken to be Qwen2-7B, as published"
         )
     paths = write_outcome(request.output, outcome, order, request.variant, request.sram, request.figure)
+    if request.timeline is not None:
+        paths.append(_draw_timeline(request, request.timeline, outcome))
     return _report(outcome, paths)
+
+
+def _draw_timeline(request: Request, path: Path, outcome: Outcome) -> Path:
+    from focal_simulator.cycle.simulate import CycleResult
+    from focal_simulator.cycle.timeline import timeline, write_timeline
+
+    run = outcome.runs[0]
+    if not isinstance(run.result, CycleResult):
+        raise ConfigError(f"--timeline needs --fidelity cycle, got {request.fidelity}")
+    clock_hz = run.accelerator.hardware.clock.value
+    write_timeline(path, timeline(run.result, clock_hz, request.timeline_layer, request.timeline_cycles))
+    return path
 
 
 def _report(outcome: Outcome, paths: list[Path]) -> Report:

@@ -27,6 +27,9 @@ class Request:
     sweep: str
     tile_lengths: bool
     figure: bool
+    timeline: Path | None = None
+    timeline_layer: str = ""
+    timeline_cycles: int = 100_000
 
 
 @dataclass
