@@ -58,6 +58,15 @@ def sim(
         bool, typer.Option("--tile-lengths", help="Histogram of tile lengths; needs a mask trace.")
     ] = False,
     figure: Annotated[bool, typer.Option(help="Draw the headline figure.")] = True,
+    whole_model: Annotated[
+        bool,
+        typer.Option("--whole-model", help="Also time vision tower, projector, text, LM head and decode."),
+    ] = False,
+    model_shape: Annotated[
+        str,
+        typer.Option(help="Shape of the whole model: a preset or a config.json; the trace's if not given."),
+    ] = "",
+    generate: Annotated[int, typer.Option(min=0, help="Decode steps of --whole-model.")] = 0,
     timeline: Annotated[
         Path | None, typer.Option(help="Write a Perfetto timeline of one run, such as out.json.gz.")
     ] = None,
@@ -88,6 +97,9 @@ def sim(
         sweep=sweep,
         tile_lengths=tile_lengths,
         figure=figure,
+        whole_model=whole_model or bool(model_shape) or generate > 0,
+        model_shape=model_shape,
+        generated_tokens=generate,
         timeline=timeline,
         timeline_layer=timeline_layer,
         timeline_cycles=timeline_cycles,

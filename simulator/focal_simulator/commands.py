@@ -6,7 +6,7 @@ from pathlib import Path
 
 from focal_common.errors import ConfigError
 from focal_simulator.loading import load_workloads
-from focal_simulator.output import write_outcome
+from focal_simulator.output import file_prefix, write_outcome, write_rows
 from focal_simulator.report import Report, Request
 from focal_simulator.runner import Outcome, Settings, run_all
 from focal_simulator.tables import gemm_sparsity_table, result_table
@@ -48,9 +48,20 @@ def run_request(request: Request) -> Report:
             "the decoder is taken to be Qwen2-7B, as published"
         )
     paths = write_outcome(request.output, outcome, order, request.variant, request.sram, request.figure)
+    whole = None
+    if request.whole_model:
+        from focal_simulator.whole_run import PHASE_KEY, inference_rows, inference_table
+
+        rows = inference_rows(outcome, settings, request.model_shape, request.generated_tokens)
+        name = f"{outcome.fidelity.file_prefix}{file_prefix(request.variant)}_phases.csv"
+        paths.append(write_rows(request.output, name, rows, PHASE_KEY, order))
+        whole = inference_table(rows)
     if request.timeline is not None:
         paths.append(_draw_timeline(request, request.timeline, outcome))
-    return _report(outcome, paths)
+    report = _report(outcome, paths)
+    if whole is not None:
+        report.tables.append(whole)
+    return report
 
 
 def _draw_timeline(request: Request, path: Path, outcome: Outcome) -> Path:

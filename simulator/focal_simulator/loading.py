@@ -64,6 +64,7 @@ def with_trace(workload: Workload, trace: Trace, variant: str) -> Workload:
         variant=variant,
         recorded_m_tile=trace.header.m_tile,
         recorded_vector_size=trace.header.vector_size,
+        shape=trace.header.model_shape,
     )
 
 

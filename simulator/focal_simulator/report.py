@@ -27,6 +27,9 @@ class Request:
     sweep: str
     tile_lengths: bool
     figure: bool
+    whole_model: bool = False
+    model_shape: str = ""
+    generated_tokens: int = 0
     timeline: Path | None = None
     timeline_layer: str = ""
     timeline_cycles: int = 100_000

@@ -9,6 +9,7 @@ import numpy as np
 from focal_common.errors import TraceError
 from focal_common.provenance import Origin
 from focal_traces.counts import GemmTotals, TileCounts
+from focal_traces.model_shape import ModelShape
 from focal_traces.schedule import Schedule, tokens_per_gemm
 from focal_traces.schema import GEMMS, QWEN2_7B, DecoderGeometry, slices_per_token
 from focal_traces.tables import CmcSparsity
@@ -44,6 +45,7 @@ class Workload:
         variant: Trace folder, such as ``focus_main``.
         recorded_m_tile: Tokens per m-tile of the trace, 0 for one tile; None without a trace.
         recorded_vector_size: Elements per vector of the trace; None without a trace.
+        shape: Shape of the whole model and of the prompt, if the trace knows it.
     """
 
     model: str
@@ -62,6 +64,7 @@ class Workload:
     variant: str = "focus_main"
     recorded_m_tile: int | None = None
     recorded_vector_size: int | None = None
+    shape: ModelShape | None = None
 
     def __post_init__(self) -> None:
         if self.visual_tokens < self.frames * self.patches:

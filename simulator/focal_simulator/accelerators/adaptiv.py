@@ -17,6 +17,7 @@ from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
 
 if TYPE_CHECKING:
+    from focal_simulator.cycle.array import ArrayModel
     from focal_simulator.cycle.context import CycleContext
     from focal_simulator.cycle.jobs import GemmJob
 
@@ -77,6 +78,12 @@ class Adaptiv(Accelerator[AdaptivHardware]):
         """Return the merged tokens."""
         kept = workload.visual_tokens * (1 - float(workload.adaptiv_sparsity or 0.0))
         return np.full((workload.geometry.layers, len(GEMMS)), -int(-kept // 1), dtype=np.int64)
+
+    def array(self, context: CycleContext) -> ArrayModel:
+        """Return the array by itself."""
+        from focal_simulator.cycle.lowering_adaptiv import MacLines
+
+        return MacLines(self.hardware, context)
 
     def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
         """Return the GEMMs of every block."""

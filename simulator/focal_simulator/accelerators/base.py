@@ -16,6 +16,7 @@ from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
 
 if TYPE_CHECKING:
+    from focal_simulator.cycle.array import ArrayModel
     from focal_simulator.cycle.context import CycleContext
     from focal_simulator.cycle.jobs import GemmJob
 
@@ -100,6 +101,16 @@ class Accelerator(ABC, Generic[H]):
             UnsupportedError: The plug-in has no cycle model, or the workload does not fit the hardware.
         """
         raise UnsupportedError(f"{self.preset}: has no cycle model; use --fidelity parity")
+
+    def array(self, context: CycleContext) -> ArrayModel:
+        """Return the array for GEMMs that nothing concentrates: vision tower, text, LM head, decode.
+
+        Raises:
+            UnsupportedError: The plug-in does not describe one.
+        """
+        raise UnsupportedError(
+            f"{self.preset}: does not describe its array, so only the decoder's prefill runs"
+        )
 
     def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
         """Return the tokens that special functions see, axes (blocks, GEMMs of a trace); all by default."""

@@ -15,6 +15,7 @@ from focal_simulator.specs import Count, HardwareSpec, SystolicCore
 from focal_simulator.workload import Workload
 
 if TYPE_CHECKING:
+    from focal_simulator.cycle.array import ArrayModel
     from focal_simulator.cycle.context import CycleContext
     from focal_simulator.cycle.jobs import GemmJob
 
@@ -93,6 +94,12 @@ class Cmc(Accelerator[CmcHardware]):
                 raise UnsupportedError(f"cmc.yaml: buffer '{name}' needs the fields size and port")
             needs.append(BufferNeed(name, size, port, buffer.copies.value))
         return tuple(needs)
+
+    def array(self, context: CycleContext) -> ArrayModel:
+        """Return the array by itself."""
+        from focal_simulator.cycle.systolic import SystolicArray
+
+        return SystolicArray(self.hardware, context, self.hardware.tiles.m_tile.value)
 
     def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
         """Return the GEMMs of every block."""

@@ -14,6 +14,7 @@ from focal_simulator.specs import HardwareSpec
 from focal_simulator.workload import Workload
 
 if TYPE_CHECKING:
+    from focal_simulator.cycle.array import ArrayModel
     from focal_simulator.cycle.context import CycleContext
     from focal_simulator.cycle.jobs import GemmJob
 
@@ -44,6 +45,12 @@ class Dense(Accelerator[DenseHardware]):
     def buffers(self) -> tuple[BufferNeed, ...]:
         """Return the Focus buffer set."""
         return focus_buffers(self.hardware)
+
+    def array(self, context: CycleContext) -> ArrayModel:
+        """Return the array by itself."""
+        from focal_simulator.cycle.systolic import SystolicArray
+
+        return SystolicArray(self.hardware, context, self.hardware.core.row_limit.value)
 
     def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
         """Return the GEMMs of every block."""

@@ -29,6 +29,7 @@ from focal_traces.counts import GemmTotals
 from focal_traces.schema import GEMMS
 
 if TYPE_CHECKING:
+    from focal_simulator.cycle.array import ArrayModel
     from focal_simulator.cycle.context import CycleContext
     from focal_simulator.cycle.jobs import GemmJob
 
@@ -156,6 +157,12 @@ class Focus(Accelerator[FocusHardware]):
         counts = workload.counts
         assert counts is not None  # noqa: S101  (accepts has refused it)
         return counts.tokens
+
+    def array(self, context: CycleContext) -> ArrayModel:
+        """Return the array by itself."""
+        from focal_simulator.cycle.systolic import SystolicArray
+
+        return SystolicArray(self.hardware, context, self.hardware.core.row_limit.value)
 
     def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
         """Return the GEMMs of every block."""

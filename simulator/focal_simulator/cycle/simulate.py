@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from focal_simulator.energy import RunResult
 from focal_simulator.layer_table import ATTENTION, LAYERS, Traffic
 from focal_simulator.workload import Workload
 
-__all__ = ["CycleResult", "simulate_cycles"]
+__all__ = ["CycleResult", "counted_bytes", "cycle_context", "simulate_cycles", "summarise"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,16 +60,39 @@ def simulate_cycles(
         UnsupportedError: The accelerator does not accept the workload.
     """
     accelerator.accepts(workload)
-    hardware = accelerator.hardware
-    context = CycleContext(memory_rates(hardware.dram_system, hardware.clock.value), corrections)
+    context = cycle_context(accelerator, corrections)
     jobs = with_special_functions(accelerator.jobs(workload, context), accelerator, workload, context)
     times = time_jobs(jobs, is_shortened=is_shortened)
+    return summarise(accelerator, context, times, _moved_bytes(accelerator, workload, context, times), sram)
+
+
+def cycle_context(accelerator: Accelerator[Any], corrections: frozenset[str]) -> CycleContext:
+    """Return the memory of an accelerator with the corrections."""
+    hardware = accelerator.hardware
+    return CycleContext(memory_rates(hardware.dram_system, hardware.clock.value), corrections)
+
+
+def summarise(
+    accelerator: Accelerator[Any],
+    context: CycleContext,
+    times: list[JobTime],
+    moved: Mapping[Traffic, int | float],
+    sram: SramChoice,
+) -> CycleResult:
+    """Sum timed jobs into a result.
+
+    Args:
+        accelerator: With its hardware.
+        context: Memory and corrections.
+        times: Jobs in order.
+        moved: Bytes by (level, direction, buffer).
+        sram: Buffer cost model.
+    """
     causes = {name: sum(int(time.causes[place]) for time in times) for place, name in enumerate(CAUSES)}
     total = sum(causes.values())
     stalls = sum(causes[name] for name in STALLS)
-    seconds = total / hardware.clock.value
-    moved = _moved_bytes(accelerator, workload, context, times)
-    costs = access_costs(accelerator, corrections, sram)
+    seconds = total / accelerator.hardware.clock.value
+    costs = access_costs(accelerator, context.corrections, sram)
     breakdown = [
         *core_energy(accelerator, context, times, total),
         *sram_energy(costs, moved, seconds),
@@ -101,16 +124,21 @@ def simulate_cycles(
     )
 
 
+def counted_bytes(times: Iterable[JobTime]) -> dict[Traffic, int | float]:
+    """Return the bytes of timed jobs by (level, direction, buffer)."""
+    moved: dict[Traffic, int | float] = {}
+    for time in times:
+        for key, value in time.job.traffic.items():
+            moved[key] = moved.get(key, 0) + value
+    return moved
+
+
 def _moved_bytes(
     accelerator: Accelerator[Any], workload: Workload, context: CycleContext, times: list[JobTime]
 ) -> dict[Traffic, int | float]:
-    moved: dict[Traffic, int | float] = {}
     is_published = not context.has("attention_traffic")
-    for time in times:
-        if is_published and time.job.layer == LAYERS[ATTENTION]:
-            continue
-        for key, value in time.job.traffic.items():
-            moved[key] = moved.get(key, 0) + value
+    attention = LAYERS[ATTENTION]
+    moved = counted_bytes(time for time in times if not (is_published and time.job.layer == attention))
     if is_published:
         table = accelerator.layers(workload)
         for key, values in table.moved_bytes.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from focal_common.errors import ConfigError
@@ -12,7 +12,7 @@ from focal_simulator.cycle.jobs import GemmJob
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.layer_table import Traffic, add_traffic
 
-__all__ = ["systolic_machine", "with_systolic_traffic"]
+__all__ = ["SystolicArray", "systolic_machine", "with_systolic_traffic"]
 
 
 def systolic_machine(
@@ -96,3 +96,26 @@ def with_systolic_traffic(job: GemmJob, extra: Mapping[Traffic, int] | None = No
         for key in (("dram", "read", "input"), ("sram", "write", "input")):
             scaled[key] = scaled.get(key, 0) + job.extra_read_bytes
     return replace(job, traffic=add_traffic([(1, scaled), (1, extra or {})]))
+
+
+@dataclass(frozen=True)
+class SystolicArray:
+    """A systolic array without concentration.
+
+    Attributes:
+        hardware: As `systolic_machine` needs it.
+        context: For the DRAM.
+        tile_rows: Rows of a full m-tile.
+    """
+
+    hardware: Any
+    context: CycleContext
+    tile_rows: int
+
+    def machine(self, inputs: int) -> Pipeline:
+        """Return the kernel's constants; they do not depend on the inputs."""
+        return systolic_machine(self.hardware, self.context)
+
+    def with_traffic(self, job: GemmJob, extra: Mapping[Traffic, int] | None = None) -> GemmJob:
+        """Return the job with the bytes of its folds."""
+        return with_systolic_traffic(job, extra)

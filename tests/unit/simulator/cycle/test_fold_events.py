@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_events_end_when_the_kernel_ends_and_stream_as_long(machine: Pipeline, s
     tracks = by_unit(events)
     assert sum(event.stop_cycles - event.start_cycles for event in tracks["array"]) == causes[0]
     for unit, track in tracks.items():
-        for before, after in zip(track, track[1:], strict=False):
+        for before, after in itertools.pairwise(track):
             assert before.stop_cycles <= after.start_cycles, unit
 
 

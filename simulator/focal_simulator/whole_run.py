@@ -1,0 +1,136 @@
+"""Whole inferences of the workloads of a run: a table of phases, and a CSV of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from focal_common.config import read_yaml
+from focal_common.errors import ConfigError, UnsupportedError
+from focal_simulator.cycle.corrections import parse_corrections
+from focal_simulator.cycle.inference import simulate_inference
+from focal_simulator.results import Row
+from focal_simulator.runner import Outcome, Settings
+from focal_simulator.whole_model.presets import shape_names, shape_preset
+from focal_simulator.workload import Workload
+from focal_traces.model_families import PromptLengths, model_shape
+from focal_traces.model_shape import ModelShape
+
+__all__ = ["PHASE_KEY", "inference_rows", "inference_table", "shape_of"]
+
+PHASE_KEY = ("model", "dataset", "accelerator", "variant", "fidelity", "phase")
+
+
+def shape_of(workload: Workload, name: str) -> ModelShape:
+    """Return the shape of the model behind a workload, with the workload's prompt.
+
+    Args:
+        workload: For its tokens, and the shape that its trace may hold.
+        name: A preset, or a ``config.json``; empty takes the shape of the trace.
+
+    Raises:
+        ConfigError: No shape is known, the name is unknown, or the decoder is another.
+    """
+    if not name:
+        if workload.shape is None:
+            raise ConfigError(
+                f"{workload.label}: its trace does not hold the shape of the whole model; "
+                f"name one with --model-shape ({', '.join(shape_names())}, or a config.json)"
+            )
+        shape = workload.shape
+    elif name.endswith(".json"):
+        lengths = PromptLengths(
+            frames=workload.frames,
+            visual_tokens=workload.visual_tokens,
+            text_tokens_before=0,
+            text_tokens_after=0,
+        )
+        shape = model_shape(read_yaml(Path(name)), lengths)
+    else:
+        preset = shape_preset(name)
+        shape = preset.with_prompt(
+            frames=workload.frames,
+            visual_tokens=workload.visual_tokens,
+            text_tokens_before=preset.text_tokens_before,
+            text_tokens_after=preset.text_tokens_after,
+        )
+    if shape.decoder != workload.geometry:
+        raise ConfigError(
+            f"{workload.label}: the decoder of model shape '{name or 'of the trace'}' is {shape.decoder}, "
+            f"the trace has {workload.geometry}"
+        )
+    return shape
+
+
+def inference_rows(outcome: Outcome, settings: Settings, shape_name: str, generated_tokens: int) -> list[Row]:
+    """Return one row per workload, accelerator and phase; accelerators without an array model are noted.
+
+    Raises:
+        ConfigError: See `shape_of`; or the fidelity is not ``cycle``.
+    """
+    if settings.fidelity != "cycle":
+        raise ConfigError(f"--whole-model needs --fidelity cycle, got {settings.fidelity}")
+    corrections = parse_corrections(settings.corrections)
+    rows: list[Row] = []
+    for run in outcome.runs:
+        shape = shape_of(run.workload, shape_name)
+        try:
+            phases = simulate_inference(
+                run.accelerator, run.workload, shape, generated_tokens, settings.sram, corrections
+            )
+        except UnsupportedError as refusal:
+            outcome.skipped.append(str(refusal))
+            continue
+        for phase, result in phases.items():
+            rows.append(
+                {
+                    "model": run.workload.model,
+                    "dataset": run.workload.dataset,
+                    "accelerator": run.name,
+                    "phase": phase,
+                    "execution_time": result.seconds,
+                    "total_cycles": result.total_cycles,
+                    **{f"{name}_cycles": value for name, value in result.causes.items()},
+                    "num_ops": result.macs,
+                    "total_dram_access": result.dram_bytes,
+                    "total_energy": result.total_mj,
+                    "dram_energy": result.dram_mj,
+                    "sram_energy": result.sram_mj,
+                    "core_energy": result.core_mj,
+                    "generated_tokens": generated_tokens,
+                    "variant": run.workload.variant,
+                    "fidelity": settings.fidelity,
+                    "origin": str(run.row["origin"]),
+                }
+            )
+    return rows
+
+
+def inference_table(rows: list[Row]) -> Table:
+    """Return seconds by phase, the whole, and the speed-up over the dense array where it was run."""
+    phases = list(dict.fromkeys(str(row["phase"]) for row in rows))
+    table = Table(title="Whole inference, seconds by phase (speed-up over the dense array, end to end)")
+    for name in ("workload", "accelerator"):
+        table.add_column(name, no_wrap=True)
+    for name in (*phases, "whole", "speed-up", "energy (mJ)"):
+        table.add_column(name, justify="right", no_wrap=True)
+    grouped: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        key = (f"{row['model']}/{row['dataset']}", str(row["accelerator"]))
+        grouped.setdefault(key, {})[str(row["phase"])] = row
+    whole = {
+        key: sum(float(row["execution_time"]) for row in found.values()) for key, found in grouped.items()
+    }
+    for (label, accelerator), found in grouped.items():
+        total, dense = whole[label, accelerator], whole.get((label, "dense"))
+        seconds = [float(found[phase]["execution_time"]) if phase in found else 0.0 for phase in phases]
+        table.add_row(
+            label,
+            accelerator,
+            *(f"{value:.4g}" for value in seconds),
+            f"{total:.4g}",
+            f"{dense / total:.2f} x" if dense and total else "-",
+            f"{sum(float(row['total_energy']) for row in found.values()):,.4g}",
+        )
+    return table
