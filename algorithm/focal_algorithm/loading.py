@@ -16,7 +16,7 @@ from focal_algorithm.models import MODELS
 from focal_algorithm.models.base import ModelAdapter
 from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
 
-__all__ = ["DTYPES", "LoadedModel", "find_adapter", "load_model"]
+__all__ = ["DTYPES", "LoadedModel", "find_adapter", "load_model", "model_settings"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -106,7 +106,7 @@ def find_adapter(name: str, is_offline: bool, trust_remote_code: bool = False) -
             f"unknown model '{name}', neither a family nor a folder nor a Hub name; "
             f"{near_matches(name, MODELS)}"
         )
-    model_type = _model_type(name, is_offline)
+    model_type = model_settings(name, is_offline)["model_type"]
     for family in MODELS:
         adapter = MODELS.load(family)
         if model_type in adapter.foreign_types:
@@ -124,8 +124,11 @@ def find_adapter(name: str, is_offline: bool, trust_remote_code: bool = False) -
     )
 
 
-def _model_type(name: str, is_offline: bool) -> str:
-    # The plain dictionary: our own types are not registered with transformers, and no code runs.
+def model_settings(name: str, is_offline: bool) -> dict[str, Any]:
+    """Return ``config.json`` of a checkpoint as it is; raises `ConfigError` where it cannot be read.
+
+    No class is asked: our own model types are not registered with transformers, and no code may run yet.
+    """
     from transformers import PreTrainedConfig
 
     is_folder = Path(name).is_dir()
@@ -139,7 +142,7 @@ def _model_type(name: str, is_offline: bool) -> str:
         raise ConfigError(f"{where}: no readable model configuration{hint} ({_one_line(error)})") from error
     if not isinstance(settings.get("model_type"), str):
         raise ConfigError(f"{where}: no readable model configuration (it lacks model_type)")
-    return str(settings["model_type"])
+    return settings
 
 
 def _from_files(

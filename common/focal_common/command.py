@@ -15,6 +15,7 @@ __all__ = ["VERBS", "main"]
 VERBS: Registry[Any] = Registry(
     "verb",
     {
+        "convert-model": "focal_algorithm.cli_convert:app",
         "doctor": "focal_algorithm.cli_doctor:app",
         "reproduce": "focal_evaluation.cli:app",
         "sim": "focal_simulator.cli:app",
@@ -25,7 +26,8 @@ VERBS: Registry[Any] = Registry(
 """Each verb is a Typer application. Names are plain strings: no dependency on other packages."""
 
 _SUMMARY = {
-    "doctor": "look at the environment: versions, torchvision, device, threads",
+    "convert-model": "rewrite a LLaVA-Video checkpoint as first published for use with --model",
+    "doctor": "look at the environment and at a model: what is supported, and why not",
     "reproduce": "compare every published number with a run; solve the calibrated stand-ins again",
     "sim": "simulate traces on accelerators: cycles, energy, area",
     "trace": "record a sparse trace from a model; info, validate, convert, diff",
@@ -39,8 +41,8 @@ def _help() -> str:
         "usage: focal VERB [OPTIONS]      (focal VERB --help for one verb)",
         "",
     ]
-    lines += [f"  {verb:<12} {_SUMMARY.get(verb, '')}".rstrip() for verb in VERBS]
-    lines += ["", "  --version    print the version", "  --help       this page"]
+    lines += [f"  {verb:<14} {_SUMMARY.get(verb, '')}".rstrip() for verb in VERBS]
+    lines += ["", "  --version      print the version", "  --help         this page"]
     return "\n".join(lines)
 
 

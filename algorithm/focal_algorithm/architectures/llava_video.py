@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration, LlavaOnevisionModel
 
 __all__ = ["LlavaVideoConfig", "LlavaVideoForConditionalGeneration", "LlavaVideoModel"]
@@ -59,6 +59,9 @@ class LlavaVideoForConditionalGeneration(LlavaOnevisionForConditionalGeneration)
     config_class = LlavaVideoConfig
 
     def __init__(self, config: LlavaVideoConfig) -> None:
-        super().__init__(config)
-        # Parameters are the same, so the stock inner model can become ours without a second construction.
-        self.model.__class__ = LlavaVideoModel
+        # Past the stock constructor, which would build the stock inner model.
+        super(LlavaOnevisionForConditionalGeneration, self).__init__(config)
+        self.model = LlavaVideoModel(config)
+        text = config.text_config
+        self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
+        self.post_init()
