@@ -17,6 +17,9 @@ from focal_common.errors import FocalError
 
 __all__ = ["model_checks"]
 
+_TASKS = ("videomme", "mlvu", "mvbench", "vqav2", "mme", "mmbench")
+"""Of the published tables (Focus, HPCA 2026, sec. VII)."""
+
 
 def model_checks(name: str, is_offline: bool, trust_remote_code: bool) -> list[Check]:
     """Say what is supported for a model, and why not.
@@ -76,5 +79,5 @@ def _method(name: str, text: Mapping[str, Any], adapter: type[ModelAdapter]) -> 
     windowed = set(text.get("layer_types") or ()) - {"full_attention"} or bool(text.get("use_sliding_window"))
     if method.changes_length and windowed:
         return Check(f"method {name}", "no: it drops tokens, which sliding-window layers do not support")
-    published = [] if method.published(adapter.family, "videomme") == {} else ["published parameters"]
-    return Check(f"method {name}", ", ".join(["yes", *published]))
+    tasks = [task for task in _TASKS if method.published(adapter.family, task)]
+    return Check(f"method {name}", f"yes, published parameters for {', '.join(tasks)}" if tasks else "yes")
