@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 
 import attach_support
 import family_support as families
 from family_support import CASES
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.attention import SESSIONS
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
 from focal_algorithm.methods.dense import Dense
 from focal_algorithm.methods.focus import Focus
 from focal_algorithm.models import MODELS
+from focal_traces.schema import DecoderGeometry
 
 KEEP_EVERYTHING = Focus(
     selected_layers=(), alpha_list=(), similarity_threshold=1.0, block_size=1, frame_block_size=1
 )
 PRUNING = Focus(**attach_support.PRUNING)
 SEMANTIC_ONLY = Focus(**(attach_support.PRUNING | {"sec_only": True}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _MergeBeforeFirstLayer(CompressionMethod):
+    """Drops every other visual token before layer 0 and adds it to its neighbour: what stresses positions most."""
+
+    name: ClassVar[str] = "toy"
+    paper: ClassVar[str] = "none"
+    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.LAYER_INPUT})
+    changes_length: ClassVar[bool] = True
+    trace_folder: ClassVar[str] = "toy"
+
+    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
+        return None
+
+    def resequence(
+        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: Any
+    ) -> Resequenced | None:
+        if layer:
+            return None
+        dropped = stream.visual_rows[1::2]
+        merged = hidden.index_add(0, dropped - 1, hidden[dropped])
+        is_kept = torch.ones(len(hidden), dtype=torch.bool).index_fill(0, dropped, False)
+        rows = is_kept.nonzero().flatten()
+        return Resequenced(rows, merged[rows])
+
 
 each_case = pytest.mark.parametrize(("family", "kind"), CASES)
 
@@ -109,15 +140,21 @@ def test_pruning_equals_a_dense_model_that_may_not_see_dropped_tokens(family: st
     assert (dense - reference).abs().max() > 1e-4  # the masks did matter
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize(
+    ("attention", "method"),
+    [("sdpa", PRUNING), ("eager", PRUNING), ("sdpa", _MergeBeforeFirstLayer())],
+    ids=["sdpa", "eager", "input stage"],
+)
 @each_case
-def test_greedy_decoding_agrees_with_and_without_a_cache(family: str, kind: str, attention: str) -> None:
+def test_greedy_decoding_agrees_with_and_without_a_cache(
+    family: str, kind: str, attention: str, method: CompressionMethod
+) -> None:
     loaded = families.tiny(family, attention)
     prompts = families.two(loaded, kind)
     batch = attach_support.padded(prompts, "left")
-    with attach(loaded.model, loaded.adapter, PRUNING):  # layouts are read from what generate() hands on
+    with attach(loaded.model, loaded.adapter, method):  # layouts are read from what generate() hands on
         cached = families.generate(loaded, batch)
-    with attach(loaded.model, loaded.adapter, PRUNING, layouts=[p.layout for p in prompts]):
+    with attach(loaded.model, loaded.adapter, method, layouts=[p.layout for p in prompts]):
         recomputed = families.generate(loaded, batch, use_cache=False)
     assert cached.sequences.tolist() == recomputed.sequences.tolist()
     assert (torch.stack(cached.logits) - torch.stack(recomputed.logits)).abs().max() < 5e-5
