@@ -79,5 +79,5 @@ def _method(name: str, text: Mapping[str, Any], adapter: type[ModelAdapter]) -> 
     windowed = set(text.get("layer_types") or ()) - {"full_attention"} or bool(text.get("use_sliding_window"))
     if method.changes_length and windowed:
         return Check(f"method {name}", "no: it drops tokens, which sliding-window layers do not support")
-    tasks = [task for task in _TASKS if method.published(adapter.family, task)]
+    tasks = [task for task in _TASKS if method.published(adapter().published_name, task)]
     return Check(f"method {name}", f"yes, published parameters for {', '.join(tasks)}" if tasks else "yes")

@@ -151,7 +151,7 @@ def run(
 def _method(settings: RunSettings, loaded: LoadedModel) -> tuple[CompressionMethod, list[str]]:
     notes: list[str] = []
     default = build_method(settings.method, {})
-    published = default.published(loaded.adapter.family, settings.dataset_name)
+    published = default.published(loaded.adapter.published_name, settings.dataset_name)
     if not published and default.hook_points:
         geometry = loaded.adapter.geometry(loaded.model)
         published = default.fitted(geometry)

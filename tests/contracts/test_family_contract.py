@@ -161,6 +161,18 @@ def test_greedy_decoding_agrees_with_and_without_a_cache(
 
 
 @pytest.mark.parametrize("family", list(MODELS))
+def test_the_header_has_the_shape_of_the_weights(family: str) -> None:
+    loaded = families.tiny(family)
+    geometry, layers = loaded.adapter.geometry(loaded.model), loaded.adapter.points(loaded.model).layers
+    attention, mlp = layers[0].attention, layers[0].mlp
+    head = geometry.head_dim_elements
+    assert geometry.layers == len(layers)
+    assert tuple(attention.q_proj.weight.shape) == (geometry.heads * head, geometry.hidden_elements)
+    assert tuple(attention.k_proj.weight.shape) == (geometry.kv_heads * head, geometry.hidden_elements)
+    assert tuple(mlp.gate_proj.weight.shape) == (geometry.intermediate_elements, geometry.hidden_elements)
+
+
+@pytest.mark.parametrize("family", list(MODELS))
 def test_leaving_restores_the_model_also_after_an_exception(family: str) -> None:
     loaded = families.tiny(family)
     inputs = families.prompt(loaded, sorted(loaded.adapter.modalities)[0]).inputs

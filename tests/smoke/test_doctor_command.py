@@ -27,6 +27,11 @@ def test_every_family_is_described(family: str, capsys: pytest.CaptureFixture[st
     assert all(kind in found["inputs"]["found"] for kind in MODELS.load(family).modalities)
 
 
+def test_published_parameters_are_found_under_the_published_name(capsys: pytest.CaptureFixture[str]) -> None:
+    _, found = doctor(capsys, "--model", "llava_video")
+    assert found["method focus"]["found"] == "yes, published parameters for videomme, mlvu, mvbench"
+
+
 def test_a_checkpoint_folder_is_described_without_loading_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,6 +65,8 @@ class MiniCpmVForConditionalGeneration(PreTrainedModel, GenerationMixin):
         super().__init__(core.config)
         self.core = core
         self.marks = marks
+        if getattr(core, "generation_config", None) is not None:
+            self.generation_config = core.generation_config
 
     def get_decoder(self) -> Any:
         """Return the stack of decoder layers."""

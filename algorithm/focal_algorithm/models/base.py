@@ -115,6 +115,11 @@ class ModelAdapter(ABC):
     has_remote_code: ClassVar[bool] = False
     adds_after_layers: ClassVar[bool] = False
 
+    @property
+    def published_name(self) -> str:
+        """Name of the family in tables of published parameters."""
+        return self.family
+
     def points(self, model: Any) -> DecoderPoints:
         """Find the decoder's modules."""
         return find_decoder_points(model.get_decoder())

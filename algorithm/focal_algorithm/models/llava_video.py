@@ -81,6 +81,11 @@ class LlavaVideo(ModelAdapter):
     }
     modalities: ClassVar[frozenset[str]] = frozenset({"video"})
 
+    @property
+    def published_name(self) -> str:
+        """Name of the family in tables of published parameters."""
+        return "llava_vid"
+
     @classmethod
     def random_model(cls, size: str, attention: str) -> Any:
         """Build a model with random weights; a size of ``small`` or ``tiny``."""
