@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import attach_support as support
 from focal_algorithm.cli import app
 from focal_algorithm.models import MODELS
 from focal_common.console import run_command
@@ -27,3 +28,24 @@ def test_a_family_is_traced_and_simulated(
     text = json.dumps(printed["simulation"])
     assert '"focus"' in text
     assert '"dense"' in text
+
+
+@pytest.mark.parametrize(
+    ("family", "message"),
+    [
+        ("llava_video", "llava_video takes no images; expected video"),
+        ("llava", None),
+    ],
+)
+def test_a_picture_that_a_family_does_not_take_is_one_sentence(
+    family: str, message: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    support.picture(1, 90, 70).save(tmp_path / "photo.png")
+    words = ["--size", "tiny", "--model", family, "--image", str(tmp_path / "photo.png")]
+    code = run_command(app, [*words, "--output", str(tmp_path / "out")])
+    error = capsys.readouterr().err
+    assert code == (2 if message else 0)
+    if message:
+        assert message in error.replace("\n", " ")
+        assert "Traceback" not in error
+        assert not (tmp_path / "out").exists()

@@ -152,11 +152,12 @@ class ModelAdapter(ABC):
 
         Args:
             model: The model.
-            inputs: Keyword arguments of its forward: ``input_ids``, ``attention_mask`` and pixels.
+            inputs: Keyword arguments of its forward: ``input_ids``, ``attention_mask``, and pixels or, inside
+                `generate`, what it made of them before (``mm_encoder_outputs``, ``position_ids``).
             sample_ids: Names of the rows; numbered if None.
 
         Raises:
-            UnsupportedError: A row has more than one image or video.
+            UnsupportedError: A row has more than one image or video, or its grid does not fit its placeholders.
         """
 
     @classmethod

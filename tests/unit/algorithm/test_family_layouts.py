@@ -9,6 +9,7 @@ import torch
 
 import attach_support as support
 import family_support as families
+from focal_algorithm.hooks import attach
 from focal_algorithm.methods.dense import Dense
 from focal_algorithm.methods.focus import Focus
 from focal_algorithm.models import MODELS
@@ -104,6 +105,20 @@ def test_two_pictures_in_one_prompt_are_refused(family: str, kind: str) -> None:
     message = "holds 2 images or videos|runs of placeholders do not make one|text lies between the pictures"
     with pytest.raises(UnsupportedError, match=message):
         families.record(loaded, PRUNING, inputs)
+
+
+def test_two_videos_are_also_refused_inside_generate_which_hands_on_no_grid() -> None:
+    loaded = families.tiny("qwen3_vl")
+    one = families.prompt(loaded, "video").inputs
+    inputs = {
+        name: torch.cat([value] * 2, dim=1 if value.shape[0] == 1 else 0) for name, value in one.items()
+    }
+    inputs["video_grid_thw"] = torch.cat([one["video_grid_thw"]] * 2)
+    with (
+        attach(loaded.model, loaded.adapter, PRUNING),
+        pytest.raises(UnsupportedError, match="16 placeholders do not make one video"),
+    ):
+        families.generate(loaded, inputs)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import family_support as families
 from focal_algorithm.checkpoints.llava_video import convert_llava_video
@@ -106,6 +106,26 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(
     with pytest.raises((ConfigError, UnsupportedError), match=message):
         convert_llava_video(original, tmp_path / "new")
     assert [p.name for p in tmp_path.iterdir()] == [original.name]
+
+
+def test_pickled_weights_are_converted_and_nothing_in_them_runs(original: Path, tmp_path: Path) -> None:
+    named = {k: v for path in original.glob("*.safetensors") for k, v in load_file(path).items()}
+    for path in original.glob("*.safetensors"):
+        path.unlink()
+    torch.save(named, original / "pytorch_model.bin")
+    assert convert_llava_video(original, tmp_path / "new") == len(named) - 1  # one computed buffer
+    torch.save({"model.norm.weight": Path("anything")}, original / "pytorch_model.bin")
+    with pytest.raises(ConfigError, match=r"pytorch_model\.bin: not readable as weights"):
+        convert_llava_video(original, tmp_path / "other")
+
+
+def test_a_tokenizer_that_leaves_no_free_ids_is_refused(original: Path, tmp_path: Path) -> None:
+    (original / "vocab.json").write_text(json.dumps({"a": 0, "b": 317}))
+    convert_llava_video(original, tmp_path / "new")
+    assert (tmp_path / "new" / "vocab.json").is_file()
+    (original / "added_tokens.json").write_text(json.dumps({"<|im_end|>": 318}))
+    with pytest.raises(UnsupportedError, match="the tokenizer uses all 320 ids; expected two free"):
+        convert_llava_video(original, tmp_path / "other")
 
 
 def test_broken_files_are_named(original: Path, tmp_path: Path) -> None:
