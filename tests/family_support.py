@@ -51,8 +51,8 @@ def generate(loaded: LoadedModel, inputs: dict[str, Any], **options: Any) -> Any
     with torch.inference_mode():
         return loaded.model.generate(
             **inputs,
-            max_new_tokens=4,
-            min_new_tokens=4,
+            max_new_tokens=3,
+            min_new_tokens=3,
             do_sample=False,
             output_logits=True,
             return_dict_in_generate=True,

@@ -75,10 +75,14 @@ def test_strength_zero_gives_the_logits_of_the_untouched_model_to_the_bit(
 ) -> None:
     loaded = families.tiny(family, attention, dtype)
     prompts = families.two(loaded, kind)
-    for inputs in (prompts[0].inputs, *(attach_support.padded(prompts, side) for side in ("left", "right"))):
+    alone, *padded = prompts[0].inputs, *(attach_support.padded(prompts, side) for side in ("left", "right"))
+    for inputs, methods in (
+        (alone, (Dense(), KEEP_EVERYTHING)),
+        *((batch, (KEEP_EVERYTHING,)) for batch in padded),
+    ):
         with torch.inference_mode():
             untouched = loaded.model(**inputs).logits
-        for method in (Dense(), KEEP_EVERYTHING):
+        for method in methods:
             samples, output = families.record(loaded, method, inputs)
             assert torch.equal(output.logits, untouched)
             assert len(samples) == len(inputs["input_ids"])

@@ -88,7 +88,7 @@ def test_with_leave_the_checkpoint_gives_the_logits_of_the_stand_in(checkpoint: 
     assert expected[0].masks == found[0].masks
     with attach(loaded.model, loaded.adapter, method):
         assert (
-            families.generate(loaded, prompt.inputs).sequences.shape[1] == prompt.layout.sequence_tokens + 4
+            families.generate(loaded, prompt.inputs).sequences.shape[1] == prompt.layout.sequence_tokens + 3
         )
 
 
