@@ -165,6 +165,9 @@ def _config(source: Path, settings: dict[str, Any], tower_layers: int) -> LlavaV
     for field, expected in (("model_type", "llava_qwen"), ("mm_projector_type", "mlp2x_gelu")):
         if settings.get(field) != expected:
             raise UnsupportedError(f"{where}: {field} is {settings.get(field)!r}; expected '{expected}'")
+    for field in ("rope_scaling", "use_sliding_window"):
+        if settings.get(field):
+            raise UnsupportedError(f"{where}: {field} is {settings[field]!r}; expected none, as published")
     missing = [field for field in _TEXT_FIELDS if field not in settings]
     if missing:
         raise ConfigError(f"{where}: {missing[0]} is missing; expected a number")

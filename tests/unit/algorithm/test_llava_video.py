@@ -11,12 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import family_support as families
+from focal_algorithm.architectures.llava_video import LlavaVideoForConditionalGeneration
+from focal_algorithm.checkpoints import llava_video
 from focal_algorithm.checkpoints.llava_video import convert_llava_video
 from focal_algorithm.cli_convert import app
 from focal_algorithm.loading import load_model
 from focal_algorithm.models.llava_video import LlavaVideo
 from focal_common.console import run_command
 from focal_common.errors import ConfigError, UnsupportedError
+from focal_traces.schema import QWEN2_7B
 
 
 def original_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -93,6 +96,7 @@ def test_an_original_checkpoint_is_refused_with_the_way_to_convert_it(original: 
         ({"model_type": "llava_llama"}, "model_type is 'llava_llama'; expected 'llava_qwen'"),
         ({"mm_projector_type": "linear"}, "mm_projector_type is 'linear'; expected 'mlp2x_gelu'"),
         ({"mm_vision_tower": "openai/clip"}, "mm_vision_tower 'openai/clip' is unknown"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling is .*; expected none"),
         ({"hidden_size": 32}, r"has shape .*; expected"),
         ({"num_hidden_layers": 5}, r"tensors are missing, such as 'model.language_model.layers.4"),
         ({"num_hidden_layers": 3}, r"unknown tensor 'model.layers.3"),
@@ -106,6 +110,18 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(
     with pytest.raises((ConfigError, UnsupportedError), match=message):
         convert_llava_video(original, tmp_path / "new")
     assert [p.name for p in tmp_path.iterdir()] == [original.name]
+
+
+def test_the_published_settings_describe_the_published_model(tmp_path: Path) -> None:
+    settings = {"model_type": "llava_qwen", "mm_projector_type": "mlp2x_gelu", "rope_theta": 1000000.0}
+    settings |= {"mm_vision_tower": "google/siglip-so400m-patch14-384", "vocab_size": 152064}
+    settings |= {"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28}
+    settings |= {"num_attention_heads": 28, "num_key_value_heads": 4, "torch_dtype": "bfloat16"}
+    with torch.device("meta"):
+        model = LlavaVideoForConditionalGeneration(llava_video._config(tmp_path, settings, tower_layers=26))
+    assert LlavaVideo().geometry(model) == QWEN2_7B
+    assert model.config.text_config.rope_parameters["rope_theta"] == 1000000.0
+    assert 8.0e9 < sum(parameter.numel() for parameter in model.parameters()) < 8.1e9  # 7.6 and 0.4 billion
 
 
 def test_pickled_weights_are_converted_and_nothing_in_them_runs(original: Path, tmp_path: Path) -> None:
