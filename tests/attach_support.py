@@ -85,19 +85,18 @@ def generate(inputs: dict[str, Any], attention: str = "sdpa", **options: Any) ->
 
 def padded(prompts: list[Prompt], side: str) -> dict[str, Any]:
     """Stack prompts of different lengths into one batch."""
-    longest = max(p.inputs["input_ids"].shape[1] for p in prompts)
-    rows: dict[str, list[torch.Tensor]] = {"input_ids": [], "attention_mask": []}
-    for p in prompts:
-        missing = longest - p.inputs["input_ids"].shape[1]
-        pad = (missing, 0) if side == "left" else (0, missing)
-        rows["input_ids"].append(torch.nn.functional.pad(p.inputs["input_ids"], pad, value=256))
-        rows["attention_mask"].append(torch.nn.functional.pad(p.inputs["attention_mask"], pad))
-    batch = {name: torch.cat(parts) for name, parts in rows.items()}
-    for name in ("pixel_values_videos", "pixel_values", "image_sizes"):
+    fills = {"input_ids": 256, "attention_mask": 0, "mm_token_type_ids": 0}
+    batch: dict[str, Any] = {}
+    for name in dict.fromkeys(name for p in prompts for name in p.inputs):
         parts = [p.inputs[name] for p in prompts if name in p.inputs]
-        if parts and name == "pixel_values":
-            crops = max(part.shape[1] for part in parts)
-            parts = [torch.nn.functional.pad(t, (0, 0) * 3 + (0, crops - t.shape[1])) for t in parts]
-        if parts:
-            batch[name] = torch.cat(parts)
+        batch[name] = torch.cat([_grown(part, parts, side, fills.get(name, 0)) for part in parts])
     return batch
+
+
+def _grown(part: torch.Tensor, parts: list[torch.Tensor], side: str, fill: int) -> torch.Tensor:
+    # Pictures of different size end with zeros; tokens are padded on the side asked for.
+    pads: list[int] = []
+    for axis in range(part.ndim - 1, 0, -1):
+        missing = max(other.shape[axis] for other in parts) - part.shape[axis]
+        pads += [missing, 0] if part.ndim == 2 and side == "left" else [0, missing]
+    return torch.nn.functional.pad(part, pads, value=fill)

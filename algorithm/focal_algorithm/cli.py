@@ -62,6 +62,9 @@ def trace(
     dtype: Annotated[str, typer.Option(help="fp32, bf16, or fp16 (not on a CPU).")] = "fp32",
     device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
     attention: Annotated[str, typer.Option("--attn", help="sdpa or eager.")] = "sdpa",
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that a checkpoint brings along.")
+    ] = False,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
     masks: Annotated[bool, typer.Option(help="Also write bit-packed masks (tier 2).")] = True,
     simulate: Annotated[
@@ -101,6 +104,7 @@ def trace(
             threads=threads,
             keep_masks=masks,
             is_offline=profile == "offline",
+            trust_remote_code=trust_remote_code,
         ),
         lambda items, total: track(items, "tracing", total),
     )

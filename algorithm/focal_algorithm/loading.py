@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from focal_algorithm.inputs.preprocess import PIXEL_SCALE
-from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer, checkpoint_tokenizer
+from focal_algorithm.inputs.tokens import Tokenizer, checkpoint_tokenizer
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.base import ModelAdapter
 from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
 
-__all__ = ["DTYPES", "LoadedModel", "load_model"]
+__all__ = ["DTYPES", "LoadedModel", "find_adapter", "load_model", "model_settings"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -39,7 +39,15 @@ class LoadedModel:
 
 
 def load_model(
-    name: str, *, size: str, seed: int, dtype: str, attention: str, device: str, is_offline: bool
+    name: str,
+    *,
+    size: str,
+    seed: int,
+    dtype: str,
+    attention: str,
+    device: str,
+    is_offline: bool,
+    trust_remote_code: bool = False,
 ) -> LoadedModel:
     """Build a family with seeded random weights, or load a checkpoint.
 
@@ -51,10 +59,11 @@ def load_model(
         attention: ``sdpa`` or ``eager``.
         device: torch device name.
         is_offline: Whether only local files may be used.
+        trust_remote_code: Whether Python code that a checkpoint brings may run.
 
     Raises:
         ConfigError: Unknown name or dtype, or files that cannot be read.
-        UnsupportedError: fp16 on a CPU, or a family without adapter.
+        UnsupportedError: fp16 on a CPU, a family without adapter, or code of a checkpoint without leave to run.
     """
     if dtype not in DTYPES:
         raise ConfigError(f"unknown dtype '{dtype}'; {near_matches(dtype, DTYPES)}")
@@ -67,44 +76,73 @@ def load_model(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = adapter.random_model(size, attention)
-        checkpoint, tokenizer = f"random:{seed}", _bytes()
+        checkpoint, tokenizer = f"random:{seed}", adapter.random_tokenizer()
     else:
-        adapter = _adapter_of(name, is_offline)
-        _check_normalisation(name, is_offline)
+        adapter = find_adapter(name, is_offline, trust_remote_code)
         model = _from_files(adapter, name, DTYPES[dtype], attention, is_offline)
-        checkpoint, tokenizer = _checkpoint_name(name, model), checkpoint_tokenizer(name, is_offline)
+        checkpoint = _checkpoint_name(name, model)
+        tokenizer = checkpoint_tokenizer(
+            name, is_offline, trust_remote_code and adapter.has_remote_code, adapter.random_tokenizer()
+        )
     model = model.to(device=device, dtype=DTYPES[dtype]).eval()
     return LoadedModel(model, adapter(), tokenizer, checkpoint)
 
 
-def _bytes() -> Tokenizer:
-    return ByteTokenizer()
+def find_adapter(name: str, is_offline: bool, trust_remote_code: bool = False) -> type[ModelAdapter]:
+    """Return the adapter of a checkpoint without loading its weights or running its code.
 
+    Args:
+        name: A folder, or a Hub name with a slash.
+        is_offline: Whether only local files may be used.
+        trust_remote_code: Whether Python code that it brings may run later.
 
-def _adapter_of(name: str, is_offline: bool) -> type[ModelAdapter]:
+    Raises:
+        ConfigError: Nothing there, or its configuration cannot be read.
+        UnsupportedError: The sentence says what stands in the way.
+    """
     is_folder = Path(name).is_dir()
     if not is_folder and not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise ConfigError(
             f"unknown model '{name}', neither a family nor a folder nor a Hub name; "
             f"{near_matches(name, MODELS)}"
         )
-    from transformers import AutoConfig
+    model_type = model_settings(name, is_offline)["model_type"]
+    for family in MODELS:
+        adapter = MODELS.load(family)
+        if model_type in adapter.foreign_types:
+            raise UnsupportedError(f"{name}: {adapter.foreign_types[model_type]}")
+        if model_type in adapter.model_types:
+            if adapter.has_remote_code and not trust_remote_code:
+                raise UnsupportedError(
+                    f"{name}: a {family} checkpoint runs Python code that it brings along; read that code, then "
+                    "allow it with --trust-remote-code"
+                )
+            _check_normalisation(adapter, name, is_offline)
+            return adapter
+    raise UnsupportedError(
+        f"{name}: no adapter for model_type '{model_type}'; supported families: {', '.join(MODELS)}"
+    )
 
+
+def model_settings(name: str, is_offline: bool) -> dict[str, Any]:
+    """Return ``config.json`` of a checkpoint as it is; raises `ConfigError` where it cannot be read.
+
+    No class is asked: our own model types are not registered with transformers, and no code may run yet.
+    """
+    from transformers import PreTrainedConfig
+
+    is_folder = Path(name).is_dir()
+    where = f"{name}/config.json" if is_folder else name
     try:
-        config = AutoConfig.from_pretrained(name, local_files_only=is_offline)
+        settings, _ = PreTrainedConfig.get_config_dict(name, local_files_only=is_offline)
     except (OSError, ValueError, KeyError) as error:
-        where = f"{name}/config.json" if is_folder else name
         hint = (
             "" if is_folder or not is_offline else "; it is not in the local cache and --profile is offline"
         )
         raise ConfigError(f"{where}: no readable model configuration{hint} ({_one_line(error)})") from error
-    for family in MODELS:
-        adapter = MODELS.load(family)
-        if config.model_type in adapter.model_types:
-            return adapter
-    raise UnsupportedError(
-        f"{name}: no adapter for model_type '{config.model_type}'; supported families: {', '.join(MODELS)}"
-    )
+    if not isinstance(settings.get("model_type"), str):
+        raise ConfigError(f"{where}: no readable model configuration (it lacks model_type)")
+    return settings
 
 
 def _from_files(
@@ -118,7 +156,7 @@ def _from_files(
         raise RunError(f"{name}: the checkpoint does not fit into memory") from error
 
 
-def _check_normalisation(name: str, is_offline: bool) -> None:
+def _check_normalisation(adapter: type[ModelAdapter], name: str, is_offline: bool) -> None:
     """Refuse a checkpoint that was trained on pixels scaled otherwise than ours: its answers would be wrong."""
     from transformers.utils import cached_file
 
@@ -137,12 +175,20 @@ def _check_normalisation(name: str, is_offline: bool) -> None:
         raise ConfigError(
             f"{name}/preprocessor_config.json: not readable JSON ({_one_line(error)})"
         ) from error
-    for field in ("image_mean", "image_std"):
+    for field, expected in (("image_mean", adapter.pixel_mean), ("image_std", adapter.pixel_deviation)):
         values = settings.get(field)
-        if values is not None and any(value != PIXEL_SCALE for value in values):
+        if values is not None and not _are_close(values, expected):
             raise UnsupportedError(
-                f"{name}/preprocessor_config.json: {field} is {values}; expected {PIXEL_SCALE} in every channel"
+                f"{name}/preprocessor_config.json: {field} is {values}; expected {list(expected)}, as "
+                f"{adapter.family} scales pixels"
             )
+
+
+def _are_close(values: Any, expected: tuple[float, float, float]) -> bool:
+    try:
+        return bool(np.allclose(np.broadcast_to(values, 3).astype(float), expected, atol=1e-6))
+    except (TypeError, ValueError):
+        return False
 
 
 def _checkpoint_name(name: str, model: Any) -> str:

@@ -30,9 +30,17 @@ class Prompt:
 def build_prompt(loaded: LoadedModel, sample: MediaSample, question: str) -> Prompt:
     """Preprocess pictures, tokenise the question and place the visual tokens between the two text parts."""
     model, adapter = loaded.model, loaded.adapter
-    placeholder, count, visual = adapter.visual_inputs(model, sample.frames, sample.is_video)
+    adapter.require(sample.is_video)
+    visual = adapter.visual_inputs(model, sample.frames, sample.is_video)
     before, after = adapter.prompt_text(question)
-    token_ids = loaded.tokenizer.encode(before) + [placeholder] * count + loaded.tokenizer.encode(after)
-    inputs = {"input_ids": torch.tensor([token_ids]), "attention_mask": torch.ones(1, len(token_ids)).long()}
-    inputs = {name: tensor.to(model.device) for name, tensor in (inputs | visual).items()}
+    token_ids: list[int] = []
+    for piece in (before, *visual.pieces, after):
+        if isinstance(piece, str):
+            token_ids += loaded.tokenizer.encode(piece)
+        else:
+            token_ids += [piece.token_id] * piece.tokens
+    rows = torch.tensor([token_ids])
+    inputs = {"input_ids": rows, "attention_mask": torch.ones_like(rows)}
+    inputs |= adapter.sequence_inputs(model, rows) | visual.inputs
+    inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
     return Prompt(inputs, adapter.layouts(model, inputs, [sample.sample_id])[0])

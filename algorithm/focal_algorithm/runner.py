@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,7 @@ class RunSettings:
     threads: int = 0
     keep_masks: bool = False
     is_offline: bool = True
+    trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("samples", 1), ("frames", 1), ("new_tokens", 0), ("threads", 0)):
@@ -127,6 +128,7 @@ def run(
         attention=settings.attention,
         device=settings.device,
         is_offline=settings.is_offline,
+        trust_remote_code=settings.trust_remote_code,
     )
     method, notes = _method(settings, loaded)
     recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
@@ -150,7 +152,7 @@ def run(
 def _method(settings: RunSettings, loaded: LoadedModel) -> tuple[CompressionMethod, list[str]]:
     notes: list[str] = []
     default = build_method(settings.method, {})
-    published = default.published(loaded.adapter.family, settings.dataset_name)
+    published = default.published(loaded.adapter.published_name, settings.dataset_name)
     if not published and default.hook_points:
         geometry = loaded.adapter.geometry(loaded.model)
         published = default.fitted(geometry)
@@ -178,8 +180,10 @@ def _sources(settings: RunSettings) -> list[Callable[[LoadedModel], MediaSample]
 
 
 def _photograph(settings: RunSettings, index: int, loaded: LoadedModel) -> MediaSample:
-    size_pixels = loaded.model.config.vision_config.image_size
-    return photograph_clip(index, settings.frames, size_pixels, settings.seed)
+    size_pixels = loaded.adapter.sample_pixels(loaded.model)
+    is_video = "video" in loaded.adapter.modalities
+    clip = photograph_clip(index, settings.frames if is_video else 1, size_pixels, settings.seed)
+    return clip if is_video else replace(clip, is_video=False)
 
 
 def _video(path: Path, frames: int, _loaded: LoadedModel) -> MediaSample:

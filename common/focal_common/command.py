@@ -15,6 +15,7 @@ __all__ = ["VERBS", "main"]
 VERBS: Registry[Any] = Registry(
     "verb",
     {
+        "convert-model": "focal_algorithm.cli_convert:app",
         "doctor": "focal_algorithm.cli_doctor:app",
         "explain": "focal_simulator.cli_explain:app",
         "gpu": "focal_simulator.cli_gpu:app",
@@ -27,7 +28,8 @@ VERBS: Registry[Any] = Registry(
 """Each verb is a Typer application. Names are plain strings: no dependency on other packages."""
 
 _SUMMARY = {
-    "doctor": "look at the environment: versions, torchvision, device, threads",
+    "convert-model": "rewrite a LLaVA-Video checkpoint as first published for use with --model",
+    "doctor": "look at the environment and at a model: what is supported, and why not",
     "explain": "the arithmetic behind the cycles of one layer, and what bounds it",
     "gpu": "roofline estimates of whole inferences on GPUs",
     "reproduce": "published numbers against a run; the page of corrections; calibrated stand-ins",
@@ -43,8 +45,8 @@ def _help() -> str:
         "usage: focal VERB [OPTIONS]      (focal VERB --help for one verb)",
         "",
     ]
-    lines += [f"  {verb:<12} {_SUMMARY.get(verb, '')}".rstrip() for verb in VERBS]
-    lines += ["", "  --version    print the version", "  --help       this page"]
+    lines += [f"  {verb:<14} {_SUMMARY.get(verb, '')}".rstrip() for verb in VERBS]
+    lines += ["", "  --version      print the version", "  --help         this page"]
     return "\n".join(lines)
 
 

@@ -22,7 +22,8 @@ from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS
-from focal_algorithm.models.base import ModelAdapter, visual_runs
+from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
+from focal_algorithm.prompt_rows import prompt_rows
 from focal_algorithm.recorder import Recorder
 from focal_traces.schema import DecoderGeometry, TokenGrid
 
@@ -200,26 +201,25 @@ class _ToyFamily(ModelAdapter):
     def layouts(
         self, model: Any, inputs: Mapping[str, Any], sample_ids: Sequence[str] | None = None
     ) -> tuple[SampleLayout, ...]:
-        row = inputs["input_ids"][0]
-        ((_, start, length),) = visual_runs(row, (290,))
+        (row,) = prompt_rows(inputs, (290,), sample_ids)
+        run = row.only_run()
+        assert run is not None
         grid = TokenGrid(frames=1, rows=4, columns=4, frame_stride=16, row_stride=4, column_stride=1)
-        return (SampleLayout("0", len(row), start, length, grid),)
+        return (SampleLayout("0", len(row.token_ids), run.start, run.tokens, grid),)
 
     def prompt_text(self, question: str) -> tuple[str, str]:
         return "", question
 
-    def visual_inputs(
-        self, model: Any, frames: Sequence[Any], is_video: bool
-    ) -> tuple[int, int, dict[str, Any]]:
-        return 290, 16, {"pixel_values": torch.randn(1, 3, 56, 56)}
+    def visual_inputs(self, model: Any, frames: Sequence[Any], is_video: bool) -> VisualPart:
+        return VisualPart((Placeholders(290, 16),), {"pixel_values": torch.randn(1, 3, 56, 56)})
 
 
 def test_another_family_needs_only_its_adapter() -> None:
     torch.manual_seed(0)
     adapter = _ToyFamily()
     model = adapter.random_model("tiny", "sdpa").eval()
-    placeholder, count, pixels = adapter.visual_inputs(model, [], is_video=False)
-    inputs = {"input_ids": torch.tensor([[1, 2, *[placeholder] * count, 3, 4]]), **pixels}
+    pixels = adapter.visual_inputs(model, [], is_video=False).inputs
+    inputs = {"input_ids": torch.tensor([[1, 2, *[290] * 16, 3, 4]]), **pixels}
     method = build_method("focus", {"selected_layers": (1,), "alpha_list": (0.5,), "vector_size": 16})
     recorder = Recorder(adapter.geometry(model), method, keep_masks=True)
     with torch.inference_mode(), attach(model, adapter, method, recorder):

@@ -44,7 +44,7 @@ def attach(
         UnsupportedError: The model is attached already, or the combination cannot work.
     """
     points = adapter.points(model)
-    text_config = getattr(model.config, adapter.text_config_name)
+    text_config = adapter.text_config(model)
     if any(point.attention in SESSIONS for point in points.layers):
         raise UnsupportedError("a method is attached to this model already; leave its 'with' block first")
     if method.changes_length and set(getattr(text_config, "layer_types", ())) - {"full_attention"}:
@@ -59,10 +59,12 @@ def attach(
         handles.outputs(points.decoder, lambda output: session.on_decoder_output())
         for layer, point in enumerate(points.layers):
             _attach_layer(handles, session, layer, point, needs_gemms=recorder is not None)
+            if HookPoint.AFTER_ATTENTION in method.hook_points or adapter.adds_after_layers:
+                handles.outputs(point.layer, partial(session.on_layer_output, layer))
             SESSIONS[point.attention] = (session, layer)
             undo.callback(SESSIONS.pop, point.attention, None)
-        undo.callback(model.set_attn_implementation, {adapter.text_config_name: stock})
-        model.set_attn_implementation({adapter.text_config_name: observed})
+        undo.callback(adapter.set_attention, model, stock)
+        adapter.set_attention(model, observed)
         yield session
 
 
@@ -82,7 +84,6 @@ def _attach_layer(
     if HookPoint.AFTER_ATTENTION in session.method.hook_points:
         handles.first_input(point.mlp_norm, partial(session.on_after_attention, layer))
         handles.outputs(point.mlp, session.on_mlp_output)
-        handles.outputs(point.layer, session.on_layer_output)
 
 
 class _Handles:

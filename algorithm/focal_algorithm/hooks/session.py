@@ -52,6 +52,7 @@ class Session:
         self._recorder = recorder
         self._found_layouts: Sequence[SampleLayout] | None = None
         self._prefill: Prefill | None = None
+        self._additions: tuple[Tensor, ...] = ()
         self._is_decoding = False
 
     @property
@@ -73,6 +74,7 @@ class Session:
             self._is_decoding = False
             self._prefill = None  # a failed prefill must not leave its state to the next
             self._prefill = self._start_prefill(embeddings, inputs)
+            inputs, self._additions = self._adapter.layer_additions(inputs)
             return inputs
         if self._prefill is None:
             raise UnsupportedError(
@@ -95,6 +97,7 @@ class Session:
     def on_decoder_output(self) -> None:
         """Close the record of a finished prefill."""
         prefill = self._active
+        self._additions = ()
         if prefill is not None and self._recorder is not None and not prefill.has_generated_tokens:
             self._recorder.complete()
 
@@ -177,13 +180,17 @@ class Session:
         prefill = self._active
         return output if prefill is None or prefill.pending is None else prefill.pending.spread(output)
 
-    def on_layer_output(self, output: Tensor) -> Tensor:
-        """Cut the layer's output to the kept tokens."""
+    def on_layer_output(self, layer: int, output: Tensor) -> Tensor:
+        """Cut the layer's output to the kept tokens, and add what the decoder adds after this layer."""
         prefill = self._active
-        if prefill is None or prefill.pending is None:
+        if prefill is None:
             return output
-        pending, prefill.pending = prefill.pending, None
-        return pending.cut(output)
+        if prefill.pending is not None:
+            pending, prefill.pending = prefill.pending, None
+            output = pending.cut(output)
+        if layer < len(self._additions):
+            output = output + gather_tokens(self._additions[layer], prefill.sequence.columns, -2)
+        return output
 
     # --- GEMM inputs and attention ------------------------------------------------------------------------
 

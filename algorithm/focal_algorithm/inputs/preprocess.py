@@ -14,25 +14,39 @@ from torch import Tensor
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 from transformers.image_utils import ChannelDimension
 
-__all__ = ["PIXEL_SCALE", "anyres_pixels", "normalised", "video_pixels"]
+from focal_algorithm.inputs.pixel_scales import SIGLIP_DEVIATION, SIGLIP_MEAN
 
-PIXEL_SCALE = 0.5
-"""Mean and deviation of every channel, as SigLIP normalises. Source: google/siglip-so400m-patch14-384
-preprocessor_config.json."""
+__all__ = ["anyres_pixels", "cropped_pixels", "normalised", "resized", "video_pixels"]
 
-_MEAN = _DEVIATION = PIXEL_SCALE
+Channels = tuple[float, float, float]
 
 
-def normalised(picture: Image.Image) -> Tensor:
-    """Return an RGB picture as fp32 in [-1, 1], axes (channels, rows, columns)."""
+def normalised(
+    picture: Image.Image, mean: Channels = SIGLIP_MEAN, deviation: Channels = SIGLIP_DEVIATION
+) -> Tensor:
+    """Return an RGB picture as fp32 of zero mean and unit deviation, axes (channels, rows, columns)."""
     pixels = torch.from_numpy(np.array(picture, dtype=np.uint8)).permute(2, 0, 1).to(torch.float32)
-    return (pixels / 255 - _MEAN) / _DEVIATION
+    return (pixels / 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
 
 
 def video_pixels(frames: Sequence[Image.Image], size_pixels: int) -> Tensor:
     """Resize frames to squares; axes (batch of 1, frames, channels, rows, columns), fp32."""
     square = (size_pixels, size_pixels)
-    return torch.stack([normalised(_resized(frame, square)) for frame in frames])[None]
+    return torch.stack([normalised(resized(frame, square)) for frame in frames])[None]
+
+
+def cropped_pixels(picture: Image.Image, size_pixels: int, mean: Channels, deviation: Channels) -> Tensor:
+    """Resize the short side and cut out the centre square, as CLIP was trained (arXiv 2103.00020).
+
+    Returns:
+        Axes (batch of 1, channels, rows, columns), fp32.
+    """
+    width, height = picture.size
+    factor = size_pixels / min(width, height)
+    fitted = resized(picture, (max(size_pixels, int(width * factor)), max(size_pixels, int(height * factor))))
+    left, top = (fitted.width - size_pixels) // 2, (fitted.height - size_pixels) // 2
+    centre = fitted.crop((left, top, left + size_pixels, top + size_pixels))
+    return normalised(centre, mean, deviation)[None]
 
 
 def anyres_pixels(
@@ -56,21 +70,22 @@ def anyres_pixels(
     target = select_best_resolution((height, width), list(pinpoints))
     best_height, best_width = target
     new_height, new_width = get_patch_output_size(np.asarray(picture), target, ChannelDimension.LAST)
-    fitted = _resized(picture, (new_width, new_height))
+    fitted = resized(picture, (new_width, new_height))
     canvas = torch.zeros(3, best_height, best_width)
     top, left = (best_height - new_height) // 2, (best_width - new_width) // 2
     # Blank after normalisation is black before it, as the stock processor pads.
-    canvas -= _MEAN / _DEVIATION
+    canvas -= SIGLIP_MEAN[0] / SIGLIP_DEVIATION[0]
     canvas[:, top : top + new_height, left : left + new_width] = normalised(fitted)
     crops = [
         canvas[:, row : row + crop_pixels, column : column + crop_pixels]
         for row in range(0, best_height, crop_pixels)
         for column in range(0, best_width, crop_pixels)
     ]
-    overview = normalised(_resized(picture, (crop_pixels, crop_pixels)))
+    overview = normalised(resized(picture, (crop_pixels, crop_pixels)))
     return torch.stack([overview, *crops])[None], torch.tensor([[height, width]])
 
 
-def _resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+def resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return an RGB picture of ``size`` (width, height), bicubic."""
     picture = picture.convert("RGB")
     return picture if picture.size == size else picture.resize(size, Image.Resampling.BICUBIC)

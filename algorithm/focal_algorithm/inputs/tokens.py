@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -21,11 +23,24 @@ class Tokenizer(Protocol):
 
 
 class ByteTokenizer:
-    """One token per byte of UTF-8; ids above 255 are the model's special tokens and decode to nothing."""
+    """One token per byte of UTF-8; ids above 255 are the model's special tokens and decode to nothing.
+
+    Args:
+        special: Marks that are one token each, with their ids above 255.
+    """
+
+    def __init__(self, special: Mapping[str, int] | None = None) -> None:
+        self._special = dict(special or {})
 
     def encode(self, text: str) -> list[int]:
-        """Return the bytes of ``text``."""
-        return list(text.encode("utf-8"))
+        """Return the bytes of ``text``, special marks as one token."""
+        if not self._special:
+            return list(text.encode("utf-8"))
+        marks = "|".join(re.escape(mark) for mark in self._special)
+        token_ids: list[int] = []
+        for part in re.split(f"({marks})", text):
+            token_ids += [self._special[part]] if part in self._special else part.encode("utf-8")
+        return token_ids
 
     def decode(self, token_ids: list[int]) -> str:
         """Return the text of the bytes among ``token_ids``."""
@@ -43,19 +58,34 @@ class _CheckpointTokenizer:
         return str(self._tokenizer.decode(token_ids, skip_special_tokens=True))  # type: ignore[attr-defined]
 
 
-def checkpoint_tokenizer(location: str, is_offline: bool) -> Tokenizer:
-    """Return the tokenizer of a checkpoint folder or Hub name; bytes for a local folder without one.
+def checkpoint_tokenizer(
+    location: str,
+    is_offline: bool,
+    trust_remote_code: bool = False,
+    otherwise: Tokenizer | None = None,
+) -> Tokenizer:
+    """Return the tokenizer of a checkpoint.
+
+    Args:
+        location: Folder or Hub name.
+        is_offline: Whether only local files may be used.
+        trust_remote_code: Whether Python code from the checkpoint may run.
+        otherwise: For a local folder without a tokenizer; bytes if None.
 
     Raises:
         ConfigError: The tokenizer files cannot be read.
     """
     folder = Path(location)
     if folder.is_dir() and not any(folder.glob("tokenizer*")):
-        return ByteTokenizer()
+        return otherwise or ByteTokenizer()
     from transformers import AutoTokenizer
 
     try:
-        return _CheckpointTokenizer(AutoTokenizer.from_pretrained(location, local_files_only=is_offline))
+        return _CheckpointTokenizer(
+            AutoTokenizer.from_pretrained(
+                location, local_files_only=is_offline, trust_remote_code=trust_remote_code
+            )
+        )
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{location}: its tokenizer cannot be read ({' '.join(str(error).split())[:200]})"

@@ -14,7 +14,12 @@ __all__ = ["MODELS"]
 MODELS: Registry[type[ModelAdapter]] = Registry(
     "model",
     {
+        "llava": "focal_algorithm.models.llava:Llava",
         "llava_onevision": "focal_algorithm.models.llava_onevision:LlavaOnevision",
+        "llava_video": "focal_algorithm.models.llava_video:LlavaVideo",
+        "minicpm_v": "focal_algorithm.models.minicpm_v:MiniCpmV",
+        "qwen2_5_vl": "focal_algorithm.models.qwen2_5_vl:Qwen25Vl",
+        "qwen3_vl": "focal_algorithm.models.qwen3_vl:Qwen3Vl",
     },
     group="focal.models",
 )

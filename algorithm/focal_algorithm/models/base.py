@@ -13,11 +13,20 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from focal_algorithm.inputs.pixel_scales import SIGLIP_DEVIATION, SIGLIP_MEAN
+from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer
 from focal_algorithm.layout import SampleLayout
 from focal_common.errors import UnsupportedError
 from focal_traces.schema import DecoderGeometry
 
-__all__ = ["DecoderPoints", "LayerPoints", "ModelAdapter", "find_decoder_points", "visual_runs"]
+__all__ = [
+    "DecoderPoints",
+    "LayerPoints",
+    "ModelAdapter",
+    "Placeholders",
+    "VisualPart",
+    "find_decoder_points",
+]
 
 
 @dataclass(frozen=True)
@@ -54,26 +63,78 @@ class DecoderPoints:
     layers: tuple[LayerPoints, ...]
 
 
+@dataclass(frozen=True)
+class Placeholders:
+    """Consecutive tokens whose embeddings the model replaces by visual features.
+
+    Attributes:
+        token_id: The placeholder.
+        tokens: How many.
+    """
+
+    token_id: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class VisualPart:
+    """The picture's part of a prompt.
+
+    Attributes:
+        pieces: Placeholders, with text between them where the family marks frames.
+        inputs: Keyword arguments of the forward with the pixels.
+    """
+
+    pieces: tuple[str | Placeholders, ...]
+    inputs: dict[str, Any]
+
+
 class ModelAdapter(ABC):
     """One model family. Stateless; everything is read from the model it is given.
 
     Attributes:
         family: Registry name.
         model_types: Values of ``config.model_type`` it serves.
+        foreign_types: Values of ``config.model_type`` of checkpoints that it cannot read as they are, with
+            what to do.
         text_config_name: Name of the decoder's sub-configuration, for choosing its attention function.
+        modalities: What it takes: ``image``, ``video`` or both.
+        pixel_mean: Of the three channels, as the family was trained, in [0, 1].
+        pixel_deviation: Likewise.
+        has_remote_code: Whether its checkpoints bring their own Python code, which a user must allow.
+        adds_after_layers: Whether `layer_additions` gives anything.
     """
 
     family: ClassVar[str]
     model_types: ClassVar[tuple[str, ...]]
+    foreign_types: ClassVar[Mapping[str, str]] = {}
     text_config_name: ClassVar[str] = "text_config"
+    modalities: ClassVar[frozenset[str]] = frozenset({"image", "video"})
+    pixel_mean: ClassVar[tuple[float, float, float]] = SIGLIP_MEAN
+    pixel_deviation: ClassVar[tuple[float, float, float]] = SIGLIP_DEVIATION
+    has_remote_code: ClassVar[bool] = False
+    adds_after_layers: ClassVar[bool] = False
+
+    @property
+    def published_name(self) -> str:
+        """Name of the family in tables of published parameters."""
+        return self.family
 
     def points(self, model: Any) -> DecoderPoints:
         """Find the decoder's modules."""
         return find_decoder_points(model.get_decoder())
 
+    def text_config(self, model: Any) -> Any:
+        """Return the configuration of the decoder."""
+        return getattr(model.config, self.text_config_name)
+
+    def set_attention(self, model: Any, name: str) -> None:
+        """Let the decoder, and nothing else, use the attention function registered as ``name``."""
+        model.set_attn_implementation({self.text_config_name: name})
+
     def geometry(self, model: Any) -> DecoderGeometry:
         """Return the shape of the decoder."""
-        text = getattr(model.config, self.text_config_name)
+        text = self.text_config(model)
         return DecoderGeometry(
             layers=text.num_hidden_layers,
             hidden_elements=text.hidden_size,
@@ -91,11 +152,12 @@ class ModelAdapter(ABC):
 
         Args:
             model: The model.
-            inputs: Keyword arguments of its forward: ``input_ids``, ``attention_mask`` and pixels.
+            inputs: Keyword arguments of its forward: ``input_ids``, ``attention_mask``, and pixels or, inside
+                `generate`, what it made of them before (``mm_encoder_outputs``, ``position_ids``).
             sample_ids: Names of the rows; numbered if None.
 
         Raises:
-            UnsupportedError: A row has more than one image or video.
+            UnsupportedError: A row has more than one image or video, or its grid does not fit its placeholders.
         """
 
     @classmethod
@@ -117,9 +179,7 @@ class ModelAdapter(ABC):
         """Return the text before and after the visual tokens."""
 
     @abstractmethod
-    def visual_inputs(
-        self, model: Any, frames: Sequence[Any], is_video: bool
-    ) -> tuple[int, int, dict[str, Any]]:
+    def visual_inputs(self, model: Any, frames: Sequence[Any], is_video: bool) -> VisualPart:
         """Turn pictures into model inputs.
 
         Args:
@@ -127,9 +187,43 @@ class ModelAdapter(ABC):
             frames: PIL images, the frames of one video or one image.
             is_video: Whether they are frames of a video.
 
-        Returns:
-            Placeholder token id, number of placeholders, keyword arguments with the pixels.
+        Raises:
+            UnsupportedError: The family does not take images, or videos.
         """
+
+    def sequence_inputs(self, model: Any, token_ids: Tensor) -> dict[str, Tensor]:
+        """Return further keyword arguments that follow from the tokens, axes (batch, tokens)."""
+        return {}
+
+    def sample_pixels(self, model: Any) -> int:
+        """Return the side of sample pictures that suits the model."""
+        return int(model.config.vision_config.image_size)
+
+    @classmethod
+    def random_tokenizer(cls) -> Tokenizer:
+        """Return the tokenizer of `random_model`."""
+        return ByteTokenizer()
+
+    def layer_additions(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], tuple[Tensor, ...]]:
+        """Take what the decoder adds to its residual stream after its first layers out of its arguments.
+
+        The decoder would add it at places of the whole prompt; after tokens were dropped the hooks must do it.
+
+        Args:
+            inputs: Keyword arguments of the decoder.
+
+        Returns:
+            The arguments without it, and one tensor per layer from the first, axes (batch, tokens, hidden).
+        """
+        return inputs, ()
+
+    def require(self, is_video: bool) -> None:
+        """Raise `UnsupportedError` where the family does not take what it is given."""
+        given = "video" if is_video else "image"
+        if given not in self.modalities:
+            raise UnsupportedError(
+                f"{self.family} takes no {given}s; expected {' or '.join(sorted(self.modalities))}"
+            )
 
 
 def find_decoder_points(decoder: nn.Module) -> DecoderPoints:
@@ -160,20 +254,3 @@ def _layer_points(layer: nn.Module) -> LayerPoints:
         mlp=child("mlp"),
         down_proj=child("mlp.down_proj"),
     )
-
-
-def visual_runs(token_ids: Tensor, placeholders: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Return (placeholder id, first index, length) of each maximal run of a placeholder.
-
-    Args:
-        token_ids: One prompt without padding, axes (tokens).
-        placeholders: Ids that stand for visual tokens.
-    """
-    runs: list[tuple[int, int, int]] = []
-    values, lengths = torch.unique_consecutive(token_ids, return_counts=True)
-    start = 0
-    for value, length in zip(values.tolist(), lengths.tolist(), strict=True):
-        if value in placeholders:
-            runs.append((value, start, length))
-        start += length
-    return runs

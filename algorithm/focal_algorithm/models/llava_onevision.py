@@ -7,12 +7,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
 from transformers.models.llava_onevision.modeling_llava_onevision import image_size_to_num_patches
 
+from focal_algorithm.architectures.random_weights import (
+    BYTE_TEXT,
+    IMAGE_TOKEN,
+    VIDEO_TOKEN,
+    keep_tokens_apart,
+)
 from focal_algorithm.inputs.preprocess import anyres_pixels, video_pixels
 from focal_algorithm.layout import SampleLayout
-from focal_algorithm.models.base import ModelAdapter, visual_runs
+from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
+from focal_algorithm.prompt_rows import prompt_rows
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
 from focal_traces.schema import TokenGrid
 
@@ -88,15 +96,11 @@ class LlavaOnevision(ModelAdapter):
             },
             text_config={
                 "model_type": "qwen2",
-                "vocab_size": 320,
-                "max_position_embeddings": 32768,
-                "bos_token_id": 257,
-                "eos_token_id": 258,
-                "pad_token_id": 256,
+                **BYTE_TEXT,
                 **shape["text_config"],
             },
-            image_token_index=259,
-            video_token_index=260,
+            image_token_index=IMAGE_TOKEN,
+            video_token_index=VIDEO_TOKEN,
             vision_feature_layer=-1,
             vision_feature_select_strategy="full",
             image_grid_pinpoints=[
@@ -105,7 +109,12 @@ class LlavaOnevision(ModelAdapter):
             attn_implementation=attention,
         )
         model = LlavaOnevisionForConditionalGeneration(config)
-        _keep_tokens_apart(model)
+        inner = model.model
+        keep_tokens_apart(
+            inner.vision_tower.embeddings.patch_embedding.weight,
+            inner.multi_modal_projector.linear_2.weight,
+            inner.language_model.layers,
+        )
         return model
 
     @classmethod
@@ -119,33 +128,28 @@ class LlavaOnevision(ModelAdapter):
         self, model: Any, inputs: Mapping[str, Any], sample_ids: Sequence[str] | None = None
     ) -> tuple[SampleLayout, ...]:
         """Return the layout of every row of a batch; see `ModelAdapter.layouts`."""
-        token_ids, mask = inputs["input_ids"], inputs.get("attention_mask")
         image_sizes = inputs.get("image_sizes")
+        encoded = (inputs.get("mm_encoder_outputs") or {}).get("image")
+        config = model.config
         layouts: list[SampleLayout] = []
         images_seen = 0
-        for row in range(token_ids.shape[0]):
-            own = token_ids[row] if mask is None else token_ids[row][mask[row].bool()]
-            name = str(row) if sample_ids is None else sample_ids[row]
-            runs = visual_runs(own, (model.config.image_token_id, model.config.video_token_id))
-            if len(runs) > 1:
-                raise UnsupportedError(
-                    f"{name}: the prompt holds {len(runs)} images or videos; expected at most one"
-                )
-            start, tokens, grid = 0, 0, None
-            if runs:
-                placeholder, start, length = runs[0]
-                if placeholder == model.config.video_token_id:
-                    tokens, grid = self._video(model, length, name)
-                elif image_sizes is None:
-                    raise UnsupportedError(
-                        f"{name}: the grid of an image follows from image_sizes, which generate() does "
-                        f"not hand on; "
-                        "use attach(..., layouts=adapter.layouts(model, inputs))"
-                    )
+        for row in prompt_rows(inputs, (config.image_token_id, config.video_token_id), sample_ids):
+            run = row.only_run()
+            tokens, grid = 0, None
+            if run is not None and run.token_id == config.video_token_id:
+                tokens, grid = self._video(model, run.tokens, row.name)
+            elif run is not None:
+                if image_sizes is not None:
+                    shape = self._image_grid(model, image_sizes[images_seen].tolist())
+                elif encoded is not None:  # generate() encodes images first and hands on only the features
+                    shape = self._encoded_grid(model, encoded.pooler_output[images_seen])
                 else:
-                    tokens, grid = self._image(model, length, image_sizes[images_seen].tolist(), name)
-                    images_seen += 1
-            layouts.append(SampleLayout(name, len(own), start, tokens, grid))
+                    raise UnsupportedError(
+                        f"{row.name}: the grid of an image follows from image_sizes, which the forward lacks"
+                    )
+                tokens, grid = self._image(model, run.tokens, shape, row.name)
+                images_seen += 1
+            layouts.append(SampleLayout(row.name, len(row.token_ids), run.start if run else 0, tokens, grid))
         return tuple(layouts)
 
     def prompt_text(self, question: str) -> tuple[str, str]:
@@ -153,20 +157,19 @@ class LlavaOnevision(ModelAdapter):
         before = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
         return before, f"\n{question}<|im_end|>\n<|im_start|>assistant\n"
 
-    def visual_inputs(
-        self, model: Any, frames: Sequence[Any], is_video: bool
-    ) -> tuple[int, int, dict[str, Any]]:
+    def visual_inputs(self, model: Any, frames: Sequence[Any], is_video: bool) -> VisualPart:
         """Turn frames or one image into pixels and placeholders; see `ModelAdapter.visual_inputs`."""
         config = model.config
         crop = config.vision_config.image_size
         if is_video:
             pixels = video_pixels(frames, crop).to(model.dtype)
-            per_frame = self._tokens_per_frame(model)
-            return config.video_token_id, per_frame * len(frames) + 1, {"pixel_values_videos": pixels}
+            tokens = self._tokens_per_frame(model) * len(frames) + 1
+            return VisualPart((Placeholders(config.video_token_id, tokens),), {"pixel_values_videos": pixels})
         pixels, image_sizes = anyres_pixels(frames[0], crop, config.image_grid_pinpoints)
         rows, columns = self._image_grid(model, image_sizes[0].tolist())
         inputs = {"pixel_values": pixels.to(model.dtype), "image_sizes": image_sizes}
-        return config.image_token_id, self._side(model) ** 2 + rows * columns, inputs
+        tokens = self._side(model) ** 2 + rows * columns
+        return VisualPart((Placeholders(config.image_token_id, tokens),), inputs)
 
     def _side(self, model: Any) -> int:
         return int(model.config.vision_config.image_size // model.config.vision_config.patch_size)
@@ -195,14 +198,14 @@ class LlavaOnevision(ModelAdapter):
         return tokens, grid
 
     def _image(
-        self, model: Any, placeholders: int, image_size: list[int], name: str
+        self, model: Any, placeholders: int, shape: tuple[int, int], name: str
     ) -> tuple[int, TokenGrid]:
         side = self._side(model)
-        rows, columns = self._image_grid(model, image_size)
+        rows, columns = shape
         if placeholders != side**2 + rows * columns:
             raise UnsupportedError(
                 f"{name}: {placeholders} image placeholders, expected {side}^2 + {rows} x {columns} = "
-                f"{side**2 + rows * columns} for one image of {image_size[0]} x {image_size[1]} pixels"
+                f"{side**2 + rows * columns} for one image of this shape"
             )
         grid = TokenGrid(
             frames=max(1, placeholders // self._tokens_per_frame(model)),
@@ -213,6 +216,17 @@ class LlavaOnevision(ModelAdapter):
             column_stride=1,
         )
         return placeholders, grid
+
+    def _encoded_grid(self, model: Any, features: Tensor) -> tuple[int, int]:
+        """Return rows and columns of an encoded image, whose rows end with copies of the newline vector."""
+        rest = features[self._side(model) ** 2 :]
+        rows = int((rest == model.model.image_newline.to(rest)).all(dim=-1).sum())
+        if not rows or len(rest) % rows:
+            raise UnsupportedError(
+                f"{len(features)} encoded image features hold {rows} newlines, which make no grid; give "
+                "attach(..., layouts=...)"
+            )
+        return rows, len(rest) // rows
 
     def _image_grid(self, model: Any, image_size: list[int]) -> tuple[int, int]:
         """Return rows and columns (newline included) of the high-resolution grid, as the model packs it."""
@@ -228,24 +242,3 @@ class LlavaOnevision(ModelAdapter):
         )
         rows = int((packed[0] == 1).sum())
         return rows, (len(packed[0]) - side**2) // rows
-
-
-@torch.no_grad()
-def _keep_tokens_apart(model: Any) -> None:
-    """Change random weights so that patches of real pictures stay distinguishable through all layers.
-
-    With stock initialisation every vector resembles every other: filters see little but brightness, and
-    uniform attention adds the same mean to all tokens. Factors are assumed: chosen by trying two
-    settings so that tokens stay distinguishable through the depth; no published figure was fitted.
-    """
-    for name, module in model.model.vision_tower.named_modules():
-        if name.endswith("patch_embedding"):
-            module.weight -= module.weight.mean(dim=(2, 3), keepdim=True)
-    model.model.multi_modal_projector.linear_2.weight *= 10
-    layers = model.model.language_model.layers
-    for layer in layers:
-        # Residual branches scaled by depth as in GPT-2 (Radford et al. 2019, sec. 2.3).
-        layer.self_attn.o_proj.weight /= math.sqrt(2 * len(layers))
-        layer.mlp.down_proj.weight /= math.sqrt(2 * len(layers))
-        layer.self_attn.q_proj.weight *= 4
-        layer.self_attn.k_proj.weight *= 4

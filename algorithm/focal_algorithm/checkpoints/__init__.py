@@ -1,0 +1,1 @@
+"""Checkpoints in layouts that transformers does not read, rewritten for its classes."""

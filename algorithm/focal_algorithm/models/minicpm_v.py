@@ -1,0 +1,231 @@
+"""MiniCPM-V 2.6, whose checkpoint brings its own code: one video, or one image, between marks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from transformers import AutoModel
+
+from focal_algorithm.architectures.minicpm_v import MiniCpmVForConditionalGeneration, VisualMarks
+from focal_algorithm.architectures.minicpm_v_stand_in import MiniCpmVConfig, StandInMiniCpmV
+from focal_algorithm.architectures.random_weights import BYTE_TEXT, IMAGE_TOKEN, keep_tokens_apart, size_of
+from focal_algorithm.inputs.minicpm_slices import patch_strip, sliced
+from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer, checkpoint_tokenizer
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
+from focal_algorithm.prompt_rows import PromptRow, prompt_rows
+from focal_common.errors import UnsupportedError
+from focal_traces.schema import TokenGrid
+
+__all__ = ["MiniCpmV"]
+
+_SIZES: dict[str, dict[str, Any]] = {
+    # 64 tokens per picture and 28 layers as the real model; widths are chosen for two CPU cores.
+    "small": {
+        "vision_config": {
+            "hidden_size": 128,
+            "intermediate_size": 256,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "image_size": 448,
+            "patch_size": 14,
+        },
+        "text_config": {
+            "hidden_size": 256,
+            "intermediate_size": 704,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 2,
+        },
+        "query_num": 64,
+        "scale_resolution": 448,
+    },
+    "tiny": {
+        "vision_config": {
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 70,
+            "patch_size": 14,
+        },
+        "text_config": {
+            "hidden_size": 64,
+            "intermediate_size": 96,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+        },
+        "query_num": 4,
+        "scale_resolution": 70,
+    },
+}
+
+_IMAGE_SLICES, _VIDEO_SLICES = 9, 2  # published settings for images and for frames of videos
+
+
+class MiniCpmV(ModelAdapter):
+    """Layout of MiniCPM-V 2.6 (arXiv 2408.01800).
+
+    A frame gives an overview of 8 x 8 tokens between marks, for large frames two slices likewise, and a newline: 67 or
+    199 tokens. The visual range reaches from the first mark to the last newline; marks inside it count as visual
+    tokens. Rows and columns are 8 and the frame stride is 199 whatever the frames look like, as published.
+
+    Deviations:
+        The published artifact takes videos only; an image is laid out as a video of one frame. The checkpoint's
+        own code runs through `MiniCpmVForConditionalGeneration`; it was written against its documented
+        interface and never run on the real weights here.
+    """
+
+    family: ClassVar[str] = "minicpm_v"
+    model_types: ClassVar[tuple[str, ...]] = ("minicpmv",)
+    foreign_types: ClassVar[Mapping[str, str]] = {
+        "minicpmv4_6": "MiniCPM-V 4.6 is another architecture; expected MiniCPM-V 2.6"
+    }
+    has_remote_code: ClassVar[bool] = True
+
+    @classmethod
+    def random_model(cls, size: str, attention: str) -> Any:
+        """Build a stand-in with random weights; a size of ``small`` or ``tiny``."""
+        shape = size_of(cls.family, size, _SIZES)
+        config = MiniCpmVConfig(
+            **BYTE_TEXT,
+            **shape["text_config"],
+            vision_config=shape["vision_config"],
+            query_num=shape["query_num"],
+            slice_config={"scale_resolution": shape["scale_resolution"], "patch_size": 14},
+            attn_implementation=attention,
+        )
+        core = StandInMiniCpmV(config)
+        keep_tokens_apart(
+            core.vpm.embeddings.patch_embedding.weight, core.resampler.proj.weight, core.llm.model.layers
+        )
+        return MiniCpmVForConditionalGeneration(core, VisualMarks.of(cls.random_tokenizer(), cls.family))
+
+    @classmethod
+    def load_model(cls, location: str, dtype: torch.dtype, attention: str, is_offline: bool) -> Any:
+        """Load a checkpoint by folder or Hub name, and run the code it brings; the caller has been allowed to."""
+        core = AutoModel.from_pretrained(
+            location,
+            dtype=dtype,
+            attn_implementation=attention,
+            local_files_only=is_offline,
+            trust_remote_code=True,
+        )
+        tokenizer = checkpoint_tokenizer(
+            location, is_offline, trust_remote_code=True, otherwise=cls.random_tokenizer()
+        )
+        return MiniCpmVForConditionalGeneration(core, VisualMarks.of(tokenizer, location))
+
+    @classmethod
+    def random_tokenizer(cls) -> Tokenizer:
+        """Return bytes with one token per mark."""
+        marks = ("<unk>", "<image>", "</image>", "<slice>", "</slice>")
+        return ByteTokenizer({mark: IMAGE_TOKEN + place for place, mark in enumerate(marks)})
+
+    def text_config(self, model: Any) -> Any:
+        """Return the configuration of the decoder."""
+        return model.core.llm.config
+
+    def set_attention(self, model: Any, name: str) -> None:
+        """Let the decoder, and nothing else, use the attention function registered as ``name``."""
+        model.core.llm.set_attn_implementation(name)
+
+    def layouts(
+        self, model: Any, inputs: Mapping[str, Any], sample_ids: Sequence[str] | None = None
+    ) -> tuple[SampleLayout, ...]:
+        """Return the layout of every row of a batch; see `ModelAdapter.layouts`."""
+        queries = model.config.query_num
+        layouts = []
+        for row in prompt_rows(inputs, (model.marks.placeholder,), sample_ids):
+            if not row.runs:
+                layouts.append(SampleLayout(row.name, len(row.token_ids), 0, 0, None))
+                continue
+            start, tokens = self._range(row, model.marks, queries)
+            side = math.isqrt(queries)
+            grid = TokenGrid(
+                frames=self._frames(row, model.marks, start, tokens),
+                rows=side,
+                columns=side,
+                frame_stride=3 * (queries + 2) + 1,
+                row_stride=side,
+                column_stride=1,
+            )
+            layouts.append(SampleLayout(row.name, len(row.token_ids), start, tokens, grid))
+        return tuple(layouts)
+
+    def prompt_text(self, question: str) -> tuple[str, str]:
+        """Return the Qwen chat template around the visual tokens."""
+        before = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
+        return before, f"{question}<|im_end|>\n<|im_start|>assistant\n"
+
+    def visual_inputs(self, model: Any, frames: Sequence[Any], is_video: bool) -> VisualPart:
+        """Turn frames or one image into patches, marks and placeholders; see `ModelAdapter.visual_inputs`."""
+        settings, patch = _slice_settings(model.config)
+        image = Placeholders(model.marks.placeholder, model.config.query_num)
+        pieces: list[str | Placeholders] = []
+        pictures = []
+        for frame in frames:
+            overview, lines = sliced(frame, settings, patch, _VIDEO_SLICES if is_video else _IMAGE_SLICES)
+            pieces += ["<image>", image, "</image>"]
+            pictures.append(overview)
+            for place, line in enumerate(lines):
+                pieces += ["\n"] * bool(place)
+                pieces += ["<slice>", image, "</slice>"] * len(line)
+                pictures += line
+            pieces.append("\n")
+        strips = [patch_strip(picture, patch) for picture in pictures]
+        longest = max(strip.shape[2] for strip, _ in strips)
+        pixels = [torch.nn.functional.pad(strip, (0, longest - strip.shape[2])) for strip, _ in strips]
+        inputs = {
+            "pixel_values": torch.stack(pixels).to(model.dtype),
+            "tgt_sizes": torch.tensor([size for _, size in strips]),
+        }
+        return VisualPart(tuple(pieces), inputs)
+
+    def sample_pixels(self, model: Any) -> int:
+        """Return the side of an overview."""
+        return _slice_settings(model.config)[0]
+
+    def _range(self, row: PromptRow, marks: VisualMarks, queries: int) -> tuple[int, int]:
+        wrong = [run.tokens for run in row.runs if run.tokens != queries]
+        if wrong:
+            raise UnsupportedError(
+                f"{row.name}: {wrong[0]} placeholders in a row; expected {queries} per picture or slice"
+            )
+        start = row.runs[0].start - 1
+        stop = row.runs[-1].start + queries + 2
+        ends = row.token_ids[stop - 2 : stop].tolist()
+        closing = ([marks.image_end, marks.newline], [marks.slice_end, marks.newline])
+        if start < 0 or int(row.token_ids[start]) != marks.image_start or ends not in closing:
+            raise UnsupportedError(
+                f"{row.name}: the visual tokens lack their marks; expected <image> before them, and </image> or "
+                "</slice> and a newline after them"
+            )
+        known = (*closing[0], *closing[1], marks.image_start, marks.slice_start, marks.placeholder)
+        inside = torch.isin(row.token_ids[start:stop], torch.tensor(known, device=row.token_ids.device))
+        if not bool(inside.all()):
+            raise UnsupportedError(f"{row.name}: text lies between the pictures; expected one image or video")
+        return start, stop - start
+
+    def _frames(self, row: PromptRow, marks: VisualMarks, start: int, tokens: int) -> int:
+        own = row.token_ids[start : start + tokens]
+        begins = (own == marks.image_start).nonzero().flatten()
+        frames = len(begins)
+        if tokens % frames or bool(
+            (begins != torch.arange(frames, device=own.device) * (tokens // frames)).any()
+        ):
+            raise UnsupportedError(
+                f"{row.name}: {frames} frames in {tokens} tokens; expected frames of equally many tokens"
+            )
+        return frames
+
+
+def _slice_settings(config: Any) -> tuple[int, int]:
+    """Return the side of an overview and of a patch in pixels."""
+    settings = config.slice_config
+    values = settings if isinstance(settings, Mapping) else vars(settings)
+    return int(values["scale_resolution"]), int(values["patch_size"])

@@ -1,0 +1,210 @@
+"""Does each adapter find the visual tokens and their grid, and refuse in one sentence what it cannot place?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import attach_support as support
+import family_support as families
+from focal_algorithm.hooks import attach
+from focal_algorithm.methods.dense import Dense
+from focal_algorithm.methods.focus import Focus
+from focal_algorithm.models import MODELS
+from focal_common.errors import UnsupportedError
+from focal_traces.schema import TokenGrid
+
+PRUNING = Focus(**support.PRUNING)
+
+
+def grid(frames: int, rows: int, columns: int, frame_stride: int) -> TokenGrid:
+    return TokenGrid(
+        frames=frames,
+        rows=rows,
+        columns=columns,
+        frame_stride=frame_stride,
+        row_stride=columns,
+        column_stride=1,
+    )
+
+
+def of_ids(family: str, token_ids: list[int], model: Any = None, **inputs: Any) -> Any:
+    """Layout of bare token ids."""
+    loaded = families.tiny(family)
+    rows = {"input_ids": torch.tensor([token_ids]), **inputs}
+    return loaded.adapter.layouts(model or loaded.model, rows)[0]
+
+
+def test_llava_places_24_by_24_tokens_without_the_cls_token() -> None:
+    layout = families.prompt(families.tiny("llava"), "image").layout
+    assert (layout.visual_tokens, layout.grid) == (36, grid(1, 6, 6, 36))
+    with torch.device("meta"):
+        model = MODELS.load("llava").random_model("small", "sdpa")
+    assert of_ids("llava", [1] + [259] * 576 + [2], model).grid == grid(1, 24, 24, 576)
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_qwen2_5_places_one_token_per_four_patches_and_leaves_the_marks_to_the_text(kind: str) -> None:
+    loaded = families.tiny("qwen2_5_vl")
+    layout = families.prompt(loaded, kind).layout
+    assert layout.grid is not None
+    frames = {"image": 1, "video": 2}[kind]
+    assert layout.grid.frames == frames
+    assert (
+        layout.visual_tokens
+        == frames * layout.grid.rows * layout.grid.columns
+        == frames * layout.grid.frame_stride
+    )
+    before, after = loaded.adapter.prompt_text("What?")
+    assert layout.visual_start == len(loaded.tokenizer.encode(before))
+    assert layout.query_tokens == len(loaded.tokenizer.encode(after))
+
+
+def test_qwen3_spans_the_time_marks_between_frames() -> None:
+    loaded = families.tiny("qwen3_vl")
+    layout = families.prompt(loaded, "video").layout
+    marks = len(loaded.tokenizer.encode("<|vision_end|><2.5 seconds><|vision_start|>"))
+    assert layout.grid == grid(2, 2, 2, 4 + marks)
+    assert layout.visual_tokens == 2 * 4 + marks
+
+
+def test_minicpm_reaches_from_the_first_mark_to_the_last_newline() -> None:
+    # Published sizes: 6 small frames give 402 tokens, 64 large ones 12736; the frame stride is 199 for both.
+    loaded = families.tiny("minicpm_v")
+    with torch.device("meta"):
+        model = type(loaded.adapter).random_model("small", "sdpa")
+    pad, start, end, slice_start, slice_end = (259, 260, 261, 262, 263)
+    overview, part = [start] + [pad] * 64 + [end], [slice_start] + [pad] * 64 + [slice_end]
+    small = of_ids("minicpm_v", [1, 2] + [*overview, 10] * 6 + [3], model)
+    assert (small.visual_start, small.visual_tokens, small.query_tokens) == (2, 402, 1)
+    assert small.grid == grid(6, 8, 8, 199)
+    large = of_ids("minicpm_v", [1] + [*overview, *part, *part, 10] * 64 + [3], model)
+    assert (large.visual_start, large.visual_tokens) == (1, 12736)
+    assert large.grid == grid(64, 8, 8, 199)
+
+
+def test_minicpm_slices_large_frames() -> None:
+    loaded = families.tiny("minicpm_v")
+    frames = tuple(support.picture(seed, 160, 90) for seed in range(2))
+    sample = type(support.video())("wide", frames, is_video=True, origin="random")
+    prompt = families.build_prompt(loaded, sample, "What?")
+    assert prompt.layout.visual_tokens == 2 * (3 * (4 + 2) + 1)
+    samples, _ = families.record(loaded, PRUNING, prompt.inputs)
+    assert len(samples) == 1
+
+
+@pytest.mark.parametrize(("family", "kind"), families.CASES)
+def test_two_pictures_in_one_prompt_are_refused(family: str, kind: str) -> None:
+    loaded = families.tiny(family)
+    inputs = dict(families.prompt(loaded, kind).inputs)
+    for name, value in inputs.items():
+        along_tokens = name in ("input_ids", "attention_mask", "mm_token_type_ids")
+        inputs[name] = torch.cat([value, value], dim=1 if along_tokens else 0)
+    message = "holds 2 images or videos|runs of placeholders do not make one|text lies between the pictures"
+    with pytest.raises(UnsupportedError, match=message):
+        families.record(loaded, PRUNING, inputs)
+
+
+def test_two_videos_are_also_refused_inside_generate_which_hands_on_no_grid() -> None:
+    loaded = families.tiny("qwen3_vl")
+    one = families.prompt(loaded, "video").inputs
+    inputs = {
+        name: torch.cat([value] * 2, dim=1 if value.shape[0] == 1 else 0) for name, value in one.items()
+    }
+    inputs["video_grid_thw"] = torch.cat([one["video_grid_thw"]] * 2)
+    with (
+        attach(loaded.model, loaded.adapter, PRUNING),
+        pytest.raises(UnsupportedError, match="16 placeholders do not make one video"),
+    ):
+        families.generate(loaded, inputs)
+
+
+@pytest.mark.parametrize(
+    ("family", "token_ids", "inputs", "message"),
+    [
+        ("llava", [1] + [259] * 35 + [2], {}, "35 image placeholders; expected 6 x 6 = 36"),
+        ("llava_video", [1] + [260] * 13 + [2], {}, r"13 video placeholders .* multiple of 3 x 4 = 12"),
+        (
+            "qwen2_5_vl",
+            [1] + [259] * 5 + [2],
+            {"image_grid_thw": torch.tensor([[1, 4, 4]])},
+            "5 placeholders, expected 1 x 2 x 2 = 4 for the grid",
+        ),
+        ("qwen2_5_vl", [1] + [259] * 4 + [2], {}, "follows from image_grid_thw, which the forward lacks"),
+        (
+            "qwen2_5_vl",
+            [1] + [260] * 4 + [2],
+            {"video_grid_thw": torch.zeros(0, 3)},
+            "video_grid_thw has 0 rows; expected one per prompt",
+        ),
+        (
+            "qwen3_vl",
+            [1] + [260] * 4 + [2] + [260] * 4 + [3],
+            {"video_grid_thw": torch.tensor([[1, 4, 4]])},
+            "2 runs of placeholders do not make one video; expected 1 frames of 2 x 2 = 4",
+        ),
+        ("minicpm_v", [260] + [259] * 3 + [261, 10, 2], {}, "3 placeholders in a row; expected 4"),
+        ("minicpm_v", [1] + [259] * 4 + [261, 10, 2], {}, "lack their marks"),
+        ("minicpm_v", [260] + [259] * 4 + [261], {}, "lack their marks"),
+        (
+            "minicpm_v",
+            [260, *[259] * 4, 261, 10, 260, *[259] * 4, 261, 262, *[259] * 4, 263, 10, 2],
+            {},
+            "2 frames in 20 tokens; expected frames of equally many tokens",
+        ),
+    ],
+)
+def test_a_grid_that_does_not_fit_the_placeholders_is_refused(
+    family: str, token_ids: list[int], inputs: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UnsupportedError, match=message):
+        of_ids(family, token_ids, **inputs)
+
+
+@pytest.mark.parametrize(("family", "kind"), families.CASES)
+def test_visual_tokens_at_the_very_end_are_refused_by_a_method_that_needs_a_question(
+    family: str, kind: str
+) -> None:
+    if (family, kind) == ("llava_onevision", "video"):
+        pytest.skip("its newline always follows")
+    loaded = families.tiny(family)
+    prompt = families.prompt(loaded, kind)
+    inputs = dict(prompt.inputs)
+    for name in ("input_ids", "attention_mask", "mm_token_type_ids"):
+        if name in inputs:
+            inputs[name] = inputs[name][:, : prompt.layout.visual_stop]
+    with pytest.raises(UnsupportedError, match="no token follows the visual tokens"):
+        families.record(loaded, PRUNING, inputs)
+    dense = Dense()
+    assert len(families.record(loaded, dense, inputs)[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "message"),
+    [
+        ("llava", "video", "llava takes no videos; expected image"),
+        ("llava_video", "image", "takes no images"),
+    ],
+)
+def test_a_family_says_what_it_does_not_take(family: str, kind: str, message: str) -> None:
+    with pytest.raises(UnsupportedError, match=message):
+        families.prompt(families.tiny(family), kind)
+
+
+def test_a_row_of_text_beside_pictures_of_different_size_takes_no_grid() -> None:
+    loaded = families.tiny("qwen2_5_vl")
+    first, last = families.two(loaded, "image")
+    words = torch.tensor([loaded.tokenizer.encode("Nothing to see here.")])
+    text = type(first)(
+        {
+            "input_ids": words,
+            "attention_mask": torch.ones_like(words),
+            "mm_token_type_ids": torch.zeros_like(words),
+        },
+        type(first.layout)("text", words.shape[1], 0, 0, None),
+    )
+    samples, _ = families.record(loaded, PRUNING, support.padded([first, text, last], "left"))
+    assert [s.header.grid for s in samples] == [first.layout.grid, None, last.layout.grid]
+    assert first.layout.grid != last.layout.grid
