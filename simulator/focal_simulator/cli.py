@@ -58,6 +58,9 @@ def sim(
         bool, typer.Option("--tile-lengths", help="Histogram of tile lengths; needs a mask trace.")
     ] = False,
     figure: Annotated[bool, typer.Option(help="Draw the headline figure.")] = True,
+    precision: Annotated[
+        str, typer.Option(help="fp16, or int8: 1-byte elements and INT8 multipliers (estimated).")
+    ] = "fp16",
     whole_model: Annotated[
         bool,
         typer.Option("--whole-model", help="Also time vision tower, projector, text, LM head and decode."),
@@ -97,6 +100,7 @@ def sim(
         sweep=sweep,
         tile_lengths=tile_lengths,
         figure=figure,
+        precision=precision,
         whole_model=whole_model or bool(model_shape) or generate > 0,
         model_shape=model_shape,
         generated_tokens=generate,

@@ -28,6 +28,7 @@ def run_request(request: Request) -> Report:
         sram=request.sram,
         hardware=request.hardware,
         overrides=request.overrides,
+        precision=request.precision,
     )
     root = TraceRoot.open(request.trace)
     if request.sweep or request.tile_lengths:

@@ -27,6 +27,7 @@ class Request:
     sweep: str
     tile_lengths: bool
     figure: bool
+    precision: str = "fp16"
     whole_model: bool = False
     model_shape: str = ""
     generated_tokens: int = 0

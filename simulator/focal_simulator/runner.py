@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from focal_simulator.buffer_costs import SramChoice, sram_label
 from focal_simulator.energy import RunResult
 from focal_simulator.fidelity import Fidelity
 from focal_simulator.hardware_files import build_accelerator, preset_hardware
+from focal_simulator.precision import precision_overrides
 from focal_simulator.results import Row, result_row
 from focal_simulator.workload import Workload
 
@@ -40,6 +41,7 @@ class Settings:
         sram: Buffer cost model.
         hardware: A user's hardware file; it replaces the preset of the accelerator it names.
         overrides: ``field=value`` for every accelerator of the run.
+        precision: Of operands and multipliers, see `focal_simulator.precision`.
     """
 
     accelerators: tuple[str, ...] = ("all",)
@@ -48,6 +50,7 @@ class Settings:
     sram: SramChoice = "auto"
     hardware: Path | None = None
     overrides: tuple[str, ...] = ()
+    precision: str = "fp16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +118,13 @@ def build_all(settings: Settings) -> dict[str, Accelerator[Any]]:
                 f"{settings.hardware}: field 'accelerator' is '{target}', "
                 f"expected one of this run: {', '.join(names)}"
             )
-    return {
-        name: build_accelerator(name, settings.hardware if name == target else None, list(settings.overrides))
-        for name in names
-    }
+    return {name: _built(settings, name, settings.hardware if name == target else None) for name in names}
+
+
+def _built(settings: Settings, name: str, file: Path | None = None) -> Accelerator[Any]:
+    """Return one accelerator in the precision of the run; ``--set`` has the last word."""
+    by_precision = precision_overrides(build_accelerator(name, file), settings.precision)
+    return build_accelerator(name, file, [*by_precision, *settings.overrides])
 
 
 def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
@@ -128,9 +134,14 @@ def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
         UnsupportedError: An accelerator asked for by name accepts none of the workloads.
         ConfigError: Unknown names or wrong hardware.
     """
+    if settings.precision != "fp16" and settings.fidelity == "parity":
+        raise ConfigError(
+            "--precision int8 needs --fidelity cycle: the published INT8 run keeps FP16 hardware"
+        )
     fidelity: Fidelity = FIDELITIES.load(settings.fidelity)(settings)
     outcome = Outcome(fidelity, accelerators=build_all(settings))
-    dense = build_accelerator("dense")
+    # Ratios are over the dense preset in the same precision, whatever --set changed.
+    dense = _built(replace(settings, overrides=()), "dense")
     for name, accelerator in outcome.accelerators.items():
         refusals = []
         costs = fidelity.costs(accelerator, settings.sram)
