@@ -1,0 +1,136 @@
+"""Motion search of CMC: which tokens of an interval resemble a token of its reference frame (ASPLOS 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from focal_common.errors import RunError, UnsupportedError
+
+__all__ = ["INTERVAL_FRAMES", "REFERENCE_FRAME", "Motion", "cut_into_intervals", "search_motion"]
+
+INTERVAL_FRAMES = 8
+"""Frames that share one reference frame. Source: published Focus artifact, CMC baseline."""
+
+REFERENCE_FRAME = 3
+"""Place of the reference frame in its interval, from 0. Source: as above."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Result of a search over F frames of P tokens in I intervals.
+
+    Attributes:
+        table: Token of the reference frame that each token resembles most, lowest index first, axes
+            (heads, I, 8, P), int64. Frames of the last interval that do not exist are searched as zeros.
+        is_replaceable: Whether it resembles it enough, same axes, bool.
+        frames: F.
+    """
+
+    table: Tensor
+    is_replaceable: Tensor
+    frames: int
+
+    @property
+    def has_tail(self) -> bool:
+        """Whether the reference frame of the last interval does not exist."""
+        return self.frames % INTERVAL_FRAMES in range(1, REFERENCE_FRAME + 1)
+
+    @property
+    def is_counted(self) -> Tensor:
+        """Replaceable tokens of intervals with a reference frame, axes (heads, F, P), bool."""
+        counted = self.is_replaceable
+        if self.has_tail:
+            counted = counted.clone()
+            counted[:, -1] = False
+        return self.of_frames(counted)
+
+    def of_frames(self, values: Tensor) -> Tensor:
+        """Return (heads, I, 8, P) as (heads, F, P), without the frames that do not exist."""
+        return values.flatten(1, 2)[:, : self.frames]
+
+    def informative(self) -> Tensor:
+        """Return the tokens the codec keeps per head and interval, axes (heads, I), int64.
+
+        Tokens of reference frames match themselves; the published count adds them again.
+        """
+        heads, intervals, _, patches = self.table.shape
+        counted = self.is_counted
+        kept = torch.zeros(heads, intervals, dtype=torch.int64, device=counted.device)
+        for index in range(intervals):
+            part = counted[:, index * INTERVAL_FRAMES : (index + 1) * INTERVAL_FRAMES]
+            has_reference = not (self.has_tail and index == intervals - 1)
+            kept[:, index] = (~part).sum(dim=(1, 2)) + (patches if has_reference else 0)
+        return kept
+
+    def interval_tokens(self) -> Tensor:
+        """Return the tokens of each interval, axes (I), int64."""
+        intervals, patches = self.table.shape[1], self.table.shape[3]
+        starts = torch.arange(intervals) * INTERVAL_FRAMES
+        return (self.frames - starts).clamp(max=INTERVAL_FRAMES) * patches
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of tokens the codec does not keep, over all heads."""
+        tokens = int(self.interval_tokens().sum()) * self.table.shape[0]
+        return (tokens - int(self.informative().sum())) / tokens
+
+
+def cut_into_intervals(values: Tensor) -> Tensor:
+    """Return (heads, F, P, d) as (heads, I, 8, P, d), the last interval filled with zeros."""
+    missing = -values.shape[1] % INTERVAL_FRAMES
+    padded = torch.nn.functional.pad(values, (0, 0, 0, 0, 0, missing))
+    return padded.unflatten(1, (-1, INTERVAL_FRAMES))
+
+
+def search_motion(values: Tensor, threshold: float, *, is_simplified: bool = False, name: str = "") -> Motion:
+    """Search every token's best match in the reference frame of its interval.
+
+    The sum of absolute differences is taken in fp32, one head and interval at a time: memory is 8 P x P sums,
+    whatever the width, and neither a difference nor an n x n matrix is stored.
+
+    Args:
+        values: Axes (heads, frames, patches, width); one head where heads are not told apart.
+        threshold: A token is replaceable if its best sum is below ``threshold * width``.
+        is_simplified: Compare with the same place of the reference frame only, in the dtype of ``values``.
+        name: What to call the tensor in an error.
+
+    Raises:
+        UnsupportedError: There is no token.
+        RunError: A value is NaN.
+    """
+    heads, frames, patches, width = values.shape
+    if not values.numel():
+        raise UnsupportedError(f"{name or 'motion search'}: expected at least one frame of one token")
+    if bool(values.isnan().any()):
+        raise RunError(f"{name or 'motion search'}: the values hold NaN; expected finite numbers")
+    cut = cut_into_intervals(values)
+    intervals = cut.shape[1]
+    table = torch.empty(heads, intervals, INTERVAL_FRAMES, patches, dtype=torch.int64, device=values.device)
+    best = torch.empty(table.shape, dtype=torch.float32, device=values.device)
+    for head in range(heads):
+        for index in range(intervals):
+            search = _search_same_place if is_simplified else _search_everywhere
+            table[head, index], best[head, index] = search(cut[head, index])
+    return Motion(table, best < threshold * width, frames)
+
+
+def _search_everywhere(interval: Tensor) -> tuple[Tensor, Tensor]:
+    used = interval[..., : _used_width(interval)].to(torch.float32)
+    sums = torch.cdist(used.flatten(0, 1), used[REFERENCE_FRAME], p=1.0)
+    place = sums.argmin(dim=1)  # the first of equals, by contract of torch
+    best = sums.gather(1, place[:, None])
+    return place.view(interval.shape[:2]), best.view(interval.shape[:2])
+
+
+def _search_same_place(interval: Tensor) -> tuple[Tensor, Tensor]:
+    sums = (interval - interval[REFERENCE_FRAME]).abs().sum(dim=-1)
+    return torch.arange(interval.shape[1], device=interval.device).expand(interval.shape[:2]), sums.float()
+
+
+def _used_width(interval: Tensor) -> int:
+    """Return the width without trailing zeros: rows of causal attention are zero after the interval."""
+    used = (interval != 0).flatten(0, 1).any(dim=0).nonzero()
+    return int(used[-1]) + 1 if len(used) else 1
