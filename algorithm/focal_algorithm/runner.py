@@ -20,6 +20,7 @@ from focal_algorithm.loading import LoadedModel, load_model
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.prompts import Prompt, build_prompt
+from focal_algorithm.quantization import PRECISIONS, quantize
 from focal_algorithm.recorder import Recorder
 from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text
@@ -28,9 +29,12 @@ from focal_traces.counts import Trace
 from focal_traces.counts_file import COUNTS_SUFFIX, write_counts
 from focal_traces.masks import MaskTrace
 from focal_traces.masks_file import MASKS_SUFFIX, write_masks
+from focal_traces.records import RecordTrace
+from focal_traces.records_file import RECORDS_SUFFIX, write_records
+from focal_traces.root import MAIN_FOLDER
 from focal_traces.schema import GEMMS, TraceHeader
 from focal_traces.statistics import median_index, sparsity_by_layer, tokens_by_layer
-from focal_traces.tables import Workload
+from focal_traces.tables import Workload, read_workloads
 from focal_traces.upsert import upsert_workload
 
 __all__ = ["RunResult", "RunSettings", "run"]
@@ -56,6 +60,7 @@ class RunSettings:
     new_tokens: int = 2
     seed: int = 0
     dtype: str = "fp32"
+    precision: str = "float"
     device: str = "cpu"
     attention: str = "sdpa"
     threads: int = 0
@@ -68,6 +73,8 @@ class RunSettings:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.attention not in ("sdpa", "eager"):
             raise ConfigError(f"attention must be sdpa or eager, got '{self.attention}'")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"precision must be {' or '.join(PRECISIONS)}, got '{self.precision}'")
         if "/" in self.dataset_name or not self.dataset_name:
             raise ConfigError(f"dataset must be a plain name, got '{self.dataset_name}'")
 
@@ -128,6 +135,9 @@ def run(
         is_offline=settings.is_offline,
     )
     method, notes = _method(settings, loaded)
+    quantization = quantize(loaded.model, settings.precision, settings.device)
+    if quantization:
+        notes.append(f"linear layers: {quantization}")
     recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
     answers: list[str] = []
     origins: list[str] = []
@@ -137,10 +147,10 @@ def run(
         prompt = build_prompt(loaded, sample, settings.question)
         answers.append(_forward(loaded, method, recorder, prompt, settings.new_tokens))
         origins.append(sample.origin)
-    trace = _trace(settings, loaded, method, recorder)
+    trace = _trace(settings, loaded, method, recorder, quantization)
     records = tuple(
-        _record(trace, index) | {"answer": answers[index], "origin": origins[index]}
-        for index in range(len(answers))
+        _record(trace, index) | {"method": sample.summary, "answer": answers[index], "origin": origins[index]}
+        for index, sample in enumerate(recorder.samples)
     )
     files = _write(settings, method, trace, recorder, records, time.monotonic() - started)
     return RunResult(trace, records, files, tuple(notes))
@@ -204,7 +214,11 @@ def _forward(
 
 
 def _trace(
-    settings: RunSettings, loaded: LoadedModel, method: CompressionMethod, recorder: Recorder
+    settings: RunSettings,
+    loaded: LoadedModel,
+    method: CompressionMethod,
+    recorder: Recorder,
+    quantization: str,
 ) -> Trace:
     weighted = [sample.header.weighted_sparsity for sample in recorder.samples]
     known = [value for value in weighted if value is not None]
@@ -223,8 +237,39 @@ def _trace(
         median_index=median_index(known) if len(known) == len(weighted) else None,
         seed=settings.seed,
         versions=package_versions("focal-vlm", *_PACKAGES),
+        quantization=quantization,
     )
+    chosen = _main_sample(settings, _folder(settings, method), header)
+    if chosen is not None:
+        header = header.model_copy(update={"median_index": chosen})
     return Trace(header, tuple(sample.counts for sample in recorder.samples))
+
+
+def _folder(settings: RunSettings, method: CompressionMethod) -> str:
+    """Return the trace folder; the published one of INT8 runs of Focus is ``focus_int8``."""
+    if settings.precision == "float":
+        return method.trace_folder
+    return f"{method.trace_folder.removesuffix('_main')}_{settings.precision}"
+
+
+def _has_float_run(folder: Path, stem: str) -> bool:
+    """Return whether a run in floating point owns the rows of the tables, which do not tell precisions apart."""
+    return (folder / f"{stem}{COUNTS_SUFFIX}").is_file()
+
+
+def _main_sample(settings: RunSettings, folder: str, header: TraceHeader) -> int | None:
+    """Return the sample that the main run of this root chose, so that all methods are compared on the same one.
+
+    The published INT8 and design-space traces take the median sample of the main run too.
+    """
+    table = settings.output / "meta_data.csv"
+    if folder == MAIN_FOLDER or not table.is_file():
+        return None
+    row = read_workloads(table).get((header.model, header.dataset))
+    if row is None or row.median_index is None or row.median_index >= len(header.samples):
+        return None
+    same = header.samples[row.median_index].visual_tokens == row.visual_tokens
+    return row.median_index if same else None
 
 
 def _record(trace: Trace, sample: int) -> dict[str, Any]:
@@ -250,13 +295,19 @@ def _write(
 ) -> dict[str, Path]:
     header = trace.header
     root, stem = settings.output, f"{header.model}_{header.dataset}"
-    folder = root / method.trace_folder
+    folder = root / _folder(settings, method)
     files = {"counts": folder / f"{stem}{COUNTS_SUFFIX}"}
     write_counts(trace, files["counts"])
     if settings.keep_masks:
         files["masks"] = folder / f"{stem}{MASKS_SUFFIX}"
         masks = tuple(sample.masks for sample in recorder.samples if sample.masks is not None)
         write_masks(MaskTrace(header, masks), files["masks"])
+    files["records"] = folder / f"{stem}{RECORDS_SUFFIX}"
+    decisions = RecordTrace(header, tuple(sample.records for sample in recorder.samples))
+    write_records(decisions, files["records"])
+    summaries = [sample.summary for sample in recorder.samples if sample.summary]
+    if settings.precision == "float" or not _has_float_run(root / method.trace_folder, stem):
+        files |= method.write_tables(root, header.model, header.dataset, summaries)
     files["samples"] = folder / f"{stem}.samples.json"
     atomic_write_text(files["samples"], json.dumps(records, indent=1) + "\n")
     chosen = header.samples[trace.chosen_sample()]

@@ -36,9 +36,7 @@ def check(path: Path) -> list[str]:
     applied[:, start : start + tokens] = replace_tokens(part, replaced_by(motion))
     result = applied.view(arrays["act_in"].shape).to(torch.float32)
     tolerance = TOLERANCE[dtype]
-    return wrong + compare(
-        "act_out", result, arrays["act_out"], absolute=tolerance, relative=tolerance
-    )
+    return wrong + compare("act_out", result, arrays["act_out"], absolute=tolerance, relative=tolerance)
 
 
 def _by_head(values: Any, dtype: torch.dtype) -> torch.Tensor:
@@ -57,7 +55,9 @@ def _compare_motion(motion: Motion, arrays: Arrays) -> list[str]:
         wrong += compare("i_frame_idx", reference, arrays["i_frame_idx"])
     for name, found in (("table", motion.table), ("mask", motion.is_replaceable)):
         expected = arrays[name]
-        wrong += compare(name, found.reshape(expected.shape) if found.numel() == expected.size else found, expected)
+        wrong += compare(
+            name, found.reshape(expected.shape) if found.numel() == expected.size else found, expected
+        )
     for name, count in (("num_informative", informative), ("num_non_informative", tokens - informative)):
         if name in arrays:
             wrong += compare(name, count, arrays[name])

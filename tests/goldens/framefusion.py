@@ -46,9 +46,10 @@ def check(path: Path) -> list[str]:
 
 def _step(run: Run, params: dict[str, Any], attention: Tensor | None) -> None:
     """Do one invocation."""
-    budget = remaining_reduction(
-        run.ratios, cost=params["cost"], layers=setting(params, "num_layers", "layers", default=28)
-    )
+    if run.has_merged and run.has_pruned:
+        return
+    layers = setting(params, "num_layers", "layers", default=28)
+    budget = remaining_reduction(run.ratios, cost=params["cost"], layers=layers)
     visual = (run.types >= 0).nonzero().flatten()
     is_kept = torch.ones(len(run.types), dtype=torch.bool)
     if not run.has_merged:
@@ -61,7 +62,7 @@ def _step(run: Run, params: dict[str, Any], attention: Tensor | None) -> None:
         else:
             run.ratios.append(merge.ratio)
             run.has_merged = merge.ratio < setting(params, "ratio_lower_bound", default=0.1)
-    elif not run.has_pruned:
+    else:
         if attention is None:
             raise ValueError("the round that prunes has no attention")
         weights = attention.reshape(-1, attention.shape[-2], attention.shape[-1])[:, -1].mean(dim=0)[visual]

@@ -19,9 +19,12 @@ def header_to_text(header: TraceHeader) -> str:
     Raises:
         TraceError: ``parameters`` holds something JSON cannot carry.
     """
+    content = header.model_dump(mode="json")
+    if not header.quantization:
+        del content["quantization"]
     try:
         return json.dumps(
-            header.model_dump(mode="json"),
+            content,
             sort_keys=True,
             separators=(",", ":"),
             ensure_ascii=False,

@@ -156,6 +156,8 @@ class TraceHeader(StrictModel):
         seed: Seed of weights and inputs.
         versions: Installed versions that matter.
         notes: Free text for a reader, such as the label of a calibration.
+        quantization: Arithmetic of the linear layers; empty for the checkpoint's own. Absent from files where
+            it is empty, so that readers of before it still read them.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -174,6 +176,7 @@ class TraceHeader(StrictModel):
     seed: int | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     notes: str = ""
+    quantization: str = ""
 
     def slices(self, gemm: str) -> int:
         """Return V, vectors per token, of a GEMM named in `GEMMS`."""
