@@ -187,7 +187,9 @@ class Cmc(CompressionMethod):
     ) -> Tensor:
         """Replace the rows of visual tokens, head by head."""
         rows = stream.visual_rows
-        for place, head in enumerate(probabilities):
+        # The width is that of the prompt, also where generated tokens are computed again behind it.
+        width = int((stream.token_ids < stream.layout.sequence_tokens).sum())
+        for place, head in enumerate(probabilities[:, :, :width]):
             visual = head[rows][None]
             name = f"layer {layer}, attention probabilities"
             motion = self._search(state.frame_tokens(visual), self.attn_threshold, name)
