@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,13 @@ def cmc_twin(visual: Array, patches: int, threshold: float) -> tuple[Array, Arra
     return table, mask, (tokens - informative) / tokens, result
 
 
-def adaptiv_twin(visual: Array, grid: dict[str, int], threshold: float) -> Array:
-    """Return the token that stands for each token; exact arithmetic."""
+def adaptiv_twin(
+    visual: Array,
+    grid: dict[str, int],
+    threshold: float,
+    rounded: Callable[[float], float] = lambda number: number,
+) -> Array:
+    """Return the token that stands for each token; scores and threshold go through ``rounded``."""
     tokens, width = visual.shape
     parent = list(range(tokens))
     for token in range(tokens):
@@ -53,10 +59,8 @@ def adaptiv_twin(visual: Array, grid: dict[str, int], threshold: float) -> Array
         scores = []
         for distance in (grid["row_stride"], grid["column_stride"]):
             other = np.zeros(width) if token < distance else visual[token - distance]
-            scores.append(
-                int(sum(int(a) * int(b) for a, b in zip(np.sign(visual[token]), np.sign(other), strict=True)))
-            )
-        if max(scores) / width >= threshold:
+            scores.append(rounded(sum(int(a) for a in np.sign(visual[token]) * np.sign(other))))
+        if rounded(max(scores) / width) >= rounded(threshold):
             parent[token] = token - grid["column_stride" if scores[1] > scores[0] else "row_stride"]
     for token in range(tokens):
         parent[token] = parent[parent[token]]  # parents come before their children
