@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from focal_algorithm.kernels import cmc_motion
 from focal_algorithm.kernels.adaptiv import linear_margins, sign_merge
 from focal_algorithm.kernels.cmc_motion import search_motion
 from focal_algorithm.kernels.cmc_replacement import replace_tokens, replaced_by, vector_masks
@@ -43,6 +44,25 @@ def test_motion_of_heads_is_searched_head_by_head() -> None:
         alone = search_motion(visual[head : head + 1], 0.5)
         assert torch.equal(together.table[head], alone.table[0])
         assert torch.equal(together.informative()[head], alone.informative()[0])
+
+
+@pytest.mark.parametrize("sharpness", [0.1, 1.0, 3.0])
+@pytest.mark.parametrize("few", [0.1, 1.0])
+def test_ruling_pairs_out_changes_no_replacement(
+    few: float, sharpness: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cmc_motion, "_FEW_PAIRS", few)
+    generator = torch.Generator().manual_seed(0)
+    scenes = torch.randn(1, 1, 6, 75, generator=generator)
+    rows = (sharpness * (scenes + torch.randn(1, 13, 6, 75, generator=generator))).softmax(dim=-1)
+    rows[0, 5] = rows[0, 3].roll(1, dims=0)  # exact matches
+    threshold = 0.012 * min(1.0, sharpness)
+    whole = search_motion(rows, threshold)
+    ruled = search_motion(rows, threshold, only_replaceable=True)
+    assert 0 < whole.is_replaceable.sum() < whole.is_replaceable.numel()
+    assert torch.equal(ruled.is_replaceable, whole.is_replaceable)
+    chosen = whole.is_replaceable
+    assert torch.equal(ruled.table[chosen], whole.table[chosen])
 
 
 def test_trailing_zero_columns_change_no_decision() -> None:

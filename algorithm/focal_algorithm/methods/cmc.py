@@ -192,7 +192,13 @@ class Cmc(CompressionMethod):
         for place, head in enumerate(probabilities[:, :, :width]):
             visual = head[rows][None]
             name = f"layer {layer}, attention probabilities"
-            motion = self._search(state.frame_tokens(visual), self.attn_threshold, name)
+            motion = search_motion(
+                state.frame_tokens(visual),
+                self.attn_threshold,
+                is_simplified=self.is_simplified,
+                only_replaceable=True,
+                name=name,
+            )
             state.keep(layer, "probabilities", motion, first_head + place)
             is_strict = self.mode == "strict"
             replaced = replace_tokens(visual, replaced_by(motion, is_strict=is_strict))[0]
