@@ -9,7 +9,7 @@ from torch import Tensor
 
 from focal_common.errors import RunError, UnsupportedError
 
-__all__ = ["INTERVAL_FRAMES", "REFERENCE_FRAME", "Motion", "cut_into_intervals", "search_motion"]
+__all__ = ["INTERVAL_FRAMES", "REFERENCE_FRAME", "Motion", "search_motion"]
 
 INTERVAL_FRAMES = 8
 """Frames that share one reference frame. Source: published Focus artifact, CMC baseline."""
@@ -87,13 +87,6 @@ class Motion:
         return (tokens - int(self.informative().sum())) / tokens
 
 
-def cut_into_intervals(values: Tensor) -> Tensor:
-    """Return (heads, F, P, d) as (heads, I, 8, P, d), the last interval filled with zeros."""
-    missing = -values.shape[1] % INTERVAL_FRAMES
-    padded = torch.nn.functional.pad(values, (0, 0, 0, 0, 0, missing))
-    return padded.unflatten(1, (-1, INTERVAL_FRAMES))
-
-
 def search_motion(
     values: Tensor,
     threshold: float,
@@ -122,15 +115,12 @@ def search_motion(
     heads, frames, patches, width = values.shape
     if not values.numel():
         raise UnsupportedError(f"{name or 'motion search'}: expected at least one frame of one token")
-    if bool(values.isnan().any()):
-        raise RunError(f"{name or 'motion search'}: the values hold NaN; expected finite numbers")
-    cut = cut_into_intervals(values)
-    intervals = cut.shape[1]
+    intervals = -(-frames // INTERVAL_FRAMES)
     table = torch.empty(heads, intervals, INTERVAL_FRAMES, patches, dtype=torch.int64, device=values.device)
     best = torch.empty(table.shape, dtype=torch.float32, device=values.device)
     for head in range(heads):
         for index in range(intervals):
-            interval = cut[head, index]
+            interval = _interval(values[head], index)
             if is_simplified:
                 found = _search_same_place(interval)
             elif only_replaceable:
@@ -138,7 +128,18 @@ def search_motion(
             else:
                 found = _search_everywhere(interval)
             table[head, index], best[head, index] = found
+    if bool(best.isnan().any()):
+        raise RunError(
+            f"{name or 'motion search'}: the values hold NaN or infinities; expected finite numbers"
+        )
     return Motion(table, best < threshold * width, frames)
+
+
+def _interval(values: Tensor, index: int) -> Tensor:
+    """Return an interval of (F, P, d), filled with zeros to 8 frames; a view where nothing is missing."""
+    part = values[index * INTERVAL_FRAMES : (index + 1) * INTERVAL_FRAMES]
+    missing = INTERVAL_FRAMES - len(part)
+    return torch.nn.functional.pad(part, (0, 0, 0, 0, 0, missing)) if missing else part
 
 
 def _search_everywhere(interval: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,20 +161,21 @@ def _search_below(interval: Tensor, limit: float) -> tuple[Tensor, Tensor]:
 
     Sums of absolute differences are at least those of sums over blocks of columns (triangle inequality).
     """
-    used = interval[..., : _used_width(interval)].to(torch.float32)
-    padded = torch.nn.functional.pad(used, (0, -used.shape[2] % _BLOCK_COLUMNS))
-    blocks = padded.unflatten(2, (-1, _BLOCK_COLUMNS)).sum(dim=3)
+    whole = interval.shape[2] // _BLOCK_COLUMNS * _BLOCK_COLUMNS
+    blocks = interval[..., :whole].unflatten(2, (-1, _BLOCK_COLUMNS)).sum(dim=3, dtype=torch.float32)
+    rest = interval[..., whole:].sum(dim=2, keepdim=True, dtype=torch.float32)
+    blocks = torch.cat((blocks, rest), dim=2)
     least = torch.cdist(blocks.flatten(0, 1), blocks[REFERENCE_FRAME], p=1.0)
     # fp32 rounding of both sums stays far below the slack.
     token, other = (least < limit * (1 + _SLACK)).nonzero(as_tuple=True)
-    if len(token) > _FEW_PAIRS * least.numel():
+    if bool(least.isnan().any()) or len(token) > _FEW_PAIRS * least.numel():
         return _search_everywhere(interval)
-    tokens, reference = used.flatten(0, 1), used[REFERENCE_FRAME]
+    tokens, reference = interval.flatten(0, 1), interval[REFERENCE_FRAME]
     sums = torch.full_like(least, torch.inf)
-    at_once = max(1, _PAIR_ELEMENTS // used.shape[2])
+    at_once = max(1, _PAIR_ELEMENTS // interval.shape[2])
     for start in range(0, len(token), at_once):
         one, two = token[start : start + at_once], other[start : start + at_once]
-        sums[one, two] = (tokens[one] - reference[two]).abs_().sum(dim=1)
+        sums[one, two] = (tokens[one].float() - reference[two].float()).abs_().sum(dim=1)
     best, place = sums.amin(dim=1), sums.argmin(dim=1)
     return place.view(interval.shape[:2]), best.view(interval.shape[:2])
 

@@ -9,7 +9,14 @@ from torch import Tensor
 
 from focal_algorithm.kernels.cmc_motion import INTERVAL_FRAMES, REFERENCE_FRAME, Motion
 
-__all__ = ["ReplacedVectors", "kept_by_codec", "replace_tokens", "replaced_by", "vector_masks"]
+__all__ = [
+    "ReplacedVectors",
+    "kept_by_codec",
+    "replace_rows",
+    "replace_tokens",
+    "replaced_by",
+    "vector_masks",
+]
 
 
 def replaced_by(motion: Motion, *, is_strict: bool = False) -> Tensor:
@@ -53,6 +60,20 @@ def replace_tokens(values: Tensor, places: Tensor) -> Tensor:
     index = places.clamp(min=0).expand(values.shape[:2])
     taken = values.gather(1, index[..., None].expand_as(values))
     return taken.masked_fill_((places < 0).expand(values.shape[:2])[..., None], 0)
+
+
+def replace_rows(values: Tensor, places: Tensor) -> None:
+    """Do in place what `replace_tokens` does, moving replaced tokens only.
+
+    Args:
+        values: Axes (tokens, width).
+        places: Axes (tokens).
+    """
+    changed = (places != torch.arange(len(places), device=places.device)).nonzero().flatten()
+    source = places[changed]
+    taken = values[source.clamp(min=0)]
+    taken[source < 0] = 0
+    values[changed] = taken
 
 
 def kept_by_codec(places: Tensor, frames: int) -> Tensor:

@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.cmc_motion import Motion, search_motion
-from focal_algorithm.kernels.cmc_replacement import kept_by_codec, replace_tokens, replaced_by, vector_masks
+from focal_algorithm.kernels.cmc_replacement import (
+    kept_by_codec,
+    replace_rows,
+    replace_tokens,
+    replaced_by,
+    vector_masks,
+)
 from focal_algorithm.layout import SampleLayout, is_pyramid
 from focal_algorithm.methods.base import (
     CompressionMethod,
@@ -186,27 +192,22 @@ class Cmc(CompressionMethod):
         self, layer: int, first_head: int, probabilities: Tensor, stream: TokenStream, state: CmcState
     ) -> Tensor:
         """Replace the rows of visual tokens, head by head."""
-        rows = stream.visual_rows
-        # The width is that of the prompt, also where generated tokens are computed again behind it.
-        width = int((stream.token_ids < stream.layout.sequence_tokens).sum())
-        for place, head in enumerate(probabilities[:, :, :width]):
-            visual = head[rows][None]
+        # No token is ever dropped, so visual rows are one range. The width is that of the prompt, also where
+        # generated tokens are computed again behind it.
+        rows = slice(stream.layout.visual_start, stream.layout.visual_stop)
+        for place, head in enumerate(probabilities[:, rows, : stream.layout.sequence_tokens]):
             name = f"layer {layer}, attention probabilities"
             motion = search_motion(
-                state.frame_tokens(visual),
+                state.frame_tokens(head[None]),
                 self.attn_threshold,
                 is_simplified=self.is_simplified,
                 only_replaceable=True,
                 name=name,
             )
             state.keep(layer, "probabilities", motion, first_head + place)
-            is_strict = self.mode == "strict"
-            replaced = replace_tokens(visual, replaced_by(motion, is_strict=is_strict))[0]
-            if is_strict:
-                columns = torch.arange(head.shape[1], device=head.device)
-                replaced = replaced.masked_fill(columns > rows[:, None], 0)
-                replaced = replaced / replaced.sum(dim=1, keepdim=True)
-            head[rows] = replaced
+            replace_rows(head, replaced_by(motion, is_strict=self.mode == "strict")[0])
+            if self.mode == "strict":
+                _make_causal(head, rows.start)
         return probabilities
 
     def summary(self, state: CmcState) -> dict[str, float]:
@@ -247,6 +248,12 @@ class Cmc(CompressionMethod):
 
     def _search(self, values: Tensor, threshold: float, name: str) -> Motion:
         return search_motion(values, threshold, is_simplified=self.is_simplified, name=name)
+
+
+def _make_causal(rows: Tensor, first: int) -> None:
+    """Take probability from later tokens and share it out, in place; row 0 belongs to token ``first``."""
+    rows.copy_(rows.tril(first))
+    rows /= rows.sum(dim=1, keepdim=True)
 
 
 def _by_head(values: Tensor, heads: int) -> Tensor:
