@@ -104,3 +104,29 @@ def test_wrong_use_is_one_sentence(
     assert run_command(app, [*TINY, "--output", str(tmp_path / "out"), *words]) == 2
     assert message in capsys.readouterr().err.replace("\n", " ")
     assert not (tmp_path / "out").exists()
+
+
+def test_records_are_shown_and_checked_like_any_trace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace(tmp_path, "--method", "adaptiv", "--set", "threshold=0.1")
+    path = tmp_path / "adaptiv" / f"{STEM}.records.parquet"
+    capsys.readouterr()
+    assert run_command(app, ["info", str(path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    tiles = [row for row in shown["rows"] if row["kind"] == "tile"]
+    assert [row["layer"] for row in tiles] == [0, 1, 2, 3]
+    assert all(0 < row["left"] < row["of"] == 81 for row in tiles)
+    assert run_command(app, ["info", str(path)]) == 0
+    assert run_command(app, ["info", str(path), "--sample", "9"]) == 2
+    assert run_command(app, ["validate", str(path)]) == 0
+    assert "records, 2 samples" in capsys.readouterr().out
+
+
+def test_a_run_on_other_pictures_leaves_the_row_of_the_main_run(tmp_path: Path) -> None:
+    trace(tmp_path)
+    before = (tmp_path / "meta_data.csv").read_text()
+    trace(tmp_path, "--method", "dense", "--frames", "4")
+    assert (tmp_path / "meta_data.csv").read_text() == before
+    trace(tmp_path, "--frames", "4")
+    assert (tmp_path / "meta_data.csv").read_text() != before
