@@ -13,12 +13,21 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.inputs.source import MediaSample
 from focal_algorithm.loading import LoadedModel, load_model
 from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.build import build_method
 from focal_algorithm.prompts import Prompt, build_prompt
 from focal_algorithm.recorder import RecordedSample, Recorder
 
 torch.set_num_threads(1)
 
 PRUNING = {"selected_layers": (0, 2), "alpha_list": (0.5, 0.2), "vector_size": 16, "m_tile": 16}
+
+SMALL: dict[str, dict[str, Any]] = {
+    "adaptiv": {"threshold": 0.1},
+    "focus": PRUNING,
+    "focus_sec_only": PRUNING,
+    "framefusion": {"cost": 0.6, "similarity": 0.9},
+}
+"""Parameters with which a method acts on a decoder of four layers."""
 
 
 def tiny(attention: str = "sdpa") -> LoadedModel:
@@ -36,6 +45,14 @@ def _tiny(attention: str) -> LoadedModel:
         device="cpu",
         is_offline=True,
     )
+
+
+def suited(name: str, **overrides: Any) -> CompressionMethod:
+    """Return a method with parameters for four layers: those of `SMALL`, else what it says it needs."""
+    default = build_method(name, {})
+    loaded = tiny()
+    parameters = SMALL.get(name) or default.fitted(loaded.adapter.geometry(loaded.model))
+    return build_method(name, {**parameters, **overrides})
 
 
 def picture(seed: int, width: int = 70, height: int = 70) -> Image.Image:

@@ -60,6 +60,9 @@ def trace(
     new_tokens: Annotated[int, typer.Option(help="Tokens to generate greedily after the prefill.")] = 2,
     seed: Annotated[int, typer.Option(help="Of random weights and camera paths.")] = 0,
     dtype: Annotated[str, typer.Option(help="fp32, bf16, or fp16 (not on a CPU).")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(help="float, or int8: 8-bit linear layers (bitsandbytes on CUDA, torch on a CPU).")
+    ] = "float",
     device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
     attention: Annotated[str, typer.Option("--attn", help="sdpa or eager.")] = "sdpa",
     trust_remote_code: Annotated[
@@ -99,6 +102,7 @@ def trace(
             new_tokens=new_tokens,
             seed=seed,
             dtype=dtype,
+            precision=precision,
             device=device,
             attention=attention,
             threads=threads,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from focal_traces.schema import TokenGrid
 
-__all__ = ["SampleLayout"]
+__all__ = ["SampleLayout", "is_pyramid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +39,12 @@ class SampleLayout:
     def query_tokens(self) -> int:
         """T, tokens after the visual range."""
         return self.sequence_tokens - self.visual_stop
+
+
+def is_pyramid(grid: TokenGrid) -> bool:
+    """Return whether the visual tokens are an overview followed by one large grid, not frames.
+
+    Anyres images of LLaVA-OneVision are described so (Focus artifact): the side of the overview is their frame
+    stride, which is then shorter than a frame.
+    """
+    return grid.frame_stride < grid.rows * grid.columns

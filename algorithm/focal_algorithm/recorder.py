@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import (
     CompressionMethod,
     GemmOutcome,
+    HookPoint,
+    Resequenced,
     TokenStream,
     VectorMasks,
     zero_vectors,
@@ -23,6 +26,7 @@ from focal_common.errors import RunError
 from focal_traces.counts import TileCounts
 from focal_traces.masks import SampleMaskBuilder, SampleMasks
 from focal_traces.pointers import NO_WINNER
+from focal_traces.records import Record
 from focal_traces.schema import GEMMS, DecoderGeometry, SampleHeader, slices_per_token
 from focal_traces.statistics import weighted_sparsity_of
 from focal_traces.tiles import GemmTiles, assemble_counts, count_tiles
@@ -38,11 +42,15 @@ class RecordedSample:
         header: Layout and weighted sparsity.
         counts: Tier 1.
         masks: Tier 2; None unless asked for.
+        records: Token counts, kept tokens and merge maps of every layer, and what the method adds.
+        summary: The method's own figures; empty without visual tokens.
     """
 
     header: SampleHeader
     counts: TileCounts
     masks: SampleMasks | None
+    records: tuple[Record, ...] = ()
+    summary: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -51,6 +59,11 @@ class _Open:
     masks: SampleMaskBuilder | None
     tiles: dict[tuple[int, str], GemmTiles] = field(default_factory=dict)
     sparsity: dict[tuple[int, str], float] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+
+
+_COUNTED_AT = {"q_proj": "layer_input", "gate_proj": "after_attention"}
+"""GEMM inputs whose tokens are those behind a point of the layer."""
 
 
 class Recorder:
@@ -93,17 +106,61 @@ class Recorder:
             is_zero = zero_vectors(outcome.values, stream, self._method.vector_size)
             winner = torch.full(is_zero.shape, NO_WINNER, dtype=torch.uint8)
             masks = VectorMasks(is_zero, torch.zeros_like(is_zero), winner)
-        self._take(self._open[sample], layer, gemm, masks)
+        opened = self._open[sample]
+        self._take(opened, layer, gemm, masks)
+        if gemm in _COUNTED_AT:
+            layout, point = opened.layout, _COUNTED_AT[gemm]
+            present, visual = len(stream.token_ids), len(stream.visual_rows)
+            opened.records += [
+                Record.of("tokens", layer, point, present, layout.sequence_tokens),
+                Record.of("visual_tokens", layer, point, visual, layout.visual_tokens),
+            ]
 
-    def complete(self) -> None:
+    def resequenced(
+        self, sample: int, point: HookPoint, layer: int, stream: TokenStream, change: Resequenced
+    ) -> None:
+        """Take a change of the tokens of a prompt.
+
+        Args:
+            sample: Row of the batch.
+            point: Where.
+            layer: Decoder layer.
+            stream: Tokens present before.
+            change: What remains.
+        """
+        if not self._open:
+            return  # a forward that recomputes generated tokens is not recorded
+        before = stream.token_ids
+        if change.merged_into is None:
+            stands = torch.full_like(before, -1)
+            stands[change.rows] = before[change.rows]
+        else:
+            stands = before[change.merged_into.clamp(min=0)].masked_fill(change.merged_into < 0, -1)
+        opened = self._open[sample]
+        order = before.argsort()
+        opened.records.append(
+            Record.of(
+                "map",
+                layer,
+                point.name.lower(),
+                stands[order].cpu(),
+                opened.layout.sequence_tokens,
+                before[order].cpu(),
+            )
+        )
+
+    def complete(self, states: Sequence[Any]) -> None:
         """Close the batch: its prefills become samples.
+
+        Args:
+            states: Of the method, one per prefill; None without visual tokens.
 
         Raises:
             RunError: A layer did not run.
         """
         layers = self._geometry.layers
         places = [(layer, gemm) for layer in range(layers) for gemm in GEMMS]
-        for opened in self._open:
+        for opened, state in zip(self._open, states, strict=True):
             missing = [place for place in places if place not in opened.tiles]
             if missing:
                 layer, gemm = missing[0]
@@ -126,7 +183,10 @@ class Recorder:
             )
             counts = assemble_counts([opened.tiles[place] for place in places])
             masks = None if opened.masks is None else opened.masks.finish()
-            self.samples.append(RecordedSample(header, counts, masks))
+            summary = self._method.summary(state) if layout.visual_tokens else {}
+            if layout.visual_tokens:
+                opened.records += self._method.records(state)
+            self.samples.append(RecordedSample(header, counts, masks, tuple(opened.records), summary))
         self._open = []
 
     def _mask_builder(self, layout: SampleLayout) -> SampleMaskBuilder | None:
@@ -139,8 +199,15 @@ class Recorder:
         is_similar = masks.is_similar.cpu().numpy()
         opened.tiles[layer, gemm] = count_tiles(is_zero, is_similar, self._method.m_tile)
         opened.sparsity[layer, gemm] = float((is_zero.sum() + is_similar.sum()) / max(is_zero.size, 1))
-        if opened.masks is not None:
+        if opened.masks is None:
+            return
+        if masks.token is None:
             opened.masks.add(layer, gemm, is_zero, is_similar, masks.winner.cpu().numpy())
+            return
+        slices = is_zero.shape[1]
+        # The published group index: token of the representative times V plus the slice.
+        group = (masks.token * slices + torch.arange(slices, device=masks.token.device)).cpu().numpy()
+        opened.masks.add_published(layer, gemm, is_zero, is_similar, group.astype(np.int32))
 
     def _fill_empty(self, sample: int) -> None:
         for layer in range(self._geometry.layers):

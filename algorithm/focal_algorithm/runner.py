@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,72 +19,14 @@ from focal_algorithm.loading import LoadedModel, load_model
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.prompts import Prompt, build_prompt
+from focal_algorithm.quantization import quantize
 from focal_algorithm.recorder import Recorder
-from focal_common.errors import ConfigError, RunError
-from focal_common.files import atomic_write_text
-from focal_common.provenance import manifest, package_versions
+from focal_algorithm.run_output import build_trace, sample_facts, write_run
+from focal_algorithm.run_settings import RunSettings
+from focal_common.errors import RunError
 from focal_traces.counts import Trace
-from focal_traces.counts_file import COUNTS_SUFFIX, write_counts
-from focal_traces.masks import MaskTrace
-from focal_traces.masks_file import MASKS_SUFFIX, write_masks
-from focal_traces.recorded_shape import recorded_shape
-from focal_traces.schema import GEMMS, TraceHeader
-from focal_traces.statistics import median_index, sparsity_by_layer, tokens_by_layer
-from focal_traces.tables import Workload
-from focal_traces.upsert import upsert_workload
 
 __all__ = ["RunResult", "RunSettings", "run"]
-
-_PACKAGES = ("torch", "transformers", "numpy", "pillow", "scikit-image", "av")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSettings:
-    """Everything that decides the result of a run; see ``focal trace --help``."""
-
-    output: Path
-    model: str = "llava_onevision"
-    size: str = "small"
-    method: str = "focus"
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    dataset: str | None = None
-    videos: tuple[Path, ...] = ()
-    images: tuple[Path, ...] = ()
-    samples: int = 3
-    frames: int = 16
-    question: str = "What happens in this video?"
-    new_tokens: int = 2
-    seed: int = 0
-    dtype: str = "fp32"
-    device: str = "cpu"
-    attention: str = "sdpa"
-    threads: int = 0
-    keep_masks: bool = False
-    is_offline: bool = True
-    trust_remote_code: bool = False
-
-    def __post_init__(self) -> None:
-        for name, least in (("samples", 1), ("frames", 1), ("new_tokens", 0), ("threads", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.attention not in ("sdpa", "eager"):
-            raise ConfigError(f"attention must be sdpa or eager, got '{self.attention}'")
-        if "/" in self.dataset_name or not self.dataset_name:
-            raise ConfigError(f"dataset must be a plain name, got '{self.dataset_name}'")
-
-    @property
-    def dataset_name(self) -> str:
-        """Name under which results are filed."""
-        if self.dataset is not None:
-            return self.dataset
-        return "files" if self.videos or self.images else "photographs"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings as JSON values."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        values["output"] = str(self.output)
-        values["videos"], values["images"] = [str(p) for p in self.videos], [str(p) for p in self.images]
-        return values | {"parameters": dict(self.parameters)}
 
 
 @dataclass(frozen=True)
@@ -131,6 +72,9 @@ def run(
         trust_remote_code=settings.trust_remote_code,
     )
     method, notes = _method(settings, loaded)
+    quantization = quantize(loaded.model, settings.precision, settings.device)
+    if quantization:
+        notes.append(f"linear layers: {quantization}")
     recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
     answers: list[str] = []
     origins: list[str] = []
@@ -140,12 +84,13 @@ def run(
         prompt = build_prompt(loaded, sample, settings.question)
         answers.append(_forward(loaded, method, recorder, prompt, settings.new_tokens))
         origins.append(sample.origin)
-    trace = _trace(settings, loaded, method, recorder)
+    trace = build_trace(settings, loaded, method, recorder, quantization)
     records = tuple(
-        _record(trace, index) | {"answer": answers[index], "origin": origins[index]}
-        for index in range(len(answers))
+        sample_facts(trace, index)
+        | {"method": sample.summary, "answer": answers[index], "origin": origins[index]}
+        for index, sample in enumerate(recorder.samples)
     )
-    files = _write(settings, method, trace, recorder, records, time.monotonic() - started)
+    files = write_run(settings, method, trace, recorder, records, time.monotonic() - started)
     return RunResult(trace, records, files, tuple(notes))
 
 
@@ -206,78 +151,3 @@ def _forward(
         except torch.OutOfMemoryError as error:
             raise RunError(f"{prompt.layout.sample_id}: out of memory; try fewer frames or bf16") from error
     return loaded.tokenizer.decode(output[0, prompt.layout.sequence_tokens :].tolist())
-
-
-def _trace(
-    settings: RunSettings, loaded: LoadedModel, method: CompressionMethod, recorder: Recorder
-) -> Trace:
-    weighted = [sample.header.weighted_sparsity for sample in recorder.samples]
-    known = [value for value in weighted if value is not None]
-    parameters = {parameter.name: getattr(method, parameter.name) for parameter in fields(method)}
-    header = TraceHeader(
-        model=loaded.adapter.family,
-        checkpoint=loaded.checkpoint,
-        dataset=settings.dataset_name,
-        geometry=loaded.adapter.geometry(loaded.model),
-        method=method.name,
-        parameters={k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()},
-        mode=method.trace_mode,
-        vector_size=method.vector_size,
-        m_tile=method.m_tile,
-        samples=tuple(sample.header for sample in recorder.samples),
-        median_index=median_index(known) if len(known) == len(weighted) else None,
-        seed=settings.seed,
-        versions=package_versions("focal-vlm", *_PACKAGES),
-        model_shape=recorded_shape(
-            loaded.model.config.to_dict(), loaded.adapter.family, recorder.samples[0].header
-        ),
-    )
-    return Trace(header, tuple(sample.counts for sample in recorder.samples))
-
-
-def _record(trace: Trace, sample: int) -> dict[str, Any]:
-    header = trace.header.samples[sample]
-    sparsity = sparsity_by_layer(trace, sample)
-    return {
-        "sample_id": header.sample_id,
-        "sequence_tokens": header.sequence_tokens,
-        "visual_tokens": header.visual_tokens,
-        "weighted_sparsity": header.weighted_sparsity,
-        "sparsity": dict(zip(GEMMS, sparsity.mean(axis=0).tolist(), strict=True)),
-        "visual_tokens_by_layer": tokens_by_layer(trace, sample)[:, GEMMS.index("down_proj")].tolist(),
-    }
-
-
-def _write(
-    settings: RunSettings,
-    method: CompressionMethod,
-    trace: Trace,
-    recorder: Recorder,
-    records: tuple[dict[str, Any], ...],
-    wall_time_s: float,
-) -> dict[str, Path]:
-    header = trace.header
-    root, stem = settings.output, f"{header.model}_{header.dataset}"
-    folder = root / method.trace_folder
-    files = {"counts": folder / f"{stem}{COUNTS_SUFFIX}"}
-    write_counts(trace, files["counts"])
-    if settings.keep_masks:
-        files["masks"] = folder / f"{stem}{MASKS_SUFFIX}"
-        masks = tuple(sample.masks for sample in recorder.samples if sample.masks is not None)
-        write_masks(MaskTrace(header, masks), files["masks"])
-    files["samples"] = folder / f"{stem}.samples.json"
-    atomic_write_text(files["samples"], json.dumps(records, indent=1) + "\n")
-    chosen = header.samples[trace.chosen_sample()]
-    if chosen.grid is not None:
-        frames = chosen.grid.frames
-        patches = chosen.visual_tokens // frames
-        workload = Workload(
-            header.model, header.dataset, chosen.visual_tokens, frames, patches, header.median_index
-        )
-        upsert_workload(root, workload)
-        files["meta_data"] = root / "meta_data.csv"
-    files["manifest"] = folder / f"{stem}.manifest.json"
-    # Results must be the same bytes on a second run, so the clock goes only here.
-    content = manifest(settings.to_json(), *_PACKAGES, seed=settings.seed, wall_time_s=round(wall_time_s, 3))
-    atomic_write_text(files["manifest"], json.dumps(content, indent=1) + "\n")
-    return files

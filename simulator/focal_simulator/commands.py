@@ -42,7 +42,12 @@ def run_request(request: Request) -> Report:
             f"--timeline shows one run, got {len(outcome.runs)}; choose with --accelerator, --model, --dataset"
         )
     order = {pair: place for place, pair in enumerate(root.workloads)}
-    assumed = [workload.label for workload in workloads if workload.recorded_m_tile is None]
+    assumed = [
+        workload.label
+        for workload in workloads
+        if workload.recorded_m_tile is None
+        and root.folder_with_trace(workload.model, workload.dataset) is None
+    ]
     if assumed:
         outcome.remarks.append(
             f"no trace in {request.variant}/ of {', '.join(assumed)}: "

@@ -85,5 +85,10 @@ def _workload(root: TraceRoot, row: WorkloadRow, variant: str) -> Workload:
         variant=variant,
     )
     if root.find_trace(row.model, row.dataset, variant) is None:
-        return workload
+        # The decoder is the same whichever method was traced; counts of another method would not be.
+        other = root.folder_with_trace(row.model, row.dataset)
+        if other is None:
+            return workload
+        known = with_trace(workload, root.open_trace(row.model, row.dataset, other), variant)
+        return replace(workload, geometry=known.geometry, table_origin=known.table_origin)
     return with_trace(workload, root.open_trace(row.model, row.dataset, variant), variant)

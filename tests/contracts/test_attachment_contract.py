@@ -27,9 +27,6 @@ from focal_algorithm.prompt_rows import prompt_rows
 from focal_algorithm.recorder import Recorder
 from focal_traces.schema import DecoderGeometry, TokenGrid
 
-SMALL: dict[str, dict[str, Any]] = {"focus": dict(support.PRUNING)}
-"""Parameters that suit four layers; methods not named run with their defaults."""
-
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_a_method_declares_its_paper_and_deviations(name: str) -> None:
@@ -42,20 +39,20 @@ def test_a_method_declares_its_paper_and_deviations(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_a_method_is_a_value_and_repeats_itself(name: str) -> None:
-    method = build_method(name, SMALL.get(name, {}))
-    assert method == build_method(name, SMALL.get(name, {}))
-    assert hash(method) == hash(build_method(name, SMALL.get(name, {})))
+    method = support.suited(name)
+    assert method == support.suited(name)
+    assert hash(method) == hash(support.suited(name))
     inputs = support.prompt().inputs
     first, one = support.record(method, inputs)
     second, two = support.record(method, inputs)
     assert first[0].masks == second[0].masks
     assert torch.equal(one.logits, two.logits)
-    assert method == build_method(name, SMALL.get(name, {}))
+    assert method == support.suited(name)
 
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_zero_and_similar_vectors_are_disjoint_and_dropped_tokens_stay_dropped(name: str) -> None:
-    samples, _ = support.record(build_method(name, SMALL.get(name, {})), support.prompt().inputs)
+    samples, _ = support.record(support.suited(name), support.prompt().inputs)
     masks = samples[0].masks
     assert masks is not None
     gone = torch.zeros(36, dtype=torch.bool).numpy()
@@ -128,7 +125,7 @@ class _KeepProbabilities(_Toy):
     hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.ATTENTION_PROBABILITIES})
 
     def replace_probabilities(
-        self, layer: int, probabilities: Tensor, stream: TokenStream, state: Any
+        self, layer: int, first_head: int, probabilities: Tensor, stream: TokenStream, state: Any
     ) -> Tensor:
         assert torch.allclose(probabilities.sum(dim=-1), torch.ones(()), atol=1e-5)
         return probabilities * 1.0

@@ -55,6 +55,12 @@ def _environment() -> dict[str, str]:
         ("sic_05_dtype_sweep.npz", "v2_mask_zero"),
         ("sec_01_schedule.npz", "e1_retained_ids"),
         ("sec_03_attention_importance.npz", "importance"),
+        ("cmc_03_linear_10f_pad6_tail.npz", "table"),
+        ("cmc_07_attnscore_11f.npz", "mask"),
+        ("cmc_05_linear_16f_simplified.npz", "act_out"),
+        ("adaptiv_01_video.npz", "merged_ids"),
+        ("adaptiv_02_single_image_4d.npz", "cos_out"),
+        ("framefusion_01_merge_then_prune.npz", "r3_positions"),
     ],
 )
 def test_altered_entry_is_named_and_fails(

@@ -15,11 +15,13 @@ from rich.table import Column, Table
 
 from focal_common.console import output_console
 from focal_common.errors import ConfigError, TraceError
+from focal_traces.cli_records import show_records
 from focal_traces.context import find_context
 from focal_traces.convert import convert_file
 from focal_traces.counts import Trace
 from focal_traces.diff import Difference, diff_headers, diff_masks, diff_traces
 from focal_traces.masks import trace_from_masks
+from focal_traces.records_file import holds_records
 from focal_traces.schema import GEMMS, TraceHeader
 from focal_traces.statistics import sparsity_by_layer, tokens_by_layer, weighted_sparsity
 from focal_traces.store import read_any
@@ -53,7 +55,10 @@ def info(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the header, the sparsity of each GEMM and the tokens of each layer."""
+    """Show the header, the sparsity of each GEMM and the tokens of each layer; or what a method decided."""
+    if holds_records(path):
+        show_records(path, sample, as_json)
+        return
     tier, trace = read_any(path, find_context(path, header))
     counts = trace if isinstance(trace, Trace) else trace_from_masks(trace)
     chosen = counts.chosen_sample() if sample is None else sample
@@ -177,8 +182,8 @@ def _print_report(report: dict[str, Any]) -> None:
         console.print(f"WRONG  {report['path']}", markup=False)
         return
     console.print(
-        f"ok     {report['path']}: {report['tier']}, {report['samples']} samples x {report['gemm_inputs']} "
-        "GEMM inputs",
+        f"ok     {report['path']}: {report['tier']}, {report['samples']} samples"
+        + (f" x {report['gemm_inputs']} GEMM inputs" if report["gemm_inputs"] else ""),
         markup=False,
     )
     for remark in report["remarks"]:
@@ -199,6 +204,7 @@ def _header_table(facts: dict[str, Any], header: TraceHeader) -> Table:
         "vector, m-tile": f"{header.vector_size} elements, {header.m_tile or 'one tile of any'} tokens",
         "origin, seed": f"{header.origin}, {header.seed}",
         "versions": ", ".join(f"{name} {version}" for name, version in header.versions.items()),
+        "linear layers": header.quantization,
         "notes": header.notes,
     }
     for name, value in rows.items():

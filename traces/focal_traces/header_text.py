@@ -20,9 +20,11 @@ def header_to_text(header: TraceHeader) -> str:
         TraceError: ``parameters`` holds something JSON cannot carry.
     """
     tree = header.model_dump(mode="json")
+    # Older readers refuse unknown fields, and traces without these keep their bytes.
     if header.model_shape is None:
-        # Older readers refuse unknown fields, and traces without a shape keep their bytes.
         del tree["model_shape"]
+    if not header.quantization:
+        del tree["quantization"]
     try:
         return json.dumps(
             tree,

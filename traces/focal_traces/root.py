@@ -125,6 +125,11 @@ class TraceRoot:
         places = (self.path / folder / f"{stem}{suffix}" for suffix in SUFFIXES)
         return next((place for place in places if place.is_file()), None)
 
+    def folder_with_trace(self, model: str, dataset: str) -> str | None:
+        """Return the first folder by name with a trace of a workload; None if no method left one."""
+        folders = sorted(place.name for place in self._folder().iterdir() if place.is_dir())
+        return next((name for name in folders if self.find_trace(model, dataset, name)), None)
+
     def trace_path(
         self, model: str, dataset: str, folder: str = MAIN_FOLDER, variant: str | None = None
     ) -> Path:

@@ -114,6 +114,8 @@ class TraceHeader(StrictModel):
         versions: Installed versions that matter.
         model_shape: The whole model around the decoder, for the first sample; None where not recorded.
         notes: Free text for a reader, such as the label of a calibration.
+        quantization: Arithmetic of the linear layers; empty for the checkpoint's own. Absent from files where
+            it is empty, so that readers of before it still read them.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -133,6 +135,7 @@ class TraceHeader(StrictModel):
     versions: dict[str, str] = Field(default_factory=dict)
     model_shape: ModelShape | None = None
     notes: str = ""
+    quantization: str = ""
 
     def slices(self, gemm: str) -> int:
         """Return V, vectors per token, of a GEMM named in `GEMMS`."""

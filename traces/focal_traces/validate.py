@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from focal_common.errors import TraceError
 from focal_traces.counts import Trace
 from focal_traces.integrity import check_trace
 from focal_traces.masks import MaskTrace, trace_from_masks
+from focal_traces.records_file import holds_records, read_records
 from focal_traces.schema import TraceHeader
 from focal_traces.statistics import weighted_sparsity
 from focal_traces.store import Tier, read_any
@@ -27,12 +29,12 @@ class ValidationReport:
         path: The file.
         tier: What it holds.
         samples: Prefills.
-        gemm_inputs: (layer, GEMM) pairs per sample.
+        gemm_inputs: (layer, GEMM) pairs per sample; 0 in a file of records.
         remarks: Legal but worth knowing.
     """
 
     path: Path
-    tier: Tier
+    tier: Tier | Literal["records"]
     samples: int
     gemm_inputs: int
     remarks: tuple[str, ...]
@@ -49,6 +51,9 @@ def validate_file(path: Path, context: TraceHeader | None = None) -> ValidationR
         TraceError: The first thing that is wrong.
         UnsupportedError: A ``.pth`` file, and torch is not installed.
     """
+    if holds_records(path):
+        decisions = read_records(path)
+        return ValidationReport(path, "records", len(decisions.samples), 0, ())
     tier, trace = read_any(path, context)
     if isinstance(trace, Trace):
         counts = trace

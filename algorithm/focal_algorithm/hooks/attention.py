@@ -27,6 +27,8 @@ SESSIONS: WeakKeyDictionary[nn.Module, tuple[Session, int]] = WeakKeyDictionary(
 """Attention module to the session attached to it and its layer; empty where nothing is attached."""
 
 _SUPPORTED = ("eager", "sdpa")
+_PROBABILITIES_AT_ONCE = 1 << 24
+"""Bounds the probabilities held at once: 64 MiB in fp32, or one head if that is more."""
 
 
 def observed_attention(stock: str) -> str:
@@ -73,15 +75,37 @@ def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
             session, layer = attached
             scaling = settings["scaling"]
             query = session.on_query(layer, query, key, scaling)
-            if session.replaces_probabilities:
-                probabilities = naive_probabilities(query, key, attention_mask, scaling)
-                probabilities = session.on_probabilities(layer, probabilities)
-                repeats = query.shape[1] // value.shape[1]
-                output = probabilities @ value.repeat_interleave(repeats, dim=1)
-                return output.transpose(1, 2).contiguous(), None
+            if session.replaces_probabilities(layer):
+                return _replaced_attention(session, layer, query, key, value, attention_mask, scaling), None
         return _stock_function(stock, module)(module, query, key, value, attention_mask, **settings)
 
     return attention
+
+
+def _replaced_attention(
+    session: Session,
+    layer: int,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scaling: float,
+) -> Tensor:
+    """Return the attention output, axes (batch, queries, heads, head_dim), a few heads at a time."""
+    heads, queries, keys = query.shape[1], query.shape[2], key.shape[2]
+    at_once = max(1, _PROBABILITIES_AT_ONCE // (queries * keys))
+    repeats = heads // value.shape[1]
+    parts = []
+    if mask is None:
+        later = torch.ones(queries, keys, dtype=torch.bool, device=query.device).triu(keys - queries + 1)
+        mask = ~later
+    for first in range(0, heads, at_once):
+        chosen = torch.arange(first, min(first + at_once, heads), device=query.device)
+        key_heads = chosen // repeats
+        probabilities = naive_probabilities(query[:, chosen], key[:, key_heads], mask, scaling)
+        probabilities = session.on_probabilities(layer, first, probabilities)
+        parts.append(probabilities @ value[:, key_heads])
+    return torch.cat(parts, dim=1).transpose(1, 2).contiguous()
 
 
 def naive_probabilities(query: Tensor, key: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
@@ -97,14 +121,14 @@ def naive_probabilities(query: Tensor, key: Tensor, mask: Tensor | None, scaling
         Axes (batch, heads, queries, keys), in the dtype of ``query``.
     """
     key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
-    scores = (query @ key.transpose(2, 3)) * scaling
+    scores = (query @ key.transpose(2, 3)).mul_(scaling)
     queries, keys = scores.shape[-2:]
     lowest = torch.finfo(scores.dtype).min
     if mask is None:
         is_later = torch.ones(queries, keys, dtype=torch.bool, device=scores.device).triu(keys - queries + 1)
-        scores = scores.masked_fill(is_later, lowest)
+        scores.masked_fill_(is_later, lowest)
     elif mask.dtype == torch.bool:
-        scores = scores.masked_fill(~mask, lowest)
+        scores.masked_fill_(~mask, lowest)
     else:
-        scores = scores + mask
+        scores += mask
     return scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)

@@ -5,7 +5,7 @@ Lives from the start of a prefill to the end of its last decode step. Registers 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,8 @@ class Prefill:
         layouts: One per row of the batch.
         is_real: Axes (batch, tokens); False for padding.
         last_positions: Position of the last token of each prompt, last axis of size 1.
+        on_change: Told of each change of the tokens of a prompt: row of the batch, where, layer, tokens before,
+            and the change.
 
     Raises:
         ConfigError: Layouts and batch do not fit.
@@ -77,6 +79,7 @@ class Prefill:
         layouts: Sequence[SampleLayout],
         is_real: Tensor,
         last_positions: Tensor,
+        on_change: Callable[[int, HookPoint, int, TokenStream, Resequenced], None] | None = None,
     ) -> None:
         lengths = is_real.sum(dim=1).tolist()
         if len(lengths) != len(layouts):
@@ -100,7 +103,8 @@ class Prefill:
         self.pending: PendingMlp | None = None
         self._method = method
         self._token_ids = is_real.cumsum(dim=1) - 1
-        self._states: list[Any] = [
+        self._on_change = on_change
+        self.states: list[Any] = [
             method.start(geometry, layout) if layout.visual_tokens else None for layout in layouts
         ]
         self._streams = self._build_streams()
@@ -108,7 +112,7 @@ class Prefill:
     def samples(self) -> list[tuple[int, Tensor, TokenStream, Any]]:
         """Return (row, places of its tokens, stream, state) of each prompt with visual tokens."""
         return [
-            (sample, self.sequence.rows(sample), self._streams[sample], self._states[sample])
+            (sample, self.sequence.rows(sample), self._streams[sample], self.states[sample])
             for sample, layout in enumerate(self.layouts)
             if layout.visual_tokens
         ]
@@ -131,6 +135,8 @@ class Prefill:
                 if not len(answer.rows):
                     raise RunError(f"layer {layer}: {self._method.name} dropped every token of a prompt")
                 answers[sample] = answer
+                if self._on_change is not None:
+                    self._on_change(sample, point, layer, stream, answer)
         if not answers:
             return None
         kept = [self.sequence.rows(sample) for sample in range(len(self.layouts))]

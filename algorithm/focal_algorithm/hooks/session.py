@@ -46,7 +46,11 @@ class Session:
         self.method = method
         self.layouts = layouts
         self.geometry = adapter.geometry(model)
-        self.replaces_probabilities = HookPoint.ATTENTION_PROBABILITIES in method.hook_points
+        self._probability_layers = (
+            method.probability_layers(self.geometry.layers)
+            if HookPoint.ATTENTION_PROBABILITIES in method.hook_points
+            else range(0)
+        )
         self._model = model
         self._adapter = adapter
         self._recorder = recorder
@@ -99,7 +103,7 @@ class Session:
         prefill = self._active
         self._additions = ()
         if prefill is not None and self._recorder is not None and not prefill.has_generated_tokens:
-            self._recorder.complete()
+            self._recorder.complete(prefill.states)
 
     def _start_prefill(self, embeddings: Tensor, inputs: Mapping[str, Any]) -> Prefill:
         layouts = self.layouts if self.layouts is not None else self._found_layouts
@@ -120,7 +124,8 @@ class Session:
             else mask.bool()
         )
         positions = last_positions(inputs.get("position_ids"), is_real)
-        prefill = Prefill(self.method, self.geometry, layouts, is_real, positions)
+        on_change = None if self._recorder is None else self._recorder.resequenced
+        prefill = Prefill(self.method, self.geometry, layouts, is_real, positions, on_change)
         if self._recorder is not None and not prefill.has_generated_tokens:
             self._recorder.begin(prefill.layouts)
         return prefill
@@ -244,17 +249,26 @@ class Session:
                 self.method.attend(layer, *operands, scaling, stream, state)
         return query
 
-    def on_probabilities(self, layer: int, probabilities: Tensor) -> Tensor:
-        """Let the method replace the softmax output, axes (batch, heads, tokens, tokens)."""
+    def replaces_probabilities(self, layer: int) -> bool:
+        """Return whether the attention of a layer must be computed unfused, for the method to change."""
+        if layer not in self._probability_layers or self._active is None:
+            return False
+        return any(layout.visual_tokens for layout in self._active.layouts)
+
+    def on_probabilities(self, layer: int, first_head: int, probabilities: Tensor) -> Tensor:
+        """Let the method replace the softmax output of some heads, axes (batch, heads, tokens, tokens), in place."""
         prefill = self._active
         if prefill is None:
             return probabilities
-        result = probabilities.clone()
         for sample, rows, stream, state in prefill.samples():
-            own = probabilities[sample][:, rows][:, :, rows]
-            new = self.method.replace_probabilities(layer, own, stream, state)
-            result[sample][:, rows[:, None], rows] = new
-        return result
+            is_whole = len(rows) == probabilities.shape[2]
+            own = probabilities[sample] if is_whole else probabilities[sample][:, rows[:, None], rows]
+            new = self.method.replace_probabilities(layer, first_head, own.detach(), stream, state)
+            if is_whole:
+                probabilities[sample] = new
+            else:
+                probabilities[sample][:, rows[:, None], rows] = new
+        return probabilities
 
 
 def _cached_tokens(inputs: Mapping[str, Any]) -> int:

@@ -14,8 +14,12 @@ __all__ = ["METHODS"]
 METHODS: Registry[type[CompressionMethod]] = Registry(
     "method",
     {
+        "adaptiv": "focal_algorithm.methods.adaptiv:Adaptiv",
+        "cmc": "focal_algorithm.methods.cmc:Cmc",
         "dense": "focal_algorithm.methods.dense:Dense",
         "focus": "focal_algorithm.methods.focus:Focus",
+        "focus_sec_only": "focal_algorithm.methods.focus_sec_only:FocusSecOnly",
+        "framefusion": "focal_algorithm.methods.framefusion:Framefusion",
     },
     group="focal.methods",
 )

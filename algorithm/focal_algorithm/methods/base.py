@@ -7,8 +7,10 @@ tokens of one prompt at a time and carries its decisions out.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from focal_algorithm.layout import SampleLayout
 from focal_traces.pointers import PointerRule
+from focal_traces.records import Record
 from focal_traces.schema import DecoderGeometry
 
 __all__ = [
@@ -80,12 +83,15 @@ class VectorMasks:
     Attributes:
         is_zero: Vectors that are all zero, pruned tokens included, axes (S, slices), bool.
         is_similar: Vectors replaced by a representative, same axes, disjoint from ``is_zero``.
-        winner: Winning candidate of each similar vector, same axes, uint8.
+        winner: Winning candidate of each similar vector, same axes, uint8; see `CompressionMethod.pointer_rule`.
+        token: Visual token that stands for each vector, same axes, int64, for methods whose representatives
+            are not at fixed distances; ``winner`` is then unused.
     """
 
     is_zero: Tensor
     is_similar: Tensor
     winner: Tensor
+    token: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -109,10 +115,13 @@ class Resequenced:
         rows: Source row of each remaining token, axes (tokens), int64. Position, mask and cache place of a
             token follow its source row.
         hidden: New residual stream, axes (tokens, hidden); None to take the source rows unchanged.
+        merged_into: Source row that stands for each source row, -1 where nothing does, axes (source tokens),
+            int64; None if every row that does not remain was dropped. Recorded, not acted upon.
     """
 
     rows: Tensor
     hidden: Tensor | None = None
+    merged_into: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +161,11 @@ class CompressionMethod(ABC):
         return {}
 
     @classmethod
+    def without_effect(cls) -> dict[str, Any]:
+        """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
+        return {}
+
+    @classmethod
     def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
         """Return defaults that must follow the decoder's shape; empty where the plain defaults fit."""
         return {}
@@ -167,6 +181,37 @@ class CompressionMethod(ABC):
     def pointer_rule(self, layout: SampleLayout) -> PointerRule:
         """Return what the ``winner`` codes of `VectorMasks` mean."""
         return PointerRule((0,), 1)
+
+    def probability_layers(self, layers: int) -> range:
+        """Return the layers where `replace_probabilities` acts; the others keep their fused attention."""
+        return range(layers)
+
+    def records(self, state: Any) -> Sequence[Record]:
+        """Return what the method decided during a finished prefill, beside what every method's trace holds.
+
+        Token counts, kept tokens and merge maps of `resequence` are recorded by the hooks already.
+        """
+        return ()
+
+    def summary(self, state: Any) -> dict[str, float]:
+        """Return the figures by which the method's paper or artifact sums up one prefill; empty for none."""
+        return {}
+
+    def write_tables(
+        self, root: Path, model: str, dataset: str, summaries: Sequence[Mapping[str, float]]
+    ) -> dict[str, Path]:
+        """Write the method's own tables of a trace root.
+
+        Args:
+            root: Trace root.
+            model: Model family.
+            dataset: Name under which results are filed.
+            summaries: See `summary`; one per prefill with visual tokens.
+
+        Returns:
+            Files by role; empty for none.
+        """
+        return {}
 
     def transform(
         self, layer: int, gemm: str, values: Tensor, stream: TokenStream, state: Any
@@ -197,9 +242,20 @@ class CompressionMethod(ABC):
         """
 
     def replace_probabilities(
-        self, layer: int, probabilities: Tensor, stream: TokenStream, state: Any
+        self, layer: int, first_head: int, probabilities: Tensor, stream: TokenStream, state: Any
     ) -> Tensor:
-        """Replace the softmax output of a layer, axes (heads, tokens, tokens)."""
+        """Replace the softmax output of some heads of a layer.
+
+        Args:
+            layer: Decoder layer, one of `probability_layers`.
+            first_head: Number of the first of the heads given; heads come in order.
+            probabilities: Axes (heads, tokens, tokens); may be changed in place.
+            stream: Tokens present.
+            state: State of this prompt.
+
+        Returns:
+            Same axes.
+        """
         return probabilities
 
     def resequence(

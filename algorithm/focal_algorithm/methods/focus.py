@@ -120,6 +120,12 @@ class Focus(CompressionMethod):
         }
 
     @classmethod
+    def without_effect(cls) -> dict[str, Any]:
+        """Return an empty schedule and a block in which a vector meets only itself."""
+        nothing: dict[str, Any] = {"selected_layers": (), "alpha_list": ()}
+        return nothing | {"similarity_threshold": 1.0, "block_size": 1, "frame_block_size": 1}
+
+    @classmethod
     def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
         """Return the default schedule moved to the same relative depth, where the decoder has not 28 layers."""
         if geometry.layers == _SCHEDULE_LAYERS:

@@ -1,0 +1,210 @@
+"""FrameFusion: alike tokens of consecutive frames merge, then unattended tokens are dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from focal_algorithm.kernels.framefusion import (
+    last_query_attention,
+    merge_alike,
+    prune_to_budget,
+    remaining_reduction,
+)
+from focal_algorithm.layout import SampleLayout, is_pyramid
+from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
+from focal_common.errors import ConfigError
+from focal_traces.schema import DecoderGeometry
+
+__all__ = ["Framefusion", "FramefusionState"]
+
+_MERGING_ROUNDS = 3
+"""Layers' worth of tokens that a shallow decoder must be able to pay for merging; assumed, see `fitted`."""
+
+
+@dataclass
+class FramefusionState:
+    """What FrameFusion remembers between the layers of one prefill.
+
+    Attributes:
+        layers: Decoder layers.
+        patches: P, tokens per frame.
+        ratios: Merge ratios achieved so far.
+        has_merged: Whether merging is finished.
+        has_pruned: Whether pruning is finished.
+        weights: Attention to the visual tokens present, axes (visual tokens); None unless they are to be pruned.
+    """
+
+    layers: int
+    patches: int
+    ratios: list[float] = field(default_factory=list)
+    has_merged: bool = False
+    has_pruned: bool = False
+    weights: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framefusion(CompressionMethod):
+    """Merging before layer 0 and after the attention of each layer, until few tokens are alike; then pruning.
+
+    Paper: FrameFusion, Fu et al., ICCV 2025, arXiv 2501.01986, sec. 4 (merging, pruning, and the cost they are
+        given).
+    Deviations: in ``compatible`` mode none from the official implementation as the published Focus artifact
+        runs it, except that the budget counts the layers of the model (28 in all published models), means are
+        summed in fp32, the lower index is kept among equals, and single images are accepted (all their tokens
+        are first of their type, so they are pruned only). The place of a token in its frame is its visual number
+        modulo S / N. ``strict`` mode ends merging where the next round could overspend the budget, instead
+        of refusing the prompt.
+
+    Args:
+        cost: Mean fraction of the visual tokens per layer, in (0, 1]. Default 0.3: published scripts.
+        similarity: Cosine from which a token resembles its predecessor. Default 0.6: published call.
+        least_ratio: Fraction of alike tokens below which merging ends. Default 0.1: published call.
+        mode: ``compatible`` with the published artifact, or ``strict``.
+    """
+
+    name: ClassVar[str] = "framefusion"
+    paper: ClassVar[str] = "FrameFusion, Fu et al., ICCV 2025, arXiv 2501.01986, sec. 4"
+    hook_points: ClassVar[frozenset[HookPoint]] = frozenset(
+        {HookPoint.LAYER_INPUT, HookPoint.ATTENTION_OPERANDS, HookPoint.AFTER_ATTENTION}
+    )
+    changes_length: ClassVar[bool] = True
+    trace_folder: ClassVar[str] = "framefusion"
+
+    cost: float = 0.3
+    similarity: float = 0.6
+    least_ratio: float = 0.1
+    mode: Literal["compatible", "strict"] = "compatible"
+
+    def __post_init__(self) -> None:
+        # A similarity above 1 is no mistake: it turns merging off.
+        for name in ("cost", "least_ratio"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must lie in (0, 1], got {getattr(self, name)}")
+        if not self.similarity >= -1:
+            raise ConfigError(f"similarity must be at least -1, got {self.similarity}")
+        if self.mode not in ("compatible", "strict"):
+            raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
+
+    @property
+    def trace_mode(self) -> Literal["compatible", "strict"]:
+        """Rules in force."""
+        return self.mode
+
+    @classmethod
+    def published(cls, model: str, dataset: str) -> dict[str, Any]:
+        """Return the one published setting, for the video models it was run on."""
+        if model not in ("llava_vid", "llava_onevision", "minicpm_v"):
+            return {}
+        if dataset not in ("videomme", "mlvu", "mvbench"):
+            return {}
+        return {"cost": 0.3, "similarity": 0.6, "least_ratio": 0.1}
+
+    @classmethod
+    def without_effect(cls) -> dict[str, Any]:
+        """Return a budget that everything meets and a similarity that nothing reaches."""
+        return {"cost": 1.0, "similarity": 2.0}
+
+    @classmethod
+    def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
+        """Return a larger cost where 0.3 of the layers could not pay for a few rounds of merging."""
+        least = _MERGING_ROUNDS / geometry.layers
+        return {"cost": min(1.0, least)} if least > cls.cost else {}
+
+    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> FramefusionState:
+        """Return a fresh state.
+
+        Raises:
+            ConfigError: The visual tokens have no grid, or are no whole number of frames.
+        """
+        if layout.grid is None:
+            raise ConfigError(
+                f"{layout.sample_id}: visual tokens without a grid; expected frames, rows, columns"
+            )
+        frames = 1 if is_pyramid(layout.grid) else layout.grid.frames
+        if layout.visual_tokens % frames:
+            raise ConfigError(
+                f"{layout.sample_id}: {layout.visual_tokens} visual tokens are not {frames} whole frames"
+            )
+        return FramefusionState(geometry.layers, layout.visual_tokens // frames)
+
+    def attend(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        scaling: float,
+        stream: TokenStream,
+        state: FramefusionState,
+    ) -> None:
+        """Weigh the visual tokens by the attention of the prompt's last token, if they are to be pruned."""
+        if not state.has_merged or state.has_pruned:
+            return
+        end = int((stream.token_ids < stream.layout.sequence_tokens).nonzero()[-1]) + 1
+        state.weights = last_query_attention(
+            query[:, end - 1 : end], key[:, :end], scaling=scaling, rows=stream.visual_rows
+        )
+
+    def resequence(
+        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: FramefusionState
+    ) -> Resequenced | None:
+        """Merge, or prune once merging is finished."""
+        if point is HookPoint.LAYER_INPUT and layer:
+            return None
+        if not state.has_merged:
+            return self._merge(hidden, stream, state)
+        if state.weights is None:
+            return None
+        kept = prune_to_budget(state.weights, self._reduction(state))
+        state.weights, state.has_pruned = None, True
+        return _without(stream, kept)
+
+    def _merge(self, hidden: Tensor, stream: TokenStream, state: FramefusionState) -> Resequenced | None:
+        visual = stream.visual_rows
+        merge = merge_alike(
+            hidden[visual],
+            stream.visual_positions % state.patches,
+            similarity=self.similarity,
+            budget=self._reduction(state),
+        )
+        if merge.is_over_budget:
+            state.has_merged = state.has_pruned = True
+        else:
+            state.ratios.append(merge.ratio)
+            state.has_merged = merge.ratio < self.least_ratio or self._must_stop(state)
+        own = torch.arange(len(visual), device=hidden.device)
+        is_head = merge.representative == own
+        if bool(is_head.all()):
+            return None
+        change = _without(stream, is_head.nonzero().flatten())
+        values = hidden.index_copy(0, visual, merge.values)[change.rows]
+        merged_into = torch.arange(len(hidden), device=hidden.device)
+        merged_into[visual] = visual[merge.representative]
+        return Resequenced(change.rows, values, merged_into)
+
+    def _reduction(self, state: FramefusionState) -> float:
+        return remaining_reduction(state.ratios, cost=self.cost, layers=state.layers)
+
+    def _must_stop(self, state: FramefusionState) -> bool:
+        """Return whether one more round that merges nothing would overspend the budget (strict mode)."""
+        return self.mode == "strict" and _spent([*state.ratios, 0.0]) > state.layers * self.cost
+
+
+def _spent(ratios: Sequence[float]) -> float:
+    share, spent = 1.0, 0.0
+    for ratio in ratios:
+        share *= 1 - ratio
+        spent += share
+    return spent
+
+
+def _without(stream: TokenStream, kept: Tensor) -> Resequenced:
+    """Keep text and some of the visual tokens, by their place among those present."""
+    is_kept = torch.ones_like(stream.token_ids, dtype=torch.bool)
+    is_kept[stream.visual_rows] = False
+    is_kept[stream.visual_rows[kept]] = True
+    return Resequenced(is_kept.nonzero().flatten())

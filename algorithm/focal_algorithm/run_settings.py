@@ -1,0 +1,65 @@
+"""Everything that decides the result of a traced run, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from focal_algorithm.quantization import PRECISIONS
+from focal_common.errors import ConfigError
+
+__all__ = ["RunSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Everything that decides the result of a run; see ``focal trace --help``."""
+
+    output: Path
+    model: str = "llava_onevision"
+    size: str = "small"
+    method: str = "focus"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    dataset: str | None = None
+    videos: tuple[Path, ...] = ()
+    images: tuple[Path, ...] = ()
+    samples: int = 3
+    frames: int = 16
+    question: str = "What happens in this video?"
+    new_tokens: int = 2
+    seed: int = 0
+    dtype: str = "fp32"
+    precision: str = "float"
+    device: str = "cpu"
+    attention: str = "sdpa"
+    threads: int = 0
+    keep_masks: bool = False
+    is_offline: bool = True
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("samples", 1), ("frames", 1), ("new_tokens", 0), ("threads", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.attention not in ("sdpa", "eager"):
+            raise ConfigError(f"attention must be sdpa or eager, got '{self.attention}'")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"precision must be {' or '.join(PRECISIONS)}, got '{self.precision}'")
+        if "/" in self.dataset_name or not self.dataset_name:
+            raise ConfigError(f"dataset must be a plain name, got '{self.dataset_name}'")
+
+    @property
+    def dataset_name(self) -> str:
+        """Name under which results are filed."""
+        if self.dataset is not None:
+            return self.dataset
+        return "files" if self.videos or self.images else "photographs"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON values."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values["output"] = str(self.output)
+        values["videos"], values["images"] = [str(p) for p in self.videos], [str(p) for p in self.images]
+        return values | {"parameters": dict(self.parameters)}

@@ -1,0 +1,101 @@
+"""CPU time and peak memory of a prefill with each method over the untouched model, at layer shapes of a 7B decoder.
+
+``python benchmarks/method_overhead.py`` runs a few decoder layers of Qwen2-7B width with random weights behind the
+small vision tower of LLaVA-OneVision, once per method in a process of its own, and prints the ratio to the
+untouched forward. The last layer of CMC keeps its fused attention, so few layers flatter it; ``--layers`` says
+how many there are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+
+import torch
+from transformers import LlavaOnevisionForConditionalGeneration
+
+from focal_algorithm.hooks import attach
+from focal_algorithm.inputs.photographs import photograph_clip
+from focal_algorithm.loading import LoadedModel, load_model
+from focal_algorithm.methods.build import build_method
+from focal_algorithm.prompts import build_prompt
+
+# Qwen/Qwen2-7B config.json
+WIDTHS = {
+    "hidden_size": 3584,
+    "intermediate_size": 18944,
+    "num_attention_heads": 28,
+    "num_key_value_heads": 4,
+}
+
+
+def wide_model(layers: int) -> LoadedModel:
+    """Return LLaVA-OneVision with the small tower and some wide decoder layers."""
+    small = load_model(
+        "llava_onevision",
+        size="small",
+        seed=0,
+        dtype="fp32",
+        attention="sdpa",
+        device="cpu",
+        is_offline=True,
+    )
+    config = small.model.config
+    config.text_config.update(
+        {**WIDTHS, "num_hidden_layers": layers, "layer_types": ["full_attention"] * layers}
+    )
+    torch.manual_seed(0)
+    model = LlavaOnevisionForConditionalGeneration(config).eval()
+    return LoadedModel(model, small.adapter, small.tokenizer, "random:0")
+
+
+def measure(name: str, layers: int, frames: int) -> dict[str, float]:
+    """Return CPU seconds of one prefill, without any recording, and the peak memory of the process."""
+    torch.set_num_threads(1)
+    loaded = wide_model(layers)
+    prompt = build_prompt(loaded, photograph_clip(0, frames, 378, 0), "What happens?")
+    geometry = loaded.adapter.geometry(loaded.model)
+    start = time.process_time()
+    with torch.inference_mode():
+        if name == "untouched":
+            loaded.model(**prompt.inputs, logits_to_keep=1)
+        else:
+            method = build_method(name, build_method(name, {}).fitted(geometry))
+            with attach(loaded.model, loaded.adapter, method, layouts=[prompt.layout]):
+                loaded.model(**prompt.inputs, logits_to_keep=1)
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"cpu_s": time.process_time() - start, "peak_gib": peak_kib / 2**20}
+
+
+def main() -> None:
+    """Measure every method in its own process and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--methods", default="untouched,cmc,adaptiv,framefusion,focus")
+    parser.add_argument("--one", default="", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.one, options.layers, options.frames)))
+        return
+    print(f"{platform.machine()}, torch {torch.__version__}, 1 thread, fp32")
+    print(f"{options.layers} layers of Qwen2-7B width, {options.frames} frames of 196 tokens")
+    reference = 0.0
+    for name in options.methods.split(","):
+        words = [sys.executable, __file__, "--one", name, "--layers", str(options.layers)]
+        done = subprocess.run(
+            [*words, "--frames", str(options.frames)], capture_output=True, text=True, check=True
+        )
+        found = json.loads(done.stdout.splitlines()[-1])
+        reference = reference or found["cpu_s"]
+        ratio = found["cpu_s"] / reference
+        print(f"{name:<12} {found['cpu_s']:7.1f} s  {ratio:5.2f} x  {found['peak_gib']:5.2f} GiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
