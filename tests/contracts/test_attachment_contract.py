@@ -26,7 +26,12 @@ from focal_algorithm.models.base import ModelAdapter, visual_runs
 from focal_algorithm.recorder import Recorder
 from focal_traces.schema import DecoderGeometry, TokenGrid
 
-SMALL: dict[str, dict[str, Any]] = {"focus": dict(support.PRUNING)}
+SMALL: dict[str, dict[str, Any]] = {
+    "focus": dict(support.PRUNING),
+    "sparsevlm": {"pruning_layers": (0, 1), "kept_tokens": (20, 8)},
+    "sparsezip": {"dominant": 4, "contextual": 2, "k_min": 2, "k_max": 5},
+    "visionzip": {"dominant": 4, "contextual": 2},
+}
 """Parameters that suit four layers; methods not named run with their defaults."""
 
 

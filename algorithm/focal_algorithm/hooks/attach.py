@@ -57,6 +57,8 @@ def attach(
         handles.keyword_inputs(model, session.on_model_inputs)
         handles.keyword_inputs(points.decoder, session.on_decoder_inputs)
         handles.outputs(points.decoder, lambda output: session.on_decoder_output())
+        for module, watch in session.tower.modules() if session.tower is not None else ():
+            handles.watched(module, watch)
         for layer, point in enumerate(points.layers):
             _attach_layer(handles, session, layer, point, needs_gemms=recorder is not None)
             SESSIONS[point.attention] = (session, layer)
@@ -122,6 +124,12 @@ class _Handles:
             if isinstance(output, tuple):
                 return (change(output[0]), *output[1:])
             return change(output)
+
+        self._keep(module.register_forward_hook(hook))
+
+    def watched(self, module: nn.Module, see: Callable[[Any], None]) -> None:
+        def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+            see(output)
 
         self._keep(module.register_forward_hook(hook))
 

@@ -16,6 +16,9 @@ METHODS: Registry[type[CompressionMethod]] = Registry(
     {
         "dense": "focal_algorithm.methods.dense:Dense",
         "focus": "focal_algorithm.methods.focus:Focus",
+        "sparsevlm": "focal_algorithm.methods.sparsevlm:SparseVlm",
+        "sparsezip": "focal_algorithm.methods.sparsezip:SparseZip",
+        "visionzip": "focal_algorithm.methods.visionzip:VisionZip",
     },
     group="focal.methods",
 )

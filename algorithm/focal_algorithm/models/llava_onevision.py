@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
 from transformers.models.llava_onevision.modeling_llava_onevision import image_size_to_num_patches
 
 from focal_algorithm.inputs.preprocess import anyres_pixels, video_pixels
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import ModelAdapter, visual_runs
+from focal_algorithm.vision import VisualMap
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
 from focal_traces.schema import TokenGrid
 
@@ -131,7 +133,7 @@ class LlavaOnevision(ModelAdapter):
                 raise UnsupportedError(
                     f"{name}: the prompt holds {len(runs)} images or videos; expected at most one"
                 )
-            start, tokens, grid = 0, 0, None
+            start, tokens, grid, image_size = 0, 0, None, None
             if runs:
                 placeholder, start, length = runs[0]
                 if placeholder == model.config.video_token_id:
@@ -143,10 +145,48 @@ class LlavaOnevision(ModelAdapter):
                         "use attach(..., layouts=adapter.layouts(model, inputs))"
                     )
                 else:
-                    tokens, grid = self._image(model, length, image_sizes[images_seen].tolist(), name)
+                    image_size = tuple(image_sizes[images_seen].tolist())
+                    tokens, grid = self._image(model, length, list(image_size), name)
                     images_seen += 1
-            layouts.append(SampleLayout(name, len(own), start, tokens, grid))
+            layouts.append(SampleLayout(name, len(own), start, tokens, grid, image_size))
         return tuple(layouts)
+
+    def visual_map(self, model: Any, layout: SampleLayout) -> VisualMap:
+        """Return frames pooled as the model pools them, or tiles packed as it packs them."""
+        if layout.image_size_pixels is None:
+            frames = layout.visual_tokens // self._tokens_per_frame(model)
+            return VisualMap(
+                pictures=frames,
+                place=lambda values: model.model.apply_pooling(values).flatten(0, 1),
+                picture_of_token=torch.arange(frames).repeat_interleave(self._tokens_per_frame(model)),
+                is_one_to_one=False,
+                tower_call=1,
+            )
+        size, config, crop = (
+            list(layout.image_size_pixels),
+            model.config,
+            model.config.vision_config.image_size,
+        )
+        tiles = image_size_to_num_patches(size, config.image_grid_pinpoints, crop)
+
+        def place(values: Tensor) -> Tensor:
+            newline = values.new_full((values.shape[-1],), -1.0)
+            aspect = config.vision_aspect_ratio
+            return model.model.pack_image_features([values], [size], newline, vision_aspect_ratio=aspect)[0][
+                0
+            ]
+
+        tile = torch.arange(tiles, dtype=torch.float32)[:, None, None].expand(-1, self._side(model) ** 2, 1)
+        number = place(tile.contiguous()).flatten()
+        grid = place(torch.arange(self._side(model) ** 2, dtype=torch.float32).repeat(tiles, 1)[..., None])
+        return VisualMap(
+            pictures=tiles,
+            place=place,
+            picture_of_token=number.round().to(torch.int64),
+            # A picture of more tiles than the model takes is scaled down, so tokens are no longer patches.
+            is_one_to_one=bool((grid == grid.round()).all()),
+            is_canvas=True,
+        )
 
     def prompt_text(self, question: str) -> tuple[str, str]:
         """Return the Qwen chat template around the visual tokens."""
