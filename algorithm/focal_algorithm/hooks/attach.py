@@ -57,8 +57,11 @@ def attach(
         handles.keyword_inputs(model, session.on_model_inputs)
         handles.keyword_inputs(points.decoder, session.on_decoder_inputs)
         handles.outputs(points.decoder, lambda output: session.on_decoder_output())
-        for module, watch in session.tower.modules() if session.tower is not None else ():
-            handles.watched(module, watch)
+        if session.tower is not None:
+            for module, see in session.tower.outputs():
+                handles.watched(module, see)
+            for module, look in session.tower.keywords():
+                handles.keyword_inputs(module, look)
         for layer, point in enumerate(points.layers):
             _attach_layer(handles, session, layer, point, needs_gemms=recorder is not None)
             SESSIONS[point.attention] = (session, layer)

@@ -177,7 +177,7 @@ class Session:
             self._adapter.visual_map(self._model, layout) if layout.visual_tokens else None
             for layout in prefill.layouts
         ]
-        shares = tower.take_by_prompt(maps)
+        shares = tower.take(maps)
 
         def decide(sample: int, own: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
             visual_map, work = maps[sample], shares[sample]

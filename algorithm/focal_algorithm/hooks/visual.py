@@ -54,11 +54,12 @@ def compress_pictures(
         RunError: The tower's output holds NaN.
         ConfigError: The method asks for more tokens than there are.
     """
-    if bool(work.features.isnan().any()) or bool(work.attention.isnan().any()):
+    seen = hidden if work.features is None else work.features
+    if bool(seen.isnan().any()) or bool(work.attention.isnan().any()):
         raise RunError(
             f"{stream.layout.sample_id}: the vision tower's output holds NaN; expected finite numbers"
         )
-    in_tower = visual_map.is_one_to_one and points.projector is not None
+    in_tower = visual_map.is_one_to_one and work.features is not None
     pictures = _pictures(visual_map, points, work, hidden, stream, in_tower)
     answers = [method.compress_visual(picture, state) for picture in pictures]
     if all(answer is None for answer in answers):
@@ -94,8 +95,10 @@ def _pictures(
     attention = visual_map.place(work.attention.permute(0, 3, 1, 2).reshape(pictures, patches, -1))
     keys = visual_map.place(work.keys.permute(0, 2, 1, 3).reshape(pictures, patches, -1))
     embeddings = hidden[stream.visual_rows]
-    features = visual_map.place(work.features[:, points.prefix_tokens :]) if in_tower else embeddings
-    prefix = work.features[:, : points.prefix_tokens] if in_tower else work.features[:, :0]
+    features, prefix = embeddings, embeddings[None, :0].expand(pictures, -1, -1)
+    if in_tower and work.features is not None:
+        features = visual_map.place(work.features[:, points.prefix_tokens :])
+        prefix = work.features[:, : points.prefix_tokens]
     of_token = visual_map.picture_of_token.to(hidden.device)
     found: list[TowerPicture] = []
     for index in range(pictures):
@@ -107,7 +110,7 @@ def _pictures(
                 attention=attention[places].view(len(places), layers, heads).permute(1, 2, 0),
                 keys=keys[places].view(len(places), layers, -1).transpose(0, 1),
                 features=features[places],
-                prefix=prefix[index] if in_tower else features[:0],
+                prefix=prefix[index],
                 embeddings=embeddings[places],
                 text=hidden[stream.query_rows],
             )

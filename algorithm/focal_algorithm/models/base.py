@@ -14,7 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from focal_algorithm.layout import SampleLayout
-from focal_algorithm.vision import VisionPoints, VisualMap, find_vision_points, one_to_one_map
+from focal_algorithm.vision import (
+    VisionPoints,
+    VisualMap,
+    find_vision_points,
+    merged_map,
+    one_to_one_map,
+)
 from focal_common.errors import UnsupportedError
 from focal_traces.schema import DecoderGeometry
 
@@ -95,12 +101,16 @@ class ModelAdapter(ABC):
     def visual_map(self, model: Any, layout: SampleLayout) -> VisualMap:
         """Return which picture and patches each visual token of a prompt comes from.
 
-        The default fits models whose visual tokens are the patches of square pictures in order.
+        The default fits models whose visual tokens are the patches of square pictures in order, or merged
+        groups of consecutive patches.
 
         Raises:
             UnsupportedError: The visual range does not hold whole pictures.
         """
         vision = model.config.vision_config
+        merge_size = getattr(vision, "spatial_merge_size", None)
+        if merge_size is not None:
+            return merged_map(layout, merge_size**2)
         return one_to_one_map(layout, (vision.image_size // vision.patch_size) ** 2)
 
     @abstractmethod

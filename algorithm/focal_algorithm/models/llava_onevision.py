@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +15,7 @@ from transformers.models.llava_onevision.modeling_llava_onevision import image_s
 from focal_algorithm.inputs.preprocess import anyres_pixels, video_pixels
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import ModelAdapter, visual_runs
-from focal_algorithm.vision import VisualMap
+from focal_algorithm.vision import VisualMap, pooled_map
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
 from focal_traces.schema import TokenGrid
 
@@ -154,14 +155,8 @@ class LlavaOnevision(ModelAdapter):
     def visual_map(self, model: Any, layout: SampleLayout) -> VisualMap:
         """Return frames pooled as the model pools them, or tiles packed as it packs them."""
         if layout.image_size_pixels is None:
-            frames = layout.visual_tokens // self._tokens_per_frame(model)
-            return VisualMap(
-                pictures=frames,
-                place=lambda values: model.model.apply_pooling(values).flatten(0, 1),
-                picture_of_token=torch.arange(frames).repeat_interleave(self._tokens_per_frame(model)),
-                is_one_to_one=False,
-                tower_call=1,
-            )
+            rows = math.ceil(self._side(model) / 2)
+            return replace(pooled_map(layout, model.model.apply_pooling, rows), tower_call=1)
         size, config, crop = (
             list(layout.image_size_pixels),
             model.config,
