@@ -154,9 +154,14 @@ class LlavaOnevision(ModelAdapter):
 
     def visual_map(self, model: Any, layout: SampleLayout) -> VisualMap:
         """Return frames pooled as the model pools them, or tiles packed as it packs them."""
-        if layout.image_size_pixels is None:
+        if layout.grid is not None and layout.grid.frame_stride == self._tokens_per_frame(model):
             rows = math.ceil(self._side(model) / 2)
             return replace(pooled_map(layout, model.model.apply_pooling, rows), tower_call=1)
+        if layout.image_size_pixels is None:
+            raise UnsupportedError(
+                f"{layout.sample_id}: the tiles of an image follow from image_sizes, which the forward lacks; use "
+                "attach(..., layouts=adapter.layouts(model, inputs))"
+            )
         size, config, crop = (
             list(layout.image_size_pixels),
             model.config,
