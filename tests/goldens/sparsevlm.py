@@ -210,7 +210,8 @@ def _check_decoder(name: str, stored: dict[str, Tensor]) -> list[str]:
 
 def _compare_notes(stored: dict[str, Tensor]) -> list[str]:
     wrong: list[str] = []
-    keys = [key for key in stored if re.match(r"L\d+_|merge\d+_out|rater_idx", key)]
+    decided = r"L\d+_(relevance|keepmask|vstart_vnum_tstart)|merge\d+_out|rater_idx"
+    keys = [key for key in stored if re.fullmatch(decided, key)]
     for key in keys:
         got = _Watched.notes.get(key)
         if got is None:
@@ -218,7 +219,7 @@ def _compare_notes(stored: dict[str, Tensor]) -> list[str]:
             continue
         expected = stored[key] if got.ndim == stored[key].ndim else stored[key][0]
         tolerance = _RELEVANCE if stored[key].is_floating_point() else 0.0
-        wrong += compare(key, got, expected, absolute=tolerance)
+        wrong += compare(key, got, expected, absolute=tolerance, relative=tolerance)
     return wrong
 
 

@@ -87,8 +87,8 @@ def _weights_of(stored: dict[str, Tensor], case: str) -> list[HybridWeights]:
             found = [0.0, 0.0, 0.0]
             found[at] = 1.0
             return [HybridWeights(*found, *tau) for tau in _taus(stored)]
-    alphas = [tuple(map(float, stored[name])) for name in ("default_alphas", "alphas") if name in stored]
-    return [HybridWeights(*alpha, *tau) for alpha in (alphas or _ALPHAS) for tau in _taus(stored)]
+    given = [tuple(map(float, stored[name])) for name in ("default_alphas", "alphas") if name in stored]
+    return [HybridWeights(*alpha, *tau) for alpha in (*given, *_ALPHAS) for tau in _taus(stored)]
 
 
 def _taus(stored: dict[str, Tensor]) -> list[tuple[float, float]]:
@@ -103,14 +103,42 @@ def _check_scorer(name: str, stored: dict[str, Tensor]) -> list[str]:
     wrong: list[str] = []
     for case in (key for key in stored if key.startswith("out_")):
         verdicts = (
-            _compare_scores(stored, case, weights, is_min_max) for weights in _weights_of(stored, case)
+            _compare_scores(stored, case, weights, is_min_max, cross)
+            for weights in _weights_of(stored, case)
+            for cross in _crosses(stored, case)
         )
         wrong += shortest(verdicts)
     return wrong
 
 
+def _crosses(stored: dict[str, Tensor], case: str) -> list[tuple[str, int] | None]:
+    """Return the cross maps that a case may have used, and which axis holds the visual tokens."""
+    if "cross" not in case or "skip" in case:
+        return [None]
+    tokens = stored["keys"].shape[1]
+    found = [
+        (name, axis - 1)
+        for name, value in stored.items()
+        if name.startswith("cross")
+        for axis, size in enumerate(value.shape)
+        if axis and size == tokens
+    ]
+    wanted = 4 if "cross4" in case else 3
+    swapped = "lt" in case.lower()
+
+    def is_unlikely(choice: tuple[str, int]) -> tuple[bool, bool]:
+        dimensions = stored[choice[0]].ndim
+        return dimensions != wanted, (choice[1] == dimensions - 2) == swapped
+
+    return [*sorted(found, key=is_unlikely)]
+
+
 def _compare_scores(
-    stored: dict[str, Tensor], case: str, weights: HybridWeights, is_min_max: bool
+    stored: dict[str, Tensor],
+    case: str,
+    weights: HybridWeights,
+    is_min_max: bool,
+    cross: tuple[str, int] | None,
 ) -> list[str]:
     wrong: list[str] = []
     for sample in range(len(stored["attn_cls"])):
@@ -121,17 +149,14 @@ def _compare_scores(
             continue
         layers = [hybrid_score(attention, keys, weights, is_min_max=is_min_max)]
         gates = None
-        if "two_layer" in case or "layer2" in case or "multi" in case:
+        if "layer" in case or "multi" in case:
             second = stored["attn_cls_layer2"][sample, :, 1:], stored["keys_layer2"][sample, 1:]
             layers.append(hybrid_score(*second, weights, is_min_max=is_min_max))
             gates = None if "zero" in case or "gate" not in case else stored["gates_case"]
         scores = combine_layers(torch.stack(layers), gates)
-        if "cross" in case:
-            axis, source = -1, "cross3"
-            if "cross4" in case:
-                axis, source = (1, "cross4_L_then_T") if "lt" in case.lower() else (-1, "cross4")
-            cross = cross_score(stored[source][sample], 1, axis)
-            scores = add_cross_score(scores, cross, float(stored["beta"]))
+        if cross is not None:
+            added = cross_score(stored[cross[0]][sample], 1, cross[1])
+            scores = add_cross_score(scores, added, float(stored.get("beta", torch.tensor(0.3))))
         wrong += compare(f"{case} [{sample}]", scores, stored[case][sample], absolute=VALUE)
     return wrong
 

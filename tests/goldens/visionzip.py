@@ -74,7 +74,9 @@ def _check_selection(stored: dict[str, Tensor]) -> list[str]:
 def _check_tiles(stored: dict[str, Tensor]) -> list[str]:
     kept = stored["keep_idx"].to(torch.int64)
     if bool((kept[:, 0] == 0).all()) and bool((kept[:, 1:] > 0).all()):
-        kept = kept[:, 1:] - 1  # an index list that starts with CLS
+        kept = kept[:, 1:] - 1  # an index list that starts with CLS, which is token 0
+    elif int(kept.min()) > 0 and int(kept.max()) == 24 * 24:
+        kept = kept - 1  # likewise, without CLS itself
     side = int(stored["side"]) if "side" in stored else 24
     width = int(stored["width"])
     tiles = stored["features"]

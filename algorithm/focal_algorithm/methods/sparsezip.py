@@ -17,7 +17,7 @@ from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score, 
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HookPoint
 from focal_algorithm.pictures import CompressedPicture, TowerPicture
-from focal_common.errors import ConfigError
+from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.schema import DecoderGeometry
 
 __all__ = ["SparseZip", "SparseZipState"]
@@ -186,7 +186,16 @@ class SparseZip(CompressionMethod):
         )
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> SparseZipState:
-        """Return a fresh state."""
+        """Return a fresh state.
+
+        Raises:
+            UnsupportedError: The question is to count, but there is none.
+        """
+        if (self.cross_beta or self.text == "projected") and not layout.query_tokens:
+            raise UnsupportedError(
+                f"{layout.sample_id}: cross_beta and text=projected weigh the question, but no text follows the "
+                "visual tokens; use cross_beta=0 and text=keys"
+            )
         return SparseZipState(layout.sample_id)
 
     def compress_visual(self, picture: TowerPicture, state: SparseZipState) -> CompressedPicture | None:
@@ -220,9 +229,9 @@ class SparseZip(CompressionMethod):
 
     def _scores(self, picture: TowerPicture, rules: SparseZipRules) -> Tensor:
         text = picture.text[:_MOST_TEXT]
-        if self.text == "projected" and len(text):
+        if self.text == "projected":
             return projected_text_score(picture.attention[0], picture.embeddings, text, self.text_share)
-        cross = text_key_map(text, picture.keys[0]) if self.cross_beta and len(text) else None
+        cross = text_key_map(text, picture.keys[0]) if self.cross_beta else None
         gates = torch.tensor(self.gates) if self.gates else None
         return patch_scores(
             picture.attention, picture.keys, rules, gates=gates, cross=cross, beta=self.cross_beta

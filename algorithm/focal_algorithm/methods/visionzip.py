@@ -14,7 +14,7 @@ from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_to
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HookPoint
 from focal_algorithm.pictures import CompressedPicture, TowerPicture
-from focal_common.errors import ConfigError
+from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.schema import DecoderGeometry
 
 __all__ = ["VisionZip"]
@@ -72,8 +72,16 @@ class VisionZip(CompressionMethod):
         return True
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
-        """Return no state."""
-        return None
+        """Return no state.
+
+        Raises:
+            UnsupportedError: The question is to count, but there is none.
+        """
+        if self.text_share < 1 and not layout.query_tokens:
+            raise UnsupportedError(
+                f"{layout.sample_id}: text_share below 1 weighs the question, but no text follows the visual "
+                "tokens; use text_share=1"
+            )
 
     def compress_visual(self, picture: TowerPicture, state: Any) -> CompressedPicture | None:
         """Keep the dominant tokens of a picture and merge the rest."""
@@ -82,7 +90,7 @@ class VisionZip(CompressionMethod):
         if count == tokens:
             return None
         scores = picture.attention[0].sum(dim=0)
-        if self.text_share < 1 and len(picture.text):
+        if self.text_share < 1:
             scores = projected_text_score(
                 picture.attention[0], picture.embeddings, picture.text, self.text_share
             )

@@ -34,7 +34,8 @@ def restore_tiles(
     """Put kept patches of all tiles in the raster order of the canvas, then prefix and contextual tokens.
 
     Args:
-        features: Axes (tiles, prefix + K + contextual, width of a token); the K patches in raster order.
+        features: Axes (tiles, prefix + K + contextual, width of a token); the K patches in raster order of
+            their tile.
         kept: Kept patches of each tile, in any order, axes (tiles, K), int64.
         width: Tiles per row of the canvas.
         prefix_tokens: CLS tokens before the patches.
