@@ -29,8 +29,8 @@ from focal_traces.schema import DecoderGeometry, TokenGrid
 SMALL: dict[str, dict[str, Any]] = {
     "focus": dict(support.PRUNING),
     "sparsevlm": {"pruning_layers": (0, 1), "kept_tokens": (20, 8)},
-    "sparsezip": {"dominant": 4, "contextual": 2, "k_min": 2, "k_max": 5},
-    "visionzip": {"dominant": 4, "contextual": 2},
+    "sparsezip": {"dominant": 2, "contextual": 1, "k_min": 1, "k_max": 2},
+    "visionzip": {"dominant": 2, "contextual": 1},
 }
 """Parameters that suit four layers; methods not named run with their defaults."""
 

@@ -185,7 +185,7 @@ class Session:
                 return None
             return compress_pictures(self.method, tower.points, visual_map, work, own, stream, state)
 
-        answer = prefill.resequence(HookPoint.VISION_OUTPUT, 0, hidden, decide)
+        answer = prefill.resequence(HookPoint.LAYER_INPUT, 0, hidden, decide)
         return hidden if answer is None else answer[1]
 
     def _show_rotary(self, layer: int, prefill: Prefill, cos: Tensor, sin: Tensor) -> None:

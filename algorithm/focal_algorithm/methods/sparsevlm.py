@@ -142,6 +142,11 @@ class SparseVlm(CompressionMethod):
         moved = tuple(layer * geometry.layers // PUBLISHED_LAYERS for layer in PRUNING_LAYERS)
         return {"pruning_layers": moved}
 
+    @classmethod
+    def without_effect(cls) -> dict[str, Any]:
+        """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
+        return {"pruning_layers": ()}
+
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> SparseVlmState:
         """Return a fresh state.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -62,7 +62,8 @@ class SparseZip(CompressionMethod):
     Args:
         variant: Published lineage: ``s1`` (standardised terms), ``s2`` (terms in [0, 1], K from the spread,
             single-shot merging) or ``s3`` (terms in [0, 1]).
-        dominant: K where it is not dynamic, CLS not counted; also widens the bounds. Default 54.
+        dominant: K where it is not dynamic, CLS not counted; also widens the bounds; 0 keeps all tokens and merges
+            none. Default 54.
         contextual: Merged tokens per picture. Default 16: published configuration.
         dynamic_k: Whether K follows the scores. skip_dynamic_k: Overrides it.
         k_rule: ``published``, or ``attention_mass``: fewest tokens that hold ``attention_mass`` of it.
@@ -124,7 +125,7 @@ class SparseZip(CompressionMethod):
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} must be {' or '.join(choices)}, got '{getattr(self, name)}'")
-        least = {"vector_size": 1, "dominant": 1, "contextual": 0, "k_min": 1, "kmeans_iters": 0}
+        least = {"vector_size": 1, "dominant": 0, "contextual": 0, "k_min": 1, "kmeans_iters": 0}
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ConfigError(f"{name} must be at least {bound}, got {getattr(self, name)}")
@@ -185,6 +186,11 @@ class SparseZip(CompressionMethod):
             attention_only=self.skip_hybrid_attn,
         )
 
+    @classmethod
+    def without_effect(cls) -> dict[str, Any]:
+        """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
+        return {"dominant": 0}
+
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> SparseZipState:
         """Return a fresh state.
 
@@ -200,6 +206,8 @@ class SparseZip(CompressionMethod):
 
     def compress_visual(self, picture: TowerPicture, state: SparseZipState) -> CompressedPicture | None:
         """Keep the dominant tokens of a picture and merge the rest."""
+        if not self.dominant:
+            return None
         rules = self.rules
         scores = self._scores(picture, rules)
         count = chosen_k(scores, rules)

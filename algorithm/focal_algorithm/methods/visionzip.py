@@ -33,8 +33,8 @@ class VisionZip(CompressionMethod):
         whole group and gives all-zero keys no similarity instead of refusing them.
 
     Args:
-        dominant: Tokens kept per picture, CLS included where the tower has one, at least 1. Default 54 of
-            64: published code.
+        dominant: Tokens kept per picture, CLS included where the tower has one; 0 keeps all and merges none.
+            Default 54 of 64: published code.
         contextual: Merged tokens per picture, at least 0. Default 10: published code.
         text_share: Weight of the attention in the score, in (0, 1]; below 1 the rest is the likeness of the
             projected token to the question (a form published with SparseZip, there 0.6).
@@ -53,7 +53,7 @@ class VisionZip(CompressionMethod):
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
-        for field, least in (("vector_size", 1), ("dominant", 1), ("contextual", 0)):
+        for field, least in (("vector_size", 1), ("dominant", 0), ("contextual", 0)):
             if getattr(self, field) < least:
                 raise ConfigError(f"{field} must be at least {least}, got {getattr(self, field)}")
         if not 0 < self.text_share <= 1:
@@ -71,6 +71,11 @@ class VisionZip(CompressionMethod):
         """The language model never learns that tokens are missing."""
         return True
 
+    @classmethod
+    def without_effect(cls) -> dict[str, Any]:
+        """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
+        return {"dominant": 0}
+
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
         """Return no state.
 
@@ -87,7 +92,7 @@ class VisionZip(CompressionMethod):
         """Keep the dominant tokens of a picture and merge the rest."""
         tokens = len(picture.places)
         count = self.dominant - len(picture.prefix)
-        if count == tokens:
+        if not self.dominant or count == tokens:
             return None
         scores = picture.attention[0].sum(dim=0)
         if self.text_share < 1:

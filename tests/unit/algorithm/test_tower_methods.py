@@ -115,6 +115,9 @@ def test_keeping_everything_is_the_untouched_model_bit_by_bit() -> None:
     inputs = vision.clip_inputs()
     with torch.inference_mode():
         untouched = vision.clip_model()(**inputs).logits
+    for name in ("visionzip", "sparsezip", "sparsevlm"):
+        method = build_method(name, build_method(name, {}).without_effect())  # type: ignore[attr-defined]
+        assert torch.equal(compressed(method, inputs).logits, untouched)
     everything = {"dominant": vision.PATCHES + 1, "contextual": 0}
     assert torch.equal(compressed(build_method("visionzip", everything), inputs).logits, untouched)
     static = {"dominant": vision.PATCHES, "contextual": 0, "dynamic_k": False}
