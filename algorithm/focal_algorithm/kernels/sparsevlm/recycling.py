@@ -46,42 +46,38 @@ def merge_by_density_peaks(
         (clusters), int64; the cluster of each token, axes (tokens), int64.
     """
     points = values.to(torch.float32)
-    scale = points.shape[-1] ** -0.5
-    density, largest = _density(points, scale, clusters)
+    distance = _distances(points)
+    nearest = distance.topk(clusters, dim=-1, largest=False).values
+    density = (-(nearest**2).mean(dim=-1)).exp()
     if noise is not None:
         density = density + _NOISE * noise.to(density)
-    separation = _separation(points, scale, density, largest)
-    centres = top_indices(density * separation, clusters)
-    cluster = first_argmin(_distances(points, points[centres]))
+    centres = top_indices(density * _separation(distance, density), clusters)
+    cluster = first_argmin(distance[:, centres])
     cluster[centres] = torch.arange(clusters, device=values.device)
     share = one_hot_rows(cluster, clusters)
     merged = (share @ points) / (share.sum(dim=1, keepdim=True) + _MEMBERS_EPSILON)
     return merged.to(values.dtype), centres, cluster
 
 
-def _distances(points: Tensor, others: Tensor) -> Tensor:
-    return torch.cdist(points, others, compute_mode="donot_use_mm_for_euclid_dist")
+def _distances(points: Tensor) -> Tensor:
+    """Return Euclidean distances over the root of the width, axes (tokens, tokens), float32.
 
-
-def _density(points: Tensor, scale: float, neighbours: int) -> tuple[Tensor, Tensor]:
-    parts: list[Tensor] = []
-    largest = points.new_zeros(())
+    By products in float64: as exact as differences in float32, and many times faster.
+    """
+    exact = points.to(torch.float64)
+    squares = (exact**2).sum(dim=-1)
+    result = torch.empty(len(points), len(points), device=points.device)
     for start, stop in row_blocks(len(points), len(points), points.device):
-        distance = _distances(points[start:stop], points) * scale
-        nearest = distance.topk(neighbours, dim=-1, largest=False).values
-        parts.append((-(nearest**2).mean(dim=-1)).exp())
-        largest = largest.maximum(distance.amax())
-    return torch.cat(parts), largest
+        products = exact[start:stop] @ exact.T
+        apart = (squares[start:stop, None] + squares - 2 * products).clamp(min=0)
+        result[start:stop] = (apart / points.shape[-1]).sqrt()
+    return result.fill_diagonal_(0.0)
 
 
-def _separation(points: Tensor, scale: float, density: Tensor, largest: Tensor) -> Tensor:
-    parts: list[Tensor] = []
-    for start, stop in row_blocks(len(points), len(points), points.device):
-        distance = _distances(points[start:stop], points) * scale
-        own = density[start:stop, None]
-        # With two neighbours, each other's nearest points have equal density: one of them must be the denser.
-        index = torch.arange(len(points), device=points.device)
-        is_earlier = index[None, :] < index[start:stop, None]
-        is_denser = (density > own) | ((density == own) & is_earlier)
-        parts.append(distance.masked_fill(~is_denser, float(largest)).amin(dim=-1))
-    return torch.cat(parts)
+def _separation(distance: Tensor, density: Tensor) -> Tensor:
+    """Return the distance to the nearest denser token, or the largest distance of all for the densest."""
+    # With two neighbours, each other's nearest points have equal density: one of them must be the denser.
+    index = torch.arange(len(distance), device=distance.device)
+    is_earlier = index[None, :] < index[:, None]
+    is_denser = (density > density[:, None]) | ((density == density[:, None]) & is_earlier)
+    return distance.masked_fill(~is_denser, float(distance.amax())).amin(dim=-1)
