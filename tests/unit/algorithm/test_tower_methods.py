@@ -13,8 +13,10 @@ import attach_support as support
 import focal_algorithm.hooks.session as session_module
 import vision_support as vision
 from focal_algorithm.hooks import attach
+from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import Resequenced
 from focal_algorithm.methods.build import build_method
+from focal_algorithm.prompts import Prompt
 from focal_algorithm.recorder import Recorder
 from focal_algorithm.vision import find_vision_points
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError
@@ -109,6 +111,27 @@ def test_padding_on_either_side_changes_nothing(side: str) -> None:
     batch = support.padded(prompts, side)
     samples, _ = support.record(method, batch, layouts=[p.layout for p in prompts])
     assert [sample.masks for sample in samples] == alone
+
+
+def test_images_videos_and_plain_text_share_a_batch() -> None:
+    method = build_method("visionzip", {"dominant": 4, "contextual": 2})
+    text = support.prompt(support.video(5), "A")
+    words = torch.arange(1, 9)[None]
+    plain = Prompt(
+        {"input_ids": words, "attention_mask": torch.ones_like(words)}, SampleLayout("text", 8, 0, 0, None)
+    )
+    prompts = [
+        text,
+        plain,
+        support.prompt(support.image(3, 70, 140), "Longer"),
+        support.prompt(support.video(6), "B"),
+    ]
+    batch = support.padded(prompts, "left")
+    samples, _ = support.record(method, batch, layouts=[p.layout for p in prompts])
+    for sample, prompt in zip(samples, prompts, strict=True):
+        if prompt.layout.visual_tokens:
+            (alone,), _ = support.record(method, prompt.inputs, layouts=[prompt.layout])
+            assert sample.masks == alone.masks
 
 
 def test_keeping_everything_is_the_untouched_model_bit_by_bit() -> None:
