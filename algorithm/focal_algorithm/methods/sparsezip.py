@@ -235,6 +235,13 @@ class SparseZip(CompressionMethod):
             merged = merged[used]
         return CompressedPicture(done.dominant, merged, assignment)
 
+    def summary(self, state: SparseZipState) -> dict[str, float]:
+        """Return mean, least and largest K of the pictures: a dynamic K that never moves shows here."""
+        if not state.counts:
+            return {}
+        mean = sum(state.counts) / len(state.counts)
+        return {"k_mean": mean, "k_least": min(state.counts), "k_largest": max(state.counts)}
+
     def _scores(self, picture: TowerPicture, rules: SparseZipRules) -> Tensor:
         text = picture.text[:_MOST_TEXT]
         if self.text == "projected":

@@ -16,6 +16,7 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import Resequenced
 from focal_algorithm.methods.build import build_method
+from focal_algorithm.methods.sparsezip import SparseZip
 from focal_algorithm.prompts import Prompt
 from focal_algorithm.recorder import Recorder
 from focal_algorithm.vision import find_vision_points
@@ -195,6 +196,14 @@ def test_tokens_are_counted_per_picture_with_and_without_cls() -> None:
         masks = samples[0].masks
         assert masks is not None
         assert int((~masks.gemms[0].is_zero().all(axis=1)).sum()) == pictures * 6
+
+
+def test_the_summary_shows_whether_a_dynamic_k_moves() -> None:
+    method = SparseZip(k_min=2, k_max=9, contextual=1, dominant=5, dynk_c=4.0)
+    state = method.start(vision.ClipFamily().geometry(vision.clip_model()), support.prompt().layout)
+    assert method.summary(state) == {}
+    state.counts += [3, 5]
+    assert method.summary(state) == {"k_mean": 4.0, "k_least": 3, "k_largest": 5}
 
 
 def test_half_precision_keeps_the_same_kind_of_tokens() -> None:
