@@ -6,14 +6,13 @@ real token attends to. Knows nothing of methods or models.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["BatchSequence", "fitted_inputs", "gather_tokens"]
+__all__ = ["BatchSequence", "gather_tokens"]
 
 
 def gather_tokens(values: Tensor, columns: Tensor, token_axis: int) -> Tensor:
@@ -143,17 +142,3 @@ def additive_mask(is_open: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(is_open.shape, dtype=dtype, device=is_open.device).masked_fill(
         ~is_open, torch.finfo(dtype).min
     )
-
-
-def fitted_inputs(inputs: Mapping[str, Any], sequence: BatchSequence, dtype: torch.dtype) -> dict[str, Any]:
-    """Return positions and mask of a layer for the tokens present."""
-    columns = sequence.position_columns
-    changed: dict[str, Any] = {
-        "position_embeddings": tuple(
-            gather_tokens(table, columns, -2) for table in inputs["position_embeddings"]
-        ),
-        "attention_mask": sequence.prefill_mask(inputs.get("attention_mask"), dtype),
-    }
-    if inputs.get("position_ids") is not None:
-        changed["position_ids"] = gather_tokens(inputs["position_ids"], columns, -1)
-    return changed

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.hooks.prefill import Prefill, last_positions
-from focal_algorithm.hooks.sequence import fitted_inputs
+from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
 from focal_algorithm.hooks.tower import TowerWatch
 from focal_algorithm.hooks.visual import compress_pictures
 from focal_algorithm.layout import SampleLayout
@@ -164,7 +164,7 @@ class Session:
                 hidden = answer[1]
         sequence = prefill.sequence
         prefill.at_layer.append(sequence)
-        inputs = inputs if sequence.is_whole else inputs | fitted_inputs(inputs, sequence, hidden.dtype)
+        inputs = inputs if sequence.is_whole else inputs | _fitted(inputs, sequence, hidden.dtype)
         if HookPoint.ROTARY_TABLES in self.method.hook_points:
             self._show_rotary(layer, prefill, *inputs["position_embeddings"])
         return hidden, inputs
@@ -295,3 +295,17 @@ class Session:
 def _cached_tokens(inputs: Mapping[str, Any]) -> int:
     cache = inputs.get("past_key_values")
     return 0 if cache is None else int(cache.get_seq_length())
+
+
+def _fitted(inputs: Mapping[str, Any], sequence: BatchSequence, dtype: torch.dtype) -> dict[str, Any]:
+    """Return positions and mask of a layer for the tokens present."""
+    columns = sequence.position_columns
+    changed: dict[str, Any] = {
+        "position_embeddings": tuple(
+            gather_tokens(table, columns, -2) for table in inputs["position_embeddings"]
+        ),
+        "attention_mask": sequence.prefill_mask(inputs.get("attention_mask"), dtype),
+    }
+    if inputs.get("position_ids") is not None:
+        changed["position_ids"] = gather_tokens(inputs["position_ids"], columns, -1)
+    return changed
