@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from focal_algorithm.method_config import configured_parameters
 from focal_common.command import VERBS
 from focal_common.config import parse_yaml
 from focal_common.console import errors_console, output_console, track
@@ -51,6 +52,9 @@ def trace(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Parameter of the method, field=value.")
     ] = None,
+    method_config: Annotated[
+        Path | None, typer.Option(help="YAML file with parameters of the method; --set goes over it.")
+    ] = None,
     video: Annotated[list[Path] | None, typer.Option(help="Video file; repeatable.")] = None,
     image: Annotated[list[Path] | None, typer.Option(help="Image file; repeatable.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Name under which results are filed.")] = None,
@@ -80,7 +84,7 @@ def trace(
     if context.invoked_subcommand is not None:
         return
     _check_choices(profile, method, simulate)
-    parameters = _parameters(settings or [])
+    parameters = configured_parameters(method, method_config, _note) | _parameters(settings or [])
     from focal_algorithm.environment import require_runnable
 
     require_runnable()
@@ -113,7 +117,7 @@ def trace(
         lambda items, total: track(items, "tracing", total),
     )
     for note in result.notes:
-        errors_console().print(f"note: {note}", markup=False)
+        _note(note)
     if as_json:
         summary = _summary(result)
         if simulate:
@@ -125,6 +129,10 @@ def trace(
     _print_tables(result)
     if simulate:
         _simulate(result, output, simulate)
+
+
+def _note(sentence: str) -> None:
+    errors_console().print(f"note: {sentence}", markup=False)
 
 
 def _simulate(result: RunResult, root: Path, accelerators: str, *words: str) -> None:

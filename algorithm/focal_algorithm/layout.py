@@ -21,6 +21,8 @@ class SampleLayout:
         sequence_tokens: L, text and visual tokens of the prompt.
         visual_start: a, index of the first visual token.
         visual_tokens: S, length of the visual range; 0 for a prompt without image or video.
+        image_size_pixels: Height and width of the picture, where the layout of an image of any resolution
+            follows from them; None otherwise.
         grid: Frames, rows, columns and strides of the visual range; None if it is empty.
     """
 
@@ -29,6 +31,7 @@ class SampleLayout:
     visual_start: int
     visual_tokens: int
     grid: TokenGrid | None
+    image_size_pixels: tuple[int, int] | None = None
 
     @property
     def visual_stop(self) -> int:

@@ -57,6 +57,11 @@ def attach(
         handles.keyword_inputs(model, session.on_model_inputs)
         handles.keyword_inputs(points.decoder, session.on_decoder_inputs)
         handles.outputs(points.decoder, lambda output: session.on_decoder_output())
+        if session.tower is not None:
+            for module, see in session.tower.outputs():
+                handles.watched(module, see)
+            for module, look in session.tower.keywords():
+                handles.keyword_inputs(module, look)
         for layer, point in enumerate(points.layers):
             _attach_layer(handles, session, layer, point, needs_gemms=recorder is not None)
             if HookPoint.AFTER_ATTENTION in method.hook_points or adapter.adds_after_layers:
@@ -123,6 +128,12 @@ class _Handles:
             if isinstance(output, tuple):
                 return (change(output[0]), *output[1:])
             return change(output)
+
+        self._keep(module.register_forward_hook(hook))
+
+    def watched(self, module: nn.Module, see: Callable[[Any], None]) -> None:
+        def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+            see(output)
 
         self._keep(module.register_forward_hook(hook))
 

@@ -18,7 +18,9 @@ from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenc
 from focal_common.errors import ConfigError, RunError
 from focal_traces.schema import DecoderGeometry
 
-__all__ = ["PendingMlp", "Prefill"]
+__all__ = ["Decision", "PendingMlp", "Prefill"]
+
+Decision = Callable[[int, Tensor, TokenStream, Any], Resequenced | None]
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,11 @@ class Prefill:
             length > layout.sequence_tokens for layout, length in zip(layouts, lengths, strict=True)
         )
         self.last_positions = last_positions
+        self.at_whole = is_real
         self.sequence = BatchSequence.whole(is_real)
         self.at_layer: list[BatchSequence] = []
         self.pending: PendingMlp | None = None
+        self.renumbers = method.renumbers_positions and last_positions.ndim == 2
         self._method = method
         self._token_ids = is_real.cumsum(dim=1) - 1
         self._on_change = on_change
@@ -117,20 +121,29 @@ class Prefill:
             if layout.visual_tokens
         ]
 
-    def resequence(self, point: HookPoint, layer: int, hidden: Tensor) -> tuple[PendingMlp, Tensor] | None:
+    def resequence(
+        self, point: HookPoint, layer: int, hidden: Tensor, decide: Decision | None = None
+    ) -> tuple[PendingMlp, Tensor] | None:
         """Ask the method which tokens remain.
 
         Args:
             point: Where.
             layer: Decoder layer.
             hidden: Residual stream, axes (batch, tokens, hidden).
+            decide: From row of the batch, its tokens, stream and state to the answer; None for the method's
+                `resequence`.
 
         Returns:
             None if nothing changes; else how to carry the change out, and the new residual stream.
         """
         answers: dict[int, Resequenced] = {}
         for sample, rows, stream, state in self.samples():
-            answer = self._method.resequence(point, layer, hidden[sample, rows], stream, state)
+            own = hidden[sample, rows]
+            answer = (
+                self._method.resequence(point, layer, own, stream, state)
+                if decide is None
+                else decide(sample, own, stream, state)
+            )
             if answer is not None:
                 if not len(answer.rows):
                     raise RunError(f"layer {layer}: {self._method.name} dropped every token of a prompt")
@@ -142,7 +155,7 @@ class Prefill:
         kept = [self.sequence.rows(sample) for sample in range(len(self.layouts))]
         for sample, answer in answers.items():
             kept[sample] = kept[sample][answer.rows]
-        sequence, places = self.sequence.taken(kept)
+        sequence, places = self.sequence.taken(kept, self.renumbers)
         gathered = gather_tokens(hidden, places, -2)
         merged = gathered
         if any(answer.hidden is not None for answer in answers.values()):
@@ -155,6 +168,15 @@ class Prefill:
         self.sequence = sequence
         self._streams = self._build_streams()
         return pending, merged
+
+    def decode_positions(self, layer: int, steps: int) -> Tensor:
+        """Return the position of a token generated ``steps`` tokens after the prefill, as a layer counts."""
+        positions = self.last_positions + 1 + steps
+        sequence = self.at_layer[layer]
+        if sequence.renumbered is None:
+            return positions
+        dropped = self.at_whole.sum(dim=1, keepdim=True) - sequence.is_real.sum(dim=1, keepdim=True)
+        return positions - dropped
 
     def _build_streams(self) -> list[TokenStream]:
         columns = self.sequence.columns

@@ -43,12 +43,20 @@ class BatchSequence:
         is_real: False for padding and dummies, same axes, bool.
         is_whole: Whether this is still the original input.
         is_left_padded: Where dummies go: before the real tokens, so that the last token stays last.
+        renumbered: Columns of the original input whose positions the tokens take, same axes; None if each takes
+            that of its own column.
     """
 
     columns: Tensor
     is_real: Tensor
     is_whole: bool
     is_left_padded: bool
+    renumbered: Tensor | None = None
+
+    @property
+    def position_columns(self) -> Tensor:
+        """Columns whose position and causal place the present tokens take, axes (batch, tokens)."""
+        return self.columns if self.renumbered is None else self.renumbered
 
     @classmethod
     def whole(cls, is_real: Tensor) -> BatchSequence:
@@ -60,11 +68,12 @@ class BatchSequence:
         """Return the places of a sample's real tokens, axes (tokens), int64."""
         return self.is_real[sample].nonzero().flatten()
 
-    def taken(self, kept_rows: Sequence[Tensor]) -> tuple[BatchSequence, Tensor]:
+    def taken(self, kept_rows: Sequence[Tensor], renumbers: bool = False) -> tuple[BatchSequence, Tensor]:
         """Keep some tokens of each sample.
 
         Args:
             kept_rows: For each sample, places in the present sequence, axes (kept tokens), int64.
+            renumbers: Whether positions count up without gaps afterwards.
 
         Returns:
             The new sequence, and the place in the present one of each of its tokens, axes (batch, tokens).
@@ -77,7 +86,13 @@ class BatchSequence:
             places[sample, part] = rows
             is_real[sample, part] = True
         columns = self.columns.gather(1, places)
-        return BatchSequence(columns, is_real, False, self.is_left_padded), places
+        renumbered = None
+        if renumbers:
+            renumbered = torch.zeros_like(places)
+            for sample, rows in enumerate(kept_rows):
+                own = self.position_columns[sample][self.is_real[sample]].sort().values
+                renumbered[sample, is_real[sample]] = own[: len(rows)]
+        return BatchSequence(columns, is_real, False, self.is_left_padded, renumbered), places
 
     def prefill_mask(self, whole_mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
         """Return the attention mask among the present tokens.
@@ -90,15 +105,16 @@ class BatchSequence:
         Returns:
             None where plain causal attention is right.
         """
-        is_ordered = bool((self.columns.diff(dim=1) > 0).all())
+        columns = self.position_columns
+        is_ordered = bool((columns.diff(dim=1) > 0).all()) and bool(self.is_real.all())
         if whole_mask is None and is_ordered:
             return None
         if whole_mask is None:
-            is_open = (self.columns[:, None, :] <= self.columns[:, :, None]) & self.is_real[:, None, :]
+            is_open = (columns[:, None, :] <= columns[:, :, None]) & self.is_real[:, None, :]
             mask = additive_mask(is_open, dtype)[:, None]
         else:
-            rows = gather_tokens(whole_mask[:, 0], self.columns, -2)
-            mask = gather_tokens(rows.transpose(1, 2), self.columns, -2).transpose(1, 2)[:, None]
+            rows = gather_tokens(whole_mask[:, 0], columns, -2)
+            mask = gather_tokens(rows.transpose(1, 2), columns, -2).transpose(1, 2)[:, None]
             closed = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
             mask = mask.masked_fill(~self.is_real[:, None, None, :], closed)
         # A dummy or padding query that may attend to nothing would turn into NaN and reach the cache.

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.hooks.prefill import Prefill, last_positions
-from focal_algorithm.hooks.sequence import gather_tokens
+from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
+from focal_algorithm.hooks.tower import TowerWatch
+from focal_algorithm.hooks.visual import compress_pictures
 from focal_algorithm.layout import SampleLayout
-from focal_algorithm.methods.base import CompressionMethod, GemmOutcome, HookPoint
+from focal_algorithm.methods.base import CompressionMethod, GemmOutcome, HookPoint, Resequenced, TokenStream
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.recorder import Recorder
 from focal_common.errors import RunError, UnsupportedError
@@ -58,6 +60,12 @@ class Session:
         self._prefill: Prefill | None = None
         self._additions: tuple[Tensor, ...] = ()
         self._is_decoding = False
+        self._rotary = getattr(adapter.points(model).decoder, "rotary_emb", None)
+        self.tower = (
+            TowerWatch(adapter.vision_points(model), method.tower_layers)
+            if HookPoint.VISION_OUTPUT in method.hook_points
+            else None
+        )
 
     @property
     def _active(self) -> Prefill | None:
@@ -67,6 +75,8 @@ class Session:
 
     def on_model_inputs(self, inputs: Mapping[str, Any]) -> None:
         """Read layouts where none were given; ``inputs`` are the keyword arguments of the whole model."""
+        if self.tower is not None and any(name.startswith("pixel_values") for name in inputs):
+            self.tower.forget()  # the tower runs inside this forward; what a failed one left is stale
         if self.layouts is not None or _cached_tokens(inputs) or inputs.get("input_ids") is None:
             return
         self._found_layouts = self._adapter.layouts(self._model, inputs)
@@ -96,7 +106,7 @@ class Session:
             return inputs
         # Layer 0 is short, so lengths of its cache no longer tell positions, and masks are made per layer.
         steps = _cached_tokens(inputs) - first.columns.shape[1]
-        return inputs | {"position_ids": self._prefill.last_positions + 1 + steps, "attention_mask": None}
+        return inputs | {"position_ids": self._prefill.decode_positions(0, steps), "attention_mask": None}
 
     def on_decoder_output(self) -> None:
         """Close the record of a finished prefill."""
@@ -149,25 +159,57 @@ class Session:
             sequence = prefill.at_layer[layer]
             if sequence.is_whole:
                 return hidden, inputs
-            cached = inputs["past_key_values"].get_seq_length(layer)
-            mask = sequence.decode_mask(cached - sequence.columns.shape[1] + 1, hidden.dtype)
-            return hidden, inputs | {"attention_mask": mask}
+            steps = inputs["past_key_values"].get_seq_length(layer) - sequence.columns.shape[1]
+            changed = {"attention_mask": sequence.decode_mask(steps + 1, hidden.dtype)}
+            if sequence.renumbered is not None:
+                changed |= self._rotated(hidden, prefill.decode_positions(layer, steps))
+            return hidden, inputs | changed
+        if layer == 0 and self.tower is not None:
+            hidden = self._compress_pictures(prefill, hidden)
         if HookPoint.LAYER_INPUT in self.method.hook_points:
             answer = prefill.resequence(HookPoint.LAYER_INPUT, layer, hidden)
             if answer is not None:
                 hidden = answer[1]
         sequence = prefill.sequence
         prefill.at_layer.append(sequence)
-        if sequence.is_whole:
-            return hidden, inputs
-        cos, sin = inputs["position_embeddings"]
-        changed: dict[str, Any] = {
-            "position_embeddings": tuple(gather_tokens(table, sequence.columns, -2) for table in (cos, sin)),
-            "attention_mask": sequence.prefill_mask(inputs.get("attention_mask"), hidden.dtype),
+        inputs = inputs if sequence.is_whole else inputs | _fitted(inputs, sequence, hidden.dtype)
+        if HookPoint.ROTARY_TABLES in self.method.hook_points:
+            self._show_rotary(layer, prefill, *inputs["position_embeddings"])
+        return hidden, inputs
+
+    def _compress_pictures(self, prefill: Prefill, hidden: Tensor) -> Tensor:
+        tower = self.tower
+        if tower is None or not any(layout.visual_tokens for layout in prefill.layouts):
+            return hidden
+        maps = [
+            self._adapter.visual_map(self._model, layout) if layout.visual_tokens else None
+            for layout in prefill.layouts
+        ]
+        shares = tower.take(maps)
+
+        def decide(sample: int, own: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
+            visual_map, work = maps[sample], shares[sample]
+            if visual_map is None or work is None:
+                return None
+            return compress_pictures(self.method, tower.points, visual_map, work, own, stream, state)
+
+        answer = prefill.resequence(HookPoint.LAYER_INPUT, 0, hidden, decide)
+        return hidden if answer is None else answer[1]
+
+    def _show_rotary(self, layer: int, prefill: Prefill, cos: Tensor, sin: Tensor) -> None:
+        for sample, rows, stream, state in prefill.samples():
+            own = sample if cos.shape[-3] > 1 else 0
+            self.method.see_rotary(layer, cos[..., own, rows, :], sin[..., own, rows, :], stream, state)
+
+    def _rotated(self, hidden: Tensor, position_ids: Tensor) -> dict[str, Any]:
+        if self._rotary is None:
+            raise UnsupportedError(
+                f"{self.method.name} counts positions anew, but this decoder has no module 'rotary_emb'"
+            )
+        return {
+            "position_embeddings": self._rotary(hidden, position_ids=position_ids),
+            "position_ids": position_ids,
         }
-        if inputs.get("position_ids") is not None:
-            changed["position_ids"] = gather_tokens(inputs["position_ids"], sequence.columns, -1)
-        return hidden, inputs | changed
 
     def on_after_attention(self, layer: int, hidden: Tensor) -> Tensor:
         """Drop or merge tokens between attention and MLP; axes (batch, tokens, hidden)."""
@@ -274,3 +316,17 @@ class Session:
 def _cached_tokens(inputs: Mapping[str, Any]) -> int:
     cache = inputs.get("past_key_values")
     return 0 if cache is None else int(cache.get_seq_length())
+
+
+def _fitted(inputs: Mapping[str, Any], sequence: BatchSequence, dtype: torch.dtype) -> dict[str, Any]:
+    """Return positions and mask of a layer for the tokens present."""
+    columns = sequence.position_columns
+    changed: dict[str, Any] = {
+        "position_embeddings": tuple(
+            gather_tokens(table, columns, -2) for table in inputs["position_embeddings"]
+        ),
+        "attention_mask": sequence.prefill_mask(inputs.get("attention_mask"), dtype),
+    }
+    if inputs.get("position_ids") is not None:
+        changed["position_ids"] = gather_tokens(inputs["position_ids"], columns, -1)
+    return changed

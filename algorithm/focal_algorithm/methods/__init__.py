@@ -20,6 +20,9 @@ METHODS: Registry[type[CompressionMethod]] = Registry(
         "focus": "focal_algorithm.methods.focus:Focus",
         "focus_sec_only": "focal_algorithm.methods.focus_sec_only:FocusSecOnly",
         "framefusion": "focal_algorithm.methods.framefusion:Framefusion",
+        "sparsevlm": "focal_algorithm.methods.sparsevlm:SparseVlm",
+        "sparsezip": "focal_algorithm.methods.sparsezip:SparseZip",
+        "visionzip": "focal_algorithm.methods.visionzip:VisionZip",
     },
     group="focal.methods",
 )

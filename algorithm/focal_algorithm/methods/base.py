@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.layout import SampleLayout
+from focal_algorithm.pictures import CompressedPicture, TowerPicture
 from focal_traces.pointers import PointerRule
 from focal_traces.records import Record
 from focal_traces.schema import DecoderGeometry
@@ -38,6 +39,8 @@ class HookPoint(Enum):
     GEMM_INPUT = "transform"
     ATTENTION_OPERANDS = "attend"
     ATTENTION_PROBABILITIES = "replace_probabilities"
+    VISION_OUTPUT = "compress_visual"
+    ROTARY_TABLES = "see_rotary"
     LAYER_INPUT = "resequence, before a layer"
     AFTER_ATTENTION = "resequence, between attention and MLP of a layer"
 
@@ -51,7 +54,8 @@ class TokenStream:
         token_ids: Index of each present token in the whole prompt, axes (tokens), int64. Ids from
             ``layout.sequence_tokens`` on are tokens generated without a cache.
         visual_rows: Rows of ``token_ids`` inside the visual range, axes (visual tokens present), int64.
-        visual_positions: Their places in the visual range, 0 to S - 1, same axes, ascending.
+        visual_positions: Their places in the visual range, 0 to S - 1, same axes; ascending unless a method
+            put merged tokens behind the kept ones.
         query_rows: Rows of the prompt's tokens after the visual range, axes (T), int64.
     """
 
@@ -155,6 +159,19 @@ class CompressionMethod(ABC):
         """How the trace header calls the rules in force."""
         return "compatible"
 
+    @property
+    def renumbers_positions(self) -> bool:
+        """Whether positions count up without gaps after a drop; otherwise tokens keep theirs.
+
+        Where positions have several axes (multimodal rotary embedding), tokens always keep theirs.
+        """
+        return False
+
+    @property
+    def tower_layers(self) -> tuple[int, ...]:
+        """Layers of the vision tower that `compress_visual` is shown, relative to the one the projector takes."""
+        return (0,)
+
     @classmethod
     def published(cls, model: str, dataset: str) -> dict[str, Any]:
         """Return the published hyper-parameters for a (model, dataset) pair; empty if there are none."""
@@ -239,6 +256,21 @@ class CompressionMethod(ABC):
             scaling: Factor of the scores.
             stream: Tokens present.
             state: State of this prompt.
+        """
+
+    def compress_visual(self, picture: TowerPicture, state: Any) -> CompressedPicture | None:
+        """Keep and merge the visual tokens of one picture; None to leave it as it is.
+
+        Called for every picture of a prompt before its first decoder layer.
+        """
+        return None
+
+    def see_rotary(  # noqa: B027 - optional, unlike `start`
+        self, layer: int, cos: Tensor, sin: Tensor, stream: TokenStream, state: Any
+    ) -> None:
+        """Look at the rotary tables of the tokens present at a layer.
+
+        Axes (tokens, head_dim); where positions have several axes, they come first.
         """
 
     def replace_probabilities(

@@ -16,6 +16,13 @@ from torch import Tensor, nn
 from focal_algorithm.inputs.pixel_scales import SIGLIP_DEVIATION, SIGLIP_MEAN
 from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer
 from focal_algorithm.layout import SampleLayout
+from focal_algorithm.vision import (
+    VisionPoints,
+    VisualMap,
+    find_vision_points,
+    merged_map,
+    one_to_one_map,
+)
 from focal_common.errors import UnsupportedError
 from focal_traces.schema import DecoderGeometry
 
@@ -143,6 +150,29 @@ class ModelAdapter(ABC):
             kv_heads=text.num_key_value_heads,
             head_dim_elements=getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
         )
+
+    def vision_points(self, model: Any) -> VisionPoints:
+        """Find the modules of the vision tower.
+
+        Raises:
+            UnsupportedError: Its attention cannot be had from outside.
+        """
+        return find_vision_points(model)
+
+    def visual_map(self, model: Any, layout: SampleLayout) -> VisualMap:
+        """Return which picture and patches each visual token of a prompt comes from.
+
+        The default fits models whose visual tokens are the patches of square pictures in order, or merged
+        groups of consecutive patches.
+
+        Raises:
+            UnsupportedError: The visual range does not hold whole pictures.
+        """
+        vision = model.config.vision_config
+        merge_size = getattr(vision, "spatial_merge_size", None)
+        if merge_size is not None:
+            return merged_map(layout, merge_size**2)
+        return one_to_one_map(layout, (vision.image_size // vision.patch_size) ** 2)
 
     @abstractmethod
     def layouts(

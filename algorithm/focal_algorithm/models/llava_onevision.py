@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -18,9 +19,10 @@ from focal_algorithm.architectures.random_weights import (
     keep_tokens_apart,
 )
 from focal_algorithm.inputs.preprocess import anyres_pixels, video_pixels
-from focal_algorithm.layout import SampleLayout
+from focal_algorithm.layout import SampleLayout, is_pyramid
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
 from focal_algorithm.prompt_rows import prompt_rows
+from focal_algorithm.vision import VisualMap, pooled_map
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
 from focal_traces.schema import TokenGrid
 
@@ -135,11 +137,12 @@ class LlavaOnevision(ModelAdapter):
         images_seen = 0
         for row in prompt_rows(inputs, (config.image_token_id, config.video_token_id), sample_ids):
             run = row.only_run()
-            tokens, grid = 0, None
+            tokens, grid, image_size = 0, None, None
             if run is not None and run.token_id == config.video_token_id:
                 tokens, grid = self._video(model, run.tokens, row.name)
             elif run is not None:
                 if image_sizes is not None:
+                    image_size = tuple(image_sizes[images_seen].tolist())
                     shape = self._image_grid(model, image_sizes[images_seen].tolist())
                 elif encoded is not None:  # generate() encodes images first and hands on only the features
                     shape = self._encoded_grid(model, encoded.pooler_output[images_seen])
@@ -149,8 +152,51 @@ class LlavaOnevision(ModelAdapter):
                     )
                 tokens, grid = self._image(model, run.tokens, shape, row.name)
                 images_seen += 1
-            layouts.append(SampleLayout(row.name, len(row.token_ids), run.start if run else 0, tokens, grid))
+            start = run.start if run else 0
+            layouts.append(SampleLayout(row.name, len(row.token_ids), start, tokens, grid, image_size))
         return tuple(layouts)
+
+    def visual_map(self, model: Any, layout: SampleLayout) -> VisualMap:
+        """Return frames pooled as the model pools them, or tiles packed as it packs them."""
+        is_video = (
+            layout.image_size_pixels is None
+            and layout.grid is not None
+            and not is_pyramid(layout.grid)
+            and layout.grid.frame_stride == self._tokens_per_frame(model)
+        )
+        if is_video:
+            rows = math.ceil(self._side(model) / 2)
+            return replace(pooled_map(layout, model.model.apply_pooling, rows), tower_call=1)
+        if layout.image_size_pixels is None:
+            raise UnsupportedError(
+                f"{layout.sample_id}: the tiles of an image follow from image_sizes, which the forward lacks; use "
+                "attach(..., layouts=adapter.layouts(model, inputs))"
+            )
+        size, config, crop = (
+            list(layout.image_size_pixels),
+            model.config,
+            model.config.vision_config.image_size,
+        )
+        tiles = image_size_to_num_patches(size, config.image_grid_pinpoints, crop)
+
+        def place(values: Tensor) -> Tensor:
+            newline = values.new_full((values.shape[-1],), -1.0)
+            aspect = config.vision_aspect_ratio
+            return model.model.pack_image_features([values], [size], newline, vision_aspect_ratio=aspect)[0][
+                0
+            ]
+
+        tile = torch.arange(tiles, dtype=torch.float32)[:, None, None].expand(-1, self._side(model) ** 2, 1)
+        number = place(tile.contiguous()).flatten()
+        grid = place(torch.arange(self._side(model) ** 2, dtype=torch.float32).repeat(tiles, 1)[..., None])
+        return VisualMap(
+            pictures=tiles,
+            place=place,
+            picture_of_token=number.round().to(torch.int64),
+            # A picture of more tiles than the model takes is scaled down, so tokens are no longer patches.
+            is_one_to_one=bool((grid == grid.round()).all()),
+            is_canvas=True,
+        )
 
     def prompt_text(self, question: str) -> tuple[str, str]:
         """Return the Qwen chat template around the visual tokens."""

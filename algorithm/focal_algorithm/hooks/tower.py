@@ -1,0 +1,181 @@
+"""What the vision tower did with each picture, as token selection needs it.
+
+Hooks on the projections of a few layers, so that any attention backend may be in use; attention is computed for the
+CLS row only, or summed over rows where there is no CLS, and never kept as a matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from focal_algorithm.kernels.visionzip.tower import attention_from_first, attention_received, head_mean
+from focal_algorithm.vision import VisionPoints, VisualMap
+from focal_common.errors import ConfigError, UnsupportedError
+
+__all__ = ["TowerWatch", "TowerWork"]
+
+
+@dataclass(frozen=True)
+class TowerWork:
+    """Pictures of one prompt that the tower saw, in its order.
+
+    Attributes:
+        attention: Attention that each patch receives, axes (pictures, layers, heads, patches), float32.
+        keys: Head-mean keys as attention uses them, axes (pictures, layers, patches, key width), float32.
+        features: Output of the source layer, axes (pictures, prefix + patches, width); None where no module
+            projects it row by row.
+    """
+
+    attention: Tensor
+    keys: Tensor
+    features: Tensor | None
+
+
+@dataclass
+class _Seen:
+    """Lists over pictures, per tower layer."""
+
+    attention: dict[int, list[Tensor]] = field(default_factory=dict)
+    keys: dict[int, list[Tensor]] = field(default_factory=dict)
+    features: list[Tensor] = field(default_factory=list)
+
+
+class TowerWatch:
+    """Collects what the tower does until a prefill takes it.
+
+    Args:
+        points: The tower.
+        offsets: Layers to read the attention of, relative to the source layer.
+
+    Raises:
+        ConfigError: A layer does not exist, or attends within windows only.
+    """
+
+    def __init__(self, points: VisionPoints, offsets: Sequence[int]) -> None:
+        self.points = points
+        self.layers = tuple(points.source_layer + offset for offset in offsets)
+        for layer in (*self.layers, points.source_layer):
+            if not 0 <= layer < len(points.layers):
+                raise ConfigError(
+                    f"tower_layers: layer {layer} of the vision tower does not exist; expected offsets that give "
+                    f"layers 0 to {len(points.layers) - 1}"
+                )
+            if points.whole_layers is not None and layer not in points.whole_layers:
+                raise ConfigError(
+                    f"tower_layers: layer {layer} of the vision tower attends within windows; expected offsets "
+                    f"that give one of {sorted(points.whole_layers)}"
+                )
+        self._seen = _Seen()
+        self._is_taken = False
+        self._queries: dict[int, Tensor] = {}
+        self._fused: dict[int, dict[str, Any]] = {}
+        self._grid: Tensor | None = None
+
+    def outputs(self) -> Iterator[tuple[nn.Module, Callable[[Any], None]]]:
+        """Yield the modules whose output to watch, each with the function to give it to."""
+        for layer in self.layers:
+            attention = self.points.attention(layer)
+            if self.points.is_fused:
+                yield attention.get_submodule("qkv"), partial(self._on_fused, layer)
+            else:
+                yield attention.get_submodule("q_proj"), partial(self._on_query, layer)
+                yield attention.get_submodule("k_proj"), partial(self._on_key, layer)
+        if self.points.projector is not None:
+            yield self.points.layers[self.points.source_layer], self._on_features
+
+    def keywords(self) -> Iterator[tuple[nn.Module, Callable[[dict[str, Any]], None]]]:
+        """Yield the modules whose keyword arguments to watch, likewise."""
+        if self.points.is_fused:
+            yield self.points.tower, self._on_tower
+            for layer in self.layers:
+                yield self.points.attention(layer), partial(self._fused.__setitem__, layer)
+
+    def forget(self) -> None:
+        """Start anew with the next picture."""
+        self._is_taken = True
+
+    def take(self, maps: Sequence[VisualMap | None]) -> list[TowerWork | None]:
+        """Return the work on the pictures of each prompt of a batch; it stays until the tower runs again.
+
+        Args:
+            maps: Of the prompts; None for those without pictures.
+
+        Raises:
+            UnsupportedError: The tower did not see these pictures.
+        """
+        self._is_taken = True
+        numbered = [(one.tower_call, row, one) for row, one in enumerate(maps) if one is not None]
+        seen, wanted = len(self._seen.keys.get(self.layers[0], ())), sum(one.pictures for *_, one in numbered)
+        if seen != wanted:
+            raise UnsupportedError(
+                f"the prompts hold {wanted} pictures but the vision tower saw {seen}; give the pixels to the "
+                "model inside the 'with' block of attach"
+            )
+        shares: list[TowerWork | None] = [None] * len(maps)
+        first = 0
+        for _, row, one in sorted(numbered, key=lambda entry: entry[:2]):
+            shares[row] = self._share(slice(first, first + one.pictures))
+            first += one.pictures
+        return shares
+
+    def _share(self, own: slice) -> TowerWork:
+        attention = [torch.stack(self._seen.attention[layer][own]) for layer in self.layers]
+        keys = [torch.stack(self._seen.keys[layer][own]) for layer in self.layers]
+        features = torch.stack(self._seen.features[own]) if self._seen.features else None
+        return TowerWork(torch.stack(attention, dim=1), torch.stack(keys, dim=1), features)
+
+    def _current(self) -> _Seen:
+        if self._is_taken:
+            self._seen, self._is_taken = _Seen(), False
+        return self._seen
+
+    def _note(self, layer: int, query: Tensor, key: Tensor) -> None:
+        heads, scaling, prefix = self.points.heads, self.points.scaling, self.points.prefix_tokens
+        scored = attention_from_first if prefix else attention_received
+        seen = self._current()
+        seen.attention.setdefault(layer, []).append(scored(query, key, heads, scaling)[:, prefix:])
+        seen.keys.setdefault(layer, []).append(head_mean(key, heads)[prefix:])
+
+    def _on_query(self, layer: int, output: Tensor) -> None:
+        self._queries[layer] = output.detach()
+
+    def _on_key(self, layer: int, output: Tensor) -> None:
+        for query, key in zip(self._queries.pop(layer), output.detach(), strict=True):
+            self._note(layer, query, key)
+
+    def _on_features(self, output: Any) -> None:
+        self._current().features.extend((output[0] if isinstance(output, tuple) else output).detach())
+
+    # --- towers that pack all pictures into one sequence ---------------------------------------------------
+
+    def _on_tower(self, inputs: dict[str, Any]) -> None:
+        self._grid = inputs.get("grid_thw")
+
+    def _on_fused(self, layer: int, output: Tensor) -> None:
+        inputs = self._fused.pop(layer)
+        query, key, _ = (
+            output.detach().to(torch.float32).view(len(output), 3, self.points.heads, -1).unbind(1)
+        )
+        cos, sin = (table.to(torch.float32)[:, None] for table in inputs["position_embeddings"])
+        query, key = (one * cos + _half_turned(one) * sin for one in (query, key))
+        order = self.points.order(self._grid) if self.points.order is not None else None
+        query, key = (_reordered(one, order).flatten(1) for one in (query, key))
+        bounds = inputs["cu_seqlens"].tolist()
+        for start, stop in pairwise(bounds):
+            self._note(layer, query[start:stop], key[start:stop])
+
+
+def _half_turned(values: Tensor) -> Tensor:
+    first, second = values.chunk(2, dim=-1)
+    return torch.cat((-second, first), dim=-1)
+
+
+def _reordered(values: Tensor, order: Tensor | None) -> Tensor:
+    return values if order is None else values[order]

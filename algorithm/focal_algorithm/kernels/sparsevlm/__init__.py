@@ -1,0 +1,1 @@
+"""Kernels of SparseVLM (ICML 2025): text raters, relevance, and recycling inside the decoder."""

@@ -1,0 +1,1 @@
+"""Kernels of SparseZip: hybrid scores, dynamic K and merging of the tokens of a vision tower."""

@@ -1,0 +1,1 @@
+"""Kernels that choose and merge the tokens of a vision tower (VisionZip, CVPR 2025)."""

@@ -1,0 +1,284 @@
+"""SparseVLM: text tokens rate the visual ones inside the language model; dropped ones are recycled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from focal_algorithm.kernels.ordering import top_indices
+from focal_algorithm.kernels.sparsevlm.gravity import corrected, position_weights
+from focal_algorithm.kernels.sparsevlm.raters import (
+    attention_rows,
+    rank_of,
+    rater_scores,
+    raters_of,
+    relevance_of,
+    selected_heads,
+)
+from focal_algorithm.kernels.sparsevlm.recycling import (
+    cluster_count,
+    merge_by_density_peaks,
+    recycled_count,
+)
+from focal_algorithm.kernels.sparsevlm.schedule import (
+    PRUNING_LAYERS,
+    PUBLISHED_LAYERS,
+    PUBLISHED_TOKENS,
+    kept_counts,
+    rank_line,
+)
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
+from focal_common.errors import ConfigError, RunError, UnsupportedError
+from focal_traces.schema import DecoderGeometry
+
+__all__ = ["SparseVlm", "SparseVlmState"]
+
+_LEAST_WEIGHT = 1e-3  # strict mode leaves attention uncorrected below it; chosen here, well above rounding
+
+
+@dataclass
+class SparseVlmState:
+    """What SparseVLM remembers between the layers of one prefill.
+
+    Attributes:
+        raters: Text tokens that rate, counted from the first after the visual tokens, int64.
+        relevance: Of the visual tokens present, axes (visual tokens present); None before a pruning layer.
+        rank: Of the raters' attention, for version 1.0.
+        rotary: Tables of the tokens present, each axes (tokens, head_dim), for version 2.0.
+    """
+
+    raters: Tensor | None = None
+    relevance: Tensor | None = None
+    rank: int = 0
+    rotary: tuple[Tensor, Tensor] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparseVlm(CompressionMethod):
+    """Visual tokens rated by text and pruned after a few decoder layers.
+
+    Paper: SparseVLM, ICML 2025 (arXiv:2410.04417), sec. 3.2 (raters), 3.3 (pruning), 3.4 (recycling); version 2.0
+        (SparseVLM+, without recycling) is published as code.
+    Deviations: ``compatible`` follows the published code: a recycled token is the mean of its cluster, at least
+        one token is always dropped, and a budget is a mean over 32 layers. Ties go to the lower index instead
+        of random noise. Positions are renumbered in versions 1.0 and 1.5, except where they have several axes.
+        ``strict`` drops nothing where a schedule asks for more than there is, takes all text where no token
+        rates above the mean, leaves attention uncorrected where the position weight is not clearly positive, and
+        takes all heads where there are fewer than asked for.
+
+    Args:
+        version: ``1.0`` (counts follow the rank of the attention), ``1.5`` or ``2.0``.
+        retained_tokens: Published budget: 192, 128, 96 or 64.
+        pruning_layers: Layers, from 0, whose output is shortened; empty for none. Where two fall together the
+            later one holds. Default: published code, moved to the same relative depth in other decoders.
+        kept_tokens: Tokens kept at each pruning layer; empty for the published ones of the budget.
+        scale_by_tokens: Scale the counts by the prompt's visual tokens over 576, for which they were made.
+        heads_kept: Heads that score in version 2.0. Default 14: published code.
+        mode: ``compatible`` or ``strict``.
+    """
+
+    name: ClassVar[str] = "sparsevlm"
+    paper: ClassVar[str] = "SparseVLM, ICML 2025, arXiv:2410.04417, sec. 3.2 to 3.4"
+    hook_points: ClassVar[frozenset[HookPoint]] = frozenset(
+        {HookPoint.LAYER_INPUT, HookPoint.ATTENTION_OPERANDS, HookPoint.ROTARY_TABLES}
+    )
+    changes_length: ClassVar[bool] = True
+    trace_folder: ClassVar[str] = "sparsevlm"
+
+    version: Literal["1.0", "1.5", "2.0"] = "1.5"
+    retained_tokens: int = 192
+    pruning_layers: tuple[int, ...] = PRUNING_LAYERS
+    kept_tokens: tuple[int, ...] = ()
+    scale_by_tokens: bool = False
+    heads_kept: int = 14
+    mode: Literal["compatible", "strict"] = "compatible"
+
+    def __post_init__(self) -> None:
+        if self.version not in ("1.0", "1.5", "2.0"):
+            raise ConfigError(f"version must be 1.0, 1.5 or 2.0, got '{self.version}'")
+        if self.mode not in ("compatible", "strict"):
+            raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
+        for field in ("vector_size", "heads_kept"):
+            if getattr(self, field) < 1:
+                raise ConfigError(f"{field} must be at least 1, got {getattr(self, field)}")
+        if (
+            list(self.pruning_layers) != sorted(self.pruning_layers)
+            or min(self.pruning_layers, default=0) < 0
+        ):
+            raise ConfigError(f"pruning_layers must ascend from 0, got {self.pruning_layers}")
+        if any(count < 1 for count in self.kept_tokens):
+            raise ConfigError(f"kept_tokens must be at least 1 each, got {self.kept_tokens}")
+        if self.version == "1.0":
+            rank_line(self.retained_tokens)
+        elif len(self._counts) != len(self.pruning_layers) and self.pruning_layers:
+            raise ConfigError(
+                f"kept_tokens: {len(self._counts)} counts for {len(self.pruning_layers)} pruning layers; "
+                "expected one each"
+            )
+
+    @property
+    def trace_mode(self) -> Literal["compatible", "strict"]:
+        """Rules in force."""
+        return self.mode
+
+    @property
+    def renumbers_positions(self) -> bool:
+        """Version 2.0 keeps the ids of kept tokens."""
+        return self.version != "2.0"
+
+    @property
+    def _counts(self) -> tuple[int, ...]:
+        return self.kept_tokens or kept_counts(self.version, self.retained_tokens)
+
+    @classmethod
+    def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
+        """Return the pruning layers at the same relative depth, where the decoder has not 32 layers."""
+        if geometry.layers == PUBLISHED_LAYERS:
+            return {}
+        moved = tuple(layer * geometry.layers // PUBLISHED_LAYERS for layer in PRUNING_LAYERS)
+        return {"pruning_layers": moved}
+
+    @classmethod
+    def without_effect(cls) -> dict[str, Any]:
+        """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
+        return {"pruning_layers": ()}
+
+    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> SparseVlmState:
+        """Return a fresh state.
+
+        Raises:
+            ConfigError: A pruning layer does not exist, or there are too few heads.
+            UnsupportedError: No token follows the visual tokens.
+        """
+        beyond = [layer for layer in self.pruning_layers if layer >= geometry.layers - 1]
+        if beyond:
+            raise ConfigError(
+                f"pruning_layers: layer {beyond[0]} has no layer after it; expected layers below "
+                f"{geometry.layers - 1}"
+            )
+        if self.pruning_layers and not layout.query_tokens:
+            raise UnsupportedError(
+                f"{layout.sample_id}: no token follows the visual tokens, so SparseVLM has no raters; put the "
+                "question after the image or video"
+            )
+        if self.version == "2.0" and self.mode == "compatible" and self.heads_kept > geometry.heads:
+            raise ConfigError(
+                f"heads_kept: SparseVLM 2.0 scores with {self.heads_kept} heads, the decoder has "
+                f"{geometry.heads}; expected at most that"
+            )
+        return SparseVlmState()
+
+    def see_rotary(
+        self, layer: int, cos: Tensor, sin: Tensor, stream: TokenStream, state: SparseVlmState
+    ) -> None:
+        """Keep the tables of a pruning layer.
+
+        Raises:
+            UnsupportedError: Positions have several axes.
+        """
+        if self.version != "2.0" or layer not in self.pruning_layers:
+            return
+        if cos.ndim != 2:
+            raise UnsupportedError(
+                "SparseVLM 2.0 corrects attention by one position per token, but this model's positions have "
+                "several axes; use version=1.5"
+            )
+        state.rotary = (cos, sin)
+
+    def attend(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        scaling: float,
+        stream: TokenStream,
+        state: SparseVlmState,
+    ) -> None:
+        """Rate the visual tokens; only the rows of the raters are computed."""
+        if layer not in self.pruning_layers or state.raters is None:
+            return
+        rows = stream.query_rows[state.raters]
+        attention = attention_rows(query, key, rows, scaling)[:, :, stream.visual_rows]
+        if self.version == "2.0" and state.rotary is not None:
+            weights = position_weights(*state.rotary, rows, stream.visual_rows)
+            state.rotary = None
+            attention = corrected(attention, weights, _LEAST_WEIGHT if self.mode == "strict" else 0.0)
+            attention = attention[selected_heads(attention, self.heads_kept)]
+        if self.version == "1.0":
+            state.rank = rank_of(attention)
+        state.relevance = relevance_of(attention)
+        if bool(state.relevance.isnan().any()):
+            raise RunError(f"layer {layer}: attention to visual tokens is NaN; relevance cannot be ranked")
+
+    def resequence(
+        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: SparseVlmState
+    ) -> Resequenced | None:
+        """Choose the raters at layer 0; carry out a pruning layer's choice at the input of the next."""
+        if layer == 0 and self.pruning_layers:
+            state.raters = self._raters(hidden, stream)
+        if state.relevance is None:
+            return None
+        relevance, state.relevance = state.relevance, None
+        available = len(stream.visual_rows)
+        count = self._count(layer - 1, stream, available, state.rank)
+        if count >= available:
+            return None
+        is_kept = torch.zeros(available, dtype=torch.bool, device=hidden.device)
+        is_kept[top_indices(relevance, count)] = True
+        return self._shortened(hidden, stream, relevance, is_kept)
+
+    def _raters(self, hidden: Tensor, stream: TokenStream) -> Tensor:
+        raters = raters_of(rater_scores(hidden[stream.visual_rows], hidden[stream.query_rows]))
+        if len(raters):
+            return raters
+        if self.mode == "strict":
+            return torch.arange(len(stream.query_rows), device=hidden.device)
+        raise UnsupportedError(
+            f"{stream.layout.sample_id}: no text token rates above the mean, so SparseVLM has no raters; give a "
+            "longer question, or mode=strict to let all text rate"
+        )
+
+    def _count(self, layer: int, stream: TokenStream, available: int, rank: int) -> int:
+        if self.version == "1.0":
+            scale, bias = rank_line(self.retained_tokens)
+            if rank == available:
+                return available
+            wanted = int(rank * scale + bias)
+        else:
+            at = max(index for index, one in enumerate(self.pruning_layers) if one == layer)
+            wanted = self._counts[at]
+        if self.scale_by_tokens:
+            wanted = round(wanted * stream.layout.visual_tokens / PUBLISHED_TOKENS)
+        most = available if self.mode == "strict" else available - 1
+        return max(1, min(wanted, most))
+
+    def _shortened(
+        self, hidden: Tensor, stream: TokenStream, relevance: Tensor, is_kept: Tensor
+    ) -> Resequenced:
+        visual = stream.visual_rows
+        every = torch.arange(len(hidden), device=hidden.device)
+        first, last = int(visual[0]), int(visual[-1])
+        merged_into = every.clone()
+        merged_into[visual[~is_kept]] = -1
+        if self.version == "2.0":
+            rows = torch.cat((every[:first], visual[is_kept], every[last + 1 :]))
+            return Resequenced(rows, merged_into=merged_into)
+        dropped = visual[~is_kept]
+        recycled = dropped[top_indices(relevance[~is_kept], recycled_count(len(dropped)))]
+        clusters = cluster_count(len(recycled))
+        merged, centres, cluster = merge_by_density_peaks(
+            hidden[recycled], clusters, self._noise(len(recycled))
+        )
+        merged_into[recycled] = recycled[centres][cluster]
+        changed = hidden.clone()
+        changed[recycled[centres]] = merged
+        rows = torch.cat((every[:first], visual[is_kept], recycled[centres], every[last + 1 :]))
+        return Resequenced(rows, changed[rows], merged_into)
+
+    def _noise(self, tokens: int) -> Tensor | None:
+        """Return what breaks ties between ``tokens`` densities; None for their order."""
+        return None

@@ -1,0 +1,113 @@
+"""VisionZip: keep the tokens the vision tower attends to, merge the rest, before the language model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from focal_algorithm.kernels.sparsezip.scores import EPSILON
+from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score
+from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
+from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.methods.base import CompressionMethod, HookPoint
+from focal_algorithm.pictures import CompressedPicture, TowerPicture
+from focal_common.errors import ConfigError, UnsupportedError
+from focal_traces.schema import DecoderGeometry
+
+__all__ = ["VisionZip"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisionZip(CompressionMethod):
+    """Dominant and contextual tokens of each picture, chosen without the question.
+
+    Paper: VisionZip, CVPR 2025 (arXiv:2412.04467), sec. 3.2 (dominant), 3.3 (contextual).
+    Deviations: ``compatible`` follows the published code: a contextual token is its target plus the mean of the
+        others, about twice the norm of a token, and equal scores go to the lower index. Without a CLS token
+        the score is the mean attention received, as the paper says and its code lacks. Where a model pools
+        patches into tokens, scores and keys are pooled alike and merging is done on the tokens. Positions count
+        up without gaps, except where they have several axes: tokens then keep theirs. ``strict`` averages the
+        whole group and gives all-zero keys no similarity instead of refusing them.
+
+    Args:
+        dominant: Tokens kept per picture, CLS included where the tower has one; 0 keeps all and merges none.
+            Default 54 of 64: published code.
+        contextual: Merged tokens per picture, at least 0. Default 10: published code.
+        text_share: Weight of the attention in the score, in (0, 1]; below 1 the rest is the likeness of the
+            projected token to the question (a form published with SparseZip, there 0.6).
+        mode: ``compatible`` or ``strict``.
+    """
+
+    name: ClassVar[str] = "visionzip"
+    paper: ClassVar[str] = "VisionZip, CVPR 2025, arXiv:2412.04467, sec. 3.2 and 3.3"
+    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.VISION_OUTPUT})
+    changes_length: ClassVar[bool] = True
+    trace_folder: ClassVar[str] = "visionzip"
+
+    dominant: int = 54
+    contextual: int = 10
+    text_share: float = 1.0
+    mode: Literal["compatible", "strict"] = "compatible"
+
+    def __post_init__(self) -> None:
+        for field, least in (("vector_size", 1), ("dominant", 0), ("contextual", 0)):
+            if getattr(self, field) < least:
+                raise ConfigError(f"{field} must be at least {least}, got {getattr(self, field)}")
+        if not 0 < self.text_share <= 1:
+            raise ConfigError(f"text_share must lie in (0, 1], got {self.text_share}")
+        if self.mode not in ("compatible", "strict"):
+            raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
+
+    @property
+    def trace_mode(self) -> Literal["compatible", "strict"]:
+        """Rules in force."""
+        return self.mode
+
+    @property
+    def renumbers_positions(self) -> bool:
+        """The language model never learns that tokens are missing."""
+        return True
+
+    @classmethod
+    def without_effect(cls) -> dict[str, Any]:
+        """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
+        return {"dominant": 0}
+
+    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
+        """Return no state.
+
+        Raises:
+            UnsupportedError: The question is to count, but there is none.
+        """
+        if self.text_share < 1 and not layout.query_tokens:
+            raise UnsupportedError(
+                f"{layout.sample_id}: text_share below 1 weighs the question, but no text follows the visual "
+                "tokens; use text_share=1"
+            )
+
+    def compress_visual(self, picture: TowerPicture, state: Any) -> CompressedPicture | None:
+        """Keep the dominant tokens of a picture and merge the rest."""
+        tokens = len(picture.places)
+        count = self.dominant - len(picture.prefix)
+        if not self.dominant or count == tokens:
+            return None
+        scores = picture.attention[0].sum(dim=0)
+        if self.text_share < 1:
+            scores = projected_text_score(
+                picture.attention[0], picture.embeddings, picture.text, self.text_share
+            )
+        dominant, remaining = split_tokens(select_dominant(scores, count), tokens)
+        is_strict = self.mode == "strict"
+        done = merge_into_targets(
+            picture.features[remaining],
+            picture.keys[0, remaining],
+            self.contextual,
+            merge="mean" if is_strict else "sum",
+            epsilon=EPSILON if is_strict else 0.0,
+        )
+        assignment = torch.full_like(picture.places, -1)
+        assignment[remaining] = done.assignment
+        return CompressedPicture(dominant, done.features, assignment, remaining[done.targets])

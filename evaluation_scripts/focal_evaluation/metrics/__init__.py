@@ -1,0 +1,1 @@
+"""Scores of benchmarks from lists of answers: pure functions, no files."""
