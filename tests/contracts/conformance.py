@@ -24,20 +24,21 @@ from focal_common.errors import UnsupportedError
 
 PAIRS = [(method, family) for family in MODELS for method in METHODS]
 
-_FULL = "llava_onevision"
+SETTLED = "llava_onevision"
+"""The family for which parameters in `attach_support.SMALL` are chosen."""
 SETTINGS = [("sdpa", "fp32"), ("eager", "bf16"), ("eager", "fp32"), ("sdpa", "bf16")]
 """Attention and dtype; families beside the first run the two halves only, to stay fast."""
 
 CASES = [
     (method, family, *setting)
     for method, family in PAIRS
-    for setting in (SETTINGS if family == _FULL else SETTINGS[:2])
+    for setting in (SETTINGS if family == SETTLED else SETTINGS[:2])
 ]
 
 PADDED_CASES = [
     (*case, padding)
     for case in CASES
-    for padding in (("alone", "left", "right") if case[1] == _FULL else ("alone",))
+    for padding in (("alone", "left", "right") if case[1] == SETTLED else ("alone",))
 ]
 
 
