@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 PRUNING = {"selected_layers": (0, 2), "alpha_list": (0.5, 0.2), "vector_size": 16, "m_tile": 16}
 
 SMALL: dict[str, dict[str, Any]] = {
-    "sparsevlm": {"pruning_layers": (0, 1), "kept_tokens": (20, 8)},
+    "sparsevlm": {"pruning_layers": (0, 1), "kept_tokens": (6, 3)},
     "sparsezip": {"dominant": 2, "contextual": 1, "k_min": 1, "k_max": 2},
     "visionzip": {"dominant": 2, "contextual": 1},
     "adaptiv": {"threshold": 0.1},

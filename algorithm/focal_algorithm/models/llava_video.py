@@ -19,6 +19,7 @@ from focal_algorithm.inputs.preprocess import video_pixels
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
 from focal_algorithm.prompt_rows import prompt_rows
+from focal_algorithm.vision import VisualMap, pooled_map
 from focal_common.errors import UnsupportedError
 from focal_traces.schema import TokenGrid
 
@@ -146,6 +147,10 @@ class LlavaVideo(ModelAdapter):
             )
             layouts.append(SampleLayout(row.name, len(row.token_ids), run.start, run.tokens, grid))
         return tuple(layouts)
+
+    def visual_map(self, model: Any, layout: SampleLayout) -> VisualMap:
+        """Return frames pooled as the model pools them, with a newline after each row."""
+        return pooled_map(layout, model.model.apply_pooling, self._rows(model), has_newlines=True)
 
     def prompt_text(self, question: str) -> tuple[str, str]:
         """Return the Qwen chat template around the visual tokens."""

@@ -17,6 +17,7 @@ from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer, checkpoint_t
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
 from focal_algorithm.prompt_rows import PromptRow, prompt_rows
+from focal_algorithm.vision import VisionPoints
 from focal_common.errors import UnsupportedError
 from focal_traces.schema import TokenGrid
 
@@ -125,6 +126,13 @@ class MiniCpmV(ModelAdapter):
         """Return bytes with one token per mark."""
         marks = ("<unk>", "<image>", "</image>", "<slice>", "</slice>")
         return ByteTokenizer({mark: IMAGE_TOKEN + place for place, mark in enumerate(marks)})
+
+    def vision_points(self, model: Any) -> VisionPoints:
+        """Refuse: learned queries gather the patches, so no visual token belongs to a patch."""
+        raise UnsupportedError(
+            "minicpm_v gathers the patches of a picture by learned queries, so methods that select patches in the "
+            "vision tower do not work with it"
+        )
 
     def text_config(self, model: Any) -> Any:
         """Return the configuration of the decoder."""
