@@ -18,6 +18,7 @@ VERBS: Registry[Any] = Registry(
         "doctor": "focal_algorithm.cli_doctor:app",
         "reproduce": "focal_evaluation.cli:app",
         "sim": "focal_simulator.cli:app",
+        "sweep": "focal_simulator.sweep.cli:app",
         "trace": "focal_algorithm.cli:app",
     },
     group="focal.verbs",
@@ -28,6 +29,7 @@ _SUMMARY = {
     "doctor": "look at the environment: versions, torchvision, device, threads",
     "reproduce": "compare every published number with a run; solve the calibrated stand-ins again",
     "sim": "simulate traces on accelerators: cycles, energy, area",
+    "sweep": "explore a design space: grids, searches, Pareto fronts; resumable, on many workers",
     "trace": "record a sparse trace from a model; info, validate, convert, diff",
 }
 

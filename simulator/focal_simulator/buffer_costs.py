@@ -10,9 +10,12 @@ from focal_common.errors import ConfigError
 from focal_simulator.accelerators.base import Accelerator, BufferNeed, SramModel
 from focal_simulator.sram_macros import check_macros, macros_area_mm2, macros_power_mw
 
-__all__ = ["BufferCost", "SramChoice", "buffer_costs", "chosen_sram_model", "sram_label"]
+__all__ = ["MACRO_NODE_UM", "BufferCost", "SramChoice", "buffer_costs", "chosen_sram_model", "sram_label"]
 
 SramChoice = Literal["auto", "compiler", "cacti"]
+
+MACRO_NODE_UM = 0.028
+"""Node of the published macros and of the published CACTI runs (Focus, HPCA 2026, sec. VII-A)."""
 
 _CACTI_SOURCES = {"exact": "cacti", "cacti": "cacti, own binary", "interpolated": "cacti, interpolated"}
 
@@ -45,15 +48,27 @@ def chosen_sram_model(accelerator: Accelerator[Any], choice: SramChoice) -> Sram
     return accelerator.default_sram_model() if choice == "auto" else choice
 
 
-def buffer_costs(accelerator: Accelerator[Any], choice: SramChoice = "auto") -> tuple[BufferCost, ...]:
+def buffer_costs(
+    accelerator: Accelerator[Any], choice: SramChoice = "auto", node_um: float = MACRO_NODE_UM
+) -> tuple[BufferCost, ...]:
     """Return the cost of each buffer, in the order of the hardware file.
+
+    Args:
+        accelerator: Plug-in with its hardware.
+        choice: Buffer cost model.
+        node_um: Technology node in micrometres; the macros of the memory compiler exist at 0.028 only.
 
     Raises:
         ConfigError: A macro list does not fit its buffer, or the CACTI table does not cover it.
     """
     if chosen_sram_model(accelerator, choice) == "compiler":
+        if node_um != MACRO_NODE_UM:
+            raise ConfigError(
+                f"SRAM node_um {node_um:g}: memory-compiler macros exist at {MACRO_NODE_UM:g} only; "
+                "expected the buffer cost model cacti"
+            )
         return tuple(_compiler_cost(accelerator, need) for need in accelerator.buffers())
-    return tuple(_cacti_cost(need) for need in accelerator.buffers())
+    return tuple(_cacti_cost(need, node_um) for need in accelerator.buffers())
 
 
 def sram_label(costs: tuple[BufferCost, ...]) -> str:
@@ -79,11 +94,11 @@ def _compiler_cost(accelerator: Accelerator[Any], need: BufferNeed) -> BufferCos
     )
 
 
-@lru_cache(maxsize=256)
-def _cacti_cost(need: BufferNeed) -> BufferCost:
+@lru_cache(maxsize=65536)
+def _cacti_cost(need: BufferNeed, node_um: float) -> BufferCost:
     from focal_simulator.costs.sram import SramTable
 
-    macro = SramTable.configured().macro(need.size_bytes, need.port_bytes, need.extra_read_ports)
+    macro = SramTable.configured().macro(need.size_bytes, need.port_bytes, need.extra_read_ports, node_um)
     return BufferCost(
         name=need.name,
         capacity_bytes=need.size_bytes * need.copies,
