@@ -21,7 +21,12 @@ from focal_simulator.workload import Workload
 __all__ = ["FIDELITIES", "Outcome", "Run", "Settings", "accelerator_names", "build_all", "run_all"]
 
 FIDELITIES: Registry[Any] = Registry(
-    "fidelity", {"parity": "focal_simulator.energy:simulate"}, group="focal.fidelities"
+    "fidelity",
+    {
+        "parity": "focal_simulator.energy:simulate",
+        "parity_layer": "focal_simulator.vector_size_study:simulate_layer",
+    },
+    group="focal.fidelities",
 )
 """Levels of modelling: a function of (accelerator, workload, sram, costs) that returns a `RunResult`."""
 

@@ -12,7 +12,18 @@ from pydantic import Field, model_validator
 from focal_common.config import StrictModel
 from focal_common.errors import ConfigError
 
-__all__ = ["BASE", "METHOD", "Axis", "AxisChoice", "Point", "Settings", "Space", "ValueRange", "changes_trace", "fields_of"]
+__all__ = [
+    "BASE",
+    "METHOD",
+    "Axis",
+    "AxisChoice",
+    "Point",
+    "Settings",
+    "Space",
+    "ValueRange",
+    "changes_trace",
+    "fields_of",
+]
 
 BASE = -1
 """Choice of an axis that leaves its fields as the base design has them."""

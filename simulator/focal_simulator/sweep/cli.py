@@ -23,13 +23,20 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def sweep(
     study: Annotated[str, typer.Argument(help="Study file (YAML), or the name of a packaged study.")],
-    trace: Annotated[Path | None, typer.Option(help="Trace root, in place of traces.root of the study.")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Trace root, in place of traces.root of the study.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Study folder; focal_sweeps/<name> if absent.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes on this machine.")] = 1,
     dask: Annotated[bool, typer.Option("--dask", help="Use a local Dask cluster of -j workers.")] = False,
-    scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")] = "",
+    scheduler: Annotated[
+        str, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")
+    ] = "",
     fork: Annotated[
-        bool, typer.Option("--fork", help="If the study was changed: start anew beside it, keep rows that still hold.")
+        bool,
+        typer.Option(
+            "--fork", help="If the study was changed: start anew beside it, keep rows that still hold."
+        ),
     ] = False,
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -48,7 +55,9 @@ def sweep(
         from focal_simulator.sweep.run import prepare
 
         prepare(request)
-    result = run_sweep(request, _engine(jobs, dask, scheduler), lambda chunks, total: _tracked(chunks, total, read.name))
+    result = run_sweep(
+        request, _engine(jobs, dask, scheduler), lambda chunks, total: _tracked(chunks, total, read.name)
+    )
     paths = write_files(result, figures)
     if as_json:
         typer.echo(json.dumps(report(result) | {"paths": [str(path) for path in paths]}, indent=1))
@@ -74,13 +83,22 @@ def _show(result: SweepResult, paths: list[Path], table: Any) -> None:
     console = output_console()
     console.print(table)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(result.counts.items()))
-    console.print(f"{len(result.rows)} points of {result.plan.space.size} in the grid: {counts}", markup=False)
+    console.print(
+        f"{len(result.rows)} points of {result.plan.space.size} in the grid: {counts}", markup=False
+    )
     rate = f", {result.evaluated / result.seconds:,.0f} points/s" if result.evaluated else ""
     kept = len(result.rows) - result.evaluated
-    console.print(f"evaluated {result.evaluated} in {result.seconds:.1f} s{rate}; {kept} were finished before")
+    console.print(
+        f"evaluated {result.evaluated} in {result.seconds:.1f} s{rate}; {kept} were finished before"
+    )
     failures = [row["reason"] for row in result.rows if row["status"] == "failed"]
     if failures:
         errors_console().print(f"note: {len(failures)} points failed; the first: {failures[0]}", markup=False)
+    remarks = [row["remarks"] for row in result.rows if row["remarks"]]
+    if remarks:
+        errors_console().print(
+            f"note: {len(remarks)} points carry remarks; the first: {remarks[0]}", markup=False
+        )
     for path in paths:
         console.print(f"wrote {path}", markup=False)
 

@@ -61,13 +61,16 @@ class DaskEngine:
         from distributed import KilledWorker, as_completed
 
         futures = {
-            self._client.submit(evaluate_chunk, context, chunk, pure=False, retries=_RETRIES): chunk for chunk in chunks
+            self._client.submit(evaluate_chunk, context, chunk, pure=False, retries=_RETRIES): chunk
+            for chunk in chunks
         }
         for future in as_completed(list(futures)):
             try:
                 future.result()
             except KilledWorker as error:
-                raise RunError("workers were lost again and again on one chunk; finished points are kept") from error
+                raise RunError(
+                    "workers were lost again and again on one chunk; finished points are kept"
+                ) from error
             except FocalError:
                 raise
             yield futures[future]

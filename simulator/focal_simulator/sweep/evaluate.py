@@ -65,13 +65,14 @@ class Evaluator:
             "fidelity": study.fidelity,
             "sram_model": None,
             "origin": None,
+            "remarks": None,
             "focal_version": __version__,
             "code_version": self._code,
             "configuration_sha256": sha256,
         }
         try:
             found = self._inherited(sha256) or self._measured(settings)
-            facts |= {name: found.pop(name) for name in ("sram_model", "origin") if name in found}
+            facts |= {name: found.pop(name) for name in facts if name in found}
             metrics |= found
             if limit := breach(study.constraints, metrics):
                 row |= {"status": INFEASIBLE, "reason": limit}
@@ -89,14 +90,17 @@ class Evaluator:
             return found
         traced = self._workloads(settings)
         per_workload = []
+        remarks: list[str] = []
         for workload in traced.workloads:
             accelerator.accepts(workload)
             result = self._simulate(accelerator, workload, _sram(settings, self._plan.study.sram), costs)
             per_workload.append(run_metrics(result))
+            remarks += accelerator.remarks(workload)
         found |= joined(per_workload)
         found |= {name: float(value) for name, value in traced.measured.items()}
         origins = {workload.origin_for(accelerator.uses_counts) for workload in traced.workloads}
         found["origin"] = " + ".join(sorted(origins))
+        found["remarks"] = "; ".join(dict.fromkeys(remarks))
         if len(per_workload) > 1:
             for workload, values in zip(traced.workloads, per_workload, strict=True):
                 found |= {f"{workload.label}:{name}": value for name, value in values.items()}
@@ -133,7 +137,9 @@ class Evaluator:
         row = self._finished.get(sha256)
         if row is None or row["status"] == FAILED or row["seconds"] is None:
             return None
-        names = [*RUN_METRICS, *CHIP_METRICS, *self._provider.measures(), "sram_model", "origin"]
+        # The numbers keep the version of the code that made them.
+        facts = ("sram_model", "origin", "remarks", "focal_version", "code_version")
+        names = [*RUN_METRICS, *CHIP_METRICS, *self._provider.measures(), *facts]
         return {name: row[name] for name in [*names, *(name for name in row if ":" in name)] if name in row}
 
 

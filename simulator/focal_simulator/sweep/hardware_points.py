@@ -51,7 +51,9 @@ class PointHardware:
         key = (field, json.dumps(value, sort_keys=True))
         if key not in self._checked:
             tree = overridden(self._tree, [f"{field}={json.dumps(value)}"], self._where)
-            node: Any = accelerator_from_tree(self._name, tree, f"{self._where} with {field}={value}").hardware
+            node: Any = accelerator_from_tree(
+                self._name, tree, f"{self._where} with {field}={value}"
+            ).hardware
             for part in field.split("."):
                 node = node[part] if isinstance(node, dict) else getattr(node, part)
             self._checked[key] = node
@@ -93,7 +95,11 @@ class _Leaf:
 
 def _replaced(node: Any, branches: dict[str, Any]) -> Any:
     """Return ``node`` with the leaves of ``branches`` put in; its own validators run, unchanged parts stay."""
-    fields = dict(node) if isinstance(node, dict) else {name: getattr(node, name) for name in type(node).model_fields}
+    fields = (
+        dict(node)
+        if isinstance(node, dict)
+        else {name: getattr(node, name) for name in type(node).model_fields}
+    )
     for name, branch in branches.items():
         fields[name] = branch.value if isinstance(branch, _Leaf) else _replaced(fields[name], branch)
     return type(node).model_validate(fields) if isinstance(node, BaseModel) else fields

@@ -46,5 +46,7 @@ def study_lock(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RunError(f"{folder}: another sweep is working on this study; wait for it or stop it") from error
+            raise RunError(
+                f"{folder}: another sweep is working on this study; wait for it or stop it"
+            ) from error
         yield

@@ -13,7 +13,15 @@ from focal_simulator.buffer_costs import BufferCost
 from focal_simulator.energy import RunResult, core_power_mw
 from focal_simulator.summary import core_area_mm2
 
-__all__ = ["CHIP_METRICS", "RUN_METRICS", "RunMetric", "check_metric", "chip_metrics", "joined", "run_metrics"]
+__all__ = [
+    "CHIP_METRICS",
+    "RUN_METRICS",
+    "RunMetric",
+    "check_metric",
+    "chip_metrics",
+    "joined",
+    "run_metrics",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,9 @@ def read_plan(folder: Path, root: Path | None, cache: Path) -> Plan:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         study = Study.model_validate(content["study"])
-        return Plan(study, content["hardware"], content["hardware_file"], content["traces_sha256"], root, cache)
+        return Plan(
+            study, content["hardware"], content["hardware_file"], content["traces_sha256"], root, cache
+        )
     except (OSError, KeyError, ValueError) as error:
         raise RunError(f"{path}: not the record of a study ({error}); move the folder away") from error
 

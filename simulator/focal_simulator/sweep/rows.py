@@ -25,6 +25,7 @@ TEXT_COLUMNS = (
     "fidelity",
     "sram_model",
     "origin",
+    "remarks",
     "focal_version",
     "code_version",
     "configuration_sha256",
@@ -44,7 +45,9 @@ def table_of(rows: Sequence[Row], axes: Sequence[Axis]) -> pa.Table:
         kind = pa.float64() if kind is None else kind
         values = [row.get(name) for row in rows]
         if pa.types.is_string(kind):
-            values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+            values = [
+                value if value is None or isinstance(value, str) else json.dumps(value) for value in values
+            ]
         columns.append(pa.array(values, type=kind))
         fields.append(pa.field(name, kind))
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
@@ -73,7 +76,9 @@ def read_rows(paths: Iterable[Path]) -> list[Row]:
         try:
             rows += pq.read_table(path).to_pylist()
         except (OSError, pa.ArrowException) as error:
-            raise RunError(f"{path}: not a readable Parquet file ({error}); remove it to make its rows again") from error
+            raise RunError(
+                f"{path}: not a readable Parquet file ({error}); remove it to make its rows again"
+            ) from error
     return rows
 
 

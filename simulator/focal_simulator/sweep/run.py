@@ -27,7 +27,7 @@ T = TypeVar("T")
 Progress = Callable[[Iterable[T], int], Iterable[T]]
 
 _SEARCH = "search"
-_CHUNKS = 256
+_CHUNKS = 128
 _LARGEST_CHUNK = 256
 
 
@@ -178,12 +178,18 @@ class _Driver:
 
         def evaluate(number: int, proposed: list[Choices]) -> list[Row]:
             hashes = [self._plan.configuration_sha256(space.settings(choices)) for choices in proposed]
-            new = {sha256: choices for sha256, choices in zip(hashes, proposed, strict=True) if sha256 not in rows}
+            new = {
+                sha256: choices
+                for sha256, choices in zip(hashes, proposed, strict=True)
+                if sha256 not in rows
+            }
             points = [Point(len(rows) + place, choices) for place, choices in enumerate(new.values())]
             self._add(f"{number:05d}-", points, rows)
             return [rows[sha256] for sha256 in hashes]
 
-        steps: Iterator[Chunk] = iter(self._progress((Chunk(str(one), ()) for one in range(batches)), batches))
+        steps: Iterator[Chunk] = iter(
+            self._progress((Chunk(str(one), ()) for one in range(batches)), batches)
+        )
 
         def stepped(number: int, proposed: list[Choices]) -> list[Row]:
             next(steps, None)

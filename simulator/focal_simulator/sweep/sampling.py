@@ -30,7 +30,9 @@ def one_at_a_time(space: Space, sampling: Sampling) -> Iterator[Choices]:
 def grid(space: Space, sampling: Sampling) -> Iterator[Choices]:
     """Yield the full product, the last axis fastest; method axes are slowest, so that a trace is read once."""
     if space.size > _MOST_POINTS:
-        raise ConfigError(f"the grid has {space.size} points, expected at most {_MOST_POINTS}; use kind: search")
+        raise ConfigError(
+            f"the grid has {space.size} points, expected at most {_MOST_POINTS}; use kind: search"
+        )
     order = sorted(range(len(space.axes)), key=lambda place: not changes_trace(space.axes[place]))
     for found in itertools.product(*(range(len(space.axes[place].settings)) for place in order)):
         by_axis = dict(zip(order, found, strict=True))
@@ -44,7 +46,9 @@ def quasi_random(space: Space, sampling: Sampling) -> Iterator[Choices]:
     if sampling.points > space.size:
         raise ConfigError(f"sampling.points is {sampling.points}, but the axes have only {space.size} points")
     sequences = {"sobol": qmc.Sobol, "halton": qmc.Halton}
-    sequence = sequences[sampling.sequence](len(space.axes), scramble=True, rng=np.random.default_rng(sampling.seed))
+    sequence = sequences[sampling.sequence](
+        len(space.axes), scramble=True, rng=np.random.default_rng(sampling.seed)
+    )
     levels = np.array([len(axis.settings) for axis in space.axes])
     seen: set[Choices] = set()
     # Axes are discrete, so a sequence comes back to earlier points; powers of two keep Sobol balanced.

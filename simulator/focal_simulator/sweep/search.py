@@ -1,6 +1,6 @@
 """Multi-objective search: Optuna proposes batches of points, the engine evaluates them.
 
-Proposals follow from the seed, the proposal's number and the earlier results alone, never from the number of
+The told trials lie in an Optuna storage, for its dashboard and its analyses. Proposals follow from the seed, the proposal's number and the earlier results alone, never from the number of
 workers or from interruptions: a search that goes on after a kill proposes the same points again and finds them in
 the store.
 """
@@ -50,7 +50,10 @@ def search(plan: Plan, folder: Path, evaluate: Evaluate) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampling = plan.study.sampling
     with _storage_errors(sampling.storage, folder):
-        study = _fresh_study(optuna, plan, folder)
+        # Proposals are made in memory and each told batch is stored at once: a database commits for every
+        # parameter of every trial, which takes longer than the simulation. What must survive is in the rows.
+        stored = _fresh_study(optuna, plan, folder)
+        study = optuna.create_study(directions=[objective.goal for objective in plan.study.objectives])
         for number, start in enumerate(range(0, sampling.points, sampling.batch)):
             size = min(sampling.batch, sampling.points - start)
             trials = []
@@ -61,13 +64,16 @@ def search(plan: Plan, folder: Path, evaluate: Evaluate) -> None:
             rows = evaluate(number, [choices for _, choices in trials])
             for (trial, _), row in zip(trials, rows, strict=True):
                 _report(optuna, study, trial, row, plan)
+            stored.add_trials(study.get_trials(deepcopy=False)[start : start + size])
 
 
 def _fresh_study(optuna: Any, plan: Plan, folder: Path) -> Any:
     """Return an empty Optuna study; an earlier one of this name is proposed anew from the stored rows."""
     name = f"{plan.study.name}-{plan.sha256[:12]}"
     storage = _storage(optuna, plan.study.sampling.storage, folder)
-    if name in [summary.study_name for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)]:
+    if name in [
+        summary.study_name for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)
+    ]:
         optuna.delete_study(study_name=name, storage=storage)
     directions = [objective.goal for objective in plan.study.objectives]
     return optuna.create_study(study_name=name, storage=storage, directions=directions)
@@ -126,7 +132,9 @@ def _storage_errors(word: str, folder: Path) -> Iterator[None]:
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
-    place = folder / "optuna.db" if word == "sqlite" else folder / "optuna.journal" if word == "journal" else word
+    place = (
+        folder / "optuna.db" if word == "sqlite" else folder / "optuna.journal" if word == "journal" else word
+    )
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:

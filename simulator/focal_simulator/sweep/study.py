@@ -89,7 +89,7 @@ class Sampling(StrictModel):
     points: PositiveInt = 100
     seed: NonNegativeInt = 0
     sequence: Literal["sobol", "halton"] = "sobol"
-    sampler: Literal["nsga2", "tpe", "random"] = "nsga2"
+    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     batch: int = Field(default=20, ge=2)
     storage: str = "sqlite"
 
@@ -169,6 +169,8 @@ def read_study(word: str) -> tuple[Study, Path]:
     if path.exists() or path.suffix in (".yaml", ".yml"):
         return validated(Study, read_yaml(path), str(path)), path.parent
     if word not in preset_names():
-        raise ConfigError(f"no study file and no packaged study '{word}'; {near_matches(word, preset_names())}")
+        raise ConfigError(
+            f"no study file and no packaged study '{word}'; {near_matches(word, preset_names())}"
+        )
     text = files("focal_simulator.sweep").joinpath("presets", f"{word}.yaml").read_text(encoding="utf-8")
     return validated(Study, parse_yaml(text, f"{word}.yaml"), f"{word}.yaml"), Path.cwd()

@@ -40,6 +40,7 @@ def report(result: SweepResult) -> dict[str, Any]:
         "points": len(result.rows),
         **{status: result.counts[status] for status in (OK, INFEASIBLE, FAILED)},
         "failures": sorted({row["reason"] for row in result.rows if row["status"] == FAILED})[:10],
+        "remarks": sum(bool(row["remarks"]) for row in result.rows),
         "objectives": [objective.model_dump(mode="json") for objective in study.objectives],
         "front_points": [row["index"] for row in front.rows],
         "knee_point": front.knee["index"],
@@ -63,7 +64,10 @@ def write_files(result: SweepResult, with_figures: bool) -> list[Path]:
     rows = result.front().rows
     # Columns of other workloads make the file wide and stay in the Parquet file.
     columns = [name for name in rows[0] if ":" not in name]
-    atomic_write_text(folder / "front.csv", table_text(columns, [{name: _cell(row[name]) for name in columns} for row in rows]))
+    atomic_write_text(
+        folder / "front.csv",
+        table_text(columns, [{name: _cell(row[name]) for name in columns} for row in rows]),
+    )
     summary = json.dumps(report(result), indent=1, sort_keys=True) + "\n"
     atomic_write_text(folder / "summary.json", summary)
     paths = [result.folder.results, folder / "front.csv", folder / "summary.json"]
@@ -79,7 +83,9 @@ def front_table(result: SweepResult) -> Any:
     study, front = result.plan.study, result.front()
     shown = front.rows if len(front.rows) <= _MOST_ROWS else _thinned(front.rows, front.knee)
     axes = [axis.label for axis in study.axes]
-    table = Table(title=f"{study.name}: Pareto front, {len(front.rows)} of {len(result.feasible)} feasible points")
+    table = Table(
+        title=f"{study.name}: Pareto front, {len(front.rows)} of {len(result.feasible)} feasible points"
+    )
     table.add_column("point", justify="right")
     for name in [*axes, *(f"{one.metric} ({one.goal})" for one in study.objectives)]:
         table.add_column(name, justify="right")

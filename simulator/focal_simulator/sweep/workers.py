@@ -62,10 +62,14 @@ def evaluate_chunk(context: WorkerContext, chunk: Chunk) -> int:
 def _workplace(context: WorkerContext) -> tuple[StudyFolder, Plan, Evaluator]:
     folder = StudyFolder(context.folder)
     if not (context.folder / "study.json").is_file():
-        raise RunError(f"{context.folder}: a worker does not see this folder; workers must share the output folder")
+        raise RunError(
+            f"{context.folder}: a worker does not see this folder; workers must share the output folder"
+        )
     plan = read_plan(context.folder, context.root, context.cache)
     if plan.sha256 != context.sha256:
-        raise RunError(f"{context.folder}: a worker sees another study here; workers must share the output folder")
+        raise RunError(
+            f"{context.folder}: a worker sees another study here; workers must share the output folder"
+        )
     return folder, plan, Evaluator(plan, folder.inherited_rows)
 
 

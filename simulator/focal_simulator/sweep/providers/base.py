@@ -123,4 +123,6 @@ def _check_schedule(name: str, value: Any) -> None:
     if name == "selected_layers" and any(later <= earlier for earlier, later in pairs):
         raise ConfigError(f"method.selected_layers must ascend, got {list(value)}")
     if name == "alpha_list" and any(later > earlier for earlier, later in pairs):
-        raise ConfigError(f"method.alpha_list must not ascend (dropped tokens do not return), got {list(value)}")
+        raise ConfigError(
+            f"method.alpha_list must not ascend (dropped tokens do not return), got {list(value)}"
+        )

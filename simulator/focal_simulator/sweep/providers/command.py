@@ -86,7 +86,9 @@ class CommandTraces(TraceProvider):
             if not place.is_dir():
                 self._make(place, parameters)
         root = TraceRoot.open(place)
-        return Traced(chosen_workloads(root, self.context.workloads, self._options.folder or self.context.folder))
+        return Traced(
+            chosen_workloads(root, self.context.workloads, self._options.folder or self.context.folder)
+        )
 
     def _make(self, place: Path, parameters: Mapping[str, Any]) -> None:
         for left_over in place.parent.glob(f".{place.name}.*.work"):
@@ -120,7 +122,11 @@ class CommandTraces(TraceProvider):
         except FileNotFoundError as error:
             raise ConfigError(f"traces.options.command: '{words[0]}' does not exist") from error
         except subprocess.TimeoutExpired as error:
-            raise TraceError(f"the trace took longer than {self._options.timeout_s:g} s (timeout_s)") from error
+            raise TraceError(
+                f"the trace took longer than {self._options.timeout_s:g} s (timeout_s)"
+            ) from error
         if done.returncode:
             said = " ".join(done.stderr.split()).removeprefix("error: ")
-            raise TraceError(f"the trace command ended with code {done.returncode}: {said[-_LONGEST_REASON:]}")
+            raise TraceError(
+                f"the trace command ended with code {done.returncode}: {said[-_LONGEST_REASON:]}"
+            )

@@ -77,7 +77,9 @@ class ExistingTraces(TraceProvider):
             return Traced(self._main)
         missing = [name for name in self.parameters() if name not in parameters]
         if missing:
-            raise ConfigError(f"traces.options.variant needs method.{missing[0]}, which the point leaves unset")
+            raise ConfigError(
+                f"traces.options.variant needs method.{missing[0]}, which the point leaves unset"
+            )
         options = self._options
         folder = options.folder or ""
         variant = _PARAMETER.sub(lambda found: str(parameters[found[1]]), options.variant or "")
