@@ -7,9 +7,9 @@ from typing import Any
 from focal_common import __version__
 from focal_common.errors import TraceError, UnsupportedError
 from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.focus_buffers import FocusBufferHardware
 from focal_simulator.accelerators.focus_bytes import detection_bytes
 from focal_simulator.arithmetic import ceil_div, fold_cycles
-from focal_simulator.accelerators.focus_buffers import FocusBufferHardware
 from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs, sram_label
 from focal_simulator.energy import RunResult, core_power_mw
 from focal_simulator.hardware_files import build_accelerator

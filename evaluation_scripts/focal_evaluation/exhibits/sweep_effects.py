@@ -98,7 +98,7 @@ def _cells(found: Effects) -> list[tuple[tuple[int, int], float]]:
 
 def _by_level(rows: list[Row], axis: str, levels: tuple[str, ...]) -> list[tuple[str, Row]]:
     """Return the row of each value of an axis, in the order of the study."""
-    found = {}
+    found: dict[str, Row] = {}
     for row in rows:
         text = row[axis] if isinstance(row[axis], str) else f"{row[axis]}"
         found.setdefault(text, row)

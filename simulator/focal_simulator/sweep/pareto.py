@@ -145,7 +145,7 @@ class Front:
         self.is_on_front = non_dominated(self.values)
         places = np.flatnonzero(self.is_on_front)
         places = places[np.lexsort(self.values[places].T[::-1])]
-        self.rows: list[Row] = [rows[place] for place in places]
+        self.rows: list[Row] = [rows[int(place)] for place in places]
         self.knee: Row = self.rows[knee(self.values[places])]
         self.reference = reference_point(self.values)
 

@@ -14,7 +14,7 @@ from focal_common.errors import RunError
 from focal_common.files import atomic_path
 from focal_simulator.sweep.axes import Axis
 
-__all__ = ["Row", "TEXT_COLUMNS", "read_rows", "table_of", "write_table"]
+__all__ = ["TEXT_COLUMNS", "Row", "read_rows", "table_of", "write_table"]
 
 Row = dict[str, Any]
 

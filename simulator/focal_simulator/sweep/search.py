@@ -1,8 +1,8 @@
 """Multi-objective search: Optuna proposes batches of points, the engine evaluates them.
 
-The told trials lie in an Optuna storage, for its dashboard and its analyses. Proposals follow from the seed, the proposal's number and the earlier results alone, never from the number of
-workers or from interruptions: a search that goes on after a kill proposes the same points again and finds them in
-the store.
+The told trials lie in an Optuna storage, for its dashboard and its analyses. Proposals follow from the seed, the
+proposal's number and the earlier results alone, never from the number of workers or from interruptions: a search
+that goes on after a kill proposes the same points again and finds them in the store.
 """
 
 from __future__ import annotations

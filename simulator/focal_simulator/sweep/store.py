@@ -64,7 +64,8 @@ class StudyFolder:
         """
         record = self.path / "study.json"
         if not record.is_file():
-            atomic_write_text(record, json.dumps(plan.record(), indent=1, sort_keys=True) + "\n")
+            # Keys unsorted: the order of components decides the last digit of real-valued sums.
+            atomic_write_text(record, json.dumps(plan.record(), indent=1) + "\n")
             return False
         try:
             before = json.loads(record.read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from focal_simulator.loading import load_workloads
 from focal_simulator.workload import Workload
 from focal_traces.root import TraceRoot
 
-__all__ = ["ProviderContext", "Traced", "TraceProvider", "chosen_workloads"]
+__all__ = ["ProviderContext", "TraceProvider", "Traced", "chosen_workloads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def _check_schedule(name: str, value: Any) -> None:
     """Refuse a schedule out of order: later layers must come later and keep no more tokens."""
     if not isinstance(value, list | tuple) or not all(isinstance(one, int | float) for one in value):
         raise ConfigError(f"method.{name}: expected a list of numbers, got {value!r}")
-    pairs = list(zip(value, value[1:], strict=False))
+    pairs = list(itertools.pairwise(value))
     if name == "selected_layers" and any(later <= earlier for earlier, later in pairs):
         raise ConfigError(f"method.selected_layers must ascend, got {list(value)}")
     if name == "alpha_list" and any(later > earlier for earlier, later in pairs):
