@@ -28,7 +28,7 @@ _MOST_LINES = 400
 
 def draw_fronts(result: SweepResult, folder: Path) -> list[Path]:
     """Draw every pair of objectives: dominated points grey, the front of all objectives, the knee marked."""
-    front = result.front()
+    front = result.front
     names = [objective.metric for objective in result.plan.study.objectives]
     pairs = list(itertools.combinations(names, 2))
     figure = new_figure(4.6 * len(pairs), 4.2)
@@ -79,7 +79,7 @@ def _scatter(panel: Any, rows: list[Row], front: Front, across: str, up: str, is
 
 def draw_parallel(result: SweepResult, folder: Path) -> list[Path]:
     """Draw the front on parallel axes, one per study axis and objective; dominated points grey behind it."""
-    front, study = result.front(), result.plan.study
+    front, study = result.front, result.plan.study
     axes = [axis.label for axis in study.axes]
     names = [*axes, *(objective.metric for objective in study.objectives)]
     feasible = result.feasible
@@ -116,7 +116,7 @@ def draw_parallel(result: SweepResult, folder: Path) -> list[Path]:
 
 def draw_hypervolume(result: SweepResult, folder: Path) -> list[Path]:
     """Draw the share of the final hypervolume after each evaluated point, in order of evaluation."""
-    front = result.front()
+    front = result.front
     history = hypervolume_history(front.values, front.reference)
     places = [int(row["index"]) + 1 for row in result.feasible]
     figure = new_figure(5.4, 3.4)

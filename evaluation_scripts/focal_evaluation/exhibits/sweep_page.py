@@ -49,7 +49,7 @@ def write_page(result: SweepResult, folder: Path) -> Path:
 
 def _thinned(result: SweepResult) -> tuple[list[Row], list[bool]]:
     """Return at most so many points as a browser can take; the front stays whole."""
-    front = result.front()
+    front = result.front
     step = max(1, -(-len(result.feasible) // _MOST_POINTS))
     kept = [
         (row, bool(on_front))
@@ -68,7 +68,7 @@ def _sentence(result: SweepResult, shown: int) -> str:
 def _scatter(result: SweepResult, rows: list[Row], is_on_front: list[bool]) -> Any:
     import plotly.graph_objects as go
 
-    study, knee = result.plan.study, result.front().knee
+    study, knee = result.plan.study, result.front.knee
     metrics = [objective.metric for objective in study.objectives][:3]
     dimensions = dict(zip("xyz", metrics, strict=False))
     if len(metrics) == 1:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError
+from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_simulator.sweep.store import Chunk
 from focal_simulator.sweep.workers import WorkerContext, evaluate_chunk
 
@@ -59,6 +59,7 @@ class DaskEngine:
             RunError: A chunk was lost with its worker again and again.
         """
         from distributed import KilledWorker, as_completed
+        from distributed.client import FutureCancelledError
 
         futures = {
             self._client.submit(evaluate_chunk, context, chunk, pure=False, retries=_RETRIES): chunk
@@ -71,8 +72,10 @@ class DaskEngine:
                 raise RunError(
                     "workers were lost again and again on one chunk; finished points are kept"
                 ) from error
-            except FocalError:
-                raise
+            except (OSError, FutureCancelledError) as error:
+                raise RunError(
+                    "the Dask scheduler was lost; finished points are kept, so start the command again"
+                ) from error
             yield futures[future]
 
     def close(self) -> None:

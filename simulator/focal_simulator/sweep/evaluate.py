@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from focal_common import __version__
@@ -76,6 +77,8 @@ class Evaluator:
             metrics |= found
             if limit := breach(study.constraints, metrics):
                 row |= {"status": INFEASIBLE, "reason": limit}
+            elif unknown := self._unknown(metrics):
+                row |= {"status": FAILED, "reason": f"{unknown} is not known for this point"}
         except (FocalError, ArithmeticError) as error:
             if isinstance(error, RunError):
                 raise
@@ -105,6 +108,12 @@ class Evaluator:
             for workload, values in zip(traced.workloads, per_workload, strict=True):
                 found |= {f"{workload.label}:{name}": value for name, value in values.items()}
         return found
+
+    def _unknown(self, metrics: Row) -> str:
+        """Return an objective or a limited metric without a finite value; empty if there is none."""
+        study = self._plan.study
+        names = [entry.metric for entry in (*study.objectives, *study.constraints)]
+        return next((name for name in names if metrics[name] is None or not isfinite(metrics[name])), "")
 
     def design(self, settings: Settings) -> tuple[Accelerator[Any], tuple[BufferCost, ...]]:
         """Return the accelerator of a point and the costs of its buffers."""

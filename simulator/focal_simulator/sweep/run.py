@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,13 +70,14 @@ class SweepResult:
     seconds: float
     counts: Counter[str] = field(default_factory=Counter)
 
-    @property
+    @cached_property
     def feasible(self) -> list[Row]:
-        """Rows within all limits."""
+        """Rows within all limits, by index."""
         return [row for row in self.rows if row["status"] == OK]
 
+    @cached_property
     def front(self) -> Front:
-        """Return the Pareto front."""
+        """The Pareto front."""
         return Front(self.feasible, self.plan.study.objectives)
 
 

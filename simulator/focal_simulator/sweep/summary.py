@@ -28,7 +28,7 @@ _MOST_ROWS = 20
 
 def report(result: SweepResult) -> dict[str, Any]:
     """Return the JSON-like summary of a study; it holds no clock, so equal studies give equal content."""
-    front = result.front()
+    front = result.front
     study = result.plan.study
     return {
         "name": study.name,
@@ -61,7 +61,7 @@ def write_files(result: SweepResult, with_figures: bool) -> list[Path]:
         RunError: The folder cannot be written.
     """
     folder = result.folder.path
-    rows = result.front().rows
+    rows = result.front.rows
     # Columns of other workloads make the file wide and stay in the Parquet file.
     columns = [name for name in rows[0] if ":" not in name]
     atomic_write_text(
@@ -80,7 +80,7 @@ def front_table(result: SweepResult) -> Any:
     """Return the front as a table for the terminal, the knee marked."""
     from rich.table import Table
 
-    study, front = result.plan.study, result.front()
+    study, front = result.plan.study, result.front
     shown = front.rows if len(front.rows) <= _MOST_ROWS else _thinned(front.rows, front.knee)
     axes = [axis.label for axis in study.axes]
     table = Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,7 +20,7 @@ from focal_simulator.sweep.evaluate import Evaluator
 from focal_simulator.sweep.plan import Plan, read_plan
 from focal_simulator.sweep.store import Chunk, StudyFolder
 
-__all__ = ["Engine", "ProcessEngine", "SerialEngine", "WorkerContext", "evaluate_chunk"]
+__all__ = ["Engine", "ProcessEngine", "SerialEngine", "WorkerContext", "closing_engine", "evaluate_chunk"]
 
 _MOST_LOSSES = 3
 
@@ -117,10 +118,16 @@ class ProcessEngine:
                     ) from error
 
     def close(self) -> None:
-        """End the workers."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        """End the workers at once; what they have finished is kept, so there is nothing to wait for."""
+        if self._pool is None:
+            return
+        workers = list((self._pool._processes or {}).values())
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+        self._pool = None
 
     def _finished(self, context: WorkerContext, chunks: Sequence[Chunk]) -> Iterator[Chunk]:
         if self._pool is None:
@@ -155,7 +162,11 @@ def closing_engine(engine: Any) -> Iterator[Any]:
 
 
 def _end_with_parent() -> None:
-    """End this worker when the command dies; without this, workers of a killed command would stay."""
+    """End this worker when the command dies; without this, workers of a killed command would stay.
+
+    Ctrl-C reaches every process of a terminal; the command alone answers it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -30,7 +30,7 @@ def test_every_packaged_study_is_whole(name: str, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"axis": []}, "unknown field 'axis'; did you mean 'axes'"),
-        ({"axes": [{"field": "a", "valuess": [1]}]}, "did you mean 'values'"),
+        ({"axes": [{"field": "a", "valuesx": [1]}]}, "did you mean 'values'"),
         ({"axes": []}, "axes is empty"),
         ({"axes": [{"field": "core.scatter_vectors", "values": []}]}, "axis 'core.scatter_vectors' is empty"),
         ({"axes": [AXIS, AXIS]}, "both set the field 'core.scatter_vectors'"),
@@ -57,19 +57,19 @@ def test_a_wrong_study_is_one_sentence(changes: dict[str, Any], message: str, tm
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "girds"}, "did you mean 'grid'"),
+        ({"kind": "gridx"}, "did you mean 'grid'"),
         ({"fidelity": "parityy"}, "did you mean 'parity'"),
         ({"accelerator": "focux"}, "did you mean 'focus'"),
         ({"axes": [{"field": "core.scater_vectors", "values": [1]}]}, "did you mean 'scatter_vectors'"),
         ({"axes": [{"field": "core.scatter_vectors", "values": [0]}]}, "greater than 0"),
         ({"axes": [{"field": "core.scatter_vectors", "values": ["two"]}]}, "valid integer"),
-        ({"axes": [{"field": "sram.modell", "values": ["cacti"]}]}, "did you mean 'sram.model'"),
+        ({"axes": [{"field": "sram.modelx", "values": ["cacti"]}]}, "did you mean 'sram.model'"),
         ({"axes": [{"field": "method.m_tile", "values": [32]}]}, "unknown method parameter 'm_tile'"),
         ({"objectives": [{"metric": "second"}]}, "did you mean 'seconds'"),
         ({"constraints": [{"metric": "accuracy", "at_least": 1}]}, "unknown metric 'accuracy'"),
         ({"overrides": {"tiles.m_til": 3}}, "did you mean 'm_tile'"),
-        ({"traces": {"provider": "exsting"}}, "did you mean 'existing'"),
-        ({"traces": {"options": {"folder": "a", "variant": "b", "varient": 1}}}, "did you mean 'variant'"),
+        ({"traces": {"provider": "existingx"}}, "did you mean 'existing'"),
+        ({"traces": {"options": {"folder": "a", "variant": "b", "variantx": 1}}}, "did you mean 'variant'"),
     ],
 )
 def test_a_study_that_names_nothing_real_is_refused_before_it_runs(
