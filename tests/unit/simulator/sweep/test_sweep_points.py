@@ -11,6 +11,7 @@ from focal_simulator.runner import Settings, run_all
 from focal_simulator.sweep.hardware_points import PointHardware
 from focal_simulator.sweep.metrics import RUN_METRICS, joined
 from focal_simulator.sweep.rows import read_rows
+from focal_simulator.sweep.study import read_study
 from focal_traces.root import TraceRoot
 from simulator_support import PUBLISHED_ROOT
 from sweep_support import grid_study, run_study
@@ -46,8 +47,6 @@ def test_hardware_put_together_equals_hardware_read_again() -> None:
 
 
 def test_traces_follow_method_parameters_and_accuracies_are_those_of_the_table(tmp_path: Path) -> None:
-    from focal_simulator.sweep.study import read_study
-
     study, _ = read_study("dse_c_block_size")
     rows = {row["block"]: row for row in run_study(study, tmp_path / "out").rows}
     assert rows["2x2x2"]["accuracy"] == 72.2
@@ -64,6 +63,14 @@ def test_points_outside_limits_and_points_that_fail_are_rows_with_a_reason(tmp_p
     assert result.rows[2]["seconds"] is None
     assert "extra_read_ports must be 0 to 4" in result.rows[3]["reason"]
     assert read_rows([tmp_path / "out" / "results.parquet"]) == result.rows
+
+
+def test_a_point_without_a_value_of_an_objective_is_a_failed_row(tmp_path: Path) -> None:
+    study, _ = read_study("dse_c_block_size")
+    # The base design takes the main trace, whose accuracy the table of the sweep does not hold.
+    rows = run_study(study.model_copy(update={"include_base": True}), tmp_path / "out").rows
+    assert (rows[0]["status"], rows[0]["reason"]) == ("failed", "accuracy is not known for this point")
+    assert {row["status"] for row in rows[1:]} == {"ok"}
 
 
 def test_no_feasible_point_is_said_and_the_rows_stay(tmp_path: Path) -> None:
