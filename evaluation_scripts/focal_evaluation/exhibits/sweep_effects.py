@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from focal_evaluation.exhibits.sweep_style import KNEE, SERIES, metric_label, new_figure, save, title
+from focal_simulator.sweep.axes import BASE, Settings
 from focal_simulator.sweep.rows import Row
 from focal_simulator.sweep.run import SweepResult
 from focal_simulator.sweep.sensitivity import Effects, effects
 
 __all__ = ["draw_levels", "draw_sensitivity"]
-
-_BASE = "base"
 
 
 def draw_levels(result: SweepResult, folder: Path) -> list[Path]:
@@ -29,7 +29,7 @@ def draw_levels(result: SweepResult, folder: Path) -> list[Path]:
     panels = figure.subplots(len(metrics), len(axes), squeeze=False)
     for column, axis in enumerate(axes):
         for line, metric in enumerate(metrics):
-            by_level = _by_level(result.feasible, axis.label, axis.labels)
+            by_level = _by_level(result, column)
             shown = [(level, row[metric]) for level, row in by_level if row[metric] is not None]
             panel = panels[line][column]
             panel.plot(
@@ -96,10 +96,21 @@ def _cells(found: Effects) -> list[tuple[tuple[int, int], float]]:
     ]
 
 
-def _by_level(rows: list[Row], axis: str, levels: tuple[str, ...]) -> list[tuple[str, Row]]:
-    """Return the row of each value of an axis, in the order of the study."""
-    found: dict[str, Row] = {}
-    for row in rows:
-        text = row[axis] if isinstance(row[axis], str) else f"{row[axis]}"
-        found.setdefault(text, row)
-    return [(level, found[level]) for level in levels if level in found]
+def _by_level(result: SweepResult, place: int) -> list[tuple[str, Row]]:
+    """Return the row of each value of an axis with all other axes at the base design, in the order of the study."""
+    space, axis = result.plan.space, result.plan.study.axes[place]
+    by_settings = {_key({name: row[name] for name in space.base}): row for row in result.feasible}
+    found = []
+    for choice, label in enumerate(axis.labels):
+        choices = tuple(choice if other == place else BASE for other in range(len(space.axes)))
+        row = by_settings.get(_key(space.settings(choices)))
+        if row is not None:
+            found.append((label, row))
+    return found
+
+
+def _key(settings: Settings) -> tuple[Any, ...]:
+    """Return something that compares equal for a value and its form in the table, where lists are JSON text."""
+    return tuple(
+        json.dumps(value) if isinstance(value, list | bool) else value for value in settings.values()
+    )
