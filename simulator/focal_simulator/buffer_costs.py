@@ -10,12 +10,11 @@ from focal_common.errors import ConfigError
 from focal_simulator.accelerators.base import Accelerator, BufferNeed, SramModel
 from focal_simulator.sram_macros import check_macros, macros_area_mm2, macros_power_mw
 
-__all__ = ["MACRO_NODE_UM", "BufferCost", "SramChoice", "buffer_costs", "chosen_sram_model", "sram_label"]
+__all__ = ["BufferCost", "SramChoice", "buffer_costs", "chosen_sram_model", "sram_label"]
 
 SramChoice = Literal["auto", "compiler", "cacti"]
 
-MACRO_NODE_UM = 0.028
-"""Node of the published macros and of the published CACTI runs (Focus, HPCA 2026, sec. VII-A)."""
+_MACRO_NODE_UM = 0.028
 
 _CACTI_SOURCES = {"exact": "cacti", "cacti": "cacti, own binary", "interpolated": "cacti, interpolated"}
 
@@ -48,26 +47,15 @@ def chosen_sram_model(accelerator: Accelerator[Any], choice: SramChoice) -> Sram
     return accelerator.default_sram_model() if choice == "auto" else choice
 
 
-def buffer_costs(
-    accelerator: Accelerator[Any], choice: SramChoice = "auto", node_um: float = MACRO_NODE_UM
-) -> tuple[BufferCost, ...]:
+def buffer_costs(accelerator: Accelerator[Any], choice: SramChoice = "auto") -> tuple[BufferCost, ...]:
     """Return the cost of each buffer, in the order of the hardware file.
-
-    Args:
-        accelerator: Plug-in with its hardware.
-        choice: Buffer cost model.
-        node_um: Technology node in micrometres; the macros of the memory compiler exist at 0.028 only.
 
     Raises:
         ConfigError: A macro list does not fit its buffer, or the CACTI table does not cover it.
     """
     if chosen_sram_model(accelerator, choice) == "compiler":
-        if node_um != MACRO_NODE_UM:
-            raise ConfigError(
-                f"SRAM node_um {node_um:g}: memory-compiler macros exist at {MACRO_NODE_UM:g} only; "
-                "expected the buffer cost model cacti"
-            )
         return tuple(_compiler_cost(accelerator, need) for need in accelerator.buffers())
+    node_um = accelerator.hardware.sram_node.value
     return tuple(_cacti_cost(need, node_um) for need in accelerator.buffers())
 
 
@@ -82,6 +70,11 @@ def _compiler_cost(accelerator: Accelerator[Any], need: BufferNeed) -> BufferCos
         raise ConfigError(f"{accelerator.preset}.yaml: buffers has no entry '{need.name}'")
     spec = hardware.buffers[need.name]
     check_macros(need, spec)
+    if hardware.sram_node.value != _MACRO_NODE_UM:
+        raise ConfigError(
+            f"{accelerator.preset}.yaml: memory-compiler macros exist for sram_node {_MACRO_NODE_UM:g} only, got "
+            f"{hardware.sram_node.value:g}; use --sram cacti"
+        )
     return BufferCost(
         name=need.name,
         capacity_bytes=need.size_bytes * need.copies,

@@ -18,6 +18,7 @@ __all__ = [
     "Frequency",
     "HardwareSpec",
     "MacroUse",
+    "Node",
     "Power",
     "Quantity",
     "SystolicCore",
@@ -96,6 +97,13 @@ class BytesPerSecond(Quantity):
     unit: Literal["B/s"]
 
 
+class Node(Quantity):
+    """A technology node."""
+
+    value: PositiveFloat
+    unit: Literal["um"]
+
+
 class Component(StrictModel):
     """One kind of logic in the core.
 
@@ -167,6 +175,7 @@ class HardwareSpec(StrictModel):
         dram_energy: Energy of one byte to or from DRAM.
         dram_bandwidth: Declared bandwidth; parity mode does not use it (the published simulator has no DRAM
             timing).
+        sram_node: Technology node of the buffers, if CACTI prices them.
         components: Core logic in the order of the breakdown file.
         buffers: Buffers in the order of the breakdown file.
     """
@@ -177,5 +186,6 @@ class HardwareSpec(StrictModel):
     element_bytes: Bytes
     dram_energy: EnergyPerByte
     dram_bandwidth: BytesPerSecond
+    sram_node: Node
     components: dict[str, Component]
     buffers: dict[str, BufferSpec]

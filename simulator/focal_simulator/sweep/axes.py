@@ -93,7 +93,7 @@ class Axis(StrictModel):
     """One thing that varies.
 
     Attributes:
-        field: Dotted field of the hardware file, ``method.<parameter>``, ``sram.model`` or ``sram.node_um``.
+        field: Dotted field of the hardware file, ``method.<parameter>``, or ``sram.model``.
         values: Its values.
         range: Its values as a range.
         name: Name of an axis with ``choices``.

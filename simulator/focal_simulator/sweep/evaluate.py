@@ -9,13 +9,13 @@ from focal_common import __version__
 from focal_common.errors import ConfigError, FocalError, RunError, TraceError, UnsupportedError
 from focal_common.provenance import code_revision
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.buffer_costs import MACRO_NODE_UM, BufferCost, buffer_costs, sram_label
-from focal_simulator.runner import FIDELITIES
+from focal_simulator.buffer_costs import BufferCost, sram_label
 from focal_simulator.sweep.axes import METHOD, Point, Settings
 from focal_simulator.sweep.constraints import breach
 from focal_simulator.sweep.hardware_points import PointHardware
+from focal_simulator.sweep.level import Level
 from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, chip_metrics, joined, run_metrics
-from focal_simulator.sweep.plan import SRAM_MODEL, SRAM_NODE, Plan, hardware_settings
+from focal_simulator.sweep.plan import SRAM_MODEL, Plan, hardware_settings
 from focal_simulator.sweep.providers.base import Traced
 from focal_simulator.sweep.rows import Row
 
@@ -40,7 +40,7 @@ class Evaluator:
     def __init__(self, plan: Plan, finished: dict[str, Row] | None = None) -> None:
         self._plan = plan
         self._finished = finished or {}
-        self._simulate = FIDELITIES.load(plan.study.fidelity)
+        self._level = Level(plan.study)
         self._hardware = PointHardware(plan.study.accelerator, plan.hardware, plan.where)
         self._provider = plan.provider()
         self._traced: dict[str, Traced | FocalError] = {}
@@ -87,7 +87,7 @@ class Evaluator:
 
     def _measured(self, settings: Settings) -> Row:
         accelerator, costs = self.design(settings)
-        found: Row = dict(chip_metrics(accelerator, costs))
+        found: Row = dict(chip_metrics(self._level.components(accelerator), costs))
         found["sram_model"] = sram_label(costs)
         if breach(self._plan.study.constraints, found):
             return found
@@ -96,8 +96,8 @@ class Evaluator:
         remarks: list[str] = []
         for workload in traced.workloads:
             accelerator.accepts(workload)
-            result = self._simulate(accelerator, workload, _sram(settings, self._plan.study.sram), costs)
-            per_workload.append(run_metrics(result))
+            result = self._level.simulate(accelerator, workload, _sram(settings, self._plan.study.sram))
+            per_workload.append(run_metrics(result) | dict(self._level.columns(result)))
             remarks += accelerator.remarks(workload)
         found |= joined(per_workload)
         found |= {name: float(value) for name, value in traced.measured.items()}
@@ -119,8 +119,7 @@ class Evaluator:
         """Return the accelerator of a point and the costs of its buffers."""
         base = self._plan.space.base
         accelerator = self._hardware.accelerator(hardware_settings(settings, base))
-        model, node = _sram(settings, self._plan.study.sram), settings.get(SRAM_NODE, MACRO_NODE_UM)
-        return accelerator, buffer_costs(accelerator, model, node)
+        return accelerator, self._level.costs(accelerator, _sram(settings, self._plan.study.sram))
 
     def _workloads(self, settings: Settings) -> Traced:
         parameters = {
@@ -146,10 +145,11 @@ class Evaluator:
         row = self._finished.get(sha256)
         if row is None or row["status"] == FAILED or row["seconds"] is None:
             return None
-        # The numbers keep the version of the code that made them.
-        facts = ("sram_model", "origin", "remarks", "focal_version", "code_version")
-        names = [*RUN_METRICS, *CHIP_METRICS, *self._provider.measures(), *facts]
-        return {name: row[name] for name in [*names, *(name for name in row if ":" in name)] if name in row}
+        # All else is a number or a fact of the run; it keeps the version of the code that made it.
+        axes = [axis.label for axis in self._plan.study.axes]
+        own = {"index", "status", "reason", "accelerator", "fidelity", "configuration_sha256"}
+        own |= {*self._plan.space.base, *axes}
+        return {name: value for name, value in row.items() if name not in own}
 
 
 def _sram(settings: Settings, base: Any) -> Any:

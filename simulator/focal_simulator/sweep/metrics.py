@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from focal_common.errors import ConfigError, near_matches
-from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import BufferCost
-from focal_simulator.energy import RunResult, core_power_mw
-from focal_simulator.summary import core_area_mm2
+from focal_simulator.energy import RunResult
+from focal_simulator.specs import Component
 
 __all__ = [
     "CHIP_METRICS",
@@ -69,13 +68,15 @@ CHIP_METRICS: Mapping[str, str] = {
 """Units of what a design has before anything runs on it, and so decides constraints without a simulation."""
 
 
-def chip_metrics(accelerator: Accelerator[Any], costs: Sequence[BufferCost]) -> dict[str, float]:
+def chip_metrics(components: Sequence[Component], costs: Sequence[BufferCost]) -> dict[str, float]:
     """Return the values of `CHIP_METRICS`."""
+    core_mm2 = sum(part.area.value * part.count.value for part in components)
+    core_mw = sum(part.power.value * part.count.value for part in components)
     buffers_mm2 = sum(cost.area_mm2 for cost in costs)
     return {
-        "area_mm2": float(core_area_mm2(accelerator) + buffers_mm2),
+        "area_mm2": float(core_mm2 + buffers_mm2),
         "buffer_area_mm2": float(buffers_mm2),
-        "on_chip_power_mw": float(core_power_mw(accelerator) + sum(cost.static_mw for cost in costs)),
+        "on_chip_power_mw": float(core_mw + sum(cost.static_mw for cost in costs)),
         "buffer_bytes": float(sum(cost.capacity_bytes for cost in costs)),
     }
 
@@ -86,13 +87,16 @@ def run_metrics(result: RunResult) -> dict[str, float]:
 
 
 def joined(per_workload: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the mean over workloads of every run metric; of one workload, its values unchanged."""
+    """Return the mean over workloads of every number; of one workload, its values unchanged.
+
+    Numbers that only some levels of modelling have are joined by arithmetic means.
+    """
     if len(per_workload) == 1:
         return dict(per_workload[0])
     found = {}
-    for name, metric in RUN_METRICS.items():
+    for name in per_workload[0]:
         values = [row[name] for row in per_workload]
-        if metric.mean == "geometric":
+        if name in RUN_METRICS and RUN_METRICS[name].mean == "geometric":
             logs = [math.log(value) if value > 0 else -math.inf for value in values]
             found[name] = math.exp(sum(logs) / len(values))
         else:

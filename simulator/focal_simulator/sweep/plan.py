@@ -11,7 +11,6 @@ from typing import Any
 from focal_common.errors import ConfigError, RunError, near_matches
 from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.buffer_costs import MACRO_NODE_UM
 from focal_simulator.hardware_files import hardware_tree
 from focal_simulator.runner import FIDELITIES
 from focal_simulator.sweep.axes import METHOD, Settings, Space, fields_of
@@ -21,10 +20,10 @@ from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.providers.base import ProviderContext, TraceProvider
 from focal_simulator.sweep.study import Study
 
-__all__ = ["SRAM_MODEL", "SRAM_NODE", "Plan", "hardware_settings", "make_plan", "read_plan"]
+__all__ = ["SRAM_MODEL", "Plan", "hardware_settings", "make_plan", "read_plan"]
 
-SRAM_MODEL, SRAM_NODE = "sram.model", "sram.node_um"
-"""Fields of the buffer cost model, beside those of the hardware file and of the method."""
+SRAM_MODEL = "sram.model"
+"""The field of the buffer cost model, beside those of the hardware file and of the method."""
 
 _SRAM_MODELS = ("auto", "compiler", "cacti")
 
@@ -97,9 +96,7 @@ class Plan:
     def _base_value(self, field: str) -> Any:
         if field.startswith(METHOD):
             return None
-        if field == SRAM_MODEL:
-            return self.study.sram
-        return MACRO_NODE_UM if field == SRAM_NODE else field_value(self.hardware, field)
+        return self.study.sram if field == SRAM_MODEL else field_value(self.hardware, field)
 
 
 def make_provider(study: Study, root: Path | None, cache: Path) -> TraceProvider:
@@ -159,7 +156,7 @@ def hardware_settings(settings: Settings, base: Settings) -> Settings:
     return {
         field: value
         for field, value in settings.items()
-        if not field.startswith((METHOD, "sram.")) and value != base[field]
+        if not field.startswith(METHOD) and field != SRAM_MODEL and value != base[field]
     }
 
 
@@ -176,10 +173,7 @@ def _check_value(field: str, value: Any, hardware: PointHardware, provider: Trac
     elif field == SRAM_MODEL:
         if value not in _SRAM_MODELS:
             raise ConfigError(f"sram.model '{value}': {near_matches(str(value), _SRAM_MODELS)}")
-    elif field == SRAM_NODE:
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise ConfigError(f"sram.node_um: expected micrometres such as 0.028, got {value!r}")
     elif field.startswith("sram."):
-        raise ConfigError(f"unknown field '{field}'; {near_matches(field, [SRAM_MODEL, SRAM_NODE])}")
+        raise ConfigError(f"unknown field '{field}'; {near_matches(field, [SRAM_MODEL])}")
     else:
         hardware.checked_value(field, value)

@@ -65,6 +65,17 @@ def test_points_outside_limits_and_points_that_fail_are_rows_with_a_reason(tmp_p
     assert read_rows([tmp_path / "out" / "results.parquet"]) == result.rows
 
 
+def test_the_node_of_the_buffers_is_an_axis_where_the_cost_model_covers_it(tmp_path: Path) -> None:
+    axes = [
+        {"field": "sram.model", "values": ["cacti", "compiler"]},
+        {"field": "sram_node", "values": [0.028, 0.045]},
+    ]
+    rows = run_study(grid_study(axes=axes), tmp_path / "out").rows
+    assert [row["status"] for row in rows] == ["ok", "ok", "ok", "failed"]
+    assert rows[1]["buffer_area_mm2"] > 2 * rows[0]["buffer_area_mm2"]
+    assert "macros exist for sram_node 0.028 only, got 0.045" in rows[3]["reason"]
+
+
 def test_a_point_without_a_value_of_an_objective_is_a_failed_row(tmp_path: Path) -> None:
     study, _ = read_study("dse_c_block_size")
     # The base design takes the main trace, whose accuracy the table of the sweep does not hold.
