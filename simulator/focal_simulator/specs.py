@@ -83,6 +83,13 @@ class Frequency(Quantity):
     unit: Literal["Hz"]
 
 
+class Node(Quantity):
+    """A technology node."""
+
+    value: PositiveFloat
+    unit: Literal["um"]
+
+
 class EnergyPerByte(Quantity):
     """Energy of moving one byte."""
 
@@ -95,13 +102,6 @@ class BytesPerSecond(Quantity):
 
     value: PositiveFloat
     unit: Literal["B/s"]
-
-
-class Node(Quantity):
-    """A technology node."""
-
-    value: PositiveFloat
-    unit: Literal["um"]
 
 
 class Component(StrictModel):
@@ -170,22 +170,22 @@ class HardwareSpec(StrictModel):
     Attributes:
         accelerator: Registry name of the plug-in the file is for.
         label: Name in summary tables.
+        sram_node: Technology node of the buffers, if CACTI prices them.
         clock: Clock frequency.
         element_bytes: Bytes of one operand.
         dram_energy: Energy of one byte to or from DRAM.
         dram_bandwidth: Declared bandwidth; parity mode does not use it (the published simulator has no DRAM
             timing).
-        sram_node: Technology node of the buffers, if CACTI prices them.
         components: Core logic in the order of the breakdown file.
         buffers: Buffers in the order of the breakdown file.
     """
 
     accelerator: str
     label: str
+    sram_node: Node
     clock: Frequency
     element_bytes: Bytes
     dram_energy: EnergyPerByte
     dram_bandwidth: BytesPerSecond
-    sram_node: Node
     components: dict[str, Component]
     buffers: dict[str, BufferSpec]

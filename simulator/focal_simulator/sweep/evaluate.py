@@ -112,7 +112,7 @@ class Evaluator:
     def _unknown(self, metrics: Row) -> str:
         """Return an objective or a limited metric without a finite value; empty if there is none."""
         study = self._plan.study
-        names = [entry.metric for entry in (*study.objectives, *study.constraints)]
+        names = [one.metric for one in study.objectives] + [one.metric for one in study.constraints]
         return next((name for name in names if metrics[name] is None or not isfinite(metrics[name])), "")
 
     def design(self, settings: Settings) -> tuple[Accelerator[Any], tuple[BufferCost, ...]]:
