@@ -25,7 +25,7 @@ def test_rows_equal_single_runs_bit_for_bit(tmp_path: Path) -> None:
     for row in result.rows:
         overrides = tuple(f"{field}={row[field]}" for field in fields)
         single = run_all(
-            Settings(("focus",), result.plan.study.fidelity, "cacti", None, overrides), workloads
+            Settings(("focus",), fidelity="parity", sram="cacti", overrides=overrides), workloads
         )
         one = single.runs[0].result
         assert [row[name] for name in RUN_METRICS] == [metric.of(one) for metric in RUN_METRICS.values()]
