@@ -100,6 +100,10 @@ class Focus(Accelerator[FocusHardware]):
 
     def buffers(self) -> tuple[BufferNeed, ...]:
         """Return the seven Focus buffers."""
+        return self._needs
+
+    @cached_property
+    def _needs(self) -> tuple[BufferNeed, ...]:
         return focus_buffers(self.hardware)
 
     def components(self) -> tuple[Component, ...]:

@@ -48,7 +48,7 @@ class PointHardware:
         Raises:
             ConfigError: No such field, with the nearest valid name, or a value it does not take.
         """
-        key = (field, json.dumps(value, sort_keys=True))
+        key = (field, repr(value))
         if key not in self._checked:
             tree = overridden(self._tree, [f"{field}={json.dumps(value)}"], self._where)
             node: Any = accelerator_from_tree(
