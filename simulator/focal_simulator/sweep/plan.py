@@ -12,9 +12,9 @@ from focal_common.errors import ConfigError, RunError, near_matches
 from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.hardware_files import hardware_tree
-from focal_simulator.runner import FIDELITIES
 from focal_simulator.sweep.axes import METHOD, Settings, Space, fields_of
 from focal_simulator.sweep.hardware_points import PointHardware, field_value
+from focal_simulator.sweep.level import Level
 from focal_simulator.sweep.metrics import check_metric
 from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.providers.base import ProviderContext, TraceProvider
@@ -119,7 +119,7 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
         FocalError: An unknown name or field with the nearest valid one, a value a field does not take, a missing
             trace root, or a metric that nothing measures.
     """
-    FIDELITIES.target(study.fidelity)
+    Level(study)
     plugin = ACCELERATORS.load(study.accelerator)
     file = base / study.hardware if study.hardware else None
     overrides = [f"{field}={json.dumps(value)}" for field, value in study.overrides.items()]
