@@ -21,6 +21,7 @@ VERBS: Registry[Any] = Registry(
         "gpu": "focal_simulator.cli_gpu:app",
         "reproduce": "focal_evaluation.cli:app",
         "sim": "focal_simulator.cli:app",
+        "sweep": "focal_simulator.sweep.cli:app",
         "trace": "focal_algorithm.cli:app",
     },
     group="focal.verbs",
@@ -34,6 +35,7 @@ _SUMMARY = {
     "gpu": "roofline estimates of whole inferences on GPUs",
     "reproduce": "published numbers against a run; the page of corrections; calibrated stand-ins",
     "sim": "simulate traces on accelerators: cycles, energy, area",
+    "sweep": "explore a design space: grids, searches, Pareto fronts; resumable, on many workers",
     "trace": "record a sparse trace from a model; info, validate, convert, diff",
 }
 

@@ -7,7 +7,7 @@ the nearest valid name.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -121,6 +121,11 @@ def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> list[s
     for part in location[:-1]:
         if isinstance(current, type) and issubclass(current, BaseModel) and str(part) in current.model_fields:
             current = current.model_fields[str(part)].annotation
+        # Entries of a tuple, a list or a mapping, and optional fields: the model inside.
+        while get_args(current):
+            models = [one for one in get_args(current) if get_args(one) or isinstance(one, type)]
+            nested = [one for one in models if get_args(one) or issubclass(one, BaseModel)]
+            current = nested[0] if nested else None
     if isinstance(current, type) and issubclass(current, BaseModel):
         return list(current.model_fields)
     return []

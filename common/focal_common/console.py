@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 
 _PIPED_COLUMNS = 160
+_INTERRUPTED = 130
 
 
 def output_console() -> Console:
@@ -57,12 +58,14 @@ def run_command(command: Callable[..., Any], arguments: list[str] | None = None)
         errors_console().print(f"error: {error}", markup=False)
         return error.exit_code
     except KeyboardInterrupt:
-        errors_console().print("interrupted; finished results are kept")
-        return 130
+        result = _INTERRUPTED
     except BrokenPipeError:
         return 1
     except Exception as error:
         return _click_exit(error)
+    if result == _INTERRUPTED:
+        # Typer turns Ctrl-C into this code without a word.
+        errors_console().print("interrupted; finished results are kept")
     return result if isinstance(result, int) else 0
 
 

@@ -14,6 +14,8 @@ __all__ = ["BufferCost", "SramChoice", "buffer_costs", "chosen_sram_model", "cos
 
 SramChoice = Literal["auto", "compiler", "cacti"]
 
+_MACRO_NODE_UM = 0.028
+
 _CACTI_SOURCES = {"exact": "cacti", "cacti": "cacti, own binary", "interpolated": "cacti, interpolated"}
 
 
@@ -60,7 +62,8 @@ def costs_of(
     """Return the cost of the given buffers of an accelerator; raises as `buffer_costs`."""
     if model == "compiler":
         return tuple(_compiler_cost(accelerator, need) for need in needs)
-    return tuple(_cacti_cost(need) for need in needs)
+    node_um = accelerator.hardware.sram_node.value
+    return tuple(_cacti_cost(need, node_um) for need in needs)
 
 
 def sram_label(costs: tuple[BufferCost, ...]) -> str:
@@ -74,6 +77,11 @@ def _compiler_cost(accelerator: Accelerator[Any], need: BufferNeed) -> BufferCos
         raise ConfigError(f"{accelerator.preset}.yaml: buffers has no entry '{need.name}'")
     spec = hardware.buffers[need.name]
     check_macros(need, spec)
+    if hardware.sram_node.value != _MACRO_NODE_UM:
+        raise ConfigError(
+            f"{accelerator.preset}.yaml: memory-compiler macros exist for sram_node {_MACRO_NODE_UM:g} only, got "
+            f"{hardware.sram_node.value:g}; use --sram cacti"
+        )
     return BufferCost(
         name=need.name,
         capacity_bytes=need.size_bytes * need.copies,
@@ -86,11 +94,11 @@ def _compiler_cost(accelerator: Accelerator[Any], need: BufferNeed) -> BufferCos
     )
 
 
-@lru_cache(maxsize=256)
-def _cacti_cost(need: BufferNeed) -> BufferCost:
+@lru_cache(maxsize=65536)
+def _cacti_cost(need: BufferNeed, node_um: float) -> BufferCost:
     from focal_simulator.costs.sram import SramTable
 
-    macro = SramTable.configured().macro(need.size_bytes, need.port_bytes, need.extra_read_ports)
+    macro = SramTable.configured().macro(need.size_bytes, need.port_bytes, need.extra_read_ports, node_um)
     return BufferCost(
         name=need.name,
         capacity_bytes=need.size_bytes * need.copies,

@@ -12,7 +12,7 @@ from focal_simulator.energy import RunResult, simulate
 from focal_simulator.specs import Component
 from focal_simulator.workload import Workload
 
-__all__ = ["Fidelity", "Parity"]
+__all__ = ["Fidelity", "Parity", "ParityLayer"]
 
 
 class Fidelity(ABC):
@@ -73,3 +73,21 @@ class Parity(Fidelity):
 def parity(settings: Any) -> Parity:
     """Make the level for a run; it has no settings of its own."""
     return Parity()
+
+
+class ParityLayer(Parity):
+    """The one layer that the published vector-size sweep times."""
+
+    name = "parity_layer"
+    file_prefix = "layer_"
+
+    def simulate(self, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> RunResult:
+        """Time block 9, ``o_proj``."""
+        from focal_simulator.vector_size_study import simulate_layer
+
+        return simulate_layer(accelerator, workload, sram)
+
+
+def parity_layer(settings: Any) -> ParityLayer:
+    """Make the level for a run; it has no settings of its own."""
+    return ParityLayer()

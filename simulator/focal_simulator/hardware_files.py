@@ -14,7 +14,7 @@ from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.specs import HardwareSpec
 
-__all__ = ["build_accelerator", "hardware_tree", "preset_hardware"]
+__all__ = ["accelerator_from_tree", "build_accelerator", "hardware_tree", "overridden", "preset_hardware"]
 
 
 @lru_cache(maxsize=16)
@@ -41,8 +41,16 @@ def hardware_tree(
         package: Package that holds the preset.
     """
     tree = copy.deepcopy(_preset(preset, package)) if file is None else read_yaml(file)
-    where = f"{preset}.yaml" if file is None else str(file)
-    for override in overrides or []:
+    return overridden(tree, overrides or [], f"{preset}.yaml" if file is None else str(file))
+
+
+def overridden(tree: dict[str, Any], overrides: list[str], where: str) -> dict[str, Any]:
+    """Return a hardware mapping with ``dotted.field=value`` overrides applied; see `hardware_tree`.
+
+    Raises:
+        ConfigError: A field that does not exist, with the nearest valid name.
+    """
+    for override in overrides:
         field, equals, value = override.partition("=")
         path = field.strip()
         # A path that does not exist is left to apply_overrides, which names the nearest field.
@@ -68,7 +76,16 @@ def build_accelerator(
     if file is None and not overrides:
         return plugin(preset_hardware(plugin))
     tree = hardware_tree(plugin.preset, file, overrides, plugin.hardware_package)
-    where = f"{plugin.preset}.yaml" if file is None else str(file)
+    return accelerator_from_tree(name, tree, f"{plugin.preset}.yaml" if file is None else str(file))
+
+
+def accelerator_from_tree(name: str, tree: dict[str, Any], where: str) -> Accelerator[Any]:
+    """Return the accelerator ``name`` with a hardware mapping; ``where`` names its file in messages.
+
+    Raises:
+        ConfigError: See `build_accelerator`.
+    """
+    plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
     if (found := tree.get("accelerator")) != plugin.preset:
         raise ConfigError(f"{where}: field 'accelerator' is {found!r}, expected '{plugin.preset}'")
     return plugin(validated(plugin.hardware_model, tree, where))

@@ -94,5 +94,6 @@ def add_traffic(parts: Iterable[tuple[Any, Mapping[Traffic, Any]]]) -> dict[Traf
     total: dict[Traffic, Any] = {}
     for factor, counters in parts:
         for key, value in counters.items():
-            total[key] = total.get(key, 0) + factor * value
+            term = value if isinstance(factor, int) and factor == 1 else factor * value
+            total[key] = total[key] + term if key in total else term
     return total

@@ -24,7 +24,11 @@ __all__ = ["FIDELITIES", "Outcome", "Run", "Settings", "accelerator_names", "bui
 
 FIDELITIES: Registry[Any] = Registry(
     "fidelity",
-    {"cycle": "focal_simulator.cycle.fidelity:cycle", "parity": "focal_simulator.fidelity:parity"},
+    {
+        "cycle": "focal_simulator.cycle.fidelity:cycle",
+        "parity": "focal_simulator.fidelity:parity",
+        "parity_layer": "focal_simulator.fidelity:parity_layer",
+    },
     group="focal.fidelities",
 )
 """Levels of modelling: a function of `Settings` that returns a `focal_simulator.fidelity.Fidelity`."""

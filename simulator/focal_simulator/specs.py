@@ -19,6 +19,7 @@ __all__ = [
     "Frequency",
     "HardwareSpec",
     "MacroUse",
+    "Node",
     "Power",
     "Quantity",
     "SystolicCore",
@@ -81,6 +82,13 @@ class Frequency(Quantity):
 
     value: PositiveFloat
     unit: Literal["Hz"]
+
+
+class Node(Quantity):
+    """A technology node."""
+
+    value: PositiveFloat
+    unit: Literal["um"]
 
 
 class EnergyPerByte(Quantity):
@@ -190,6 +198,7 @@ class HardwareSpec(StrictModel):
     Attributes:
         accelerator: Registry name of the plug-in the file is for.
         label: Name in summary tables.
+        sram_node: Technology node of the buffers, if CACTI prices them.
         clock: Clock frequency.
         element_bytes: Bytes of one operand.
         dram_energy: Energy of one byte to or from DRAM.
@@ -204,6 +213,7 @@ class HardwareSpec(StrictModel):
 
     accelerator: str
     label: str
+    sram_node: Node
     clock: Frequency
     element_bytes: Bytes
     dram_energy: EnergyPerByte

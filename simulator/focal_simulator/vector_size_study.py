@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from focal_common import __version__
-from focal_common.errors import TraceError
+from focal_common.errors import TraceError, UnsupportedError
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.focus_buffers import FocusBufferHardware
 from focal_simulator.accelerators.focus_bytes import detection_bytes
 from focal_simulator.arithmetic import ceil_div, fold_cycles
-from focal_simulator.buffer_costs import SramChoice, buffer_costs, sram_label
-from focal_simulator.energy import core_power_mw
+from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs, sram_label
+from focal_simulator.energy import RunResult, core_power_mw
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.results import Row
 from focal_simulator.runner import hardware_label
 from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
 
-__all__ = ["array_shape", "layer_row"]
+__all__ = ["array_shape", "layer_row", "simulate_layer"]
 
 _BLOCK, _LAYER = 9, "o_proj"
 _ARRAY_MACS, _NARROWEST_ARRAY = 1024, 32
@@ -27,30 +31,38 @@ def array_shape(vector_size: int) -> tuple[int, int]:
     return rows, _ARRAY_MACS // rows
 
 
-def layer_row(workload: Workload, vector_size: int, sram: SramChoice) -> Row:
-    """Return the row of one vector size, with the columns of the published table and our own after them.
+def simulate_layer(
+    accelerator: Accelerator[Any],
+    workload: Workload,
+    sram: SramChoice = "auto",
+    costs: tuple[BufferCost, ...] | None = None,
+) -> RunResult:
+    """Run the one layer of the published vector-size sweep: fidelity ``parity_layer``.
 
-    As published, gather is not charged, array operations count each MAC twice, bytes are those of the
-    similarity detection alone, and leakage is not added.
+    As published, gather is not charged, bytes are those of the similarity detection alone, and leakage is not
+    added.
 
     Args:
-        workload: With counts recorded at this vector size.
-        vector_size: Elements per vector.
+        accelerator: One of the Focus family.
+        workload: With counts recorded at the vector size in question.
         sram: Buffer cost model.
+        costs: Buffer costs, if already known.
 
     Raises:
+        UnsupportedError: The accelerator does not accept the workload, or has no similarity units.
         TraceError: The decoder has no such block.
     """
-    counts, geometry = workload.counts, workload.geometry
+    accelerator.accepts(workload)
+    counts, geometry, hardware = workload.counts, workload.geometry, accelerator.hardware
+    if not isinstance(hardware, FocusBufferHardware) or not accelerator.uses_counts:
+        raise UnsupportedError(
+            f"{accelerator.preset}: fidelity parity_layer times vectors, which it has none of"
+        )
     if counts is None or geometry.layers <= _BLOCK:
         raise TraceError(
             f"{workload.label}: the vector-size sweep times block {_BLOCK}, the decoder has {geometry.layers}"
         )
-    rows, columns = array_shape(vector_size)
-    accelerator = build_accelerator(
-        "focus", overrides=[f"core.array_rows={rows}", f"core.array_columns={columns}"]
-    )
-    hardware = accelerator.hardware
+    rows, columns = hardware.core.array_rows.value, hardware.core.array_columns.value
     place = GEMMS.index(_LAYER)
     tokens, unique = int(counts.tokens[_BLOCK, place]), int(counts.unique[_BLOCK, place])
     slices = int(counts.slices[_BLOCK, place])
@@ -68,28 +80,64 @@ def layer_row(workload: Workload, vector_size: int, sram: SramChoice) -> Row:
     moved = detection_bytes(tokens, ceil_div(unique, slices), outputs, hardware)  # type: ignore[arg-type]
     dram = sum(value for (level, _, _), value in moved.items() if level == "dram")
     sram_pj = 0.0
-    costs = buffer_costs(accelerator, sram)
-    for cost in costs:
+    for cost in costs if costs is not None else buffer_costs(accelerator, sram):
         sram_pj += moved.get(("sram", "read", cost.name), 0) * cost.read_pj_per_byte
         sram_pj += moved.get(("sram", "write", cost.name), 0) * cost.write_pj_per_byte
     dram_mj = dram * (hardware.dram_energy.value * _MJ_PER_PJ)
     sram_mj, core_mj = sram_pj * _MJ_PER_PJ, core_power_mw(accelerator) * seconds
+    return RunResult(
+        total_cycles=compute + stall,
+        compute_cycles=compute,
+        stall_cycles=stall,
+        macs=computed * outputs * inputs,
+        dense_macs=workload.visual_tokens * outputs * inputs,
+        activation_bytes=hardware.element_bytes.value * computed * inputs,
+        compression_ratio=tokens / computed if computed else 1.0,
+        dram_bytes=dram,
+        moved_bytes=moved,
+        seconds=seconds,
+        dram_mj=dram_mj,
+        sram_mj=sram_mj,
+        core_mj=core_mj,
+        total_mj=dram_mj + sram_mj + core_mj,
+    )
+
+
+def layer_row(workload: Workload, vector_size: int, sram: SramChoice) -> Row:
+    """Return the row of one vector size, with the columns of the published table and our own after them.
+
+    Array operations count each MAC twice, as published; see `simulate_layer` for the rest and for errors.
+
+    Args:
+        workload: With counts recorded at this vector size.
+        vector_size: Elements per vector.
+        sram: Buffer cost model.
+    """
+    rows, columns = array_shape(vector_size)
+    accelerator = build_accelerator(
+        "focus", overrides=[f"core.array_rows={rows}", f"core.array_columns={columns}"]
+    )
+    costs = buffer_costs(accelerator, sram)
+    result = simulate_layer(accelerator, workload, sram, costs)
+    counts, geometry = workload.counts, workload.geometry
+    tokens = 0 if counts is None else int(counts.tokens[_BLOCK, GEMMS.index(_LAYER)])
+    inputs = geometry.heads * geometry.head_dim_elements
     return {
         "block_idx": _BLOCK,
         "layer_name": _LAYER,
-        "layer_cycles": compute + stall,
-        "stall_cycles": stall,
-        "compute_cycles": compute,
-        "layer_execution_time": seconds,
+        "layer_cycles": result.total_cycles,
+        "stall_cycles": result.stall_cycles,
+        "compute_cycles": result.compute_cycles,
+        "layer_execution_time": result.seconds,
         "mem_counter_layer": "mem_counter",
-        "layer_array_ops": 2 * computed * outputs * inputs,
-        "layer_scatter_ops": tokens * outputs * ceil_div(inputs, vector_size),
-        "layer_dense_ops": workload.visual_tokens * outputs * inputs,
-        "dram_access": dram,
-        "dram_energy": dram_mj,
-        "sram_energy": sram_mj,
-        "core_energy": core_mj,
-        "total_energy": dram_mj + sram_mj + core_mj,
+        "layer_array_ops": 2 * result.macs,
+        "layer_scatter_ops": tokens * geometry.hidden_elements * ceil_div(inputs, vector_size),
+        "layer_dense_ops": result.dense_macs,
+        "dram_access": result.dram_bytes,
+        "dram_energy": result.dram_mj,
+        "sram_energy": result.sram_mj,
+        "core_energy": result.core_mj,
+        "total_energy": result.total_mj,
         "vector_size": vector_size,
         "model": workload.model,
         "dataset": workload.dataset,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -112,10 +113,19 @@ class Focus(Accelerator[FocusHardware]):
 
     def buffers(self) -> tuple[BufferNeed, ...]:
         """Return the seven Focus buffers."""
+        return self._needs
+
+    @cached_property
+    def _needs(self) -> tuple[BufferNeed, ...]:
         return focus_buffers(self.hardware)
 
     def components(self) -> tuple[Component, ...]:
         """Return the core logic, with one accumulator bank per scatter vector."""
+        return self._parts
+
+    @cached_property
+    def _parts(self) -> tuple[Component, ...]:
+        # Kept, because a copy of a checked value costs more than the sums it is used in.
         scatter = self.hardware.core.scatter_vectors
         parts = dict(self.hardware.components)
         if "accumulator" in parts:
@@ -180,15 +190,10 @@ class Focus(Accelerator[FocusHardware]):
         linear = self._linear(workload, rows)
         attention = self._attention(workload, rows)
         moved_linear, moved_attention = self._bytes(workload, rows, counts)
-        joined = {name: np.column_stack([linear[name], attention[name]]) for name in linear}
-        zero = np.zeros(len(rows.tokens), dtype=np.int64)
+        joined = {name: _side_by_side(linear[name], attention[name]) for name in linear}
+        no_linear, no_attention = np.zeros_like(linear["macs"]), np.zeros(len(rows.tokens), dtype=np.int64)
         moved = {
-            key: np.column_stack(
-                [
-                    moved_linear.get(key, np.zeros_like(linear["macs"])),
-                    moved_attention.get(key, zero),
-                ]
-            )
+            key: _side_by_side(moved_linear.get(key, no_linear), moved_attention.get(key, no_attention))
             for key in dict.fromkeys([*moved_linear, *moved_attention])
         }
         return LayerTable(repeats=1, moved_bytes=moved, **joined)
@@ -271,6 +276,11 @@ class Focus(Accelerator[FocusHardware]):
         seen, stored = self.attention_rows(rows, slipped)
         attention = attention_bytes(seen, stored, tokens, workload, self.hardware)
         return linear, attention
+
+
+def _side_by_side(linear: Numbers, attention: Numbers) -> Numbers:
+    """Return axes (blocks, layers) from (blocks, linear layers) and (blocks)."""
+    return np.concatenate([linear, attention[:, None]], axis=1)
 
 
 def _ratio(tokens: Numbers, computed: Numbers) -> Numbers:

@@ -1,0 +1,66 @@
+"""What the pictures of studies share: canvas, saving, colours and words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from focal_common.files import atomic_path
+from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS
+from focal_simulator.sweep.run import SweepResult
+
+__all__ = ["DOMINATED", "FRONT", "KNEE", "SERIES", "metric_label", "new_figure", "save", "title"]
+
+FRONT, KNEE, DOMINATED = "#0072B2", "#D55E00", "#B8B8B8"
+SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
+"""Okabe and Ito's palette, told apart with any colour vision."""
+
+_WORDS = {
+    "seconds": "time",
+    "total_mj": "energy",
+    "edp_mj_s": "energy-delay product",
+    "area_mm2": "area",
+    "accuracy": "accuracy",
+    "buffer_bytes": "buffer capacity",
+}
+_NEEDS_NO_WORD = ("measured", "published")
+
+
+def metric_label(name: str) -> str:
+    """Return a metric with its unit for an axis."""
+    unit = RUN_METRICS[name].unit if name in RUN_METRICS else CHIP_METRICS.get(name, "")
+    words = _WORDS.get(name, name.replace("_", " "))
+    return f"{words} [{unit}]" if unit else words
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Return a figure that draws without a display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Any, folder: Path, name: str) -> list[Path]:
+    """Write a figure as PDF and PNG without clock or version, so that equal content gives equal bytes."""
+    paths = []
+    metadata = {
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        "png": {"Software": None},
+    }
+    for kind in ("pdf", "png"):
+        path = folder / f"{name}.{kind}"
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format=kind, dpi=110, metadata=metadata[kind])
+        paths.append(path)
+    return paths
+
+
+def title(result: SweepResult, what: str) -> str:
+    """Return a heading that names study, fidelity, and counts that were not measured."""
+    study = result.plan.study
+    origins = {str(row["origin"]) for row in result.feasible} - set(_NEEDS_NO_WORD)
+    note = f"; counts: {', '.join(sorted(origins))}" if origins else ""
+    return f"{study.name}: {what} ({study.fidelity}{note})"

@@ -1,0 +1,108 @@
+"""The verb ``focal sweep``: arguments only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from focal_common.console import errors_console, output_console, run_command, track
+from focal_common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from focal_simulator.sweep.run import SweepResult
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def sweep(
+    study: Annotated[str, typer.Argument(help="Study file (YAML), or the name of a packaged study.")],
+    trace: Annotated[
+        Path | None, typer.Option(help="Trace root, in place of traces.root of the study.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Study folder; focal_sweeps/<name> if absent.")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes on this machine.")] = 1,
+    dask: Annotated[bool, typer.Option("--dask", help="Use a local Dask cluster of -j workers.")] = False,
+    scheduler: Annotated[
+        str, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")
+    ] = "",
+    fork: Annotated[
+        bool,
+        typer.Option(
+            "--fork", help="If the study was changed: start anew beside it, keep rows that still hold."
+        ),
+    ] = False,
+    figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Explore a design space: every finished point is kept, and a stopped study goes on where it was."""
+    if jobs < 1:
+        raise ConfigError(f"--jobs {jobs}: expected at least 1")
+    from focal_simulator.sweep.run import SweepRequest, run_sweep
+    from focal_simulator.sweep.study import read_study
+    from focal_simulator.sweep.summary import front_table, report, write_files
+
+    read, base = read_study(study)
+    request = SweepRequest(read, base, trace, output or Path("focal_sweeps") / read.name, fork)
+    if jobs > 1 or dask or scheduler:
+        # A wrong study is refused before workers are started for it.
+        from focal_simulator.sweep.run import prepare
+
+        prepare(request)
+    result = run_sweep(
+        request, _engine(jobs, dask, scheduler), lambda chunks, total: _tracked(chunks, total, read.name)
+    )
+    paths = write_files(result, figures)
+    if as_json:
+        typer.echo(json.dumps(report(result) | {"paths": [str(path) for path in paths]}, indent=1))
+        return
+    _show(result, paths, front_table(result))
+
+
+def _engine(jobs: int, dask: bool, scheduler: str) -> Any:
+    if dask or scheduler:
+        from focal_simulator.sweep.cluster import DaskEngine
+
+        return DaskEngine(jobs, scheduler or None)
+    from focal_simulator.sweep.workers import ProcessEngine, SerialEngine
+
+    return ProcessEngine(jobs) if jobs > 1 else SerialEngine()
+
+
+def _tracked(chunks: Iterable[Any], total: int, name: str) -> Iterable[Any]:
+    return track(chunks, name, total)
+
+
+def _show(result: SweepResult, paths: list[Path], table: Any) -> None:
+    console = output_console()
+    console.print(table)
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(result.counts.items()))
+    console.print(
+        f"{len(result.rows)} points of {result.plan.space.size} in the grid: {counts}", markup=False
+    )
+    rate = f", {result.evaluated / result.seconds:,.0f} points/s" if result.evaluated else ""
+    kept = len(result.rows) - result.evaluated
+    console.print(
+        f"evaluated {result.evaluated} in {result.seconds:.1f} s{rate}; {kept} were finished before"
+    )
+    failures = [row["reason"] for row in result.rows if row["status"] == "failed"]
+    if failures:
+        errors_console().print(f"note: {len(failures)} points failed; the first: {failures[0]}", markup=False)
+    remarks = [row["remarks"] for row in result.rows if row["remarks"]]
+    if remarks:
+        errors_console().print(
+            f"note: {len(remarks)} points carry remarks; the first: {remarks[0]}", markup=False
+        )
+    for path in paths:
+        console.print(f"wrote {path}", markup=False)
+
+
+def main() -> int:
+    """Run with the words of the command line; return the exit code."""
+    return run_command(app)

@@ -1,0 +1,105 @@
+"""Builds the accelerator of a point quickly: only what a point changes is read and checked again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from focal_common.errors import ConfigError
+from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.hardware_files import accelerator_from_tree, overridden
+from focal_simulator.sweep.axes import Settings
+
+__all__ = ["PointHardware", "field_value"]
+
+
+def field_value(node: Any, path: str) -> Any:
+    """Return the plain value of a dotted field of a hardware mapping; a quantity gives its number."""
+    for part in path.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node.get("value") if isinstance(node, dict) and "value" in node else node
+
+
+class PointHardware:
+    """Accelerators that differ from a base design in a few fields.
+
+    A value is read from text and checked once, as ``--set field=value`` would; the accelerator of a point puts
+    checked values together, and runs the validators of every model they lie in. The result equals
+    `build_accelerator` with the same overrides.
+
+    Args:
+        name: Registry name of the accelerator.
+        tree: Hardware mapping of the base design.
+        where: Name of its file in messages.
+    """
+
+    def __init__(self, name: str, tree: dict[str, Any], where: str) -> None:
+        self._name, self._tree, self._where = name, tree, where
+        self.base: Accelerator[Any] = accelerator_from_tree(name, tree, where)
+        self._plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
+        self._checked: dict[tuple[str, str], Any] = {}
+
+    def checked_value(self, field: str, value: Any) -> Any:
+        """Return the checked node of one field.
+
+        Raises:
+            ConfigError: No such field, with the nearest valid name, or a value it does not take.
+        """
+        key = (field, repr(value))
+        if key not in self._checked:
+            tree = overridden(self._tree, [f"{field}={json.dumps(value)}"], self._where)
+            node: Any = accelerator_from_tree(
+                self._name, tree, f"{self._where} with {field}={value}"
+            ).hardware
+            for part in field.split("."):
+                node = node[part] if isinstance(node, dict) else getattr(node, part)
+            self._checked[key] = node
+        return self._checked[key]
+
+    def accelerator(self, settings: Settings) -> Accelerator[Any]:
+        """Return the accelerator with these fields.
+
+        Args:
+            settings: Value by dotted field of the hardware file.
+
+        Raises:
+            ConfigError: See `checked_value`; or the values contradict each other.
+        """
+        if not settings:
+            return self.base
+        branches: dict[str, Any] = {}
+        for field, value in settings.items():
+            node = branches
+            *parents, leaf = field.split(".")
+            for part in parents:
+                node = node.setdefault(part, {})
+            node[leaf] = _Leaf(self.checked_value(field, value))
+        try:
+            return self._plugin(_replaced(self.base.hardware, branches))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise ConfigError(f"{self._where}: {problem['msg']} with {json.dumps(settings)}") from error
+
+
+class _Leaf:
+    """Marks a finished value among nested branches."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _replaced(node: Any, branches: dict[str, Any]) -> Any:
+    """Return ``node`` with the leaves of ``branches`` put in; its own validators run, unchanged parts stay."""
+    fields = (
+        dict(node)
+        if isinstance(node, dict)
+        else {name: getattr(node, name) for name in type(node).model_fields}
+    )
+    for name, branch in branches.items():
+        fields[name] = branch.value if isinstance(branch, _Leaf) else _replaced(fields[name], branch)
+    return type(node).model_validate(fields) if isinstance(node, BaseModel) else fields

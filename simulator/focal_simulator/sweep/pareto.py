@@ -1,0 +1,157 @@
+"""Pareto fronts, exact hypervolumes in two and three dimensions, and the knee of a front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focal_common.errors import UnsupportedError
+from focal_simulator.sweep.rows import Row
+from focal_simulator.sweep.study import Objective
+
+__all__ = [
+    "Front",
+    "hypervolume",
+    "hypervolume_history",
+    "knee",
+    "losses",
+    "non_dominated",
+    "reference_point",
+]
+
+Losses = NDArray[np.float64]
+"""Objective values with the sign that makes smaller better, axes (points, objectives)."""
+
+_REFERENCE_MARGIN = 0.1
+
+
+def losses(rows: Sequence[Row], objectives: Sequence[Objective]) -> Losses:
+    """Return objective values turned so that smaller is better, axes (rows, objectives)."""
+    values = [[objective.sign * float(row[objective.metric]) for objective in objectives] for row in rows]
+    return np.array(values, dtype=np.float64).reshape(len(rows), len(objectives))
+
+
+def non_dominated(values: Losses) -> NDArray[np.bool_]:
+    """Return which points no other point dominates, axis (points).
+
+    A point dominates another if it is nowhere worse and somewhere better; equal points do not dominate each other.
+    """
+    order = np.lexsort(values.T[::-1])
+    keep = np.zeros(len(values), dtype=bool)
+    front = values[:0]
+    for place in order:
+        # In this order a later point never dominates an earlier one.
+        point = values[place]
+        if bool((np.all(front <= point, axis=1) & np.any(front < point, axis=1)).any()):
+            continue
+        keep[place] = True
+        front = np.vstack([front, point])
+    return keep
+
+
+def hypervolume(values: Losses, reference: NDArray[np.float64]) -> float:
+    """Return the volume that the points dominate below the reference point; exact.
+
+    Args:
+        values: Axes (points, objectives); one, two or three objectives.
+        reference: Corner, axis (objectives); points that do not lie below it add nothing.
+
+    Raises:
+        UnsupportedError: More than three objectives.
+    """
+    if values.shape[1] > 3:
+        raise UnsupportedError(f"hypervolume is exact for up to 3 objectives, got {values.shape[1]}")
+    inside = values[np.all(values < reference, axis=1)]
+    if not len(inside):
+        return 0.0
+    inside = inside[non_dominated(inside)]
+    if values.shape[1] == 1:
+        return float(reference[0] - inside.min())
+    if values.shape[1] == 2:
+        return _area(inside, reference)
+    volume = 0.0
+    inside = inside[np.argsort(inside[:, 2], kind="stable")]
+    levels = np.append(inside[:, 2], reference[2])
+    for place in range(len(inside)):
+        depth = levels[place + 1] - levels[place]
+        if depth > 0:
+            slab = inside[: place + 1, :2]
+            volume += depth * _area(slab[non_dominated(slab)], reference[:2])
+    return float(volume)
+
+
+def _area(front: Losses, reference: NDArray[np.float64]) -> float:
+    ordered = front[np.lexsort((front[:, 1], front[:, 0]))]
+    ceilings = np.append(reference[1], ordered[:-1, 1])
+    return float(np.sum((reference[0] - ordered[:, 0]) * np.maximum(ceilings - ordered[:, 1], 0.0)))
+
+
+def reference_point(values: Losses) -> NDArray[np.float64]:
+    """Return the worst value of each objective, moved out by a tenth of its range (at least a little).
+
+    Hypervolumes of two studies may be compared under the same reference point only.
+    """
+    worst, best = values.max(axis=0), values.min(axis=0)
+    spread = np.where(worst > best, worst - best, np.maximum(np.abs(worst), 1e-9))
+    corner: NDArray[np.float64] = worst + _REFERENCE_MARGIN * spread
+    return corner
+
+
+def hypervolume_history(values: Losses, reference: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the hypervolume after each point, axis (points)."""
+    found = np.zeros(len(values))
+    front = np.empty((0, values.shape[1]))
+    volume = 0.0
+    for place, point in enumerate(values):
+        is_dominated = bool(np.all(front <= point, axis=1).any())
+        if not is_dominated:
+            front = np.vstack([front[~np.all(point <= front, axis=1)], point])
+            volume = hypervolume(front, reference)
+        found[place] = volume
+    return found
+
+
+def knee(front: Losses) -> int:
+    """Return the place of the knee of a front.
+
+    The point farthest below the plane through the best points of each objective, after scaling every objective of
+    the front to 0..1 (I. Das, On characterizing the "knee" of the Pareto curve, Structural Optimization 18, 1999).
+    Of equal points the first.
+    """
+    spread = front.max(axis=0) - front.min(axis=0)
+    scaled = (front - front.min(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return int(np.argmin(scaled.sum(axis=1)))
+
+
+class Front:
+    """The front of a study.
+
+    Args:
+        rows: Feasible rows.
+        objectives: Of the study.
+
+    Attributes:
+        rows: Rows on the front, sorted by the first objective, best first.
+        knee: Row at the knee.
+        reference: Corner for hypervolumes, axis (objectives), smaller-is-better values.
+        values: Of all feasible rows, axes (rows, objectives), smaller is better.
+        is_on_front: Axis (rows).
+    """
+
+    def __init__(self, rows: Sequence[Row], objectives: Sequence[Objective]) -> None:
+        self.values = losses(rows, objectives)
+        self.is_on_front = non_dominated(self.values)
+        places = np.flatnonzero(self.is_on_front)
+        places = places[np.lexsort(self.values[places].T[::-1])]
+        self.rows: list[Row] = [rows[int(place)] for place in places]
+        self.knee: Row = self.rows[knee(self.values[places])]
+        self.reference = reference_point(self.values)
+
+    @property
+    def hypervolume(self) -> float | None:
+        """Volume below `reference`; None for more than three objectives."""
+        if self.values.shape[1] > 3:
+            return None
+        return hypervolume(self.values, self.reference)

@@ -1,0 +1,180 @@
+"""A study with everything resolved: base hardware, trace hashes, the hash that every row carries."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from focal_common.errors import ConfigError, RunError, near_matches
+from focal_common.provenance import content_hash
+from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.hardware_files import hardware_tree
+from focal_simulator.sweep.axes import METHOD, Settings, Space, fields_of
+from focal_simulator.sweep.hardware_points import PointHardware, field_value
+from focal_simulator.sweep.level import Level
+from focal_simulator.sweep.metrics import check_metric
+from focal_simulator.sweep.providers import TRACE_PROVIDERS
+from focal_simulator.sweep.providers.base import ProviderContext, TraceProvider
+from focal_simulator.sweep.study import Study
+
+__all__ = ["SRAM_MODEL", "Plan", "hardware_settings", "make_plan", "read_plan"]
+
+SRAM_MODEL = "sram.model"
+"""The field of the buffer cost model, beside those of the hardware file and of the method."""
+
+_SRAM_MODELS = ("auto", "compiler", "cacti")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A resolved study.
+
+    Attributes:
+        study: As read.
+        hardware: Hardware mapping of the base design.
+        where: Name of its file in messages.
+        traces_sha256: Hash of what decides the traces.
+        root: Trace root on this machine; no part of the hash.
+        cache: Folder of traces made on demand; no part of the hash.
+    """
+
+    study: Study
+    hardware: dict[str, Any]
+    where: str
+    traces_sha256: str
+    root: Path | None
+    cache: Path
+
+    @cached_property
+    def space(self) -> Space:
+        """The axes over the base design."""
+        base: Settings = {}
+        for field in fields_of(self.study.axes):
+            base[field] = self._base_value(field)
+        return Space(self.study.axes, base)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the whole resolved study."""
+        return content_hash(self.record())
+
+    @cached_property
+    def _common_sha256(self) -> str:
+        study = self.study
+        return content_hash(
+            {
+                "accelerator": study.accelerator,
+                "fidelity": study.fidelity,
+                "corrections": study.corrections,
+                "hardware": self.hardware,
+                "sram": study.sram,
+                "traces": self.traces_sha256,
+                "workloads": list(study.workloads),
+                "provider": study.traces.model_dump(mode="json", exclude={"root"}),
+            }
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return the JSON-like content of ``study.json``; it holds no machine path."""
+        return {
+            "study": self.study.model_dump(mode="json"),
+            "hardware": self.hardware,
+            "hardware_file": Path(self.where).name,
+            "traces_sha256": self.traces_sha256,
+        }
+
+    def configuration_sha256(self, settings: Settings) -> str:
+        """Return the hash of everything that decides the numbers of a point."""
+        return content_hash({"common": self._common_sha256, "settings": settings})
+
+    def provider(self) -> TraceProvider:
+        """Return a new trace provider of the study."""
+        return make_provider(self.study, self.root, self.cache)
+
+    def _base_value(self, field: str) -> Any:
+        if field.startswith(METHOD):
+            return None
+        return self.study.sram if field == SRAM_MODEL else field_value(self.hardware, field)
+
+
+def make_provider(study: Study, root: Path | None, cache: Path) -> TraceProvider:
+    """Return the trace provider of a study."""
+    traces = study.traces
+    loaded: type[TraceProvider] = TRACE_PROVIDERS.load(traces.provider)
+    return loaded(ProviderContext(root, traces.folder, study.workloads, traces.options, cache))
+
+
+def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan:
+    """Resolve and check a study: every name, field and value is looked at before anything runs.
+
+    Args:
+        study: As read.
+        base: Folder its relative paths start from.
+        trace: Trace root in place of the study's.
+        cache: Folder for traces made on demand.
+
+    Raises:
+        FocalError: An unknown name or field with the nearest valid one, a value a field does not take, a missing
+            trace root, or a metric that nothing measures.
+    """
+    Level(study)
+    plugin = ACCELERATORS.load(study.accelerator)
+    file = base / study.hardware if study.hardware else None
+    overrides = [f"{field}={json.dumps(value)}" for field, value in study.overrides.items()]
+    tree = hardware_tree(plugin.preset, file, overrides, plugin.hardware_package)
+    where = f"{plugin.preset}.yaml" if file is None else str(file)
+    root = trace or (base / study.traces.root if study.traces.root else None)
+    provider = make_provider(study, root, cache)
+    _check_axes(study, PointHardware(study.accelerator, tree, where), provider)
+    for name in ("objectives", "constraints"):
+        for entry in getattr(study, name):
+            check_metric(entry.metric, provider.measures(), f"study '{study.name}', {name}")
+    return Plan(study, tree, where, provider.fingerprint(), root, cache)
+
+
+def read_plan(folder: Path, root: Path | None, cache: Path) -> Plan:
+    """Read a plan back from the ``study.json`` of a study folder.
+
+    Raises:
+        RunError: The file is missing or not such a file.
+    """
+    path = folder / "study.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        study = Study.model_validate(content["study"])
+        return Plan(
+            study, content["hardware"], content["hardware_file"], content["traces_sha256"], root, cache
+        )
+    except (OSError, KeyError, ValueError) as error:
+        raise RunError(f"{path}: not the record of a study ({error}); move the folder away") from error
+
+
+def hardware_settings(settings: Settings, base: Settings) -> Settings:
+    """Return the settings that change the hardware file."""
+    return {
+        field: value
+        for field, value in settings.items()
+        if not field.startswith(METHOD) and field != SRAM_MODEL and value != base[field]
+    }
+
+
+def _check_axes(study: Study, hardware: PointHardware, provider: TraceProvider) -> None:
+    for axis in study.axes:
+        for settings in axis.settings:
+            for field, value in settings.items():
+                _check_value(field, value, hardware, provider)
+
+
+def _check_value(field: str, value: Any, hardware: PointHardware, provider: TraceProvider) -> None:
+    if field.startswith(METHOD):
+        provider.check(field.removeprefix(METHOD), value)
+    elif field == SRAM_MODEL:
+        if value not in _SRAM_MODELS:
+            raise ConfigError(f"sram.model '{value}': {near_matches(str(value), _SRAM_MODELS)}")
+    elif field.startswith("sram."):
+        raise ConfigError(f"unknown field '{field}'; {near_matches(field, [SRAM_MODEL])}")
+    else:
+        hardware.checked_value(field, value)

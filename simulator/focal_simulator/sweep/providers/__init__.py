@@ -1,0 +1,19 @@
+"""Where the traces of a study come from. Listing the providers imports none of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from focal_common.registry import Registry
+
+__all__ = ["TRACE_PROVIDERS"]
+
+TRACE_PROVIDERS: Registry[type[Any]] = Registry(
+    "trace provider",
+    {
+        "existing": "focal_simulator.sweep.providers.existing:ExistingTraces",
+        "command": "focal_simulator.sweep.providers.command:CommandTraces",
+    },
+    group="focal.trace_providers",
+)
+"""Name to a `TraceProvider` class. A string, so that a package above or beside the simulator can offer one."""

@@ -1,0 +1,129 @@
+"""The interface of a trace provider: workloads for a set of method parameters."""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from focal_common.errors import ConfigError, TraceError, near_matches
+from focal_simulator.loading import load_workloads
+from focal_simulator.workload import Workload
+from focal_traces.root import TraceRoot
+
+__all__ = ["ProviderContext", "TraceProvider", "Traced", "chosen_workloads"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderContext:
+    """What a provider is built with; the same in every worker.
+
+    Attributes:
+        root: Trace root of the study.
+        folder: Trace folder of points that set no method parameter.
+        workloads: ``model/dataset`` pairs; empty means all.
+        options: ``traces.options`` of the study, unchecked.
+        cache: Folder that workers share, for traces made on demand.
+    """
+
+    root: Path | None
+    folder: str
+    workloads: tuple[str, ...]
+    options: Mapping[str, Any]
+    cache: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What a provider found or made.
+
+    Attributes:
+        workloads: In a fixed order, the same pairs for every set of parameters.
+        measured: Further metrics, such as ``accuracy``, by name.
+    """
+
+    workloads: tuple[Workload, ...]
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+
+class TraceProvider(ABC):
+    """Gives workloads for method parameters.
+
+    Args:
+        context: See `ProviderContext`.
+
+    Raises:
+        ConfigError: Options are missing or unknown.
+    """
+
+    def __init__(self, context: ProviderContext) -> None:
+        self.context = context
+
+    @abstractmethod
+    def parameters(self) -> Sequence[str] | None:
+        """Return the method parameters it understands; None if the method itself will check them."""
+
+    def measures(self) -> Sequence[str]:
+        """Return the names of the metrics it measures beside the workloads; none by default."""
+        return ()
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a hash of everything beside the parameters that decides the traces."""
+
+    @abstractmethod
+    def traced(self, parameters: Mapping[str, Any]) -> Traced:
+        """Return the workloads for these parameters; empty for the base design.
+
+        Called from many processes at once; equal parameters give equal workloads.
+
+        Raises:
+            FocalError: There is no such trace, or it could not be made. The point becomes a failed row.
+        """
+
+    def check(self, name: str, value: Any) -> None:
+        """Refuse a method parameter that can not work, before anything runs.
+
+        Raises:
+            ConfigError: An unknown parameter, with the nearest name, or a value that makes no sense.
+        """
+        known = self.parameters()
+        if known is not None and name not in known:
+            raise ConfigError(f"unknown method parameter '{name}'; {near_matches(name, known)}")
+        if name in ("selected_layers", "alpha_list"):
+            _check_schedule(name, value)
+
+
+def chosen_workloads(root: TraceRoot, pairs: Sequence[str], folder: str) -> tuple[Workload, ...]:
+    """Return the workloads of a trace root in its order; all, or those of the pairs.
+
+    Raises:
+        TraceError: A pair the root does not list, with the nearest.
+    """
+    if not pairs:
+        return tuple(load_workloads(root, [], [], folder))
+    known = [f"{model}/{dataset}" for model, dataset in root.workloads]
+    for pair in pairs:
+        if pair not in known:
+            raise TraceError(f"{root.path}: no workload '{pair}'; {near_matches(pair, known)}")
+    found = []
+    for model, dataset in root.workloads:
+        if f"{model}/{dataset}" in pairs:
+            found += load_workloads(root, [model], [dataset], folder)
+    return tuple(found)
+
+
+def _check_schedule(name: str, value: Any) -> None:
+    """Refuse a schedule out of order: later layers must come later and keep no more tokens."""
+    if not isinstance(value, list | tuple) or not all(isinstance(one, int | float) for one in value):
+        raise ConfigError(f"method.{name}: expected a list of numbers, got {value!r}")
+    pairs = list(itertools.pairwise(value))
+    if name == "selected_layers" and any(later <= earlier for earlier, later in pairs):
+        raise ConfigError(f"method.selected_layers must ascend, got {list(value)}")
+    if name == "alpha_list" and any(later > earlier for earlier, later in pairs):
+        raise ConfigError(
+            f"method.alpha_list must not ascend (dropped tokens do not return), got {list(value)}"
+        )

@@ -1,0 +1,132 @@
+"""Traces made on demand: ``focal trace`` runs as a child process into a cache that is keyed by content."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import PositiveFloat
+
+from focal_common import __version__
+from focal_common.config import StrictModel, validated
+from focal_common.errors import ConfigError, TraceError
+from focal_common.files import atomic_write_text, sha256_of_file
+from focal_common.provenance import content_hash
+from focal_simulator.sweep.locks import waiting_lock
+from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
+from focal_traces.root import TraceRoot
+
+__all__ = ["CommandTraces"]
+
+_FOCAL = (sys.executable, "-c", "from focal_common.command import main; main()", "trace")
+_LONGEST_REASON = 300
+
+
+class CommandOptions(StrictModel):
+    """Options of the provider ``command``.
+
+    Attributes:
+        arguments: Words after ``focal trace``, such as ``--size tiny``; no shell reads them.
+        command: Program and first words in place of ``focal trace``. It must understand ``--set field=value`` and
+            ``--output folder`` and leave a trace root.
+        folder: Trace folder the command writes.
+        inputs: Files or folders beside the arguments whose content decides the trace.
+        timeout_s: Longest run of one trace.
+    """
+
+    arguments: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    folder: str | None = None
+    inputs: tuple[str, ...] = ()
+    timeout_s: PositiveFloat = 3600.0
+
+
+class CommandTraces(TraceProvider):
+    """Runs a command once for each set of method parameters and keeps its trace root."""
+
+    def __init__(self, context: ProviderContext) -> None:
+        super().__init__(context)
+        self._options = validated(CommandOptions, dict(context.options), "traces.options")
+        self._fingerprint = self._hash()
+
+    def parameters(self) -> None:
+        """Return None: the method behind the command checks its parameters."""
+
+    def fingerprint(self) -> str:
+        """Return a hash of the command, its arguments and inputs, and the version of Focal."""
+        return self._fingerprint
+
+    def _hash(self) -> str:
+        inputs = {}
+        for word in self._options.inputs:
+            path = Path(word)
+            places = sorted(path.rglob("*")) if path.is_dir() else [path]
+            for place in places:
+                if place.is_dir():
+                    continue
+                if not place.is_file():
+                    raise ConfigError(f"traces.options.inputs: '{word}' does not exist")
+                inputs[str(place.relative_to(path.parent))] = sha256_of_file(place)
+        words = [*(self._options.command or ("focal", "trace")), *self._options.arguments]
+        return content_hash({"words": words, "inputs": inputs, "version": __version__})
+
+    def traced(self, parameters: Mapping[str, Any]) -> Traced:
+        """Return the workloads of the trace root for these parameters, made now or found in the cache."""
+        key = content_hash({"of": self.fingerprint(), "parameters": dict(parameters)})[:32]
+        place = self.context.cache / key
+        # Workers that need the same trace wait for the first one instead of making it again.
+        with waiting_lock(self.context.cache / f".{key}.lock"):
+            if not place.is_dir():
+                self._make(place, parameters)
+        root = TraceRoot.open(place)
+        return Traced(
+            chosen_workloads(root, self.context.workloads, self._options.folder or self.context.folder)
+        )
+
+    def _make(self, place: Path, parameters: Mapping[str, Any]) -> None:
+        for left_over in place.parent.glob(f".{place.name}.*.work"):
+            shutil.rmtree(left_over, ignore_errors=True)
+        work = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.", suffix=".work"))
+        try:
+            words = [*(self._options.command or _FOCAL), *self._options.arguments]
+            for name, value in sorted(parameters.items()):
+                words += ["--set", f"{name}={json.dumps(value)}"]
+            words += ["--output", str(work)]
+            self._run(words)
+            record = {"parameters": dict(parameters), "of": self.fingerprint()}
+            atomic_write_text(work / "parameters.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
+            work.rename(place)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _run(self, words: Sequence[str]) -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        try:
+            done = subprocess.run(
+                list(words),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=self._options.timeout_s,
+            )
+        except FileNotFoundError as error:
+            raise ConfigError(f"traces.options.command: '{words[0]}' does not exist") from error
+        except subprocess.TimeoutExpired as error:
+            raise TraceError(
+                f"the trace took longer than {self._options.timeout_s:g} s (timeout_s)"
+            ) from error
+        if done.returncode:
+            said = " ".join(done.stderr.split()).removeprefix("error: ")
+            raise TraceError(
+                f"the trace command ended with code {done.returncode}: {said[-_LONGEST_REASON:]}"
+            )

@@ -1,0 +1,98 @@
+"""The columns of a study's table, their types, and Parquet files of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from focal_common.errors import RunError
+from focal_common.files import atomic_path
+from focal_simulator.sweep.axes import Axis
+
+__all__ = ["TEXT_COLUMNS", "Row", "read_rows", "table_of", "write_table"]
+
+Row = dict[str, Any]
+
+TEXT_COLUMNS = (
+    "status",
+    "reason",
+    "accelerator",
+    "fidelity",
+    "sram_model",
+    "origin",
+    "remarks",
+    "focal_version",
+    "code_version",
+    "configuration_sha256",
+)
+
+
+def table_of(rows: Sequence[Row], axes: Sequence[Axis]) -> pa.Table:
+    """Return rows as a table; the types follow from the study, never from which rows came first.
+
+    Columns: ``index`` int64, text as in `TEXT_COLUMNS`, axis fields int64, float64 or text, all others float64.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    types = _axis_types(axes)
+    columns, fields = [], []
+    for name in names:
+        kind = pa.int64() if name == "index" else pa.string() if name in TEXT_COLUMNS else types.get(name)
+        kind = pa.float64() if kind is None else kind
+        values = [row.get(name) for row in rows]
+        if pa.types.is_string(kind):
+            values = [
+                value if value is None or isinstance(value, str) else json.dumps(value) for value in values
+            ]
+        columns.append(pa.array(values, type=kind))
+        fields.append(pa.field(name, kind))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def write_table(table: pa.Table, path: Path, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write a table in one step; equal tables give equal bytes.
+
+    Raises:
+        RunError: The disk is full or the folder cannot be written; an earlier file is untouched.
+    """
+    if metadata is not None:
+        table = table.replace_schema_metadata({"focal_sweep": json.dumps(metadata, sort_keys=True)})
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_rows(paths: Iterable[Path]) -> list[Row]:
+    """Return the rows of Parquet files, in order.
+
+    Raises:
+        RunError: A file is damaged.
+    """
+    rows: list[Row] = []
+    for path in paths:
+        try:
+            rows += pq.read_table(path).to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            raise RunError(
+                f"{path}: not a readable Parquet file ({error}); remove it to make its rows again"
+            ) from error
+    return rows
+
+
+def _axis_types(axes: Sequence[Axis]) -> dict[str, pa.DataType]:
+    types: dict[str, pa.DataType] = {}
+    for axis in axes:
+        if axis.choices is not None:
+            types[axis.label] = pa.string()
+        for field in axis.settings[0]:
+            types[field] = _common_type([settings[field] for settings in axis.settings])
+    return types
+
+
+def _common_type(values: Sequence[Any]) -> pa.DataType:
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+        return pa.string()
+    return pa.int64() if all(isinstance(value, int) for value in values) else pa.float64()

@@ -1,0 +1,240 @@
+"""Runs a study from start, or from where it was left, to its results."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from focal_common.errors import ConfigError, RunError, near_matches
+from focal_simulator.sweep.axes import Point
+from focal_simulator.sweep.evaluate import FAILED, INFEASIBLE, OK
+from focal_simulator.sweep.locks import study_lock
+from focal_simulator.sweep.pareto import Front
+from focal_simulator.sweep.plan import Plan, make_plan
+from focal_simulator.sweep.rows import Row, read_rows, table_of, write_table
+from focal_simulator.sweep.sampling import SAMPLERS, Choices, chosen_points
+from focal_simulator.sweep.store import Chunk, StudyFolder
+from focal_simulator.sweep.study import Study
+from focal_simulator.sweep.workers import Engine, SerialEngine, WorkerContext, closing_engine
+
+__all__ = ["SweepRequest", "SweepResult", "prepare", "run_sweep"]
+
+T = TypeVar("T")
+Progress = Callable[[Iterable[T], int], Iterable[T]]
+
+_SEARCH = "search"
+_CHUNKS = 128
+_LARGEST_CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRequest:
+    """What to run and where.
+
+    Attributes:
+        study: As read.
+        base: Folder its relative paths start from.
+        trace: Trace root in place of the study's.
+        output: Study folder.
+        fork: Start anew beside a folder that belongs to another study, and keep the rows that still hold.
+    """
+
+    study: Study
+    base: Path
+    trace: Path | None
+    output: Path
+    fork: bool = False
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """A finished study.
+
+    Attributes:
+        plan: The resolved study.
+        folder: Where it lies.
+        rows: Every point, by index.
+        evaluated: Points of this call; the others were finished before.
+        seconds: Time this call took.
+    """
+
+    plan: Plan
+    folder: StudyFolder
+    rows: list[Row]
+    evaluated: int
+    seconds: float
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @cached_property
+    def feasible(self) -> list[Row]:
+        """Rows within all limits, by index."""
+        return [row for row in self.rows if row["status"] == OK]
+
+    @cached_property
+    def front(self) -> Front:
+        """The Pareto front."""
+        return Front(self.feasible, self.plan.study.objectives)
+
+
+def prepare(request: SweepRequest) -> tuple[Plan, StudyFolder]:
+    """Check a study and open its folder, forked if asked.
+
+    Raises:
+        FocalError: See `make_plan` and `StudyFolder.begin`.
+    """
+    study = request.study
+    if study.kind != _SEARCH and study.kind not in SAMPLERS:
+        raise ConfigError(
+            f"study '{study.name}': unknown kind '{study.kind}'; {near_matches(study.kind, [*SAMPLERS, _SEARCH])}"
+        )
+    cache = request.output.parent / "trace_cache"
+    plan = make_plan(study, request.base, request.trace, cache)
+    folder = StudyFolder(request.output)
+    if request.fork:
+        fork = StudyFolder(request.output.with_name(f"{request.output.name}-{plan.sha256[:8]}"))
+        if not (fork.path / "study.json").is_file():
+            old = folder.everything() if folder.path.is_dir() else []
+            unique = {row["configuration_sha256"]: row for row in old}
+            if unique:
+                write_table(table_of(list(unique.values()), study.axes), fork.inherited)
+        folder = fork
+    return plan, folder
+
+
+def run_sweep(
+    request: SweepRequest,
+    engine: Engine | None = None,
+    progress: Progress[Chunk] | None = None,
+) -> SweepResult:
+    """Run a study to its end; points that were finished before are not evaluated again.
+
+    Args:
+        request: What to run.
+        engine: Where to evaluate; this process if None. It is closed at the end.
+        progress: Wraps the chunks of a known number; none by default.
+
+    Raises:
+        ConfigError: The study, or the folder belongs to another one.
+        RunError: No point is feasible, or the machine failed; finished points are kept.
+    """
+    start = time.perf_counter()
+    with closing_engine(engine or SerialEngine()) as chosen:
+        plan, folder = prepare(request)
+        with study_lock(folder.path):
+            known = folder.begin(plan)
+            if known and folder.results.is_file():
+                rows, before = read_rows([folder.results]), None
+            else:
+                context = WorkerContext(
+                    folder.path.resolve(), _resolved(plan.root), plan.cache.resolve(), plan.sha256
+                )
+                driver = _Driver(plan, folder, chosen, context, progress)
+                rows, before = driver.all_rows(), driver.before
+                folder.finish(rows, plan)
+    evaluated = 0 if before is None else len(rows) - before
+    result = SweepResult(plan, folder, rows, evaluated, time.perf_counter() - start)
+    result.counts.update(str(row["status"]) for row in rows)
+    _refuse_empty(result)
+    return result
+
+
+class _Driver:
+    """Hands chunks to the engine and collects their rows."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: StudyFolder,
+        engine: Engine,
+        context: WorkerContext,
+        progress: Progress[Chunk] | None,
+    ) -> None:
+        self._plan, self._folder, self._engine, self._context = plan, folder, engine, context
+        self._progress = progress or (lambda chunks, total: chunks)
+        self.before = 0
+
+    def all_rows(self) -> list[Row]:
+        study = self._plan.study
+        if study.kind == _SEARCH:
+            return self._searched()
+        choices = SAMPLERS[study.kind](self._plan.space, study.sampling)
+        points = chosen_points(self._plan.space, choices, study.include_base)
+        chunks = list(_chunks("", points))
+        for _ in self._progress(self._run(chunks), len(chunks)):
+            pass
+        return self._folder.rows(chunks)
+
+    def _searched(self) -> list[Row]:
+        from focal_simulator.sweep.search import search
+
+        rows: dict[str, Row] = {}
+        space = self._plan.space
+        batches = -(-self._plan.study.sampling.points // self._plan.study.sampling.batch)
+        if self._plan.study.include_base:
+            self._add("base-", chosen_points(space, [], True), rows)
+
+        def evaluate(number: int, proposed: list[Choices]) -> list[Row]:
+            hashes = [self._plan.configuration_sha256(space.settings(choices)) for choices in proposed]
+            new = {
+                sha256: choices
+                for sha256, choices in zip(hashes, proposed, strict=True)
+                if sha256 not in rows
+            }
+            points = [Point(len(rows) + place, choices) for place, choices in enumerate(new.values())]
+            self._add(f"{number:05d}-", points, rows)
+            return [rows[sha256] for sha256 in hashes]
+
+        steps: Iterator[Chunk] = iter(
+            self._progress((Chunk(str(one), ()) for one in range(batches)), batches)
+        )
+
+        def stepped(number: int, proposed: list[Choices]) -> list[Row]:
+            next(steps, None)
+            return evaluate(number, proposed)
+
+        search(self._plan, self._folder.path, stepped)
+        # Lets the progress bar end.
+        next(steps, None)
+        return sorted(rows.values(), key=lambda row: int(row["index"]))
+
+    def _add(self, prefix: str, points: Sequence[Point], rows: dict[str, Row]) -> None:
+        chunks = list(_chunks(prefix, points))
+        for _ in self._run(chunks):
+            pass
+        rows.update({row["configuration_sha256"]: row for row in self._folder.rows(chunks)})
+
+    def _run(self, chunks: Sequence[Chunk]) -> Iterator[Chunk]:
+        self.before += self._folder.finished_points(chunks)
+        yield from self._engine.run(self._context, chunks)
+
+
+def _chunks(prefix: str, points: Sequence[Point]) -> Iterator[Chunk]:
+    """Cut points into chunks; the cut follows from their number alone, so that a resumed study finds its parts."""
+    size = min(max(-(-len(points) // _CHUNKS), 1), _LARGEST_CHUNK)
+    for number, start in enumerate(range(0, len(points), size)):
+        yield Chunk(f"{prefix}{number:06d}", tuple(points[start : start + size]))
+
+
+def _resolved(root: Path | None) -> Path | None:
+    return None if root is None else root.resolve()
+
+
+def _refuse_empty(result: SweepResult) -> None:
+    """Say so if nothing is feasible."""
+    if result.counts[OK]:
+        return
+    first = {row["status"]: row["reason"] for row in reversed(result.rows)}
+    if not result.counts[INFEASIBLE]:
+        raise RunError(
+            f"study '{result.plan.study.name}': all {len(result.rows)} points failed; the first: {first[FAILED]}; "
+            f"all rows are in {result.folder.results}"
+        )
+    raise RunError(
+        f"study '{result.plan.study.name}': no point is feasible ({result.counts[INFEASIBLE]} outside the limits, "
+        f"{result.counts[FAILED]} failed); the first: {first[INFEASIBLE]}; all rows are in {result.folder.results}"
+    )

@@ -1,0 +1,147 @@
+"""Multi-objective search: Optuna proposes batches of points, the engine evaluates them.
+
+The told trials lie in an Optuna storage, for its dashboard and its analyses. Proposals follow from the seed, the
+proposal's number and the earlier results alone, never from the number of workers or from interruptions: a search
+that goes on after a kill proposes the same points again and finds them in the store.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from focal_common.errors import RunError, UnsupportedError
+from focal_simulator.sweep.axes import Axis
+from focal_simulator.sweep.constraints import violations
+from focal_simulator.sweep.evaluate import FAILED
+from focal_simulator.sweep.plan import Plan
+from focal_simulator.sweep.rows import Row
+
+__all__ = ["Evaluate", "search"]
+
+Choices = tuple[int, ...]
+Evaluate = Callable[[int, list[Choices]], list[Row]]
+"""From the number of a batch and its points to their rows, in order."""
+
+_STARTUP_SHARE = 0.1
+
+
+def search(plan: Plan, folder: Path, evaluate: Evaluate) -> None:
+    """Run the whole search of a study.
+
+    Args:
+        plan: The study.
+        folder: Where the storage lies, unless the study names a database.
+        evaluate: Evaluates a batch; points seen before come from the store.
+
+    Raises:
+        RunError: The storage is locked, read-only or gone.
+        UnsupportedError: Optuna is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise UnsupportedError("kind: search needs the package optuna; install focal-vlm[sweep]") from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampling = plan.study.sampling
+    with _storage_errors(sampling.storage, folder):
+        # Proposals are made in memory and each told batch is stored at once: a database commits for every
+        # parameter of every trial, which takes longer than the simulation. What must survive is in the rows.
+        stored = _fresh_study(optuna, plan, folder)
+        study = optuna.create_study(directions=[objective.goal for objective in plan.study.objectives])
+        for number, start in enumerate(range(0, sampling.points, sampling.batch)):
+            size = min(sampling.batch, sampling.points - start)
+            trials = []
+            for proposal in range(start, start + size):
+                study.sampler = _sampler(optuna, plan, proposal)
+                trial = study.ask()
+                trials.append((trial, _proposed(trial, plan.study.axes)))
+            rows = evaluate(number, [choices for _, choices in trials])
+            for (trial, _), row in zip(trials, rows, strict=True):
+                _report(optuna, study, trial, row, plan)
+            stored.add_trials(study.get_trials(deepcopy=False)[start : start + size])
+
+
+def _fresh_study(optuna: Any, plan: Plan, folder: Path) -> Any:
+    """Return an empty Optuna study; an earlier one of this name is proposed anew from the stored rows."""
+    name = f"{plan.study.name}-{plan.sha256[:12]}"
+    storage = _storage(optuna, plan.study.sampling.storage, folder)
+    if name in [
+        summary.study_name for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)
+    ]:
+        optuna.delete_study(study_name=name, storage=storage)
+    directions = [objective.goal for objective in plan.study.objectives]
+    return optuna.create_study(study_name=name, storage=storage, directions=directions)
+
+
+def _storage(optuna: Any, word: str, folder: Path) -> Any:
+    if word == "journal":
+        backend = optuna.storages.journal.JournalFileBackend(str(folder / "optuna.journal"))
+        return optuna.storages.JournalStorage(backend)
+    return optuna.storages.RDBStorage(f"sqlite:///{folder / 'optuna.db'}" if word == "sqlite" else word)
+
+
+def _sampler(optuna: Any, plan: Plan, proposal: int) -> Any:
+    sampling = plan.study.sampling
+    # One seed per proposal: the state of a long-lived sampler would not survive a kill.
+    seed = int(np.random.SeedSequence([sampling.seed, proposal]).generate_state(1)[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if sampling.sampler == "nsga2":
+            return optuna.samplers.NSGAIISampler(population_size=sampling.batch, seed=seed)
+        if sampling.sampler == "tpe":
+            startup = max(sampling.batch, int(_STARTUP_SHARE * sampling.points))
+            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, constant_liar=True)
+        return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _proposed(trial: Any, axes: tuple[Axis, ...]) -> Choices:
+    choices = []
+    for axis in axes:
+        last = len(axis.settings) - 1
+        if axis.is_ordered:
+            choices.append(int(trial.suggest_int(axis.label, 0, last)))
+        else:
+            choices.append(int(trial.suggest_categorical(axis.label, list(range(last + 1)))))
+    return tuple(choices)
+
+
+def _report(optuna: Any, study: Any, trial: Any, row: Row, plan: Plan) -> None:
+    trial.set_user_attr("point", row["index"])
+    if row["status"] == FAILED:
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return
+    for name, amount in violations(plan.study.constraints, row).items():
+        trial.set_constraint(name, amount)
+    values = []
+    for objective in plan.study.objectives:
+        value = row[objective.metric]
+        # A point outside a limit is not simulated: as bad as can be, and marked infeasible above.
+        values.append(objective.sign * np.inf if value is None else value)
+    study.tell(trial, values)
+
+
+@contextmanager
+def _storage_errors(word: str, folder: Path) -> Iterator[None]:
+    """Turn what a database says into one sentence."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    place = (
+        folder / "optuna.db" if word == "sqlite" else folder / "optuna.journal" if word == "journal" else word
+    )
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise RunError(
+            f"{place}: the search storage is locked, read-only or out of reach "
+            f"({' '.join(str(cause).split())[:160]}); finished points are kept"
+        ) from error

@@ -1,0 +1,196 @@
+"""Keeps every finished point of a study, whatever kills the process.
+
+A chunk of points has one journal: each finished point is appended to it with one write, so that a killed
+process leaves all finished points behind and at most a torn last line. A finished chunk becomes a Parquet part
+in one step. A finished study becomes ``results.parquet``, sorted by point.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from focal_common.errors import ConfigError, RunError
+from focal_common.files import atomic_write_text
+from focal_simulator.sweep.axes import Point
+from focal_simulator.sweep.plan import Plan
+from focal_simulator.sweep.rows import Row, read_rows, table_of, write_table
+
+__all__ = ["Chunk", "StudyFolder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Points that one task evaluates.
+
+    Attributes:
+        name: File name of its journal and its part; follows from the study alone.
+        points: In order.
+    """
+
+    name: str
+    points: tuple[Point, ...]
+
+
+class StudyFolder:
+    """The files of one study.
+
+    Args:
+        path: Output folder; every worker must see it under this path.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.results = path / "results.parquet"
+        self.inherited = path / "inherited.parquet"
+        self.parts = path / "parts"
+
+    def begin(self, plan: Plan) -> bool:
+        """Write ``study.json``, or check that the folder belongs to this very study.
+
+        Returns:
+            Whether the folder already belonged to the study.
+
+        Raises:
+            ConfigError: It belongs to another, or to this one before it was changed.
+            RunError: It cannot be written.
+        """
+        record = self.path / "study.json"
+        if not record.is_file():
+            # Keys unsorted: the order of components decides the last digit of real-valued sums.
+            atomic_write_text(record, json.dumps(plan.record(), indent=1) + "\n")
+            return False
+        try:
+            before = json.loads(record.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{record}: not the record of a study ({error}); move the folder away") from error
+        # Through JSON as well, so that tuples and lists compare equal.
+        now = json.loads(json.dumps(plan.record()))
+        if before != now:
+            raise ConfigError(
+                f"{self.path}: was started with another study (first difference: {_difference(before, now)}); "
+                "undo the change, choose another --output, or give --fork to start anew and keep what still holds"
+            )
+        return True
+
+    def run_chunk(self, chunk: Chunk, row_of: Callable[[Point], Row], plan: Plan) -> int:
+        """Evaluate what is missing of a chunk and write its part.
+
+        A second process that gets the same chunk waits for the first one and then finds it done.
+
+        Returns:
+            How many points were evaluated now.
+
+        Raises:
+            RunError: The folder cannot be written; finished points are kept.
+        """
+        part, place = self._part(chunk), self._journal(chunk)
+        try:
+            self.parts.mkdir(parents=True, exist_ok=True)
+            if part.is_file():
+                return 0
+            with place.open("ab+", buffering=0) as journal:
+                fcntl.flock(journal, fcntl.LOCK_EX)
+                if part.is_file():
+                    return 0
+                rows = _read_journal(journal)
+                evaluated = 0
+                for point in chunk.points:
+                    if point.index not in rows:
+                        rows[point.index] = row = row_of(point)
+                        journal.write(json.dumps(row).encode("utf-8") + b"\n")
+                        evaluated += 1
+                write_table(table_of([rows[point.index] for point in chunk.points], plan.study.axes), part)
+                place.unlink(missing_ok=True)
+                return evaluated
+        except OSError as error:
+            raise RunError(
+                f"{self.parts}: could not be written ({error.strerror or error}); finished points are kept"
+            ) from error
+
+    def rows(self, chunks: Iterable[Chunk]) -> list[Row]:
+        """Return the rows of finished chunks, in order; raises `RunError` if a part is damaged."""
+        return read_rows(self._part(chunk) for chunk in chunks)
+
+    def finished_points(self, chunks: Sequence[Chunk]) -> int:
+        """Return how many points of the chunks are kept already."""
+        total = 0
+        for chunk in chunks:
+            if self._part(chunk).is_file():
+                total += len(chunk.points)
+            elif self._journal(chunk).is_file():
+                total += self._journal(chunk).read_bytes().count(b"\n")
+        return total
+
+    def finish(self, rows: Sequence[Row], plan: Plan) -> None:
+        """Write ``results.parquet`` and drop the parts it holds."""
+        metadata = {
+            "name": plan.study.name,
+            "study_sha256": plan.sha256,
+            "objectives": [objective.model_dump(mode="json") for objective in plan.study.objectives],
+        }
+        ordered = sorted(rows, key=lambda row: int(row["index"]))
+        write_table(table_of(ordered, plan.study.axes), self.results, metadata)
+        shutil.rmtree(self.parts, ignore_errors=True)
+
+    @cached_property
+    def inherited_rows(self) -> dict[str, Row]:
+        """Rows taken over from an earlier study, by configuration hash."""
+        if not self.inherited.is_file():
+            return {}
+        return {row["configuration_sha256"]: row for row in read_rows([self.inherited])}
+
+    def everything(self) -> list[Row]:
+        """Return every row the folder holds, finished or not, for a fork."""
+        if self.results.is_file():
+            return read_rows([self.results])
+        rows = read_rows(sorted(self.parts.glob("*.parquet")))
+        for place in sorted(self.parts.glob("*.jsonl")):
+            with place.open("rb", buffering=0) as journal:
+                rows += _read_journal(journal, repair=False).values()
+        return rows
+
+    def _part(self, chunk: Chunk) -> Path:
+        return self.parts / f"{chunk.name}.parquet"
+
+    def _journal(self, chunk: Chunk) -> Path:
+        return self.parts / f"{chunk.name}.jsonl"
+
+
+def _read_journal(journal: FileIO, repair: bool = True) -> dict[int, Row]:
+    """Return the rows of a journal; a torn end is cut off, so that the next row starts on its own line."""
+    rows: dict[int, Row] = {}
+    journal.seek(0)
+    good = 0
+    for line in journal.readall().splitlines(keepends=True):
+        try:
+            row = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            row = None
+        if row is None:
+            break
+        rows[int(row["index"])] = row
+        good += len(line)
+    if repair:
+        journal.truncate(good)
+    return rows
+
+
+def _difference(before: Any, now: Any, path: str = "") -> str:
+    """Return the dotted name of the first field that differs."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in sorted({*before, *now}):
+            if before.get(name) != now.get(name):
+                return _difference(before.get(name), now.get(name), f"{path}.{name}" if path else name)
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for place, (old, new) in enumerate(zip(before, now, strict=True)):
+            if old != new:
+                return _difference(old, new, f"{path}.{place}")
+    return path.removeprefix("study.") or "content"

@@ -1,0 +1,178 @@
+"""A study as checked values: what to vary, on what to measure, what to aim at and within which limits."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from focal_common.config import StrictModel, parse_yaml, read_yaml, validated
+from focal_common.errors import ConfigError, near_matches
+from focal_simulator.buffer_costs import SramChoice
+from focal_simulator.sweep.axes import Axis, fields_of
+
+__all__ = ["Constraint", "Objective", "Sampling", "Study", "TraceSource", "preset_names", "read_study"]
+
+
+class Objective(StrictModel):
+    """What to improve.
+
+    Attributes:
+        metric: Name of a metric, such as ``seconds`` or ``accuracy``.
+        goal: Which way is better.
+    """
+
+    metric: str
+    goal: Literal["minimize", "maximize"] = "minimize"
+
+    @property
+    def sign(self) -> float:
+        """Factor that makes smaller better."""
+        return 1.0 if self.goal == "minimize" else -1.0
+
+
+class Constraint(StrictModel):
+    """Limits of one metric.
+
+    Attributes:
+        metric: Name of a metric, such as ``area_mm2``.
+        at_most: Largest allowed value.
+        at_least: Smallest allowed value.
+    """
+
+    metric: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Constraint:
+        if self.at_most is None and self.at_least is None:
+            raise ValueError(f"constraint on '{self.metric}' needs at_most or at_least")
+        if self.at_most is not None and self.at_least is not None and self.at_most < self.at_least:
+            raise ValueError(
+                f"constraint on '{self.metric}' contradicts itself: at_most {self.at_most} lies below "
+                f"at_least {self.at_least}"
+            )
+        return self
+
+
+class TraceSource(StrictModel):
+    """Where traces come from.
+
+    Attributes:
+        root: Trace root, relative to the study file; ``--trace`` replaces it.
+        folder: Trace folder of points that set no method parameter.
+        provider: Registry name of what finds or makes the trace of a set of method parameters.
+        options: Settings of the provider.
+    """
+
+    root: str | None = None
+    folder: str = "focus_main"
+    provider: str = "existing"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Sampling(StrictModel):
+    """How many points and which.
+
+    Attributes:
+        points: Number of points (quasi_random) or proposals (search).
+        seed: Seed of the sampler.
+        sequence: Low-discrepancy sequence of quasi_random.
+        sampler: Optuna sampler of search.
+        batch: Proposals made before any of them is reported back; the population of NSGA-II.
+        storage: Optuna storage of search: ``sqlite`` or ``journal`` in the study folder, or a database URL.
+    """
+
+    points: PositiveInt = 100
+    seed: NonNegativeInt = 0
+    sequence: Literal["sobol", "halton"] = "sobol"
+    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
+    batch: int = Field(default=20, ge=2)
+    storage: str = "sqlite"
+
+
+class Study(StrictModel):
+    """A design-space study.
+
+    Attributes:
+        name: Name of the output folder.
+        description: One sentence for a reader.
+        kind: Registry name of the way to choose points.
+        accelerator: Registry name.
+        fidelity: Registry name of the model level.
+        corrections: Corrections of fidelity ``cycle``, as in ``focal sim --corrections``.
+        sram: Buffer cost model.
+        hardware: Hardware file relative to the study file; the preset if absent.
+        overrides: Values by dotted field that hold for every point; they make the base design.
+        traces: Where traces come from.
+        workloads: ``model/dataset`` pairs; all of the trace root if empty.
+        axes: What varies.
+        constraints: Limits that make a point infeasible.
+        objectives: What to improve; the Pareto front is taken over them.
+        sampling: How many points and which.
+        include_base: Whether the base design itself is the first point.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    description: str = ""
+    kind: str
+    accelerator: str = "focus"
+    fidelity: str = "parity"
+    corrections: str = "all"
+    sram: SramChoice = "auto"
+    hardware: str | None = None
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    traces: TraceSource = TraceSource()
+    workloads: tuple[str, ...] = ()
+    axes: tuple[Axis, ...]
+    constraints: tuple[Constraint, ...] = ()
+    objectives: tuple[Objective, ...] = (Objective(metric="seconds"), Objective(metric="total_mj"))
+    sampling: Sampling = Sampling()
+    include_base: bool = False
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Study:
+        if not self.axes:
+            raise ValueError("axes is empty; expected at least one axis")
+        if not self.objectives:
+            raise ValueError("objectives is empty; expected at least one")
+        for name, entries in (("objectives", self.objectives), ("constraints", self.constraints)):
+            metrics = [entry.metric for entry in entries]
+            if len(set(metrics)) != len(metrics):
+                raise ValueError(f"{name} names a metric twice")
+        fields_of(self.axes)
+        return self
+
+
+def preset_names() -> list[str]:
+    """Return the names of the packaged studies."""
+    folder = files("focal_simulator.sweep").joinpath("presets")
+    return sorted(
+        place.name.removesuffix(".yaml") for place in folder.iterdir() if place.name.endswith(".yaml")
+    )
+
+
+def read_study(word: str) -> tuple[Study, Path]:
+    """Read a study by file name or by the name of a packaged one.
+
+    Args:
+        word: Path of a YAML file, or a name in `preset_names`.
+
+    Returns:
+        The study, and the folder its relative paths start from.
+
+    Raises:
+        ConfigError: No such study, or a wrong field; one sentence with the nearest valid name.
+    """
+    path = Path(word)
+    if path.exists() or path.suffix in (".yaml", ".yml"):
+        return validated(Study, read_yaml(path), str(path)), path.parent
+    if word not in preset_names():
+        raise ConfigError(
+            f"no study file and no packaged study '{word}'; {near_matches(word, preset_names())}"
+        )
+    text = files("focal_simulator.sweep").joinpath("presets", f"{word}.yaml").read_text(encoding="utf-8")
+    return validated(Study, parse_yaml(text, f"{word}.yaml"), f"{word}.yaml"), Path.cwd()

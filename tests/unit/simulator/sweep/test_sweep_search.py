@@ -1,0 +1,105 @@
+"""Does a search follow from its seed alone, keep to its limits, and find the front of a known grid?"""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from focal_common.errors import RunError
+from focal_simulator.sweep.pareto import hypervolume, losses, reference_point
+from focal_simulator.sweep.rows import Row
+from focal_simulator.sweep.run import prepare
+from focal_simulator.sweep.search import search
+from focal_simulator.sweep.study import Study, read_study
+from focal_simulator.sweep.workers import ProcessEngine
+from sweep_support import grid_study, request_for, run_study
+
+
+def search_study(**sampling: object) -> Study:
+    settings = {"points": 18, "batch": 6, "seed": 1} | sampling
+    return grid_study(kind="search", sampling=settings, constraints=[{"metric": "area_mm2", "at_most": 3.6}])
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_a_search_that_was_stopped_proposes_the_same_points_again(sampler: str, tmp_path: Path) -> None:
+    study = search_study(sampler=sampler)
+    whole = run_study(study, tmp_path / "whole")
+    assert 6 < len(whole.rows) <= 18
+    assert whole.counts["infeasible"] > 0
+
+    class Stop(BaseException):
+        pass
+
+    def stop(chunks: object, total: int) -> object:
+        for number, chunk in enumerate(chunks):  # type: ignore[arg-type]
+            if number == 2:
+                raise Stop
+            yield chunk
+
+    with pytest.raises(Stop):
+        run_study(study, tmp_path / "stopped", progress=stop)
+    again = run_study(study, tmp_path / "stopped")
+    assert 0 < again.evaluated < len(whole.rows)
+    assert again.rows == whole.rows
+
+
+def test_the_storage_is_one_that_optuna_reads(tmp_path: Path) -> None:
+    import optuna
+
+    for storage in ("sqlite", "journal"):
+        result = run_study(search_study(storage=storage), tmp_path / storage)
+        opened = (
+            optuna.storages.RDBStorage(f"sqlite:///{tmp_path / storage / 'optuna.db'}")
+            if storage == "sqlite"
+            else optuna.storages.JournalStorage(
+                optuna.storages.journal.JournalFileBackend(str(tmp_path / storage / "optuna.journal"))
+            )
+        )
+        (summary,) = optuna.get_all_study_summaries(opened)
+        study = optuna.load_study(study_name=summary.study_name, storage=opened)
+        assert len(study.trials) == 18
+        assert {trial.user_attrs["point"] for trial in study.trials} == {row["index"] for row in result.rows}
+
+
+def test_a_locked_storage_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    database = tmp_path / "locked.db"
+    with sqlite3.connect(database, isolation_level=None) as holder:
+        holder.execute("CREATE TABLE t (x)")
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(RunError, match="the search storage is locked, read-only or out of reach"):
+            run_study(search_study(storage=f"sqlite:///{database}?timeout=0.1"), tmp_path / "out")
+    with pytest.raises(RunError, match="locked, read-only or out of reach"):
+        run_study(search_study(storage="sqlite:////proc/none.db"), tmp_path / "out2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_a_search_reaches_95_percent_of_the_known_hypervolume_with_5_percent_of_the_points(
+    sampler: str, tmp_path: Path
+) -> None:
+    study, _ = read_study("focus_hardware_grid")
+    grid = run_study(study, tmp_path / "grid", engine=ProcessEngine(2))
+    fields = list(grid.plan.space.base)
+    rows = {json.dumps({name: row[name] for name in fields}, sort_keys=True): row for row in grid.rows}
+    values = losses(grid.feasible, study.objectives)
+    reference = reference_point(values)
+    whole = hypervolume(values, reference)
+    for seed in range(3):
+        sampling = {"points": len(rows) // 20, "batch": 15, "seed": seed, "sampler": sampler}
+        searched = Study.model_validate(study.model_dump() | {"kind": "search", "sampling": sampling})
+        plan, _ = prepare(request_for(searched, tmp_path / "none"))
+        seen: list[Row] = []
+
+        def evaluate(number: int, proposed: list[tuple[int, ...]], seen: list[Row] = seen) -> list[Row]:
+            settings = [grid.plan.space.settings(one) for one in proposed]
+            found = [rows[json.dumps(one, sort_keys=True)] for one in settings]
+            seen.extend(found)
+            return found
+
+        search(plan, tmp_path, evaluate)
+        found = hypervolume(
+            losses([row for row in seen if row["status"] == "ok"], study.objectives), reference
+        )
+        assert found >= 0.95 * whole
