@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from focal_simulator.arithmetic import ceil_div
 from focal_simulator.kernels.pipeline import Pipeline
+from focal_simulator.kernels.sums import tile_sums
 from focal_simulator.layer_table import Traffic
 
 __all__ = ["GemmJob", "uniform_tiles"]
@@ -69,6 +70,13 @@ class GemmJob:
         """Return a quantity of one copy for all copies."""
         return value * self.copies // self.copies_divisor
 
+    def changed(self, **fields: Any) -> GemmJob:
+        """Return the job with other fields that its tiles do not depend on; sums already made are kept."""
+        other = replace(self, **fields)
+        if "shape" in self.__dict__:
+            other.__dict__["shape"] = self.shape
+        return other
+
     @cached_property
     def shape(self) -> JobShape:
         """Sums that bytes and explanations are made of."""
@@ -107,32 +115,29 @@ class JobShape:
     def of(cls, job: GemmJob) -> JobShape:
         """Count what `focal_simulator.kernels.pipeline` moves for one copy."""
         machine = job.machine
-        outputs: Any = job.outputs if job.tile_outputs is None else job.tile_outputs
-        columns = ceil_div(outputs, machine.array_columns)
-        groups = ceil_div(outputs, machine.array_columns * machine.columns_per_buffer)
-        unique, rows = job.unique, job.rows.astype(np.int64)
-        if job.tile_slices is not None:
-            # Entries have their own number of slices; the rest of their line is padding.
-            is_slice = np.arange(unique.shape[1]) < job.tile_slices[:, None]
-            unique = np.where(is_slice, unique, 0)
-        live = (unique > 0).sum(axis=1, dtype=np.int64)
-        streamed = unique.sum(axis=1, dtype=np.int64)
-        is_run = (live > 0).astype(np.int64)
-
-        def total(values: Any) -> int:
-            return int(np.sum(values, dtype=np.int64))
-
+        outputs = np.array([job.outputs]) if job.tile_outputs is None else job.tile_outputs
+        slices = np.array([job.unique.shape[1]]) if job.tile_slices is None else job.tile_slices
+        sums = tile_sums(
+            job.rows,
+            job.unique,
+            job.output_rows,
+            outputs,
+            slices,
+            machine.array_columns,
+            machine.columns_per_buffer,
+        ).tolist()
+        folds, streamed, scattered, fetched, weights, mapped, gathered, written, restored = sums
         return cls(
-            folds=total(live * columns),
-            streamed_rows=total(streamed * columns),
-            scattered_rows=total(rows * live * columns),
-            fetched_elements=total(streamed * groups) * machine.slice_elements,
-            weight_elements=total(live * outputs) * machine.slice_elements,
-            map_read_bytes=total(rows * live * groups) * machine.map_read_bytes,
-            gathered_rows=total(rows * columns * is_run),
-            written_elements=total(job.output_rows * outputs * is_run),
-            map_written_bytes=total(rows * columns * is_run) * machine.map_write_bytes,
-            restored_elements=total(rows * outputs * is_run),
+            folds=folds,
+            streamed_rows=streamed,
+            scattered_rows=scattered,
+            fetched_elements=fetched * machine.slice_elements,
+            weight_elements=weights * machine.slice_elements,
+            map_read_bytes=mapped * machine.map_read_bytes,
+            gathered_rows=gathered,
+            written_elements=written,
+            map_written_bytes=gathered * machine.map_write_bytes,
+            restored_elements=restored,
         )
 
 

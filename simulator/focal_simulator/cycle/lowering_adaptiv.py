@@ -89,7 +89,7 @@ class MacLines:
             ("dram", "write", "output"): written,
         }
         scaled = {key: job.scaled(value) for key, value in counters.items()}
-        return replace(job, traffic=add_traffic([(1, scaled), (1, extra or {})]))
+        return job.changed(traffic=add_traffic([(1, scaled), (1, extra or {})]))
 
 
 class AdaptivLowering:
@@ -206,4 +206,4 @@ class AdaptivLowering:
 def adaptiv_jobs(hardware: AdaptivHardware, workload: Workload, context: CycleContext) -> list[GemmJob]:
     """Return the jobs of a prefill."""
     block = list(AdaptivLowering(hardware, workload, context).block())
-    return [replace(job, block=number) for number in range(workload.geometry.layers) for job in block]
+    return [job.changed(block=number) for number in range(workload.geometry.layers) for job in block]

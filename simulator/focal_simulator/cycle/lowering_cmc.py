@@ -123,7 +123,5 @@ class CmcLowering:
 
 def cmc_jobs(hardware: CmcHardware, workload: Workload, context: CycleContext) -> list[GemmJob]:
     """Return the jobs of a prefill."""
-    from dataclasses import replace
-
     block = list(CmcLowering(hardware, workload, context).block())
-    return [replace(job, block=number) for number in range(workload.geometry.layers) for job in block]
+    return [job.changed(block=number) for number in range(workload.geometry.layers) for job in block]

@@ -105,7 +105,7 @@ def _jobs(
 
 
 def _beside(job: GemmJob, cycles: int) -> GemmJob:
-    return replace(job, beside={"sfu": cycles}) if cycles else job
+    return job.changed(beside={"sfu": cycles}) if cycles else job
 
 
 def _gemm(array: ArrayModel, operator: Operator) -> GemmJob:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from focal_common.errors import ConfigError
@@ -95,7 +95,7 @@ def with_systolic_traffic(job: GemmJob, extra: Mapping[Traffic, int] | None = No
     if job.extra_read_bytes:
         for key in (("dram", "read", "input"), ("sram", "write", "input")):
             scaled[key] = scaled.get(key, 0) + job.extra_read_bytes
-    return replace(job, traffic=add_traffic([(1, scaled), (1, extra or {})]))
+    return job.changed(traffic=add_traffic([(1, scaled), (1, extra or {})]))
 
 
 @dataclass(frozen=True)

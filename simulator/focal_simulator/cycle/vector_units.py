@@ -7,7 +7,6 @@ only what exceeds the GEMM counts. Its operands never travel to DRAM by themselv
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -69,5 +68,5 @@ def with_special_functions(
     found = []
     for job in jobs:
         cycles = beside(live[job.block], workload.geometry).get((job.layer, job.part), 0)
-        found.append(replace(job, beside={**job.beside, "sfu": cycles}) if cycles else job)
+        found.append(job.changed(beside={**job.beside, "sfu": cycles}) if cycles else job)
     return found
