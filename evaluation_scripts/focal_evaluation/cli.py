@@ -42,6 +42,20 @@ def corrections(
     output_console().print(f"wrote {output}", markup=False)
 
 
+@app.command("better-focus")
+def better_focus(
+    output: Annotated[Path, typer.Option("--output", help="Markdown file to write.")],
+    points: Annotated[Path, typer.Option("--points", help="Rows of the study better_focus as CSV.")] = Path(
+        "example_output/better_focus/points.csv"
+    ),
+) -> None:
+    """Say what the committed study found: is there a better Focus at no more area?"""
+    from focal_evaluation.better_focus_page import write_page
+
+    write_page(points, output)
+    output_console().print(f"wrote {output}", markup=False)
+
+
 @app.command()
 def calibrate(
     output: Annotated[Path, typer.Option("--output", help="Trace root to write the recipes into.")],
