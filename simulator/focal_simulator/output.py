@@ -111,29 +111,31 @@ def write_rows(folder: Path, name: str, rows: list[Row], key: tuple[str, ...], o
 
 def _write_layers(folder: Path, stem: str, outcome: Outcome, name: str) -> list[Path]:
     """Write every timed GEMM of an accelerator as Parquet; rows of other workloads in the file stay."""
-    import pandas as pd
-
-    frames = [
-        pd.DataFrame(rows).assign(model=run.workload.model, dataset=run.workload.dataset)
+    rows = [
+        {"model": run.workload.model, "dataset": run.workload.dataset, **row}
         for run in outcome.runs
-        if run.name == name and (rows := outcome.fidelity.layer_rows(run.result))
+        if run.name == name
+        for row in outcome.fidelity.layer_rows(run.result)
     ]
-    if not frames:
+    if not rows:
         return []
+    import pyarrow as pa
+    from pyarrow import parquet
+
     path = folder / f"{stem}_layers.parquet"
-    new = pd.concat(frames, ignore_index=True)
+    table = pa.Table.from_pylist(rows)
     if path.exists():
         try:
-            old = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
+            old = parquet.read_table(path)
+        except (OSError, pa.ArrowException) as error:
             raise ConfigError(f"{path}: not a readable Parquet table ({error}); move it away") from error
-        if set(old.columns) == set(new.columns):
-            pairs = set(zip(new["model"], new["dataset"], strict=True))
-            is_other = [pair not in pairs for pair in zip(old["model"], old["dataset"], strict=True)]
-            new = pd.concat([old[is_other], new], ignore_index=True)
-    new = new.sort_values(["model", "dataset", "block"], kind="stable", ignore_index=True)
-    with atomic_path(path) as place:
-        new.to_parquet(place, index=False, compression="zstd")
+        if old.schema.equals(table.schema):
+            pairs = {(row["model"], row["dataset"]) for row in rows}
+            keys = zip(old["model"].to_pylist(), old["dataset"].to_pylist(), strict=True)
+            table = pa.concat_tables([old.filter([key not in pairs for key in keys]), table])
+    order = [(column, "ascending") for column in ("model", "dataset", "place")]
+    with atomic_path(path) as temporary:
+        parquet.write_table(table.sort_by(order), temporary, compression="zstd")
     return [path]
 
 

@@ -14,10 +14,11 @@ __all__ = ["layer_rows"]
 def layer_rows(times: Iterable[JobTime]) -> list[dict[str, Any]]:
     """Return the rows in order of execution; cycles and bytes are of all copies."""
     rows = []
-    for time in times:
+    for number, time in enumerate(times):
         job, shape, machine = time.job, time.job.shape, time.job.machine
         rows.append(
             {
+                "place": number,
                 "block": job.block,
                 "layer": job.layer,
                 "part": job.part,
