@@ -15,6 +15,7 @@ from focal_common.files import atomic_write_text
 from focal_common.provenance import manifest, package_versions
 from focal_traces.counts import Trace
 from focal_traces.counts_file import COUNTS_SUFFIX, write_counts
+from focal_traces.ledger import ledger
 from focal_traces.masks import MaskTrace
 from focal_traces.masks_file import MASKS_SUFFIX, write_masks
 from focal_traces.recorded_shape import recorded_shape
@@ -113,6 +114,7 @@ def sample_facts(trace: Trace, sample: int) -> dict[str, Any]:
         "weighted_sparsity": header.weighted_sparsity,
         "sparsity": dict(zip(GEMMS, sparsity.mean(axis=0).tolist(), strict=True)),
         "visual_tokens_by_layer": tokens_by_layer(trace, sample)[:, GEMMS.index("down_proj")].tolist(),
+        "ledger": ledger(trace, sample).as_json(),
     }
 
 
@@ -156,6 +158,12 @@ def write_run(
         files["meta_data"] = root / "meta_data.csv"
     files["manifest"] = folder / f"{stem}.manifest.json"
     # Results must be the same bytes on a second run, so the clock goes only here.
-    content = manifest(settings.to_json(), *_PACKAGES, seed=settings.seed, wall_time_s=round(wall_time_s, 3))
+    content = manifest(
+        settings.to_json(),
+        *_PACKAGES,
+        seed=settings.seed,
+        wall_time_s=round(wall_time_s, 3),
+        ledger=ledger(trace).as_json(),
+    )
     atomic_write_text(files["manifest"], json.dumps(content, indent=1) + "\n")
     return files
