@@ -70,7 +70,9 @@ def build_trace(
             loaded.model.config.to_dict(), loaded.adapter.family, recorder.samples[0].header
         ),
     )
-    chosen = _main_sample(settings, _folder(settings, method), header)
+    chosen = settings.chosen_sample
+    if chosen is None:
+        chosen = _main_sample(settings, _folder(settings, method), header)
     if chosen is not None:
         header = header.model_copy(update={"median_index": chosen})
     return Trace(header, tuple(sample.counts for sample in recorder.samples))
@@ -78,6 +80,8 @@ def build_trace(
 
 def _folder(settings: RunSettings, method: CompressionMethod) -> str:
     """Return the trace folder; the published one of INT8 runs of Focus is ``focus_int8``."""
+    if settings.folder:
+        return settings.folder
     if settings.precision == "float":
         return method.trace_folder
     return f"{method.trace_folder.removesuffix('_main')}_{settings.precision}"
@@ -128,7 +132,8 @@ def write_run(
 ) -> dict[str, Path]:
     """Write every file of a run, the manifest last, and return them by role."""
     header = trace.header
-    root, stem = settings.output, f"{header.model}_{header.dataset}"
+    root, workload_stem = settings.output, f"{header.model}_{header.dataset}"
+    stem = f"{workload_stem}_{settings.variant}" if settings.variant else workload_stem
     folder = root / _folder(settings, method)
     files = {"counts": folder / f"{stem}{COUNTS_SUFFIX}"}
     write_counts(trace, files["counts"])
@@ -147,7 +152,7 @@ def write_run(
     atomic_write_text(files["samples"], json.dumps(records, indent=1) + "\n")
     chosen = header.samples[trace.chosen_sample()]
     # Of two runs on different samples the main one owns the row.
-    is_owner = folder.name == MAIN_FOLDER or not _has_trace(root / MAIN_FOLDER, stem)
+    is_owner = folder.name == MAIN_FOLDER or not _has_trace(root / MAIN_FOLDER, workload_stem)
     if chosen.grid is not None and is_owner:
         frames = chosen.grid.frames
         patches = chosen.visual_tokens // frames
