@@ -92,19 +92,22 @@ class TracedSample:
 
 
 def run(
-    settings: RunSettings, track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items
+    settings: RunSettings,
+    track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items,
+    prepared: Prepared | None = None,
 ) -> RunResult:
     """Trace every sample and write the results; nothing is written if a sample fails.
 
     Args:
         settings: The run.
         track: Wraps the loop over samples to show progress, given the number of samples.
+        prepared: The model, where it is loaded already.
 
     Raises:
         FocalError: A setting, a file or the run is at fault.
     """
     started = time.monotonic()
-    prepared = prepare(settings)
+    prepared = prepare(settings) if prepared is None else prepared
     method, notes = method_of(settings, prepared)
     sources = sample_sources(settings)
     traced = [trace_sample(settings, prepared, method, source) for source in track(sources, len(sources))]
