@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,6 +78,18 @@ def trace(
     simulate: Annotated[
         str, typer.Option(help="Then simulate the trace on these accelerators, separated by commas.")
     ] = "",
+    match: Annotated[
+        tuple[str, str],
+        typer.Option(
+            metavar="QUANTITY VALUE",
+            help="Set the method's knob so that the first sample costs this: tokens (equivalent, layer mean), macs, "
+            "cycles or energy (mJ).",
+            show_default=False,
+        ),
+    ] = ("", ""),
+    match_accelerator: Annotated[
+        str, typer.Option(help="Simulated for --match cycles and energy; the method's own, else dense.")
+    ] = "",
     output: Annotated[Path, typer.Option(help="Trace root to write into.")] = Path("output"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -84,38 +97,45 @@ def trace(
     if context.invoked_subcommand is not None:
         return
     _check_choices(profile, method, simulate)
+    target, match_accelerator = _match_target(*match, match_accelerator, method)
     parameters = configured_parameters(method, method_config, _note) | _parameters(settings or [])
     from focal_algorithm.environment import require_runnable
 
     require_runnable()
-    from focal_algorithm.runner import RunSettings, run
+    from focal_algorithm.runner import RunSettings, prepare, run
 
-    result = run(
-        RunSettings(
-            output=output,
-            model=model,
-            size=size,
-            method=method,
-            parameters=parameters,
-            dataset=dataset,
-            videos=tuple(video or ()),
-            images=tuple(image or ()),
-            samples=samples,
-            frames=frames,
-            question=prompt,
-            new_tokens=new_tokens,
-            seed=seed,
-            dtype=dtype,
-            precision=precision,
-            device=device,
-            attention=attention,
-            threads=threads,
-            keep_masks=masks,
-            is_offline=profile == "offline",
-            trust_remote_code=trust_remote_code,
-        ),
-        lambda items, total: track(items, "tracing", total),
+    wanted = RunSettings(
+        output=output,
+        model=model,
+        size=size,
+        method=method,
+        parameters=parameters,
+        dataset=dataset,
+        videos=tuple(video or ()),
+        images=tuple(image or ()),
+        samples=samples,
+        frames=frames,
+        question=prompt,
+        new_tokens=new_tokens,
+        seed=seed,
+        dtype=dtype,
+        precision=precision,
+        device=device,
+        attention=attention,
+        threads=threads,
+        keep_masks=masks,
+        is_offline=profile == "offline",
+        trust_remote_code=trust_remote_code,
     )
+    prepared = prepare(wanted)
+    notes: tuple[str, ...] = ()
+    if target is not None:
+        from focal_algorithm.match_run import match_budget, match_note
+
+        wanted, found = match_budget(wanted, prepared, match[0], target, match_accelerator)
+        notes = (match_note(found, match[0]),)
+    result = run(wanted, lambda items, total: track(items, "tracing", total), prepared)
+    result = replace(result, notes=(*notes, *result.notes))
     for note in result.notes:
         _note(note)
     if as_json:
@@ -129,6 +149,20 @@ def trace(
     _print_tables(result)
     if simulate:
         _simulate(result, output, simulate)
+
+
+def _match_target(quantity: str, text: str, accelerator: str, method: str) -> tuple[float | None, str]:
+    """Return the budget, None if none is asked for, and the accelerator that is to be simulated."""
+    accelerators = _PLUGINS.load("accelerators")
+    if accelerator:
+        accelerators.target(accelerator)
+    if not quantity:
+        if accelerator:
+            raise ConfigError("--match-accelerator needs --match cycles or --match energy")
+        return None, ""
+    from focal_algorithm.match_run import check_quantity
+
+    return check_quantity(quantity, text), accelerator or (method if method in accelerators else "dense")
 
 
 def _note(sentence: str) -> None:

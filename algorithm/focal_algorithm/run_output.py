@@ -15,6 +15,7 @@ from focal_common.files import atomic_write_text
 from focal_common.provenance import manifest, package_versions
 from focal_traces.counts import Trace
 from focal_traces.counts_file import COUNTS_SUFFIX, write_counts
+from focal_traces.ledger import ledger
 from focal_traces.masks import MaskTrace
 from focal_traces.masks_file import MASKS_SUFFIX, write_masks
 from focal_traces.recorded_shape import recorded_shape
@@ -69,7 +70,9 @@ def build_trace(
             loaded.model.config.to_dict(), loaded.adapter.family, recorder.samples[0].header
         ),
     )
-    chosen = _main_sample(settings, _folder(settings, method), header)
+    chosen = settings.chosen_sample
+    if chosen is None:
+        chosen = _main_sample(settings, _folder(settings, method), header)
     if chosen is not None:
         header = header.model_copy(update={"median_index": chosen})
     return Trace(header, tuple(sample.counts for sample in recorder.samples))
@@ -77,6 +80,8 @@ def build_trace(
 
 def _folder(settings: RunSettings, method: CompressionMethod) -> str:
     """Return the trace folder; the published one of INT8 runs of Focus is ``focus_int8``."""
+    if settings.folder:
+        return settings.folder
     if settings.precision == "float":
         return method.trace_folder
     return f"{method.trace_folder.removesuffix('_main')}_{settings.precision}"
@@ -113,6 +118,7 @@ def sample_facts(trace: Trace, sample: int) -> dict[str, Any]:
         "weighted_sparsity": header.weighted_sparsity,
         "sparsity": dict(zip(GEMMS, sparsity.mean(axis=0).tolist(), strict=True)),
         "visual_tokens_by_layer": tokens_by_layer(trace, sample)[:, GEMMS.index("down_proj")].tolist(),
+        "ledger": ledger(trace, sample).as_json(),
     }
 
 
@@ -126,7 +132,8 @@ def write_run(
 ) -> dict[str, Path]:
     """Write every file of a run, the manifest last, and return them by role."""
     header = trace.header
-    root, stem = settings.output, f"{header.model}_{header.dataset}"
+    root, workload_stem = settings.output, f"{header.model}_{header.dataset}"
+    stem = f"{workload_stem}_{settings.variant}" if settings.variant else workload_stem
     folder = root / _folder(settings, method)
     files = {"counts": folder / f"{stem}{COUNTS_SUFFIX}"}
     write_counts(trace, files["counts"])
@@ -145,7 +152,7 @@ def write_run(
     atomic_write_text(files["samples"], json.dumps(records, indent=1) + "\n")
     chosen = header.samples[trace.chosen_sample()]
     # Of two runs on different samples the main one owns the row.
-    is_owner = folder.name == MAIN_FOLDER or not _has_trace(root / MAIN_FOLDER, stem)
+    is_owner = folder.name == MAIN_FOLDER or not _has_trace(root / MAIN_FOLDER, workload_stem)
     if chosen.grid is not None and is_owner:
         frames = chosen.grid.frames
         patches = chosen.visual_tokens // frames
@@ -156,6 +163,12 @@ def write_run(
         files["meta_data"] = root / "meta_data.csv"
     files["manifest"] = folder / f"{stem}.manifest.json"
     # Results must be the same bytes on a second run, so the clock goes only here.
-    content = manifest(settings.to_json(), *_PACKAGES, seed=settings.seed, wall_time_s=round(wall_time_s, 3))
+    content = manifest(
+        settings.to_json(),
+        *_PACKAGES,
+        seed=settings.seed,
+        wall_time_s=round(wall_time_s, 3),
+        ledger=ledger(trace).as_json(),
+    )
     atomic_write_text(files["manifest"], json.dumps(content, indent=1) + "\n")
     return files

@@ -15,7 +15,12 @@ __all__ = ["RunSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Everything that decides the result of a run; see ``focal trace --help``."""
+    """Everything that decides the result of a run; see ``focal trace --help``.
+
+    Beyond the command line: ``revision`` pins a Hub name to a commit or branch; ``folder`` and ``variant`` name the
+    trace folder and the end of the file name, where they are not the method's own; ``chosen_sample`` is the
+    sample that simulations take, None for the one of median sparsity.
+    """
 
     output: Path
     model: str = "llava_onevision"
@@ -38,6 +43,10 @@ class RunSettings:
     keep_masks: bool = False
     is_offline: bool = True
     trust_remote_code: bool = False
+    revision: str = ""
+    folder: str = ""
+    variant: str = ""
+    chosen_sample: int | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("samples", 1), ("frames", 1), ("new_tokens", 0), ("threads", 0)):
@@ -47,6 +56,9 @@ class RunSettings:
             raise ConfigError(f"attention must be sdpa or eager, got '{self.attention}'")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision must be {' or '.join(PRECISIONS)}, got '{self.precision}'")
+        count = len(self.videos) + len(self.images) or self.samples
+        if self.chosen_sample is not None and not 0 <= self.chosen_sample < count:
+            raise ConfigError(f"chosen_sample must be 0 to {count - 1}, got {self.chosen_sample}")
         if "/" in self.dataset_name or not self.dataset_name:
             raise ConfigError(f"dataset must be a plain name, got '{self.dataset_name}'")
 
@@ -62,4 +74,7 @@ class RunSettings:
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         values["output"] = str(self.output)
         values["videos"], values["images"] = [str(p) for p in self.videos], [str(p) for p in self.images]
+        for name in ("revision", "folder", "variant", "chosen_sample"):
+            if values[name] in ("", None):  # manifests of plain runs keep their hash
+                del values[name]
         return values | {"parameters": dict(self.parameters)}

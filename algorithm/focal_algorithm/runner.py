@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from focal_algorithm.checkpoints.hub import local_snapshot
 from focal_algorithm.hooks import attach
 from focal_algorithm.inputs import MediaSample
 from focal_algorithm.inputs.media import read_image, read_video
@@ -18,15 +19,31 @@ from focal_algorithm.inputs.photographs import photograph_clip
 from focal_algorithm.loading import LoadedModel, load_model
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
+from focal_algorithm.models import MODELS
 from focal_algorithm.prompts import Prompt, build_prompt
 from focal_algorithm.quantization import quantize
-from focal_algorithm.recorder import Recorder
+from focal_algorithm.recorder import RecordedSample, Recorder
 from focal_algorithm.run_output import build_trace, sample_facts, write_run
 from focal_algorithm.run_settings import RunSettings
-from focal_common.errors import RunError
+from focal_common.errors import ConfigError, RunError
 from focal_traces.counts import Trace
 
-__all__ = ["RunResult", "RunSettings", "run"]
+__all__ = [
+    "Prepared",
+    "RunResult",
+    "RunSettings",
+    "SampleSource",
+    "TracedSample",
+    "finish",
+    "method_of",
+    "prepare",
+    "run",
+    "sample_sources",
+    "trace_of",
+    "trace_sample",
+]
+
+SampleSource = Callable[[LoadedModel], MediaSample]
 
 
 @dataclass(frozen=True)
@@ -46,23 +63,68 @@ class RunResult:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A model that is ready for any number of runs of the same settings of the model.
+
+    Attributes:
+        loaded: Model, adapter and tokenizer.
+        quantization: Arithmetic of its linear layers; empty for its own.
+    """
+
+    loaded: LoadedModel
+    quantization: str
+
+
+@dataclass(frozen=True)
+class TracedSample:
+    """One finished prefill with what the model answered.
+
+    Attributes:
+        recorded: Counts, masks, records.
+        answer: Generated text.
+        origin: Where the pixels come from.
+    """
+
+    recorded: RecordedSample
+    answer: str
+    origin: str
+
+
 def run(
-    settings: RunSettings, track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items
+    settings: RunSettings,
+    track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items,
+    prepared: Prepared | None = None,
 ) -> RunResult:
     """Trace every sample and write the results; nothing is written if a sample fails.
 
     Args:
         settings: The run.
         track: Wraps the loop over samples to show progress, given the number of samples.
+        prepared: The model, where it is loaded already.
 
     Raises:
         FocalError: A setting, a file or the run is at fault.
     """
     started = time.monotonic()
+    prepared = prepare(settings) if prepared is None else prepared
+    method, notes = method_of(settings, prepared)
+    sources = sample_sources(settings)
+    traced = [trace_sample(settings, prepared, method, source) for source in track(sources, len(sources))]
+    result = finish(settings, prepared, method, traced, time.monotonic() - started)
+    return replace(result, notes=tuple(notes))
+
+
+def prepare(settings: RunSettings) -> Prepared:
+    """Load and, if asked, quantise the model of a run."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    is_pinned = bool(settings.revision) and settings.model not in MODELS and not Path(settings.model).is_dir()
+    name = settings.model
+    if is_pinned:
+        name = str(local_snapshot(settings.model, settings.revision, settings.is_offline))
     loaded = load_model(
-        settings.model,
+        name,
         size=settings.size,
         seed=settings.seed,
         dtype=settings.dtype,
@@ -71,30 +133,62 @@ def run(
         is_offline=settings.is_offline,
         trust_remote_code=settings.trust_remote_code,
     )
-    method, notes = _method(settings, loaded)
-    quantization = quantize(loaded.model, settings.precision, settings.device)
-    if quantization:
-        notes.append(f"linear layers: {quantization}")
+    if is_pinned:  # the folder of a snapshot is named after its commit
+        loaded = replace(loaded, checkpoint=f"{settings.model}@{Path(name).name}")
+    return Prepared(loaded, quantize(loaded.model, settings.precision, settings.device))
+
+
+def trace_sample(
+    settings: RunSettings, prepared: Prepared, method: CompressionMethod, source: SampleSource
+) -> TracedSample:
+    """Run the prefill of one sample under a method and decode its answer."""
+    loaded = prepared.loaded
+    sample = source(loaded)
+    prompt = build_prompt(loaded, sample, sample.question or settings.question)
     recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
-    answers: list[str] = []
-    origins: list[str] = []
-    sources = _sources(settings)
-    for make_sample in track(sources, len(sources)):
-        sample = make_sample(loaded)
-        prompt = build_prompt(loaded, sample, settings.question)
-        answers.append(_forward(loaded, method, recorder, prompt, settings.new_tokens))
-        origins.append(sample.origin)
-    trace = build_trace(settings, loaded, method, recorder, quantization)
+    answer = _forward(loaded, method, recorder, prompt, settings.new_tokens)
+    return TracedSample(recorder.samples[-1], answer, sample.origin)
+
+
+def trace_of(
+    settings: RunSettings, prepared: Prepared, method: CompressionMethod, traced: Sequence[TracedSample]
+) -> Trace:
+    """Return tier 1 of traced samples; nothing is written."""
+    recorder = _recorder_of(settings, prepared, method, traced)
+    return build_trace(settings, prepared.loaded, method, recorder, prepared.quantization)
+
+
+def finish(
+    settings: RunSettings,
+    prepared: Prepared,
+    method: CompressionMethod,
+    traced: Sequence[TracedSample],
+    wall_time_s: float,
+) -> RunResult:
+    """Choose the sample and write every file of a run."""
+    recorder = _recorder_of(settings, prepared, method, traced)
+    trace = build_trace(settings, prepared.loaded, method, recorder, prepared.quantization)
     records = tuple(
         sample_facts(trace, index)
-        | {"method": sample.summary, "answer": answers[index], "origin": origins[index]}
-        for index, sample in enumerate(recorder.samples)
+        | {"method": one.recorded.summary, "answer": one.answer, "origin": one.origin}
+        for index, one in enumerate(traced)
     )
-    files = write_run(settings, method, trace, recorder, records, time.monotonic() - started)
-    return RunResult(trace, records, files, tuple(notes))
+    files = write_run(settings, method, trace, recorder, records, wall_time_s)
+    return RunResult(trace, records, files, ())
 
 
-def _method(settings: RunSettings, loaded: LoadedModel) -> tuple[CompressionMethod, list[str]]:
+def _recorder_of(
+    settings: RunSettings, prepared: Prepared, method: CompressionMethod, traced: Sequence[TracedSample]
+) -> Recorder:
+    loaded = prepared.loaded
+    recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
+    recorder.samples.extend(one.recorded for one in traced)
+    return recorder
+
+
+def method_of(settings: RunSettings, prepared: Prepared) -> tuple[CompressionMethod, list[str]]:
+    """Return the method with its parameters on this model, and what the user should know of them."""
+    loaded = prepared.loaded
     notes: list[str] = []
     default = build_method(settings.method, {})
     published = default.published(loaded.adapter.published_name, settings.dataset_name)
@@ -113,10 +207,12 @@ def _method(settings: RunSettings, loaded: LoadedModel) -> tuple[CompressionMeth
             "weights are random: sparsity and speed-up describe the mechanism on real pixels, and say "
             "nothing about accuracy or about a trained model"
         )
+    if prepared.quantization:
+        notes.append(f"linear layers: {prepared.quantization}")
     return build_method(settings.method, published | dict(settings.parameters)), notes
 
 
-def _sources(settings: RunSettings) -> list[Callable[[LoadedModel], MediaSample]]:
+def sample_sources(settings: RunSettings) -> list[SampleSource]:
     """Return one maker per sample, so that only one sample's pictures are in memory at a time."""
     if not settings.videos and not settings.images:
         return [partial(_photograph, settings, index) for index in range(settings.samples)]
@@ -132,11 +228,22 @@ def _photograph(settings: RunSettings, index: int, loaded: LoadedModel) -> Media
 
 
 def _video(path: Path, frames: int, _loaded: LoadedModel) -> MediaSample:
-    return read_video(path, frames)
+    return replace(read_video(path, frames), question=_question_beside(path))
 
 
 def _image(path: Path, _loaded: LoadedModel) -> MediaSample:
-    return read_image(path)
+    return replace(read_image(path), question=_question_beside(path))
+
+
+def _question_beside(path: Path) -> str:
+    """Return the text of ``NAME.question.txt`` beside ``NAME.mp4``; empty if there is none."""
+    beside = path.with_suffix(".question.txt")
+    if not beside.is_file():
+        return ""
+    try:
+        return beside.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{beside}: cannot be read as UTF-8 text ({error})") from error
 
 
 def _forward(

@@ -15,11 +15,13 @@ from rich.table import Column, Table
 
 from focal_common.console import output_console
 from focal_common.errors import ConfigError, TraceError
+from focal_traces.cli_ledger import ledger_table
 from focal_traces.cli_records import show_records
 from focal_traces.context import find_context
 from focal_traces.convert import convert_file
 from focal_traces.counts import Trace
 from focal_traces.diff import Difference, diff_headers, diff_masks, diff_traces
+from focal_traces.ledger import ledger
 from focal_traces.masks import trace_from_masks
 from focal_traces.records_file import holds_records
 from focal_traces.schema import GEMMS, TraceHeader
@@ -75,6 +77,7 @@ def info(
         "weighted_sparsity": weighted_sparsity(counts, chosen),
         "sparsity": dict(zip(GEMMS, sparsity.mean(axis=0).tolist(), strict=True)),
         "tokens": {name: tokens[:, place].tolist() for place, name in enumerate(GEMMS)},
+        "ledger": ledger(counts, chosen).as_json(),
     }
     if as_json:
         _print_json(facts)
@@ -84,6 +87,7 @@ def info(
     console.print(facts["path"], markup=False, soft_wrap=True)
     console.print(_header_table(facts, counts.header))
     console.print(_gemm_table(facts, counts.header, sample=chosen))
+    console.print(ledger_table(ledger(counts, chosen)))
 
 
 def validate(

@@ -18,9 +18,11 @@ class MediaSample:
         frames: RGB pictures in order; one for an image.
         is_video: Whether the frames are a video, be it of one frame.
         origin: Where the pixels come from, for the manifest.
+        question: Its own question; empty to take that of the run.
     """
 
     sample_id: str
     frames: tuple[Image, ...]
     is_video: bool
     origin: str
+    question: str = ""

@@ -14,10 +14,11 @@ from torch import Tensor
 from focal_algorithm.kernels.adaptiv import SignMerge, linear_margins, sign_merge
 from focal_algorithm.layout import SampleLayout, is_pyramid
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
+from focal_algorithm.methods.knobs import MatchKnob
 from focal_algorithm.threshold_tables import published_thresholds
 from focal_common.errors import ConfigError
 from focal_traces.records import Record
-from focal_traces.schema import DecoderGeometry, TokenGrid
+from focal_traces.schema import DecoderGeometry, SampleHeader, TokenGrid
 from focal_traces.upsert import upsert_adaptiv_sparsity
 
 __all__ = ["Adaptiv", "AdaptivState"]
@@ -88,6 +89,16 @@ class Adaptiv(CompressionMethod):
     def without_effect(cls) -> dict[str, Any]:
         """Return a threshold that no agreement reaches."""
         return {"threshold": 2.0}
+
+    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob:
+        """Return the threshold, up to where nothing merges."""
+
+        def at(threshold: float) -> dict[str, Any]:
+            return {"threshold": threshold}
+
+        return MatchKnob(
+            "threshold", self.threshold, 1e-6, max(1.01, self.threshold), rises=True, parameters=at
+        )
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> AdaptivState:
         """Return a fresh state.

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.layout import SampleLayout
+from focal_algorithm.methods.knobs import MatchKnob
 from focal_algorithm.pictures import CompressedPicture, TowerPicture
 from focal_traces.pointers import PointerRule
 from focal_traces.records import Record
-from focal_traces.schema import DecoderGeometry
+from focal_traces.schema import DecoderGeometry, SampleHeader
 
 __all__ = [
     "CompressionMethod",
@@ -186,6 +187,15 @@ class CompressionMethod(ABC):
     def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
         """Return defaults that must follow the decoder's shape; empty where the plain defaults fit."""
         return {}
+
+    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
+        """Return the knob that sets the method's budget on a prompt; None where there is none.
+
+        Args:
+            geometry: Decoder shape.
+            sample: Layout of a prompt that ran with the parameters in force.
+        """
+        return None
 
     @abstractmethod
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> Any:

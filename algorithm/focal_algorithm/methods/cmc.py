@@ -28,15 +28,17 @@ from focal_algorithm.methods.base import (
     TokenStream,
     VectorMasks,
 )
+from focal_algorithm.methods.knobs import MatchKnob
 from focal_algorithm.threshold_tables import published_thresholds
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.records import WHOLE, Record
-from focal_traces.schema import DecoderGeometry
+from focal_traces.schema import DecoderGeometry, SampleHeader
 from focal_traces.tables import CmcSparsity
 from focal_traces.upsert import upsert_cmc_sparsity
 
 __all__ = ["Cmc", "CmcState"]
 
+_KNOB_RANGE = (1e-4, 1e4)  # factors on thresholds; activations of trained models differ by less
 _THRESHOLDS = ("CMC_threshold", "CMC_query_threshold", "CMC_attn_threshold")
 
 
@@ -144,6 +146,20 @@ class Cmc(CompressionMethod):
     def probability_layers(self, layers: int) -> range:
         """Return all layers but the last, whose attention stays fused as published."""
         return range(layers - 1 if self.attn_threshold else 0)
+
+    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
+        """Return one factor for the three thresholds; none where linear layers replace nothing."""
+        if not self.threshold:
+            return None
+        names = ("threshold", "query_threshold", "attn_threshold")
+
+        def scaled(factor: float) -> dict[str, Any]:
+            return {name: getattr(self, name) * factor for name in names}
+
+        least, most = _KNOB_RANGE
+        return MatchKnob(
+            "threshold scale", 1.0, least, most, rises=False, parameters=scaled, is_logarithmic=True
+        )
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> CmcState:
         """Return a fresh state.

@@ -28,10 +28,11 @@ from focal_algorithm.methods.base import (
     TokenStream,
     VectorMasks,
 )
+from focal_algorithm.methods.knobs import MatchKnob
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.pointers import PointerRule, candidate_offsets
 from focal_traces.schedule import Schedule
-from focal_traces.schema import DecoderGeometry, TokenGrid
+from focal_traces.schema import DecoderGeometry, SampleHeader, TokenGrid
 from focal_traces.tables import Key, ScheduleRow, read_schedules
 
 __all__ = ["Focus", "FocusState"]
@@ -136,6 +137,19 @@ class Focus(CompressionMethod):
             for layer, alpha in zip(cls.selected_layers, cls.alpha_list, strict=True)
         }
         return {"selected_layers": tuple(moved), "alpha_list": tuple(moved.values())}
+
+    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
+        """Return one factor for all fractions of the schedule, cut at 1; none for an empty schedule."""
+        if not self.alpha_list:
+            return None
+
+        def scaled(factor: float) -> dict[str, Any]:
+            return {"alpha_list": tuple(min(1.0, alpha * factor) for alpha in self.alpha_list)}
+
+        least = 1 / (max(1, sample.visual_tokens) * max(self.alpha_list))
+        return MatchKnob(
+            "schedule scale", 1.0, least, 1 / min(self.alpha_list), rises=True, parameters=scaled
+        )
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> FocusState:
         """Return a fresh state.

@@ -17,8 +17,9 @@ from focal_algorithm.kernels.framefusion import (
 )
 from focal_algorithm.layout import SampleLayout, is_pyramid
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
+from focal_algorithm.methods.knobs import MatchKnob
 from focal_common.errors import ConfigError
-from focal_traces.schema import DecoderGeometry
+from focal_traces.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["Framefusion", "FramefusionState"]
 
@@ -114,6 +115,10 @@ class Framefusion(CompressionMethod):
         """Return a larger cost where 0.3 of the layers could not pay for a few rounds of merging."""
         least = _MERGING_ROUNDS / geometry.layers
         return {"cost": min(1.0, least)} if least > cls.cost else {}
+
+    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob:
+        """Return the cost."""
+        return MatchKnob("cost", self.cost, 1e-3, 1.0, rises=True, parameters=lambda cost: {"cost": cost})
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> FramefusionState:
         """Return a fresh state.

@@ -32,8 +32,9 @@ from focal_algorithm.kernels.sparsevlm.schedule import (
 )
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
+from focal_algorithm.methods.knobs import MatchKnob
 from focal_common.errors import ConfigError, RunError, UnsupportedError
-from focal_traces.schema import DecoderGeometry
+from focal_traces.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["SparseVlm", "SparseVlmState"]
 
@@ -146,6 +147,22 @@ class SparseVlm(CompressionMethod):
     def without_effect(cls) -> dict[str, Any]:
         """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
         return {"pruning_layers": ()}
+
+    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
+        """Return one factor for the tokens kept at each pruning layer; none in version 1.0, whose ranks decide."""
+        if not self.pruning_layers or self.version == "1.0":
+            return None
+        counts = self._counts
+        unit = sample.visual_tokens / PUBLISHED_TOKENS if self.scale_by_tokens else 1.0
+
+        def scaled(factor: float) -> dict[str, Any]:
+            kept = tuple(max(1, round(count * unit * factor)) for count in counts)
+            return {"kept_tokens": kept, "scale_by_tokens": False}
+
+        most = max(1.0, sample.visual_tokens / (min(counts) * unit))
+        return MatchKnob(
+            "kept_tokens scale", 1.0, 1 / (max(counts) * unit), most, rises=True, parameters=scaled
+        )
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> SparseVlmState:
         """Return a fresh state.

@@ -16,9 +16,10 @@ from focal_algorithm.kernels.sparsezip.scores import HybridWeights
 from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score, text_key_map
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HookPoint
+from focal_algorithm.methods.knobs import MatchKnob
 from focal_algorithm.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError, UnsupportedError
-from focal_traces.schema import DecoderGeometry
+from focal_traces.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["SparseZip", "SparseZipState"]
 
@@ -190,6 +191,22 @@ class SparseZip(CompressionMethod):
     def without_effect(cls) -> dict[str, Any]:
         """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
         return {"dominant": 0}
+
+    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
+        """Return K, the dominant tokens per picture, which is then static."""
+        if not self.dominant or sample.grid is None:
+            return None
+        tokens = max(2, sample.visual_tokens // sample.grid.frames)
+        start = min(self.dominant, max(1, tokens - self.contextual))
+        return MatchKnob(
+            "K",
+            start,
+            1,
+            tokens - 1,
+            rises=True,
+            parameters=lambda count: {"dynamic_k": False, "dominant": int(count)},
+            is_integer=True,
+        )
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> SparseZipState:
         """Return a fresh state.

@@ -13,9 +13,10 @@ from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
 from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HookPoint
+from focal_algorithm.methods.knobs import MatchKnob
 from focal_algorithm.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError, UnsupportedError
-from focal_traces.schema import DecoderGeometry
+from focal_traces.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["VisionZip"]
 
@@ -75,6 +76,20 @@ class VisionZip(CompressionMethod):
     def without_effect(cls) -> dict[str, Any]:
         """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
         return {"dominant": 0}
+
+    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
+        """Return the tokens per picture, dominant and contextual in the proportion in force."""
+        if not self.dominant or sample.grid is None:
+            return None
+        share = self.dominant / (self.dominant + self.contextual)
+
+        def split(tokens: float) -> dict[str, Any]:
+            dominant = max(1, round(tokens * share))
+            return {"dominant": dominant, "contextual": int(tokens) - dominant}
+
+        most = sample.visual_tokens // sample.grid.frames
+        start = min(self.dominant + self.contextual, most)
+        return MatchKnob("tokens per picture", start, 1, most, rises=True, parameters=split, is_integer=True)
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
         """Return no state.

@@ -1,0 +1,142 @@
+"""Setting a method's knob so that a budget is met: bisection over runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from focal_algorithm.methods.knobs import MatchKnob
+from focal_common.errors import ConfigError
+
+__all__ = ["TOLERANCE", "Match", "solve"]
+
+TOLERANCE = 0.01
+_MOST_RUNS = 40
+_FIRST_TRIES = (0.5, 0.25, 0.1, 0.75, 0.0, 1.0)
+_LEAST_STEP = 1e-6
+"""Of a real knob, relative to its range: below it, steps of the budget are those of its grid."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """A solved knob.
+
+    Attributes:
+        knob: Its name.
+        value: Its value.
+        budget: What is reached there.
+        target: What was asked for.
+        runs: Runs that it took.
+    """
+
+    knob: str
+    value: float
+    budget: float
+    target: float
+    runs: int
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the budget lies within `TOLERANCE`."""
+        return abs(self.budget - self.target) <= TOLERANCE * abs(self.target)
+
+
+def solve(knob: MatchKnob, target: float, evaluate: Callable[[float], float | None], what: str) -> Match:
+    """Return the knob's value whose budget is nearest to ``target``.
+
+    Args:
+        knob: See `MatchKnob`; the budget should be monotone in it, but nearest values are kept if it is not.
+        target: Budget, above 0.
+        evaluate: Budget at a value of the knob; None where the method refuses it.
+        what: Of the budget, for messages, such as ``equivalent tokens``.
+
+    Raises:
+        ConfigError: Out of reach; the sentence gives the range.
+    """
+    if not (math.isfinite(target) and target > 0):
+        raise ConfigError(f"--match: the budget must be a number above 0, got {target:g}")
+    search = _Search(knob, target, evaluate)
+    near = search.first_that_runs()
+    start = search.at(near)
+    if start is None:
+        raise ConfigError(
+            f"--match: the method refuses every {knob.name} from {knob.least:g} to {knob.most:g}"
+        )
+    end = knob.most if (start < target) == knob.rises else knob.least
+    if not search.is_met():
+        search.at(end)
+        search.halve(near, end)
+    value, budget = search.nearest()
+    found = Match(knob.name, value, budget, target, search.runs)
+    if not found.is_met and not search.is_enclosed():
+        low, high = search.range()
+        raise ConfigError(
+            f"--match: {knob.name} reaches {low:,.6g} to {high:,.6g} {what} on this side, not {target:,.6g}"
+        )
+    return found
+
+
+class _Search:
+    def __init__(self, knob: MatchKnob, target: float, evaluate: Callable[[float], float | None]) -> None:
+        self._knob, self._target, self._evaluate = knob, target, evaluate
+        self._seen: dict[float, float | None] = {}
+
+    @property
+    def runs(self) -> int:
+        return len(self._seen)
+
+    def at(self, value: float) -> float | None:
+        if value not in self._seen:
+            self._seen[value] = self._evaluate(value)
+        return self._seen[value]
+
+    def first_that_runs(self) -> float:
+        """Return a value that the method takes, that of the parameters in force if it can; else any."""
+        span = self._knob.most - self._knob.least
+        tries = [self._knob.start, *(self._knob.least + share * span for share in _FIRST_TRIES)]
+        for value in tries:
+            value = float(round(value)) if self._knob.is_integer else value
+            if self.at(value) is not None:
+                return value
+        return self._knob.start
+
+    def halve(self, near: float, far: float) -> None:
+        """Narrow the interval between a value that runs and one beyond the target, or one that is refused."""
+        is_above = self.at(near) > self._target  # type: ignore[operator]
+        while not self.is_met() and self.runs < _MOST_RUNS:
+            middle = self._middle(near, far)
+            if middle is None:
+                return
+            budget = self.at(middle)
+            if budget is not None and (budget > self._target) == is_above:
+                near = middle
+            else:
+                far = middle
+
+    def is_met(self) -> bool:
+        return any(abs(budget - self._target) <= TOLERANCE * self._target for _, budget in self._known())
+
+    def is_enclosed(self) -> bool:
+        """Return whether budgets on both sides were reached, so that only the grid of the knob is in the way."""
+        budgets = [budget for _, budget in self._known()]
+        return min(budgets) <= self._target <= max(budgets)
+
+    def nearest(self) -> tuple[float, float]:
+        return min(self._known(), key=lambda one: (abs(one[1] - self._target), one[0]))
+
+    def range(self) -> tuple[float, float]:
+        budgets = [budget for _, budget in self._known()]
+        return min(budgets), max(budgets)
+
+    def _known(self) -> list[tuple[float, float]]:
+        return [(value, budget) for value, budget in self._seen.items() if budget is not None]
+
+    def _middle(self, near: float, far: float) -> float | None:
+        if self._knob.is_integer:
+            middle = float(math.floor((near + far) / 2))
+            return None if middle in (near, far) else middle
+        if self._knob.is_logarithmic:
+            return None if abs(math.log(near / far)) < _LEAST_STEP else math.sqrt(near * far)
+        small = abs(near - far) < _LEAST_STEP * (self._knob.most - self._knob.least)
+        return None if small else (near + far) / 2

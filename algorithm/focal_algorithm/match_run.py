@@ -1,0 +1,151 @@
+"""``--match``: a method's knob solved on one sample, so that all methods can be compared at one budget."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from focal_algorithm.budget import TOLERANCE, Match, solve
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.build import build_method
+from focal_algorithm.run_settings import RunSettings
+from focal_algorithm.runner import (
+    Prepared,
+    SampleSource,
+    finish,
+    method_of,
+    sample_sources,
+    trace_of,
+    trace_sample,
+)
+from focal_common.console import errors_console
+from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError, near_matches
+from focal_traces.ledger import ledger
+
+__all__ = ["QUANTITIES", "check_quantity", "match_budget", "match_note"]
+
+QUANTITIES = {
+    "tokens": "equivalent tokens",
+    "macs": "MACs of the decoder's prefill",
+    "cycles": "cycles",
+    "energy": "mJ",
+}
+_SIMULATED = {"cycles": "total_cycles", "energy": "total_energy"}
+
+
+def check_quantity(quantity: str, text: str) -> float:
+    """Return the value of ``--match QUANTITY VALUE``; raises `ConfigError` where either is none."""
+    if quantity not in QUANTITIES:
+        raise ConfigError(f"--match '{quantity}': {near_matches(quantity, QUANTITIES)}")
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"--match {quantity} '{text}': expected a number such as 64 or 1.5e12") from error
+
+
+def match_budget(
+    settings: RunSettings, prepared: Prepared, quantity: str, target: float, accelerator: str
+) -> tuple[RunSettings, Match]:
+    """Return the settings with the knob at its solution, and the solution.
+
+    Runs the chosen sample, or the first, once per step; cycles and energy come from ``focal sim`` as a separate
+    process each time.
+
+    Args:
+        settings: Of the run that is to follow.
+        prepared: Its model.
+        quantity: One of `QUANTITIES`.
+        target: Budget, in the unit of `QUANTITIES`.
+        accelerator: Simulated for cycles and energy.
+
+    Raises:
+        UnsupportedError: The method has no knob on this prompt.
+        ConfigError: The budget is out of reach; the sentence gives the range.
+    """
+    one = replace(settings, keep_masks=False, new_tokens=0, chosen_sample=None)
+    source = sample_sources(settings)[settings.chosen_sample or 0]
+    dense = trace_sample(one, prepared, build_method("dense", {}), source).recorded.header
+    method, _ = method_of(settings, prepared)
+    geometry = prepared.loaded.adapter.geometry(prepared.loaded.model)
+    knob = method.match_knob(geometry, dense)
+    if knob is None or not dense.visual_tokens:
+        raise UnsupportedError(
+            f"--match: method {settings.method} has no knob to turn with these parameters and inputs"
+        )
+    measure = _measure(one, prepared, source, quantity, accelerator)
+
+    def evaluate(value: float) -> float | None:
+        given = dict(settings.parameters) | knob.parameters(value)
+        try:
+            changed = replace(one, parameters=given)
+            return measure(changed, method_of(changed, prepared)[0])
+        except RunError:
+            raise
+        except FocalError:  # the method cannot work at this value
+            return None
+
+    errors_console().print(f"matching {knob.name} to {target:,.6g} {QUANTITIES[quantity]}", markup=False)
+    found = solve(knob, target, evaluate, QUANTITIES[quantity])
+    return replace(settings, parameters=dict(settings.parameters) | knob.parameters(found.value)), found
+
+
+def match_note(found: Match, quantity: str) -> str:
+    """Return the sentence that says what was reached."""
+    unit = QUANTITIES[quantity]
+    miss = "" if found.is_met else f", the nearest that the knob's steps allow (over {TOLERANCE:.0%} off)"
+    return (
+        f"matched on one sample in {found.runs} runs: {found.knob} {found.value:.6g} gives {found.budget:,.6g} "
+        f"{unit} for {found.target:,.6g} asked{miss}"
+    )
+
+
+_Measure = Callable[[RunSettings, CompressionMethod], float]
+
+
+def _measure(
+    one: RunSettings, prepared: Prepared, source: SampleSource, quantity: str, accelerator: str
+) -> _Measure:
+    if quantity in _SIMULATED:
+        column = _SIMULATED[quantity]
+        return lambda changed, method: _simulated(changed, prepared, source, method, column, accelerator)
+    lines = {"tokens": ("equivalent_tokens",), "macs": ("prefill_linear_macs", "prefill_attention_macs")}[
+        quantity
+    ]
+
+    def recorded(changed: RunSettings, method: CompressionMethod) -> float:
+        trace = trace_of(changed, prepared, method, [trace_sample(changed, prepared, method, source)])
+        return sum(ledger(trace, 0).value(line) for line in lines)
+
+    return recorded
+
+
+def _simulated(
+    changed: RunSettings,
+    prepared: Prepared,
+    source: SampleSource,
+    method: CompressionMethod,
+    column: str,
+    accelerator: str,
+) -> float:
+    with tempfile.TemporaryDirectory(prefix="focal_match_") as folder:
+        inside = replace(changed, output=Path(folder))
+        traced = trace_sample(inside, prepared, method, source)
+        counts = finish(inside, prepared, method, [traced], 0.0).files["counts"]
+        words = ["--trace", folder, "--variant", counts.parent.name, "--accelerator", accelerator]
+        words += ["--output", str(Path(folder) / "results"), "--no-figure", "--json"]
+        # A process of its own: this package and the simulator meet only in the trace.
+        program = "from focal_common.command import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", program, "sim", *words], capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        raise RunError(f"--match: the simulation failed ({' '.join(done.stderr.split())[-300:]})")
+    rows = [row for row in json.loads(done.stdout)["rows"] if row["accelerator"] == accelerator]
+    if len(rows) != 1:
+        raise RunError(f"--match: the simulation gave {len(rows)} rows of {accelerator}, expected 1")
+    return float(rows[0][column])

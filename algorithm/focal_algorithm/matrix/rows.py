@@ -1,0 +1,145 @@
+"""From a matrix to its rows: one run each, in order of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from focal_algorithm.matrix.schema import DatasetSpec, Matrix, ModelSpec, Suite, Variant
+from focal_algorithm.run_settings import RunSettings
+from focal_common.errors import ConfigError, near_matches
+
+__all__ = ["MatrixRow", "chosen_rows", "matrix_rows", "row_settings"]
+
+_MEDIA = {
+    "video": (".mp4", ".mkv", ".webm", ".avi", ".mov"),
+    "image": (".png", ".jpg", ".jpeg", ".webp", ".bmp"),
+}
+
+
+@dataclass(frozen=True)
+class MatrixRow:
+    """One run.
+
+    Attributes:
+        suite_name: Of the matrix.
+        model_name: Of the matrix.
+        dataset_name: Of the matrix.
+        suite: Method and settings.
+        model: The model.
+        dataset: The dataset.
+        variant: Point of a sweep; None without one.
+    """
+
+    suite_name: str
+    model_name: str
+    dataset_name: str
+    suite: Suite
+    model: ModelSpec
+    dataset: DatasetSpec
+    variant: Variant | None = None
+
+    @property
+    def name(self) -> str:
+        """Suite, model, dataset and variant, such as ``focus/llava_onevision/mlvu``."""
+        parts = [self.suite_name, self.model_name, self.dataset_name]
+        if self.variant is not None:
+            parts += [self.variant.folder, self.variant.name]
+        return "/".join(parts)
+
+
+def matrix_rows(matrix: Matrix) -> Iterator[MatrixRow]:
+    """Yield every row; those of one model stand together within a suite, so it is loaded once."""
+    for suite_name, suite in matrix.suites.items():
+        for model in suite.models:
+            for dataset in suite.datasets:
+                specs = (suite, matrix.models[model], matrix.datasets[dataset])
+                for variant in suite.variants or (None,):
+                    if variant is None or not variant.datasets or dataset in variant.datasets:
+                        yield MatrixRow(suite_name, model, dataset, *specs, variant)
+
+
+def chosen_rows(matrix: Matrix, only: str) -> list[MatrixRow]:
+    """Return the rows that ``--only`` names.
+
+    Args:
+        matrix: The matrix.
+        only: Suites or patterns over row names, separated by commas, such as ``cmc,focus/*/mlvu``; empty for all
+            rows that measure traces.
+
+    Raises:
+        ConfigError: A word fits no row.
+    """
+    rows = list(matrix_rows(matrix))
+    words = [word.strip() for word in only.split(",") if word.strip()]
+    if not words:
+        return [row for row in rows if row.suite.measure == "trace"]
+    for word in words:
+        if not any(_fits(row, word) for row in rows):
+            raise ConfigError(f"--only '{word}': fits no row; suites: {near_matches(word, matrix.suites)}")
+    return [row for row in rows if any(_fits(row, word) for word in words)]
+
+
+def row_settings(row: MatrixRow, matrix: Matrix, output: Path, data: Path | None) -> RunSettings:
+    """Return the run behind a row that measures a trace.
+
+    Args:
+        row: The row.
+        matrix: Its matrix.
+        output: Trace root.
+        data: Folder with one folder of files per dataset, for datasets that are not sample photographs.
+
+    Raises:
+        ConfigError: The files of the dataset are not there.
+    """
+    suite, model, variant = row.suite, row.model, row.variant
+    videos, images = _files(row, data)
+    return RunSettings(
+        output=output,
+        model=model.checkpoint or model.family,
+        size=model.size,
+        method=suite.method,
+        parameters=suite.parameters | (variant.parameters if variant else {}),
+        dataset=row.dataset_name,
+        videos=videos,
+        images=images,
+        samples=suite.samples,
+        frames=model.frames,
+        question=row.dataset.question,
+        new_tokens=matrix.new_tokens,
+        dtype=model.dtype,
+        precision=suite.precision,
+        device=matrix.device,
+        keep_masks=suite.masks,
+        is_offline=not matrix.hub,
+        trust_remote_code=model.trust_remote_code,
+        revision=model.revision,
+        folder=variant.folder if variant else suite.folder,
+        variant=variant.name if variant else "",
+        chosen_sample=None if suite.choose == "median" else suite.choose,
+    )
+
+
+def _fits(row: MatrixRow, word: str) -> bool:
+    return word == row.suite_name or fnmatchcase(row.name, word)
+
+
+def _files(row: MatrixRow, data: Path | None) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    dataset, wanted = row.dataset, row.suite.samples
+    if not dataset.hub:
+        return (), ()
+    if data is None:
+        raise ConfigError(
+            f"{row.name}: the files of {dataset.hub} are needed; give --data FOLDER with a folder "
+            f"'{row.dataset_name}' of {dataset.modality} files, and NAME.question.txt beside each"
+        )
+    folder = data / row.dataset_name
+    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in _MEDIA[dataset.modality])
+    if len(found) < wanted:
+        raise ConfigError(
+            f"{folder}: holds {len(found)} {dataset.modality} files, expected at least {wanted}"
+        )
+    chosen = tuple(found[:wanted])
+    return (chosen, ()) if dataset.modality == "video" else ((), chosen)

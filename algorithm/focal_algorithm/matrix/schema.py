@@ -1,0 +1,180 @@
+"""The fields of a matrix file.
+
+A matrix names models and datasets once, and suites that cross them with one method. The published matrix is that of
+the scripts of Focus, HPCA 2026 (artifact).
+"""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from focal_common.config import StrictModel, read_yaml, validated
+from focal_common.errors import ConfigError, near_matches
+
+__all__ = ["PRESETS", "DatasetSpec", "Matrix", "ModelSpec", "Suite", "Variant", "read_matrix"]
+
+PRESETS = ("offline", "paper")
+
+
+class ModelSpec(StrictModel):
+    """One model.
+
+    Attributes:
+        family: Name of the adapter.
+        checkpoint: Folder or Hub name; empty for random weights of ``size``.
+        revision: Of a Hub name: commit, branch or tag.
+        size: Of random weights.
+        dtype: As ``focal trace --dtype``.
+        frames: Most frames per video.
+        trust_remote_code: Whether its checkpoint must run code that it brings along.
+        architecture: Sub-configurations of the checkpoint, to build it without weights; empty to skip that check.
+    """
+
+    family: str
+    checkpoint: str = ""
+    revision: str = ""
+    size: str = "tiny"
+    dtype: str = "fp32"
+    frames: PositiveInt = 16
+    trust_remote_code: bool = False
+    architecture: dict[str, Any] = Field(default_factory=dict)
+
+
+class DatasetSpec(StrictModel):
+    """One dataset.
+
+    Attributes:
+        modality: What its questions are about.
+        hub: Hub name; empty for sample photographs that need no network.
+        revision: Of the Hub name.
+        split: Of the dataset.
+        task: Name in lmms-eval, for accuracy.
+        question: Asked of every sample without a question of its own.
+    """
+
+    modality: Literal["video", "image"]
+    hub: str = ""
+    revision: str = "main"
+    split: str = ""
+    task: str = ""
+    question: str = "What happens in this video?"
+
+
+class Variant(StrictModel):
+    """One point of a sweep.
+
+    Attributes:
+        name: End of the trace's name, such as ``1024`` or ``2x2x2``.
+        folder: Trace folder.
+        datasets: Of the suite's datasets; all if empty.
+        parameters: Over those of the suite.
+    """
+
+    name: str
+    folder: str
+    datasets: tuple[str, ...] = ()
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class Suite(StrictModel):
+    """One method on some models and datasets.
+
+    Attributes:
+        models: Names in the matrix.
+        datasets: Names in the matrix.
+        method: Compression method.
+        parameters: Of the method, over published ones.
+        precision: ``float`` or ``int8``.
+        measure: ``trace``, or ``accuracy`` through ``focal eval``.
+        samples: Prefills of a trace row; questions of an accuracy row, 0 for all.
+        choose: Sample that simulations take: ``median``, or its index.
+        masks: Whether to write tier 2 as well.
+        folder: Trace folder; empty for the method's own.
+        variants: Sweep; empty for one run.
+    """
+
+    models: tuple[str, ...] = Field(min_length=1)
+    datasets: tuple[str, ...] = Field(min_length=1)
+    method: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    precision: str = "float"
+    measure: Literal["trace", "accuracy"] = "trace"
+    samples: NonNegativeInt = 10
+    choose: Literal["median"] | NonNegativeInt = "median"
+    masks: bool = False
+    folder: str = ""
+    variants: tuple[Variant, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_samples(self) -> Suite:
+        if self.measure == "trace" and not self.samples:
+            raise ValueError("samples must be at least 1 where traces are measured")
+        if isinstance(self.choose, int) and self.choose >= self.samples:
+            raise ValueError(f"choose must be below samples ({self.samples})")
+        names = [variant.name for variant in self.variants]
+        if len({(variant.folder, variant.name) for variant in self.variants}) != len(names):
+            raise ValueError("variants must have names of their own within a folder")
+        return self
+
+
+class Matrix(StrictModel):
+    """A matrix file.
+
+    Attributes:
+        hub: Whether checkpoints may be downloaded.
+        device: torch device.
+        new_tokens: Tokens generated after each prefill.
+        models: By name.
+        datasets: By name, under which results are filed.
+        suites: By name, which ``--only`` takes.
+    """
+
+    hub: bool = False
+    device: str = "cpu"
+    new_tokens: NonNegativeInt = 1
+    models: dict[str, ModelSpec] = Field(min_length=1)
+    datasets: dict[str, DatasetSpec] = Field(min_length=1)
+    suites: dict[str, Suite] = Field(min_length=1)
+
+
+def read_matrix(profile: str) -> Matrix:
+    """Read a preset or a file, and check every name in it.
+
+    Args:
+        profile: ``offline``, ``paper``, or a YAML file.
+
+    Raises:
+        ConfigError: No such preset or file, a duplicate or unknown key or name (with near matches), or a value out
+            of range.
+    """
+    if profile in PRESETS:
+        with as_file(files("focal_algorithm.matrix") / "presets" / f"{profile}.yaml") as path:
+            return _checked(validated(Matrix, read_yaml(path), f"{profile}.yaml"), f"{profile}.yaml")
+    if not Path(profile).suffix:
+        raise ConfigError(f"--profile '{profile}': no such file, and {near_matches(profile, PRESETS)}")
+    return _checked(validated(Matrix, read_yaml(Path(profile)), profile), profile)
+
+
+def _checked(matrix: Matrix, where: str) -> Matrix:
+    from focal_algorithm.methods import METHODS
+    from focal_algorithm.models import MODELS
+
+    def known(place: str, name: str, choices: Any) -> None:
+        if name not in choices:
+            raise ConfigError(
+                f"{where}: field '{place}': unknown name '{name}'; {near_matches(name, choices)}"
+            )
+
+    for name, model in matrix.models.items():
+        known(f"models.{name}.family", model.family, MODELS)
+    for name, suite in matrix.suites.items():
+        known(f"suites.{name}.method", suite.method, METHODS)
+        for model_name in suite.models:
+            known(f"suites.{name}.models", model_name, matrix.models)
+        for dataset in (*suite.datasets, *(one for variant in suite.variants for one in variant.datasets)):
+            known(f"suites.{name}.datasets", dataset, matrix.datasets)
+    return matrix

@@ -1,0 +1,25 @@
+"""What a method's own decisions cost, one formula per method. Listing names imports nothing."""
+
+from __future__ import annotations
+
+from focal_common.registry import Registry
+from focal_traces.selection.base import SelectionContext, SelectionFormula, SelectionWork
+
+__all__ = ["SELECTION", "SelectionContext", "SelectionFormula", "SelectionWork"]
+
+SELECTION: Registry[SelectionFormula] = Registry(
+    "selection formula",
+    {
+        "adaptiv": "focal_traces.selection.adaptiv:work",
+        "cmc": "focal_traces.selection.cmc:work",
+        "dense": "focal_traces.selection.base:nothing",
+        "focus": "focal_traces.selection.focus:work",
+        "focus_sec_only": "focal_traces.selection.focus:work",
+        "framefusion": "focal_traces.selection.framefusion:work",
+        "sparsevlm": "focal_traces.selection.sparsevlm:work",
+        "sparsezip": "focal_traces.selection.sparsezip:work",
+        "visionzip": "focal_traces.selection.visionzip:work",
+    },
+    group="focal.selection",
+)
+"""One line per method; other distributions add theirs under the entry-point group ``focal.selection``."""
