@@ -16,6 +16,7 @@ VERBS: Registry[Any] = Registry(
     "verb",
     {
         "doctor": "focal_algorithm.cli_doctor:app",
+        "report": "focal_evaluation.report.cli:app",
         "reproduce": "focal_evaluation.cli:app",
         "sim": "focal_simulator.cli:app",
         "trace": "focal_algorithm.cli:app",
@@ -26,7 +27,8 @@ VERBS: Registry[Any] = Registry(
 
 _SUMMARY = {
     "doctor": "look at the environment: versions, torchvision, device, threads",
-    "reproduce": "compare every published number with a run; solve the calibrated stand-ins again",
+    "report": "put result folders into one HTML page that opens without network",
+    "reproduce": "make the published figures and tables; compare every published number with a run",
     "sim": "simulate traces on accelerators: cycles, energy, area",
     "trace": "record a sparse trace from a model; info, validate, convert, diff",
 }

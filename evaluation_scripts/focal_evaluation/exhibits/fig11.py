@@ -31,7 +31,7 @@ def table(material: Material) -> ExhibitTable:
         raise TraceError(f"{material.folder}: holds no row of {', '.join(LABELS)}")
     model = _MODEL if (rows["model"] == _MODEL).any() else str(rows["model"].iloc[0])
     rows = rows[rows["model"] == model].reset_index(drop=True)
-    frame = ratios(material, rows, {"seconds": SPEEDUP}, inverse=True)
+    frame = ratios(material.folder, rows, {"seconds": SPEEDUP}, inverse=True)
     mean = geomean_rows(frame, SPEEDUP)
     if mean.empty:
         # One workload is its own mean.

@@ -23,7 +23,7 @@ def table(material: Material) -> ExhibitTable:
     rows = with_gpu(material, video_rows(material))
     # The ablation has a figure of its own.
     rows = rows[rows["method"] != "focus_sec_only"]
-    frame = ratios(material, rows, {"seconds": SPEEDUP}, inverse=True)
+    frame = ratios(material.folder, rows, {"seconds": SPEEDUP}, inverse=True)
     frame = pd.concat([frame, geomean_rows(frame, SPEEDUP)], ignore_index=True)
     return ExhibitTable(frame, origin_notes(material, frame))
 

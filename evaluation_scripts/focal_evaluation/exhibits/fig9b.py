@@ -21,11 +21,11 @@ _TOP = 1.0
 """The paper cuts its axis at the dense array; the GPU is above."""
 
 
-def energy_frame(material: Material, rows: pd.DataFrame) -> pd.DataFrame:
+def energy_frame(where: object, rows: pd.DataFrame) -> pd.DataFrame:
     """Return total and parts of energy relative to the dense total, and their geometric mean."""
     for part in _PARTS:
         rows = rows.assign(**{f"{part}_share": rows[f"{part}_mj"] / rows["energy_mj"]})
-    frame = ratios(material, rows, {"energy_mj": "total"})
+    frame = ratios(where, rows, {"energy_mj": "total"})
     keys = ["model", "dataset", "method"]
     shares = rows[[*keys, *(f"{part}_share" for part in _PARTS)]].drop_duplicates(keys)
     frame = frame.merge(shares, on=keys, how="left")
@@ -42,7 +42,7 @@ def energy_frame(material: Material, rows: pd.DataFrame) -> pd.DataFrame:
 def table(material: Material) -> ExhibitTable:
     """Return the energy of every method on every video workload, split into core, buffers and DRAM."""
     rows = with_gpu(material, video_rows(material))
-    frame = energy_frame(material, rows[rows["method"] != "focus_sec_only"].reset_index(drop=True))
+    frame = energy_frame(material.folder, rows[rows["method"] != "focus_sec_only"].reset_index(drop=True))
     return ExhibitTable(frame, origin_notes(material, frame))
 
 

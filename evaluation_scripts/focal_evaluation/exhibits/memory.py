@@ -26,7 +26,7 @@ def memory_table(material: Material, column: str) -> ExhibitTable:
     """
     rows = video_rows(material)
     rows = rows[rows["method"] != "focus_sec_only"].reset_index(drop=True)
-    cells = ratios(material, rows, {column: RATIO})
+    cells = ratios(material.folder, rows, {column: RATIO})
     records = []
     methods = methods_of(cells)
     for method in methods:

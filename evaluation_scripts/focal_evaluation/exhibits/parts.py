@@ -88,13 +88,11 @@ def with_gpu(material: Material, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows, pd.DataFrame(measured)], ignore_index=True) if measured else rows
 
 
-def ratios(
-    material: Material, rows: pd.DataFrame, columns: dict[str, str], inverse: bool = False
-) -> pd.DataFrame:
+def ratios(where: object, rows: pd.DataFrame, columns: dict[str, str], inverse: bool = False) -> pd.DataFrame:
     """Return one row per workload and method with columns relative to the dense row of the same workload.
 
     Args:
-        material: For the folder in messages.
+        where: Folder, for messages.
         rows: Main rows.
         columns: Column of the rows to column of the result.
         inverse: Dense over method (a speed-up) in place of method over dense.
@@ -111,7 +109,7 @@ def ratios(
         cells.setdefault((row["model"], row["dataset"], row["method"]), row)
     if not any(key[2] == "dense" and row["status"] == DONE for key, row in cells.items()):
         raise TraceError(
-            f"{material.folder}: holds no row of the dense array, which ratios are relative to; "
+            f"{where}: holds no row of the dense array, which ratios are relative to; "
             "run focal sim with --accelerator dense too"
         )
     methods = in_order(rows["method"])

@@ -24,7 +24,7 @@ def table(material: Material) -> ExhibitTable:
     """Return speed-up and published accuracy of every method on every image workload."""
     rows = video_rows(material, is_image=True)
     rows = rows[rows["method"] != "focus_sec_only"].reset_index(drop=True)
-    frame = ratios(material, rows, {"seconds": SPEEDUP}, inverse=True)
+    frame = ratios(material.folder, rows, {"seconds": SPEEDUP}, inverse=True)
     # A method without a single image row has none to lose: CMC is for videos.
     has_row = frame.groupby("method")["status"].transform(lambda states: (states != "not run").any())
     frame = frame[has_row].reset_index(drop=True)
