@@ -20,7 +20,9 @@ class _ExhibitsByDefault(TyperGroup):
     """``focal reproduce fig9`` means ``focal reproduce exhibits fig9``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+        if not args:
+            args = ["--help"]
+        if args[0] not in self.commands and args[0] not in ("--help", "-h"):
             args = ["exhibits", *args]
         return super().parse_args(ctx, args)
 
@@ -28,7 +30,6 @@ class _ExhibitsByDefault(TyperGroup):
 app = typer.Typer(
     add_completion=False,
     cls=_ExhibitsByDefault,
-    no_args_is_help=True,
     help="The published figures, tables and numbers again. 'focal reproduce fig9 table2 --output FOLDER' makes "
     "exhibits; the commands below do the rest.",
 )

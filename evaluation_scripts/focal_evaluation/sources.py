@@ -39,7 +39,9 @@ def find_source(word: str) -> Source:
     """
     path = SOURCES.get(word, Path(word))
     if not path.is_dir():
-        known = f"; {near_matches(word, SOURCES)}, or a folder" if path == Path(word) else ""
+        known = f"; {near_matches(word, SOURCES)}, or a folder"
+        if word in SOURCES:
+            known = "; run in the root of a repository that holds it"
         raise TraceError(f"--from {word}: {path} is no folder{known}")
     if (path / "meta_data.csv").exists():
         return Source(path, is_trace_root=True)

@@ -34,7 +34,8 @@ def energy_frame(where: object, rows: pd.DataFrame) -> pd.DataFrame:
     for part in _PARTS:
         frame[part] = frame["total"] * frame[f"{part}_share"]
         by_method = done.groupby("method")[f"{part}_share"].mean()
-        mean[part] = np.asarray(mean["total"] * mean["method"].map(by_method), dtype=float)
+        shares_of_mean = [float(by_method[method]) for method in mean["method"]]
+        mean[part] = mean["total"] * np.asarray(shares_of_mean, dtype=float)
     whole = pd.concat([frame, mean], ignore_index=True)
     return whole.drop(columns=[f"{part}_share" for part in _PARTS])
 

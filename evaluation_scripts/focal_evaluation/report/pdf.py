@@ -128,10 +128,14 @@ def _roofline_page(layers: pd.DataFrame, notes: list[str]) -> Any:
         )
     axis.set_xscale("log")
     axis.set_yscale("log")
+    for scale in (axis.xaxis, axis.yaxis):
+        # The usual labels are mathematics, which names of models must not be read as.
+        scale.set_major_formatter(lambda value, _: f"{value:g}")
+        scale.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
     axis.set_xlabel("Operational intensity [MAC per byte of DRAM]")
     axis.set_ylabel("Rate [MAC per cycle]")
     axis.grid(True, which="both")
-    axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6)
+    axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4)
     foot(figure, ["Each mark is one layer of one workload, summed over decoder blocks.", *notes])
     return figure
 
