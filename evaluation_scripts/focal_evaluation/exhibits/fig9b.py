@@ -14,7 +14,7 @@ from focal_evaluation.exhibits.parts import geomean_rows, origin_notes, ratios, 
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure
 from focal_evaluation.material import Material
 
-__all__ = ["EXHIBIT", "bars", "energy_frame"]
+__all__ = ["EXHIBIT", "bars", "energy_frame", "with_parts"]
 
 _PARTS = ("core", "buffer", "dram")
 _TOP = 1.0
@@ -23,12 +23,19 @@ _TOP = 1.0
 
 def energy_frame(where: object, rows: pd.DataFrame) -> pd.DataFrame:
     """Return total and parts of energy relative to the dense total, and their geometric mean."""
-    for part in _PARTS:
-        rows = rows.assign(**{f"{part}_share": rows[f"{part}_mj"] / rows["energy_mj"]})
-    frame = ratios(where, rows, {"energy_mj": "total"})
+    return with_parts(ratios(where, rows, {"energy_mj": "total"}), rows)
+
+
+def with_parts(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Split totals into core, buffer and DRAM, and add the geometric mean, split by mean shares.
+
+    Args:
+        frame: Columns ``model, dataset, method, origin, status, total``.
+        rows: Main rows, which hold the shares.
+    """
     keys = ["model", "dataset", "method"]
-    shares = rows[[*keys, *(f"{part}_share" for part in _PARTS)]].drop_duplicates(keys)
-    frame = frame.merge(shares, on=keys, how="left")
+    shares = rows[keys].assign(**{f"{part}_share": rows[f"{part}_mj"] / rows["energy_mj"] for part in _PARTS})
+    frame = frame.merge(shares.drop_duplicates(keys), on=keys, how="left")
     mean = geomean_rows(frame, "total")
     done = frame[frame["status"] == DONE]
     for part in _PARTS:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from focal_common.errors import TraceError
 from focal_evaluation.exhibits.base import DONE
-from focal_evaluation.exhibits.style import METHODS
+from focal_evaluation.exhibits.style import METHODS, base_of
 from focal_evaluation.material import Material
 from focal_evaluation.published import read_gpu_runs
 
@@ -34,12 +34,9 @@ GEOMEAN = "geomean"
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Return methods from left to right: those of the paper as printed, others by name before Focus."""
-    printed = list(METHODS)
-    found = set(names)
-    others = sorted(found - set(printed))
-    ranked = [name for name in printed if name in found]
-    at = next((place for place, name in enumerate(ranked) if name.startswith("focus")), len(ranked))
-    return [*ranked[:at], *others, *ranked[at:]]
+    places = {name: place for place, name in enumerate(METHODS)}
+    before_focus = places["focus_sec_only"] - 0.5
+    return sorted(set(names), key=lambda name: (places.get(base_of(name), before_focus), name))
 
 
 def video_rows(material: Material, is_image: bool = False) -> pd.DataFrame:
@@ -135,8 +132,8 @@ def ratios(where: object, rows: pd.DataFrame, columns: dict[str, str], inverse: 
 def geomean_rows(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return one row per method: the geometric mean over the workloads that every method has.
 
-    A method that has none of the others' workloads is left out rather than letting the mean shrink to nothing;
-    means over different workloads must not stand side by side. Fewer than two shared workloads give no rows.
+    Means over different workloads must not stand side by side. A method with fewer than half of the workloads of the
+    widest is left out rather than letting the mean shrink to nothing; fewer than two shared workloads give no rows.
     """
     done = frame[(frame["status"] == DONE) & frame[column].notna()]
     have = {

@@ -17,6 +17,7 @@ __all__ = [
     "METHODS",
     "PAGE_INCHES",
     "PARTS",
+    "base_of",
     "colour",
     "hatch",
     "label",
@@ -147,22 +148,32 @@ def save_pages(figures: list[Any], path: Path) -> None:
             pages.savefig(figure)
 
 
+def base_of(method: str) -> str:
+    """Return the accelerator in a name such as ``focus (cycle)``, which tells rows of several runs apart."""
+    return method.partition(" (")[0]
+
+
 def label(method: str) -> str:
     """Return what a method or accelerator is called in a legend."""
-    return METHODS[method][0] if method in METHODS else short(method, 24)
+    base, _, mark = method.partition(" (")
+    if base in METHODS:
+        return f"{METHODS[base][0]} ({short(mark, 20)}" if mark else METHODS[base][0]
+    return short(method, 24)
 
 
 def colour(method: str) -> str:
     """Return the same colour for a method in every exhibit."""
-    if method in METHODS:
-        return METHODS[method][1]
-    number = hashlib.sha256(method.encode()).digest()[0]
+    base = base_of(method)
+    if base in METHODS:
+        return METHODS[base][1]
+    number = hashlib.sha256(base.encode()).digest()[0]
     return _SPARE_COLOURS[number % len(_SPARE_COLOURS)]
 
 
 def hatch(method: str) -> str:
     """Return the hatch of a method."""
-    return METHODS[method][2] if method in METHODS else ""
+    base = base_of(method)
+    return METHODS[base][2] if base in METHODS else ""
 
 
 @lru_cache(maxsize=1)

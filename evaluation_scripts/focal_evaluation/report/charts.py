@@ -11,7 +11,7 @@ import pandas as pd
 
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.parts import GEOMEAN, in_order
-from focal_evaluation.exhibits.style import PARTS, colour, label, short
+from focal_evaluation.exhibits.style import PARTS, base_of, colour, label, short
 from focal_evaluation.report.layers import causes_of, roofline, roofs, utilisation_cdf
 
 __all__ = [
@@ -79,12 +79,21 @@ def _name(method: str) -> str:
     return html.escape(label(method), quote=False)
 
 
+def _shades(frame: pd.DataFrame) -> dict[str, float]:
+    """Return the opacity that tells rows of several runs of one accelerator apart."""
+    marks: dict[str, list[str]] = {}
+    for method in in_order(frame["method"]):
+        marks.setdefault(base_of(method), []).append(method)
+    return {name: 1.0 / (1 + 0.9 * place) for names in marks.values() for place, name in enumerate(names)}
+
+
 def speedup_chart(frame: pd.DataFrame, column: str) -> Chart:
     """Return grouped bars of speed-up; rows without a number are left out and listed above the page."""
     done = frame[frame["status"] == DONE]
     # Places are numbers, because cut names of different models may be equal.
     groups = {(row["model"], row["dataset"]): _group(row, "<br>") for row in done.to_dict("records")}
     places = {pair: place for place, pair in enumerate(groups)}
+    shades = _shades(done)
     traces = []
     for method in in_order(done["method"]):
         part = done[done["method"] == method].to_dict("records")
@@ -96,7 +105,7 @@ def speedup_chart(frame: pd.DataFrame, column: str) -> Chart:
                 "y": [round(float(row[column]), 5) for row in part],
                 "text": [_group(row) for row in part],
                 "textposition": "none",
-                "marker": {"color": colour(method)},
+                "marker": {"color": colour(method), "opacity": shades[method]},
                 "hovertemplate": "%{text}<br>%{y:.3f} x<extra>" + _name(method) + "</extra>",
             }
         )

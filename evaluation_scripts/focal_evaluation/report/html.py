@@ -12,12 +12,10 @@ from urllib.parse import quote
 import pandas as pd
 
 from focal_common import __version__
-from focal_common.errors import FocalError, TraceError, UnsupportedError
+from focal_common.errors import FocalError, UnsupportedError
 from focal_common.files import atomic_write_text
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.fig9a import SPEEDUP
-from focal_evaluation.exhibits.fig9b import energy_frame
-from focal_evaluation.exhibits.parts import geomean_rows, ratios
 from focal_evaluation.exhibits.style import label, short
 from focal_evaluation.main_rows import PREFIXES
 from focal_evaluation.material import Material
@@ -31,26 +29,16 @@ from focal_evaluation.report.charts import (
     speedup_chart,
 )
 from focal_evaluation.report.layers import causes_of, heat_maps
+from focal_evaluation.report.relative import ratio_frames
 from focal_evaluation.report.runs import RunSet
 from focal_evaluation.verdicts import verdict_frame
 
-__all__ = ["ratio_frames", "report_html", "write_report"]
+__all__ = ["report_html", "write_report"]
 
 _LONGEST = 40
 
 _NO_LAYERS = "Not in these results: fidelity parity has no timed layers. Simulate with --fidelity cycle."
 _NO_DENSE = "Not in these results: no row of the dense array stands for comparison."
-
-
-def ratio_frames(found: RunSet) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Return speed-up and energy relative to dense with their means; None without a dense row."""
-    rows = found.rows
-    try:
-        speedup = ratios("report", rows, {"seconds": SPEEDUP}, inverse=True)
-        energy = energy_frame("report", rows)
-    except TraceError:
-        return None
-    return pd.concat([speedup, geomean_rows(speedup, SPEEDUP)], ignore_index=True), energy
 
 
 def as_json(value: Any) -> str:

@@ -14,9 +14,10 @@ import pytest
 from exhibit_support import cycle_folder, result_row, write_table
 from focal_common.errors import TraceError
 from focal_evaluation.report.charts import cause_chart, cdf_chart, energy_chart, roofline_chart, speedup_chart
-from focal_evaluation.report.html import ratio_frames, report_html, write_report
+from focal_evaluation.report.html import report_html, write_report
 from focal_evaluation.report.layers import heat_maps, roofline, roofs, utilisation_cdf
 from focal_evaluation.report.pdf import write_pdf
+from focal_evaluation.report.relative import ratio_frames
 from focal_evaluation.report.runs import read_runs
 from published_support import ROOT
 
@@ -104,7 +105,7 @@ def test_scripts_ask_for_ids_that_exist(folder: Path) -> None:
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     folder = cycle_folder(tmp_path / "run", model=HOSTILE, datasets=("x", "日本語" * 200))
-    text, page = page_of(folder)
+    _, page = page_of(folder)
     assert "img" not in page.tags
     assert "49" not in {cell[:2] for cell in page.cells}
     assert f"x {HOSTILE}" in page.cells
@@ -220,6 +221,18 @@ def test_parity_results_have_a_report_without_layers(tmp_path: Path) -> None:
     assert "fidelity parity has no timed layers" in text
 
 
+def test_a_run_without_dense_is_compared_with_that_of_another_folder(tmp_path: Path) -> None:
+    one = cycle_folder(tmp_path / "one")
+    write_table(
+        tmp_path / "two", "focus", [result_row("m", "x", "focus", 500, fidelity="cycle", corrections="all")]
+    )
+    both = read_runs([one, tmp_path / "two"], is_mixed=True)
+    frames = ratio_frames(both)
+    assert frames is not None
+    found = frames[0].set_index(["dataset", "method"])["speedup_over_dense"]
+    assert found["x", "focus (two)"] == pytest.approx(8.0)
+
+
 def test_without_dense_rows_the_table_remains(tmp_path: Path) -> None:
     write_table(tmp_path, "focus", [result_row("m", "x", "focus")])
     text, page = page_of(tmp_path)
@@ -235,6 +248,12 @@ def test_folders_that_must_not_stand_together_are_refused(tmp_path: Path) -> Non
     assert set(both.rows["method"]) == {
         f"{name} ({run})" for name in ("dense", "focus") for run in ("one", "two")
     }
+    frames = ratio_frames(both)
+    assert frames is not None
+    means = frames[0][frames[0]["model"] == "geomean"].set_index("method")["speedup_over_dense"]
+    assert means.to_dict() == pytest.approx(
+        {"dense (one)": 1.0, "dense (two)": 1.0, "focus (one)": 4.0, "focus (two)": 4.0}
+    )
     write_table(one, "dense", [result_row("m", "x", "dense")])
     with pytest.raises(TraceError, match="different fidelities"):
         read_runs([one])
