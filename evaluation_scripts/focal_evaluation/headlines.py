@@ -10,7 +10,13 @@ from focal_evaluation.claims import Key
 from focal_evaluation.published import GpuRun, read_accuracies, read_gpu_runs
 from focal_evaluation.result_rows import ResultRow, Results
 
-__all__ = ["FRAMEFUSION_SPARSITY_PERCENT", "available_numbers", "headline_numbers", "part_of"]
+__all__ = [
+    "FRAMEFUSION_SPARSITY_PERCENT",
+    "available_numbers",
+    "headline_numbers",
+    "mean_power_mw",
+    "part_of",
+]
 
 Numbers = dict[Key, float]
 
@@ -175,15 +181,31 @@ def _figure_9c(runs: _Runs, results: Results, root: Path) -> Numbers:
     return _shares(results["breakdown"])
 
 
+def mean_power_mw(breakdown: Mapping[str, ResultRow]) -> dict[str, float]:
+    """Return the energy over time of each component, buffer and the DRAM.
+
+    The column ``power`` says the same in fidelity parity; in fidelity cycle that of buffers is leakage alone.
+    """
+    dram = breakdown["dram"]
+    if not dram["power"] > 0:
+        return {name: row["power"] for name, row in breakdown.items()}
+    seconds = dram["energy"] / dram["power"]
+    return {name: row["energy"] / seconds for name, row in breakdown.items()}
+
+
 def _shares(breakdown: Mapping[str, ResultRow]) -> Numbers:
-    totals = {column: sum(row[column] for row in breakdown.values()) for column in ("area", "power")}
+    columns = {
+        "area": {name: row["area"] for name, row in breakdown.items()},
+        "power": mean_power_mw(breakdown),
+    }
+    totals = {column: sum(values.values()) for column, values in columns.items()}
     found: Numbers = {}
     for column, total in totals.items():
-        for component, row in breakdown.items():
-            part = part_of(component)
+        for component in breakdown:
+            part, here = part_of(component), columns[column][component]
             for key, value in (
-                (("fig_9c", part, column), row[column]),
-                (("fig_9c", part, f"{column}_share"), 100 * row[column] / total),
+                (("fig_9c", part, column), here),
+                (("fig_9c", part, f"{column}_share"), 100 * here / total),
             ):
                 found[key] = found.get(key, 0.0) + value
     found["fig_9c", "all", "area"] = totals["area"]
@@ -327,7 +349,7 @@ def _text(runs: _Runs) -> Numbers:
 def _text_of_files(runs: _Runs, results: Results, root: Path) -> Numbers:
     parts = {name: _shares(results["breakdown"])["fig_9c", name, "area_share"] for name in ("sec", "sic")}
     power = {name: results["table_iii"][name]["on_chip_power"] for name in ("focus", "dense")}
-    with_dram = sum(row["power"] for row in results["breakdown"].values())
+    with_dram = sum(mean_power_mw(results["breakdown"]).values())
     added = power["focus"] - power["dense"]
     return {
         ("text", "focus over dense", "area_overhead"): sum(parts.values()),

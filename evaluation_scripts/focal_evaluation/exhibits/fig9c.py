@@ -10,7 +10,7 @@ from focal_common.errors import TraceError
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import foot
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure
-from focal_evaluation.headlines import part_of
+from focal_evaluation.headlines import mean_power_mw, part_of
 from focal_evaluation.material import Material
 
 __all__ = ["EXHIBIT"]
@@ -26,7 +26,7 @@ _PARTS = {
 _SMALL_PERCENT = 5.0
 """Slices below are drawn apart."""
 
-_COLUMNS = (("area", "area_mm2"), ("power", "power_mw"))
+_COLUMNS = ("area_mm2", "power_mw")
 
 
 def table(material: Material) -> ExhibitTable:
@@ -34,20 +34,24 @@ def table(material: Material) -> ExhibitTable:
     rows = material.results.get("breakdown")
     if not rows:
         raise TraceError(f"{material.folder}: holds no {material.prefix}detailed_power_area_breakdown.csv")
+    power = mean_power_mw(rows)
+    focus = material.rows[material.rows["method"] == "focus"]
+    counts = "; ".join(sorted(set(focus["origin"])))
     records = []
     for part in _PARTS:
-        chosen = [row for name, row in rows.items() if part_of(name) == part]
-        record: dict[str, Any] = {
-            "part": part,
-            "components": len(chosen),
-            "origin": "published",
-            "status": DONE,
-        }
-        for column, ours in _COLUMNS:
-            record[ours] = sum(row[column] for row in chosen)
-        records.append(record)
+        chosen = [name for name in rows if part_of(name) == part]
+        records.append(
+            {
+                "part": part,
+                "components": len(chosen),
+                "area_mm2": sum(rows[name]["area"] for name in chosen),
+                "power_mw": sum(power[name] for name in chosen),
+                "origin": counts,
+                "status": DONE,
+            }
+        )
     frame = pd.DataFrame(records)
-    for _, ours in _COLUMNS:
+    for ours in _COLUMNS:
         frame[f"{ours.rsplit('_', 1)[0]}_percent"] = 100 * frame[ours] / frame[ours].sum()
     return ExhibitTable(frame, _notes(material))
 
@@ -60,7 +64,7 @@ def _notes(material: Material) -> tuple[str, ...]:
     counts = "; ".join(sorted(set(focus["origin"])))
     return (
         f"Area: 28 nm synthesis and SRAM models, published. Power: simulated, fidelity {material.fidelity}, on "
-        f"{workload} (DRAM: energy over time).",
+        f"{workload}, energy over time.",
         f"Counts: {counts}.",
     )
 

@@ -16,7 +16,7 @@ from focal_common.errors import FocalError, UnsupportedError
 from focal_common.files import atomic_write_text
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.fig9a import SPEEDUP
-from focal_evaluation.exhibits.style import label, short
+from focal_evaluation.exhibits.style import base_of, label, short
 from focal_evaluation.main_rows import PREFIXES
 from focal_evaluation.material import Material
 from focal_evaluation.report.charts import (
@@ -191,11 +191,11 @@ def _maps(found: RunSet) -> str:
         }
         for one in heat_maps(found.layers)
     ]
-    methods = {entry["method"] for entry in entries}
+    methods = sorted({str(entry["method"]) for entry in entries})
     return as_json(
         {
             "entries": entries,
-            "first": "focus" if "focus" in methods else "",
+            "first": next((name for name in methods if base_of(name) == "focus"), ""),
             "colours": {name: CAUSE_COLOURS[place % len(CAUSE_COLOURS)] for place, name in enumerate(names)},
         }
     )

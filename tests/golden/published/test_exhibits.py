@@ -9,7 +9,7 @@ import pytest
 
 from focal_evaluation.claims import read_claims
 from focal_evaluation.exhibits.base import DONE
-from focal_evaluation.exhibits.make import make_all, write_index
+from focal_evaluation.exhibits.make import csv_text, make_all, write_index
 from focal_evaluation.exhibits.registry import EXHIBITS, GROUPS
 from focal_evaluation.material import Material, read_material
 from focal_evaluation.reproduce import run_parts
@@ -179,6 +179,13 @@ def test_unmet_claims_are_those_in_which_the_paper_contradicts_itself(
     unmet = verdicts[verdicts["met"] != "yes"]
     assert len(unmet) == 7
     assert unmet["reason"].str.startswith("the paper contradicts its own data: ").all()
+
+
+@pytest.mark.parametrize("name", GROUPS["all"])
+def test_committed_numbers_come_from_a_run(material: Material, name: str) -> None:
+    committed = (ROOT.parent / "exhibits" / "parity" / f"{name}.csv").read_text(encoding="utf-8")
+    frame = EXHIBITS.load(name).table(material).frame
+    assert csv_text(frame) == committed, "run: focal reproduce all --formats png, then copy the tables"
 
 
 def test_two_runs_give_the_same_bytes(material: Material, tmp_path: Path) -> None:
