@@ -134,7 +134,7 @@ def save(figure: Any, stem: Path, formats: tuple[str, ...] = FORMATS) -> list[Pa
     for kind in formats:
         path = stem.with_name(f"{stem.name}.{kind}")
         with atomic_path(path) as temporary:
-            figure.savefig(temporary, format=kind, dpi=220, metadata=_METADATA[kind])
+            figure.savefig(temporary, format=kind, dpi=180, metadata=_METADATA[kind])
         paths.append(path)
     return paths
 
