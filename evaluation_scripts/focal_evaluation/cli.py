@@ -1,20 +1,70 @@
-"""``focal reproduce``: the published numbers again, from a run."""
+"""``focal reproduce``: the published figures, tables and numbers again."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from focal_common.console import output_console
+from focal_common.console import errors_console, output_console
 
 __all__ = ["app"]
 
-app = typer.Typer(add_completion=False, help="The published numbers again, from a run.")
-
 _PUBLISHED = Path("example_output/published")
 _Root = Annotated[Path, typer.Option("--root", help="Trace root with the published tables and claims.csv.")]
+
+
+class _ExhibitsByDefault(TyperGroup):
+    """``focal reproduce fig9`` means ``focal reproduce exhibits fig9``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args:
+            args = ["--help"]
+        if args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["exhibits", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    add_completion=False,
+    cls=_ExhibitsByDefault,
+    help="The published figures, tables and numbers again. 'focal reproduce fig9 table2 --output FOLDER' makes "
+    "exhibits; the commands below do the rest.",
+)
+
+
+@app.command()
+def exhibits(
+    output: Annotated[Path, typer.Option("--output", help="Folder for figures, tables and claims.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="all, figures, tables, twins, fig9, fig10, fig12, or exhibits such as fig9a, table2."
+        ),
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--from", help="published, offline, a trace root, or a result folder of focal sim.")
+    ] = "published",
+    fidelity: Annotated[
+        str,
+        typer.Option(help="parity (as published; the default) or cycle; of a result folder, what it holds."),
+    ] = "",
+    root: _Root = _PUBLISHED,
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="Show rows of different versions or corrections together.")
+    ] = False,
+    formats: Annotated[str, typer.Option(help="Of pdf, png and svg, separated by commas.")] = "pdf,png,svg",
+) -> None:
+    """Make figures and tables of the paper from results: figure, data, and which published claims hold."""
+    from focal_evaluation.exhibits.command import make_exhibits
+
+    report = make_exhibits(names or ["all"], source, fidelity, root, output, mixed, formats)
+    output_console().print(report.table)
+    for note in report.notes:
+        errors_console().print(f"note: {note}", markup=False)
+    output_console().print(f"wrote {output}", markup=False)
 
 
 @app.command()

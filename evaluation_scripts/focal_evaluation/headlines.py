@@ -7,14 +7,20 @@ from pathlib import Path
 from statistics import fmean, geometric_mean
 
 from focal_evaluation.claims import Key
-from focal_evaluation.published import GpuRun, Pair, read_accuracies, read_gpu_runs
+from focal_evaluation.published import GpuRun, read_accuracies, read_gpu_runs
 from focal_evaluation.result_rows import ResultRow, Results
 
-__all__ = ["headline_numbers"]
+__all__ = [
+    "FRAMEFUSION_SPARSITY_PERCENT",
+    "available_numbers",
+    "headline_numbers",
+    "mean_power_mw",
+    "part_of",
+]
 
 Numbers = dict[Key, float]
 
-_FRAMEFUSION_SPARSITY_PERCENT = 70.0
+FRAMEFUSION_SPARSITY_PERCENT = 70.0
 """Fixed by construction (Focus, HPCA 2026, Table II)."""
 
 _METHODS = ("dense", "adaptiv", "cmc", "focus")
@@ -23,16 +29,30 @@ _BUFFERS = ("input", "wgt", "concentrate_out", "output", "layouter", "similarity
 
 
 class _Runs:
-    """Rows of the main experiments by method, over the nine video workloads."""
+    """Rows of the main experiments by method, over the published video and image workloads."""
 
-    def __init__(self, results: Results, gpu: Mapping[str, Mapping[Pair, GpuRun]]) -> None:
-        self.rows = {
-            **{name: results[f"main_{name}"] for name in _METHODS},
-            "sec_only": results["main_focus_sec_only"],
+    def __init__(self, results: Results, root: Path) -> None:
+        files = {**{name: f"main_{name}" for name in _METHODS}, "sec_only": "main_focus_sec_only"}
+        self.rows = {name: results.get(file, {}) for name, file in files.items()}
+        measured = read_accuracies(root)
+        self.video = ["/".join(pair) for pair in measured["cmc", "fp16"]]
+        self.image = [
+            subject for pair in measured["focus", "fp16"] if (subject := "/".join(pair)) not in self.video
+        ]
+        gpu = read_gpu_runs(root)
+        self.gpu: dict[str, dict[str, GpuRun]] = {
+            name: {"/".join(pair): run for pair, run in runs.items()} for name, runs in gpu.items()
         }
-        self.video = list(results["main_cmc"])
-        self.image = [subject for subject in results["main_focus"] if subject not in self.video]
-        self.gpu = {name: {"/".join(pair): run for pair, run in runs.items()} for name, runs in gpu.items()}
+
+    def has(self, *methods: str, images: bool = False) -> bool:
+        """Whether every published workload was run with these methods: a mean over fewer is another number."""
+        subjects = self.image if images else self.video
+        return all(
+            subject in found and _is_whole(found[subject])
+            for method in methods
+            for found in (self.gpu.get(method) or self.rows[method],)
+            for subject in subjects
+        )
 
     def seconds(self, method: str, subject: str) -> float:
         if method in self.gpu:
@@ -61,6 +81,13 @@ class _Runs:
         }
 
 
+def _is_whole(row: GpuRun | ResultRow) -> bool:
+    """Whether a row holds a time and an energy; one that failed or is zero does not."""
+    if isinstance(row, GpuRun):
+        return row.seconds > 0 and row.energy_mj > 0
+    return all(row.numbers.get(name, 0) > 0 for name in ("execution_time", "total_energy"))
+
+
 def headline_numbers(results: Results, root: Path) -> Numbers:
     """Return every headline number by exhibit, subject and quantity.
 
@@ -68,22 +95,38 @@ def headline_numbers(results: Results, root: Path) -> Numbers:
         results: Rows of all published experiments.
         root: Trace root with the published accuracies and GPU runs.
     """
-    runs = _Runs(results, read_gpu_runs(root))
+    runs = _Runs(results, root)
     numbers: Numbers = {}
-    parts: tuple[Callable[[_Runs], Numbers], ...] = (
-        _figure_9a,
-        _figure_9b,
-        _figure_11,
-        _figure_12,
-        _table_ii,
-        _table_v,
-        _text,
-    )
-    for part in parts:
+    for part, _, _ in _PARTS:
         numbers |= part(runs)
-    numbers |= _figure_9c(results["breakdown"]) | _figure_10(results)
-    numbers |= _table_iv(runs, results["int8_focus"], root) | _text_of_files(runs, results, root)
+    for file_part, _ in _FILE_PARTS:
+        numbers |= file_part(runs, results, root)
     return numbers
+
+
+def available_numbers(results: Results, root: Path) -> Numbers:
+    """Return the headline numbers that partial results hold.
+
+    A mean appears only where every published workload is there. Arguments as of `headline_numbers`, where
+    files, rows and cells may be missing.
+    """
+    runs = _Runs(results, root)
+    numbers: Numbers = {}
+    for part, videos, images in _PARTS:
+        if runs.has(*videos) and runs.has(*images, images=True):
+            numbers |= part(runs)
+    for file_part, files in _FILE_PARTS:
+        whole_runs = "main" not in files or runs.has("dense", "adaptiv", "cmc", "focus")
+        if "int8_focus" in files and not set(runs.video) <= set(results.get("int8_focus", {})):
+            continue
+        if whole_runs and all(_is_there(results, file) for file in files if file != "main"):
+            numbers |= file_part(runs, results, root)
+    return numbers
+
+
+def _is_there(results: Results, file: str) -> bool:
+    rows = results.get(file, {})
+    return bool(rows) and _BASES.get(file, next(iter(rows))) in rows
 
 
 def _figure_9a(runs: _Runs) -> Numbers:
@@ -124,7 +167,8 @@ def _figure_9b(runs: _Runs) -> Numbers:
     return found
 
 
-def _part_of(component: str) -> str:
+def part_of(component: str) -> str:
+    """Return the slice of Figure 9(c) that a component or buffer belongs to."""
     for mark, name in _GROUPS.items():
         if component.endswith(f"({mark})"):
             return name
@@ -133,15 +177,35 @@ def _part_of(component: str) -> str:
     return "dram" if component == "dram" else "systolic_array"
 
 
-def _figure_9c(breakdown: Mapping[str, ResultRow]) -> Numbers:
-    totals = {column: sum(row[column] for row in breakdown.values()) for column in ("area", "power")}
+def _figure_9c(runs: _Runs, results: Results, root: Path) -> Numbers:
+    return _shares(results["breakdown"])
+
+
+def mean_power_mw(breakdown: Mapping[str, ResultRow]) -> dict[str, float]:
+    """Return the energy over time of each component, buffer and the DRAM.
+
+    The column ``power`` says the same in fidelity parity; in fidelity cycle that of buffers is leakage alone.
+    """
+    dram = breakdown["dram"]
+    if not dram["power"] > 0:
+        return {name: row["power"] for name, row in breakdown.items()}
+    seconds = dram["energy"] / dram["power"]
+    return {name: row["energy"] / seconds for name, row in breakdown.items()}
+
+
+def _shares(breakdown: Mapping[str, ResultRow]) -> Numbers:
+    columns = {
+        "area": {name: row["area"] for name, row in breakdown.items()},
+        "power": mean_power_mw(breakdown),
+    }
+    totals = {column: sum(values.values()) for column, values in columns.items()}
     found: Numbers = {}
     for column, total in totals.items():
-        for component, row in breakdown.items():
-            part = _part_of(component)
+        for component in breakdown:
+            part, here = part_of(component), columns[column][component]
             for key, value in (
-                (("fig_9c", part, column), row[column]),
-                (("fig_9c", part, f"{column}_share"), 100 * row[column] / total),
+                (("fig_9c", part, column), here),
+                (("fig_9c", part, f"{column}_share"), 100 * here / total),
             ):
                 found[key] = found.get(key, 0.0) + value
     found["fig_9c", "all", "area"] = totals["area"]
@@ -149,27 +213,42 @@ def _figure_9c(breakdown: Mapping[str, ResultRow]) -> Numbers:
     return found
 
 
-def _figure_10(results: Results) -> Numbers:
-    found: Numbers = {}
-    bases = (
-        ("fig_10a", "dse_m_tile", "-1"),
-        ("fig_10c", "dse_block", "3x3x3"),
-        ("fig_10d", "dse_scatter", "5"),
-    )
-    for exhibit, file, base in bases:
-        rows = results[file]
-        for subject, row in rows.items():
-            relative = row["total_cycles"] / rows[base]["total_cycles"]
-            found[exhibit, subject, "relative_latency"] = relative
+def _relative_latency(results: Results, exhibit: str, file: str) -> Numbers:
+    rows = results[file]
+    base = rows[_BASES[file]]["total_cycles"]
+    return {
+        (exhibit, subject, "relative_latency"): row["total_cycles"] / base for subject, row in rows.items()
+    }
+
+
+def _figure_10a(runs: _Runs, results: Results, root: Path) -> Numbers:
+    found = _relative_latency(results, "fig_10a", "dse_m_tile")
     for subject, row in results["dse_m_tile"].items():
         found["fig_10a", subject, "buffer"] = row["total_buffer_capacity"] / 2**20
-    for subject, row in results["dse_scatter"].items():
-        found["fig_10d", subject, "buffer_area"] = row["buffer_area"]
+    if "1024" in results["dse_m_tile"]:
+        cost = 100 * (found["fig_10a", "1024", "relative_latency"] - 1)
+        found["text", "m_tile 1024", "latency_over_full"] = cost
+    return found
+
+
+def _figure_10b(runs: _Runs, results: Results, root: Path) -> Numbers:
+    found: Numbers = {}
     for subject, row in results["dse_vector"].items():
         array, scatter = row["layer_array_ops"] / 2**30, row["layer_scatter_ops"] / 2**30
         found["fig_10b", subject, "array_ops"] = array
         found["fig_10b", subject, "scatter_ops"] = scatter
         found["fig_10b", subject, "all_ops"] = array + scatter
+    return found
+
+
+def _figure_10c(runs: _Runs, results: Results, root: Path) -> Numbers:
+    return _relative_latency(results, "fig_10c", "dse_block")
+
+
+def _figure_10d(runs: _Runs, results: Results, root: Path) -> Numbers:
+    found = _relative_latency(results, "fig_10d", "dse_scatter")
+    for subject, row in results["dse_scatter"].items():
+        found["fig_10d", subject, "buffer_area"] = row["buffer_area"]
     return found
 
 
@@ -217,7 +296,8 @@ def _table_ii(runs: _Runs) -> Numbers:
     return found
 
 
-def _table_iv(runs: _Runs, int8: Mapping[str, ResultRow], root: Path) -> Numbers:
+def _table_iv(runs: _Runs, results: Results, root: Path) -> Numbers:
+    int8 = results["int8_focus"]
     sparsity = {subject: 100 * (1 - row["num_ops"] / row["dense_ops"]) for subject, row in int8.items()}
     accuracy = read_accuracies(root)
     fp16, quantised = accuracy["focus", "fp16"], accuracy["focus", "int8"]
@@ -262,28 +342,61 @@ def _text(runs: _Runs) -> Numbers:
         ("text", "focus", "largest_sparsity"): max(runs.sparsity_percent("focus").values()),
         ("text", "focus over adaptiv", "sparsity_gain"): sparsity["focus"] - sparsity["adaptiv"],
         ("text", "focus over cmc", "sparsity_gain"): sparsity["focus"] - sparsity["cmc"],
-        ("text", "focus over framefusion", "sparsity_gain"): sparsity["focus"]
-        - _FRAMEFUSION_SPARSITY_PERCENT,
+        ("text", "focus over framefusion", "sparsity_gain"): sparsity["focus"] - FRAMEFUSION_SPARSITY_PERCENT,
     }
 
 
 def _text_of_files(runs: _Runs, results: Results, root: Path) -> Numbers:
-    parts = {name: _figure_9c(results["breakdown"])["fig_9c", name, "area_share"] for name in ("sec", "sic")}
+    parts = {name: _shares(results["breakdown"])["fig_9c", name, "area_share"] for name in ("sec", "sic")}
     power = {name: results["table_iii"][name]["on_chip_power"] for name in ("focus", "dense")}
-    with_dram = sum(row["power"] for row in results["breakdown"].values())
+    with_dram = sum(mean_power_mw(results["breakdown"]).values())
+    added = power["focus"] - power["dense"]
+    return {
+        ("text", "focus over dense", "area_overhead"): sum(parts.values()),
+        ("text", "focus over dense", "power_overhead_with_dram"): 100 * added / with_dram,
+        ("text", "focus over dense", "power_overhead_on_chip"): 100 * added / power["dense"],
+    }
+
+
+def _text_of_accuracies(runs: _Runs, results: Results, root: Path) -> Numbers:
     accuracy = read_accuracies(root)
     focus, dense = accuracy["focus", "fp16"], accuracy["dense", "fp16"]
     video = [pair for pair in focus if "/".join(pair) in runs.video]
-    m_tile = results["dse_m_tile"]
     return {
-        ("text", "focus over dense", "area_overhead"): sum(parts.values()),
-        ("text", "focus over dense", "power_overhead_with_dram"): 100
-        * (power["focus"] - power["dense"])
-        / with_dram,
         ("text", "focus", "mean_accuracy_loss"): fmean(dense[pair] - focus[pair] for pair in video),
         ("text", "dense", "int8_accuracy_change"): fmean(
             dense[pair] - accuracy["dense", "int8"][pair] for pair in video
         ),
-        ("text", "m_tile 1024", "latency_over_full"): 100
-        * (m_tile["1024"]["total_cycles"] / m_tile["-1"]["total_cycles"] - 1),
     }
+
+
+_Part = Callable[[_Runs], Numbers]
+_FilePart = Callable[[_Runs, Results, Path], Numbers]
+
+_BASES = {"dse_m_tile": "-1", "dse_block": "3x3x3", "dse_scatter": "5", "table_iii": "focus"}
+"""Row of a file that others are compared with."""
+
+_ALL = ("dense", "adaptiv", "cmc", "focus", "sec_only")
+
+_PARTS: tuple[tuple[_Part, tuple[str, ...], tuple[str, ...]], ...] = (
+    (_figure_9a, _ALL, ()),
+    (_figure_9b, _ALL, ()),
+    (_figure_11, ("dense", "cmc", "focus", "sec_only"), ()),
+    (_figure_12, _METHODS, ()),
+    (_table_ii, ("adaptiv", "cmc", "focus"), ()),
+    (_table_v, (), ("dense", "adaptiv", "focus")),
+    (_text, _METHODS, ()),
+)
+"""What needs which methods on all video and on all image workloads."""
+
+_FILE_PARTS: tuple[tuple[_FilePart, tuple[str, ...]], ...] = (
+    (_figure_9c, ("breakdown",)),
+    (_figure_10a, ("dse_m_tile",)),
+    (_figure_10b, ("dse_vector",)),
+    (_figure_10c, ("dse_block",)),
+    (_figure_10d, ("dse_scatter",)),
+    (_table_iv, ("main", "int8_focus")),
+    (_text_of_files, ("table_iii", "breakdown")),
+    (_text_of_accuracies, ()),
+)
+"""What needs which result files."""

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from focal_simulator.accelerators.focus import Focus
 from focal_simulator.commands import run_request
+from focal_simulator.loading import load_workloads
 from focal_simulator.report import Request
+from focal_traces.root import TraceRoot
 
-__all__ = ["run_published"]
+__all__ = ["PAPER_ACCELERATORS", "run_parts", "run_published"]
 
-_MAIN = ("dense", "adaptiv", "cmc", "focus", "focus_sec_only")
+PAPER_ACCELERATORS = ("dense", "adaptiv", "cmc", "focus", "focus_sec_only")
 _SWEEPS = (
     ("m_tile", "videomme"),
     ("vector_size", "mlvu"),
@@ -19,6 +21,7 @@ _SWEEPS = (
     ("scatter", "videomme"),
 )
 _SWEPT_MODEL = "llava_vid"
+_VIDEOS = ("videomme", "mlvu", "mvbench")
 
 
 def run_published(root: Path, output: Path) -> None:
@@ -31,10 +34,33 @@ def run_published(root: Path, output: Path) -> None:
     Raises:
         FocalError: A table or stand-in is missing or wrong.
     """
+    # The INT8 run comes first: both write the component breakdown, and the published one is of the main run.
+    run_parts(root, output, "parity", ("int8", "main", "sweeps"))
+
+
+def run_parts(
+    root: Path,
+    output: Path,
+    fidelity: str,
+    parts: tuple[str, ...],
+    accelerators: tuple[str, ...] = PAPER_ACCELERATORS,
+) -> None:
+    """Write some of the result files.
+
+    Args:
+        root: Trace root.
+        output: Result folder; rows of an earlier run are replaced.
+        fidelity: Level of modelling of the main and INT8 runs; sweeps and tile lengths exist in parity only.
+        parts: Of ``int8``, ``main``, ``sweeps`` and ``tiles``, in this order.
+        accelerators: Of the main runs; ``all`` takes those that accept the workloads.
+
+    Raises:
+        FocalError: A table, a trace or a stand-in is missing or wrong.
+    """
     request = Request(
         trace=root,
-        accelerators=_MAIN,
-        fidelity="parity",
+        accelerators=accelerators,
+        fidelity=fidelity,
         corrections="all",
         output=output,
         models=(),
@@ -47,8 +73,22 @@ def run_published(root: Path, output: Path) -> None:
         tile_lengths=False,
         figure=False,
     )
-    # The INT8 run comes first: both write the component breakdown, and the published one is of the main run.
-    run_request(replace(request, accelerators=(Focus.preset,), variant="focus_int8"))
-    run_request(request)
-    for sweep, dataset in _SWEEPS:
-        run_request(replace(request, sweep=sweep, models=(_SWEPT_MODEL,), datasets=(dataset,)))
+    parity = replace(request, fidelity="parity")
+    for part in parts:
+        if part == "int8":
+            run_request(replace(request, accelerators=(Focus.preset,), variant="focus_int8"))
+        elif part == "main":
+            run_request(request)
+        elif part == "sweeps":
+            for sweep, dataset in _SWEEPS:
+                run_request(replace(parity, sweep=sweep, models=(_SWEPT_MODEL,), datasets=(dataset,)))
+        elif part == "tiles":
+            run_request(replace(parity, tile_lengths=True, datasets=_video_datasets(root)))
+
+
+def _video_datasets(root: Path) -> tuple[str, ...]:
+    """Return datasets of the published tile-length analysis that the root has; all of its own otherwise."""
+    workloads = load_workloads(TraceRoot.open(root), [], [])
+    datasets = list(dict.fromkeys(workload.dataset for workload in workloads))
+    videos = tuple(name for name in datasets if name in _VIDEOS)
+    return videos or tuple(datasets)

@@ -9,7 +9,7 @@ from pathlib import Path
 from focal_common.errors import TraceError
 from focal_evaluation.claims import Key, Reproduced
 
-__all__ = ["RESULT_FILES", "ResultRow", "Results", "numbers_of_rows", "read_results"]
+__all__ = ["RESULT_FILES", "ResultRow", "Results", "numbers_of_rows", "read_available", "read_results"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,23 @@ def read_results(folder: Path) -> Results:
         TraceError: A file is missing or lacks a column.
     """
     return {exhibit: _read(folder / file.name, file, exhibit) for exhibit, file in RESULT_FILES.items()}
+
+
+def read_available(folder: Path, prefix: str = "") -> Results:
+    """Read the result files that a folder holds, whichever they are.
+
+    Args:
+        folder: Result folder.
+        prefix: Start of the names of the result files; sweeps have none and belong to fidelity parity.
+
+    Raises:
+        TraceError: A file lacks a column.
+    """
+    return {
+        exhibit: _read(folder / f"{prefix}{file.name}", file, exhibit)
+        for exhibit, file in RESULT_FILES.items()
+        if (folder / f"{prefix}{file.name}").exists()
+    }
 
 
 def _read(path: Path, file: ResultFile, exhibit: str) -> dict[str, ResultRow]:

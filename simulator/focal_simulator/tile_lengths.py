@@ -24,6 +24,7 @@ from focal_traces.schema import GEMMS
 from focal_traces.store import read_any
 
 __all__ = [
+    "SUMMARY_COLUMNS",
     "TileLengths",
     "lengths_of_file",
     "lengths_of_masks",
@@ -40,6 +41,9 @@ _PUBLISHED_OVERHEAD_CYCLES = 32
 
 _FOLD_OVERHEAD_CYCLES = 93
 """What a 32 x 32 fold costs on top of its rows in the same simulator."""
+
+SUMMARY_COLUMNS = ("mean_length", "std_length", "shortest", "longest", "utilisation_published")
+"""Columns of the histogram that describe the whole pool."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ TEXT_AGAINST_DATA = {
     ("text", "focus", "mean_accuracy_loss"),
     ("text", "focus", "largest_sparsity"),
     ("text", "m_tile 1024", "latency_over_full"),
+    ("text", "focus over dense", "power_overhead_on_chip"),
     ("text", "cmc", "mean_sparsity"),
     ("text", "cmc", "traffic_over_dense"),
     ("text", "focus", "mean_sparsity_rounded"),

@@ -1,0 +1,101 @@
+"""What one call of ``focal reproduce`` does for exhibits, from words to files and a printed table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from focal_common.errors import ConfigError, RunError, near_matches
+from focal_evaluation.exhibits.base import DONE
+from focal_evaluation.exhibits.make import Made, make_all, needs_of, write_index
+from focal_evaluation.exhibits.registry import EXHIBITS, GROUPS, chosen_names
+from focal_evaluation.exhibits.style import FORMATS
+from focal_evaluation.sources import Source, find_source, material_of
+
+__all__ = ["ExhibitReport", "make_exhibits"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExhibitReport:
+    """What to show: a table, and notes for stderr."""
+
+    made: list[Made]
+    table: Table
+    notes: list[str]
+
+
+def make_exhibits(
+    words: Sequence[str], source: str, fidelity: str, root: Path, output: Path, is_mixed: bool, formats: str
+) -> ExhibitReport:
+    """Make the exhibits that words name.
+
+    Args:
+        words: Exhibits and groups.
+        source: Word or folder for ``--from``.
+        fidelity: ``parity``, ``cycle`` or empty.
+        root: Trace root with the published tables and claims.
+        output: Folder; results that had to be simulated go to ``results`` in it.
+        is_mixed: Show rows of different versions or corrections together.
+        formats: Of the figures, separated by commas.
+
+    Raises:
+        ConfigError: An unknown exhibit, fidelity or format, or a folder with two fidelities.
+        TraceError: The source holds no results.
+        RunError: An exhibit asked for by its own name could not be made; the others are written.
+    """
+    kinds = tuple(word.strip() for word in formats.split(",") if word.strip())
+    if wrong := [kind for kind in kinds if kind not in FORMATS]:
+        raise ConfigError(f"--formats '{wrong[0]}': {near_matches(wrong[0], FORMATS)}")
+    names = chosen_names(words)
+    place = find_source(source)
+    made: list[Made] = []
+    notes: list[str] = []
+    alone = [name for name in names if not EXHIBITS.load(name).both]
+    twins = [name for name in names if EXHIBITS.load(name).both]
+    results = output / "results"
+    if alone:
+        material, problems = material_of(place, root, fidelity, needs_of(alone), results, is_mixed)
+        notes += problems
+        made += make_all(alone, material, output, kinds)
+        write_index(made, material, output)
+    if twins:
+        made += _twins(twins, place, root, results, output, kinds, is_mixed)
+    absent = [item for item in made if item.absent]
+    notes += [f"{item.name}: {item.absent} cells are absent, see column 'status'" for item in absent]
+    report = ExhibitReport(made, _table(made), notes)
+    failed = [item for item in made if item.status != DONE and item.name in words and item.name not in GROUPS]
+    if failed:
+        raise RunError(f"{failed[0].name} was not made: {failed[0].status}")
+    return report
+
+
+def _twins(
+    names: list[str],
+    place: Source,
+    root: Path,
+    results: Path,
+    output: Path,
+    kinds: tuple[str, ...],
+    is_mixed: bool,
+) -> list[Made]:
+    main = frozenset({"main"})
+    published, _ = material_of(place, root, "parity", main, results, is_mixed)
+    material_of(place, root, "cycle", main, results, is_mixed)
+    # Twins find the other fidelity beside this one.
+    return make_all(names, published, output, kinds)
+
+
+def _table(made: Sequence[Made]) -> Table:
+    table = Table(title="Exhibits")
+    for name in ("exhibit", "title", "fidelity", "claims met", "status"):
+        table.add_column(name)
+    for item in made:
+        claims = f"{item.met} of {item.compared}" if item.compared else "-"
+        if item.compared < item.claims:
+            claims += f" ({item.claims - item.compared} not compared)"
+        table.add_row(item.name, item.title, item.fidelity, claims, escape(item.status))
+    return table

@@ -1,0 +1,137 @@
+"""Makes exhibits: table, claims and figure of each into one folder, and a list of what was and was not made."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from focal_common.console import track
+from focal_common.errors import FocalError
+from focal_common.files import atomic_write_text
+from focal_evaluation.exhibits.base import DONE, Exhibit
+from focal_evaluation.exhibits.registry import EXHIBITS
+from focal_evaluation.exhibits.style import FORMATS, save, style
+from focal_evaluation.material import Material
+from focal_evaluation.verdicts import verdict_frame
+
+__all__ = ["Made", "csv_text", "make_all", "needs_of", "write_index"]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of one exhibit.
+
+    Attributes:
+        name: Exhibit.
+        title: Its title.
+        fidelity: Level of modelling.
+        status: `DONE`, or why there is no figure.
+        absent: Rows without a number.
+        claims: Claims it answers.
+        met: Claims that hold.
+        compared: Claims that could be compared.
+        paths: Files written.
+    """
+
+    name: str
+    title: str
+    fidelity: str
+    status: str
+    absent: int = 0
+    claims: int = 0
+    met: int = 0
+    compared: int = 0
+    paths: tuple[Path, ...] = ()
+
+
+def needs_of(names: Iterable[str]) -> frozenset[str]:
+    """Return the result sets that exhibits read."""
+    return frozenset[str]().union(*(EXHIBITS.load(name).needs for name in names))
+
+
+def make_all(
+    names: Sequence[str], material: Material, output: Path, formats: tuple[str, ...] = FORMATS
+) -> list[Made]:
+    """Make exhibits; one that cannot be made has a status that says why.
+
+    Args:
+        names: Of the registry.
+        material: Results.
+        output: Folder; ``NAME.pdf``, ``NAME.png``, ``NAME.svg``, ``NAME.csv`` and ``NAME_claims.csv`` go there.
+        formats: Of the figures.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    made = []
+    for name in track(names, "exhibits"):
+        exhibit = EXHIBITS.load(name)
+        fidelity = "parity and cycle" if exhibit.both else material.fidelity
+        if material.fidelity not in exhibit.fidelities and not exhibit.both:
+            reason = f"exists in fidelity {' and '.join(exhibit.fidelities)} only"
+            made.append(Made(name, exhibit.title, fidelity, reason))
+            continue
+        made.append(_make(exhibit, material, output, fidelity, formats))
+    return made
+
+
+def _make(
+    exhibit: Exhibit, material: Material, output: Path, fidelity: str, formats: tuple[str, ...]
+) -> Made:
+    try:
+        table = exhibit.table(material)
+    except FocalError as error:
+        return Made(exhibit.name, exhibit.title, fidelity, str(error))
+    stem = output / exhibit.name
+    paths = [stem.with_name(f"{exhibit.name}.csv")]
+    atomic_write_text(paths[0], csv_text(table.frame))
+    verdicts = verdict_frame([claim for claim in material.claims if exhibit.claims(claim)], material)
+    if len(verdicts) and not exhibit.both:
+        paths.append(stem.with_name(f"{exhibit.name}_claims.csv"))
+        atomic_write_text(paths[1], csv_text(verdicts))
+    with style():
+        paths += save(exhibit.draw(table), stem, formats)
+    absent = int((table.frame["status"] != DONE).sum()) if "status" in table.frame.columns else 0
+    return Made(
+        exhibit.name,
+        exhibit.title,
+        fidelity,
+        DONE,
+        absent=absent,
+        claims=len(verdicts),
+        met=int((verdicts["met"] == "yes").sum()),
+        compared=int((verdicts["met"] != "not compared").sum()),
+        paths=tuple(paths),
+    )
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """Return CSV text with Unix line ends; real numbers with nine significant digits, the same on every machine."""
+    text = io.StringIO()
+    frame.to_csv(text, index=False, lineterminator="\n", float_format="%.9g")
+    return text.getvalue()
+
+
+def write_index(made: Sequence[Made], material: Material, output: Path) -> list[Path]:
+    """Write ``index.csv``, one row per exhibit with its status, and ``claims.csv``, every claim of the paper."""
+    rows = [
+        {
+            "exhibit": item.name,
+            "title": item.title,
+            "fidelity": item.fidelity,
+            "status": item.status,
+            "absent_rows": item.absent,
+            "claims": item.claims,
+            "claims_compared": item.compared,
+            "claims_met": item.met,
+        }
+        for item in made
+    ]
+    paths = [output / "index.csv", output / "claims.csv"]
+    atomic_write_text(paths[0], csv_text(pd.DataFrame(rows)))
+    atomic_write_text(paths[1], csv_text(verdict_frame(material.claims, material)))
+    return paths

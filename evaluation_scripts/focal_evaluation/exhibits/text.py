@@ -1,0 +1,55 @@
+"""Numbers in the text and the abstract of the Focus paper (HPCA 2026), beside ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from focal_evaluation.exhibits.base import Exhibit, ExhibitTable, answers
+from focal_evaluation.exhibits.charts import table_figure
+from focal_evaluation.material import Material
+from focal_evaluation.verdicts import verdict_frame
+
+__all__ = ["EXHIBIT"]
+
+_CLAIMS = answers("text", "abstract")
+
+
+def table(material: Material) -> ExhibitTable:
+    """Return each claim with our number."""
+    frame = verdict_frame([claim for claim in material.claims if _CLAIMS(claim)], material)
+    level = "parity (published formulas)" if material.fidelity == "parity" else material.fidelity
+    return ExhibitTable(
+        frame,
+        (
+            f"Simulated, fidelity {level}. Numbers of Focus rest on synthetic, calibrated counts; accuracies and GPU "
+            "runs are published.",
+        ),
+    )
+
+
+def draw(made: ExhibitTable) -> Any:
+    """Return the table as a figure."""
+    lines = [
+        {
+            "Subject": row["subject"],
+            "Quantity": row["quantity"],
+            "Unit": row["unit"],
+            "Published": f"{row['published']:g}",
+            "Ours": "" if pd.isna(row["ours"]) else f"{row['ours']:.4g}",
+            "Met": row["met"],
+        }
+        for row in made.frame.to_dict("records")
+    ]
+    return table_figure(pd.DataFrame(lines), EXHIBIT.title, made.notes, first_columns=3)
+
+
+EXHIBIT = Exhibit(
+    name="text",
+    title="Numbers in the abstract and the text",
+    needs=frozenset({"main", "sweeps"}),
+    claims=_CLAIMS,
+    table=table,
+    draw=draw,
+)

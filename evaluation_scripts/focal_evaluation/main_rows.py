@@ -1,0 +1,134 @@
+"""Reads result tables into one frame, and refuses what must not stand side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from focal_common.errors import TraceError
+
+__all__ = ["DONE", "PREFIXES", "check_uniform", "prefixes", "read_tables", "tables_of"]
+
+DONE = "ok"
+
+_NUMBERS = {
+    "execution_time": "seconds",
+    "total_cycles": "cycles",
+    "total_energy": "energy_mj",
+    "core_energy": "core_mj",
+    "sram_energy": "buffer_mj",
+    "dram_energy": "dram_mj",
+    "total_dram_access": "dram_bytes",
+    "total_activation": "activation_bytes",
+    "num_ops": "macs",
+    "dense_ops": "dense_macs",
+}
+"""Published column to ours, with the unit in the name."""
+
+_LABELS = ("variant", "fidelity", "origin", "focal_version")
+_POSITIVE = ("seconds", "energy_mj")
+
+PREFIXES = {"parity": "", "cycle": "cycle_"}
+"""Start of the result files of each fidelity."""
+
+
+def prefixes(folder: Path, stem: str = "main") -> dict[str, str]:
+    """Return the fidelities of which a folder holds result tables, with the start of their names."""
+    return {name: start for name, start in PREFIXES.items() if tables_of(folder, f"{start}{stem}")}
+
+
+def tables_of(folder: Path, stem: str) -> list[Path]:
+    """Return the result tables of a folder whose names start with ``stem_``, by name."""
+    return sorted(folder.glob(f"{stem}_*.csv"))
+
+
+def read_tables(paths: list[Path]) -> pd.DataFrame:
+    """Return the rows of result tables, one accelerator each.
+
+    Args:
+        paths: Tables as `focal sim` writes them.
+
+    Returns:
+        Columns ``model, dataset, method``, the numbers with units in their names, every ``*_cycles`` cause,
+        ``corrections`` (empty outside fidelity cycle), ``status`` and the labels of the row. A row that failed or
+        holds a time or energy of zero has a status that says so.
+
+    Raises:
+        TraceError: A file is no such table, holds no rows, or a cell is no number.
+    """
+    frames = [_read(path) for path in paths]
+    if not frames:
+        raise TraceError("no result table was given, expected at least one")
+    return pd.concat(frames, ignore_index=True)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError as error:
+        raise TraceError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        # ValueError includes the parser's own errors, and a file without any column.
+        raise TraceError(f"{path}: not a CSV table ({' '.join(str(error).split())})") from error
+    expected = ("model", "dataset", "accelerator", *_NUMBERS, *_LABELS)
+    if missing := [name for name in expected if name not in table.columns]:
+        raise TraceError(f"{path}: column '{missing[0]}' is missing, expected a table of focal sim")
+    if table.empty:
+        raise TraceError(f"{path}: holds no rows, expected at least one")
+    status = table["status"] if "status" in table.columns else pd.Series(DONE, index=table.index)
+    frame = pd.DataFrame(
+        {
+            "model": table["model"],
+            "dataset": table["dataset"],
+            "method": table["accelerator"],
+            "status": status.where(status.str.strip() != "", DONE),
+        }
+    )
+    causes = {name: name for name in table.columns if name.endswith("_cycles") and name not in _NUMBERS}
+    for column, ours in {**_NUMBERS, **causes}.items():
+        frame[ours] = _numbers(table[column], frame["status"], f"{path}: {column}")
+    for name in _LABELS:
+        frame[name] = table[name]
+    frame["corrections"] = table["corrections"] if "corrections" in table.columns else ""
+    frame["file"] = path.name
+    for name in _POSITIVE:
+        is_zero = (frame["status"] == DONE) & ~(frame[name] > 0)
+        frame.loc[is_zero, "status"] = f"{name} is zero"
+    return frame
+
+
+def _numbers(cells: pd.Series, status: pd.Series, where: str) -> pd.Series:
+    numbers = pd.to_numeric(cells, errors="coerce")
+    wrong = numbers.isna() & (status == DONE)
+    if wrong.any():
+        place = int(wrong.to_numpy().argmax())
+        raise TraceError(f"{where}: row {place + 2} holds '{cells.iloc[place]}', expected a number")
+    return numbers
+
+
+def check_uniform(frame: pd.DataFrame, where: str) -> None:
+    """Refuse rows of different fidelities, corrections or versions, and two rows of one combination.
+
+    Raises:
+        TraceError: What differs, and how to ask for it anyway.
+    """
+    for column, what in (
+        ("fidelity", "fidelities"),
+        ("corrections", "corrections"),
+        ("focal_version", "versions of Focal"),
+    ):
+        found = sorted(frame[column].unique())
+        if len(found) > 1:
+            raise TraceError(
+                f"{where}: holds rows of different {what} ({', '.join(name or '(none)' for name in found)}), which "
+                "must not be compared; give --mixed to show them together all the same"
+            )
+    keys = ["model", "dataset", "method", "variant"]
+    double = frame[frame.duplicated(keys)]
+    if not double.empty:
+        row = double.iloc[0]
+        raise TraceError(
+            f"{where}: two rows of {row['model']}/{row['dataset']} on {row['method']}, expected one; "
+            "give one result folder at a time or --mixed"
+        )

@@ -1,0 +1,235 @@
+"""Reads the result folders of a report: rows, timed GEMMs, manifests, and files to link to."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from focal_common.errors import ConfigError, TraceError, near_matches
+from focal_common.files import sha256_of_file
+from focal_evaluation.exhibits.parts import in_order
+from focal_evaluation.main_rows import DONE, PREFIXES, check_uniform, read_tables
+
+__all__ = ["LAYER_COLUMNS", "Run", "RunSet", "read_runs"]
+
+_ROW_COLUMNS = {"model", "dataset", "accelerator", "execution_time", "fidelity"}
+_SWEEPS = "dse_"
+_LINKED = ("*timeline*.json*", "*overlay*", "*.gif", "*.mp4", "*.trace.json*")
+
+LAYER_COLUMNS = (
+    "block",
+    "layer",
+    "part",
+    "cycles",
+    "folds",
+    "macs",
+    "dense_macs",
+    "dram_read_bytes",
+    "dram_write_bytes",
+    "machine_slice_elements",
+    "machine_array_columns",
+    "machine_row_lanes",
+    "machine_cycles_per_pass",
+    "machine_read_cycles_numerator",
+    "machine_cycles_denominator",
+    "stream_cycles",
+    "fill_drain_cycles",
+    "weight_cycles",
+    "model",
+    "dataset",
+)
+"""Of a table of timed GEMMs, as far as the report reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One result folder.
+
+    Attributes:
+        folder: Where it is.
+        name: Its last part, for headings.
+        manifest: Content of ``manifest.json``; empty where there is none.
+        links: Timelines and overlays beside the results, by name.
+    """
+
+    folder: Path
+    name: str
+    manifest: dict[str, Any]
+    links: tuple[Path, ...]
+
+
+@dataclass
+class RunSet:
+    """Everything a report shows.
+
+    Attributes:
+        runs: Result folders.
+        rows: Result rows, see `read_tables`; ``method`` tells rows of different variants or folders apart.
+        layers: Timed GEMMs with columns ``method`` and `LAYER_COLUMNS`; empty in fidelity parity.
+        gaps: One sentence for everything that makes the report partial.
+    """
+
+    runs: list[Run]
+    rows: pd.DataFrame
+    layers: pd.DataFrame
+    gaps: list[str] = field(default_factory=list)
+
+
+def read_runs(folders: Sequence[Path], fidelity: str = "", is_mixed: bool = False) -> RunSet:
+    """Return what result folders hold.
+
+    Args:
+        folders: Result folders of `focal sim`.
+        fidelity: Only rows of this level; empty takes all, which must be one unless ``is_mixed``.
+        is_mixed: Show different fidelities, corrections, versions or repeated rows side by side.
+
+    Raises:
+        ConfigError: An unknown fidelity.
+        TraceError: No folder, no results in one, or rows that must not stand side by side.
+    """
+    if fidelity and fidelity not in PREFIXES:
+        raise ConfigError(f"--fidelity '{fidelity}': {near_matches(fidelity, PREFIXES)}")
+    runs, frames, layers, gaps = [], [], [], []
+    for folder in dict.fromkeys(folders):
+        tables = _tables(folder)
+        run = Run(folder, folder.resolve().name, _manifest(folder), _links(folder))
+        runs.append(run)
+        gaps += _changed(run)
+        for path in tables:
+            frame = read_tables([path])
+            frame = frame[frame["fidelity"] == fidelity] if fidelity else frame
+            if frame.empty:
+                continue
+            timed = path.with_name(f"{path.stem}_layers.parquet")
+            frame["run"], frame["stem"] = run.name, path.stem
+            frames.append(frame.reset_index(drop=True))
+            if timed.exists():
+                layers.append(_layers(timed, frame))
+            elif frame["fidelity"].iloc[0] != "parity":
+                gaps.append(f"{path.name} has no {timed.name}: no layers of {frame['method'].iloc[0]}")
+    if not frames:
+        raise TraceError(
+            f"{', '.join(str(folder) for folder in folders) or 'no folder'}: holds no results"
+            f"{f' of fidelity {fidelity}' if fidelity else ''}, expected main_<accelerator>.csv of focal sim"
+        )
+    rows = pd.concat(frames, ignore_index=True)
+    if not is_mixed:
+        check_uniform(rows, " and ".join(run.name for run in runs))
+    timed_rows = pd.concat(layers, ignore_index=True) if layers else pd.DataFrame()
+    names = _method_names(rows)
+    rows["method"] = [names[key] for key in _keys(rows)]
+    if not timed_rows.empty:
+        timed_rows["method"] = [names[key] for key in _keys(timed_rows)]
+    return RunSet(runs, _sorted(rows), timed_rows, [*gaps, *_absent(rows)])
+
+
+def _sorted(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows workload by workload, in the order of the first table that has all."""
+    pairs = list(zip(rows["model"], rows["dataset"], strict=True))
+    order = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
+    ranks = {name: place for place, name in enumerate(in_order(rows["method"]))}
+    keyed = rows.assign(_pair=[order[pair] for pair in pairs], _rank=rows["method"].map(ranks))
+    ordered = keyed.sort_values(["_pair", "_rank"], kind="stable", ignore_index=True)
+    return ordered.drop(columns=["_pair", "_rank"])
+
+
+def _keys(frame: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    return list(zip(frame["method"], frame["run"], frame["variant"], frame["fidelity"], strict=True))
+
+
+def _method_names(rows: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
+    """Return what tells rows apart: the accelerator, and only what differs between equal accelerators."""
+    names = {}
+    keys = list(dict.fromkeys(_keys(rows)))
+    for key in keys:
+        rivals = [other for other in keys if other[0] == key[0]]
+        marks = [key[place] for place in (1, 2, 3) if len({other[place] for other in rivals}) > 1]
+        names[key] = f"{key[0]} ({', '.join(marks)})" if marks else key[0]
+    return names
+
+
+def _tables(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise TraceError(f"{folder}: no such result folder")
+    found = []
+    for path in sorted(folder.glob("*.csv")):
+        try:
+            with path.open(encoding="utf-8", newline="") as source:
+                columns = set(next(csv.reader(source), []))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise TraceError(f"{path}: not a CSV table ({error})") from error
+        if columns >= _ROW_COLUMNS and not path.name.startswith(_SWEEPS):
+            found.append(path)
+    if not found:
+        raise TraceError(f"{folder}: holds no main_<accelerator>.csv, expected a result folder of focal sim")
+    return found
+
+
+def _layers(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise TraceError(f"{path}: not a readable Parquet table ({error})") from error
+    if missing := [name for name in LAYER_COLUMNS if name not in frame.columns]:
+        raise TraceError(f"{path}: column '{missing[0]}' is missing, expected a table of focal sim")
+    first = rows.iloc[0]
+    done = rows[rows["status"] == DONE]
+    pairs = set(zip(done["model"], done["dataset"], strict=True))
+    is_shown = [pair in pairs for pair in zip(frame["model"], frame["dataset"], strict=True)]
+    return frame[is_shown].assign(
+        method=first["method"], run=first["run"], variant=first["variant"], fidelity=first["fidelity"]
+    )
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TraceError(f"{path}: not a readable JSON file ({error})") from error
+    if not isinstance(content, dict):
+        raise TraceError(f"{path}: expected a JSON object, got {type(content).__name__}")
+    return content
+
+
+def _changed(run: Run) -> list[str]:
+    """Return what the manifest does not vouch for."""
+    if not run.manifest:
+        return [f"{run.name} has no manifest.json: what made it is unknown"]
+    said = run.manifest.get("tables", {})
+    return [
+        f"{run.name}/{name} is not the table that the manifest describes"
+        for name, digest in said.items()
+        if not (run.folder / name).exists() or sha256_of_file(run.folder / name) != digest
+    ]
+
+
+def _links(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted({path for pattern in _LINKED for path in folder.glob(pattern) if path.is_file()}))
+
+
+def _absent(rows: pd.DataFrame) -> list[str]:
+    done = rows[rows["status"] == DONE]
+    gaps = [
+        f"{row['model']}/{row['dataset']} on {row['method']}: {row['status']}"
+        for row in rows[rows["status"] != DONE].to_dict("records")
+    ]
+    have = set(zip(done["model"], done["dataset"], done["method"], strict=True))
+    known = set(zip(rows["model"], rows["dataset"], rows["method"], strict=True))
+    for method in dict.fromkeys(rows["method"]):
+        absent = [
+            f"{model}/{dataset}"
+            for model, dataset in dict.fromkeys(zip(rows["model"], rows["dataset"], strict=True))
+            if (model, dataset, method) not in have and (model, dataset, method) not in known
+        ]
+        if absent:
+            gaps.append(f"not run on {method}: {', '.join(absent)}")
+    return gaps

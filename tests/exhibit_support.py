@@ -1,0 +1,101 @@
+"""Result folders made by hand for tests of exhibits and reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+CAUSES = ("stream", "fill_drain", "weight", "scatter", "dram_read")
+
+
+def result_row(model: str, dataset: str, method: str, cycles: int = 1000, **changes: Any) -> dict[str, Any]:
+    """Return one row as focal sim writes it, with round numbers."""
+    row = {
+        "model": model,
+        "dataset": dataset,
+        "accelerator": method,
+        "execution_time": cycles / 1e6,
+        "total_cycles": cycles,
+        "total_compute_cycles": cycles,
+        "total_stall_cycles": 0,
+        "total_energy": 10.0 * cycles,
+        "total_dram_access": 64 * cycles,
+        "dram_bandwidth": 64.0,
+        "dense_ops": 4000,
+        "num_ops": cycles,
+        "mem_counter_total": "mem_counter",
+        "total_activation": 8 * cycles,
+        "dram_energy": 6.0 * cycles,
+        "sram_energy": 3.0 * cycles,
+        "core_energy": 1.0 * cycles,
+        "variant": "focus_main",
+        "fidelity": "parity",
+        "origin": "measured",
+        "sram_model": "compiler",
+        "hardware": "preset",
+        "focal_version": "0.1.0",
+    }
+    return row | changes
+
+
+def write_table(folder: Path, method: str, rows: list[dict[str, Any]], prefix: str = "") -> Path:
+    """Write the main table of one accelerator."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{prefix}main_{method}.csv"
+    pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
+    return path
+
+
+def layer_row(model: str, dataset: str, block: int, layer: str, part: str, cycles: int) -> dict[str, Any]:
+    """Return one timed GEMM: four fifths of its cycles stream, the last fifth is scatter."""
+    return {
+        "block": block,
+        "layer": layer,
+        "part": part,
+        "cycles": cycles,
+        "stream_cycles": 3 * cycles // 5,
+        "fill_drain_cycles": cycles // 5,
+        "weight_cycles": 0,
+        "scatter_cycles": cycles // 5,
+        "dram_read_cycles": 0,
+        "folds": 2 + block,
+        "macs": 100 * cycles,
+        "dense_macs": 400 * cycles,
+        "dram_read_bytes": 30 * cycles,
+        "dram_write_bytes": 10 * cycles,
+        "machine_slice_elements": 32,
+        "machine_array_columns": 32,
+        "machine_row_lanes": 1,
+        "machine_cycles_per_pass": 1,
+        "machine_read_cycles_numerator": 1,
+        "machine_cycles_denominator": 128,
+        "model": model,
+        "dataset": dataset,
+    }
+
+
+def cycle_folder(folder: Path, model: str = "m", datasets: tuple[str, ...] = ("x", "y")) -> Path:
+    """Write results of dense and Focus in fidelity cycle with their timed GEMMs."""
+    for method, cycles in (("dense", 4000), ("focus", 1000)):
+        causes = {
+            "stream_cycles": 3 * cycles // 5,
+            "fill_drain_cycles": cycles // 5,
+            "weight_cycles": 0,
+            "scatter_cycles": cycles // 5,
+            "dram_read_cycles": 0,
+        }
+        rows = [
+            result_row(model, name, method, cycles, fidelity="cycle", corrections="all", **causes)
+            for name in datasets
+        ]
+        path = write_table(folder, method, rows, "cycle_")
+        layers = [
+            layer_row(model, name, block, layer, part, cycles)
+            for name in datasets
+            for block in range(3)
+            for layer, part in (("q_proj", "gemm"), ("attn", "scores"), ("down_proj", "gemm"))
+        ]
+        pd.DataFrame(layers).to_parquet(path.with_name(f"{path.stem}_layers.parquet"), index=False)
+    return folder

@@ -1,0 +1,179 @@
+"""What do exhibits make of results that are partial, damaged, mixed or strangely named?"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exhibit_support import result_row, write_table
+from focal_common.errors import ConfigError, FocalError, RunError, TraceError
+from focal_evaluation.exhibits.base import DONE
+from focal_evaluation.exhibits.command import make_exhibits
+from focal_evaluation.exhibits.make import make_all
+from focal_evaluation.exhibits.parts import geomean_rows, ratios
+from focal_evaluation.exhibits.registry import EXHIBITS, chosen_names
+from focal_evaluation.exhibits.style import short
+from focal_evaluation.main_rows import read_tables
+from focal_evaluation.material import Material, read_material
+from published_support import ROOT
+
+
+def material(folder: Path, is_mixed: bool = False) -> Material:
+    return read_material(folder, ROOT, "", is_mixed)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three workloads on three accelerators, one cell missing."""
+    for method, cycles in (("dense", 4000), ("cmc", 2000), ("focus", 1000)):
+        datasets = ("x", "y", "z") if method != "cmc" else ("x", "y")
+        write_table(tmp_path / "run", method, [result_row("m", name, method, cycles) for name in datasets])
+    return tmp_path / "run"
+
+
+def test_a_cell_that_was_not_run_is_a_row_with_status(folder: Path) -> None:
+    made = EXHIBITS.load("fig9a").table(material(folder))
+    row = made.frame.set_index(["dataset", "method"]).loc[("z", "cmc")]
+    assert row["status"] == "not run"
+    assert np.isnan(row["speedup_over_dense"])
+    assert any("Absent (not run): CMC m/z" in note for note in made.notes)
+
+
+def test_means_stand_on_shared_workloads_only(folder: Path) -> None:
+    frame = EXHIBITS.load("fig9a").table(material(folder)).frame
+    mean = frame[frame["model"] == "geomean"]
+    assert set(mean["dataset"]) == {"of 2"}
+    assert mean.set_index("method")["speedup_over_dense"].to_dict() == pytest.approx(
+        {"dense": 1.0, "cmc": 2.0, "focus": 4.0}
+    )
+
+
+def test_failed_and_zero_rows_keep_their_status(folder: Path) -> None:
+    rows = [
+        result_row("m", "x", "focus", 1000, status="failed: out of memory", execution_time=""),
+        result_row("m", "y", "focus", 1000, execution_time=0),
+        result_row("m", "z", "focus", 1000, status="ok"),
+    ]
+    write_table(folder, "focus", rows)
+    frame = EXHIBITS.load("fig9a").table(material(folder)).frame
+    status = frame[frame["method"] == "focus"].set_index("dataset")["status"]
+    assert status["x"] == "failed: out of memory"
+    assert status["y"] == "seconds is zero"
+    assert status["z"] == DONE
+
+
+def test_every_exhibit_of_partial_results_is_drawn_or_says_why_not(folder: Path, tmp_path: Path) -> None:
+    made = make_all(chosen_names(["all"]), material(folder), tmp_path / "out", ("png",))
+    status = {item.name: item.status for item in made}
+    assert len(status) == len(chosen_names(["all"]))
+    drawn = {name for name, said in status.items() if said == DONE}
+    assert drawn == {"fig9a", "fig9b", "fig11", "fig12a", "fig12b", "table2", "text"}
+    assert all(said for said in status.values())
+    assert next(item for item in made if item.name == "fig12a").absent == 2
+
+
+def test_an_exhibit_asked_for_by_name_must_be_made(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="fig13 was not made"):
+        make_exhibits(["fig13"], str(folder), "", ROOT, tmp_path / "out", False, "png")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("focal_version", "0.0.1", "different versions of Focal"),
+        ("fidelity", "cycle", "different fidelities"),
+        ("execution_time", "fast", "holds 'fast', expected a number"),
+    ],
+)
+def test_rows_that_must_not_stand_together_are_refused(
+    folder: Path, column: str, value: str, message: str
+) -> None:
+    write_table(folder, "focus", [result_row("m", "x", "focus", 1000, **{column: value})])
+    with pytest.raises(TraceError, match=message):
+        EXHIBITS.load("fig9a").table(material(folder))
+
+
+def test_mixed_rows_are_shown_if_asked_for(folder: Path) -> None:
+    write_table(folder, "focus", [result_row("m", "x", "focus", 1000, focal_version="0.0.1")])
+    frame = EXHIBITS.load("fig9a").table(material(folder, is_mixed=True)).frame
+    assert "focus" in set(frame["method"])
+
+
+def test_damaged_tables_are_named(tmp_path: Path) -> None:
+    path = write_table(tmp_path, "dense", [result_row("m", "x", "dense")])
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole.splitlines()[0] + "\n", encoding="utf-8")
+    with pytest.raises(TraceError, match="holds no rows"):
+        read_tables([path])
+    path.write_text("", encoding="utf-8")
+    with pytest.raises(TraceError, match="not a CSV table"):
+        read_tables([path])
+    path.write_text(whole.replace("total_energy", "energy"), encoding="utf-8")
+    with pytest.raises(TraceError, match="column 'total_energy' is missing"):
+        read_tables([path])
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TraceError, match="not a CSV table"):
+        read_tables([path])
+
+
+def test_without_dense_rows_there_is_nothing_to_compare_with(tmp_path: Path) -> None:
+    write_table(tmp_path, "focus", [result_row("m", "x", "focus")])
+    with pytest.raises(TraceError, match="no row of the dense array"):
+        EXHIBITS.load("fig9a").table(material(tmp_path))
+
+
+@pytest.mark.parametrize("words", [["fig99"], ["all", "tabel2"]])
+def test_unknown_exhibits_list_near_names(words: list[str]) -> None:
+    with pytest.raises(ConfigError, match="did you mean"):
+        chosen_names(words)
+
+
+@pytest.mark.parametrize(
+    ("source", "fidelity", "formats"),
+    [
+        ("nowhere", "", "png"),
+        ("offline?", "", "png"),
+        ("published", "exact", "png"),
+        ("published", "", "gif"),
+    ],
+)
+def test_wrong_words_leave_no_files(tmp_path: Path, source: str, fidelity: str, formats: str) -> None:
+    with pytest.raises(FocalError):
+        make_exhibits(["fig9a"], source, fidelity, ROOT, tmp_path / "out", False, formats)
+    assert not (tmp_path / "out" / "index.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["模型" * 30, "$\\frac{1}{0}$", "a" * 400, "e\u0301\u202e<b>", "\n\t"],
+    ids=["no glyphs", "mathematics", "long", "combining", "control"],
+)
+def test_strange_names_fit_and_are_drawn(tmp_path: Path, name: str) -> None:
+    for method, cycles in (("dense", 4000), ("focus", 1000), (f"plug-in {name[:40]}", 3000)):
+        stem = "plugin" if method.startswith("plug") else method
+        write_table(tmp_path, stem, [result_row(name, dataset, method, cycles) for dataset in ("x", name)])
+    assert len(short(name)) <= 14
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = make_all(["fig9a", "fig9b", "fig12a"], material(tmp_path), tmp_path / "out", ("png",))
+    assert [item.status for item in made] == [DONE] * 3
+
+
+def test_ratios_and_means_against_plain_arithmetic(folder: Path) -> None:
+    rows = read_tables(sorted(folder.glob("main_*.csv")))
+    frame = ratios("here", rows, {"energy_mj": "energy"})
+    done = frame[frame["status"] == DONE]
+    for row in done.to_dict("records"):
+        assert row["energy"] == {"dense": 1.0, "cmc": 0.5, "focus": 0.25}[row["method"]]
+    assert geomean_rows(frame[frame["dataset"] == "x"], "energy").empty
+
+
+def test_a_single_workload_has_no_mean_and_is_drawn(tmp_path: Path) -> None:
+    for method, cycles in (("dense", 4000), ("focus", 1000)):
+        write_table(tmp_path, method, [result_row("m", "x", method, cycles)])
+    made = make_all(["fig9a", "fig9b", "fig11"], material(tmp_path), tmp_path / "out", ("png",))
+    assert [item.status for item in made] == [DONE] * 3
+    assert "geomean" not in set(EXHIBITS.load("fig9b").table(material(tmp_path)).frame["model"])
