@@ -15,20 +15,24 @@ __all__ = ["VERBS", "main"]
 VERBS: Registry[Any] = Registry(
     "verb",
     {
+        "data": "focal_algorithm.cli_data:app",
         "doctor": "focal_algorithm.cli_doctor:app",
         "reproduce": "focal_evaluation.cli:app",
         "sim": "focal_simulator.cli:app",
         "trace": "focal_algorithm.cli:app",
+        "train": "focal_algorithm.cli_train:app",
     },
     group="focal.verbs",
 )
 """Each verb is a Typer application. Names are plain strings: no dependency on other packages."""
 
 _SUMMARY = {
+    "data": "look at the procedural benchmarks",
     "doctor": "look at the environment: versions, torchvision, device, threads",
     "reproduce": "compare every published number with a run; solve the calibrated stand-ins again",
     "sim": "simulate traces on accelerators: cycles, energy, area",
     "trace": "record a sparse trace from a model; info, validate, convert, diff",
+    "train": "train the offline models again; check what they have learned",
 }
 
 
