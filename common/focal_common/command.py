@@ -16,12 +16,14 @@ VERBS: Registry[Any] = Registry(
     "verb",
     {
         "convert-model": "focal_algorithm.cli_convert:app",
+        "data": "focal_algorithm.cli_data:app",
         "doctor": "focal_algorithm.cli_doctor:app",
         "explain": "focal_simulator.cli_explain:app",
         "gpu": "focal_simulator.cli_gpu:app",
         "reproduce": "focal_evaluation.cli:app",
         "sim": "focal_simulator.cli:app",
         "trace": "focal_algorithm.cli:app",
+        "train": "focal_algorithm.cli_train:app",
     },
     group="focal.verbs",
 )
@@ -29,12 +31,14 @@ VERBS: Registry[Any] = Registry(
 
 _SUMMARY = {
     "convert-model": "rewrite a LLaVA-Video checkpoint as first published for use with --model",
+    "data": "look at the procedural benchmarks",
     "doctor": "look at the environment and at a model: what is supported, and why not",
     "explain": "the arithmetic behind the cycles of one layer, and what bounds it",
     "gpu": "roofline estimates of whole inferences on GPUs",
     "reproduce": "published numbers against a run; the page of corrections; calibrated stand-ins",
     "sim": "simulate traces on accelerators: cycles, energy, area",
     "trace": "record a sparse trace from a model; info, validate, convert, diff",
+    "train": "train the offline models again; check what they have learned",
 }
 
 

@@ -1,0 +1,84 @@
+"""The model card: what a shipped model was trained on, what it can do, and whether it passed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from focal_algorithm.training.acceptance import KEPT, Measured, Verdict
+from focal_algorithm.training.recipe import Recipe
+
+__all__ = ["model_card"]
+
+
+def model_card(
+    recipe: Recipe, facts: dict[str, Any], measured: Measured, verdicts: list[Verdict], notes: str
+) -> str:
+    """Return the card in Markdown.
+
+    Args:
+        recipe: Of the model.
+        facts: Seed, steps, wall time.
+        measured: Answers on the test split.
+        verdicts: Judgement of them.
+        notes: Paragraphs about this training, in Markdown.
+    """
+    data = "shapes-video" if recipe.name == "video" else "shapes-mme and shapes-pope (adversarial)"
+    stages = "; ".join(
+        f"{stage.steps} steps of {stage.samples} samples with {stage.frames} frame(s)"
+        for stage in (recipe.vision, *recipe.stages)
+    )
+    minutes = facts["wall_time_s"] / 60
+    failed = [verdict for verdict in verdicts if not verdict.holds]
+    lines = [
+        f"# Offline {recipe.name} model",
+        "",
+        "A small model with learned attention, so that accuracy under compression means something without a download.",
+        "It answers questions about procedural scenes, and nothing else.",
+        "",
+        f"- Data: {data}, made from a seed by Focal; train and test splits have disjoint random streams.",
+        f"- Training: seed {facts['seed']}, {facts['steps']} steps, {minutes:.0f} minutes of wall time.",
+        f"  Stages, the vision tower alone first: {stages}.",
+        f"- Again: `focal train {recipe.name}`; loss and accuracy in `training_log.csv` and `training.svg`.",
+        "",
+        notes.strip(),
+        "",
+        f"## Accuracy, measured on {len(measured.kinds)} test questions",
+        "",
+        "Controls: the same questions with another sample's pictures (other), and with grey ones (blank).",
+        "",
+        "| sub-task | dense | 95 % interval | questions | other | blank |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind in (None, *dict.fromkeys(measured.kinds)):
+        share, low, high, count = measured.accuracy("dense", kind)
+        other, blank = (measured.accuracy(name, kind)[0] for name in ("other", "blank"))
+        name = kind or "**all**"
+        lines.append(
+            f"| {name} | {share:.3f} | {low:.3f} to {high:.3f} | {count} | {other:.3f} | {blank:.3f} |"
+        )
+    lines += [
+        "",
+        f"## With {KEPT:.0%} of the visual tokens kept from one layer on",
+        "",
+        "random: chosen evenly; attention: by what the question's tokens attend to in the layer before, as Focus;",
+        "tower: by attention inside the vision tower, as VisionZip. `@0` is before the decoder.",
+        "",
+        "| choice @ layer | accuracy | 95 % interval |",
+        "|---|---|---|",
+    ]
+    for condition in sorted(name for name in measured.right if "@" in name):
+        share, low, high, _ = measured.accuracy(condition)
+        lines.append(f"| {condition} | {share:.3f} | {low:.3f} to {high:.3f} |")
+    lines += [
+        "",
+        "## Acceptance",
+        "",
+        f"{len(verdicts) - len(failed)} of {len(verdicts)} criteria hold"
+        + (f"; {len(failed)} do not: treat results that rest on them with care." if failed else "."),
+        "",
+        "| criterion | holds | measured |",
+        "|---|---|---|",
+        *(f"| {one.criterion} | {'yes' if one.holds else '**no**'} | {one.numbers} |" for one in verdicts),
+        "",
+    ]
+    return "\n".join(lines)
