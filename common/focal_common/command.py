@@ -15,9 +15,11 @@ __all__ = ["VERBS", "main"]
 VERBS: Registry[Any] = Registry(
     "verb",
     {
+        "compare": "focal_algorithm.cli_compare:app",
         "convert-model": "focal_algorithm.cli_convert:app",
         "data": "focal_algorithm.cli_data:app",
         "doctor": "focal_algorithm.cli_doctor:app",
+        "eval": "focal_algorithm.cli_eval:app",
         "explain": "focal_simulator.cli_explain:app",
         "gpu": "focal_simulator.cli_gpu:app",
         "reproduce": "focal_evaluation.cli:app",
@@ -30,9 +32,11 @@ VERBS: Registry[Any] = Registry(
 """Each verb is a Typer application. Names are plain strings: no dependency on other packages."""
 
 _SUMMARY = {
+    "compare": "two runs of eval, question by question: McNemar, paired bootstrap",
     "convert-model": "rewrite a LLaVA-Video checkpoint as first published for use with --model",
     "data": "look at the procedural benchmarks",
     "doctor": "look at the environment and at a model: what is supported, and why not",
+    "eval": "accuracy of a model with a method attached, through lmms-eval",
     "explain": "the arithmetic behind the cycles of one layer, and what bounds it",
     "gpu": "roofline estimates of whole inferences on GPUs",
     "reproduce": "published numbers against a run; the page of corrections; calibrated stand-ins",
