@@ -15,7 +15,8 @@ from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
 
 if TYPE_CHECKING:
-    from focal_algorithm.lmms.evaluation import Run, Sweep
+    from focal_algorithm.lmms.evaluation import Run
+    from focal_algorithm.lmms.options import Sweep
 
 __all__ = ["app"]
 
@@ -60,7 +61,8 @@ def evaluate(
     ] = False,
     list_tasks: Annotated[bool, typer.Option("--list_tasks", help="Name the tasks and leave.")] = False,
     include_path: Annotated[
-        bool, typer.Option("--include_path", help="Print the folder of our task files, for lmms-eval's CLI.")
+        bool,
+        typer.Option("--print_include_path", help="Print the folder of our task files, for lmms-eval's CLI."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -140,7 +142,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _sweep(text: str, method: str, parameters: dict[str, Any]) -> Sweep:
-    from focal_algorithm.lmms.evaluation import Sweep
+    from focal_algorithm.lmms.options import Sweep
     from focal_algorithm.methods.build import build_method
 
     field, equals, values = text.partition("=")

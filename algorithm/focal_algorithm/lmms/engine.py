@@ -106,10 +106,8 @@ class Tasks:
             )
         samples = results.pop("samples")
         outcome = _outcome(results, samples)
-        if tracker is not None:
-            tracker.save_results_aggregated(results=results, samples=samples, datetime_str=results["date"])
-            for task in results["configs"]:
-                tracker.save_results_samples(task_name=task, samples=samples[task])
+        if tracker is not None and log_folder is not None:
+            _save(tracker, log_folder, results, samples)
         return outcome
 
     def _lmms_name(self, name: str) -> str:
@@ -137,6 +135,17 @@ def quiet() -> Iterator[None]:
     yield
 
 
+def _save(tracker: Any, folder: Path, results: dict[str, Any], samples: dict[str, Any]) -> None:
+    # The tracker copies what it knows of the model into a file: give it the name instead of the object.
+    tracker.general_config_tracker.model_source = MODEL_ID
+    tracker.save_results_aggregated(results=results, samples=samples, datetime_str=results["date"])
+    for task in samples:
+        tracker.save_results_samples(task_name=task, samples=samples[task])
+        # lmms-eval only logs a warning where it cannot write.
+        if not any(folder.rglob(f"*_samples_{task}.jsonl")):
+            raise RunError(f"{folder}: lmms-eval could not write the samples of task '{task}'")
+
+
 def _outcome(results: Mapping[str, Any], samples: Mapping[str, list[Any]]) -> TaskOutcome:
     answers = [
         scored(task, sample)
@@ -147,7 +156,7 @@ def _outcome(results: Mapping[str, Any], samples: Mapping[str, list[Any]]) -> Ta
         task: {
             name.split(",")[0]: float(value)
             for name, value in found.items()
-            if isinstance(value, (int, float)) and "stderr" not in name and name != "samples"
+            if "," in name and "stderr" not in name and isinstance(value, (int, float))
         }
         for task, found in results["results"].items()
     }

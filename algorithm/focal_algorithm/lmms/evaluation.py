@@ -11,7 +11,7 @@ from focal_algorithm.lmms.answering import load
 from focal_algorithm.lmms.engine import TaskOutcome, Tasks
 from focal_algorithm.lmms.hub_tasks import HUB_TASKS
 from focal_algorithm.lmms.model import FocalModel
-from focal_algorithm.lmms.options import ModelOptions
+from focal_algorithm.lmms.options import ModelOptions, Sweep
 from focal_algorithm.lmms.run_files import (
     ACCURACY_COLUMNS,
     DSE_COLUMNS,
@@ -25,24 +25,11 @@ from focal_algorithm.loading import LoadedModel
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash, manifest, package_versions
 
-__all__ = ["Run", "Sweep", "evaluate"]
+__all__ = ["Run", "evaluate"]
 
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "lmms-eval", "datasets")
 _SCORE_METRICS = ("mme_perception_score", "mme_cognition_score", "mme_score")
 """Aggregates that published tables give as a score instead of a percentage; a task's are added up."""
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A parameter of the method and its values.
-
-    Attributes:
-        field: Of the method.
-        values: In order.
-    """
-
-    field: str
-    values: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -137,9 +124,11 @@ def _run(
     content |= {
         "checkpoint": loaded.checkpoint,
         "rows": rows,
-        "metrics": {task: outcome.metrics for task, outcome in outcomes.items()},
+        "metrics": {own: found for outcome in outcomes.values() for own, found in outcome.metrics.items()},
         "accuracy_by_kind": {task: _by_kind(outcome.answers) for task, outcome in outcomes.items()},
-        "task_configuration": {task: outcome.configuration for task, outcome in outcomes.items()},
+        "task_configuration": {
+            own: found for outcome in outcomes.values() for own, found in outcome.configuration.items()
+        },
     }
     atomic_write_text(folder / SUMMARY, json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
     return Run(folder, tuple(rows), content, model.log.resumed)

@@ -77,4 +77,8 @@ class FocalModel(lmms):
 
 def _plain(document: dict[str, Any]) -> dict[str, Any]:
     # Pictures are told apart by the ids beside them.
-    return {name: value for name, value in document.items() if isinstance(value, (str, int, float, list))}
+    return {name: value for name, value in document.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    return all(map(_is_plain, value)) if isinstance(value, list) else isinstance(value, (str, int, float))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from focal_common.config import StrictModel, parse_yaml, validated
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.files import sha256_of_file
 
-__all__ = ["ModelOptions", "checkpoint_digest", "options_from_arguments"]
+__all__ = ["ModelOptions", "Sweep", "checkpoint_digest", "options_from_arguments"]
 
 _LARGE_BYTES = 256 << 20
 _METHOD_PREFIX = "method."
@@ -56,6 +57,19 @@ class ModelOptions(StrictModel):
         """Return what an answer depends on, as JSON values: equal identities give equal answers."""
         values = self.model_dump(exclude={"answers", "profile", "trust_remote_code", "model"})
         return values | {"checkpoint": checkpoint_digest(self.model, self.size, self.seed)}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A parameter of the method and its values.
+
+    Attributes:
+        field: Of the method.
+        values: In order.
+    """
+
+    field: str
+    values: tuple[Any, ...]
 
 
 def options_from_arguments(arguments: Mapping[str, Any]) -> ModelOptions:
