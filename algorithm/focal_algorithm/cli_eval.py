@@ -145,13 +145,10 @@ def _sweep(text: str, method: str, parameters: dict[str, Any]) -> Sweep:
     from focal_algorithm.lmms.options import Sweep
     from focal_algorithm.methods.build import build_method
 
-    field, equals, values = text.partition("=")
-    found = parse_yaml(f"value: [{values}]", f"--sweep {field}")["value"] if equals else []
-    if not found:
-        raise ConfigError(f"--sweep '{text}': expected field=value,value,..., such as vector_size=16,32")
-    for value in found:
-        build_method(method, parameters | {field: value})
-    return Sweep(field, tuple(found))
+    sweep = Sweep.read(text)
+    for _, chosen in sweep.points:
+        build_method(method, parameters | chosen)
+    return sweep
 
 
 def _print(runs: list[Run], as_json: bool) -> None:

@@ -28,7 +28,7 @@ from focal_algorithm.tasks.store import load_split
 from focal_common.console import run_command
 
 ROOT = Path(__file__).parents[2]
-LIMIT = 12
+LIMIT = 8
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,6 +58,21 @@ def focal(output: Path, *words: str) -> None:
     assert run_command(cli_eval.app, ["--output_path", str(output), *words]) == 0
 
 
+@pytest.fixture(scope="module")
+def dense(image: Path, small_data: Path) -> Path:
+    """One run that several tests look at."""
+    focal(
+        small_data / "dense",
+        "--model",
+        str(image),
+        "--tasks",
+        "shapes-pope,shapes-mme",
+        "--limit",
+        str(LIMIT),
+    )
+    return small_data / "dense"
+
+
 def samples(output: Path, task: str = "") -> list[dict[str, Any]]:
     (path,) = (output / "runs").glob(f"*/{SAMPLES}")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -69,8 +84,7 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(source))
 
 
-def test_accuracy_is_that_of_a_loop_without_lmms_eval(image: Path, tmp_path: Path) -> None:
-    focal(tmp_path, "--model", str(image), "--tasks", "shapes-pope,shapes-mme", "--limit", str(LIMIT))
+def test_accuracy_is_that_of_a_loop_without_lmms_eval(image: Path, dense: Path) -> None:
     loaded = load_model(
         str(image), size="", seed=0, dtype="fp32", attention="sdpa", device="cpu", is_offline=True
     )
@@ -78,7 +92,7 @@ def test_accuracy_is_that_of_a_loop_without_lmms_eval(image: Path, tmp_path: Pat
         split = load_split(task, seed=0, split="test", samples=count, **options)
         asked = [(sample, one) for sample in split.samples for one in sample.questions][:LIMIT]
         right, lost = 0, 0
-        for (sample, one), found in zip(asked, samples(tmp_path, task), strict=True):
+        for (sample, one), found in zip(asked, samples(dense, task), strict=True):
             prompt = build_prompt(loaded, sample.media(), one.text)
             with torch.inference_mode():
                 output = loaded.model.generate(**prompt.inputs, max_new_tokens=4, do_sample=False)
@@ -86,7 +100,7 @@ def test_accuracy_is_that_of_a_loop_without_lmms_eval(image: Path, tmp_path: Pat
             assert (found["answer"], found["target"]) == (answer, one.answer)
             said = parse_choice(answer, one.choices)
             right, lost = right + (said == one.answer), lost + (said is None)
-        row = next(row for row in table(tmp_path / "accuracy.csv") if row["dataset"] == task)
+        row = next(row for row in table(dense / "accuracy.csv") if row["dataset"] == task)
         assert (row["model"], row["method"], row["precision"], row["unit"]) == (
             "llava",
             "dense",
@@ -97,7 +111,7 @@ def test_accuracy_is_that_of_a_loop_without_lmms_eval(image: Path, tmp_path: Pat
         assert (int(row["n"]), int(row["unparsable"])) == (LIMIT, lost)
         assert lost < LIMIT  # else this test would show nothing
         assert float(row["low"]) <= float(row["accuracy"]) <= float(row["high"])
-    score = next(row for row in table(tmp_path / "accuracy.csv") if row["unit"] == "score")
+    score = next(row for row in table(dense / "accuracy.csv") if row["unit"] == "score")
     assert score["dataset"] == "shapes-mme"
 
 
@@ -110,7 +124,7 @@ def test_interrupted_evaluation_resumes_to_the_same_samples(
     answer = Answerer.answer
 
     def counted(self: Answerer, *arguments: Any) -> str:
-        if len(answered) == 5:
+        if len(answered) == 3:
             answered.append("stop")
             raise KeyboardInterrupt
         answered.append(arguments[1])
@@ -120,16 +134,13 @@ def test_interrupted_evaluation_resumes_to_the_same_samples(
     assert run_command(cli_eval.app, ["--output_path", str(tmp_path / "cut"), *words]) == 130
     assert not (tmp_path / "cut" / "accuracy.csv").exists()
     focal(tmp_path / "cut", *words)
-    assert len(answered) == LIMIT + 1  # five, the interruption, and only the rest
+    assert len(answered) == LIMIT + 1  # three, the interruption, and only the rest
     assert samples(tmp_path / "cut") == samples(tmp_path / "whole")
     cut, whole = (table(tmp_path / name / "accuracy.csv") for name in ("cut", "whole"))
     assert [row | {"wall_time_s": ""} for row in cut] == [row | {"wall_time_s": ""} for row in whole]
 
 
-def test_command_line_of_lmms_eval_gives_the_same_numbers(
-    image: Path, small_data: Path, tmp_path: Path
-) -> None:
-    focal(tmp_path / "ours", "--model", str(image), "--tasks", "shapes-pope", "--limit", str(LIMIT))
+def test_command_line_of_lmms_eval_gives_the_same_numbers(image: Path, dense: Path, tmp_path: Path) -> None:
     # The entry point as an installation of pyproject.toml leaves it, whether this tree is installed or not.
     points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][
         "lmms_eval.models"
@@ -164,11 +175,11 @@ def test_command_line_of_lmms_eval_gives_the_same_numbers(
     (results,) = (tmp_path / "theirs").rglob("*_results.json")
     (logged,) = (tmp_path / "theirs").rglob("*_samples_shapes-pope.jsonl")
     theirs = json.loads(results.read_text())["results"]["shapes-pope"]
-    ours = table(tmp_path / "ours" / "accuracy.csv")[0]
+    ours = table(dense / "accuracy.csv")[0]
     assert float(ours["accuracy"]) == pytest.approx(theirs["accuracy,none"], abs=0.005)
     rows = sorted(map(json.loads, logged.read_text().splitlines()), key=lambda row: row["doc_id"])
-    assert [row["accuracy"] for row in rows] == [row["score"] for row in samples(tmp_path / "ours")]
-    (summary,) = (tmp_path / "ours").rglob("summary.json")
+    assert [row["accuracy"] for row in rows] == [row["score"] for row in samples(dense, "shapes-pope")]
+    (summary,) = dense.rglob("summary.json")
     metrics = json.loads(summary.read_text())["metrics"]["shapes-pope"]
     assert {name: theirs[f"{name},none"] for name in metrics} == pytest.approx(metrics)
 
@@ -195,8 +206,6 @@ def test_sweep_writes_a_table_and_runs_compare(
     ("words", "message"),
     [
         (("--tasks", "shapes-pope,mme"), "task 'mme' needs the data set 'lmms-lab-encoder/MME' from the Hub"),
-        (("--tasks", "gqa"), "task 'gqa' needs the data set 'lmms-lab"),
-        (("--tasks", "shapes-pop"), "unknown task 'shapes-pop'; did you mean 'shapes-pope'"),
         (("--tasks", ","), "--tasks names no task"),
         (("--limit", "0"), "--limit must be positive"),
         (("--batch_size", "8"), "batch_size must be 1"),
@@ -214,6 +223,21 @@ def test_wrong_use_is_one_sentence(
     said = " ".join(capsys.readouterr().err.split())
     assert message in said
     assert "Traceback" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("gqa", "task 'gqa' needs the data set 'lmms-lab"),
+        ("shapes-pop", "unknown task 'shapes-pop'; did you mean 'shapes-pope'"),
+    ],
+)
+def test_all_tasks_of_lmms_eval_are_known_by_name(
+    task: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(cli_eval.app, ["--output_path", str(tmp_path), "--tasks", task]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_places_for_the_command_line_of_lmms_eval(capsys: pytest.CaptureFixture[str]) -> None:

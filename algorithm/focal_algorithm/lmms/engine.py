@@ -6,13 +6,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from focal_algorithm.lmms import MODEL_ID, TASK_FOLDER, local_tasks
 from focal_algorithm.lmms.hub_tasks import HUB_TASKS, require_cached, require_data
 from focal_algorithm.lmms.scoring import ScoredAnswer, scored
-from focal_common.errors import ConfigError, FocalError, RunError, near_matches
+from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError, near_matches
 
 __all__ = ["TaskOutcome", "Tasks", "quiet"]
 
@@ -49,13 +50,10 @@ class Tasks:
             raise ConfigError(f"--tasks names no task; {near_matches('', [*local_tasks(), *HUB_TASKS])}")
         if is_offline:
             require_cached(names)
+        self._is_offline = is_offline
         self.names = tuple(dict.fromkeys(names))
-        from lmms_eval.tasks import TaskManager
-
         is_local = set(names) <= set(local_tasks())
-        self._manager = TaskManager(
-            "ERROR", include_path=str(TASK_FOLDER), include_defaults=not is_local, model_name=MODEL_ID
-        )
+        self._manager = _manager(is_local)
         for name in names:
             if self._lmms_name(name) not in self._manager.all_tasks:
                 choices = [*local_tasks(), *HUB_TASKS]
@@ -75,10 +73,12 @@ class Tasks:
             log_folder: Where lmms-eval writes its own results and samples; None writes none.
 
         Raises:
-            RunError: lmms-eval failed, for example for lack of a connection.
+            RunError: Data of the task could not be read, for example for lack of a connection.
+            UnsupportedError: Likewise, where a connection was not allowed.
         """
         from lmms_eval import evaluator
         from lmms_eval.loggers import EvaluationTracker
+        from tenacity import RetryError
 
         tracker = None if log_folder is None else EvaluationTracker(output_path=str(log_folder))
         try:
@@ -93,13 +93,8 @@ class Tasks:
                 evaluation_tracker=tracker,
                 verbosity="ERROR",
             )
-        except FocalError:
-            raise
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # tasks of lmms-eval leave with sys.exit where a video is missing
-            raise RunError(f"task '{name}': lmms-eval failed ({_innermost(error)})") from error
+        except (OSError, RetryError, SystemExit) as error:  # tasks use sys.exit where a video is missing
+            raise self._failure(name, error) from error
         if results is None:
             raise RunError(
                 f"task '{name}': lmms-eval gave no results; it was not started as the main process"
@@ -109,6 +104,14 @@ class Tasks:
         if tracker is not None and log_folder is not None:
             _save(tracker, log_folder, results, samples)
         return outcome
+
+    def _failure(self, name: str, error: BaseException) -> FocalError:
+        reason = _innermost(error)
+        if self._is_offline and name not in local_tasks():
+            return UnsupportedError(
+                f"task '{name}': its data could not be read with --profile offline ({reason}); use --profile hub"
+            )
+        return RunError(f"task '{name}': lmms-eval could not read its data ({reason})")
 
     def _lmms_name(self, name: str) -> str:
         return HUB_TASKS[name].task if name in HUB_TASKS else name
@@ -123,6 +126,16 @@ class Tasks:
             data = load_yaml_config(path, mode="simple").get("dataset_path") if path != -1 else None
             if data is not None and str(data).count("/") == 1:
                 yield name, str(data)
+
+
+@cache
+def _manager(is_local: bool) -> Any:
+    # Reading the 2,000 task files of lmms-eval takes seconds; our own need none of them.
+    from lmms_eval.tasks import TaskManager
+
+    return TaskManager(
+        "ERROR", include_path=str(TASK_FOLDER), include_defaults=not is_local, model_name=MODEL_ID
+    )
 
 
 @contextmanager
@@ -172,10 +185,6 @@ def _outcome(results: Mapping[str, Any], samples: Mapping[str, list[Any]]) -> Ta
 
 
 def _innermost(error: BaseException) -> str:
-    last = getattr(error, "last_attempt", None)  # tenacity wraps the last of several attempts
-    cause = last.exception() if last is not None else None
-    while cause is None and error.__cause__ is not None:
-        error = error.__cause__
-        cause = error
-    found = cause or error
+    last = getattr(error, "last_attempt", None)  # lmms-eval tries a download several times
+    found = last.exception() if last is not None else error
     return f"{type(found).__name__}: {' '.join(str(found).split())[:300]}"

@@ -72,18 +72,16 @@ def evaluate(
         FocalError: A setting, a file or the run is at fault; finished answers are kept and taken up again.
     """
     loaded = load(options)
-    values = [None] if sweep is None else list(sweep.values)
     runs = []
-    for value in values:
-        chosen = {} if sweep is None else {sweep.field: value}
+    for value, chosen in (("", {}),) if sweep is None else sweep.points:
         own = options.model_copy(update={"parameters": options.parameters | chosen})
         run = _run(own, loaded, tasks, output, limit, logs_samples)
         runs.append(run)
         if sweep is None:
             upsert_rows(output / "accuracy.csv", ACCURACY_COLUMNS, run.rows)
         else:
-            swept = {"swept": sweep.field, "value": _value(value)}
-            table = output / f"dse_{sweep.field}_accuracy.csv"
+            swept = {"swept": sweep.name, "value": value}
+            table = output / f"dse_{sweep.name.replace('+', '_')}_accuracy.csv"
             upsert_rows(table, DSE_COLUMNS, [swept | row for row in run.rows])
     return runs
 
@@ -168,7 +166,3 @@ def _by_kind(answers: tuple[ScoredAnswer, ...]) -> dict[str, dict[str, float]]:
             "unparsable": sum(not one.is_parsable for one in own),
         }
     return found
-
-
-def _value(value: Any) -> str:
-    return "x".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -61,15 +61,34 @@ class ModelOptions(StrictModel):
 
 @dataclass(frozen=True)
 class Sweep:
-    """A parameter of the method and its values.
+    """Parameters of the method that vary, and their values.
 
     Attributes:
-        field: Of the method.
-        values: In order.
+        name: Fields joined by ``+``, in the manner of ``frame_block_size+block_size``.
+        points: What is written into the table for each value, and the parameters that it stands for, in order.
     """
 
-    field: str
-    values: tuple[Any, ...]
+    name: str
+    points: tuple[tuple[str, dict[str, Any]], ...]
+
+    @classmethod
+    def read(cls, text: str) -> Sweep:
+        """Read ``vector_size=16,32`` or, for fields that vary together, ``frame_block_size+block_size=1x2,2x3``.
+
+        Raises:
+            ConfigError: Not of this form.
+        """
+        name, equals, values = (part.strip() for part in text.partition("="))
+        fields, points = name.split("+"), []
+        for value in filter(None, (part.strip() for part in values.split(","))):
+            parts = value.split("x") if len(fields) > 1 else [value]
+            if len(parts) != len(fields):
+                raise ConfigError(f"--sweep {name}: '{value}' has {len(parts)} parts, expected {len(fields)}")
+            read = (parse_yaml(f"value: {part}", f"--sweep {name}")["value"] for part in parts)
+            points.append((value, dict(zip(fields, read, strict=True))))
+        if not equals or not points or not all(fields):
+            raise ConfigError(f"--sweep '{text}': expected field=value,value,..., such as vector_size=16,32")
+        return cls(name, tuple(points))
 
 
 def options_from_arguments(arguments: Mapping[str, Any]) -> ModelOptions:

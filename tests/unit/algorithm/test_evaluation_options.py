@@ -12,7 +12,7 @@ from focal_algorithm import cli_eval
 from focal_algorithm.lmms import TASK_FOLDER, local_tasks
 from focal_algorithm.lmms.answering import generation_limits
 from focal_algorithm.lmms.hub_tasks import dataset_of, require_cached
-from focal_algorithm.lmms.options import ModelOptions, options_from_arguments
+from focal_algorithm.lmms.options import ModelOptions, Sweep, options_from_arguments
 from focal_algorithm.lmms.parsing import is_parsable, parse_choice
 from focal_algorithm.lmms.scoring import scored
 from focal_algorithm.lmms.visuals import media_of
@@ -142,6 +142,18 @@ def test_scores_of_published_tasks_are_read(task: str, metrics: dict[str, Any], 
 def test_a_task_without_scores_is_refused() -> None:
     with pytest.raises(RunError, match="no score per question"):
         scored("chat", logged(bleu=(1, 2)))
+
+
+def test_fields_of_a_sweep_may_vary_together() -> None:
+    found = Sweep.read("frame_block_size+block_size=1x2, 3x1")
+    assert found.points == (
+        ("1x2", {"frame_block_size": 1, "block_size": 2}),
+        ("3x1", {"frame_block_size": 3, "block_size": 1}),
+    )
+    assert Sweep.read("similarity_threshold=0.9").points == (("0.9", {"similarity_threshold": 0.9}),)
+    for wrong in ("vector_size", "vector_size=", "=3", "a+b=1", "a+=1x2"):
+        with pytest.raises(ConfigError, match="--sweep"):
+            Sweep.read(wrong)
 
 
 @pytest.mark.parametrize("words", [(), ("--sweep", "vector_size=16,32", "--method", "focus")])
