@@ -75,7 +75,9 @@ def cell_owners(owners: NDArray[np.int8], side: int) -> NDArray[np.int64]:
     frames, size, _ = owners.shape
     step = size // side
     blocks = owners.reshape(frames, side, step, side, step)
-    covers = np.stack([(blocks == index).mean((2, 4)) for index in range(MOST_OBJECTS)])
+    covers = np.stack(
+        [(blocks == index).mean((2, 4)) for index in range(max(MOST_OBJECTS, int(owners.max()) + 1))]
+    )
     best: NDArray[np.int64] = covers.argmax(0)
     return np.where(covers.max(0) >= _LEAST_COVER, best, -1)
 

@@ -84,7 +84,7 @@ def train(
     for step in track(range(state.step, recipe.steps)):
         started = time.monotonic()
         number, stage = recipe.stage_at(step)
-        samples = _samples(recipe, stage, step, seed)
+        samples = _samples(recipe, step, seed)
         with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
             if number == 0:
                 parts, accuracy = _vision_losses(state, recipe, samples), math.nan
@@ -127,11 +127,15 @@ def _start(recipe: Recipe, seed: int) -> TrainingState:
     return TrainingState(model, probes, both)
 
 
-def _samples(recipe: Recipe, stage: Stage, step: int, seed: int) -> list[TaskSample]:
+def _samples(recipe: Recipe, step: int, seed: int, worker: int = 0, workers: int = 1) -> list[TaskSample]:
+    """Return this worker's part of the samples of a step."""
+    number, stage = recipe.stage_at(step)
     # Stages differ in batch size; numbering by the largest keeps samples of different steps apart.
-    stride = max(one.samples for one in (recipe.vision, *recipe.stages))
-    first = step * stride
-    return [recipe.sample(seed, "train", first + offset, stage.frames) for offset in range(stage.samples)]
+    first = step * max(one.samples for one in (recipe.vision, *recipe.stages))
+    indices = range(first + worker, first + stage.samples, workers)
+    if number == 0:
+        return [recipe.crowd(seed, "train", index) for index in indices]
+    return [recipe.sample(seed, "train", index, stage.frames) for index in indices]
 
 
 def _vision_losses(state: TrainingState, recipe: Recipe, samples: list[TaskSample]) -> dict[str, Tensor]:
