@@ -195,9 +195,9 @@ def _update(
     total = recipe.vision.steps if number == 0 else recipe.steps - recipe.vision.steps
     decay = _LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * (step - first) / total))
     factor = decay * min(1.0, (step - first + 1) / _WARMUP_STEPS)
-    peaks = (recipe.vision_rate, None) if number == 0 else (recipe.tower_rate, recipe.rate)
-    if number and not stage.trains_tower:
-        peaks = (None, recipe.rate)
+    peaks: tuple[float | None, float | None] = (recipe.vision_rate, None)
+    if number:
+        peaks = (recipe.tower_rate if stage.trains_tower else None, recipe.rate)
     for optimizer, peak in zip(optimizers, peaks, strict=True):
         if peak is not None:
             for group in optimizer.param_groups:
