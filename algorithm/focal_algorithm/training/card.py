@@ -16,11 +16,11 @@ _WHAT_IT_TOOK = """\
   triangle, cross; then wide and tall bars) stayed near chance after minutes of training on two busy cores.
 - A vision stage of its own on crowded pictures with labels per visual token (colour, shape, centre of the object), and
   attention heads of the first two tower layers that start out looking at neighbouring patches.
-- Labels on hidden states of visual tokens after three decoder layers (video: direction, speed, where it started, time).
-- Two losses that put reading where large models have it: text spends little attention on visual tokens in layers 0 to 4,
-  and the share it spends there goes to objects; in layers 5 and 6 the answering token attends to the evidence. The
-  latter fades out before training ends. Attention is thus partly supervised: that importance finds objects is in part
-  what it was trained for.
+- Labels on hidden states of visual tokens after three decoder layers (video: direction, speed, start, time).
+- Losses that put reading where large models have it. Text spends little attention on visual tokens in layers 0 to 3,
+  and what it spends there goes to objects, from a word for a colour or a shape to what it names. In layer 4 such words
+  look at what they name; in layers 5 and 6 the answering token looks at the evidence. These two fade out before
+  training ends. Attention is thus partly supervised: that importance finds objects is in part what it was trained for.
 """
 
 

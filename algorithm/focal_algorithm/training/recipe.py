@@ -53,7 +53,7 @@ class Recipe:
         rate: Peak learning rate of the decoder.
         guidance: Which layers read.
         weights: Factor of each auxiliary loss; one that is absent counts nothing.
-        evidence_until: Part of the decoder's steps after which the evidence loss has faded out.
+        evidence_until: Part of the decoder's steps after which the losses on reading have faded out.
     """
 
     name: str

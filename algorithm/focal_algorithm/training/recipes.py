@@ -27,9 +27,10 @@ _WEIGHTS = {
     "deep direction": 0.3,
     "deep speed": 0.2,
     "deep start": 0.2,
-    "early mass": 0.5,
+    "early mass": 1.0,
     "early share": 0.05,
-    "evidence": 0.15,
+    "named": 0.15,
+    "evidence": 0.2,
 }
 
 

@@ -172,7 +172,8 @@ def _decoder_losses(
         losses |= state.probes.vision_loss(seen.tokens, seen.summary, labels)
     parts = {name: recipe.weights[name] * value for name, value in losses.items() if name in recipe.weights}
     done = (step - recipe.vision.steps) / max(1, recipe.steps - recipe.vision.steps)
-    parts["evidence"] = parts["evidence"] * max(0.0, 1 - done / recipe.evidence_until)
+    for name in ("named", "evidence"):
+        parts[name] = parts[name] * max(0.0, 1 - done / recipe.evidence_until)
     is_right = logits.argmax(-1)[is_answer] == batch.labels[is_answer]
     parts = {"answer": each[is_answer].mean(), "end": 0.1 * each[is_end].mean()} | parts
     return parts, is_right.float().mean().item()
