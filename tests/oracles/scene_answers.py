@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 COLOR = r"(?:red|green|blue|yellow|purple|white)"
-SHAPE = r"(?:circle|ring|bar|pole)"
+SHAPE = r"(?:circle|ring|wheel|dot)"
 
 
 def named(scene: Any, words: str) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_algorithm.tasks.backgrounds import background
-from focal_algorithm.tasks.drawing import shape_mask
+from focal_algorithm.tasks.drawing import paint
 from focal_algorithm.tasks.vocabulary import COLORS, SHAPES
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
 ]
 
 IMAGE_SIZE_PIXELS = 96
-_SMALL, _LARGE = (5.5, 7.0), (9.5, 11.5)
-"""Radii in pixels; a large object has at least 1.8 times the area of a small one."""
+_SMALL, _LARGE = (6.0, 7.0), (10.0, 11.5)
+"""Radii in pixels; of objects of the same shape, a large one has at least 1.8 times the area."""
 _COMPANION_SHARE = 0.5
 _NOISE_LEVELS = 5.0
 
@@ -92,9 +92,15 @@ def draw_image(
     views = background(generator, 1, IMAGE_SIZE_PIXELS)
     owners = np.full(views.shape[:3], -1, dtype=np.int8)
     for index, one in enumerate(scene.objects):
-        mask = shape_mask(one.shape, np.array([one.centre]), one.radius, IMAGE_SIZE_PIXELS)
-        views[mask] = np.array(COLORS[one.color]) * generator.uniform(0.85, 1.0)
-        owners[mask] = index
+        paint(
+            views,
+            owners,
+            number=index,
+            shape=one.shape,
+            color=np.array(COLORS[one.color]) * generator.uniform(0.85, 1.0),
+            centres=np.array([one.centre]),
+            radius=one.radius,
+        )
     views += generator.standard_normal(views.shape, dtype=np.float32) * _NOISE_LEVELS
     return np.clip(np.rint(views), 0, 255).astype(np.uint8), owners
 

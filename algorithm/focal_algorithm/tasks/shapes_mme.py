@@ -12,6 +12,8 @@ from focal_algorithm.tasks.sample import TaskSample, sample_generator
 __all__ = ["TASK", "image_training_sample", "mme_scores", "shapes_mme_sample"]
 
 TASK = "shapes-mme"
+_OPEN_PER_PAIR = 3
+"""Yes and no teach little until colours and shapes are read; open questions teach that. Tried."""
 
 
 def shapes_mme_sample(seed: int, split: str, index: int) -> TaskSample:
@@ -41,9 +43,10 @@ def image_training_sample(seed: int, split: str, index: int, rounds: int = 2) ->
         for kind in IMAGE_KINDS:
             for question in ask_image(kind, scene, generator) or ():
                 questions.setdefault(question.text, question)
-            extra = open_question(scene, generator)
-            if extra is not None:
-                questions.setdefault(extra.text, extra)
+            for _ in range(_OPEN_PER_PAIR):
+                extra = open_question(scene, generator)
+                if extra is not None:
+                    questions.setdefault(extra.text, extra)
     name = f"shapes-image-{seed}-{split}-{index}"
     return TaskSample(name, pixels, owners, scene, tuple(questions.values()), is_video=False)
 

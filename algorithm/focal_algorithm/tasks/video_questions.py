@@ -26,9 +26,10 @@ def ask_video(kind: str, scene: VideoScene, generator: np.random.Generator) -> Q
 
 def _existence(scene: VideoScene, generator: np.random.Generator) -> Question | None:
     names = {one.name for one in scene.objects}
+    found: tuple[Evidence, ...] = ()
     if generator.random() < 0.5:
         index = int(generator.integers(len(scene.objects)))
-        name, evidence = scene.objects[index].name, ((index, "life"),)
+        name, found = scene.objects[index].name, ((index, "life"),)
     else:
         # Mostly a colour and a shape that are both there, on different objects.
         crossed = sorted(
@@ -36,9 +37,8 @@ def _existence(scene: VideoScene, generator: np.random.Generator) -> Question | 
         )
         absent = sorted({f"{color} {shape}" for color in COLORS for shape in SHAPES} - names)
         pool = crossed if crossed and generator.random() < 0.8 else absent
-        name, evidence = pool[generator.integers(len(pool))], ()
+        name = pool[generator.integers(len(pool))]
     answer = "yes" if name in names else "no"
-    found: tuple[Evidence, ...] = evidence  # type: ignore[assignment]
     return Question("existence", f"is there a {name}?", answer, ("yes", "no"), found)
 
 

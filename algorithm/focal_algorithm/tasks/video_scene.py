@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_algorithm.tasks.backgrounds import background
-from focal_algorithm.tasks.drawing import shape_mask
+from focal_algorithm.tasks.drawing import paint
 from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, QUADRANTS, SHAPES, STEPS
 
 __all__ = ["VIDEO_SIZE_PIXELS", "MovingObject", "VideoScene", "draw_video", "sample_video_scene"]
@@ -105,10 +105,15 @@ def draw_video(
     owners = np.full(views.shape[:3], -1, dtype=np.int8)
     for index, one in enumerate(scene.objects):
         span = slice(one.first, one.last + 1)
-        mask = shape_mask(one.shape, one.centres(), one.radius, VIDEO_SIZE_PIXELS)
-        shade = generator.uniform(0.85, 1.0)
-        views[span][mask] = np.array(COLORS[one.color]) * shade
-        owners[span][mask] = index
+        paint(
+            views[span],
+            owners[span],
+            number=index,
+            shape=one.shape,
+            color=np.array(COLORS[one.color]) * generator.uniform(0.85, 1.0),
+            centres=one.centres(),
+            radius=one.radius,
+        )
     views += generator.standard_normal(views.shape, dtype=np.float32) * _NOISE_LEVELS
     return np.clip(np.rint(views), 0, 255).astype(np.uint8), owners
 

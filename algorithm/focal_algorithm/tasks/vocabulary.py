@@ -14,8 +14,8 @@ COLORS: dict[str, tuple[int, int, int]] = {
 }
 """sRGB of each colour word, chosen to be far apart."""
 
-SHAPES = ("circle", "ring", "bar", "pole")
-"""Filled disc, hollow disc, wide rectangle, tall rectangle."""
+SHAPES = ("circle", "ring", "wheel", "dot")
+"""Filled disc, hollow disc, disc with a black hub, small disc."""
 
 STEPS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 """Unit step (column, row) of each direction of motion; rows count downwards."""

@@ -46,6 +46,7 @@ class QuestionBatch:
         labels: The next token where it is to be learned, else -100; same axes.
         answer_rows: Index in its slot of the token that predicts the answer; axes (batch, Q).
         evidence: Which targets must be looked at, axes (batch, Q, C); all false where there is none.
+        mentions: Which targets a word names by colour or shape, axes (batch, Q, slot, C); false for other words.
         columns: Which visual token belongs to which target, axes (batch, visual, C).
     """
 
@@ -53,6 +54,7 @@ class QuestionBatch:
     labels: Tensor
     answer_rows: Tensor
     evidence: Tensor
+    mentions: Tensor
     columns: Tensor
 
 
@@ -75,7 +77,9 @@ def cell_owners(owners: NDArray[np.int8], side: int) -> NDArray[np.int64]:
     frames, size, _ = owners.shape
     step = size // side
     blocks = owners.reshape(frames, side, step, side, step)
-    covers = np.stack([(blocks == index).mean((2, 4)) for index in range(MOST_OBJECTS)])
+    covers = np.stack(
+        [(blocks == index).mean((2, 4)) for index in range(max(MOST_OBJECTS, int(owners.max()) + 1))]
+    )
     best: NDArray[np.int64] = covers.argmax(0)
     return np.where(covers.max(0) >= _LEAST_COVER, best, -1)
 
@@ -105,18 +109,31 @@ def question_batch(
     labels = np.full(shape, IGNORED, dtype=np.int64)
     rows = np.zeros(shape[:2], dtype=np.int64)
     evidence = np.zeros((*shape[:2], 1 + MOST_OBJECTS * len(WINDOWS)), dtype=bool)
+    mentions = np.zeros((*shape, evidence.shape[-1]), dtype=bool)
     for row, questions in enumerate(chosen):
+        named = _named(samples[row])
         for place, question in enumerate(questions):
             words = tokenizer.encode(after.format(question=question.text), add_special_tokens=False)
             answer = tokenizer.convert_tokens_to_ids(question.answer)
             token_ids[row, place, : len(words) + 1] = [*words, answer]
             rows[row, place] = len(words) - 1
             labels[row, place, len(words) - 1 : len(words) + 1] = answer, end
+            for spot, word in enumerate(tokenizer.convert_ids_to_tokens(words)):
+                mentions[row, place, spot, named.get(word, [])] = True
             for index, window in question.evidence:
                 evidence[row, place, 1 + index * len(WINDOWS) + WINDOWS.index(window)] = True
     columns = np.stack([_columns(sample, side) for sample in samples])
-    arrays = (token_ids, labels, rows, evidence, columns)
+    arrays = (token_ids, labels, rows, evidence, mentions, columns)
     return QuestionBatch(*(torch.from_numpy(array) for array in arrays))
+
+
+def _named(sample: TaskSample) -> dict[str, list[int]]:
+    """Return the targets that each colour or shape word names: its objects, over their whole life."""
+    named: dict[str, list[int]] = {}
+    for index, one in enumerate(sample.scene.objects):
+        for word in (one.color, one.shape):
+            named.setdefault(word, []).append(1 + index * len(WINDOWS))
+    return named
 
 
 def _columns(sample: TaskSample, side: int) -> NDArray[np.float32]:

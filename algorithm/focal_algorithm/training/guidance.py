@@ -16,7 +16,12 @@ from focal_algorithm.training.batches import MOST_OBJECTS, WINDOWS, QuestionBatc
 
 __all__ = ["Guidance"]
 
-_LEAST_MASS = 1e-6
+_LEAST_MASS = 1e-20
+"""Keeps logarithms finite; far below what softmax leaves to a token, so that shares stay meaningful."""
+_LEAST_SEEN = 1e-3
+_LIVES = [1 + one * len(WINDOWS) for one in range(MOST_OBJECTS)]
+_FREE_MASS = 0.02
+"""Attention that quiet layers may spend on visual tokens at no cost: enough to rank them. Assumed."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +30,13 @@ class Guidance:
 
     Attributes:
         quiet_layers: Leading layers in which text should spend little attention on visual tokens.
+        naming_layer: Layer in which a word for a colour or a shape should look at what it names.
         reading_layers: Layers in which the answering token should look at the evidence.
-        ending_rows: Rows up to the answering one that know the whole question.
     """
 
-    quiet_layers: int = 5
+    quiet_layers: int = 4
+    naming_layer: int = 4
     reading_layers: tuple[int, ...] = (5, 6)
-    ending_rows: int = 3
 
     def losses(self, masses: list[Tensor], batch: QuestionBatch) -> dict[str, Tensor]:
         """Return the losses.
@@ -41,42 +46,33 @@ class Guidance:
             batch: The questions.
         """
         size, questions, slot = batch.token_ids.shape
-        index = torch.arange(slot)
-        rows = batch.answer_rows[..., None]
-        is_text = index <= rows
-        is_ending = is_text & (index > rows - self.ending_rows)
-        has_evidence = batch.evidence.any(-1)
-        life = [1 + one * len(WINDOWS) for one in range(MOST_OBJECTS)]
-        wanted = _whole_life(batch.evidence).to(torch.float32)
-        mass, early, seen = [], [], []
+        is_text = torch.arange(slot) <= batch.answer_rows[..., None]
+        is_naming = batch.mentions.any(-1)
+        mass, early, named, seen = [], [], [], []
         for layer, targets in enumerate(masses):
             shown = targets.unflatten(2, (questions, slot))
+            matching = (shown * batch.mentions[:, None]).sum(-1)
             if layer < self.quiet_layers:
                 total = shown[..., 0]
-                mass.append(total.mean(1)[is_text].mean())
-                objects = shown[..., life].sum(-1)
-                # Of the little attention there is, the share on objects, and at the end on the right ones.
-                share = ((objects + _LEAST_MASS) / (total + _LEAST_MASS)).log().mean(1)
-                early.append(-share[is_text].mean())
-                right = (shown * wanted[:, None, :, None]).sum(-1)
-                share = ((right + _LEAST_MASS) / (total + _LEAST_MASS)).clamp(max=1).log().mean(1)
-                early.append(-share[is_ending & has_evidence[..., None]].mean())
-            elif layer in self.reading_layers:
-                at_answer = shown.mean(1).gather(
-                    2, rows[..., None].expand(size, questions, 1, shown.shape[-1])
-                )[:, :, 0]
+                mass.append((total.mean(1)[is_text] - _FREE_MASS).relu().mean())
+                # Of the little attention there is: words look at what they name, all text looks at objects.
+                early.append(-_share(shown[..., _LIVES].sum(-1), total)[is_text].mean())
+                early.append(-_share(matching, total)[is_naming].mean())
+            if layer == self.naming_layer:
+                named.append(-(matching.mean(1) + _LEAST_SEEN).log()[is_naming].mean())
+            if layer in self.reading_layers:
+                rows = batch.answer_rows[..., None, None].expand(size, questions, 1, shown.shape[-1])
+                at_answer = shown.mean(1).gather(2, rows)[:, :, 0]
                 found = (at_answer * batch.evidence).sum(-1)
-                seen.append(-(found + 1e-3).log()[has_evidence].mean())
+                seen.append(-(found + _LEAST_SEEN).log()[batch.evidence.any(-1)].mean())
         return {
             "early mass": torch.stack(mass).mean(),
             "early share": torch.stack(early).mean(),
+            "named": torch.stack(named).mean(),
             "evidence": torch.stack(seen).mean(),
         }
 
 
-def _whole_life(evidence: Tensor) -> Tensor:
-    """Return the evidence with every window widened to all frames of its object."""
-    objects = evidence[..., 1:].unflatten(-1, (MOST_OBJECTS, len(WINDOWS))).any(-1)
-    widened = torch.zeros_like(evidence)
-    widened[..., 1 :: len(WINDOWS)] = objects
-    return widened
+def _share(part: Tensor, total: Tensor) -> Tensor:
+    """Return the logarithm of part / total, averaged over heads; axes (batch, Q, slot)."""
+    return ((part + _LEAST_MASS) / (total + _LEAST_MASS)).log().clamp(min=-20).mean(1)

@@ -40,6 +40,7 @@ class Recipe:
         name: ``video`` or ``image``.
         build: Makes the model from torch's current random state, given the size of the vocabulary.
         sample: Makes a sample from (seed, split, index, frames).
+        crowd: Makes a still picture with many shapes from (seed, split, index), for the vision stage.
         normalise: From RGB in 0 to 1, axes (..., channels, rows, columns), to what the tower expects.
         template: Text before and after the visual tokens, the latter with ``{question}``.
         side: Visual tokens per side of a frame.
@@ -52,12 +53,13 @@ class Recipe:
         rate: Peak learning rate of the decoder.
         guidance: Which layers read.
         weights: Factor of each auxiliary loss; one that is absent counts nothing.
-        evidence_until: Part of the decoder's steps after which the evidence loss has faded out.
+        evidence_until: Part of the decoder's steps after which the losses on reading have faded out.
     """
 
     name: str
     build: Callable[[int], Any]
     sample: Callable[[int, str, int, int], TaskSample]
+    crowd: Callable[[int, str, int], TaskSample]
     normalise: Callable[[Tensor], Tensor]
     template: tuple[str, str]
     side: int

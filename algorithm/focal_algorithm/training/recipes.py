@@ -7,11 +7,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from focal_algorithm.tasks.crowd import crowd_sample
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.tasks.shapes_mme import image_training_sample, shapes_mme_sample
 from focal_algorithm.tasks.shapes_pope import shapes_pope_sample
 from focal_algorithm.tasks.shapes_video import shapes_video_sample
-from focal_algorithm.training.architecture import VISUAL_SIDE, image_model, video_model
+from focal_algorithm.training.architecture import IMAGE_SIZE_PIXELS, VISUAL_SIDE, image_model, video_model
 from focal_algorithm.training.recipe import Recipe, Stage
 from focal_common.errors import ConfigError, near_matches
 
@@ -20,15 +21,16 @@ __all__ = ["PIXEL_SCALES", "checking_samples", "recipe"]
 _WEIGHTS = {
     "category": 1.0,
     "centre": 1.0,
-    "presence": 0.5,
+    "presence": 0.1,
     "deep category": 0.1,
     "deep time": 0.3,
     "deep direction": 0.3,
     "deep speed": 0.2,
     "deep start": 0.2,
-    "early mass": 0.5,
+    "early mass": 1.0,
     "early share": 0.05,
-    "evidence": 0.15,
+    "named": 0.15,
+    "evidence": 0.2,
 }
 
 
@@ -75,14 +77,15 @@ def _video() -> Recipe:
         name="video",
         build=video_model,
         sample=sample,
+        crowd=partial(crowd_sample, size_pixels=IMAGE_SIZE_PIXELS["video"], radii=(5.5, 7.0), most=9),
         normalise=partial(_normalised, name="video"),
         template=LlavaOnevision().prompt_text("{question}"),
         side=VISUAL_SIDE["video"],
-        vision=Stage(frames=2, samples=16, steps=700),
+        vision=Stage(frames=1, samples=64, steps=1000),
         stages=(
-            Stage(frames=4, samples=6, steps=500, trains_tower=True),
-            Stage(frames=8, samples=6, steps=350, trains_tower=True),
-            Stage(frames=16, samples=4, steps=350),
+            Stage(frames=4, samples=6, steps=2500, trains_tower=True),
+            Stage(frames=8, samples=4, steps=1200, trains_tower=True),
+            Stage(frames=16, samples=4, steps=900),
         ),
         questions=10,
         weights=_WEIGHTS,
@@ -97,11 +100,12 @@ def _image() -> Recipe:
         name="image",
         build=image_model,
         sample=sample,
+        crowd=partial(crowd_sample, size_pixels=IMAGE_SIZE_PIXELS["image"], radii=(5.5, 11.0), most=12),
         normalise=partial(_normalised, name="image"),
         template=_IMAGE_TEMPLATE,
         side=VISUAL_SIDE["image"],
-        vision=Stage(frames=1, samples=24, steps=500),
-        stages=(Stage(frames=1, samples=8, steps=1000, trains_tower=True),),
+        vision=Stage(frames=1, samples=32, steps=1000),
+        stages=(Stage(frames=1, samples=8, steps=4000, trains_tower=True),),
         questions=10,
         weights=_WEIGHTS,
     )

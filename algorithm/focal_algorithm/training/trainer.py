@@ -84,7 +84,7 @@ def train(
     for step in track(range(state.step, recipe.steps)):
         started = time.monotonic()
         number, stage = recipe.stage_at(step)
-        samples = _samples(recipe, stage, step, seed)
+        samples = _samples(recipe, step, seed)
         with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
             if number == 0:
                 parts, accuracy = _vision_losses(state, recipe, samples), math.nan
@@ -127,11 +127,15 @@ def _start(recipe: Recipe, seed: int) -> TrainingState:
     return TrainingState(model, probes, both)
 
 
-def _samples(recipe: Recipe, stage: Stage, step: int, seed: int) -> list[TaskSample]:
+def _samples(recipe: Recipe, step: int, seed: int, worker: int = 0, workers: int = 1) -> list[TaskSample]:
+    """Return this worker's part of the samples of a step."""
+    number, stage = recipe.stage_at(step)
     # Stages differ in batch size; numbering by the largest keeps samples of different steps apart.
-    stride = max(one.samples for one in (recipe.vision, *recipe.stages))
-    first = step * stride
-    return [recipe.sample(seed, "train", first + offset, stage.frames) for offset in range(stage.samples)]
+    first = step * max(one.samples for one in (recipe.vision, *recipe.stages))
+    indices = range(first + worker, first + stage.samples, workers)
+    if number == 0:
+        return [recipe.crowd(seed, "train", index) for index in indices]
+    return [recipe.sample(seed, "train", index, stage.frames) for index in indices]
 
 
 def _vision_losses(state: TrainingState, recipe: Recipe, samples: list[TaskSample]) -> dict[str, Tensor]:
@@ -168,7 +172,8 @@ def _decoder_losses(
         losses |= state.probes.vision_loss(seen.tokens, seen.summary, labels)
     parts = {name: recipe.weights[name] * value for name, value in losses.items() if name in recipe.weights}
     done = (step - recipe.vision.steps) / max(1, recipe.steps - recipe.vision.steps)
-    parts["evidence"] = parts["evidence"] * max(0.0, 1 - done / recipe.evidence_until)
+    for name in ("named", "evidence"):
+        parts[name] = parts[name] * max(0.0, 1 - done / recipe.evidence_until)
     is_right = logits.argmax(-1)[is_answer] == batch.labels[is_answer]
     parts = {"answer": each[is_answer].mean(), "end": 0.1 * each[is_end].mean()} | parts
     return parts, is_right.float().mean().item()
@@ -191,9 +196,9 @@ def _update(
     total = recipe.vision.steps if number == 0 else recipe.steps - recipe.vision.steps
     decay = _LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * (step - first) / total))
     factor = decay * min(1.0, (step - first + 1) / _WARMUP_STEPS)
-    peaks = (recipe.vision_rate, None) if number == 0 else (recipe.tower_rate, recipe.rate)
-    if number and not stage.trains_tower:
-        peaks = (None, recipe.rate)
+    peaks: tuple[float | None, float | None] = (recipe.vision_rate, None)
+    if number:
+        peaks = (recipe.tower_rate if stage.trains_tower else None, recipe.rate)
     for optimizer, peak in zip(optimizers, peaks, strict=True):
         if peak is not None:
             for group in optimizer.param_groups:

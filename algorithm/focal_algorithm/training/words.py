@@ -15,9 +15,9 @@ _SPECIAL = (PAD, UNKNOWN, "<|im_start|>", ANSWER_END, IMAGE, VIDEO, "<s>", "</s>
 _TEMPLATE = ("system", "You", "are", "a", "helpful", "assistant", ".", "user", "USER", "ASSISTANT", ":")
 # fmt: off
 _GRAMMAR = (
-    "is", "there", "in", "the", "at", "of", "or", "to", "and", "what", "which", "where", "how", "many", "does", "do", "has",
-    "same", "as", "other", "one", "object", "objects", "color", "shape", "way", "move", "moves", "start", "end",
-    "appears", "first", "faster", "image", "video", "larger", "than", "smaller", "more", ",", "?",
+    "is", "there", "in", "the", "at", "of", "or", "to", "and", "what", "which", "where", "how", "many", "does", "do",
+    "has", "same", "as", "other", "one", "object", "objects", "color", "shape", "way", "move", "moves", "start",
+    "end", "appears", "first", "faster", "image", "video", "larger", "than", "smaller", "more", ",", "?",
 )
 # fmt: on
 _NUMBERS = tuple(str(number) for number in range(10))
