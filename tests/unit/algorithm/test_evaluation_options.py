@@ -92,6 +92,13 @@ def test_pictures_of_a_task_become_one_input() -> None:
             media_of(wrong, name="t-0", frames=4, is_sequence=False)
 
 
+def test_paths_of_a_task_are_read_by_their_ending(tmp_path: Path) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "a.PNG", format="PNG")
+    assert not media_of([str(tmp_path / "a.PNG")], name="t-0", frames=4, is_sequence=False).is_video
+    with pytest.raises(ConfigError, match=r"b\.mp4: no such file"):
+        media_of([str(tmp_path / "b.mp4")], name="t-0", frames=4, is_sequence=False)
+
+
 def test_only_greedy_decoding_is_repeatable() -> None:
     assert generation_limits({"max_new_tokens": 3, "temperature": 0, "until": ["\n\n", "USER:"]}) == (
         3,
