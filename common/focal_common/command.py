@@ -15,8 +15,11 @@ __all__ = ["VERBS", "main"]
 VERBS: Registry[Any] = Registry(
     "verb",
     {
+        "compare": "focal_algorithm.cli_compare:app",
         "convert-model": "focal_algorithm.cli_convert:app",
+        "data": "focal_algorithm.cli_data:app",
         "doctor": "focal_algorithm.cli_doctor:app",
+        "eval": "focal_algorithm.cli_eval:app",
         "explain": "focal_simulator.cli_explain:app",
         "gpu": "focal_simulator.cli_gpu:app",
         "report": "focal_evaluation.report.cli:app",
@@ -24,14 +27,18 @@ VERBS: Registry[Any] = Registry(
         "sim": "focal_simulator.cli:app",
         "sweep": "focal_simulator.sweep.cli:app",
         "trace": "focal_algorithm.cli:app",
+        "train": "focal_algorithm.cli_train:app",
     },
     group="focal.verbs",
 )
 """Each verb is a Typer application. Names are plain strings: no dependency on other packages."""
 
 _SUMMARY = {
+    "compare": "two runs of eval, question by question: McNemar, paired bootstrap",
     "convert-model": "rewrite a LLaVA-Video checkpoint as first published for use with --model",
+    "data": "look at the procedural benchmarks",
     "doctor": "look at the environment and at a model: what is supported, and why not",
+    "eval": "accuracy of a model with a method attached, through lmms-eval",
     "explain": "the arithmetic behind the cycles of one layer, and what bounds it",
     "gpu": "roofline estimates of whole inferences on GPUs",
     "report": "put result folders into one HTML page that opens without network",
@@ -39,6 +46,7 @@ _SUMMARY = {
     "sim": "simulate traces on accelerators: cycles, energy, area",
     "sweep": "explore a design space: grids, searches, Pareto fronts; resumable, on many workers",
     "trace": "record a sparse trace from a model; info, validate, convert, diff",
+    "train": "train the offline models again; check what they have learned",
 }
 
 

@@ -1,0 +1,179 @@
+"""``focal eval``: accuracy of a model with a method attached, through lmms-eval."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from focal_common.config import parse_yaml
+from focal_common.console import errors_console, output_console
+from focal_common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from focal_algorithm.lmms.evaluation import Run
+    from focal_algorithm.lmms.options import Sweep
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Accuracy through lmms-eval.", add_completion=False)
+
+_OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+
+
+@app.command()
+def evaluate(
+    tasks: Annotated[
+        str, typer.Option(help="Separated by commas; --list_tasks names ours.")
+    ] = "shapes-video",
+    model: Annotated[
+        str, typer.Option(help="Shipped model, family with random weights, checkpoint folder, or Hub name.")
+    ] = "llava_onevision",
+    method: Annotated[str, typer.Option(help="Compression method, such as focus or dense.")] = "dense",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Parameter of the method, field=value.")
+    ] = None,
+    model_args: Annotated[
+        str,
+        typer.Option("--model_args", help="name=value,...: size, seed, dtype, device, attention, frames."),
+    ] = "",
+    batch_size: Annotated[str, typer.Option("--batch_size", help="1: prompts run one by one.")] = "1",
+    limit: Annotated[
+        float, typer.Option(help="First so many questions of each task, or a part below 1.")
+    ] = -1,
+    log_samples: Annotated[
+        bool, typer.Option("--log_samples", help="Also write lmms-eval's own result and sample files.")
+    ] = False,
+    output_path: Annotated[Path, typer.Option("--output_path", help="Folder of tables and runs.")] = Path(
+        "output/accuracy"
+    ),
+    sweep: Annotated[
+        str, typer.Option(help="field=value,value,...: once per value; writes dse_FIELD_accuracy.csv.")
+    ] = "",
+    profile: Annotated[str, typer.Option(help="offline: local files only; hub: may download.")] = "offline",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that a checkpoint brings along.")
+    ] = False,
+    list_tasks: Annotated[bool, typer.Option("--list_tasks", help="Name the tasks and leave.")] = False,
+    include_path: Annotated[
+        bool,
+        typer.Option("--print_include_path", help="Print the folder of our task files, for lmms-eval's CLI."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Ask a model the questions of some tasks and write its accuracy; an interrupted evaluation goes on."""
+    if include_path or list_tasks:
+        _print_places(include_path)
+        return
+    if limit != -1 and limit <= 0:
+        raise ConfigError(f"--limit must be positive, or -1 for all questions, got {limit:g}")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # progress is ours
+    if profile == "offline":  # read by the Hub's library when it is imported
+        os.environ.update(dict.fromkeys(_OFFLINE, "1"))
+    from focal_algorithm.lmms import require_lmms_eval
+    from focal_algorithm.lmms.options import options_from_arguments
+    from focal_algorithm.methods.build import build_method
+
+    given: dict[str, Any] = {"model": model, "method": method, "profile": profile, "batch_size": batch_size}
+    given |= {"trust_remote_code": trust_remote_code, "parameters": dict(map(_setting, settings or []))}
+    options = options_from_arguments(given | _arguments(model_args))
+    build_method(options.method, options.parameters)
+    chosen = _sweep(sweep, options.method, options.parameters) if sweep else None
+    require_lmms_eval()
+    from focal_algorithm.lmms.hub_tasks import require_cached
+
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    if options.profile == "offline":
+        require_cached(names)
+    from focal_algorithm.lmms.engine import Tasks, quiet
+    from focal_algorithm.lmms.evaluation import evaluate as run
+
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    with quiet():
+        runs = run(
+            options,
+            Tasks(names, options.profile == "offline"),
+            output_path,
+            limit=None if limit == -1 else limit,
+            logs_samples=log_samples,
+            sweep=chosen,
+        )
+    _print(runs, as_json)
+
+
+def _print_places(is_path: bool) -> None:
+    from focal_algorithm.lmms import TASK_FOLDER, local_tasks
+    from focal_algorithm.lmms.hub_tasks import HUB_TASKS
+
+    console = output_console()
+    if is_path:
+        console.print(str(TASK_FOLDER), markup=False)
+        return
+    for name in local_tasks():
+        console.print(f"{name:<20} local, generated", markup=False)
+    for name, known in HUB_TASKS.items():
+        console.print(f"{name:<20} {known.task} of lmms-eval, data {known.data} from the Hub", markup=False)
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    for word in filter(None, (word.strip() for word in text.split(","))):
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ConfigError(f"--model_args '{word}': expected name=value, such as dtype=bf16")
+        is_text = name.startswith("method.") or name in ("model", "pretrained", "frame_tasks")
+        parsed[name] = value if is_text else parse_yaml(f"value: {value}", f"--model_args {name}")["value"]
+    return parsed
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    field, equals, value = text.partition("=")
+    if not equals or not field.strip():
+        raise ConfigError(f"--set '{text}': expected field=value, such as similarity_threshold=0.95")
+    return field.strip(), parse_yaml(f"value: {value}", f"--set {field}")["value"]
+
+
+def _sweep(text: str, method: str, parameters: dict[str, Any]) -> Sweep:
+    from focal_algorithm.lmms.options import Sweep
+    from focal_algorithm.methods.build import build_method
+
+    sweep = Sweep.read(text)
+    for _, chosen in sweep.points:
+        build_method(method, parameters | chosen)
+    return sweep
+
+
+def _print(runs: list[Run], as_json: bool) -> None:
+    if as_json:
+        records = [{"folder": str(run.folder), "resumed": run.resumed} | run.summary for run in runs]
+        output_console().print(json.dumps(records, default=str), markup=False)
+        return
+    table = Table(title="accuracy with 95 % interval")
+    for column in ("model", "task", "method", "accuracy", "interval", "questions", "unparsable", "seconds"):
+        table.add_column(column, justify="left" if column in ("model", "task", "method") else "right")
+    for row in (row for run in runs for row in run.rows):
+        interval = "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
+        unit = "%" if row["unit"] == "percent" else row["unit"]
+        counts = (str(row["n"]), str(row["unparsable"]), f"{row['wall_time_s']:.1f}")
+        names = (row["model"], row["dataset"], row["method"])
+        table.add_row(*names, f"{row['accuracy']:.2f} {unit}", interval, *counts)
+    console = output_console()
+    console.print(table)
+    for run in runs:
+        if run.resumed:
+            errors_console().print(
+                f"note: {run.resumed} answers were taken from an earlier run", markup=False
+            )
+        if str(run.summary["checkpoint"]).startswith("random:"):
+            errors_console().print(
+                "note: weights are random; this accuracy is that of guessing", markup=False
+            )
+        console.print(f"run {run.folder}", markup=False)

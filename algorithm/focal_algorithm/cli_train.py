@@ -1,0 +1,146 @@
+"""``focal train``: train the offline models again, and check what they have learned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from focal_common.console import errors_console, output_console, track
+from focal_common.errors import ConfigError
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Train the offline models.", no_args_is_help=True, add_completion=False)
+
+_Output = Annotated[Path, typer.Option(help="Folder of checkpoint, log and finished model.")]
+_Seed = Annotated[int, typer.Option(help="Of weights and data.")]
+_Threads = Annotated[int, typer.Option(help="CPU threads.")]
+_Bf16 = Annotated[bool, typer.Option(help="Round products to bf16; weights stay fp32.")]
+_Scale = Annotated[float, typer.Option(help="Factor on the length of every stage, to try things out.")]
+
+
+@app.callback()
+def train() -> None:
+    """Train the offline models from scratch; an interrupted training goes on where it stopped."""
+
+
+@app.command()
+def video(
+    output: _Output = Path("output/train/video"),
+    seed: _Seed = 0,
+    threads: _Threads = 2,
+    bf16: _Bf16 = True,
+    scale: _Scale = 1.0,
+) -> None:
+    """Train the video model."""
+    _train("video", output, seed, threads, bf16, scale)
+
+
+@app.command()
+def image(
+    output: _Output = Path("output/train/image"),
+    seed: _Seed = 0,
+    threads: _Threads = 2,
+    bf16: _Bf16 = True,
+    scale: _Scale = 1.0,
+) -> None:
+    """Train the image model."""
+    _train("image", output, seed, threads, bf16, scale)
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="video or image.")],
+    weights: Annotated[Path | None, typer.Option(help="Model folder; the shipped one if not given.")] = None,
+    questions: Annotated[int, typer.Option(help="Test questions, at least.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the test questions.")] = 0,
+    threads: _Threads = 2,
+    card: Annotated[Path | None, typer.Option(help="Write a model card here.")] = None,
+    notes: Annotated[Path | None, typer.Option(help="Markdown to put into the card.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure accuracy, controls and losses under token dropping; exit 1 if a criterion does not hold."""
+    if questions < 2:
+        raise ConfigError(f"--questions must be at least 2, got {questions}")
+    import torch
+
+    from focal_algorithm.training.recipes import checking_samples, recipe
+
+    torch.set_num_threads(threads)
+    chosen = recipe(name)
+    from focal_algorithm.training.acceptance import measure, verdicts
+    from focal_algorithm.training.reading import read_trained
+
+    model, tokenizer, facts = read_trained(name, weights)
+    samples = checking_samples(name, questions, seed)
+    measured = measure(
+        model, chosen, tokenizer, samples, lambda items: track(items, "checking", len(samples))
+    )
+    judged = verdicts(measured, model.config.text_config.num_hidden_layers)
+    if card is not None:
+        from focal_algorithm.training.card import model_card
+        from focal_common.files import atomic_write_text
+
+        text = notes.read_text(encoding="utf-8") if notes is not None else ""
+        atomic_write_text(card, model_card(chosen, facts, measured, judged, text))
+    if as_json:
+        accuracies = {name: dict(_accuracies(measured, name)) for name in measured.right}
+        rows = [{"criterion": one.criterion, "holds": one.holds, "measured": one.numbers} for one in judged]
+        output_console().print(json.dumps({"accuracy": accuracies, "criteria": rows}), markup=False)
+    else:
+        _print(measured, judged)
+    if not all(one.holds for one in judged):
+        raise typer.Exit(1)
+
+
+def _accuracies(measured: Any, condition: str) -> list[tuple[str, float]]:
+    kinds = [None, *dict.fromkeys(measured.kinds)]
+    return [(kind or "all", round(measured.accuracy(condition, kind)[0], 4)) for kind in kinds]
+
+
+def _print(measured: Any, judged: Any) -> None:
+    table = Table(title=f"accuracy on {len(measured.kinds)} questions")
+    table.add_column("condition")
+    for kind in ("all", *dict.fromkeys(measured.kinds)):
+        table.add_column(kind, justify="right")
+    for condition in measured.right:
+        table.add_row(condition, *(f"{share:.2f}" for _, share in _accuracies(measured, condition)))
+    console = output_console()
+    console.print(table)
+    for one in judged:
+        console.print(f"{'holds' if one.holds else 'FAILS':<6} {one.criterion}: {one.numbers}", markup=False)
+
+
+def _train(name: str, output: Path, seed: int, threads: int, bf16: bool, scale: float) -> None:
+    if threads < 1 or scale <= 0 or seed < 0:
+        raise ConfigError(
+            f"--threads must be at least 1, --scale positive and --seed not negative, got {threads}, {scale}, {seed}"
+        )
+    import torch
+
+    from focal_algorithm.training.export import export_model, write_manifest
+    from focal_algorithm.training.plot import plot_log
+    from focal_algorithm.training.recipes import recipe
+    from focal_algorithm.training.trainer import LOG
+    from focal_algorithm.training.trainer import train as run
+
+    torch.set_num_threads(threads)
+    chosen = recipe(name) if scale == 1 else recipe(name).scaled(scale)
+    run(
+        chosen,
+        output,
+        seed=seed,
+        is_bf16=bf16,
+        track=lambda steps: track(steps, f"training the {name} model", len(range(chosen.steps))),
+    )
+    facts = export_model(chosen, output, output / "model")
+    plot_log(output / LOG, output / "model" / "training.svg")
+    write_manifest(output / "model", facts)
+    errors_console().print(
+        "now look at it: focal train check " + name + f" --weights {output / 'model'}", markup=False
+    )
+    output_console().print(str(output / "model"), markup=False)

@@ -1,0 +1,168 @@
+"""One evaluation: model, method, tasks; answers to samples, tables and a summary."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from focal_algorithm.lmms.answering import load
+from focal_algorithm.lmms.engine import TaskOutcome, Tasks
+from focal_algorithm.lmms.hub_tasks import HUB_TASKS
+from focal_algorithm.lmms.model import FocalModel
+from focal_algorithm.lmms.options import ModelOptions, Sweep
+from focal_algorithm.lmms.run_files import (
+    ACCURACY_COLUMNS,
+    DSE_COLUMNS,
+    SUMMARY,
+    upsert_rows,
+    write_samples,
+)
+from focal_algorithm.lmms.scoring import ScoredAnswer
+from focal_algorithm.lmms.statistics import accuracy
+from focal_algorithm.loading import LoadedModel
+from focal_common.files import atomic_write_text
+from focal_common.provenance import content_hash, manifest, package_versions
+
+__all__ = ["Run", "evaluate"]
+
+_PACKAGES = ("torch", "transformers", "numpy", "pillow", "lmms-eval", "datasets")
+_SCORE_METRICS = ("mme_perception_score", "mme_cognition_score", "mme_score")
+"""Aggregates that published tables give as a score instead of a percentage; a task's are added up."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one method gave.
+
+    Attributes:
+        folder: With samples and summary.
+        rows: For the accuracy table.
+        summary: As written.
+        resumed: Answers taken from an interrupted run.
+    """
+
+    folder: Path
+    rows: tuple[dict[str, Any], ...]
+    summary: dict[str, Any]
+    resumed: int
+
+
+def evaluate(
+    options: ModelOptions,
+    tasks: Tasks,
+    output: Path,
+    *,
+    limit: float | None = None,
+    logs_samples: bool = False,
+    sweep: Sweep | None = None,
+) -> list[Run]:
+    """Evaluate a method, once or for every value of a parameter, and write samples, summary and tables.
+
+    Args:
+        options: Model and method.
+        tasks: What to ask.
+        output: Folder: ``accuracy.csv`` (in a sweep ``dse_FIELD_accuracy.csv``), and one folder per run in ``runs``.
+        limit: First so many questions of each task, or a part below 1; None for all.
+        logs_samples: Whether lmms-eval's own result and sample files are written too.
+        sweep: Parameter to vary; None for one run.
+
+    Raises:
+        FocalError: A setting, a file or the run is at fault; finished answers are kept and taken up again.
+    """
+    loaded = load(options)
+    runs = []
+    for value, chosen in (("", {}),) if sweep is None else sweep.points:
+        own = options.model_copy(update={"parameters": options.parameters | chosen})
+        run = _run(own, loaded, tasks, output, limit, logs_samples)
+        runs.append(run)
+        if sweep is None:
+            upsert_rows(output / "accuracy.csv", ACCURACY_COLUMNS, run.rows)
+        else:
+            swept = {"swept": sweep.name, "value": value}
+            table = output / f"dse_{sweep.name.replace('+', '_')}_accuracy.csv"
+            upsert_rows(table, DSE_COLUMNS, [swept | row for row in run.rows])
+    return runs
+
+
+def _run(
+    options: ModelOptions,
+    loaded: LoadedModel,
+    tasks: Tasks,
+    output: Path,
+    limit: float | None,
+    logs_samples: bool,
+) -> Run:
+    identity = options.identity()
+    asked = {"model": identity, "tasks": sorted(tasks.names), "limit": limit}
+    name = f"{loaded.adapter.family}_{options.method}"
+    folder = output / "runs" / f"{name}_{content_hash(asked)[:12]}"
+    # Answers depend on the model alone: another limit or another task of the same model finds them again.
+    answers = output / "answers" / f"{name}_{content_hash(identity)[:12]}.jsonl"
+    model = FocalModel(options.model_copy(update={"answers": answers}), loaded)
+    outcomes: dict[str, TaskOutcome] = {}
+    try:
+        for task in tasks.names:
+            outcomes[task] = tasks.run(task, model, limit, folder / "lmms_eval" if logs_samples else None)
+    finally:
+        model.log.close()
+    rows: list[dict[str, Any]] = []
+    for task, outcome in outcomes.items():
+        seconds = sum(model.seconds.get(own, 0.0) for own in outcome.configuration)
+        about = {"model": loaded.adapter.family, "dataset": task, "method": options.method}
+        shared = about | {"precision": options.dtype, "wall_time_s": seconds}
+        shared["config_sha256"] = content_hash(
+            {"model": identity, "tasks": outcome.configuration, "limit": limit}
+        )
+        rows += _rows(shared, task, outcome)
+    every = [answer for outcome in outcomes.values() for answer in outcome.answers]
+    write_samples(folder, every)
+    content = manifest(asked, *_PACKAGES, seed=options.seed)
+    content |= {
+        "checkpoint": loaded.checkpoint,
+        "rows": rows,
+        "metrics": {own: found for outcome in outcomes.values() for own, found in outcome.metrics.items()},
+        "accuracy_by_kind": {task: _by_kind(outcome.answers) for task, outcome in outcomes.items()},
+        "task_configuration": {
+            own: found for outcome in outcomes.values() for own, found in outcome.configuration.items()
+        },
+    }
+    atomic_write_text(folder / SUMMARY, json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
+    return Run(folder, tuple(rows), content, model.log.resumed)
+
+
+def _rows(shared: dict[str, Any], task: str, outcome: TaskOutcome) -> list[dict[str, Any]]:
+    versions = package_versions("focal-vlm", "lmms-eval")
+    source = "measured, " + ", ".join(
+        f"{name} {found}" for name, found in versions.items() if name != "python"
+    )
+    found = accuracy([one.score for one in outcome.answers], [one.picture for one in outcome.answers])
+    unparsable = sum(not one.is_parsable for one in outcome.answers)
+    shared = shared | {"source": source, "n": found.questions, "unparsable": unparsable}
+    shares = {"accuracy": found.mean, "low": found.low, "high": found.high}
+    rows = [shared | {"unit": "percent"} | {name: 100 * value for name, value in shares.items()}]
+    scores = [
+        value
+        for own in outcome.metrics.values()
+        for name, value in own.items()
+        if name in _SCORE_METRICS and (task not in HUB_TASKS or HUB_TASKS[task].unit == "score")
+    ]
+    if scores:
+        rows.append(shared | {"unit": "score", "accuracy": float(sum(scores)), "low": None, "high": None})
+    return rows
+
+
+def _by_kind(answers: tuple[ScoredAnswer, ...]) -> dict[str, dict[str, float]]:
+    found = {}
+    for kind in sorted({answer.kind for answer in answers}):
+        own = [answer for answer in answers if answer.kind == kind]
+        share = accuracy([one.score for one in own], [one.picture for one in own])
+        found[kind] = {
+            "accuracy": share.mean,
+            "low": share.low,
+            "high": share.high,
+            "n": share.questions,
+            "unparsable": sum(not one.is_parsable for one in own),
+        }
+    return found

@@ -1,0 +1,89 @@
+"""The published tasks by name: which task of lmms-eval each is, and the data that it needs from the Hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from focal_common.errors import UnsupportedError
+
+__all__ = ["HUB_TASKS", "HubTask", "answer_form", "dataset_of", "require_cached", "require_data"]
+
+
+@dataclass(frozen=True)
+class HubTask:
+    """A task that lmms-eval brings along.
+
+    Attributes:
+        task: Its name, or that of a group, in lmms-eval 0.7.3.
+        data: Data set on the Hub.
+        form: Of answers, see `is_parsable`.
+        unit: Of the published result: ``percent``, or ``score`` where lmms-eval's aggregate is not a percentage.
+    """
+
+    task: str
+    data: str
+    form: str
+    unit: str = "percent"
+
+
+HUB_TASKS = {
+    "mlvu": HubTask("mlvu_dev", "sy1998/MLVU_dev", "letter"),
+    "mmbench": HubTask("mmbench_en_dev", "lmms-lab-encoder/MMBench", "letter"),
+    "mme": HubTask("mme", "lmms-lab-encoder/MME", "yes/no", "score"),
+    "mvbench": HubTask("mvbench", "OpenGVLab/MVBench", "letter"),
+    "pope": HubTask("pope", "lmms-lab-encoder/POPE", "yes/no"),
+    "videomme": HubTask("videomme", "lmms-eval/Video-MME", "letter"),
+    "vqav2": HubTask("vqav2_val", "lmms-lab-encoder/VQAv2", "free"),
+}
+"""By the names of the published tables (Focus, HPCA 2026, Table II) and of POPE."""
+
+
+def dataset_of(task: str) -> str:
+    """Return the published name of a task of lmms-eval, such as ``mvbench`` for a sub-task; else its own name."""
+    for name, known in HUB_TASKS.items():
+        if task in (name, known.task) or task.startswith(f"{name}_"):
+            return name
+    return task
+
+
+def answer_form(task: str) -> str:
+    """Return the form of answers of a task that lmms-eval brings along; ``free`` where it is not known."""
+    known = HUB_TASKS.get(dataset_of(task))
+    return known.form if known is not None else "free"
+
+
+def require_cached(names: Iterable[str]) -> None:
+    """Refuse those of our published names whose data is not in the local cache; see `require_data`."""
+    require_data([(name, HUB_TASKS[name].data) for name in names if name in HUB_TASKS])
+
+
+def require_data(data_sets: Iterable[tuple[str, str]]) -> None:
+    """Refuse tasks whose data is not in the local cache of the Hub.
+
+    Args:
+        data_sets: Task and Hub name of its data.
+
+    Raises:
+        UnsupportedError: The sentence says which data is missing and which flag fetches it.
+    """
+    for task, data in data_sets:
+        if not _is_cached(data):
+            raise UnsupportedError(
+                f"task '{task}' needs the data set '{data}' from the Hub and --profile is offline; use --profile hub, "
+                f"or fetch it before with 'hf download --repo-type dataset {data}'"
+            )
+
+
+def _is_cached(data: str) -> bool:
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    datasets = Path(os.environ.get("HF_DATASETS_CACHE", home / "datasets"))
+    owner, name = data.lower().split("/")
+    places = ((hub, f"datasets--{owner}--{name}"), (datasets, f"{owner}___{name}"))
+    return any(
+        folder.is_dir() and any(entry.name.lower() == wanted for entry in folder.iterdir())
+        for folder, wanted in places
+    )

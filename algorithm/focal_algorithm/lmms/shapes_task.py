@@ -1,0 +1,165 @@
+"""The procedural benchmarks as tasks of lmms-eval; data is generated on first use and never downloaded."""
+
+from __future__ import annotations
+
+import statistics
+from functools import lru_cache
+from typing import Any
+
+import datasets
+from lmms_eval.api.task import ConfigurableTask
+
+from focal_algorithm.lmms.parsing import parse_choice
+from focal_algorithm.tasks.shapes_mme import mme_scores
+from focal_algorithm.tasks.shapes_pope import pope_scores
+from focal_algorithm.tasks.store import TaskSplit, load_split
+from focal_common.console import track
+
+__all__ = [
+    "ShapesTask",
+    "mme_score",
+    "mme_score_plus",
+    "parsed",
+    "parsed_mme",
+    "parsed_pope",
+    "percent",
+    "pope_f1",
+    "pope_yes",
+    "question",
+    "show",
+]
+
+_SHORT_HASH = 16
+
+
+class ShapesTask(ConfigurableTask):
+    """A task whose ``dataset_name`` is one of `TASKS` and whose ``dataset_kwargs`` are those of `load_split`."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        # lmms-eval hands the class on with the fields, and copies nothing: a task made twice must find them again.
+        super().__init__(config={name: value for name, value in config.items() if name != "class"})
+
+    def download(self, dataset_kwargs: dict[str, Any] | None = None) -> None:
+        """Generate or read the split; one document per question."""
+        options = dict(dataset_kwargs or {})
+        loaded = _split(self.config.dataset_name, self.config.test_split, tuple(sorted(options.items())))
+        split = self.config.test_split
+        self.dataset = datasets.DatasetDict({split: datasets.Dataset.from_list(_documents(loaded, options))})
+        self.dataset_no_image = self.dataset
+
+
+@lru_cache(maxsize=4)
+def _split(task: str, split: str, options: tuple[tuple[str, Any], ...]) -> TaskSplit:
+    given = dict(options)
+    return load_split(
+        task,
+        seed=given.pop("seed"),
+        split=split,
+        samples=given.pop("samples"),
+        track=lambda items: track(items, f"generating {task}", dict(options)["samples"]),
+        **given,
+    )
+
+
+def _documents(loaded: TaskSplit, options: dict[str, Any]) -> list[dict[str, Any]]:
+    manifest = loaded.manifest
+    return [
+        {
+            "sample_id": sample.sample_id,
+            "sample_index": index,
+            "question_id": f"{sample.sample_id}-{number}",
+            "question": asked.text,
+            "answer": asked.answer,
+            "choices": list(asked.choices),
+            "kind": asked.kind,
+            "task": manifest["task"],
+            "split": manifest["split"],
+            "data_sha256": manifest["sha256"][:_SHORT_HASH],
+            "options": [f"{name}={value}" for name, value in sorted(options.items())],
+        }
+        for index, sample in enumerate(loaded.samples)
+        for number, asked in enumerate(sample.questions)
+    ]
+
+
+def show(document: dict[str, Any]) -> list[Any]:
+    """Return the picture or the video of a question."""
+    options = tuple(
+        (name, _typed(value)) for name, _, value in (o.partition("=") for o in document["options"])
+    )
+    loaded = _split(document["task"], document["split"], options)
+    return [loaded.samples[document["sample_index"]].media()]
+
+
+def question(document: dict[str, Any], lmms_eval_specific_kwargs: Any = None) -> str:
+    """Return the question as the model reads it."""
+    return str(document["question"])
+
+
+def parsed(document: dict[str, Any], results: list[str]) -> dict[str, Any]:
+    """Score one answer; one that names none of the choices counts as wrong and as unparsable."""
+    outcome = _outcome(document, results)
+    return {"accuracy": outcome["score"], "unparsable": float(outcome["said"] is None)}
+
+
+def parsed_pope(document: dict[str, Any], results: list[str]) -> dict[str, Any]:
+    """Score one answer of shapes-pope; see `parsed`."""
+    outcome = _outcome(document, results)
+    return parsed(document, results) | {"pope_f1": outcome, "pope_yes": outcome}
+
+
+def parsed_mme(document: dict[str, Any], results: list[str]) -> dict[str, Any]:
+    """Score one answer of shapes-mme; see `parsed`."""
+    outcome = _outcome(document, results)
+    return parsed(document, results) | {"mme_score": outcome, "mme_score_plus": outcome}
+
+
+def percent(values: list[float]) -> float:
+    """Return the mean in percent."""
+    return 100.0 * statistics.fmean(values)
+
+
+def pope_f1(outcomes: list[dict[str, Any]]) -> float:
+    """Return F1 of "yes" in percent; what is not parsable is not a "yes"."""
+    return 100.0 * _pope(outcomes)["f1"]
+
+
+def pope_yes(outcomes: list[dict[str, Any]]) -> float:
+    """Return the share of "yes" among all answers in percent."""
+    return 100.0 * _pope(outcomes)["yes"]
+
+
+def mme_score(outcomes: list[dict[str, Any]]) -> float:
+    """Return the sum over sub-tasks of accuracy and accuracy+ in percent, at most 200 each."""
+    return sum(scores["score"] for scores in _mme(outcomes).values())
+
+
+def mme_score_plus(outcomes: list[dict[str, Any]]) -> float:
+    """Return accuracy+ in percent, images with both questions right, averaged over sub-tasks."""
+    scores = _mme(outcomes).values()
+    return 100.0 * statistics.fmean(one["acc+"] for one in scores) if scores else 0.0
+
+
+def _outcome(document: dict[str, Any], results: list[str]) -> dict[str, Any]:
+    said = parse_choice(results[0], document["choices"])
+    named = {name: document[name] for name in ("kind", "sample_id", "answer")}
+    return named | {"said": said, "score": float(said == document["answer"])}
+
+
+def _pope(outcomes: list[dict[str, Any]]) -> dict[str, float]:
+    return pope_scores(
+        [one["answer"] == "yes" for one in outcomes], [one["said"] == "yes" for one in outcomes]
+    )
+
+
+def _mme(outcomes: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    # --limit may cut an image in two; accuracy+ needs both of its questions.
+    images: dict[str, list[dict[str, Any]]] = {}
+    for one in outcomes:
+        images.setdefault(one["sample_id"], []).append(one)
+    whole = [one for pair in images.values() if len(pair) == 2 for one in pair]
+    return mme_scores([one["kind"] for one in whole], [bool(one["score"]) for one in whole])
+
+
+def _typed(value: str) -> Any:
+    return int(value) if value.lstrip("-").isdigit() else value

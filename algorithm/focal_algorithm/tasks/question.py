@@ -1,0 +1,33 @@
+"""One question of a procedural benchmark, with what it takes to answer it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Evidence", "Question", "Window"]
+
+Window = Literal["life", "start", "end"]
+"""Which frames of an object matter: all in which it is visible, its first fifth, or its last fifth."""
+
+Evidence = tuple[int, Window]
+"""Index of an object of the scene, and the window in which it must be seen."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with one right word.
+
+    Attributes:
+        kind: Sub-task.
+        text: As the model reads it.
+        answer: One word.
+        choices: All words that could answer it, the right one among them.
+        evidence: Objects that must be looked at; empty where the answer is that there is none.
+    """
+
+    kind: str
+    text: str
+    answer: str
+    choices: tuple[str, ...]
+    evidence: tuple[Evidence, ...] = ()

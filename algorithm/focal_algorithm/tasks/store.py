@@ -1,0 +1,157 @@
+"""A split of a benchmark on disk: generated on first use, read afterwards, checked by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from focal_algorithm.inputs.source import MediaSample
+from focal_algorithm.tasks import TASKS
+from focal_algorithm.tasks.question import Question
+from focal_common.errors import ConfigError
+from focal_common.files import atomic_path, atomic_write_text
+from focal_common.provenance import content_hash
+
+__all__ = ["StoredSample", "TaskSplit", "cache_folder", "load_split"]
+
+_GENERATOR_VERSION = 1
+"""Raised whenever the same seed gives other pixels or questions."""
+
+
+@dataclass(frozen=True)
+class StoredSample:
+    """What an evaluation needs of a sample.
+
+    Attributes:
+        sample_id: Task, seed, split and index.
+        frames: Axes (frames, rows, columns, RGB), uint8.
+        questions: In a fixed order.
+        is_video: Whether the frames are a video.
+    """
+
+    sample_id: str
+    frames: NDArray[np.uint8]
+    questions: tuple[Question, ...]
+    is_video: bool
+
+    def media(self) -> MediaSample:
+        """Return the pictures as the input of a run."""
+        pictures = tuple(Image.fromarray(np.asarray(frame)) for frame in self.frames)
+        return MediaSample(self.sample_id, pictures, self.is_video, "procedural")
+
+
+@dataclass(frozen=True)
+class TaskSplit:
+    """Samples with their manifest: task, seed, split, options, counts per sub-task, and hash."""
+
+    samples: tuple[StoredSample, ...]
+    manifest: dict[str, Any]
+
+
+def cache_folder() -> Path:
+    """Return where data is kept: ``FOCAL_CACHE``, else ``~/.cache/focal``."""
+    chosen = os.environ.get("FOCAL_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "focal"
+
+
+def load_split(
+    task: str,
+    *,
+    seed: int,
+    split: str,
+    samples: int,
+    cache: Path | None = None,
+    track: Callable[[Iterable[int]], Iterable[int]] = lambda items: items,
+    **options: Any,
+) -> TaskSplit:
+    """Return a split, generated if it is not in the cache.
+
+    Args:
+        task: Name in `TASKS`.
+        seed: Of the data set.
+        split: ``train``, ``val`` or ``test``.
+        samples: How many.
+        cache: Folder; `cache_folder` if None.
+        track: Wraps generation to show progress.
+        **options: Of the task, such as ``frames`` or ``variant``.
+
+    Raises:
+        ConfigError: No such task, split or option, or a cached file that was changed.
+    """
+    if samples < 1:
+        raise ConfigError(f"samples must be at least 1, got {samples}")
+    request = {
+        "task": task,
+        "seed": seed,
+        "split": split,
+        "samples": samples,
+        "options": options,
+        "generator": _GENERATOR_VERSION,
+    }
+    folder = (cache or cache_folder()) / "tasks" / f"{task}-{content_hash(request)[:16]}"
+    if not (folder / "manifest.json").is_file():
+        _generate(request, folder, track)
+    return _read(folder, request)
+
+
+def _generate(request: dict[str, Any], folder: Path, track: Callable[[Iterable[int]], Iterable[int]]) -> None:
+    make = TASKS.load(request["task"])
+    frames, rows, kinds, is_video = [], [], Counter[str](), False
+    for index in track(range(request["samples"])):
+        sample = make(request["seed"], request["split"], index, **request["options"])
+        frames.append(sample.frames)
+        is_video = sample.is_video
+        kinds.update(question.kind for question in sample.questions)
+        rows.append({"id": sample.sample_id, "questions": [asdict(one) for one in sample.questions]})
+    lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows)
+    stacked = np.stack(frames)
+    with atomic_path(folder / "frames.npy") as path, path.open("wb") as target:
+        np.save(target, stacked, allow_pickle=False)
+    atomic_write_text(folder / "questions.jsonl", lines)
+    manifest = request | {
+        "is_video": is_video,
+        "questions": sum(kinds.values()),
+        "questions_by_kind": dict(sorted(kinds.items())),
+        "sha256": _digest(stacked, lines),
+    }
+    # Written last: a folder with a manifest is complete.
+    atomic_write_text(folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+
+def _read(folder: Path, request: dict[str, Any]) -> TaskSplit:
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        lines = (folder / "questions.jsonl").read_text(encoding="utf-8")
+        frames = np.load(folder / "frames.npy", allow_pickle=False)
+        found = _digest(frames, lines)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder}: cannot be read ({error}); remove it to generate it again") from error
+    if manifest.get("sha256") != found:
+        raise ConfigError(f"{folder}: was changed (sha256 {found[:12]}); remove it to generate it again")
+    rows = [json.loads(line) for line in lines.splitlines()]
+    samples = tuple(
+        StoredSample(row["id"], frames[index], tuple(map(_question, row["questions"])), manifest["is_video"])
+        for index, row in enumerate(rows)
+    )
+    return TaskSplit(samples, manifest)
+
+
+def _question(row: dict[str, Any]) -> Question:
+    evidence = tuple((index, window) for index, window in row.pop("evidence"))
+    return Question(choices=tuple(row.pop("choices")), evidence=evidence, **row)
+
+
+def _digest(frames: NDArray[np.uint8], lines: str) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(frames).data)
+    digest.update(lines.encode("utf-8"))
+    return digest.hexdigest()

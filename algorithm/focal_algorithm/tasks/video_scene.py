@@ -1,0 +1,171 @@
+"""Scenes of moving shapes: who is where, from when to when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focal_algorithm.tasks.backgrounds import background
+from focal_algorithm.tasks.drawing import paint
+from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, QUADRANTS, SHAPES, STEPS
+
+__all__ = ["VIDEO_SIZE_PIXELS", "MovingObject", "VideoScene", "draw_video", "sample_video_scene"]
+
+VIDEO_SIZE_PIXELS = 64
+_CLEAR_OF_CENTRE_PIXELS = 5.0
+"""Starts and ends keep off the centre lines, so that the quadrant is never in doubt."""
+_SLOW, _FAST = (15.0, 20.0), (36.0, 46.0)
+"""Pixels per whole clip; the ranges differ by a factor of at least 1.8."""
+_SHARED_ATTRIBUTE_SHARE = 0.7
+"""How often two objects must share a colour, and how often a shape: distractors."""
+_NOISE_LEVELS = 5.0
+
+
+@dataclass(frozen=True)
+class MovingObject:
+    """One shape on a straight path.
+
+    Attributes:
+        color: Word of its colour.
+        shape: Word of its shape.
+        radius: In pixels.
+        first: First frame in which it is visible.
+        last: Last frame in which it is visible.
+        start: (column, row) of its centre in frame ``first``, in pixels.
+        end: The same in frame ``last``.
+        direction: One of `DIRECTIONS`.
+        is_fast: Whether its speed is of the fast range; False for one that stands still.
+    """
+
+    color: str
+    shape: str
+    radius: float
+    first: int
+    last: int
+    start: tuple[float, float]
+    end: tuple[float, float]
+    direction: str
+    is_fast: bool
+
+    @property
+    def name(self) -> str:
+        """Colour and shape, unique in a scene."""
+        return f"{self.color} {self.shape}"
+
+    def centres(self) -> NDArray[np.float64]:
+        """Return its centre in each visible frame, axes (last - first + 1, 2)."""
+        return np.linspace(self.start, self.end, self.last - self.first + 1)
+
+    def centre_at(self, frame: int) -> NDArray[np.float64]:
+        """Return its centre in one frame in which it is visible."""
+        return self.centres()[frame - self.first]
+
+
+@dataclass(frozen=True)
+class VideoScene:
+    """Objects of one clip, later ones drawn over earlier ones."""
+
+    frames: int
+    objects: tuple[MovingObject, ...]
+
+    def at_end(self) -> list[int]:
+        """Return the indices of the objects visible in the last frame."""
+        return [index for index, one in enumerate(self.objects) if one.last == self.frames - 1]
+
+
+def quadrant(place: tuple[float, float]) -> str:
+    """Return the quarter of the picture a (column, row) lies in."""
+    half = VIDEO_SIZE_PIXELS / 2
+    return QUADRANTS[2 * int(place[1] >= half) + int(place[0] >= half)]
+
+
+def sample_video_scene(generator: np.random.Generator, frames: int) -> VideoScene:
+    """Draw three or four objects that never hide each other."""
+    count = int(generator.integers(3, 5))
+    names = _names(generator, count)
+    while True:
+        objects: list[MovingObject] = []
+        for color, shape in names:
+            for _ in range(30):
+                one = _sample_object(generator, color, shape, frames)
+                if one is not None and all(_apart(one, other) for other in objects):
+                    objects.append(one)
+                    break
+        if len(objects) == count:
+            return VideoScene(frames, tuple(objects))
+
+
+def draw_video(
+    generator: np.random.Generator, scene: VideoScene
+) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+    """Return the pixels, axes (frames, rows, columns, RGB), and the owner of each pixel (-1: background)."""
+    views = background(generator, scene.frames, VIDEO_SIZE_PIXELS)
+    owners = np.full(views.shape[:3], -1, dtype=np.int8)
+    for index, one in enumerate(scene.objects):
+        span = slice(one.first, one.last + 1)
+        paint(
+            views[span],
+            owners[span],
+            number=index,
+            shape=one.shape,
+            color=np.array(COLORS[one.color]) * generator.uniform(0.85, 1.0),
+            centres=one.centres(),
+            radius=one.radius,
+        )
+    views += generator.standard_normal(views.shape, dtype=np.float32) * _NOISE_LEVELS
+    return np.clip(np.rint(views), 0, 255).astype(np.uint8), owners
+
+
+def _names(generator: np.random.Generator, count: int) -> list[tuple[str, str]]:
+    while True:
+        picks = generator.choice(len(COLORS) * len(SHAPES), size=count, replace=False)
+        names = [(tuple(COLORS)[pick // len(SHAPES)], SHAPES[pick % len(SHAPES)]) for pick in picks]
+        shares = [len({name[part] for name in names}) < count for part in (0, 1)]
+        wanted = generator.random(2) < _SHARED_ATTRIBUTE_SHARE
+        if all(shared or not want for shared, want in zip(shares, wanted, strict=True)):
+            return names
+
+
+def _sample_object(
+    generator: np.random.Generator, color: str, shape: str, frames: int
+) -> MovingObject | None:
+    length = int(np.ceil(generator.uniform(0.45, 0.9) * frames))
+    reaches_end = generator.random() < 0.6
+    first = frames - length if reaches_end else int(generator.integers(0, frames - length + 1))
+    direction = DIRECTIONS[generator.integers(len(DIRECTIONS))]
+    is_fast = direction != "still" and bool(generator.random() < 0.5)
+    low, high = _FAST if is_fast else _SLOW
+    travel = generator.uniform(low, high) * (length - 1) / (frames - 1) if direction != "still" else 0.0
+    step = np.array(STEPS.get(direction, (0, 0))) * travel
+    radius = generator.uniform(5.5, 7.0)
+    edge = 1.3 * radius
+    lowest = np.maximum(edge, edge - step)
+    highest = np.minimum(VIDEO_SIZE_PIXELS - edge, VIDEO_SIZE_PIXELS - edge - step)
+    if (lowest > highest).any():
+        return None
+    start = generator.uniform(lowest, highest)
+    end = start + step
+    if np.abs(np.stack([start, end]) - VIDEO_SIZE_PIXELS / 2).min() < _CLEAR_OF_CENTRE_PIXELS:
+        return None
+    return MovingObject(
+        color,
+        shape,
+        radius,
+        first,
+        first + length - 1,
+        (float(start[0]), float(start[1])),
+        (float(end[0]), float(end[1])),
+        direction,
+        is_fast,
+    )
+
+
+def _apart(one: MovingObject, other: MovingObject) -> bool:
+    first, last = max(one.first, other.first), min(one.last, other.last)
+    if first > last:
+        return True
+    here = one.centres()[first - one.first : last - one.first + 1]
+    there = other.centres()[first - other.first : last - other.first + 1]
+    return bool(np.linalg.norm(here - there, axis=1).min() > 1.1 * (one.radius + other.radius))

@@ -1,0 +1,153 @@
+"""May a trained model ship? Accuracy above its controls, and loss where visual tokens are dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from focal_algorithm.tasks.sample import TaskSample
+from focal_algorithm.training.answering import Drop, answers
+from focal_algorithm.training.batches import pixels_of, question_batch
+from focal_algorithm.training.forward import see
+from focal_algorithm.training.intervals import paired_difference, wilson
+from focal_algorithm.training.recipe import Recipe
+from focal_algorithm.training.tower_attention import tower_attention
+
+__all__ = ["Measured", "Verdict", "measure", "verdicts"]
+
+KEPT = 0.1
+_LEAST_OVERALL, _LEAST_GAIN, _LEAST_LOSS = 0.75, 0.20, 0.10
+
+
+@dataclass
+class Measured:
+    """Which questions were answered right under which condition.
+
+    Attributes:
+        kinds: Sub-task of each question.
+        right: Per condition, one value per question.
+    """
+
+    kinds: list[str] = field(default_factory=list)
+    right: dict[str, list[bool]] = field(default_factory=dict)
+
+    def accuracy(self, condition: str, kind: str | None = None) -> tuple[float, float, float, int]:
+        """Return the proportion right with its 95 % interval, and the number of questions."""
+        pairs = zip(self.kinds, self.right[condition], strict=True)
+        own = [right for name, right in pairs if kind in (None, name)]
+        return (sum(own) / len(own), *wilson(sum(own), len(own)), len(own))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One criterion: what was asked, whether it holds, and the numbers behind it."""
+
+    criterion: str
+    holds: bool
+    numbers: str
+
+
+def depths(layers: int) -> tuple[int, int]:
+    """Return the layers at one third and two thirds of the depth, rounded to the nearest."""
+    return round(layers / 3), round(2 * layers / 3)
+
+
+def measure(
+    model: Any,
+    recipe: Recipe,
+    tokenizer: Any,
+    samples: Sequence[TaskSample],
+    track: Callable[[Iterable[Any]], Iterable[Any]] = lambda items: items,
+) -> Measured:
+    """Answer every question under every condition.
+
+    Conditions: ``dense``; ``other`` (another sample's pictures) and ``blank`` (grey); ``random@L``,
+    ``attention@L`` with 10 % of the visual tokens kept from layer L on; ``tower@0`` ranked by the vision tower.
+
+    Args:
+        model: In evaluation mode.
+        recipe: Of the model.
+        tokenizer: Of the model.
+        samples: Of the test split; at least two.
+        track: Wraps the samples to show progress.
+    """
+    before = torch.tensor(tokenizer.encode(recipe.template[0], add_special_tokens=False))
+    measured = Measured()
+    eyes = {index: recipe.normalise(pixels_of([sample])) for index, sample in enumerate(samples)}
+    for index in track(range(len(samples))):
+        sample = samples[index]
+        batch = question_batch(
+            [sample], [sample.questions], tokenizer, recipe.template[1], recipe.side, recipe.slot
+        )
+        wanted = batch.labels[0].gather(1, batch.answer_rows[0][:, None])[:, 0]
+        measured.kinds += [question.kind for question in sample.questions]
+        own, other = eyes[index], eyes[(index + 1) % len(samples)]
+        blank = recipe.normalise(torch.full_like(own, 0.5))
+        for name, pixels in {"other": other, "blank": blank}.items():
+            with torch.no_grad():
+                seen = see(model, pixels)
+            _note(measured, name, answers(model, seen, before, batch) == wanted)
+        with torch.no_grad():
+            seen = see(model, own)
+        drops = _drops(model, own, seen.tokens.shape[1], index)
+        for name, drop in drops.items():
+            _note(measured, name, answers(model, seen, before, batch, drop) == wanted)
+    return measured
+
+
+def _drops(model: Any, pixels: Tensor, visual: int, index: int) -> dict[str, Drop | None]:
+    generator = torch.Generator().manual_seed(index)
+    third, two_thirds = depths(model.config.text_config.num_hidden_layers)
+    drops: dict[str, Drop | None] = {"dense": None}
+    for layer in (0, 1, third, two_thirds):
+        drops[f"random@{layer}"] = Drop(layer, KEPT, torch.rand(visual, generator=generator))
+        if layer:
+            drops[f"attention@{layer}"] = Drop(layer, KEPT)
+    drops["tower@0"] = Drop(0, KEPT, tower_attention(model, pixels))
+    return drops
+
+
+def _note(measured: Measured, condition: str, right: Tensor) -> None:
+    measured.right.setdefault(condition, []).extend(right.tolist())
+
+
+def verdicts(measured: Measured, layers: int) -> list[Verdict]:
+    """Judge the measurements; every margin must hold at the near end of its 95 % interval, but for accuracy."""
+    third, two_thirds = depths(layers)
+    share, low, high, count = measured.accuracy("dense")
+    found = [
+        Verdict(
+            f"dense accuracy of at least {_LEAST_OVERALL}",
+            share >= _LEAST_OVERALL,
+            f"{share:.3f} [{low:.3f}, {high:.3f}], {count} questions",
+        )
+    ]
+    for kind in dict.fromkeys(measured.kinds):
+        dense = measured.accuracy("dense", kind)[0]
+        control = max(measured.accuracy(name, kind)[0] for name in ("other", "blank"))
+        found.append(
+            Verdict(
+                f"{kind}: {_LEAST_GAIN:.0%} points above the controls",
+                dense - control >= _LEAST_GAIN,
+                f"{dense:.3f} against {control:.3f}",
+            )
+        )
+    for layer in (0, third, two_thirds):
+        found.append(_compared(measured, "dense", f"random@{layer}", _LEAST_LOSS))
+    for layer in (third, two_thirds):
+        found.append(_compared(measured, f"attention@{layer}", f"random@{layer}", 0.0))
+    found.append(_compared(measured, "tower@0", "random@0", 0.0))
+    return found
+
+
+def _compared(measured: Measured, better: str, worse: str, least: float) -> Verdict:
+    mean, low, high = paired_difference(measured.right[better], measured.right[worse])
+    return Verdict(
+        f"{better} beats {worse} by {least:.0%} points at {KEPT:.0%} kept",
+        low > 0 and mean >= least,
+        f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]",
+    )

@@ -1,0 +1,98 @@
+"""The model card: what a shipped model was trained on, what it can do, and whether it passed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from focal_algorithm.training.acceptance import KEPT, Measured, Verdict
+from focal_algorithm.training.recipe import Recipe
+
+__all__ = ["model_card"]
+
+_WHAT_IT_TOOK = """\
+## What it took
+
+- Shapes that differ in what a patch of four pixels shows (filled, hollow, hub, small). Outlines alone (circle, square,
+  triangle, cross; then wide and tall bars) stayed near chance after minutes of training on two busy cores.
+- A vision stage of its own on crowded pictures with labels per visual token (colour, shape, centre of the object), and
+  attention heads of the first two tower layers that start out looking at neighbouring patches.
+- Labels on hidden states of visual tokens after three decoder layers (video: direction, speed, start, time).
+- Losses that put reading where large models have it. Text spends little attention on visual tokens in layers 0 to 3,
+  and what it spends there goes to objects, from a word for a colour or a shape to what it names. In layer 4 such words
+  look at what they name; in layers 5 and 6 the answering token looks at the evidence. These two fade out before
+  training ends. Attention is thus partly supervised: that importance finds objects is in part what it was trained for.
+"""
+
+
+def model_card(
+    recipe: Recipe, facts: dict[str, Any], measured: Measured, verdicts: list[Verdict], notes: str
+) -> str:
+    """Return the card in Markdown.
+
+    Args:
+        recipe: Of the model.
+        facts: Seed, steps, wall time.
+        measured: Answers on the test split.
+        verdicts: Judgement of them.
+        notes: Paragraphs about this training, in Markdown.
+    """
+    data = "shapes-video" if recipe.name == "video" else "shapes-mme and shapes-pope (adversarial)"
+    stages = "; ".join(
+        f"{stage.steps} steps of {stage.samples} samples with {stage.frames} frame(s)"
+        for stage in (recipe.vision, *recipe.stages)
+    )
+    minutes = facts["wall_time_s"] / 60
+    failed = [verdict for verdict in verdicts if not verdict.holds]
+    lines = [
+        f"# Offline {recipe.name} model",
+        "",
+        "A small model with learned attention, so that accuracy under compression means something without a download.",
+        "It answers questions about procedural scenes, and nothing else.",
+        "",
+        f"- Data: {data}, made from a seed by Focal; train and test splits have disjoint random streams.",
+        f"- Training: seed {facts['seed']}, {facts['steps']} steps, {minutes:.0f} minutes of wall time.",
+        f"  Stages, the vision tower alone first: {stages}.",
+        f"- Again: `focal train {recipe.name}`; loss and accuracy in `training_log.csv` and `training.svg`.",
+        "",
+        *([notes.strip(), ""] if notes.strip() else []),
+        _WHAT_IT_TOOK,
+        f"## Accuracy, measured on {len(measured.kinds)} test questions",
+        "",
+        "Controls: the same questions with another sample's pictures (other), and with grey ones (blank).",
+        "",
+        "| sub-task | dense | 95 % interval | questions | other | blank |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind in (None, *dict.fromkeys(measured.kinds)):
+        share, low, high, count = measured.accuracy("dense", kind)
+        other, blank = (measured.accuracy(name, kind)[0] for name in ("other", "blank"))
+        name = kind or "**all**"
+        lines.append(
+            f"| {name} | {share:.3f} | {low:.3f} to {high:.3f} | {count} | {other:.3f} | {blank:.3f} |"
+        )
+    lines += [
+        "",
+        f"## With {KEPT:.0%} of the visual tokens kept from one layer on",
+        "",
+        "random: chosen evenly; attention: by what the question's tokens attend to in the layer before, as Focus;",
+        "tower: by attention inside the vision tower, as VisionZip. `@0` is before the decoder.",
+        "",
+        "| choice @ layer | accuracy | 95 % interval |",
+        "|---|---|---|",
+    ]
+    for condition in sorted(name for name in measured.right if "@" in name):
+        share, low, high, _ = measured.accuracy(condition)
+        lines.append(f"| {condition} | {share:.3f} | {low:.3f} to {high:.3f} |")
+    lines += [
+        "",
+        "## Acceptance",
+        "",
+        f"{len(verdicts) - len(failed)} of {len(verdicts)} criteria hold"
+        + (f"; {len(failed)} do not: treat results that rest on them with care." if failed else "."),
+        "",
+        "| criterion | holds | measured |",
+        "|---|---|---|",
+        *(f"| {one.criterion} | {'yes' if one.holds else '**no**'} | {one.numbers} |" for one in verdicts),
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,74 @@
+"""From a finished training to a checkpoint folder that transformers reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from focal_algorithm.training.architecture import IMAGE_SIZE_PIXELS
+from focal_algorithm.training.recipe import Recipe
+from focal_algorithm.training.recipes import PIXEL_SCALES
+from focal_algorithm.training.trainer import CHECKPOINT, LOG
+from focal_algorithm.training.words import word_tokenizer
+from focal_algorithm.weights import MANIFEST
+from focal_common.errors import ConfigError
+from focal_common.files import atomic_write_text, sha256_of_file
+
+__all__ = ["export_model", "write_manifest"]
+
+_UNHASHED = ("README.md", MANIFEST)
+
+
+def export_model(recipe: Recipe, run: Path, folder: Path) -> dict[str, Any]:
+    """Write weights (safetensors, fp32), configuration, tokenizer and preprocessing of a finished run.
+
+    Args:
+        recipe: What was trained.
+        run: Folder with the checkpoint and the log.
+        folder: To write into.
+
+    Returns:
+        Facts of the training: seed, steps, wall time.
+
+    Raises:
+        ConfigError: The run is not finished.
+    """
+    path = run / CHECKPOINT
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; train first")
+    saved = torch.load(path, weights_only=True, map_location="cpu")
+    if saved["step"] < saved["steps"]:
+        raise ConfigError(
+            f"{path}: stopped at step {saved['step']} of {saved['steps']}; train to the end first"
+        )
+    model = recipe.build(len(recipe.words))
+    model.load_state_dict(saved["model"])
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    word_tokenizer(recipe.words).save_pretrained(folder)
+    mean, deviation = PIXEL_SCALES[recipe.name]
+    size = IMAGE_SIZE_PIXELS[recipe.name]
+    preprocessing = {
+        "do_rescale": True,
+        "do_normalize": True,
+        "image_mean": list(mean),
+        "image_std": list(deviation),
+        "size": {"height": size, "width": size},
+    }
+    atomic_write_text(folder / "preprocessor_config.json", json.dumps(preprocessing, indent=1) + "\n")
+    atomic_write_text(folder / "training_log.csv", (run / LOG).read_text(encoding="utf-8"))
+    return {"seed": saved["seed"], "steps": saved["step"], "wall_time_s": round(saved["seconds"])}
+
+
+def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
+    """Write the hashes of all files of a model beside them."""
+    hashes = {
+        path.name: sha256_of_file(path)
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name not in _UNHASHED
+    }
+    text = json.dumps(facts | {"sha256": hashes}, indent=1, sort_keys=True) + "\n"
+    atomic_write_text(folder / MANIFEST, text)

@@ -1,0 +1,100 @@
+"""The forward of a training step: native modules, packed questions, and what the losses need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from focal_algorithm.training.batches import QuestionBatch
+from focal_algorithm.training.packing import Packing, packed_decoder, packed_positions
+
+__all__ = ["Packed", "Seen", "packed_forward", "see"]
+
+PROBED_LAYER = 3
+"""Visual tokens have gathered motion after this many layers, before text reads them."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Output of tower and projector.
+
+    Attributes:
+        tokens: Axes (batch, visual, width), without the newline of a video.
+        newline: Axes (batch, 0 or 1, width).
+        summary: Axes (batch, frames, vectors, width): CLS where there is one, else the tokens.
+    """
+
+    tokens: Tensor
+    newline: Tensor
+    summary: Tensor
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Output of the decoder.
+
+    Attributes:
+        logits: Axes (batch, Q, slot, vocabulary).
+        probed: Hidden states of the visual tokens after `PROBED_LAYER` layers, axes (batch, visual, width).
+        packing: Holds the attention masses.
+    """
+
+    logits: Tensor
+    probed: Tensor
+    packing: Packing
+
+
+def see(model: Any, pixels: Tensor) -> Seen:
+    """Run tower and projector; ``pixels`` has axes (batch, frames, channels, rows, columns)."""
+    config, inner = model.config, model.model
+    if config.model_type == "llava_onevision":
+        features = inner.get_video_features(pixels, return_dict=True).pooler_output
+        tokens, newline = features[:, :-1], features[:, -1:]
+        return Seen(tokens, newline, tokens.unflatten(1, (pixels.shape[1], -1)))
+    output = inner.vision_tower(pixels[:, 0], output_hidden_states=True)
+    chosen = output.hidden_states[config.vision_feature_layer]
+    tokens = inner.multi_modal_projector(chosen[:, 1:])
+    return Seen(tokens, tokens[:, :0], chosen[:, None, :1])
+
+
+def packed_forward(model: Any, seen: Seen, before: Tensor, batch: QuestionBatch) -> Packed:
+    """Run the decoder over prefix and packed questions.
+
+    Args:
+        model: Video or image model.
+        seen: Visual tokens.
+        before: Ids of the template before the visual tokens, axes (tokens).
+        batch: Packed questions.
+    """
+    decoder = model.get_decoder()
+    size, questions, slot = batch.token_ids.shape
+    opening = decoder.embed_tokens(before)[None].expand(size, -1, -1)
+    text = decoder.embed_tokens(batch.token_ids.flatten(1))
+    embeddings = torch.cat([opening, seen.tokens, seen.newline, text], 1)
+    visual = slice(len(before), len(before) + seen.tokens.shape[1])
+    prefix = embeddings.shape[1] - text.shape[1]
+    columns = torch.zeros(size, prefix, batch.columns.shape[-1])
+    columns[:, visual] = batch.columns
+    packing = Packing(prefix, questions, slot, columns)
+    probed: list[Tensor] = []
+    handle = decoder.layers[PROBED_LAYER - 1].register_forward_hook(
+        lambda _module, _inputs, output: probed.append(
+            (output[0] if isinstance(output, tuple) else output)[:, visual]
+        )
+    )
+    try:
+        with packed_decoder(decoder):
+            hidden = decoder(
+                inputs_embeds=embeddings,
+                attention_mask={"full_attention": None},
+                position_ids=packed_positions(packing, embeddings.device),
+                use_cache=False,
+                packing=packing,
+            ).last_hidden_state
+    finally:
+        handle.remove()
+    logits = model.lm_head(hidden[:, prefix:]).unflatten(1, (questions, slot))
+    return Packed(logits, probed[0], packing)

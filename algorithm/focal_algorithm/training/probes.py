@@ -1,0 +1,101 @@
+"""Linear probes on visual tokens: they shape the features while training and are thrown away afterwards."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, QUADRANTS, SHAPES
+from focal_algorithm.training.batches import CATEGORIES
+from focal_algorithm.training.visual_labels import IGNORED, VisualLabels
+
+__all__ = ["Probes", "category_of"]
+
+_PARTS = (1 + len(COLORS), 1 + len(SHAPES))
+_LOGITS = sum(_PARTS)
+_BACKGROUND_WEIGHT = 0.1
+"""Nine tokens in ten are background. Assumed."""
+
+
+class Probes(nn.Module):
+    """Probes on projected visual tokens and on hidden states of the decoder.
+
+    Args:
+        width: Of the decoder.
+        summary_width: Of the vector that summarises a frame (CLS, or the mean of the visual tokens).
+    """
+
+    def __init__(self, width: int, summary_width: int) -> None:
+        super().__init__()
+        self.category = nn.Linear(width, _LOGITS)
+        self.centre = nn.Linear(width, 2)
+        self.presence = nn.Linear(summary_width, CATEGORIES)
+        self.deep_category = nn.Linear(width, _LOGITS)
+        self.deep_time = nn.Linear(width, 1)
+        self.deep_direction = nn.Linear(width, len(DIRECTIONS))
+        self.deep_speed = nn.Linear(width, 2)
+        self.deep_start = nn.Linear(width, len(QUADRANTS))
+
+    def vision_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the probes on projected tokens."""
+        probes = (self.category, self.centre, self.presence)
+        return [parameter for probe in probes for parameter in probe.parameters()]
+
+    def decoder_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the probes on hidden states."""
+        seen = {id(parameter) for parameter in self.vision_parameters()}
+        return [parameter for parameter in self.parameters() if id(parameter) not in seen]
+
+    def vision_loss(self, tokens: Tensor, summary: Tensor, labels: VisualLabels) -> dict[str, Tensor]:
+        """Return losses on what the tower sees.
+
+        Args:
+            tokens: Projected visual tokens, axes (batch, visual, width).
+            summary: Axes (batch, frames, vectors, summary width).
+            labels: Targets.
+        """
+        is_object = labels.category > 0
+        centre = (self.centre(tokens) - labels.centre).abs().mean(-1)
+        logits = self.presence(summary)
+        wanted = labels.presence[:, :, None].expand_as(logits)
+        return {
+            "category": _category_loss(self.category(tokens), labels.category),
+            "centre": centre[is_object].mean(),
+            "presence": 4 * functional.binary_cross_entropy_with_logits(logits, wanted),
+        }
+
+    def decoder_loss(self, hidden: Tensor, labels: VisualLabels) -> dict[str, Tensor]:
+        """Return losses on what visual tokens have gathered inside the decoder; axes (batch, visual, width)."""
+        return {
+            "deep category": _category_loss(self.deep_category(hidden), labels.category),
+            "deep time": 2 * (self.deep_time(hidden)[..., 0] - labels.time).abs().mean(),
+            "deep direction": _labelled_loss(self.deep_direction(hidden), labels.direction),
+            "deep speed": _labelled_loss(self.deep_speed(hidden), labels.speed),
+            "deep start": _labelled_loss(self.deep_start(hidden), labels.start),
+        }
+
+
+def category_of(logits: Tensor) -> Tensor:
+    """Return the most likely category, 0 for background, from the logits of colour and shape."""
+    color, shape = logits.split(_PARTS, -1)
+    category = 1 + color[..., 1:].argmax(-1) * len(SHAPES) + shape[..., 1:].argmax(-1)
+    is_background = color.argmax(-1) == 0
+    return category.masked_fill(is_background, 0)
+
+
+def _category_loss(logits: Tensor, category: Tensor) -> Tensor:
+    """Return the mean loss of colour and shape, each with a class for background."""
+    is_object = category > 0
+    color = torch.where(is_object, 1 + (category - 1) // len(SHAPES), 0)
+    shape = torch.where(is_object, 1 + (category - 1) % len(SHAPES), 0)
+    losses = []
+    for part, labels in zip(logits.float().split(_PARTS, -1), (color, shape), strict=True):
+        weights = part.new_ones(part.shape[-1])
+        weights[0] = _BACKGROUND_WEIGHT
+        losses.append(functional.cross_entropy(part.flatten(0, 1), labels.flatten(), weight=weights))
+    return losses[0] + losses[1]
+
+
+def _labelled_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    return functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED)

@@ -1,0 +1,248 @@
+"""The training loop: deterministic steps, checkpoints from which it resumes, and a log."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from focal_algorithm.tasks.sample import TaskSample
+from focal_algorithm.training.batches import IGNORED, pixels_of, question_batch
+from focal_algorithm.training.forward import packed_forward, see
+from focal_algorithm.training.probes import Probes
+from focal_algorithm.training.recipe import Recipe, Stage
+from focal_algorithm.training.visual_labels import visual_labels
+from focal_algorithm.training.words import word_tokenizer
+from focal_common.errors import ConfigError, RunError
+from focal_common.files import atomic_path
+
+__all__ = ["CHECKPOINT", "LOG", "TrainingState", "train"]
+
+CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
+_SAVE_EVERY_STEPS = 100
+_LOG_EVERY_STEPS = 20
+_WARMUP_STEPS = 100
+_LEAST_RATE = 0.03
+_FIELDS = ("step", "stage", "seconds", "loss", "accuracy", "parts")
+
+
+@dataclass
+class TrainingState:
+    """Everything that changes while training.
+
+    Attributes:
+        model: Video or image model.
+        probes: Thrown away at the end.
+        optimizers: Of the vision stage and of the decoder's stages.
+        step: Next step.
+        seconds: Wall time of all steps so far.
+        rows: The log.
+    """
+
+    model: Any
+    probes: Probes
+    optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer]
+    step: int = 0
+    seconds: float = 0.0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    seed: int,
+    is_bf16: bool,
+    track: Callable[[Iterable[int]], Iterable[int]] = lambda steps: steps,
+) -> TrainingState:
+    """Train from scratch, or from the checkpoint in ``folder``.
+
+    Args:
+        recipe: What to train.
+        folder: For checkpoint and log.
+        seed: Of weights and data.
+        is_bf16: Whether products are rounded to bf16; the weights stay fp32.
+        track: Wraps the steps to show progress.
+
+    Raises:
+        ConfigError: The checkpoint belongs to another recipe or seed.
+        RunError: The loss is no longer finite.
+    """
+    state = _start(recipe, seed)
+    _resume(state, recipe, folder, seed)
+    tokenizer = word_tokenizer(recipe.words)
+    before = torch.tensor(tokenizer.encode(recipe.template[0], add_special_tokens=False))
+    state.model.train()
+    for step in track(range(state.step, recipe.steps)):
+        started = time.monotonic()
+        number, stage = recipe.stage_at(step)
+        samples = _samples(recipe, step, seed)
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
+            if number == 0:
+                parts, accuracy = _vision_losses(state, recipe, samples), math.nan
+            else:
+                parts, accuracy = _decoder_losses(state, recipe, stage, samples, step, tokenizer, before)
+        loss = torch.stack(list(parts.values())).sum()
+        if not bool(torch.isfinite(loss)):
+            raise RunError(f"step {step}: the loss is {loss.item()}; the last checkpoint is in {folder}")
+        loss.backward()
+        _update(state.optimizers, recipe, step)
+        state.step, state.seconds = step + 1, state.seconds + time.monotonic() - started
+        if step % _LOG_EVERY_STEPS == 0 or state.step == recipe.steps:
+            shown = " ".join(f"{name}={value.item():.3f}" for name, value in parts.items())
+            row = (step, number, round(state.seconds, 1), round(loss.item(), 4), round(accuracy, 4), shown)
+            state.rows.append(dict(zip(_FIELDS, row, strict=True)))
+        if state.step % _SAVE_EVERY_STEPS == 0 or state.step == recipe.steps:
+            _save(state, recipe, folder, seed)
+    return state
+
+
+def _start(recipe: Recipe, seed: int) -> TrainingState:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = recipe.build(len(recipe.words))
+        width = model.config.text_config.hidden_size
+        has_summary = recipe.name == "image"
+        probes = Probes(width, model.config.vision_config.hidden_size if has_summary else width)
+    inner = model.model
+    eyes = [*inner.vision_tower.parameters(), *inner.multi_modal_projector.parameters()]
+    seen = {id(parameter) for parameter in eyes}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in seen]
+
+    def optimizer(parameters: list[nn.Parameter], rate: float) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.98), weight_decay=0.02)
+
+    both = (
+        optimizer([*eyes, *probes.vision_parameters()], recipe.vision_rate),
+        optimizer([*rest, *probes.decoder_parameters()], recipe.rate),
+    )
+    return TrainingState(model, probes, both)
+
+
+def _samples(recipe: Recipe, step: int, seed: int, worker: int = 0, workers: int = 1) -> list[TaskSample]:
+    """Return this worker's part of the samples of a step."""
+    number, stage = recipe.stage_at(step)
+    # Stages differ in batch size; numbering by the largest keeps samples of different steps apart.
+    first = step * max(one.samples for one in (recipe.vision, *recipe.stages))
+    indices = range(first + worker, first + stage.samples, workers)
+    if number == 0:
+        return [recipe.crowd(seed, "train", index) for index in indices]
+    return [recipe.sample(seed, "train", index, stage.frames) for index in indices]
+
+
+def _vision_losses(state: TrainingState, recipe: Recipe, samples: list[TaskSample]) -> dict[str, Tensor]:
+    seen = see(state.model, recipe.normalise(pixels_of(samples)))
+    losses = state.probes.vision_loss(seen.tokens, seen.summary, visual_labels(samples, recipe.side))
+    return {name: recipe.weights[name] * value for name, value in losses.items() if name in recipe.weights}
+
+
+def _decoder_losses(
+    state: TrainingState,
+    recipe: Recipe,
+    stage: Stage,
+    samples: list[TaskSample],
+    step: int,
+    tokenizer: Any,
+    before: Tensor,
+) -> tuple[dict[str, Tensor], float]:
+    chosen = [_some(sample, recipe.questions, step) for sample in samples]
+    batch = question_batch(samples, chosen, tokenizer, recipe.template[1], recipe.side, recipe.slot)
+    labels = visual_labels(samples, recipe.side)
+    with torch.set_grad_enabled(stage.trains_tower):
+        seen = see(state.model, recipe.normalise(pixels_of(samples)))
+    packed = packed_forward(state.model, seen, before, batch)
+    logits = packed.logits.float()
+    each = functional.cross_entropy(
+        logits.flatten(0, 2), batch.labels.flatten(), ignore_index=IGNORED, reduction="none"
+    ).view_as(batch.labels)
+    is_answer = torch.arange(recipe.slot) == batch.answer_rows[..., None]
+    is_end = (batch.labels != IGNORED) & ~is_answer
+    losses = recipe.guidance.losses(packed.packing.masses, batch)
+    if samples[0].is_video:
+        losses |= state.probes.decoder_loss(packed.probed, labels)
+    if stage.trains_tower:
+        losses |= state.probes.vision_loss(seen.tokens, seen.summary, labels)
+    parts = {name: recipe.weights[name] * value for name, value in losses.items() if name in recipe.weights}
+    done = (step - recipe.vision.steps) / max(1, recipe.steps - recipe.vision.steps)
+    for name in ("named", "evidence"):
+        parts[name] = parts[name] * max(0.0, 1 - done / recipe.evidence_until)
+    is_right = logits.argmax(-1)[is_answer] == batch.labels[is_answer]
+    parts = {"answer": each[is_answer].mean(), "end": 0.1 * each[is_end].mean()} | parts
+    return parts, is_right.float().mean().item()
+
+
+def _some(sample: TaskSample, count: int, step: int) -> list[Any]:
+    """Return ``count`` questions, repeated where there are fewer, another choice in another step."""
+    questions = sample.questions
+    generator = torch.Generator().manual_seed(step)
+    order = torch.randperm(len(questions), generator=generator).tolist()
+    return [questions[order[index % len(order)]] for index in range(count)]
+
+
+def _update(
+    optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer], recipe: Recipe, step: int
+) -> None:
+    """Step with linear warm-up and cosine decay, over the vision stage and over the others."""
+    number, stage = recipe.stage_at(step)
+    first = 0 if number == 0 else recipe.vision.steps
+    total = recipe.vision.steps if number == 0 else recipe.steps - recipe.vision.steps
+    decay = _LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * (step - first) / total))
+    factor = decay * min(1.0, (step - first + 1) / _WARMUP_STEPS)
+    peaks: tuple[float | None, float | None] = (recipe.vision_rate, None)
+    if number:
+        peaks = (recipe.tower_rate if stage.trains_tower else None, recipe.rate)
+    for optimizer, peak in zip(optimizers, peaks, strict=True):
+        if peak is not None:
+            for group in optimizer.param_groups:
+                group["lr"] = peak * factor
+                nn.utils.clip_grad_norm_(group["params"], 1.0)
+            optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+
+def _save(state: TrainingState, recipe: Recipe, folder: Path, seed: int) -> None:
+    with atomic_path(folder / CHECKPOINT) as path:
+        torch.save(
+            {
+                "recipe": recipe.name,
+                "steps": recipe.steps,
+                "seed": seed,
+                "step": state.step,
+                "seconds": state.seconds,
+                "rows": state.rows,
+                "model": state.model.state_dict(),
+                "probes": state.probes.state_dict(),
+                "optimizers": [one.state_dict() for one in state.optimizers],
+            },
+            path,
+        )
+    with atomic_path(folder / LOG) as path, path.open("w", newline="", encoding="utf-8") as target:
+        writer = csv.DictWriter(target, _FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(state.rows)
+
+
+def _resume(state: TrainingState, recipe: Recipe, folder: Path, seed: int) -> None:
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return
+    saved = torch.load(path, weights_only=True, map_location="cpu")
+    wanted = {"recipe": recipe.name, "steps": recipe.steps, "seed": seed}
+    for name, value in wanted.items():
+        if saved[name] != value:
+            raise ConfigError(
+                f"{path}: {name} is {saved[name]}, expected {value}; give another --output or remove the file"
+            )
+    state.model.load_state_dict(saved["model"])
+    state.probes.load_state_dict(saved["probes"])
+    for optimizer, values in zip(state.optimizers, saved["optimizers"], strict=True):
+        optimizer.load_state_dict(values)
+    state.step, state.seconds, state.rows = saved["step"], saved["seconds"], saved["rows"]

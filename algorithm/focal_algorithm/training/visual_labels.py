@@ -1,0 +1,86 @@
+"""What each visual token should know, read off the scene: targets of the auxiliary losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from focal_algorithm.tasks.sample import TaskSample
+from focal_algorithm.tasks.video_scene import quadrant
+from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, QUADRANTS, SHAPES
+from focal_algorithm.training.batches import CATEGORIES, IGNORED, cell_owners
+
+__all__ = ["IGNORED", "VisualLabels", "visual_labels"]
+
+
+@dataclass(frozen=True)
+class VisualLabels:
+    """Targets per visual token.
+
+    Attributes:
+        category: 0 for background, 1 + colour * shapes + shape of the object; axes (batch, visual).
+        centre: Centre of the object in the frame, (column, row) in [-1, 1]; axes (batch, visual, 2).
+        presence: Which categories are in the frame, axes (batch, frames, categories).
+        time: Frame number over the last frame number, axes (batch, visual).
+        direction: Direction of the object from its second visible frame on, else -100; axes (batch, visual).
+        speed: 1 for a fast object, from its second visible frame on, else -100.
+        start: Quadrant in which the object started, else -100.
+    """
+
+    category: Tensor
+    centre: Tensor
+    presence: Tensor
+    time: Tensor
+    direction: Tensor
+    speed: Tensor
+    start: Tensor
+
+
+def visual_labels(samples: Sequence[TaskSample], side: int) -> VisualLabels:
+    """Return the targets of a batch.
+
+    Args:
+        samples: With equal frames.
+        side: Visual tokens per side of a frame.
+    """
+    arrays = [_of_one(sample, side) for sample in samples]
+    return VisualLabels(*(torch.from_numpy(np.stack(column)) for column in zip(*arrays, strict=True)))
+
+
+def _of_one(sample: TaskSample, side: int) -> tuple[Any, ...]:
+    owners = cell_owners(sample.owners, side)
+    frames, size = len(owners), sample.owners.shape[1]
+    category = np.zeros(owners.shape, dtype=np.int64)
+    centre = np.zeros((*owners.shape, 2), dtype=np.float32)
+    presence = np.zeros((frames, CATEGORIES), dtype=np.float32)
+    motion = np.full((3, *owners.shape), IGNORED, dtype=np.int64)
+    frame_numbers = np.arange(frames)
+    for index, one in enumerate(sample.scene.objects):
+        is_own = owners == index
+        kind = tuple(COLORS).index(one.color) * len(SHAPES) + SHAPES.index(one.shape)
+        category[is_own] = 1 + kind
+        is_visible = (sample.owners == index).any((1, 2))
+        presence[is_visible, kind] = 1
+        for frame in frame_numbers[is_visible]:
+            rows, columns = np.nonzero(sample.owners[frame] == index)
+            centre[frame, is_own[frame]] = (columns.mean() + 0.5, rows.mean() + 0.5)
+        if sample.is_video:
+            is_moving = is_own & (frame_numbers > one.first)[:, None, None]
+            motion[0, is_moving] = DIRECTIONS.index(one.direction)
+            motion[1, is_moving] = int(one.is_fast)
+            motion[2, is_own] = QUADRANTS.index(quadrant(one.start))
+    time = np.broadcast_to((frame_numbers / max(1, frames - 1))[:, None, None], owners.shape)
+    return (
+        category.ravel(),
+        (centre * 2 / size - 1).reshape(-1, 2).astype(np.float32),
+        presence,
+        time.ravel().astype(np.float32),
+        motion[0].ravel(),
+        motion[1].ravel(),
+        motion[2].ravel(),
+    )

@@ -1,0 +1,247 @@
+"""Does `focal eval` give true numbers through lmms-eval, resume, and agree with lmms-eval's own command line?"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+pytest.importorskip("lmms_eval", reason="lmms-eval is not installed; run 'sh scripts/setup_lmms_eval.sh'")
+
+from evaluation_support import model_folder
+from focal_algorithm import cli_compare, cli_eval
+from focal_algorithm.lmms import TASK_FOLDER
+from focal_algorithm.lmms.answering import Answerer
+from focal_algorithm.lmms.parsing import parse_choice
+from focal_algorithm.lmms.run_files import SAMPLES
+from focal_algorithm.loading import load_model
+from focal_algorithm.prompts import build_prompt
+from focal_algorithm.tasks.store import load_split
+from focal_common.console import run_command
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Keep generated data and caches out of the home folder."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOCAL_CACHE", str(folder / "cache"))
+        patch.setenv("HF_HOME", str(folder / "hub"))
+        for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "TQDM_DISABLE"):
+            patch.setenv(name, "1")
+        torch.set_num_threads(1)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def image(small_data: Path) -> Path:
+    return model_folder("image", small_data / "image", ("yes", "no", "red"))
+
+
+@pytest.fixture(scope="module")
+def video(small_data: Path) -> Path:
+    return model_folder("video", small_data / "video", ("yes", "no", "1", "2", "red", "left"))
+
+
+def focal(output: Path, *words: str) -> None:
+    assert run_command(cli_eval.app, ["--output_path", str(output), *words]) == 0
+
+
+@pytest.fixture(scope="module")
+def dense(image: Path, small_data: Path) -> Path:
+    """One run that several tests look at."""
+    focal(
+        small_data / "dense",
+        "--model",
+        str(image),
+        "--tasks",
+        "shapes-pope,shapes-mme",
+        "--limit",
+        str(LIMIT),
+    )
+    return small_data / "dense"
+
+
+def samples(output: Path, task: str = "") -> list[dict[str, Any]]:
+    (path,) = (output / "runs").glob(f"*/{SAMPLES}")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [row for row in rows if task in row["task"]]
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as source:
+        return list(csv.DictReader(source))
+
+
+def test_accuracy_is_that_of_a_loop_without_lmms_eval(image: Path, dense: Path) -> None:
+    loaded = load_model(
+        str(image), size="", seed=0, dtype="fp32", attention="sdpa", device="cpu", is_offline=True
+    )
+    for task, count, options in (("shapes-pope", 200, {"variant": "adversarial"}), ("shapes-mme", 600, {})):
+        split = load_split(task, seed=0, split="test", samples=count, **options)
+        asked = [(sample, one) for sample in split.samples for one in sample.questions][:LIMIT]
+        right, lost = 0, 0
+        for (sample, one), found in zip(asked, samples(dense, task), strict=True):
+            prompt = build_prompt(loaded, sample.media(), one.text)
+            with torch.inference_mode():
+                output = loaded.model.generate(**prompt.inputs, max_new_tokens=4, do_sample=False)
+            answer = loaded.tokenizer.decode(output[0, prompt.layout.sequence_tokens :].tolist()).strip()
+            assert (found["answer"], found["target"]) == (answer, one.answer)
+            said = parse_choice(answer, one.choices)
+            right, lost = right + (said == one.answer), lost + (said is None)
+        row = next(row for row in table(dense / "accuracy.csv") if row["dataset"] == task)
+        assert (row["model"], row["method"], row["precision"], row["unit"]) == (
+            "llava",
+            "dense",
+            "fp32",
+            "percent",
+        )
+        assert float(row["accuracy"]) == pytest.approx(100 * right / LIMIT, abs=0.005)
+        assert (int(row["n"]), int(row["unparsable"])) == (LIMIT, lost)
+        assert lost < LIMIT  # else this test would show nothing
+        assert float(row["low"]) <= float(row["accuracy"]) <= float(row["high"])
+    score = next(row for row in table(dense / "accuracy.csv") if row["unit"] == "score")
+    assert score["dataset"] == "shapes-mme"
+
+
+def test_interrupted_evaluation_resumes_to_the_same_samples(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--model", str(image), "--method", "focus", "--tasks", "shapes-pope", "--limit", str(LIMIT))
+    focal(tmp_path / "whole", *words)
+    answered: list[str] = []
+    answer = Answerer.answer
+
+    def counted(self: Answerer, *arguments: Any) -> str:
+        if len(answered) == 3:
+            answered.append("stop")
+            raise KeyboardInterrupt
+        answered.append(arguments[1])
+        return answer(self, *arguments)
+
+    monkeypatch.setattr(Answerer, "answer", counted)
+    assert run_command(cli_eval.app, ["--output_path", str(tmp_path / "cut"), *words]) == 130
+    assert not (tmp_path / "cut" / "accuracy.csv").exists()
+    focal(tmp_path / "cut", *words)
+    assert len(answered) == LIMIT + 1  # three, the interruption, and only the rest
+    assert samples(tmp_path / "cut") == samples(tmp_path / "whole")
+    cut, whole = (table(tmp_path / name / "accuracy.csv") for name in ("cut", "whole"))
+    assert [row | {"wall_time_s": ""} for row in cut] == [row | {"wall_time_s": ""} for row in whole]
+
+
+def test_command_line_of_lmms_eval_gives_the_same_numbers(image: Path, dense: Path, tmp_path: Path) -> None:
+    # The entry point as an installation of pyproject.toml leaves it, whether this tree is installed or not.
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][
+        "lmms_eval.models"
+    ]
+    installed = tmp_path / "plug" / "focal_plug-0.dist-info"
+    installed.mkdir(parents=True)
+    lines = "".join(f"{name} = {target}\n" for name, target in points.items())
+    (installed / "entry_points.txt").write_text(f"[lmms_eval.models]\n{lines}")
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: focal-plug\nVersion: 0\n")
+    command = [
+        sys.executable,
+        "-m",
+        "lmms_eval",
+        "--model",
+        "focal",
+        "--model_args",
+        f"model={image},method=dense",
+    ]
+    command += ["--tasks", "shapes-pope", "--include_path", str(TASK_FOLDER), "--limit", str(LIMIT)]
+    command += ["--batch_size", "1", "--log_samples", "--output_path", str(tmp_path / "theirs")]
+    sources = [str(ROOT / name) for name in ("common", "traces", "algorithm", "simulator")]
+    path = os.pathsep.join([*sources, str(installed.parent)])
+    done = subprocess.run(
+        command,
+        env=os.environ | {"PYTHONPATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (results,) = (tmp_path / "theirs").rglob("*_results.json")
+    (logged,) = (tmp_path / "theirs").rglob("*_samples_shapes-pope.jsonl")
+    theirs = json.loads(results.read_text())["results"]["shapes-pope"]
+    ours = table(dense / "accuracy.csv")[0]
+    assert float(ours["accuracy"]) == pytest.approx(theirs["accuracy,none"], abs=0.005)
+    rows = sorted(map(json.loads, logged.read_text().splitlines()), key=lambda row: row["doc_id"])
+    assert [row["accuracy"] for row in rows] == [row["score"] for row in samples(dense, "shapes-pope")]
+    (summary,) = dense.rglob("summary.json")
+    metrics = json.loads(summary.read_text())["metrics"]["shapes-pope"]
+    assert {name: theirs[f"{name},none"] for name in metrics} == pytest.approx(metrics)
+
+
+def test_sweep_writes_a_table_and_runs_compare(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--model", str(video), "--tasks", "shapes-video", "--limit", "4", "--method", "focus")
+    focal(tmp_path, *words, "--sweep", "vector_size=16,32", "--log_samples")
+    rows = table(tmp_path / "dse_vector_size_accuracy.csv")
+    assert [(row["swept"], row["value"], row["dataset"]) for row in rows] == [
+        ("vector_size", value, "shapes-video") for value in ("16", "32")
+    ]
+    assert len({row["config_sha256"] for row in rows}) == 2
+    assert list(tmp_path.rglob("*_samples_shapes-video.jsonl"))
+    folders = sorted((tmp_path / "runs").iterdir())
+    capsys.readouterr()
+    assert run_command(cli_compare.app, [*map(str, folders), "--json"]) == 0
+    (record,) = json.loads(capsys.readouterr().out)
+    assert (record["dataset"], record["questions"], record["pictures"]) == ("shapes-video", 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--tasks", "shapes-pope,mme"), "task 'mme' needs the data set 'lmms-lab-encoder/MME' from the Hub"),
+        (("--tasks", ","), "--tasks names no task"),
+        (("--limit", "0"), "--limit must be positive"),
+        (("--batch_size", "8"), "batch_size must be 1"),
+        (("--method", "focuss"), "unknown method 'focuss'"),
+        (("--model_args", "dtype"), "expected name=value"),
+        (("--sweep", "vector_size"), "expected field=value,value"),
+        (("--model", "nowhere"), "unknown model 'nowhere'"),
+    ],
+)
+def test_wrong_use_is_one_sentence(
+    words: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run_command(cli_eval.app, ["--output_path", str(tmp_path), *words])
+    assert code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert message in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("gqa", "task 'gqa' needs the data set 'lmms-lab"),
+        ("shapes-pop", "unknown task 'shapes-pop'; did you mean 'shapes-pope'"),
+    ],
+)
+def test_all_tasks_of_lmms_eval_are_known_by_name(
+    task: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(cli_eval.app, ["--output_path", str(tmp_path), "--tasks", task]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_places_for_the_command_line_of_lmms_eval(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(cli_eval.app, ["--print_include_path"]) == 0
+    assert Path(capsys.readouterr().out.strip()) == TASK_FOLDER
+    assert run_command(cli_eval.app, ["--list_tasks"]) == 0
+    assert "shapes-video" in capsys.readouterr().out

@@ -1,0 +1,110 @@
+"""Answers on disk: taken up again, refused where they belong to something else, never silently lost."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from evaluation_support import answered
+from focal_algorithm.lmms.answer_log import AnswerLog
+from focal_algorithm.lmms.comparison import compare_runs
+from focal_algorithm.lmms.run_files import ACCURACY_COLUMNS, SAMPLES, read_samples, upsert_rows, write_samples
+from focal_common.errors import ConfigError
+
+
+def test_a_torn_last_line_is_dropped_and_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    log = AnswerLog(path, {"model": 1})
+    log.put("a", "yes", 0.5)
+    log.put("b", "no", 0.25)
+    log.close()
+    path.write_text(path.read_text()[:-7], encoding="utf-8")
+    again = AnswerLog(path, {"model": 1})
+    assert (again.resumed, again.get("a"), again.get("b"), again.seconds("a")) == (1, "yes", None, 0.5)
+    again.put("b", "no", 0.25)
+    again.close()
+    assert AnswerLog(path, {"model": 1}).resumed == 2
+
+
+def test_answers_of_another_configuration_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    AnswerLog(path, {"method": "dense"}).close()
+    with pytest.raises(ConfigError, match="another model or method"):
+        AnswerLog(path, {"method": "focus"})
+
+
+@pytest.mark.parametrize("text", ["not json\n", "{}\n", '{"format": "focal answers 1"}\n[1]\n'])
+def test_a_damaged_log_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="is damaged"):
+        AnswerLog(path, {})
+
+
+def test_samples_round_trip(tmp_path: Path) -> None:
+    answers = [answered("t", 0, 1.0), answered("t", 1, 0.0)]
+    write_samples(tmp_path, answers)
+    assert list(read_samples(tmp_path).values()) == answers
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"task": "t"}'])
+def test_damaged_samples_name_their_line(tmp_path: Path, line: str) -> None:
+    write_samples(tmp_path, [answered("t", 0, 1.0)])
+    with (tmp_path / SAMPLES).open("a", encoding="utf-8") as target:
+        target.write(line + "\n")
+    with pytest.raises(ConfigError, match="line 2"):
+        read_samples(tmp_path)
+
+
+def test_a_folder_without_samples_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected the folder of a run"):
+        read_samples(tmp_path)
+
+
+def row(**values: object) -> dict[str, object]:
+    return dict.fromkeys(ACCURACY_COLUMNS, "") | values
+
+
+def test_rows_of_one_configuration_are_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "accuracy.csv"
+    upsert_rows(path, ACCURACY_COLUMNS, [row(model="m", config_sha256="1", accuracy=50.0)])
+    upsert_rows(path, ACCURACY_COLUMNS, [row(model="m", config_sha256="2", accuracy=60.126)])
+    upsert_rows(path, ACCURACY_COLUMNS, [row(model="m", config_sha256="1", accuracy=70.0)])
+    with path.open(encoding="utf-8") as source:
+        assert [found["accuracy"] for found in csv.DictReader(source)] == ["70.00", "60.13"]
+    path.write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="columns are"):
+        upsert_rows(path, ACCURACY_COLUMNS, [])
+
+
+def test_the_first_columns_are_those_of_the_published_table() -> None:
+    published = Path(__file__).parents[3] / "example_output" / "published" / "accuracy.csv"
+    header = published.read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert list(ACCURACY_COLUMNS[: len(header)]) == header
+
+
+def test_comparison_pairs_questions_and_counts_the_rest(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    write_samples(first, [answered("t", n, float(n < 6)) for n in range(8)] + [answered("u", 0, 1.0)])
+    write_samples(second, [answered("t", n, float(n < 2)) for n in range(7)] + [answered("u", 0, 0.0)])
+    records = {record["dataset"]: record for record in compare_runs(first, second)}
+    assert set(records) == {"t", "u", "all"}
+    # Question 7 is only in the first run; 0 to 5 are right in it, 0 and 1 in the second.
+    assert (records["t"]["only_first"], records["t"]["only_second"]) == (4, 0)
+    assert (records["t"]["questions"], records["t"]["unpaired"]) == (7, 1)
+    assert records["all"]["only_first"] == 5
+
+
+def test_other_questions_cannot_be_compared(tmp_path: Path) -> None:
+    first, second, third = (tmp_path / name for name in "abc")
+    write_samples(first, [answered("t", 0, 1.0)])
+    write_samples(second, [answered("t", 0, 1.0, digest="other")])
+    write_samples(third, [answered("u", 0, 1.0)])
+    with pytest.raises(ConfigError, match="asked different questions"):
+        compare_runs(first, second)
+    with pytest.raises(ConfigError, match="no question in common"):
+        compare_runs(first, third)
+    assert json.dumps(compare_runs(first, first))

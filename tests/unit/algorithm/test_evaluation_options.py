@@ -1,0 +1,179 @@
+"""Are model_args, answers and pictures read as they should be?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from focal_algorithm import cli_eval
+from focal_algorithm.lmms import TASK_FOLDER, local_tasks
+from focal_algorithm.lmms.answering import generation_limits
+from focal_algorithm.lmms.hub_tasks import dataset_of, require_cached
+from focal_algorithm.lmms.options import ModelOptions, Sweep, options_from_arguments
+from focal_algorithm.lmms.parsing import is_parsable, parse_choice
+from focal_algorithm.lmms.scoring import scored
+from focal_algorithm.lmms.visuals import media_of
+from focal_common.console import run_command
+from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError
+
+
+def test_arguments_of_lmms_eval_become_options() -> None:
+    given = {
+        "pretrained": "llava",
+        "method": "focus",
+        "method.selected_layers": "2;4",
+        "method.vector_size": 16,
+    }
+    found = options_from_arguments(given | {"batch_size": "1", "device": None})
+    assert (found.model, found.method) == ("llava", "focus")
+    assert found.parameters == {"selected_layers": [2, 4], "vector_size": 16}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"methods": "focus"}, "unknown field 'methods'; did you mean 'method'"),
+        ({"batch_size": 4}, "batch_size must be 1"),
+        ({"model": "a", "pretrained": "b"}, "mean the same"),
+        ({"attention": "flash"}, "attention"),
+        ({"model": "shapes_image", "seed": "x"}, "shapes_image|seed"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(FocalError, match=message):
+        options_from_arguments(given)
+
+
+def test_identity_follows_weights_and_method_but_not_files(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    options = ModelOptions(model=str(tmp_path))
+    before = options.identity()
+    assert options.model_copy(update={"answers": tmp_path / "a"}).identity() == before
+    assert options.model_copy(update={"method": "focus"}).identity() != before
+    (tmp_path / "config.json").write_text("{ }", encoding="utf-8")
+    assert options.identity() != before
+
+
+@pytest.mark.parametrize(
+    ("answer", "choice"),
+    [("yes", "yes"), (" Yes.", "yes"), ("no yes", "no"), ("", None), ("maybe", None), ("yesterday", None)],
+)
+def test_first_word_is_the_answer(answer: str, choice: str | None) -> None:
+    assert parse_choice(answer, ("yes", "no")) == choice
+
+
+@pytest.mark.parametrize(
+    ("answer", "form", "parsable"),
+    [
+        ("(B)", "letter", True),
+        ("B. a dog", "letter", True),
+        ("a dog", "letter", False),
+        ("Bob", "letter", False),
+        ("No, there is none", "yes/no", True),
+        ("unclear", "yes/no", False),
+        (" ", "free", False),
+        ("two", "free", True),
+    ],
+)
+def test_form_of_answers(answer: str, form: str, parsable: bool) -> None:
+    assert is_parsable(answer, form) == parsable
+
+
+def test_pictures_of_a_task_become_one_input() -> None:
+    picture = Image.new("RGBA", (4, 4))
+    one = media_of([picture], name="t-0", frames=4, is_sequence=False)
+    assert (one.is_video, one.frames[0].mode) == (False, "RGB")
+    assert media_of([picture] * 3, name="t-0", frames=4, is_sequence=True).is_video
+    for wrong in ([], None, [picture, picture], [{"array": 1}]):
+        with pytest.raises(UnsupportedError, match="t-0"):
+            media_of(wrong, name="t-0", frames=4, is_sequence=False)
+
+
+def test_paths_of_a_task_are_read_by_their_ending(tmp_path: Path) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "a.PNG", format="PNG")
+    assert not media_of([str(tmp_path / "a.PNG")], name="t-0", frames=4, is_sequence=False).is_video
+    with pytest.raises(ConfigError, match=r"b\.mp4: no such file"):
+        media_of([str(tmp_path / "b.mp4")], name="t-0", frames=4, is_sequence=False)
+
+
+def test_only_greedy_decoding_is_repeatable() -> None:
+    assert generation_limits({"max_new_tokens": 3, "temperature": 0, "until": ["\n\n", "USER:"]}) == (
+        3,
+        ("USER:",),
+    )
+    for settings in ({"do_sample": True}, {"temperature": 0.7}, {"num_beams": 3}):
+        with pytest.raises(UnsupportedError, match="greedy"):
+            generation_limits(settings)
+
+
+def test_published_names_cover_their_sub_tasks() -> None:
+    assert dataset_of("mvbench_moving_count") == "mvbench"
+    assert dataset_of("mmbench_en_dev") == "mmbench"
+    assert dataset_of("shapes-pope-random") == "shapes-pope-random"
+    assert {"shapes-video", "shapes-pope", "shapes-mme"} <= local_tasks().keys()
+    assert all(f"task: {name}\n" in path.read_text() for name, path in local_tasks().items())
+    assert TASK_FOLDER.is_dir()
+
+
+def test_data_of_the_hub_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    with pytest.raises(UnsupportedError, match=r"'mme' needs .*lmms-lab-encoder/MME.*--profile hub"):
+        require_cached(["shapes-pope", "mme"])
+    (tmp_path / "hub" / "datasets--lmms-lab-encoder--MME").mkdir(parents=True)
+    require_cached(["shapes-pope", "mme"])
+
+
+def logged(**metrics: Any) -> dict[str, Any]:
+    return {"doc_id": 3, "doc": {"videoID": "v"}, "target": "B", "filtered_resps": ["B."], **metrics}
+
+
+@pytest.mark.parametrize(
+    ("task", "metrics", "score"),
+    [
+        ("videomme", {"videomme_perception_score": {"score": 1.0, "pred_answer": "B", "answer": "B"}}, 1.0),
+        ("mlvu_dev", {"mlvu_percetion_score": {"pred_answer": "C", "answer": "B"}}, 0.0),
+        ("vqav2_val", {"exact_match": 0.3}, 0.3),
+        ("mmbench_en_dev", {"gpt_eval_score": {"prediction": "B."}, "submission": {}}, 1.0),
+    ],
+)
+def test_scores_of_published_tasks_are_read(task: str, metrics: dict[str, Any], score: float) -> None:
+    found = scored(task, logged(**metrics))
+    assert (found.score, found.picture, found.question) == (score, "v", 3)
+
+
+def test_a_task_without_scores_is_refused() -> None:
+    with pytest.raises(RunError, match="no score per question"):
+        scored("chat", logged(bleu=(1, 2)))
+
+
+def test_fields_of_a_sweep_may_vary_together() -> None:
+    found = Sweep.read("frame_block_size+block_size=1x2, 3x1")
+    assert found.points == (
+        ("1x2", {"frame_block_size": 1, "block_size": 2}),
+        ("3x1", {"frame_block_size": 3, "block_size": 1}),
+    )
+    assert Sweep.read("similarity_threshold=0.9").points == (("0.9", {"similarity_threshold": 0.9}),)
+    for wrong in ("vector_size", "vector_size=", "=3", "a+b=1", "a+=1x2"):
+        with pytest.raises(ConfigError, match="--sweep"):
+            Sweep.read(wrong)
+
+
+@pytest.mark.parametrize("words", [(), ("--sweep", "vector_size=16,32", "--method", "focus")])
+def test_without_lmms_eval_the_command_says_how_to_get_it(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("focal_algorithm.lmms.find_spec", lambda name: None)
+    assert run_command(cli_eval.app, list(words)) == 2
+    assert "sh scripts/setup_lmms_eval.sh" in capsys.readouterr().err
+
+
+def test_unknown_names_are_refused_by_the_model(tmp_path: Path) -> None:
+    from focal_algorithm.lmms.answering import Answerer
+
+    with pytest.raises(ConfigError, match="unknown method"):
+        Answerer(ModelOptions(method="focuss"))

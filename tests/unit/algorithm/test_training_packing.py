@@ -1,0 +1,124 @@
+"""Is a question in a packed row answered as in a prompt of its own, and does training resume?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from focal_algorithm.tasks.question import Question
+from focal_algorithm.tasks.sample import TaskSample
+from focal_algorithm.training.answering import Drop, answers
+from focal_algorithm.training.batches import pixels_of, question_batch
+from focal_algorithm.training.forward import packed_forward, see
+from focal_algorithm.training.recipe import Recipe, Stage
+from focal_algorithm.training.recipes import recipe
+from focal_algorithm.training.trainer import train
+from focal_algorithm.training.words import WORDS, word_tokenizer
+from focal_common.errors import ConfigError
+
+torch.set_num_threads(1)
+
+
+def native_logits(
+    model: Any, chosen: Recipe, tokenizer: Any, sample: TaskSample, question: Question
+) -> torch.Tensor:
+    """Last logits of a prompt of its own, through the stock forward with pixels and placeholders."""
+    before = tokenizer.encode(chosen.template[0], add_special_tokens=False)
+    after = tokenizer.encode(chosen.template[1].format(question=question.text), add_special_tokens=False)
+    pixels = chosen.normalise(pixels_of([sample]))
+    if chosen.name == "video":
+        placeholder, count = model.config.video_token_id, 64 * pixels.shape[1] + 1
+        visual = {"pixel_values_videos": pixels}
+    else:
+        placeholder, count, visual = model.config.image_token_id, 144, {"pixel_values": pixels[:, 0]}
+    ids = torch.tensor([before + [placeholder] * count + after])
+    return model(input_ids=ids, attention_mask=torch.ones_like(ids), **visual).logits[0, -1]
+
+
+@pytest.mark.parametrize("name", ["video", "image"])
+@torch.no_grad()
+def test_packed_rows_equal_prompts_of_their_own(name: str) -> None:
+    chosen = recipe(name)
+    torch.manual_seed(0)
+    model = chosen.build(len(chosen.words)).eval()
+    tokenizer = word_tokenizer(chosen.words)
+    samples = [chosen.sample(0, "val", index, 2) for index in range(2)]
+    questions = [list(sample.questions[:3]) for sample in samples]
+    batch = question_batch(samples, questions, tokenizer, chosen.template[1], chosen.side, chosen.slot)
+    before = torch.tensor(tokenizer.encode(chosen.template[0], add_special_tokens=False))
+    seen = see(model, chosen.normalise(pixels_of(samples)))
+    packed = packed_forward(model, seen, before, batch)
+    for row, sample in enumerate(samples):
+        for place, question in enumerate(questions[row]):
+            found = packed.logits[row, place, batch.answer_rows[row, place]]
+            wanted = native_logits(model, chosen, tokenizer, sample, question)
+            torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+def test_dropping_nothing_changes_no_answer_and_dropping_agrees_at_the_input() -> None:
+    chosen = recipe("video")
+    torch.manual_seed(1)
+    model = chosen.build(len(chosen.words)).eval()
+    tokenizer = word_tokenizer(chosen.words)
+    sample = chosen.sample(0, "val", 0, 2)
+    batch = question_batch(
+        [sample], [sample.questions], tokenizer, chosen.template[1], chosen.side, chosen.slot
+    )
+    before = torch.tensor(tokenizer.encode(chosen.template[0], add_special_tokens=False))
+    seen = see(model, chosen.normalise(pixels_of([sample])))
+    dense = answers(model, seen, before, batch)
+    scores = torch.rand(seen.tokens.shape[1])
+    for layer in (1, 4):
+        assert torch.equal(answers(model, seen, before, batch, Drop(layer, 1.0)), dense)
+    assert torch.equal(answers(model, seen, before, batch, Drop(0, 1.0, scores)), dense)
+    ranked = answers(model, seen, before, batch, Drop(0, 0.1, scores))
+    assert ranked.shape == dense.shape
+
+
+@pytest.mark.parametrize("name", ["video", "image"])
+def test_no_question_has_an_unknown_word_or_overflows_its_slot(name: str) -> None:
+    chosen = recipe(name)
+    tokenizer = word_tokenizer(chosen.words)
+    for index in range(40):
+        for question in chosen.sample(0, "train", index, 8).questions:
+            ids = tokenizer.encode(
+                chosen.template[1].format(question=question.text), add_special_tokens=False
+            )
+            assert tokenizer.unk_token_id not in ids, question.text
+            assert len(ids) < chosen.slot
+            assert tokenizer.encode(question.answer, add_special_tokens=False) == [
+                chosen.words.index(question.answer)
+            ]
+    assert tokenizer.unk_token_id not in tokenizer.encode(chosen.template[0], add_special_tokens=False)
+    assert chosen.words[: len(WORDS)] == WORDS
+
+
+def test_an_interrupted_training_gives_the_same_weights(tmp_path: Path) -> None:
+    stage = Stage(frames=2, samples=2, steps=2, trains_tower=True)
+    short = replace(recipe("video"), vision=Stage(2, 2, 2), stages=(stage,), questions=3)
+
+    def stops(steps: Iterable[int]) -> Iterator[int]:
+        for step in steps:
+            if step == 3:
+                return
+            yield step
+
+    whole = train(short, tmp_path / "whole", seed=3, is_bf16=False)
+    import focal_algorithm.training.trainer as trainer
+
+    before, trainer._SAVE_EVERY_STEPS = trainer._SAVE_EVERY_STEPS, 1
+    try:
+        train(short, tmp_path / "parts", seed=3, is_bf16=False, track=stops)
+        resumed = train(short, tmp_path / "parts", seed=3, is_bf16=False)
+    finally:
+        trainer._SAVE_EVERY_STEPS = before
+    for name, weight in whole.model.state_dict().items():
+        assert torch.equal(weight, resumed.model.state_dict()[name]), name
+    with pytest.raises(ConfigError, match="seed is 3, expected 4"):
+        train(short, tmp_path / "parts", seed=4, is_bf16=False)
