@@ -30,6 +30,10 @@ def run_request(request: Request) -> Report:
         overrides=request.overrides,
         precision=request.precision,
     )
+    if request.corrections != "all" and request.fidelity != "cycle":
+        raise ConfigError(f"--corrections needs --fidelity cycle, got {request.fidelity}")
+    if request.timeline_layer and request.timeline is None:
+        raise ConfigError("--timeline-layer needs --timeline FILE")
     root = TraceRoot.open(request.trace)
     if request.sweep or request.tile_lengths:
         from focal_simulator.studies import run_study

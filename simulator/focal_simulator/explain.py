@@ -12,6 +12,13 @@ from focal_simulator.cycle.causes import CAUSES
 
 __all__ = ["Explanation", "explain", "find_row", "read_layers"]
 
+_OTHER_UNITS = {
+    "scatter": "as published: tokens x slices x columns / lanes, nothing pruned or masked",
+    "sec": "ceil(kept tokens / sorter lanes) x tokens",
+    "sfu": "elementary operations / lanes of the busiest kind, e.g. 3 additions a score / 192",
+    "preprocess": "CMC: differences searched / codec width; AdapTiV: tokens x inputs / 64",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -106,7 +113,7 @@ def explain(row: Mapping[str, Any]) -> Explanation:
     )
     title = (
         f"{row['model']}/{row['dataset']}, {_name(row)}: {tiles}, "
-        f"{row['outputs']} outputs, {copies} copies, {row['folds']:,} folds"
+        f"{row['outputs']} outputs, copies: {copies}, {row['folds']:,} folds"
     )
     causes = tuple((cause, int(row[f"{cause}_cycles"])) for cause in CAUSES if row[f"{cause}_cycles"])
     return Explanation(title, tuple(units), causes, int(row["cycles"]), units[0][0])
@@ -141,5 +148,5 @@ def _units(row: Mapping[str, Any]) -> list[tuple[str, str, int]]:
     for place, names in (("beside", ("scatter", "sec", "sfu", "preprocess")), ("before", ("preprocess",))):
         for name in names:
             if cycles := int(row[f"{place}_{name}"]):
-                units.append((f"{name} ({place} the array)", "see docs/simulation_results.md", cycles))
+                units.append((f"{name} ({place} the array)", _OTHER_UNITS[name], cycles))
     return units

@@ -42,6 +42,10 @@ class Fidelity(ABC):
         """Return result columns beside the published ones; none by default."""
         return {}
 
+    def unused_fields(self) -> Mapping[str, str]:
+        """Return hardware fields that this level does not look at, and what to set instead."""
+        return {}
+
     def unit_energy_mj(self, result: RunResult) -> Mapping[str, float]:
         """Return the energy of each unit by label; empty where every unit draws its power all the time."""
         return {}
@@ -56,6 +60,11 @@ class Parity(Fidelity):
 
     name = "parity"
     file_prefix = ""
+
+    def unused_fields(self) -> Mapping[str, str]:
+        """Return what only fidelity ``cycle`` looks at."""
+        only = "only fidelity cycle uses it"
+        return dict.fromkeys(("dram_system", "leakage_fraction", "dataflow", "dram_bandwidth"), only)
 
     def simulate(self, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> RunResult:
         """Apply the published formulas."""

@@ -48,7 +48,8 @@ def result_row(
         hardware: ``preset`` or the hash of a changed hardware file.
         **extra: Further columns.
     """
-    states_operations = accelerator.reports_operations
+    # Only the published layout leaves the counts of the dense array 0.
+    states_operations = accelerator.reports_operations or fidelity != "parity"
     row: Row = {
         "model": workload.model,
         "dataset": workload.dataset,

@@ -14,10 +14,13 @@ from focal_simulator.results import Row
 from focal_simulator.runner import Outcome, Settings
 from focal_simulator.whole_model.presets import shape_names, shape_preset
 from focal_simulator.workload import Workload
-from focal_traces.model_families import PromptLengths, model_shape
+from focal_traces.model_families import FAMILIES, PromptLengths, model_shape
 from focal_traces.model_shape import ModelShape
 
 __all__ = ["PHASE_KEY", "inference_rows", "inference_table", "shape_of"]
+
+_TABLE_NAMES = {"llava_vid": "llava_video"}
+"""Names of the published tables that are not those of families."""
 
 PHASE_KEY = ("model", "dataset", "accelerator", "variant", "fidelity", "phase")
 
@@ -54,6 +57,11 @@ def shape_of(workload: Workload, name: str) -> ModelShape:
             visual_tokens=workload.visual_tokens,
             text_tokens_before=preset.text_tokens_before,
             text_tokens_after=preset.text_tokens_after,
+        )
+    family = _TABLE_NAMES.get(workload.model, workload.model)
+    if family in FAMILIES and shape.family != family:
+        raise ConfigError(
+            f"{workload.label}: model shape '{name or 'of the trace'}' is of family {shape.family}, expected {family}"
         )
     if shape.decoder != workload.geometry:
         raise ConfigError(

@@ -31,9 +31,11 @@ class CmcTiles(SystolicCore):
 
     Attributes:
         frames_per_partition: Frames that share one reference frame.
+        codec_elements_per_cycle: Element differences of the motion search per cycle, fidelity ``cycle``.
     """
 
     frames_per_partition: Count
+    codec_elements_per_cycle: Count
 
 
 class CmcTileSizes(StrictModel):

@@ -71,14 +71,15 @@ CORRECTIONS: tuple[Correction, ...] = (
     Correction(
         "codec_overlap",
         ("D9",),
-        "the motion search of CMC is free",
-        "the motion search runs beside the array; what does not hide counts",
+        "the motion search of CMC is free, and the input of gate and up is searched twice",
+        "the motion search runs beside the array, once an input; what does not hide counts",
     ),
     Correction(
         "adaptiv_attention",
         ("D10",),
-        "AdapTiV pads heads of 128 to 256, meets un-merged keys, and scores x V costs like Q x K^T",
-        "heads as they are, merged keys, scores x V timed by itself",
+        "AdapTiV pads heads of 128 to 256, meets un-merged keys, scores x V costs like Q x K^T, and GEMMs that "
+        "share an input merge it again",
+        "heads as they are, merged keys, scores x V timed by itself, each input merged once",
     ),
     Correction(
         "sec_only_unit",
@@ -126,13 +127,18 @@ def parse_corrections(text: str) -> frozenset[str]:
     """Return the switches that a word list turns on.
 
     Args:
-        text: ``all``, ``none``, names separated by commas, or ``all`` followed by names with a leading ``-``.
+        text: ``all``, ``none``, names separated by commas, or ``all`` followed by names with a leading ``-``
+            (a list that begins with one starts from ``all``).
 
     Raises:
-        ConfigError: An unknown name; near matches are listed.
+        ConfigError: Nothing, or an unknown name; near matches are listed.
     """
-    chosen: set[str] = set()
-    for word in (part.strip() for part in text.split(",") if part.strip()):
+    words = [part.strip() for part in text.split(",") if part.strip()]
+    if not words:
+        raise ConfigError("--corrections is empty, expected all, none, or names separated by commas")
+    # What is taken away is taken away from all.
+    chosen: set[str] = set(ALL) if words[0].startswith("-") else set()
+    for word in words:
         name = word.removeprefix("-")
         if name in ("all", "none"):
             chosen = set(ALL) if word == "all" else set()

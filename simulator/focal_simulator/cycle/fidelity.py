@@ -50,6 +50,14 @@ class CycleFidelity(Fidelity):
             return {}
         return {
             **{f"{name}_cycles": value for name, value in result.causes.items()},
+            **{
+                f"dram_{action}_energy": sum(
+                    item.energy_mj
+                    for item in result.breakdown
+                    if item.group == "dram" and item.name.startswith(action)
+                )
+                for action in ("read", "write", "standby")
+            },
             "corrections": self.label,
         }
 
@@ -59,6 +67,13 @@ class CycleFidelity(Fidelity):
         if self.corrections == ALL:
             return "all"
         return "+".join(sorted(self.corrections)) or "none"
+
+    def unused_fields(self) -> Mapping[str, str]:
+        """Return what only the published formulas look at."""
+        unused = {"dram_bandwidth": "set dram_system, a preset of the memory model"}
+        if "dram_energy" in self.corrections:
+            unused["dram_energy"] = "set dram_system, or take away the correction dram_energy"
+        return unused
 
     def unit_energy_mj(self, result: RunResult) -> Mapping[str, float]:
         """Return the energy of each unit of the core, if it was counted by activity."""

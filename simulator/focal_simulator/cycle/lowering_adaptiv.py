@@ -25,6 +25,9 @@ __all__ = ["adaptiv_jobs"]
 _INPUT_PASSES = 2
 """The merge unit reads every token twice: once to compare, once to merge."""
 
+_SHARED = ("k_proj", "v_proj", "up_proj")
+"""GEMMs whose input another GEMM has merged already."""
+
 
 @dataclass(frozen=True)
 class MacLines:
@@ -51,6 +54,7 @@ class MacLines:
                 f"adaptiv: tiles.n_tile is {tiles.n_tile.value}, expected at least core.mac_lines "
                 f"({core.mac_lines.value}): the output buffer must hold one pass of the lines"
             )
+        self._check_buffers()
         depth = (
             min(tiles.k_tile.value, inputs) if self.context.has("adaptiv_attention") else tiles.k_tile.value
         )
@@ -70,6 +74,23 @@ class MacLines:
             map_write_bytes=0,
             **self.context.channel,
         )
+
+    def _check_buffers(self) -> None:
+        """Refuse tiles that their double buffers do not hold."""
+        tiles, element = self.hardware.tiles, self.hardware.element_bytes.value
+        shapes = {
+            "input": (tiles.m_tile.value, tiles.k_tile.value),
+            "wgt": (tiles.n_tile.value, tiles.k_tile.value),
+            "output": (tiles.m_tile.value, tiles.n_tile.value),
+        }
+        for name, (rows, columns) in shapes.items():
+            size = self.hardware.buffers[name].size
+            needed = 2 * rows * columns * element
+            if size is not None and needed > size.value:
+                raise ConfigError(
+                    f"adaptiv: a tile of {rows} x {columns} needs {needed} bytes in buffer '{name}', which has "
+                    f"{size.value}; set tiles.* or buffers.{name}.size"
+                )
 
     def with_traffic(self, job: GemmJob, extra: Mapping[Traffic, int] | None = None) -> GemmJob:
         """Return the job with its bytes: a pass reads one element of every row and of every column a cycle."""
@@ -138,6 +159,8 @@ class AdaptivLowering:
         for place, layer in enumerate(LINEAR_LAYERS):
             inputs, outputs = int(shapes.inputs[place]), int(shapes.outputs[place])
             machine = self.lines.machine(inputs)
+            # As published, GEMMs that share an input merge it again.
+            is_merged = not (self.is_fair and layer in _SHARED)
             yield self._with_merging(
                 GemmJob(
                     block=0,
@@ -151,10 +174,10 @@ class AdaptivLowering:
                     macs=self.kept * inputs * outputs,
                     dense_macs=self.every * inputs * outputs,
                     activation_bytes=element * inputs * self.kept,
-                    before={"preprocess": self.merging(inputs)},
-                    extra_read_bytes=element * self.every * inputs,
+                    before={"preprocess": self.merging(inputs)} if is_merged else {},
+                    extra_read_bytes=element * self.every * inputs if is_merged else 0,
                 ),
-                inputs,
+                inputs if is_merged else 0,
             )
         yield from self._attention()
 

@@ -24,6 +24,9 @@ __all__ = ["cmc_jobs"]
 _NOT_SEARCHED = ("k_proj", "v_proj")
 """Keys and values reuse the motion vectors found for the query input."""
 
+_SHARED = (*_NOT_SEARCHED, "up_proj")
+"""So does the up projection those of the gate; the published model searches its input again."""
+
 
 class CmcLowering:
     """Jobs of one workload; every block is the same.
@@ -48,15 +51,14 @@ class CmcLowering:
         rows = int(self.every * (1 - sparsity) + partitions - 1) // partitions
         return np.full(partitions, rows, dtype=np.int32)
 
-    def search_cycles(self, inputs: int, rows: Rows) -> dict[str, int]:
+    def search_cycles(self, inputs: int) -> dict[str, int]:
         """Return the cycles of the motion search of one input, beside the array."""
         if not self.context.has("codec_overlap"):
             return {}
         frames, patches = self.workload.frames, self.workload.patches
         partitions = ceil_div(frames, self.hardware.core.frames_per_partition.value)
         elements = (frames - partitions) * patches * patches * inputs
-        peak = self.hardware.core.array_rows.value * self.hardware.core.array_columns.value
-        return {"preprocess": ceil_div(elements, peak)}
+        return {"preprocess": ceil_div(elements, self.hardware.core.codec_elements_per_cycle.value)}
 
     def block(self) -> Iterator[GemmJob]:
         """Yield one block."""
@@ -69,7 +71,7 @@ class CmcLowering:
         )
         for place, layer in enumerate(LINEAR_LAYERS):
             inputs, outputs = int(shapes.inputs[place]), int(shapes.outputs[place])
-            is_searched = layer not in _NOT_SEARCHED
+            is_searched = layer not in (_SHARED if self.context.has("codec_overlap") else _NOT_SEARCHED)
             yield with_systolic_traffic(
                 GemmJob(
                     block=0,
@@ -83,7 +85,7 @@ class CmcLowering:
                     macs=int(self.every * outputs * inputs * (1 - sparsity.linear)),
                     dense_macs=self.every * outputs * inputs,
                     activation_bytes=int(element * inputs * self.every * (1 - sparsity.linear)),
-                    beside=self.search_cycles(inputs, rows) if is_searched else {},
+                    beside=self.search_cycles(inputs) if is_searched else {},
                     extra_read_bytes=element * self.every * inputs if is_searched else 0,
                 )
             )
@@ -104,7 +106,7 @@ class CmcLowering:
                 "activation_bytes": int(
                     element * self.every * (1 - kept) * heads * (head if part == "scores" else self.every)
                 ),
-                "beside": self.search_cycles(heads * head, rows) if part == "scores" else {},
+                "beside": self.search_cycles(heads * head) if part == "scores" else {},
                 "extra_read_bytes": element * self.every * heads * head if part == "scores" else 0,
             }
             slices = np.repeat(rows[:, None], ceil_div(head, self.machine.slice_elements), axis=1)

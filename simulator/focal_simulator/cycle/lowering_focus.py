@@ -11,6 +11,7 @@ from focal_simulator.arithmetic import ceil_div
 from focal_simulator.cycle.attention import AttentionShape, scores_job, values_job
 from focal_simulator.cycle.context import CycleContext
 from focal_simulator.cycle.jobs import GemmJob, Rows
+from focal_simulator.cycle.lowering_tokens import sort_cycles, token_jobs
 from focal_simulator.cycle.systolic import systolic_machine, with_systolic_traffic
 from focal_simulator.cycle.vector_tiles import GemmTiles, VectorTiles
 from focal_simulator.kernels.pipeline import Pipeline
@@ -174,11 +175,8 @@ class FocusLowering:
         return int(ceil_div(tiles.tokens * folds, core.scatter_vectors.value))
 
     def _sort_cycles(self, block: int, tokens: int) -> int:
-        """Cycles of the bubble sorter that picks the tokens of the next GEMMs (Focus, HPCA 2026, sec. V)."""
         kept = self.tiles.of(block, "gate_proj").tokens
-        if kept >= tokens:
-            return 0
-        return int(ceil_div(kept, self.hardware.components["max_unit_sec"].count.value)) * tokens
+        return sort_cycles(tokens, kept, self.hardware.components["max_unit_sec"].count.value)
 
 
 def focus_jobs(hardware: FocusHardware, workload: Workload, context: CycleContext) -> list[GemmJob]:
@@ -202,10 +200,9 @@ def sec_only_jobs(hardware: Any, workload: Workload, context: CycleContext) -> l
     With the correction ``sec_only_unit`` tiles are full and there is no similarity hardware; without it tiles, scatter
     and gather are those of the hardware file, as published.
     """
-    from focal_simulator.cycle.lowering_tokens import token_jobs
-
     if context.has("sec_only_unit"):
-        return token_jobs(hardware, workload, context)
+        # With this correction the buffers are built for full passes.
+        return token_jobs(hardware, workload, context, held_rows=hardware.core.row_limit.value)
     tiles = VectorTiles.cut(
         workload.with_schedule_counts() if workload.counts is None else workload,
         m_tile=hardware.tiles.m_tile.value,

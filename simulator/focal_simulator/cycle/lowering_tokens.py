@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from focal_common.errors import ConfigError
 from focal_simulator.arithmetic import ceil_div
 from focal_simulator.cycle.attention import AttentionShape, scores_job, values_job
 from focal_simulator.cycle.context import CycleContext
@@ -16,13 +17,14 @@ from focal_simulator.layer_table import LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
 
-__all__ = ["dense_jobs", "token_jobs"]
+__all__ = ["dense_jobs", "sort_cycles", "token_jobs"]
 
 _QUERY = GEMMS.index("query")
 
 
 def dense_jobs(hardware: Any, workload: Workload, context: CycleContext) -> list[GemmJob]:
     """Return the jobs of a prefill of all tokens."""
+    _check_tile(hardware, hardware.tiles.m_tile.value)
     every = np.full(len(GEMMS), workload.visual_tokens, dtype=np.int64)
     return [
         job
@@ -31,14 +33,21 @@ def dense_jobs(hardware: Any, workload: Workload, context: CycleContext) -> list
     ]
 
 
-def token_jobs(hardware: Any, workload: Workload, context: CycleContext) -> list[GemmJob]:
+def token_jobs(
+    hardware: Any, workload: Workload, context: CycleContext, *, held_rows: int | None = None
+) -> list[GemmJob]:
     """Return the jobs of a prefill whose token counts per block and GEMM are those of the workload.
 
     Args:
         hardware: A systolic array with ``core.row_limit`` rows a tile.
         workload: With counts, or with a schedule.
         context: Memory and corrections.
+        held_rows: Rows of a pass that the buffers hold; ``tiles.m_tile`` if None.
+
+    Raises:
+        ConfigError: A pass has more rows than the buffers hold.
     """
+    _check_tile(hardware, hardware.tiles.m_tile.value if held_rows is None else held_rows)
     known = workload if workload.counts is not None else workload.with_schedule_counts()
     counts = known.counts
     assert counts is not None  # noqa: S101  (with_schedule_counts gives them)
@@ -47,6 +56,31 @@ def token_jobs(hardware: Any, workload: Workload, context: CycleContext) -> list
         for block in range(workload.geometry.layers)
         for job in _block(hardware, workload, context, block, counts.tokens[block])
     ]
+
+
+def _sorting(hardware: Any, context: CycleContext, tokens: int, kept: int) -> dict[str, int]:
+    """Return the cycles of the sorter that picks the tokens to keep, where the hardware has one."""
+    if not context.has("special_functions") or "max_unit_sec" not in hardware.components:
+        return {}
+    cycles = sort_cycles(tokens, kept, hardware.components["max_unit_sec"].count.value)
+    return {"sec": cycles} if cycles else {}
+
+
+def sort_cycles(tokens: int, kept: int, lanes: int) -> int:
+    """Return the cycles of the bubble sorter: one pass over all tokens for every ``lanes`` it keeps.
+
+    Paper: Focus, HPCA 2026, sec. V: M k / a cycles, a lanes.
+    """
+    return int(ceil_div(kept, lanes)) * tokens if kept < tokens else 0
+
+
+def _check_tile(hardware: Any, held_rows: int) -> None:
+    """Refuse passes of more rows than the buffers hold."""
+    if hardware.core.row_limit.value > held_rows:
+        raise ConfigError(
+            f"{hardware.accelerator}: core.row_limit is {hardware.core.row_limit.value}, expected at most "
+            f"tiles.m_tile ({held_rows}): the buffers hold no more rows; set both"
+        )
 
 
 def _block(
@@ -90,6 +124,7 @@ def _block(
             macs=half,
             dense_macs=dense_half,
             activation_bytes=element * live * heads * head,
+            beside=_sorting(hardware, context, live, int(tokens[GEMMS.index("gate_proj")])),
         )
     )
     yield with_systolic_traffic(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from focal_simulator.cycle.simulate import CycleResult
 from focal_simulator.cycle.timing import JobTime
 
 __all__ = ["find_job", "timeline", "write_timeline"]
+
+BESIDE = ("sfu", "sec", "preprocess", "scatter")
+"""Units that work beside the array and not fold by fold."""
 
 _LAYERS, _WINDOW = 1, 2
 """Process numbers of the two groups of tracks."""
@@ -65,9 +69,10 @@ def timeline(
     """
     if window_cycles < 1:
         raise ConfigError(f"--timeline-cycles is {window_cycles}, expected at least 1")
-    microseconds = 1e6 / clock_hz
+    clock = _Clock(clock_hz)
     start, chosen = find_job(result.times, layer)
-    events = [*_layer_events(result.times, microseconds), *_names(_name(chosen))]
+    events = [*_layer_events(result.times, clock), *_names(_name(chosen))]
+    events += _unit_events(chosen, start, window_cycles, clock)
     entry = None if chosen.job.tile_outputs is None else 0
     for event in fold_events(chosen.job, until_cycles=window_cycles, entry=entry):
         if event.start_cycles >= window_cycles:
@@ -78,29 +83,53 @@ def timeline(
                 _WINDOW,
                 UNITS.index(event.unit) + 1,
                 event.label,
-                (start + event.start_cycles) * microseconds,
-                (stop - event.start_cycles) * microseconds,
+                clock.span(start + event.start_cycles, start + stop),
                 {"cycles": event.stop_cycles - event.start_cycles},
             )
         )
     return {"displayTimeUnit": "ns", "traceEvents": events}
 
 
+@dataclass(frozen=True)
+class _Clock:
+    hertz: float
+
+    def span(self, start_cycles: int, stop_cycles: int) -> tuple[float, float]:
+        """Return start and length in microseconds, both from whole nanoseconds, so that nested slices stay nested."""
+        start, stop = (round(cycles * 1e9 / self.hertz) for cycles in (start_cycles, stop_cycles))
+        return start / 1000, (stop - start) / 1000
+
+
 def _slice(
-    process: int, track: int, name: str, start: float, length: float, facts: dict[str, Any]
+    process: int, track: int, name: str, span: tuple[float, float], facts: dict[str, Any]
 ) -> dict[str, Any]:
     return {
         "ph": "X",
         "pid": process,
         "tid": track,
         "name": name,
-        "ts": start,
-        "dur": length,
+        "ts": span[0],
+        "dur": span[1],
         "args": facts,
     }
 
 
-def _layer_events(times: Iterable[JobTime], microseconds: float) -> list[dict[str, Any]]:
+def _unit_events(time: JobTime, start: int, window_cycles: int, clock: _Clock) -> list[dict[str, Any]]:
+    """Units beside the array, busy from the start of the GEMM on."""
+    return [
+        _slice(
+            _WINDOW,
+            len(UNITS) + 1 + place,
+            unit,
+            clock.span(start, start + min(time.job.beside[unit], window_cycles)),
+            {"cycles": time.job.beside[unit]},
+        )
+        for place, unit in enumerate(BESIDE)
+        if time.job.beside.get(unit)
+    ]
+
+
+def _layer_events(times: Iterable[JobTime], clock: _Clock) -> list[dict[str, Any]]:
     """One slice per block, and inside it one per GEMM with its causes."""
     events: list[dict[str, Any]] = []
     blocks: dict[int, list[int]] = {}
@@ -110,14 +139,9 @@ def _layer_events(times: Iterable[JobTime], microseconds: float) -> list[dict[st
         span = blocks.setdefault(time.job.block, [cursor, stop])
         span[1] = stop
         facts = {cause: int(value) for cause, value in zip(CAUSES, time.causes, strict=True) if value}
-        events.append(
-            _slice(_LAYERS, 1, _name(time), cursor * microseconds, (stop - cursor) * microseconds, facts)
-        )
+        events.append(_slice(_LAYERS, 1, _name(time), clock.span(cursor, stop), facts))
         cursor = stop
-    outer = [
-        _slice(_LAYERS, 1, f"block {block}", span[0] * microseconds, (span[1] - span[0]) * microseconds, {})
-        for block, span in blocks.items()
-    ]
+    outer = [_slice(_LAYERS, 1, f"block {block}", clock.span(*span), {}) for block, span in blocks.items()]
     return sorted([*outer, *events], key=lambda event: (event["ts"], -event["dur"]))
 
 
@@ -129,7 +153,7 @@ def _names(layer: str) -> list[dict[str, Any]]:
         meta("process_name", _LAYERS, 0, "layers"),
         meta("thread_name", _LAYERS, 1, "blocks and GEMMs"),
         meta("process_name", _WINDOW, 0, f"units during the start of {layer}, one copy"),
-        *(meta("thread_name", _WINDOW, place + 1, unit) for place, unit in enumerate(UNITS)),
+        *(meta("thread_name", _WINDOW, place + 1, unit) for place, unit in enumerate((*UNITS, *BESIDE))),
     ]
 
 

@@ -89,7 +89,8 @@ def test_the_command_writes_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         (("--whole-model",), "name one with --model-shape"),
         (("--model-shape", "llava_vdeo_7b"), "did you mean 'llava_video_7b'"),
-        (("--model-shape", "llava_1_5_7b"), "the decoder of model shape"),
+        (("--model-shape", "llava_1_5_7b"), "is of family llava, expected llava_video"),
+        (("--model-shape", "qwen2_5_vl_7b"), "is of family qwen2_5_vl, expected llava_video"),
         (("--model-shape", "llava_video_7b", "--fidelity", "parity"), "needs --fidelity cycle"),
     ],
 )

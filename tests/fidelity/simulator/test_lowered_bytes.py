@@ -1,0 +1,112 @@
+"""Do bytes, special functions and units beside the array follow from the sizes of a layer, by hand?
+
+LLaVA-Video on VideoMME: 11,648 tokens, Qwen2-7B (hidden 3,584, 28 heads of 128), 32 x 32 array, n-tile 96, 2 bytes.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from focal_simulator.cycle.corrections import ALL
+from focal_simulator.cycle.jobs import GemmJob
+from focal_simulator.cycle.simulate import cycle_context
+from focal_simulator.cycle.vector_units import with_special_functions
+from focal_simulator.hardware_files import build_accelerator
+from focal_simulator.loading import load_workloads
+from focal_simulator.workload import Workload
+from focal_traces.root import TraceRoot
+from simulator_support import PUBLISHED_ROOT
+
+S, HIDDEN, HEADS, HEAD = 11648, 3584, 28, 128
+FULL, LAST = 11, 11648 - 11 * 1024  # tiles of 1,024 rows and what is left
+TILES = [1024] * FULL + [LAST]
+ENDS = [1024 * (place + 1) for place in range(FULL)] + [S]
+
+
+@pytest.fixture(scope="module")
+def workload() -> Workload:
+    return load_workloads(TraceRoot.open(PUBLISHED_ROOT), ["llava_vid"], ["videomme"])[0]
+
+
+def lowered(name: str, workload: Workload) -> dict[tuple[int, str, str], GemmJob]:
+    accelerator = build_accelerator(name)
+    context = cycle_context(accelerator, ALL)
+    jobs = with_special_functions(accelerator.jobs(workload, context), accelerator, workload, context)
+    return {(job.block, job.layer, job.part): job for job in jobs}
+
+
+def test_a_dense_linear_layer(workload: Workload) -> None:
+    job = lowered("dense", workload)[9, "o_proj", "gemm"]
+    folds = 12 * (HIDDEN // 32) ** 2
+    assert job.shape.folds == folds
+    assert job.traffic == {
+        ("sram", "read", "input"): 2 * S * HIDDEN * (HIDDEN // 32),  # every row, once per array column
+        ("sram", "write", "input"): 2
+        * S
+        * HIDDEN
+        * 38,  # fetched again for each n-tile of 96: ceil(3584 / 96)
+        ("sram", "read", "wgt"): 2 * 32 * 32 * folds,
+        ("sram", "write", "wgt"): 2 * HIDDEN * HIDDEN * 12,
+        ("dram", "read", "input"): 2 * S * HIDDEN * 38,
+        ("dram", "read", "wgt"): 2 * HIDDEN * HIDDEN * 12,
+        ("dram", "write", "output"): 2 * S * HIDDEN,
+        ("sram", "write", "output"): 2 * S * HIDDEN * (HIDDEN // 32),  # a partial sum per k-slice
+        ("sram", "read", "output"): 2 * S * HIDDEN * (HIDDEN // 32) + 2 * S * HIDDEN,
+    }
+
+
+def test_dense_attention_and_its_softmax(workload: Workload) -> None:
+    jobs = lowered("dense", workload)
+    scores, values = jobs[9, "attn", "scores"], jobs[9, "attn", "values"]
+    square = sum(rows * end for rows, end in zip(TILES, ENDS, strict=True))
+    assert scores.traffic["dram", "write", "output"] == 2 * HEADS * square
+    assert scores.shape.folds == 4 * sum(-(-end // 32) for end in ENDS)
+    assert values.traffic["dram", "write", "output"] == 2 * HEADS * S * HEAD
+    # P is fetched once per n-tile of 96, so twice for 128 outputs; K is rounded up to whole slices.
+    fetched = sum(rows * -(-end // 32) * 32 for rows, end in zip(TILES, ENDS, strict=True))
+    assert values.traffic["dram", "read", "input"] == 2 * HEADS * 2 * fetched
+    # Softmax: three additions or comparisons a score on 192 adders, causal half with its diagonal.
+    additions = HEADS * 3 * S * (S + 1) // 2
+    assert scores.beside["sfu"] == pytest.approx(additions / 192, rel=1e-3)
+
+
+def test_the_sorter_of_focus_and_of_its_ablation(workload: Workload) -> None:
+    # Block 3 keeps 40 % of 11,648: 4,659 tokens; 32 lanes, one pass over all tokens each.
+    passes = -(-4659 // 32)
+    for name in ("focus", "focus_sec_only"):
+        jobs = lowered(name, workload)
+        assert jobs[3, "attn", "scores"].beside["sec"] == passes * S
+        assert "sec" not in jobs[4, "attn", "scores"].beside
+
+
+def test_focus_fetches_unique_vectors_and_their_maps(workload: Workload) -> None:
+    counts, tiles = workload.counts, workload.tiles
+    assert counts is not None
+    assert tiles is not None
+    job = lowered("focus", workload)[9, "o_proj", "gemm"]
+    unique = int(tiles.select(9, "o_proj").unique.sum())
+    assert job.traffic["dram", "read", "input"] == 2 * 32 * unique * 38
+    assert job.traffic["dram", "read", "similarity_map"] == 2 * 3494 * (HIDDEN // 32) * 38
+    assert job.traffic["sram", "read", "input"] == 2 * 32 * unique * (HIDDEN // 32)
+    assert job.traffic["sram", "read", "concentrate_out"] == 2 * 32 * 3494 * (HIDDEN // 32) ** 2
+
+
+def test_the_codec_has_its_own_width_and_searches_an_input_once(workload: Workload) -> None:
+    jobs = lowered("cmc", workload)
+    # 64 frames in 8 partitions, 182 patches: every patch of a frame against every patch of its reference.
+    search = -(-(64 - 8) * 182 * 182 * HIDDEN // 1024)
+    assert jobs[9, "q_proj", "gemm"].beside["preprocess"] == search
+    assert all("preprocess" not in jobs[9, layer, "gemm"].beside for layer in ("k_proj", "v_proj", "up_proj"))
+    wide = build_accelerator("cmc", overrides=["core.array_rows=64"])
+    context = cycle_context(wide, ALL)
+    assert next(iter(wide.jobs(workload, context))).beside["preprocess"] == search
+    ends = jobs[9, "attn", "scores"].tile_outputs
+    assert ends is not None
+    assert ends[-1] == S
+
+
+def test_adaptiv_merges_an_input_once(workload: Workload) -> None:
+    jobs = lowered("adaptiv", workload)
+    assert jobs[9, "q_proj", "gemm"].before["preprocess"] == S * HIDDEN // 64
+    assert all(not jobs[9, layer, "gemm"].before for layer in ("k_proj", "v_proj", "up_proj"))
+    assert not jobs[9, "attn", "scores"].before
