@@ -72,6 +72,7 @@ def run(
         trust_remote_code=settings.trust_remote_code,
     )
     method, notes = _method(settings, loaded)
+    notes += method.run_notes(torch.device(settings.device))
     quantization = quantize(loaded.model, settings.precision, settings.device)
     if quantization:
         notes.append(f"linear layers: {quantization}")
@@ -84,6 +85,7 @@ def run(
         prompt = build_prompt(loaded, sample, settings.question)
         answers.append(_forward(loaded, method, recorder, prompt, settings.new_tokens))
         origins.append(sample.origin)
+    notes += _idle(method, recorder)
     trace = build_trace(settings, loaded, method, recorder, quantization)
     records = tuple(
         sample_facts(trace, index)
@@ -114,6 +116,22 @@ def _method(settings: RunSettings, loaded: LoadedModel) -> tuple[CompressionMeth
             "nothing about accuracy or about a trained model"
         )
     return build_method(settings.method, published | dict(settings.parameters)), notes
+
+
+def _idle(method: CompressionMethod, recorder: Recorder) -> list[str]:
+    """Say where a method had nothing to do, so that a dense trace is not taken for a compressed one."""
+    headers = [sample.header for sample in recorder.samples]
+    notes = [
+        f"{one.sample_id}: the prompt holds no visual token, so {method.name} passed it through"
+        for one in headers
+        if not one.visual_tokens
+    ]
+    if method.hook_points and all(one.weighted_sparsity == 0 for one in headers):
+        notes.append(
+            f"{method.name} left out nothing in any prompt: its budget or threshold is not reached by these few "
+            "tokens; the trace is that of the dense model"
+        )
+    return notes
 
 
 def _sources(settings: RunSettings) -> list[Callable[[LoadedModel], MediaSample]]:

@@ -187,6 +187,10 @@ class CompressionMethod(ABC):
         """Return defaults that must follow the decoder's shape; empty where the plain defaults fit."""
         return {}
 
+    def run_notes(self, device: torch.device) -> tuple[str, ...]:
+        """Return sentences on how a run on this device is computed, such as the kernel in use; none by default."""
+        return ()
+
     @abstractmethod
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> Any:
         """Return the fresh state of one prompt.
