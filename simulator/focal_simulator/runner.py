@@ -152,10 +152,10 @@ def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
         for workload in workloads:
             try:
                 accelerator.accepts(workload)
+                result = fidelity.simulate(accelerator, workload, settings.sram)
             except UnsupportedError as refusal:
                 refusals.append(str(refusal))
                 continue
-            result = fidelity.simulate(accelerator, workload, settings.sram)
             row = result_row(
                 accelerator,
                 name,

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from focal_simulator.arithmetic import ceil_div
+from focal_simulator.cycle.array import ArrayModel
 from focal_simulator.cycle.attention import AttentionShape, scores_job, values_job
 from focal_simulator.cycle.context import CycleContext
 from focal_simulator.cycle.jobs import GemmJob, uniform_tiles
-from focal_simulator.cycle.systolic import systolic_machine, with_systolic_traffic
+from focal_simulator.cycle.systolic import SystolicArray
 from focal_simulator.layer_table import LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
 
-__all__ = ["dense_jobs", "token_jobs"]
+__all__ = ["array_token_jobs", "dense_jobs", "token_jobs"]
 
 _QUERY = GEMMS.index("query")
 
@@ -27,7 +28,7 @@ def dense_jobs(hardware: Any, workload: Workload, context: CycleContext) -> list
     return [
         job
         for block in range(workload.geometry.layers)
-        for job in _block(hardware, workload, context, block, every)
+        for job in _block(_systolic(hardware, context), workload, context, block, every)
     ]
 
 
@@ -40,27 +41,43 @@ def token_jobs(hardware: Any, workload: Workload, context: CycleContext) -> list
         context: Memory and corrections.
     """
     known = workload if workload.counts is not None else workload.with_schedule_counts()
-    counts = known.counts
-    assert counts is not None  # noqa: S101  (with_schedule_counts gives them)
+    return array_token_jobs(_systolic(hardware, context), known, context)
+
+
+def array_token_jobs(array: ArrayModel, workload: Workload, context: CycleContext) -> list[GemmJob]:
+    """Return the jobs of a prefill with the workload's own token counts, on any array.
+
+    Args:
+        array: Of the accelerator, without what it does to tokens or vectors itself.
+        workload: With counts.
+        context: Memory and corrections.
+    """
+    counts = workload.counts
+    assert counts is not None  # noqa: S101  (accepted workloads have counts)
     return [
         job
         for block in range(workload.geometry.layers)
-        for job in _block(hardware, workload, context, block, counts.tokens[block])
+        for job in _block(array, workload, context, block, counts.tokens[block])
     ]
 
 
+def _systolic(hardware: Any, context: CycleContext) -> SystolicArray:
+    return SystolicArray(hardware, context, hardware.core.row_limit.value)
+
+
 def _block(
-    hardware: Any, workload: Workload, context: CycleContext, block: int, tokens: Any
+    array: ArrayModel, workload: Workload, context: CycleContext, block: int, tokens: Any
 ) -> Iterator[GemmJob]:
-    machine = systolic_machine(hardware, context)
-    geometry, element, every = workload.geometry, machine.element_bytes, workload.visual_tokens
-    is_averaged, limit = not context.has("tile_lengths"), hardware.core.row_limit.value
+    geometry, every = workload.geometry, workload.visual_tokens
+    is_averaged, limit = not context.has("tile_lengths"), array.tile_rows
     shapes = LinearShapes.of(geometry)
     for place, layer in enumerate(LINEAR_LAYERS):
         inputs, outputs = int(shapes.inputs[place]), int(shapes.outputs[place])
+        machine = array.machine(inputs)
+        element = machine.element_bytes
         live = int(tokens[shapes.recorded[place]])
         rows = uniform_tiles(live, limit, is_averaged=is_averaged)
-        yield with_systolic_traffic(
+        yield array.with_traffic(
             GemmJob(
                 block=block,
                 layer=layer,
@@ -80,8 +97,9 @@ def _block(
     ends = np.minimum(np.cumsum(rows, dtype=np.int64), live)
     shape = AttentionShape(block, heads, head, live, ends, context.has("causal_tiles"))
     half, dense_half = live * live * head * heads // 2, every * every * head * heads // 2
+    machine, element = array.machine(head), array.machine(head).element_bytes
     slices = np.repeat(rows[:, None], ceil_div(head, machine.slice_elements), axis=1)
-    yield with_systolic_traffic(
+    yield array.with_traffic(
         scores_job(
             shape,
             machine,
@@ -92,10 +110,10 @@ def _block(
             activation_bytes=element * live * heads * head,
         )
     )
-    yield with_systolic_traffic(
+    yield array.with_traffic(
         values_job(
             shape,
-            machine,
+            array.machine(max(live, 1)),
             rows,
             rows,
             macs=half,
