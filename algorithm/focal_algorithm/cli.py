@@ -48,7 +48,10 @@ def trace(
         str, typer.Option(help="Family with random weights, checkpoint folder, or Hub name.")
     ] = "llava_onevision",
     size: Annotated[str, typer.Option(help="Size of a random model: small or tiny.")] = "small",
-    method: Annotated[str, typer.Option(help="Compression method, such as focus or dense.")] = "focus",
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="Compression method, such as focus or dense.", show_default="focus"),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Parameter of the method, field=value.")
     ] = None,
@@ -83,6 +86,7 @@ def trace(
     """Run a model with a compression method on real pictures and record its sparse trace."""
     if context.invoked_subcommand is not None:
         return
+    method = _only_method(methods)
     _check_choices(profile, method, simulate)
     parameters = configured_parameters(method, method_config, _note) | _parameters(settings or [])
     from focal_algorithm.environment import require_runnable
@@ -131,6 +135,14 @@ def trace(
         _simulate(result, output, simulate)
 
 
+def _only_method(methods: list[str] | None) -> str:
+    if methods and len(methods) > 1:
+        raise ConfigError(
+            f"--method was given {len(methods)} times ({', '.join(methods)}); expected one per run"
+        )
+    return methods[0] if methods else "focus"
+
+
 def _note(sentence: str) -> None:
     errors_console().print(f"note: {sentence}", markup=False)
 
@@ -169,6 +181,8 @@ def _parameters(settings: list[str]) -> dict[str, Any]:
         field, equals, text = setting.partition("=")
         if not equals or not field.strip():
             raise ConfigError(f"--set '{setting}': expected field=value, such as similarity_threshold=0.95")
+        if field.strip() in parsed:
+            raise ConfigError(f"--set {field.strip()} was given twice; expected one value")
         parsed[field.strip()] = parse_yaml(f"value: {text}", f"--set {field}")["value"]
     return parsed
 

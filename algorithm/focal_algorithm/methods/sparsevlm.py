@@ -151,7 +151,8 @@ class SparseVlm(CompressionMethod):
         """Return a fresh state.
 
         Raises:
-            ConfigError: A pruning layer does not exist, or there are too few heads.
+            ConfigError: A pruning layer does not exist, there are too few heads, or ``kept_tokens`` asks for
+                more tokens than there are.
             UnsupportedError: No token follows the visual tokens.
         """
         beyond = [layer for layer in self.pruning_layers if layer >= geometry.layers - 1]
@@ -159,6 +160,12 @@ class SparseVlm(CompressionMethod):
             raise ConfigError(
                 f"pruning_layers: layer {beyond[0]} has no layer after it; expected layers below "
                 f"{geometry.layers - 1}"
+            )
+        asked = max(self.kept_tokens, default=0)
+        if self.pruning_layers and not self.scale_by_tokens and asked > layout.visual_tokens:
+            raise ConfigError(
+                f"{layout.sample_id}: kept_tokens asks for {asked} of {layout.visual_tokens} visual tokens; "
+                "expected at most that"
             )
         if self.pruning_layers and not layout.query_tokens:
             raise UnsupportedError(
@@ -232,7 +239,10 @@ class SparseVlm(CompressionMethod):
         return self._shortened(hidden, stream, relevance, is_kept)
 
     def _raters(self, hidden: Tensor, stream: TokenStream) -> Tensor:
-        raters = raters_of(rater_scores(hidden[stream.visual_rows], hidden[stream.query_rows]))
+        visual = hidden[stream.visual_rows]
+        if bool(visual.isnan().any()):
+            raise RunError(f"{stream.layout.sample_id}: the visual tokens hold NaN; expected finite numbers")
+        raters = raters_of(rater_scores(visual, hidden[stream.query_rows]))
         if len(raters):
             return raters
         if self.mode == "strict":
