@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ from focal_simulator.runner import Settings, run_all
 from focal_traces.root import TraceRoot
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "methods.md"
+MARKS = ("<!-- written by benchmarks/all_pairs.py -->", "<!-- end of what is written -->")
 ORIGIN = "synthetic: random weights"
 SMALL_BUDGET: dict[str, dict[str, Any]] = {
     "visionzip": {"dominant": 2, "contextual": 1},
@@ -156,12 +159,38 @@ def shown(found: list[PairRow]) -> Table:
     return table
 
 
+def support_table(found: list[PairRow]) -> str:
+    """Return the Markdown table of methods by families, with the reasons of refusals below."""
+    reasons: list[str] = []
+    lines = ["| |" + "".join(f" `{model}` |" for model in MODELS), "|---|" + "---|" * len(list(MODELS))]
+    for method in METHODS:
+        cells = []
+        for model in MODELS:
+            row = next(one for one in found if (one.method, one.model) == (method, model))
+            if row.outcome == "ok":
+                cells.append("works")
+                continue
+            reason = re.sub(r"^refused: (\S+-\d+-\d+: )?", "", row.outcome)
+            reasons += [reason] if reason not in reasons else []
+            cells.append(f"refused ({reasons.index(reason) + 1})")
+        lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", *(f"{place}. {reason}." for place, reason in enumerate(reasons, 1))])
+
+
+def write_page(path: Path, found: list[PairRow]) -> None:
+    """Replace the table between the marks of a page."""
+    before, _, rest = path.read_text(encoding="utf-8").partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    atomic_write_text(path, f"{before}{MARKS[0]}\n\n{support_table(found)}\n\n{MARKS[1]}{after}")
+
+
 def main() -> None:
     """Run all pairs, print the table and write the CSV."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--traces", type=Path, default=Path("output/all_pairs"), help="trace root to write")
     parser.add_argument("--csv", type=Path, default=ROOT / "example_output" / "all_pairs" / "pairs.csv")
+    parser.add_argument("--page", action="store_true", help="also write the table of docs/methods.md")
     options = parser.parse_args()
     torch.set_num_threads(1)
     found = list(rows(options.traces, options))
@@ -170,6 +199,8 @@ def main() -> None:
     writer.writeheader()
     writer.writerows(row.cells() for row in found)
     atomic_write_text(options.csv, text.getvalue())
+    if options.page:
+        write_page(PAGE, found)
     output_console().print(shown(found))
     print(f"wrote {options.csv}")
 

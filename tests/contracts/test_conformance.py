@@ -223,6 +223,19 @@ def test_the_same_seed_gives_the_same_bytes(name: str, subject: str, tmp_path: P
     assert any(path.name.endswith(".records.parquet") for path in contents[0])
 
 
+@pytest.mark.parametrize("name", ["visionzip", "sparsezip"])
+def test_text_between_frames_stays_where_pictures_are_compressed(name: str) -> None:
+    subject = "qwen3_vl+video"
+    loaded = model_of(subject)
+    prompt = prompt_of(subject, loaded)
+    (sample,), _, _ = run(loaded, method_of(name, loaded), [prompt])
+    ids = prompt.inputs["input_ids"][0].tolist()
+    start, stop = prompt.layout.visual_start, prompt.layout.visual_stop
+    marks = {place for place in range(start, stop) if ids[place] != loaded.model.config.video_token_id}
+    assert marks
+    assert marks <= set(present_tokens(sample)[3, "layer_input"])
+
+
 @pytest.mark.parametrize("name", list(METHODS))
 def test_a_method_without_effect_is_not_its_default(name: str) -> None:
     default = build_method(name, {})
