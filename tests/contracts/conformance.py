@@ -64,7 +64,7 @@ def _case(*case: str, is_short: bool) -> Any:
 
 
 CASES = [
-    _case(method, subject, *setting, is_short=subject == SETTLED or number < (2 if _is_first(subject) else 1))
+    _case(method, subject, *setting, is_short=subject == SETTLED or number == int(_is_first(subject)))
     for method, subject in PAIRS
     for number, setting in enumerate(SETTINGS)
 ]
@@ -90,6 +90,11 @@ SIDED_PAIRS = [
 
 FIRST_PAIRS = [_case(*pair, is_short=_is_first(pair[1])) for pair in PAIRS]
 """Every method in every family with a video, or with an image where the family takes no video."""
+
+TRACED_PAIRS = [
+    _case(*pair, is_short=pair[1] == SETTLED or pair[0] == "focus") for pair in PAIRS if _is_first(pair[1])
+]
+"""Pairs whose whole run is repeated; by default every method and every family once."""
 
 
 def model_of(subject: str, attention: str = "sdpa", dtype: str = "fp32") -> LoadedModel:
