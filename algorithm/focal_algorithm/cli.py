@@ -53,7 +53,10 @@ def trace(
         typer.Option("--method", help="Compression method, such as focus or dense.", show_default="focus"),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Parameter of the method, field=value.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="Parameter of the method, field=value; of two for one field the later holds."
+        ),
     ] = None,
     method_config: Annotated[
         Path | None, typer.Option(help="YAML file with parameters of the method; --set goes over it.")
@@ -181,8 +184,6 @@ def _parameters(settings: list[str]) -> dict[str, Any]:
         field, equals, text = setting.partition("=")
         if not equals or not field.strip():
             raise ConfigError(f"--set '{setting}': expected field=value, such as similarity_threshold=0.95")
-        if field.strip() in parsed:
-            raise ConfigError(f"--set {field.strip()} was given twice; expected one value")
         parsed[field.strip()] = parse_yaml(f"value: {text}", f"--set {field}")["value"]
     return parsed
 

@@ -154,7 +154,7 @@ class Cmc(CompressionMethod):
         if has_gaps(layout):
             raise UnsupportedError(
                 f"{layout.sample_id}: CMC compares frames place by place, but other tokens lie between its frames; "
-                "expected frames that follow each other"
+                "expected a video whose frames follow each other"
             )
         grid = layout.grid
         if grid is None or grid.frames < 2 or is_pyramid(grid) or layout.visual_tokens % grid.frames:

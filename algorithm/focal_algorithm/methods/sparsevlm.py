@@ -151,8 +151,7 @@ class SparseVlm(CompressionMethod):
         """Return a fresh state.
 
         Raises:
-            ConfigError: A pruning layer does not exist, there are too few heads, or ``kept_tokens`` asks for
-                more tokens than there are.
+            ConfigError: A pruning layer does not exist, or there are too few heads.
             UnsupportedError: No token follows the visual tokens.
         """
         beyond = [layer for layer in self.pruning_layers if layer >= geometry.layers - 1]
@@ -160,12 +159,6 @@ class SparseVlm(CompressionMethod):
             raise ConfigError(
                 f"pruning_layers: layer {beyond[0]} has no layer after it; expected layers below "
                 f"{geometry.layers - 1}"
-            )
-        asked = max(self.kept_tokens, default=0)
-        if self.pruning_layers and not self.scale_by_tokens and asked > layout.visual_tokens:
-            raise ConfigError(
-                f"{layout.sample_id}: kept_tokens asks for {asked} of {layout.visual_tokens} visual tokens; "
-                "expected at most that"
             )
         if self.pruning_layers and not layout.query_tokens:
             raise UnsupportedError(
