@@ -3,7 +3,8 @@
 ``python benchmarks/method_overhead.py`` runs a few decoder layers of Qwen2-7B width with random weights behind the
 small vision tower of LLaVA-OneVision, once per method in a process of its own, and prints the ratio to the
 untouched forward. The last layer of CMC keeps its fused attention, so few layers flatter it; ``--layers`` says
-how many there are.
+how many there are. ``focus_unpruned`` keeps all tokens, so it shows what similarity concentration itself costs; the
+others use their defaults moved to the depth, which drops most tokens of a shallow decoder early.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import resource
 import subprocess
 import sys
 import time
+from typing import Any
 
 import torch
 from transformers import LlavaOnevisionForConditionalGeneration
@@ -32,6 +34,12 @@ WIDTHS = {
     "num_attention_heads": 28,
     "num_key_value_heads": 4,
 }
+
+
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "focus_unpruned": ("focus", {"selected_layers": (), "alpha_list": ()})
+}
+"""Methods with other parameters than their defaults."""
 
 
 def wide_model(layers: int) -> LoadedModel:
@@ -65,7 +73,9 @@ def measure(name: str, layers: int, frames: int) -> dict[str, float]:
         if name == "untouched":
             loaded.model(**prompt.inputs, logits_to_keep=1)
         else:
-            method = build_method(name, build_method(name, {}).fitted(geometry))
+            registered, changed = VARIANTS.get(name, (name, {}))
+            fitted = build_method(registered, {}).fitted(geometry)
+            method = build_method(registered, {**fitted, **changed})
             with attach(loaded.model, loaded.adapter, method, layouts=[prompt.layout]):
                 loaded.model(**prompt.inputs, logits_to_keep=1)
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -77,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--frames", type=int, default=8)
-    parser.add_argument("--methods", default="untouched,cmc,adaptiv,framefusion,focus")
+    parser.add_argument("--methods", default="untouched,cmc,adaptiv,framefusion,focus,focus_unpruned")
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -94,7 +104,7 @@ def main() -> None:
         found = json.loads(done.stdout.splitlines()[-1])
         reference = reference or found["cpu_s"]
         ratio = found["cpu_s"] / reference
-        print(f"{name:<12} {found['cpu_s']:7.1f} s  {ratio:5.2f} x  {found['peak_gib']:5.2f} GiB", flush=True)
+        print(f"{name:<14} {found['cpu_s']:7.1f} s  {ratio:5.2f} x  {found['peak_gib']:5.2f} GiB", flush=True)
 
 
 if __name__ == "__main__":

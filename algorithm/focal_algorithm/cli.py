@@ -49,9 +49,15 @@ def trace(
         str, typer.Option(help="Family with random weights, checkpoint folder, or Hub name.")
     ] = "llava_onevision",
     size: Annotated[str, typer.Option(help="Size of a random model: small or tiny.")] = "small",
-    method: Annotated[str, typer.Option(help="Compression method, such as focus or dense.")] = "focus",
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="Compression method, such as focus or dense.", show_default="focus"),
+    ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Parameter of the method, field=value.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="Parameter of the method, field=value; of two for one field the later holds."
+        ),
     ] = None,
     method_config: Annotated[
         Path | None, typer.Option(help="YAML file with parameters of the method; --set goes over it.")
@@ -96,6 +102,7 @@ def trace(
     """Run a model with a compression method on real pictures and record its sparse trace."""
     if context.invoked_subcommand is not None:
         return
+    method = _only_method(methods)
     _check_choices(profile, method, simulate)
     target, match_accelerator = _match_target(*match, match_accelerator, method)
     parameters = configured_parameters(method, method_config, _note) | _parameters(settings or [])
@@ -163,6 +170,14 @@ def _match_target(quantity: str, text: str, accelerator: str, method: str) -> tu
     from focal_algorithm.match_run import check_quantity
 
     return check_quantity(quantity, text), accelerator or (method if method in accelerators else "dense")
+
+
+def _only_method(methods: list[str] | None) -> str:
+    if methods and len(methods) > 1:
+        raise ConfigError(
+            f"--method was given {len(methods)} times ({', '.join(methods)}); expected one per run"
+        )
+    return methods[0] if methods else "focus"
 
 
 def _note(sentence: str) -> None:

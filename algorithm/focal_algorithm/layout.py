@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from focal_traces.schema import TokenGrid
 
-__all__ = ["SampleLayout", "is_pyramid"]
+__all__ = ["SampleLayout", "has_gaps", "is_pyramid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +51,16 @@ def is_pyramid(grid: TokenGrid) -> bool:
     stride, which is then shorter than a frame.
     """
     return grid.frame_stride < grid.rows * grid.columns
+
+
+def has_gaps(layout: SampleLayout) -> bool:
+    """Return whether other tokens lie between the frames of a prompt, so that frames are not equal parts of it.
+
+    A nominal grid, larger than the visual range (MiniCPM-V, as published), says nothing about gaps.
+    """
+    grid = layout.grid
+    if grid is None or grid.frames < 2 or is_pyramid(grid):
+        return False
+    last = (grid.rows - 1) * grid.row_stride + (grid.columns - 1) * grid.column_stride
+    is_nominal = (grid.frames - 1) * grid.frame_stride + last >= layout.visual_tokens
+    return not is_nominal and grid.frames * grid.frame_stride != layout.visual_tokens

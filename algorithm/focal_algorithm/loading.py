@@ -67,7 +67,8 @@ def load_model(
     """
     if dtype not in DTYPES:
         raise ConfigError(f"unknown dtype '{dtype}'; {near_matches(dtype, DTYPES)}")
-    if dtype == "fp16" and torch.device(device).type == "cpu":
+    kind = _checked_device(device)
+    if dtype == "fp16" and kind == "cpu":
         raise UnsupportedError(
             "fp16 on a CPU is hundreds of times slower than bf16; use --dtype bf16 or fp32"
         )
@@ -86,6 +87,19 @@ def load_model(
         )
     model = model.to(device=device, dtype=DTYPES[dtype]).eval()
     return LoadedModel(model, adapter(), tokenizer, checkpoint)
+
+
+def _checked_device(name: str) -> str:
+    """Return the kind of a torch device that exists here."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"--device '{name}' is no torch device; expected cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UnsupportedError(f"--device {name}: torch {torch.__version__} finds no CUDA device; use cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"--device {name}: expected cuda:0 to cuda:{torch.cuda.device_count() - 1}")
+    return str(device.type)
 
 
 def find_adapter(name: str, is_offline: bool, trust_remote_code: bool = False) -> type[ModelAdapter]:

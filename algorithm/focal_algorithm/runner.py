@@ -112,6 +112,7 @@ def run(
     sources = sample_sources(settings)
     traced = [trace_sample(settings, prepared, method, source) for source in track(sources, len(sources))]
     result = finish(settings, prepared, method, traced, time.monotonic() - started)
+    notes += [*method.run_notes(torch.device(settings.device)), *_idle(method, result.trace)]
     return replace(result, notes=tuple(notes))
 
 
@@ -210,6 +211,22 @@ def method_of(settings: RunSettings, prepared: Prepared) -> tuple[CompressionMet
     if prepared.quantization:
         notes.append(f"linear layers: {prepared.quantization}")
     return build_method(settings.method, published | dict(settings.parameters)), notes
+
+
+def _idle(method: CompressionMethod, trace: Trace) -> list[str]:
+    """Say where a method had nothing to do, so that a dense trace is not taken for a compressed one."""
+    headers = trace.header.samples
+    notes = [
+        f"{one.sample_id}: the prompt holds no visual token, so {method.name} passed it through"
+        for one in headers
+        if not one.visual_tokens
+    ]
+    if method.hook_points and all(one.weighted_sparsity == 0 for one in headers):
+        notes.append(
+            f"{method.name} left out nothing in any prompt: its budget or threshold is not reached by these few "
+            "tokens; the trace is that of the dense model"
+        )
+    return notes
 
 
 def sample_sources(settings: RunSettings) -> list[SampleSource]:

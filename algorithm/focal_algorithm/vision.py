@@ -15,6 +15,7 @@ from focal_algorithm.layout import SampleLayout
 from focal_common.errors import UnsupportedError
 
 __all__ = [
+    "STAYS",
     "VisionPoints",
     "VisualMap",
     "find_vision_points",
@@ -22,6 +23,9 @@ __all__ = [
     "one_to_one_map",
     "pooled_map",
 ]
+
+STAYS = -2
+"""Mark of a token within the visual range that no method may drop."""
 
 _TOWER_NAMES = ("vision_tower", "vision_model", "vpm", "visual")
 
@@ -72,7 +76,8 @@ class VisualMap:
         pictures: Pictures of this prompt: frames of a video, or tiles of an image.
         place: From values of patches, axes (pictures, patches, width), to values of visual tokens, axes (S,
             width), with the model's own pooling.
-        picture_of_token: Axes (S), int64; -1 for separators that no picture gave.
+        picture_of_token: Axes (S), int64; -1 for separators that no picture gave, and that go with their row;
+            `STAYS` for text between pictures.
         is_one_to_one: Whether every token is one patch, so that features may be merged before the projector.
         is_canvas: Whether pictures after the first are tiles of one canvas.
         tower_call: Order among the kinds of pictures that a model gives to its tower one after the other.
@@ -183,7 +188,7 @@ def _raster_order(tower: Any, grid: Tensor | None) -> Tensor:
 
 
 def merged_map(layout: SampleLayout, patches_per_token: int) -> VisualMap:
-    """Return the map of a model that merges consecutive patches into a token.
+    """Return the map of a model that merges consecutive patches into a token; text between pictures stays.
 
     Scores and keys are averaged over the patches of a token (VisionZip's authors on Qwen2.5-VL).
 
@@ -192,21 +197,28 @@ def merged_map(layout: SampleLayout, patches_per_token: int) -> VisualMap:
         patches_per_token: Patches that its merger joins.
 
     Raises:
-        UnsupportedError: The visual range does not hold whole pictures, one after the other.
+        UnsupportedError: The visual range does not hold whole pictures at equal distances.
     """
-    frames = 1 if layout.grid is None else layout.grid.frames
     grid = layout.grid
-    if layout.visual_tokens % frames or (
-        grid is not None and grid.rows * grid.columns * frames != layout.visual_tokens
-    ):
+    frames = 1 if grid is None else grid.frames
+    cells = layout.visual_tokens if grid is None else grid.rows * grid.columns
+    gap = 0 if grid is None or frames == 1 else grid.frame_stride - cells
+    if gap < 0 or frames * (cells + gap) - gap != layout.visual_tokens:
         raise UnsupportedError(
-            f"{layout.sample_id}: {layout.visual_tokens} visual tokens are not {frames} pictures without other "
-            "tokens between them; this family needs its own visual_map"
+            f"{layout.sample_id}: {layout.visual_tokens} visual tokens are not {frames} pictures of {cells} tokens "
+            "at equal distances; this family needs its own visual_map"
         )
+
+    def place(values: Tensor) -> Tensor:
+        tokens = values.unflatten(1, (-1, patches_per_token)).mean(dim=2)
+        return torch.nn.functional.pad(tokens, (0, 0, 0, gap)).flatten(0, 1)[: layout.visual_tokens]
+
+    picture = torch.arange(frames)[:, None].expand(-1, cells)
+    spaced = torch.nn.functional.pad(picture, (0, gap), value=STAYS).flatten()
     return VisualMap(
         pictures=frames,
-        place=lambda values: values.unflatten(1, (-1, patches_per_token)).mean(dim=2).flatten(0, 1),
-        picture_of_token=torch.arange(frames).repeat_interleave(layout.visual_tokens // frames),
+        place=place,
+        picture_of_token=spaced[: layout.visual_tokens],
         is_one_to_one=False,
         tower_call=int(frames > 1),
     )

@@ -65,6 +65,7 @@ def with_trace(workload: Workload, trace: Trace, variant: str) -> Workload:
         recorded_m_tile=trace.header.m_tile,
         recorded_vector_size=trace.header.vector_size,
         shape=trace.header.model_shape,
+        method=trace.header.method,
     )
 
 

@@ -46,6 +46,7 @@ class Workload:
         recorded_m_tile: Tokens per m-tile of the trace, 0 for one tile; None without a trace.
         recorded_vector_size: Elements per vector of the trace; None without a trace.
         shape: Shape of the whole model and of the prompt, if the trace knows it.
+        method: Method that left the counts; empty without a trace.
     """
 
     model: str
@@ -65,6 +66,7 @@ class Workload:
     recorded_m_tile: int | None = None
     recorded_vector_size: int | None = None
     shape: ModelShape | None = None
+    method: str = ""
 
     def __post_init__(self) -> None:
         if self.visual_tokens < self.frames * self.patches:

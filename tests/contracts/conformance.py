@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -22,40 +23,115 @@ from focal_algorithm.prompts import Prompt, build_prompt
 from focal_algorithm.recorder import RecordedSample, Recorder
 from focal_common.errors import UnsupportedError
 
-PAIRS = [(method, family) for family in MODELS for method in METHODS]
+SUBJECTS = [
+    f"{family}+{kind}" for family in MODELS for kind in sorted(MODELS.load(family).modalities, reverse=True)
+]
+"""Families with what they are shown, as ``family+kind``."""
 
-SETTLED = "llava_onevision"
-"""The family for which parameters in `attach_support.SMALL` are chosen."""
+
+def _is_first(subject: str) -> bool:
+    """Return whether a subject is the one that stands for its family."""
+    family = subject.partition("+")[0]
+    return subject == next(one for one in SUBJECTS if one.startswith(f"{family}+"))
+
+
+PAIRS = [(method, subject) for subject in SUBJECTS for method in METHODS]
+
+REFUSALS = {
+    **{
+        (method, subject): "learned queries"
+        for method in ("visionzip", "sparsezip")
+        for subject in ("minicpm_v+video", "minicpm_v+image")
+    },
+    **{
+        ("cmc", subject): "expected a video of at least two frames"
+        for subject in SUBJECTS
+        if subject.endswith("+image")
+    },
+    ("cmc", "qwen3_vl+video"): "other tokens lie between its frames",
+    ("framefusion", "qwen3_vl+video"): "other tokens lie between its frames",
+}
+"""Every refusal that is allowed, with words of its reason; any other one fails, and so does one that is gone."""
+
+SETTLED = "llava_onevision+video"
+"""What is run in all settings by default; `pytest -m slow` runs everything in all of them."""
 SETTINGS = [("sdpa", "fp32"), ("eager", "bf16"), ("eager", "fp32"), ("sdpa", "bf16")]
-"""Attention and dtype; families beside the first run the two halves only, to stay fast."""
+"""Attention and dtype; the first two have both values of each."""
+
+
+def _case(*case: str, is_short: bool) -> Any:
+    return pytest.param(*case, marks=() if is_short else pytest.mark.slow)
+
 
 CASES = [
-    (method, family, *setting)
-    for method, family in PAIRS
-    for setting in (SETTINGS if family == SETTLED else SETTINGS[:2])
+    _case(method, subject, *setting, is_short=subject == SETTLED or number == int(_is_first(subject)))
+    for method, subject in PAIRS
+    for number, setting in enumerate(SETTINGS)
 ]
 
 PADDED_CASES = [
-    (*case, padding)
-    for case in CASES
-    for padding in (("alone", "left", "right") if case[1] == SETTLED else ("alone",))
+    _case(
+        method,
+        subject,
+        *setting,
+        padding,
+        is_short=number < 2 and (subject == SETTLED or (padding == "alone" and _is_first(subject))),
+    )
+    for method, subject in PAIRS
+    for number, setting in enumerate(SETTINGS)
+    for padding in ("alone", "left", "right")
 ]
+
+SIDED_PAIRS = [
+    _case(*pair, side, is_short=_is_first(pair[1]) and (side == "left" or pair[1] == SETTLED))
+    for pair in PAIRS
+    for side in ("left", "right")
+]
+
+FIRST_PAIRS = [_case(*pair, is_short=_is_first(pair[1])) for pair in PAIRS]
+"""Every method in every family with a video, or with an image where the family takes no video."""
+
+TRACED_PAIRS = [
+    _case(*pair, is_short=pair[1] == SETTLED or pair[0] == "focus") for pair in PAIRS if _is_first(pair[1])
+]
+"""Pairs whose whole run is repeated; by default every method and every family once."""
+
+
+def model_of(subject: str, attention: str = "sdpa", dtype: str = "fp32") -> LoadedModel:
+    """Return the tiny model of a family."""
+    return _model(subject.partition("+")[0], attention, dtype)
 
 
 @cache
-def model_of(family: str, attention: str = "sdpa", dtype: str = "fp32") -> LoadedModel:
-    """Return the tiny model of a family."""
+def _model(family: str, attention: str, dtype: str) -> LoadedModel:
     return load_model(
         family, size="tiny", seed=7, dtype=dtype, attention=attention, device="cpu", is_offline=True
     )
 
 
-def prompt_of(loaded: LoadedModel, seed: int = 0, question: str = "What?") -> Prompt:
-    """Return a prompt with a video of nine frames, or with an image where the family takes no video."""
+def prompt_of(subject: str, loaded: LoadedModel, seed: int = 0, question: str = "What?") -> Prompt:
+    """Return a prompt with a video of nine frames, or with an image."""
+    sample = support.video(seed, frames=9) if subject.endswith("+video") else support.image(seed, 140, 140)
+    return build_prompt(loaded, sample, question)
+
+
+@cache
+def refusal(name: str, subject: str) -> str:
+    """Return why a method refuses a prompt, in a trial prefill; empty if it does not.
+
+    Raises:
+        AssertionError: `REFUSALS` says otherwise.
+    """
+    loaded = model_of(subject)
+    reason = ""
     try:
-        return build_prompt(loaded, support.video(seed, frames=9), question)
-    except UnsupportedError:
-        return build_prompt(loaded, support.image(seed), question)
+        run(loaded, method_of(name, loaded), [prompt_of(subject, loaded)])
+    except UnsupportedError as error:
+        reason = str(error)
+    expected = REFUSALS.get((name, subject), "")
+    assert expected in reason, f"{name} no longer refuses {subject}: {reason!r}"
+    assert bool(reason) == bool(expected), f"{name} refuses {subject}: {reason}"
+    return reason
 
 
 def method_of(name: str, loaded: LoadedModel) -> CompressionMethod:

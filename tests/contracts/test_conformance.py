@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,18 @@ import torch
 import attach_support as support
 from contracts.conformance import (
     CASES,
+    FIRST_PAIRS,
     PADDED_CASES,
     PAIRS,
-    SETTLED,
+    REFUSALS,
+    SIDED_PAIRS,
+    TRACED_PAIRS,
     layers_of,
     method_of,
     model_of,
     present_tokens,
     prompt_of,
+    refusal,
     run,
 )
 from focal_algorithm.hooks import attach
@@ -28,7 +31,6 @@ from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.runner import RunSettings
 from focal_algorithm.runner import run as run_trace
-from focal_common.errors import FocalError, UnsupportedError
 
 POINT_OF = {
     "q_proj": "layer_input",
@@ -38,35 +40,29 @@ POINT_OF = {
 }
 
 
-@cache
-def refusal(name: str, family: str) -> str:
-    """Return why the method refuses the family's prompts, in a trial prefill; empty if it does not."""
-    loaded = model_of(family)
-    try:
-        run(loaded, method_of(name, loaded), [prompt_of(loaded)])
-    except UnsupportedError as reason:
-        return str(reason)
-    return ""
-
-
-def accepted(name: str, family: str) -> CompressionMethod:
+def accepted(name: str, subject: str) -> CompressionMethod:
     """Return the method, or skip with its reason where it refuses the family's prompts."""
-    reason = refusal(name, family)
+    reason = refusal(name, subject)
     if reason:
         pytest.skip(f"refused: {reason}")
-    return method_of(name, model_of(family))
+    return method_of(name, model_of(subject))
 
 
-@pytest.mark.parametrize(("name", "family", "attention", "dtype", "padding"), PADDED_CASES)
+@pytest.mark.parametrize(("name", "subject"), PAIRS)
+def test_a_pair_works_or_is_refused_for_the_known_reason(name: str, subject: str) -> None:
+    assert bool(refusal(name, subject)) == ((name, subject) in REFUSALS)
+
+
+@pytest.mark.parametrize(("name", "subject", "attention", "dtype", "padding"), PADDED_CASES)
 def test_without_strength_the_logits_are_those_of_the_untouched_model_to_the_bit(
-    name: str, family: str, attention: str, dtype: str, padding: str
+    name: str, subject: str, attention: str, dtype: str, padding: str
 ) -> None:
-    accepted(name, family)
-    loaded = model_of(family, attention, dtype)
+    accepted(name, subject)
+    loaded = model_of(subject, attention, dtype)
     method = build_method(name, build_method(name, {}).without_effect())
-    prompts = [prompt_of(loaded, 1, "A")]
+    prompts = [prompt_of(subject, loaded, 1, "A")]
     if padding != "alone":
-        prompts.append(prompt_of(loaded, 2, "Longer"))
+        prompts.append(prompt_of(subject, loaded, 2, "Longer"))
     inputs = prompts[0].inputs if padding == "alone" else support.padded(prompts, padding)
     with torch.inference_mode():
         untouched = loaded.model(**inputs).logits
@@ -77,13 +73,13 @@ def test_without_strength_the_logits_are_those_of_the_untouched_model_to_the_bit
         assert torch.equal(output.logits[row, real], untouched[row, real])
 
 
-@pytest.mark.parametrize(("name", "family", "attention", "dtype"), CASES)
+@pytest.mark.parametrize(("name", "subject", "attention", "dtype"), CASES)
 def test_records_agree_with_what_the_linear_layers_were_given(
-    name: str, family: str, attention: str, dtype: str
+    name: str, subject: str, attention: str, dtype: str
 ) -> None:
-    method = accepted(name, family)
-    loaded = model_of(family, attention, dtype)
-    prompt = prompt_of(loaded)
+    method = accepted(name, subject)
+    loaded = model_of(subject, attention, dtype)
+    prompt = prompt_of(subject, loaded)
     (sample,), output, probe = run(loaded, method, [prompt])
     present = present_tokens(sample)
     start, stop = prompt.layout.visual_start, prompt.layout.visual_stop
@@ -116,11 +112,11 @@ def test_records_agree_with_what_the_linear_layers_were_given(
         assert cache.get_seq_length(layer) == len(present[layer, "layer_input"])
 
 
-@pytest.mark.parametrize(("name", "family"), PAIRS)
-def test_counts_of_tokens_are_those_of_the_maps(name: str, family: str) -> None:
-    method = accepted(name, family)
-    loaded = model_of(family)
-    prompt = prompt_of(loaded)
+@pytest.mark.parametrize(("name", "subject"), PAIRS)
+def test_counts_of_tokens_are_those_of_the_maps(name: str, subject: str) -> None:
+    method = accepted(name, subject)
+    loaded = model_of(subject)
+    prompt = prompt_of(subject, loaded)
     (sample,), _, _ = run(loaded, method, [prompt])
     present = present_tokens(sample)
     start, stop = prompt.layout.visual_start, prompt.layout.visual_stop
@@ -133,16 +129,15 @@ def test_counts_of_tokens_are_those_of_the_maps(name: str, family: str) -> None:
         if record.kind == "map":  # idempotent: a representative stands for itself
             stands = dict(zip(record.index.tolist(), record.value.tolist(), strict=True))
             assert all(stands[to] == to for to in stands.values() if to >= 0)
-    if method.changes_length and family == SETTLED:  # elsewhere pictures may hold nothing to merge
+    if method.changes_length:
         assert len(present[max(present)]) < prompt.layout.sequence_tokens
 
 
-@pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize(("name", "family"), PAIRS)
-def test_padding_changes_no_decision(name: str, family: str, side: str) -> None:
-    method = accepted(name, family)
-    loaded = model_of(family)
-    prompts = [prompt_of(loaded, 1, "A"), prompt_of(loaded, 2, "Longer")]
+@pytest.mark.parametrize(("name", "subject", "side"), SIDED_PAIRS)
+def test_padding_changes_no_decision(name: str, subject: str, side: str) -> None:
+    method = accepted(name, subject)
+    loaded = model_of(subject)
+    prompts = [prompt_of(subject, loaded, 1, "A"), prompt_of(subject, loaded, 2, "Longer")]
     together, output, _ = run(loaded, method, prompts, side)
     kept = []
     for sample, prompt in zip(together, prompts, strict=True):
@@ -156,11 +151,11 @@ def test_padding_changes_no_decision(name: str, family: str, side: str) -> None:
         assert output.past_key_values.get_seq_length(layer) in (longest, whole)
 
 
-@pytest.mark.parametrize(("name", "family"), PAIRS)
-def test_decoding_agrees_with_and_without_a_cache(name: str, family: str) -> None:
-    method = accepted(name, family)
-    loaded = model_of(family)
-    prompt = prompt_of(loaded)
+@pytest.mark.parametrize(("name", "subject"), FIRST_PAIRS)
+def test_decoding_agrees_with_and_without_a_cache(name: str, subject: str) -> None:
+    method = accepted(name, subject)
+    loaded = model_of(subject)
+    prompt = prompt_of(subject, loaded)
     options = {"max_new_tokens": 3, "min_new_tokens": 3, "do_sample": False, "output_logits": True}
     logits = []
     with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, layouts=[prompt.layout]):
@@ -172,10 +167,10 @@ def test_decoding_agrees_with_and_without_a_cache(name: str, family: str) -> Non
     assert (logits[0] - logits[1]).abs().max() < 5e-5
 
 
-@pytest.mark.parametrize(("name", "family"), PAIRS)
-def test_nothing_stays_attached_after_leaving_or_failing(name: str, family: str) -> None:
-    method = accepted(name, family)
-    loaded = model_of(family)
+@pytest.mark.parametrize(("name", "subject"), FIRST_PAIRS)
+def test_nothing_stays_attached_after_leaving_or_failing(name: str, subject: str) -> None:
+    method = accepted(name, subject)
+    loaded = model_of(subject)
 
     def state() -> tuple[object, ...]:
         hooks = sum(
@@ -186,7 +181,7 @@ def test_nothing_stays_attached_after_leaving_or_failing(name: str, family: str)
         return hooks, loaded.model.config.to_json_string(), len(SESSIONS)
 
     before = state()
-    prompt = prompt_of(loaded)
+    prompt = prompt_of(subject, loaded)
     with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, layouts=[prompt.layout]):
         loaded.model(**prompt.inputs)
     assert state() == before
@@ -207,23 +202,39 @@ def test_nothing_stays_attached_after_leaving_or_failing(name: str, family: str)
     assert state() == before
 
 
-@pytest.mark.parametrize(("name", "family"), PAIRS)
-def test_the_same_seed_gives_the_same_bytes(name: str, family: str, tmp_path: Path) -> None:
-    accepted(name, family)
+@pytest.mark.parametrize(("name", "subject"), TRACED_PAIRS)
+def test_the_same_seed_gives_the_same_bytes(name: str, subject: str, tmp_path: Path) -> None:
+    accepted(name, subject)
     contents = []
     for folder in (tmp_path / "one", tmp_path / "two"):
         parameters = support.SMALL.get(name, {})
         settings = RunSettings(
-            output=folder, model=family, size="tiny", method=name, parameters=parameters, samples=1, frames=3
+            output=folder,
+            model=subject.partition("+")[0],
+            size="tiny",
+            method=name,
+            parameters=parameters,
+            samples=1,
+            frames=3,
         )
-        try:
-            run_trace(settings)
-        except FocalError as refusal:
-            pytest.skip(f"refused: {refusal}")
+        run_trace(settings)
         files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "manifest" not in path.name]
         contents.append({path.relative_to(folder): path.read_bytes() for path in files})
     assert contents[0] == contents[1]
     assert any(path.name.endswith(".records.parquet") for path in contents[0])
+
+
+@pytest.mark.parametrize("name", ["visionzip", "sparsezip"])
+def test_text_between_frames_stays_where_pictures_are_compressed(name: str) -> None:
+    subject = "qwen3_vl+video"
+    loaded = model_of(subject)
+    prompt = prompt_of(subject, loaded)
+    (sample,), _, _ = run(loaded, method_of(name, loaded), [prompt])
+    ids = prompt.inputs["input_ids"][0].tolist()
+    start, stop = prompt.layout.visual_start, prompt.layout.visual_stop
+    marks = {place for place in range(start, stop) if ids[place] != loaded.model.config.video_token_id}
+    assert marks
+    assert marks <= set(present_tokens(sample)[3, "layer_input"])
 
 
 @pytest.mark.parametrize("name", list(METHODS))

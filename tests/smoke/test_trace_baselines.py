@@ -62,8 +62,8 @@ def test_a_baseline_alone_is_simulated_with_its_own_decoder(tmp_path: Path) -> N
     assert simulate(tmp_path, "--accelerator", "adaptiv,dense") == 0
     for name in ("adaptiv", "dense"):
         # With and without naming the trace folder: the decoder is that of the trace, never an assumed one.
-        (plain,) = rows(tmp_path / "results" / f"main_{name}.csv")
-        (named,) = rows(tmp_path / "simulation" / f"adaptiv_{name}.csv")
+        (plain,) = rows(tmp_path / "results" / f"cycle_main_{name}.csv")
+        (named,) = rows(tmp_path / "simulation" / f"cycle_adaptiv_{name}.csv")
         assert plain["total_cycles"] == named["total_cycles"]
 
 

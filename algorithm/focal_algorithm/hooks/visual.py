@@ -11,7 +11,7 @@ from torch import Tensor
 from focal_algorithm.hooks.tower import TowerWork
 from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.pictures import CompressedPicture, TowerPicture
-from focal_algorithm.vision import VisionPoints, VisualMap
+from focal_algorithm.vision import STAYS, VisionPoints, VisualMap
 from focal_common.errors import ConfigError, RunError
 
 __all__ = ["compress_pictures"]
@@ -66,12 +66,14 @@ def compress_pictures(
         return None
     merged_into = torch.arange(len(hidden), device=hidden.device)
     merged_into[stream.visual_rows] = -1
+    staying = stream.visual_rows[visual_map.picture_of_token.to(hidden.device) == STAYS]
+    merged_into[staying] = staying
     outcomes: list[_Outcome] = []
     for picture, answer in zip(pictures, answers, strict=True):
         rows = stream.visual_rows[picture.places]
         outcomes.append(_outcome(picture, answer, rows, merged_into))
     new_hidden = hidden.clone()
-    _fill_spare_rows(outcomes, stream, merged_into, method.name)
+    _fill_spare_rows(outcomes, stream, staying, method.name)
     for outcome in outcomes:
         made = torch.cat((outcome.prefix, outcome.merged))
         at = outcome.merged_at
@@ -79,7 +81,7 @@ def compress_pictures(
             projected = points.projector(made) if in_tower and points.projector is not None else made
             new_hidden[at] = projected.to(new_hidden.dtype)
             merged_into[at] = at
-    order = _order(outcomes, stream, visual_map.is_canvas)
+    order = _order(outcomes, stream, staying, visual_map)
     return Resequenced(order, new_hidden[order], merged_into)
 
 
@@ -139,11 +141,12 @@ def _outcome(
     return _Outcome(kept, picture.prefix, answer.merged, torch.cat((prefix_at, at)))
 
 
-def _fill_spare_rows(outcomes: list[_Outcome], stream: TokenStream, merged_into: Tensor, name: str) -> None:
+def _fill_spare_rows(outcomes: list[_Outcome], stream: TokenStream, staying: Tensor, name: str) -> None:
     """Give tokens that stand for no patch of their own (CLS, empty clusters) a row of a dropped one."""
     taken = torch.cat([part for outcome in outcomes for part in (outcome.kept, outcome.merged_at)])
-    is_free = torch.zeros_like(merged_into, dtype=torch.bool)
+    is_free = torch.zeros(len(stream.token_ids), dtype=torch.bool, device=staying.device)
     is_free[stream.visual_rows] = True
+    is_free[staying] = False
     is_free[taken[taken >= 0]] = False
     spare = iter(is_free.nonzero().flatten().tolist())
     for outcome in outcomes:
@@ -157,8 +160,9 @@ def _fill_spare_rows(outcomes: list[_Outcome], stream: TokenStream, merged_into:
             outcome.merged_at[number] = row
 
 
-def _order(outcomes: list[_Outcome], stream: TokenStream, is_canvas: bool) -> Tensor:
-    """Return the rows in their new order: text stays around the pictures."""
+def _order(outcomes: list[_Outcome], stream: TokenStream, staying: Tensor, visual_map: VisualMap) -> Tensor:
+    """Return the rows in their new order: text stays around and between the pictures."""
+    is_canvas = visual_map.is_canvas
     start, stop = stream.visual_rows[0], stream.visual_rows[-1] + 1
     rows = torch.arange(len(stream.token_ids), device=start.device)
 
@@ -167,8 +171,14 @@ def _order(outcomes: list[_Outcome], stream: TokenStream, is_canvas: bool) -> Te
         return [outcome.merged_at[:prefix], outcome.kept, outcome.merged_at[prefix:]]
 
     visual: list[Tensor] = []
-    for outcome in outcomes[:1] if is_canvas else outcomes:
+    of_token = visual_map.picture_of_token.to(start.device)
+    for index, outcome in enumerate(outcomes[:1] if is_canvas else outcomes):
         visual += alone(outcome)
+        if len(staying):
+            stop_of_picture = stream.visual_rows[of_token == index][-1]
+            is_next = (of_token == index + 1).nonzero().flatten()
+            next_start = stream.visual_rows[is_next[0]] if len(is_next) else stop
+            visual.append(staying[(staying > stop_of_picture) & (staying < next_start)])
     if is_canvas and len(outcomes) > 1:
         # Source: published order for tiles (VisionZip, CVPR 2025, sec. 4).
         parts = [alone(outcome) for outcome in outcomes[1:]]

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.candidates import NO_WINNER, Candidate
 from focal_algorithm.kernels.chunks import row_blocks
+from focal_algorithm.kernels.matches import Matches, matching_kernel
 
-__all__ = ["Matches", "match_vectors"]
-
-
-@dataclass(frozen=True, slots=True)
-class Matches:
-    """What each vector matches; all tensors have axes (rows, slices).
-
-    Attributes:
-        winner: uint8, place q of the best candidate where similar, else 255.
-        pointer: int32, row of that candidate where similar, else the row itself.
-        best: fp32, largest similarity, at least 0.
-    """
-
-    winner: Tensor
-    pointer: Tensor
-    best: Tensor
+__all__ = ["Matches", "match_vectors", "match_vectors_plain"]
 
 
 def match_vectors(
@@ -44,6 +29,9 @@ def match_vectors(
     similarity is strictly above the threshold; among equals the smallest place q wins. A similarity that is
     not a number (infinite activations) never matches.
 
+    On CUDA the fused kernel does it where triton is installed (`matching_kernel`), elsewhere
+    `match_vectors_plain`.
+
     Complexity:
         Time O(candidates x rows x width); extra memory O(rows x slices) and a few blocks of about 2 MiB.
 
@@ -55,6 +43,25 @@ def match_vectors(
         threshold: Compared in fp32.
         is_norm_rounded: Round |x| of the later vector to the dtype of ``vectors``, as published.
     """
+    if matching_kernel(vectors.device) == "torch":
+        chosen = match_vectors_plain
+    else:
+        from focal_algorithm.kernels.triton_matching import match_vectors_fused
+
+        chosen = match_vectors_fused
+    return chosen(vectors, norms, partners, candidates, threshold=threshold, is_norm_rounded=is_norm_rounded)
+
+
+def match_vectors_plain(
+    vectors: Tensor,
+    norms: Tensor,
+    partners: Tensor,
+    candidates: tuple[Candidate, ...],
+    *,
+    threshold: float,
+    is_norm_rounded: bool,
+) -> Matches:
+    """Find the best candidate of every vector with torch alone; see `match_vectors`."""
     rows, slices, elements = vectors.shape
     device = vectors.device
     best = torch.zeros(rows, slices, dtype=torch.float32, device=device)

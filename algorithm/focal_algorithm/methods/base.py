@@ -197,6 +197,10 @@ class CompressionMethod(ABC):
         """
         return None
 
+    def run_notes(self, device: torch.device) -> tuple[str, ...]:
+        """Return sentences on how a run on this device is computed, such as the kernel in use; none by default."""
+        return ()
+
     @abstractmethod
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> Any:
         """Return the fresh state of one prompt.

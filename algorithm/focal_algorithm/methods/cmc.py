@@ -19,7 +19,7 @@ from focal_algorithm.kernels.cmc_replacement import (
     replaced_by,
     vector_masks,
 )
-from focal_algorithm.layout import SampleLayout, is_pyramid
+from focal_algorithm.layout import SampleLayout, has_gaps, is_pyramid
 from focal_algorithm.methods.base import (
     CompressionMethod,
     GemmOutcome,
@@ -165,8 +165,13 @@ class Cmc(CompressionMethod):
         """Return a fresh state.
 
         Raises:
-            UnsupportedError: The visual tokens are not several frames of equal length.
+            UnsupportedError: The visual tokens are not several frames of equal length, one after the other.
         """
+        if has_gaps(layout):
+            raise UnsupportedError(
+                f"{layout.sample_id}: CMC compares frames place by place, but other tokens lie between its frames; "
+                "expected a video whose frames follow each other"
+            )
         grid = layout.grid
         if grid is None or grid.frames < 2 or is_pyramid(grid) or layout.visual_tokens % grid.frames:
             raise UnsupportedError(

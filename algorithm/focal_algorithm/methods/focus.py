@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.importance import importance
+from focal_algorithm.kernels.matches import matching_note
 from focal_algorithm.kernels.retention import select_top, tokens_to_keep
 from focal_algorithm.kernels.similarity import (
     NO_WINNER,
@@ -173,6 +174,11 @@ class Focus(CompressionMethod):
                 f"{layout.sample_id}: visual tokens without a grid; expected frames, rows, columns"
             )
         return FocusState(layout.grid)
+
+    def run_notes(self, device: torch.device) -> tuple[str, ...]:
+        """Say which kernel matches vectors."""
+        note = "" if self.sec_only else matching_note(device)
+        return (note,) if note else ()
 
     def pointer_rule(self, layout: SampleLayout) -> PointerRule:
         """Return offsets and rounds of the search block."""

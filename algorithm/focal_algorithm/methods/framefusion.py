@@ -15,10 +15,10 @@ from focal_algorithm.kernels.framefusion import (
     prune_to_budget,
     remaining_reduction,
 )
-from focal_algorithm.layout import SampleLayout, is_pyramid
+from focal_algorithm.layout import SampleLayout, has_gaps, is_pyramid
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
 from focal_algorithm.methods.knobs import MatchKnob
-from focal_common.errors import ConfigError
+from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["Framefusion", "FramefusionState"]
@@ -125,10 +125,16 @@ class Framefusion(CompressionMethod):
 
         Raises:
             ConfigError: The visual tokens have no grid, or are no whole number of frames.
+            UnsupportedError: Other tokens lie between the frames.
         """
         if layout.grid is None:
             raise ConfigError(
                 f"{layout.sample_id}: visual tokens without a grid; expected frames, rows, columns"
+            )
+        if has_gaps(layout):
+            raise UnsupportedError(
+                f"{layout.sample_id}: FrameFusion compares each token with the same place of the frame before, but "
+                "other tokens lie between its frames; expected frames that follow each other"
             )
         frames = 1 if is_pyramid(layout.grid) else layout.grid.frames
         if layout.visual_tokens % frames:

@@ -249,7 +249,10 @@ class SparseVlm(CompressionMethod):
         return self._shortened(hidden, stream, relevance, is_kept)
 
     def _raters(self, hidden: Tensor, stream: TokenStream) -> Tensor:
-        raters = raters_of(rater_scores(hidden[stream.visual_rows], hidden[stream.query_rows]))
+        visual = hidden[stream.visual_rows]
+        if bool(visual.isnan().any()):
+            raise RunError(f"{stream.layout.sample_id}: the visual tokens hold NaN; expected finite numbers")
+        raters = raters_of(rater_scores(visual, hidden[stream.query_rows]))
         if len(raters):
             return raters
         if self.mode == "strict":

@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 from focal_common.config import StrictModel
 from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators.base import Accelerator, require_visual_tokens
+from focal_simulator.accelerators.other_methods import (
+    other_method_remark,
+    require_whole_tokens,
+    runs_other_method,
+)
 from focal_simulator.arithmetic import ceil_div
 from focal_simulator.layer_table import LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.specs import Count, HardwareSpec
@@ -67,17 +72,26 @@ class Adaptiv(Accelerator[AdaptivHardware]):
     summary_label: ClassVar[str | None] = "adaptiv"
 
     def accepts(self, workload: Workload) -> None:
-        """Accept workloads with a measured AdapTiV sparsity."""
+        """Accept workloads with a measured AdapTiV sparsity, and whole tokens that another method kept."""
         require_visual_tokens("adaptiv", workload)
+        if runs_other_method("adaptiv", workload):
+            require_whole_tokens("adaptiv", workload)
+            return
         if workload.adaptiv_sparsity is None:
             raise UnsupportedError(
                 f"adaptiv: {workload.label} has no AdapTiV sparsity; add its row to adaptiv_sparsity.csv"
             )
 
     def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
-        """Return the merged tokens."""
+        """Return the merged tokens, or those that another method kept."""
+        if workload.counts is not None and runs_other_method("adaptiv", workload):
+            return workload.counts.tokens
         kept = workload.visual_tokens * (1 - float(workload.adaptiv_sparsity or 0.0))
         return np.full((workload.geometry.layers, len(GEMMS)), -int(-kept // 1), dtype=np.int64)
+
+    def remarks(self, workload: Workload) -> list[str]:
+        """Say where another method's tokens were run."""
+        return other_method_remark("adaptiv", workload)
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
@@ -88,13 +102,21 @@ class Adaptiv(Accelerator[AdaptivHardware]):
     def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
         """Return the GEMMs of every block."""
         from focal_simulator.cycle.lowering_adaptiv import adaptiv_jobs
+        from focal_simulator.cycle.lowering_tokens import array_token_jobs
 
         self.accepts(workload)
+        if runs_other_method("adaptiv", workload):
+            return array_token_jobs(self.array(context), workload, context)
         return adaptiv_jobs(self.hardware, workload, context)
 
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row that stands for every block; kept rows are real-valued, as published."""
         self.accepts(workload)
+        if runs_other_method("adaptiv", workload):
+            raise UnsupportedError(
+                f"adaptiv: the published formulas know its own method only, not '{workload.method}'; "
+                "use --fidelity cycle"
+            )
         geometry, element = workload.geometry, self.hardware.element_bytes.value
         heads, head, tokens = geometry.heads, geometry.head_dim_elements, workload.visual_tokens
         fraction = 1 - float(workload.adaptiv_sparsity or 0.0)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from focal_common.config import StrictModel
 from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators.base import Accelerator, BufferNeed, require_visual_tokens
+from focal_simulator.accelerators.other_methods import (
+    other_method_remark,
+    require_whole_tokens,
+    runs_other_method,
+)
 from focal_simulator.arithmetic import ceil_div, fold_cycles
 from focal_simulator.layer_table import LINEAR_LAYERS, LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.specs import Count, HardwareSpec, SystolicCore
@@ -67,8 +73,11 @@ class Cmc(Accelerator[CmcHardware]):
     summary_label: ClassVar[str | None] = "cmc"
 
     def accepts(self, workload: Workload) -> None:
-        """Accept videos with measured CMC sparsities."""
+        """Accept videos with measured CMC sparsities, and whole tokens that another method kept."""
         require_visual_tokens("cmc", workload)
+        if runs_other_method("cmc", workload):
+            require_whole_tokens("cmc", workload)
+            return
         if workload.cmc_sparsity is None:
             raise UnsupportedError(
                 f"cmc: {workload.label} has no CMC sparsity; add its row to cmc_sparsity.csv (videos only)"
@@ -97,6 +106,16 @@ class Cmc(Accelerator[CmcHardware]):
             needs.append(BufferNeed(name, size, port, buffer.copies.value))
         return tuple(needs)
 
+    def remarks(self, workload: Workload) -> list[str]:
+        """Say where another method's tokens were run."""
+        return other_method_remark("cmc", workload)
+
+    def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
+        """Return all tokens, which CMC keeps, or those that another method kept."""
+        if workload.counts is not None and runs_other_method("cmc", workload):
+            return workload.counts.tokens
+        return super().live_tokens(workload)
+
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
         from focal_simulator.cycle.systolic import SystolicArray
@@ -106,13 +125,21 @@ class Cmc(Accelerator[CmcHardware]):
     def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
         """Return the GEMMs of every block."""
         from focal_simulator.cycle.lowering_cmc import cmc_jobs
+        from focal_simulator.cycle.lowering_tokens import array_token_jobs
 
         self.accepts(workload)
+        if runs_other_method("cmc", workload):
+            return array_token_jobs(self.array(context), workload, context)
         return cmc_jobs(self.hardware, workload, context)
 
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row that stands for every block; kept rows are real-valued, as published."""
         self.accepts(workload)
+        if runs_other_method("cmc", workload):
+            raise UnsupportedError(
+                f"cmc: the published formulas know its own method only, not '{workload.method}'; "
+                "use --fidelity cycle"
+            )
         sparsity = workload.cmc_sparsity
         assert sparsity is not None  # noqa: S101  (accepts has refused it)
         geometry, element = workload.geometry, self.hardware.element_bytes.value

@@ -9,17 +9,18 @@ import numpy as np
 
 from focal_common.errors import ConfigError
 from focal_simulator.arithmetic import ceil_div
+from focal_simulator.cycle.array import ArrayModel
 from focal_simulator.cycle.attention import AttentionShape, scores_job, values_job
 from focal_simulator.cycle.context import CycleContext
 from focal_simulator.cycle.jobs import GemmJob, uniform_tiles
-from focal_simulator.cycle.systolic import systolic_machine, with_systolic_traffic
+from focal_simulator.cycle.systolic import SystolicArray
 from focal_simulator.layer_table import LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
 
-__all__ = ["dense_jobs", "sort_cycles", "token_jobs"]
+__all__ = ["array_token_jobs", "dense_jobs", "sort_cycles", "token_jobs"]
 
-_QUERY = GEMMS.index("query")
+_QUERY, _GATE = GEMMS.index("query"), GEMMS.index("gate_proj")
 
 
 def dense_jobs(hardware: Any, workload: Workload, context: CycleContext) -> list[GemmJob]:
@@ -29,7 +30,7 @@ def dense_jobs(hardware: Any, workload: Workload, context: CycleContext) -> list
     return [
         job
         for block in range(workload.geometry.layers)
-        for job in _block(hardware, workload, context, block, every)
+        for job in _block(_systolic(hardware, context), workload, context, block, every)
     ]
 
 
@@ -49,21 +50,34 @@ def token_jobs(
     """
     _check_tile(hardware, hardware.tiles.m_tile.value if held_rows is None else held_rows)
     known = workload if workload.counts is not None else workload.with_schedule_counts()
-    counts = known.counts
-    assert counts is not None  # noqa: S101  (with_schedule_counts gives them)
+    return array_token_jobs(
+        _systolic(hardware, context), known, context, sorter_lanes=_sorter_lanes(hardware)
+    )
+
+
+def array_token_jobs(
+    array: ArrayModel, workload: Workload, context: CycleContext, *, sorter_lanes: int = 0
+) -> list[GemmJob]:
+    """Return the jobs of a prefill with the workload's own token counts, on any array.
+
+    Args:
+        array: Of the accelerator, without what it does to tokens or vectors itself.
+        workload: With counts.
+        context: Memory and corrections.
+        sorter_lanes: Lanes of the unit that sorts token importance; 0 without one.
+    """
+    counts = workload.counts
+    assert counts is not None  # noqa: S101  (accepted workloads have counts)
     return [
         job
         for block in range(workload.geometry.layers)
-        for job in _block(hardware, workload, context, block, counts.tokens[block])
+        for job in _block(array, workload, context, block, counts.tokens[block], sorter_lanes)
     ]
 
 
-def _sorting(hardware: Any, context: CycleContext, tokens: int, kept: int) -> dict[str, int]:
-    """Return the cycles of the sorter that picks the tokens to keep, where the hardware has one."""
-    if not context.has("special_functions") or "max_unit_sec" not in hardware.components:
-        return {}
-    cycles = sort_cycles(tokens, kept, hardware.components["max_unit_sec"].count.value)
-    return {"sec": cycles} if cycles else {}
+def _sorter_lanes(hardware: Any) -> int:
+    unit = hardware.components.get("max_unit_sec")
+    return int(unit.count.value) if unit is not None else 0
 
 
 def sort_cycles(tokens: int, kept: int, lanes: int) -> int:
@@ -83,18 +97,28 @@ def _check_tile(hardware: Any, held_rows: int) -> None:
         )
 
 
+def _systolic(hardware: Any, context: CycleContext) -> SystolicArray:
+    return SystolicArray(hardware, context, hardware.core.row_limit.value)
+
+
 def _block(
-    hardware: Any, workload: Workload, context: CycleContext, block: int, tokens: Any
+    array: ArrayModel,
+    workload: Workload,
+    context: CycleContext,
+    block: int,
+    tokens: Any,
+    sorter_lanes: int = 0,
 ) -> Iterator[GemmJob]:
-    machine = systolic_machine(hardware, context)
-    geometry, element, every = workload.geometry, machine.element_bytes, workload.visual_tokens
-    is_averaged, limit = not context.has("tile_lengths"), hardware.core.row_limit.value
+    geometry, every = workload.geometry, workload.visual_tokens
+    is_averaged, limit = not context.has("tile_lengths"), array.tile_rows
     shapes = LinearShapes.of(geometry)
     for place, layer in enumerate(LINEAR_LAYERS):
         inputs, outputs = int(shapes.inputs[place]), int(shapes.outputs[place])
+        machine = array.machine(inputs)
+        element = machine.element_bytes
         live = int(tokens[shapes.recorded[place]])
         rows = uniform_tiles(live, limit, is_averaged=is_averaged)
-        yield with_systolic_traffic(
+        yield array.with_traffic(
             GemmJob(
                 block=block,
                 layer=layer,
@@ -114,8 +138,11 @@ def _block(
     ends = np.minimum(np.cumsum(rows, dtype=np.int64), live)
     shape = AttentionShape(block, heads, head, live, ends, context.has("causal_tiles"))
     half, dense_half = live * live * head * heads // 2, every * every * head * heads // 2
+    sorts = sorter_lanes and context.has("special_functions")
+    sorting = sort_cycles(live, int(tokens[_GATE]), sorter_lanes) if sorts else 0
+    machine, element = array.machine(head), array.machine(head).element_bytes
     slices = np.repeat(rows[:, None], ceil_div(head, machine.slice_elements), axis=1)
-    yield with_systolic_traffic(
+    yield array.with_traffic(
         scores_job(
             shape,
             machine,
@@ -124,13 +151,13 @@ def _block(
             macs=half,
             dense_macs=dense_half,
             activation_bytes=element * live * heads * head,
-            beside=_sorting(hardware, context, live, int(tokens[GEMMS.index("gate_proj")])),
+            beside={"sec": sorting} if sorting else {},
         )
     )
-    yield with_systolic_traffic(
+    yield array.with_traffic(
         values_job(
             shape,
-            machine,
+            array.machine(max(live, 1)),
             rows,
             rows,
             macs=half,
