@@ -23,7 +23,7 @@ def test_help_lists_the_verbs() -> None:
 def test_a_mistyped_verb_is_answered_with_the_near_match_and_exit_code_2() -> None:
     answer = focal("tracee")
     assert answer.returncode == 2
-    assert answer.stderr.startswith("error: unknown verb 'tracee'; did you mean 'trace'?")
+    assert answer.stderr.startswith("error: unknown verb 'tracee'; did you mean 'trace'")
     assert "Traceback" not in answer.stderr
 
 
