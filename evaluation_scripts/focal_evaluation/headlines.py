@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean, geometric_mean
 
@@ -107,11 +107,11 @@ def headline_numbers(results: Results, root: Path) -> Numbers:
 def available_numbers(results: Results, root: Path) -> Numbers:
     """Return the headline numbers that partial results hold.
 
-    A mean appears only where every published workload is there. Arguments as of `headline_numbers`, where
-    files, rows and cells may be missing.
+    A mean appears only where every published workload is there, a number of one workload wherever it was run.
+    Arguments as of `headline_numbers`, where files, rows and cells may be missing.
     """
     runs = _Runs(results, root)
-    numbers: Numbers = {}
+    numbers = _single_workloads(runs)
     for part, videos, images in _PARTS:
         if runs.has(*videos) and runs.has(*images, images=True):
             numbers |= part(runs)
@@ -122,6 +122,35 @@ def available_numbers(results: Results, root: Path) -> Numbers:
         if whole_runs and all(_is_there(results, file) for file in files if file != "main"):
             numbers |= file_part(runs, results, root)
     return numbers
+
+
+def _single_workloads(runs: _Runs) -> Numbers:
+    """Return what needs one workload only, for each that was run."""
+    found: Numbers = {}
+
+    def both(method: str, other: str) -> Iterator[tuple[str, ResultRow, ResultRow]]:
+        for subject, row in runs.rows[method].items():
+            base = runs.rows[other].get(subject)
+            if base is not None and _is_whole(row) and _is_whole(base):
+                yield subject, row, base
+
+    for method in ("focus", "adaptiv", "cmc"):
+        for subject, row, dense in both(method, "dense"):
+            speedup = dense["execution_time"] / row["execution_time"]
+            if subject in runs.video:
+                found["fig_9a", subject, "dense_time"] = dense["execution_time"]
+                found["fig_9a", subject, f"{method}_speedup"] = speedup
+                found["fig_9b", subject, f"{method}_energy"] = row["total_energy"] / dense["total_energy"]
+            elif subject in runs.image:
+                found["table_v", subject, f"{method}_speedup"] = speedup
+        for subject, row, focus in both(method, "focus"):
+            if subject in runs.video:
+                sparsity = 100 * (1 - row["num_ops"] / focus["dense_ops"])
+                found["table_ii", subject, f"{method}_sparsity"] = sparsity
+    for subject, row, pruned in both("focus", "sec_only"):
+        if subject in runs.video:
+            found["fig_11", subject, "similarity_speedup"] = pruned["execution_time"] / row["execution_time"]
+    return found
 
 
 def _is_there(results: Results, file: str) -> bool:

@@ -130,6 +130,9 @@ def save(figure: Any, stem: Path, formats: tuple[str, ...] = FORMATS) -> list[Pa
     Raises:
         RunError: A file cannot be written.
     """
+    # Laid out once: each drawing would shift the layout a little, and a picture must not depend on its siblings.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     paths = []
     for kind in formats:
         path = stem.with_name(f"{stem.name}.{kind}")

@@ -194,6 +194,9 @@ def test_two_runs_give_the_same_bytes(material: Material, tmp_path: Path) -> Non
         again = read_material(material.folder, ROOT, "parity")
         assert all(item.status == DONE for item in make_all(names, again, tmp_path / folder))
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    make_all(["fig10d"], material, tmp_path / "alone", ("png",))
+    alone = (tmp_path / "alone" / "fig10d.png").read_bytes()
+    assert alone == (tmp_path / "one" / "fig10d.png").read_bytes(), "a picture depends on the other formats"
     assert len(files) == 5 * len(names)
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
