@@ -66,7 +66,8 @@ def matrix(
     from focal_algorithm.matrix.schema import read_matrix
 
     found = read_matrix(profile)
-    found = _changed(found, samples, choose, checkpoint or [], device, offline)
+    suites = {row.suite_name for row in chosen_rows(found, only)}
+    found = _changed(found, suites, samples, choose, checkpoint or [], device, offline)
     rows = chosen_rows(found, only)
     if list_rows:
         names = [row.name for row in rows]
@@ -84,14 +85,21 @@ def matrix(
 
 
 def _changed(
-    found: Matrix, samples: int, choose: str, checkpoints: list[str], device: str, is_offline: bool
+    found: Matrix,
+    suites: set[str],
+    samples: int,
+    choose: str,
+    checkpoints: list[str],
+    device: str,
+    is_offline: bool,
 ) -> Matrix:
     """Return the matrix with what the command line says in place of its own."""
     from focal_algorithm.matrix.schema import Matrix
     from focal_common.config import validated
 
     tree = found.model_dump(exclude_unset=True)
-    for suite in tree["suites"].values():
+    for name in suites:
+        suite = tree["suites"][name]
         suite |= {"samples": samples} if samples else {}
         if choose:
             suite["choose"] = int(choose) if choose.isdigit() else choose

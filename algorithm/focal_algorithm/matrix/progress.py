@@ -50,8 +50,11 @@ class RowProgress:
     folder: Path
     identity: str
 
-    def read(self) -> RowState | None:
+    def read(self, of_any_settings: bool = False) -> RowState | None:
         """Return the state; None where there is none, or it is of other settings.
+
+        Args:
+            of_any_settings: Take that of other settings too.
 
         Raises:
             RunError: ``row.json`` is damaged.
@@ -62,7 +65,7 @@ class RowProgress:
         try:
             tree = json.loads(path.read_text(encoding="utf-8"))
             state = RowState(tree["status"], tree["reason"], tuple(tree["results"]))
-            return state if tree["identity"] == self.identity else None
+            return state if of_any_settings or tree["identity"] == self.identity else None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path}: damaged; remove it, or run without --resume") from error
 

@@ -170,7 +170,8 @@ class MatrixRun:
         """Write one line per sample of every row that any call has begun, in the order of the matrix."""
         lines: list[dict[str, Any]] = []
         for row in matrix_rows(self._matrix):
-            state = RowProgress(self._output / "matrix" / row.name, self._identity(row)).read()
+            progress = RowProgress(self._output / "matrix" / row.name, self._identity(row))
+            state = progress.read(of_any_settings=True)
             if state is not None:
                 lines += state.results
                 if state.status == "failed":
