@@ -44,8 +44,15 @@ def test_an_integer_knob_gives_the_nearest_step_and_says_so() -> None:
 
 
 def test_out_of_reach_is_one_sentence_with_the_range() -> None:
+    runs: list[float] = []
+
+    def counted(value: float) -> float:
+        runs.append(value)
+        return value
+
     with pytest.raises(ConfigError, match="k reaches 1 to 10 tokens on this side, not 50"):
-        solve(knob(), 50, lambda value: value, "tokens")
+        solve(knob(), 50, counted, "tokens")
+    assert len(runs) == 2
     with pytest.raises(ConfigError, match="above 0"):
         solve(knob(), 0, lambda value: value, "tokens")
 
