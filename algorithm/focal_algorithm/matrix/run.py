@@ -69,6 +69,7 @@ class MatrixRun:
     ) -> None:
         self._matrix, self._output, self._data = matrix, output, data
         self._is_resumed, self._note = is_resumed, note
+        self._said: set[str] = set()
         self._key: Any = None
         self._prepared: Prepared | None = None
 
@@ -128,7 +129,9 @@ class MatrixRun:
         prepared = self._prepare(settings)
         method, notes = method_of(settings, prepared)
         for note in notes:
-            self._note(f"{row.name}: {note}")
+            if note not in self._said:  # the same of every row is said once
+                self._said.add(note)
+                self._note(f"{row.name}: {note}")
         results = list(state.results) if state else []
         sources = sample_sources(settings)
         alone = replace(settings, chosen_sample=None, samples=1)
