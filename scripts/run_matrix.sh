@@ -42,6 +42,9 @@ if [ -n "$measure" ]; then
     if [ "$is_named" = no ]; then set -- --profile paper "$@"; fi
 fi
 
-sh "$here/scripts/setup_env.sh"
+# Accuracy needs lmms-eval beside the pinned packages.
+setup=setup_env.sh
+if [ -n "$measure" ] && [ -f "$here/scripts/setup_lmms_eval.sh" ]; then setup=setup_lmms_eval.sh; fi
+sh "$here/scripts/$setup"
 # The working folder stays the caller's, so relative paths in "$@" mean what the caller wrote.
 exec "$here/.venv/bin/focal" matrix --only "$suite$precision$measure" "$@"
