@@ -2,12 +2,37 @@
 # The body of ../run_focus.sh; callable from anywhere.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
-# `full` as first argument: accuracy instead of a trace; what follows goes to `focal eval`.
-if [ "${1:-}" = full ]; then
-    shift
-    sh "$here/scripts/setup_lmms_eval.sh"
-    exec "$here/.venv/bin/focal" eval --model shapes_video --tasks shapes-video --method focus "$@"
+
+# `full`, and a profile that `focal trace` does not have, mean the matrix.
+precision=float is_matrix=no previous=''
+for word in "$@"; do
+    case $previous:$word in
+    --profile:offline | --profile:hub) ;;
+    --profile:*) is_matrix=yes ;;
+    esac
+    previous=$word
+done
+for word in "$@"; do
+    case $word in
+    -*) break ;;
+    full) is_matrix=yes ;;
+    esac
+done
+if [ "$is_matrix" = yes ]; then
+    exec sh "$here/scripts/run_matrix.sh" run_focus.sh focus "int8 full" "$@"
 fi
+
+if [ "${1:-}" = int8 ]; then
+    precision=int8
+    shift
+fi
+case ${1:-} in
+'' | -*) ;;
+*)
+    echo "error: unknown word '$1'; usage: sh run_focus.sh [int8] [full] [options of focal trace]" >&2
+    exit 2
+    ;;
+esac
 sh "$here/scripts/setup_env.sh"
 # The working folder stays the caller's, so relative paths in "$@" mean what the caller wrote.
-exec "$here/.venv/bin/focal" trace --simulate dense,focus,focus_sec_only "$@"
+exec "$here/.venv/bin/focal" trace --precision "$precision" --simulate dense,focus,focus_sec_only "$@"

@@ -65,8 +65,10 @@ def solve(knob: MatchKnob, target: float, evaluate: Callable[[float], float | No
         )
     end = knob.most if (start < target) == knob.rises else knob.least
     if not search.is_met():
-        search.at(end)
-        search.halve(near, end)
+        last = search.at(end)
+        # An end that runs and still falls short settles the matter; behind a refused one the search goes on.
+        if last is None or (last > target) != (start > target):
+            search.halve(near, end)
     value, budget = search.nearest()
     found = Match(knob.name, value, budget, target, search.runs)
     if not found.is_met and not search.is_enclosed():

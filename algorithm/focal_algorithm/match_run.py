@@ -79,18 +79,25 @@ def match_budget(
         )
     measure = _measure(one, prepared, source, quantity, accelerator)
 
+    refusals: list[str] = []
+
     def evaluate(value: float) -> float | None:
         given = dict(settings.parameters) | knob.parameters(value)
         try:
             changed = replace(one, parameters=given)
             return measure(changed, method_of(changed, prepared)[0])
-        except RunError:
+        except _SimulationError:
             raise
-        except FocalError:  # the method cannot work at this value
+        except FocalError as error:  # the method cannot work at this value
+            refusals.append(str(error))
             return None
 
     errors_console().print(f"matching {knob.name} to {target:,.6g} {QUANTITIES[quantity]}", markup=False)
-    found = solve(knob, target, evaluate, QUANTITIES[quantity])
+    try:
+        found = solve(knob, target, evaluate, QUANTITIES[quantity])
+    except ConfigError as error:
+        why = f" (beyond, the method refuses: {refusals[-1]})" if refusals else ""
+        raise ConfigError(f"{error}{why}") from error
     return replace(settings, parameters=dict(settings.parameters) | knob.parameters(found.value)), found
 
 
@@ -102,6 +109,10 @@ def match_note(found: Match, quantity: str) -> str:
         f"matched on one sample in {found.runs} runs: {found.knob} {found.value:.6g} gives {found.budget:,.6g} "
         f"{unit} for {found.target:,.6g} asked{miss}"
     )
+
+
+class _SimulationError(RunError):
+    """The simulator failed, which is no matter of the knob's value."""
 
 
 _Measure = Callable[[RunSettings, CompressionMethod], float]
@@ -144,8 +155,8 @@ def _simulated(
             [sys.executable, "-c", program, "sim", *words], capture_output=True, text=True, check=False
         )
     if done.returncode:
-        raise RunError(f"--match: the simulation failed ({' '.join(done.stderr.split())[-300:]})")
+        raise _SimulationError(f"--match: the simulation failed ({' '.join(done.stderr.split())[-300:]})")
     rows = [row for row in json.loads(done.stdout)["rows"] if row["accelerator"] == accelerator]
     if len(rows) != 1:
-        raise RunError(f"--match: the simulation gave {len(rows)} rows of {accelerator}, expected 1")
+        raise _SimulationError(f"--match: the simulation gave {len(rows)} rows of {accelerator}, expected 1")
     return float(rows[0][column])

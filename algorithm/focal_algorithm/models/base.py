@@ -200,6 +200,19 @@ class ModelAdapter(ABC):
         """
 
     @classmethod
+    def empty_model(cls, architecture: Mapping[str, Any]) -> Any:
+        """Build a model without weights, on torch's meta device.
+
+        Args:
+            architecture: Fields of the configuration class.
+        """
+        from transformers import AutoConfig, AutoModelForImageTextToText
+
+        config = AutoConfig.for_model(cls.model_types[0], **architecture)
+        with torch.device("meta"):
+            return AutoModelForImageTextToText.from_config(config)
+
+    @classmethod
     @abstractmethod
     def load_model(cls, location: str, dtype: torch.dtype, attention: str, is_offline: bool) -> Any:
         """Load a checkpoint by folder or Hub name."""

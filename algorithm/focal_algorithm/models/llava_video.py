@@ -114,6 +114,12 @@ class LlavaVideo(ModelAdapter):
         return model
 
     @classmethod
+    def empty_model(cls, architecture: Mapping[str, Any]) -> Any:
+        """Build a model without weights, on torch's meta device."""
+        with torch.device("meta"):
+            return LlavaVideoForConditionalGeneration(LlavaVideoConfig(**architecture))
+
+    @classmethod
     def load_model(cls, location: str, dtype: torch.dtype, attention: str, is_offline: bool) -> Any:
         """Load a converted checkpoint by folder or Hub name."""
         return LlavaVideoForConditionalGeneration.from_pretrained(

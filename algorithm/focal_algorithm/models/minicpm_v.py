@@ -107,6 +107,13 @@ class MiniCpmV(ModelAdapter):
         return MiniCpmVForConditionalGeneration(core, VisualMarks.of(cls.random_tokenizer(), cls.family))
 
     @classmethod
+    def empty_model(cls, architecture: Mapping[str, Any]) -> Any:
+        """Build the stand-in, whose modules are named as the checkpoint's, on torch's meta device."""
+        with torch.device("meta"):
+            core = StandInMiniCpmV(MiniCpmVConfig(**architecture))
+        return MiniCpmVForConditionalGeneration(core, VisualMarks.of(cls.random_tokenizer(), cls.family))
+
+    @classmethod
     def load_model(cls, location: str, dtype: torch.dtype, attention: str, is_offline: bool) -> Any:
         """Load a checkpoint by folder or Hub name, and run the code it brings; the caller has been allowed to."""
         core = AutoModel.from_pretrained(

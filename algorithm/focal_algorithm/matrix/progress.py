@@ -1,0 +1,124 @@
+"""What is finished of a row, on disk: an interrupted row goes on after its last finished sample."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from focal_algorithm.recorder import RecordedSample
+from focal_algorithm.runner import TracedSample
+from focal_common.errors import RunError
+from focal_common.files import atomic_write_text
+from focal_traces.counts import Trace
+from focal_traces.counts_file import COUNTS_SUFFIX, write_counts
+from focal_traces.masks import MaskTrace
+from focal_traces.masks_file import MASKS_SUFFIX, write_masks
+from focal_traces.records import RecordTrace
+from focal_traces.records_file import RECORDS_SUFFIX, read_records, write_records
+from focal_traces.store import open_masks, open_trace
+
+__all__ = ["RowProgress", "RowState"]
+
+
+@dataclass(frozen=True)
+class RowState:
+    """A row as far as it got.
+
+    Attributes:
+        status: ``running``, ``done`` or ``failed``.
+        reason: Why it failed; empty otherwise.
+        results: One JSON-like record per finished sample.
+    """
+
+    status: str
+    reason: str
+    results: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class RowProgress:
+    """Folder of one row.
+
+    Attributes:
+        folder: Holds ``row.json``, and the samples until the row is done.
+        identity: Hash of everything that decides the result.
+    """
+
+    folder: Path
+    identity: str
+
+    def read(self, of_any_settings: bool = False) -> RowState | None:
+        """Return the state; None where there is none, or it is of other settings.
+
+        Args:
+            of_any_settings: Take that of other settings too.
+
+        Raises:
+            RunError: ``row.json`` is damaged.
+        """
+        path = self.folder / "row.json"
+        if not path.is_file():
+            return None
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+            state = RowState(tree["status"], tree["reason"], tuple(tree["results"]))
+            return state if of_any_settings or tree["identity"] == self.identity else None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path}: damaged; remove it, or run without --resume") from error
+
+    def write(self, state: RowState) -> None:
+        """Replace the state in one step."""
+        tree = {
+            "identity": self.identity,
+            "status": state.status,
+            "reason": state.reason,
+            "results": list(state.results),
+        }
+        atomic_write_text(self.folder / "row.json", json.dumps(tree, indent=1) + "\n")
+
+    def clear(self) -> None:
+        """Forget everything."""
+        (self.folder / "row.json").unlink(missing_ok=True)
+        self.drop_samples()
+
+    def drop_samples(self) -> None:
+        """Remove the samples of a row that is done; their trace is written."""
+        shutil.rmtree(self.folder / "samples", ignore_errors=True)
+
+    def save(self, index: int, traced: TracedSample, alone: Trace) -> None:
+        """Write a finished sample.
+
+        Args:
+            index: Its number.
+            traced: The sample.
+            alone: Its counts under a header of one sample.
+        """
+        stem = self.folder / "samples" / f"{index:04d}"
+        recorded = traced.recorded
+        write_counts(alone, stem.with_name(stem.name + COUNTS_SUFFIX))
+        write_records(
+            RecordTrace(alone.header, (recorded.records,)), stem.with_name(stem.name + RECORDS_SUFFIX)
+        )
+        if recorded.masks is not None:
+            write_masks(MaskTrace(alone.header, (recorded.masks,)), stem.with_name(stem.name + MASKS_SUFFIX))
+        facts = {"answer": traced.answer, "origin": traced.origin, "summary": recorded.summary}
+        atomic_write_text(stem.with_name(stem.name + ".json"), json.dumps(facts) + "\n")
+
+    def load(self, index: int) -> TracedSample:
+        """Read a finished sample; raises `TraceError` or `RunError` where its files are damaged."""
+        stem = self.folder / "samples" / f"{index:04d}"
+        trace = open_trace(stem.with_name(stem.name + COUNTS_SUFFIX))
+        masks_path = stem.with_name(stem.name + MASKS_SUFFIX)
+        masks = open_masks(masks_path).samples[0] if masks_path.is_file() else None
+        records = read_records(stem.with_name(stem.name + RECORDS_SUFFIX)).samples[0]
+        try:
+            facts = json.loads(stem.with_name(stem.name + ".json").read_text(encoding="utf-8"))
+            recorded = RecordedSample(
+                trace.header.samples[0], trace.samples[0], masks, records, facts["summary"]
+            )
+            return TracedSample(recorded, facts["answer"], facts["origin"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{stem}.json: damaged; run the row without --resume") from error

@@ -1,0 +1,4 @@
+#!/bin/sh
+# Traces VisionZip on videos; full: accuracy.
+# usage: sh run_visionzip.sh [full] [options of focal matrix, such as --profile paper or --resume]
+exec sh "$(dirname "$0")/scripts/run_matrix.sh" run_visionzip.sh visionzip "full" "$@"

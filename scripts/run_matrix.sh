@@ -1,0 +1,50 @@
+#!/bin/sh
+# The body of every run_*.sh at the top: plain words choose a suite, the rest goes to `focal matrix`.
+#   run_matrix.sh SCRIPT SUITE "WORDS" [word ...] [options of focal matrix]
+# `full` and `accuracy` measure accuracy with `focal eval`, on the published matrix unless --profile says otherwise.
+set -eu
+script=$1 suite=$2 words=$3
+shift 3
+here=$(cd "$(dirname "$0")/.." && pwd)
+
+usage="usage: sh $script"
+for word in $words; do usage="$usage [$word]"; done
+usage="$usage [options of focal matrix, such as --profile paper, --resume, --samples 10]"
+
+precision='' measure=''
+while [ "$#" -gt 0 ]; do
+    case $1 in
+    -h | --help)
+        echo "$usage"
+        break
+        ;;
+    -*) break ;;
+    esac
+    case " $words " in
+    *" $1 "*) ;;
+    *)
+        echo "error: unknown word '$1'; $usage" >&2
+        exit 2
+        ;;
+    esac
+    case $1 in
+    int8) precision=_int8 ;;
+    *) measure=_$1 ;;
+    esac
+    shift
+done
+
+if [ -n "$measure" ]; then
+    is_named=no
+    for word in "$@"; do
+        case $word in --profile | --profile=*) is_named=yes ;; esac
+    done
+    if [ "$is_named" = no ]; then set -- --profile paper "$@"; fi
+fi
+
+# Accuracy needs lmms-eval beside the pinned packages.
+setup=setup_env.sh
+if [ -n "$measure" ] && [ -f "$here/scripts/setup_lmms_eval.sh" ]; then setup=setup_lmms_eval.sh; fi
+sh "$here/scripts/$setup"
+# The working folder stays the caller's, so relative paths in "$@" mean what the caller wrote.
+exec "$here/.venv/bin/focal" matrix --only "$suite$precision$measure" "$@"

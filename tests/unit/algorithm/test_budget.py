@@ -1,0 +1,133 @@
+"""Does the search for an equal budget find it, stay within the knob's range, and say what is out of reach?"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from focal_algorithm.budget import TOLERANCE, solve
+from focal_algorithm.match_run import check_quantity, match_budget, match_note
+from focal_algorithm.methods import METHODS
+from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.run_settings import RunSettings
+from focal_algorithm.runner import Prepared, method_of, prepare, sample_sources, trace_of, trace_sample
+from focal_common.errors import ConfigError, UnsupportedError
+from focal_traces.ledger import ledger
+
+
+def knob(**changes: object) -> MatchKnob:
+    fields = {"name": "k", "start": 1.0, "least": 0.01, "most": 10.0, "rises": True, "parameters": dict}
+    return MatchKnob(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_a_real_knob_meets_the_budget_within_one_percent() -> None:
+    for target in (0.02, 3.0, 90.0):
+        found = solve(knob(), target, lambda value: value**2, "tokens")
+        assert abs(found.budget - target) <= TOLERANCE * target
+        assert found.is_met
+        assert found.runs < 30
+
+
+def test_a_falling_knob_over_decades_is_halved_by_ratio() -> None:
+    falling = knob(least=1e-4, most=1e4, rises=False, is_logarithmic=True)
+    found = solve(falling, 5.0, lambda value: 10 - math.log10(value * 1e4), "tokens")
+    assert found.value == pytest.approx(10, rel=0.1)
+
+
+def test_an_integer_knob_gives_the_nearest_step_and_says_so() -> None:
+    found = solve(knob(start=3, least=1, most=50, is_integer=True), 105, lambda value: 10 * value, "tokens")
+    assert found.value in (10, 11)
+    assert not found.is_met
+    assert "nearest that the knob's steps allow" in match_note(found, "tokens")
+
+
+def test_out_of_reach_is_one_sentence_with_the_range() -> None:
+    runs: list[float] = []
+
+    def counted(value: float) -> float:
+        runs.append(value)
+        return value
+
+    with pytest.raises(ConfigError, match="k reaches 1 to 10 tokens on this side, not 50"):
+        solve(knob(), 50, counted, "tokens")
+    assert len(runs) == 2
+    with pytest.raises(ConfigError, match="above 0"):
+        solve(knob(), 0, lambda value: value, "tokens")
+
+
+def test_refused_values_bound_the_search() -> None:
+    # The method works only from 2 to 5.
+    def within(value: float) -> float | None:
+        return value if 2 <= value <= 5 else None
+
+    assert solve(knob(), 4.9, within, "tokens").is_met  # start 1 is refused, so another is found
+    with pytest.raises(ConfigError, match="not 8"):
+        solve(knob(start=3), 8, within, "tokens")
+    with pytest.raises(ConfigError, match="refuses every k"):
+        solve(knob(), 8, lambda value: None, "tokens")
+
+
+def test_words_of_the_option_are_checked() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'tokens'"):
+        check_quantity("token", "3")
+    with pytest.raises(ConfigError, match="expected a number"):
+        check_quantity("macs", "many")
+    assert check_quantity("macs", "1.5e12") == 1.5e12
+
+
+def settings(method: str, **parameters: object) -> RunSettings:
+    return RunSettings(
+        output=Path("unused"),
+        size="tiny",
+        method=method,
+        parameters=parameters,
+        samples=1,
+        frames=9,
+        new_tokens=0,
+    )
+
+
+@pytest.fixture(scope="module")
+def model() -> Prepared:
+    return prepare(settings("dense"))
+
+
+def tokens_of(one: RunSettings, model: Prepared) -> float:
+    method, _ = method_of(one, model)
+    traced = trace_sample(one, model, method, sample_sources(one)[0])
+    return ledger(trace_of(one, model, method, [traced])).value("equivalent_tokens")
+
+
+CASES = {
+    "focus": {},
+    "focus_sec_only": {},
+    "framefusion": {},
+    "sparsevlm": {"pruning_layers": [0, 1, 2]},
+    "visionzip": {},
+    "sparsezip": {"contextual": 2},
+    "adaptiv": {},
+    "cmc": {},
+}
+
+
+@pytest.mark.parametrize("method", CASES)
+def test_every_method_comes_as_near_as_its_steps_allow(method: str, model: Prepared) -> None:
+    one = settings(method, **CASES[method])
+    # Of 81; Focus also merges vectors, so even without pruning it leaves 27 on this clip.
+    target = 20.0 if method == "focus" else 60.0
+    solved, found = match_budget(one, model, "tokens", target, "dense")
+    # The parameters that are handed on give the budget that was promised.
+    assert tokens_of(solved, model) == pytest.approx(found.budget)
+    # One token of nine frames per picture is the coarsest step.
+    assert abs(found.budget - target) <= 9
+
+
+def test_every_registered_method_is_matched_above() -> None:
+    assert set(CASES) == set(METHODS) - {"dense"}
+
+
+def test_a_method_without_a_knob_is_refused(model: Prepared) -> None:
+    with pytest.raises(UnsupportedError, match="dense has no knob"):
+        match_budget(settings("dense"), model, "tokens", 10, "dense")
