@@ -11,8 +11,8 @@ from focal_common.files import sha256_of_file
 
 __all__ = ["MANIFEST", "SHIPPED", "check_weights", "shipped_model"]
 
-SHIPPED = {"shapes_image": "llava", "shapes_video": "llava_onevision"}
-"""Folder of each shipped model, and the family whose adapter reads it."""
+SHIPPED: dict[str, str] = {}
+"""Folder of each model that passed its acceptance check, and the family whose adapter reads it; none has yet."""
 
 MANIFEST = "weights.json"
 
