@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-import attach_support  # noqa: F401 - sets threads before torch starts
+import attach_support as support
 from focal_algorithm.lmms.answering import Answerer, load
 from focal_algorithm.lmms.options import ModelOptions
 from focal_algorithm.methods import METHODS
@@ -19,7 +19,8 @@ OPTIONS = ModelOptions(model="llava_onevision", size="tiny")
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_method_answers(method: str) -> None:
-    answerer = Answerer(OPTIONS.model_copy(update={"method": method}), load(OPTIONS))
+    given = {"method": method, "parameters": dict(support.SMALL.get(method, {}))}
+    answerer = Answerer(OPTIONS.model_copy(update=given), load(OPTIONS))
     video = shapes_video_sample(0, "test", 0, frames=4)
     first, second = (
         answerer.answer(video.media(), video.questions[0].text, "shapes-video", 2) for _ in range(2)
