@@ -51,7 +51,7 @@ The published simulator of Focus (HPCA 2026) makes simplifications that favour o
 All figures are **simulated**: geometric means over the nine video workloads of `example_output/published`. The counts
 behind Focus are **synthetic, calibrated** (its masks were never released), the other inputs published. DRAM energy
 and timing are those of four DDR4-2133 channels (Table I of the paper), leakage of logic is an **assumed** 10 %. Without
-power-down, standby is most of the DRAM energy of slow designs, so with all corrections on energy ratios follow speed-ups.
+power-down, standby is most of the DRAM energy of slow designs, so with all corrections energy ratios follow speed-ups.
 """
 
 
