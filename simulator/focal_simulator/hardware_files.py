@@ -10,11 +10,19 @@ from typing import Any
 
 from focal_common.config import apply_overrides, parse_yaml, read_yaml, validated
 from focal_common.errors import ConfigError
+from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.specs import HardwareSpec
 
-__all__ = ["accelerator_from_tree", "build_accelerator", "hardware_tree", "overridden", "preset_hardware"]
+__all__ = [
+    "accelerator_from_tree",
+    "build_accelerator",
+    "hardware_label",
+    "hardware_tree",
+    "overridden",
+    "preset_hardware",
+]
 
 
 @lru_cache(maxsize=16)
@@ -97,6 +105,13 @@ def preset_hardware(plugin: type[Accelerator[Any]]) -> HardwareSpec:
     return validated(
         plugin.hardware_model, _preset(plugin.preset, plugin.hardware_package), f"{plugin.preset}.yaml"
     )
+
+
+def hardware_label(accelerator: Accelerator[Any]) -> str:
+    """Return ``preset`` for an unchanged hardware file, else the start of its content hash."""
+    if accelerator.hardware == preset_hardware(type(accelerator)):
+        return "preset"
+    return content_hash(accelerator.hardware.model_dump(mode="json"))[:12]
 
 
 def _node(tree: dict[str, Any], path: str) -> Any:

@@ -8,14 +8,13 @@ from typing import Any
 
 from focal_common.config import read_yaml
 from focal_common.errors import ConfigError, UnsupportedError
-from focal_common.provenance import content_hash
 from focal_common.registry import Registry
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import SramChoice, sram_label
 from focal_simulator.energy import RunResult
 from focal_simulator.fidelity import Fidelity
-from focal_simulator.hardware_files import build_accelerator, preset_hardware
+from focal_simulator.hardware_files import build_accelerator, hardware_label
 from focal_simulator.precision import precision_overrides
 from focal_simulator.results import Row, result_row
 from focal_simulator.workload import Workload
@@ -187,10 +186,3 @@ def _check_overrides(settings: Settings, fidelity: Fidelity) -> None:
         for unused, instead in fidelity.unused_fields().items():
             if field == unused or field.startswith(f"{unused}."):
                 raise ConfigError(f"--set {field}: has no effect in fidelity {fidelity.name}; {instead}")
-
-
-def hardware_label(accelerator: Accelerator[Any]) -> str:
-    """Return ``preset`` for an unchanged hardware file, else the start of its content hash."""
-    if accelerator.hardware == preset_hardware(type(accelerator)):
-        return "preset"
-    return content_hash(accelerator.hardware.model_dump(mode="json"))[:12]

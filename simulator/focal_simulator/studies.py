@@ -9,12 +9,11 @@ from focal_common.errors import ConfigError, TraceError, near_matches
 from focal_simulator.accelerators.base import SramModel
 from focal_simulator.buffer_costs import SramChoice, buffer_costs, sram_label
 from focal_simulator.energy import simulate
-from focal_simulator.hardware_files import build_accelerator
+from focal_simulator.hardware_files import build_accelerator, hardware_label
 from focal_simulator.loading import load_workloads, with_trace
 from focal_simulator.output import write_rows
 from focal_simulator.report import Report, Request
 from focal_simulator.results import Row, natural_key, result_row
-from focal_simulator.runner import hardware_label
 from focal_simulator.vector_size_study import layer_row
 from focal_simulator.workload import Workload
 from focal_traces.root import TraceRoot
