@@ -10,6 +10,7 @@ import platform
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def main() -> None:
     )
     print(f"main table, {len(TABLE)} accelerators x {len(videos)} workloads: {table:.2f} s")
     words = ["--trace", str(ROOT), "--model", "llava_vid", "--dataset", "videomme", "--accelerator", "focus"]
-    words += ["--no-figure", "--output", "/dev/shm/focal-benchmark" if Path("/dev/shm").is_dir() else "out"]
+    folder = tempfile.TemporaryDirectory(prefix="focal-benchmark-")
+    words += ["--no-figure", "--output", folder.name]
     run = [sys.executable, str(Path(__file__).parents[1] / "simulator" / "run.py"), *words]
 
     def command() -> None:
