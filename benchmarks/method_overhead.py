@@ -26,6 +26,7 @@ from focal_algorithm.inputs.photographs import photograph_clip
 from focal_algorithm.loading import LoadedModel, load_model
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.prompts import build_prompt
+from focal_algorithm.recorder import Recorder
 
 # Qwen/Qwen2-7B config.json
 WIDTHS = {
@@ -63,7 +64,9 @@ def wide_model(layers: int) -> LoadedModel:
 
 
 def measure(name: str, layers: int, frames: int) -> dict[str, float]:
-    """Return CPU seconds of one prefill, without any recording, and the peak memory of the process."""
+    """Return CPU seconds of one prefill and the peak memory; ``name+trace`` records counts and masks, too."""
+    name, plus, _ = name.partition("+")
+    is_recorded = bool(plus)
     torch.set_num_threads(1)
     loaded = wide_model(layers)
     prompt = build_prompt(loaded, photograph_clip(0, frames, 378, 0), "What happens?")
@@ -76,7 +79,8 @@ def measure(name: str, layers: int, frames: int) -> dict[str, float]:
             registered, changed = VARIANTS.get(name, (name, {}))
             fitted = build_method(registered, {}).fitted(geometry)
             method = build_method(registered, {**fitted, **changed})
-            with attach(loaded.model, loaded.adapter, method, layouts=[prompt.layout]):
+            recorder = Recorder(geometry, method, True) if is_recorded else None
+            with attach(loaded.model, loaded.adapter, method, recorder, layouts=[prompt.layout]):
                 loaded.model(**prompt.inputs, logits_to_keep=1)
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"cpu_s": time.process_time() - start, "peak_gib": peak_kib / 2**20}
