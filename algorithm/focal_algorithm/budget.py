@@ -74,7 +74,8 @@ def solve(knob: MatchKnob, target: float, evaluate: Callable[[float], float | No
     if not found.is_met and not search.is_enclosed():
         low, high = search.range()
         raise ConfigError(
-            f"--match: {knob.name} reaches {low:,.6g} to {high:,.6g} {what} on this side, not {target:,.6g}"
+            f"--match: with the other parameters as they are, {knob.name} reaches {low:,.6g} to {high:,.6g} {what}, "
+            f"not {target:,.6g}"
         )
     return found
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from focal_algorithm.environment import Check
-from focal_algorithm.loading import find_adapter, model_settings
+from focal_algorithm.hooks import attach
+from focal_algorithm.inputs.photographs import photograph_clip
+from focal_algorithm.loading import LoadedModel, find_adapter, load_model, model_settings
 from focal_algorithm.methods import METHODS
+from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.base import ModelAdapter
-from focal_common.errors import FocalError
+from focal_algorithm.prompts import build_prompt
+from focal_common.errors import ConfigError, FocalError, UnsupportedError
 
 __all__ = ["model_checks"]
 
@@ -52,6 +58,34 @@ def model_checks(name: str, is_offline: bool, trust_remote_code: bool) -> list[C
     return found + [_method(method, text, adapter) for method in METHODS]
 
 
+def _refusals(family: str, method: str) -> dict[str, str]:
+    """Return why a method refuses pictures of a kind, by trying it on a tiny random model of the family."""
+    loaded = _tiny(family)
+    built = build_method(method, {})
+    built = build_method(method, built.fitted(loaded.adapter.geometry(loaded.model)))
+    size_pixels = loaded.adapter.sample_pixels(loaded.model)
+    found = {}
+    for kind in sorted(loaded.adapter.modalities):
+        clip = photograph_clip(0, 4 if kind == "video" else 1, size_pixels, 0)
+        sample = clip if kind == "video" else replace(clip, is_video=False)
+        try:
+            prompt = build_prompt(loaded, sample, "What?")
+            with torch.inference_mode(), attach(loaded.model, loaded.adapter, built, layouts=[prompt.layout]):
+                loaded.model(**prompt.inputs, logits_to_keep=1)
+        except UnsupportedError as refusal:
+            found[kind] = str(refusal).removeprefix(f"{prompt.layout.sample_id}: ")
+        except ConfigError:
+            continue  # a budget for larger pictures; the pair itself works
+    return found
+
+
+@cache
+def _tiny(family: str) -> LoadedModel:
+    return load_model(
+        family, size="tiny", seed=0, dtype="fp32", attention="sdpa", device="cpu", is_offline=True
+    )
+
+
 def _files(name: str) -> list[Check]:
     folder = Path(name)
     if not folder.is_dir():
@@ -79,5 +113,11 @@ def _method(name: str, text: Mapping[str, Any], adapter: type[ModelAdapter]) -> 
     windowed = set(text.get("layer_types") or ()) - {"full_attention"} or bool(text.get("use_sliding_window"))
     if method.changes_length and windowed:
         return Check(f"method {name}", "no: it drops tokens, which sliding-window layers do not support")
+    refusals = _refusals(adapter.family, name)
+    if set(refusals) == set(adapter.modalities):
+        return Check(f"method {name}", f"no: {next(iter(refusals.values()))}")
+    if refusals:
+        kind, reason = next(iter(refusals.items()))
+        return Check(f"method {name}", f"yes, but not a {kind}: {reason}")
     tasks = [task for task in _TASKS if method.published(adapter().published_name, task)]
     return Check(f"method {name}", f"yes, published parameters for {', '.join(tasks)}" if tasks else "yes")

@@ -126,7 +126,13 @@ def _decoder_entries(trace: Trace, sample: int, element_bytes: int) -> tuple[Ent
             "estimated",
             "unique query vectors x keys present; probabilities x values counted dense, masked half included",
         ),
-        Entry("kv_bytes", work.kv_elements * element_bytes, "bytes", origin, f"after the prefill, {width}"),
+        Entry(
+            "kv_bytes",
+            work.kv_elements * element_bytes,
+            "bytes",
+            origin,
+            f"after the prefill, {width}; all-zero tokens count as absent",
+        ),
         Entry(
             "prefill_dram_bytes",
             work.moved_elements * element_bytes,

@@ -50,7 +50,7 @@ def test_out_of_reach_is_one_sentence_with_the_range() -> None:
         runs.append(value)
         return value
 
-    with pytest.raises(ConfigError, match="k reaches 1 to 10 tokens on this side, not 50"):
+    with pytest.raises(ConfigError, match="k reaches 1 to 10 tokens, not 50"):
         solve(knob(), 50, counted, "tokens")
     assert len(runs) == 2
     with pytest.raises(ConfigError, match="above 0"):

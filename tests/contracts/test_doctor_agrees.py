@@ -1,0 +1,18 @@
+"""Does ``focal doctor --model`` refuse exactly the pairs that refuse?"""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.conformance import REFUSALS
+from focal_algorithm.methods import METHODS
+from focal_algorithm.model_checks import model_checks
+
+
+@pytest.mark.parametrize("family", ["llava", "minicpm_v", "qwen3_vl"])
+def test_doctor_says_what_the_conformance_kit_allows(family: str) -> None:
+    found = {check.subject: check.found for check in model_checks(family, True, False)}
+    for method in METHODS:
+        kinds = {subject for name, subject in REFUSALS if name == method and subject.startswith(f"{family}+")}
+        said = found[f"method {method}"]
+        assert bool(kinds) == (said.startswith("no: ") or "but not a" in said), (method, said)
