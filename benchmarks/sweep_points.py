@@ -31,7 +31,7 @@ AXES = [
     {"field": "core.gather_block", "range": {"start": 1, "stop": 8, "step": 1}},
     {"field": "tiles.n_tile", "range": {"start": 64, "stop": 256, "step": 32}},
     {"field": "tiles.k_tile", "values": [32, 64, 128, 256]},
-    {"field": "dram_energy", "range": {"start": 20, "stop": 100, "step": 20}},
+    {"field": "components.systolic_array.power", "range": {"start": 200, "stop": 360, "step": 40}},
     {"field": "tiles.m_tile", "range": {"start": 256, "stop": 2432, "step": 128}},
 ]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean, geometric_mean
 
 from focal_evaluation.claims import Key
-from focal_evaluation.published import GpuRun, read_accuracies, read_gpu_runs
+from focal_evaluation.headline_runs import MAIN_METHODS, MainRuns, is_whole
+from focal_evaluation.published import read_accuracies
 from focal_evaluation.result_rows import ResultRow, Results
 
 __all__ = [
@@ -23,69 +24,8 @@ Numbers = dict[Key, float]
 FRAMEFUSION_SPARSITY_PERCENT = 70.0
 """Fixed by construction (Focus, HPCA 2026, Table II)."""
 
-_METHODS = ("dense", "adaptiv", "cmc", "focus")
 _GROUPS = {"SIC": "sic", "SEC": "sec", "SFU": "sfu"}
 _BUFFERS = ("input", "wgt", "concentrate_out", "output", "layouter", "similarity_map", "similarity_table")
-
-
-class _Runs:
-    """Rows of the main experiments by method, over the published video and image workloads."""
-
-    def __init__(self, results: Results, root: Path) -> None:
-        files = {**{name: f"main_{name}" for name in _METHODS}, "sec_only": "main_focus_sec_only"}
-        self.rows = {name: results.get(file, {}) for name, file in files.items()}
-        measured = read_accuracies(root)
-        self.video = ["/".join(pair) for pair in measured["cmc", "fp16"]]
-        self.image = [
-            subject for pair in measured["focus", "fp16"] if (subject := "/".join(pair)) not in self.video
-        ]
-        gpu = read_gpu_runs(root)
-        self.gpu: dict[str, dict[str, GpuRun]] = {
-            name: {"/".join(pair): run for pair, run in runs.items()} for name, runs in gpu.items()
-        }
-
-    def has(self, *methods: str, images: bool = False) -> bool:
-        """Whether every published workload was run with these methods: a mean over fewer is another number."""
-        subjects = self.image if images else self.video
-        return all(
-            subject in found and _is_whole(found[subject])
-            for method in methods
-            for found in (self.gpu.get(method) or self.rows[method],)
-            for subject in subjects
-        )
-
-    def seconds(self, method: str, subject: str) -> float:
-        if method in self.gpu:
-            return self.gpu[method][subject].seconds
-        return self.rows[method][subject]["execution_time"]
-
-    def energy_mj(self, method: str, subject: str) -> float:
-        if method in self.gpu:
-            return self.gpu[method][subject].energy_mj
-        return self.rows[method][subject]["total_energy"]
-
-    def speedups(self, method: str, over: str, subjects: Iterable[str] | None = None) -> list[float]:
-        return [
-            self.seconds(over, subject) / self.seconds(method, subject)
-            for subject in (self.video if subjects is None else subjects)
-        ]
-
-    def energies(self, method: str) -> list[float]:
-        return [self.energy_mj(method, subject) / self.energy_mj("dense", subject) for subject in self.video]
-
-    def sparsity_percent(self, method: str) -> dict[str, float]:
-        dense = self.rows["focus"]
-        return {
-            subject: 100 * (1 - self.rows[method][subject]["num_ops"] / dense[subject]["dense_ops"])
-            for subject in self.video
-        }
-
-
-def _is_whole(row: GpuRun | ResultRow) -> bool:
-    """Whether a row holds a time and an energy; one that failed or is zero does not."""
-    if isinstance(row, GpuRun):
-        return row.seconds > 0 and row.energy_mj > 0
-    return all(row.numbers.get(name, 0) > 0 for name in ("execution_time", "total_energy"))
 
 
 def headline_numbers(results: Results, root: Path) -> Numbers:
@@ -95,7 +35,7 @@ def headline_numbers(results: Results, root: Path) -> Numbers:
         results: Rows of all published experiments.
         root: Trace root with the published accuracies and GPU runs.
     """
-    runs = _Runs(results, root)
+    runs = MainRuns(results, root)
     numbers: Numbers = {}
     for part, _, _ in _PARTS:
         numbers |= part(runs)
@@ -110,7 +50,7 @@ def available_numbers(results: Results, root: Path) -> Numbers:
     A mean appears only where every published workload is there, a number of one workload wherever it was run.
     Arguments as of `headline_numbers`, where files, rows and cells may be missing.
     """
-    runs = _Runs(results, root)
+    runs = MainRuns(results, root)
     numbers = _single_workloads(runs)
     for part, videos, images in _PARTS:
         if runs.has(*videos) and runs.has(*images, images=True):
@@ -124,14 +64,14 @@ def available_numbers(results: Results, root: Path) -> Numbers:
     return numbers
 
 
-def _single_workloads(runs: _Runs) -> Numbers:
+def _single_workloads(runs: MainRuns) -> Numbers:
     """Return what needs one workload only, for each that was run."""
     found: Numbers = {}
 
     def both(method: str, other: str) -> Iterator[tuple[str, ResultRow, ResultRow]]:
         for subject, row in runs.rows[method].items():
             base = runs.rows[other].get(subject)
-            if base is not None and _is_whole(row) and _is_whole(base):
+            if base is not None and is_whole(row) and is_whole(base):
                 yield subject, row, base
 
     for method in ("focus", "adaptiv", "cmc"):
@@ -158,7 +98,7 @@ def _is_there(results: Results, file: str) -> bool:
     return bool(rows) and _BASES.get(file, next(iter(rows))) in rows
 
 
-def _figure_9a(runs: _Runs) -> Numbers:
+def _figure_9a(runs: MainRuns) -> Numbers:
     found: Numbers = {}
     others = ("dense", "adaptiv", "cmc", "gpu", "gpu_framefusion", "sec_only")
     for other in others:
@@ -180,7 +120,7 @@ def _figure_9a(runs: _Runs) -> Numbers:
     return found
 
 
-def _figure_9b(runs: _Runs) -> Numbers:
+def _figure_9b(runs: MainRuns) -> Numbers:
     found: Numbers = {}
     focus = geometric_mean(runs.energies("focus"))
     for method in ("dense", "adaptiv", "cmc", "gpu", "gpu_framefusion", "sec_only", "focus"):
@@ -188,7 +128,7 @@ def _figure_9b(runs: _Runs) -> Numbers:
         found["fig_9b", f"{method} over dense", "energy_geomean"] = mean
         for exhibit in ("fig_9b", "abstract"):
             found[exhibit, f"focus over {method}", "energy_gain_geomean"] = mean / focus
-    for method in _METHODS:
+    for method in MAIN_METHODS:
         rows = runs.rows[method]
         for part, column in (("core", "core_energy"), ("buffer", "sram_energy"), ("dram", "dram_energy")):
             shares = [rows[subject][column] / rows[subject]["total_energy"] for subject in runs.video]
@@ -206,7 +146,7 @@ def part_of(component: str) -> str:
     return "dram" if component == "dram" else "systolic_array"
 
 
-def _figure_9c(runs: _Runs, results: Results, root: Path) -> Numbers:
+def _figure_9c(runs: MainRuns, results: Results, root: Path) -> Numbers:
     return _shares(results["breakdown"])
 
 
@@ -250,7 +190,7 @@ def _relative_latency(results: Results, exhibit: str, file: str) -> Numbers:
     }
 
 
-def _figure_10a(runs: _Runs, results: Results, root: Path) -> Numbers:
+def _figure_10a(runs: MainRuns, results: Results, root: Path) -> Numbers:
     found = _relative_latency(results, "fig_10a", "dse_m_tile")
     for subject, row in results["dse_m_tile"].items():
         found["fig_10a", subject, "buffer"] = row["total_buffer_capacity"] / 2**20
@@ -260,7 +200,7 @@ def _figure_10a(runs: _Runs, results: Results, root: Path) -> Numbers:
     return found
 
 
-def _figure_10b(runs: _Runs, results: Results, root: Path) -> Numbers:
+def _figure_10b(runs: MainRuns, results: Results, root: Path) -> Numbers:
     found: Numbers = {}
     for subject, row in results["dse_vector"].items():
         array, scatter = row["layer_array_ops"] / 2**30, row["layer_scatter_ops"] / 2**30
@@ -270,18 +210,18 @@ def _figure_10b(runs: _Runs, results: Results, root: Path) -> Numbers:
     return found
 
 
-def _figure_10c(runs: _Runs, results: Results, root: Path) -> Numbers:
+def _figure_10c(runs: MainRuns, results: Results, root: Path) -> Numbers:
     return _relative_latency(results, "fig_10c", "dse_block")
 
 
-def _figure_10d(runs: _Runs, results: Results, root: Path) -> Numbers:
+def _figure_10d(runs: MainRuns, results: Results, root: Path) -> Numbers:
     found = _relative_latency(results, "fig_10d", "dse_scatter")
     for subject, row in results["dse_scatter"].items():
         found["fig_10d", subject, "buffer_area"] = row["buffer_area"]
     return found
 
 
-def _figure_11(runs: _Runs) -> Numbers:
+def _figure_11(runs: MainRuns) -> Numbers:
     subjects = [subject for subject in runs.video if subject.startswith("llava_vid/")]
     mean = {
         method: geometric_mean(runs.speedups(method, "dense", subjects))
@@ -295,7 +235,7 @@ def _figure_11(runs: _Runs) -> Numbers:
     return found
 
 
-def _model_ratios(runs: _Runs, method: str, column: str) -> dict[str, float]:
+def _model_ratios(runs: MainRuns, method: str, column: str) -> dict[str, float]:
     """Return, by model, the geometric mean over datasets relative to that of dense."""
     ratios: dict[str, float] = {}
     for model in dict.fromkeys(subject.split("/")[0] for subject in runs.video):
@@ -306,7 +246,7 @@ def _model_ratios(runs: _Runs, method: str, column: str) -> dict[str, float]:
     return ratios
 
 
-def _figure_12(runs: _Runs) -> Numbers:
+def _figure_12(runs: MainRuns) -> Numbers:
     found: Numbers = {}
     for quantity, column in (("dram", "total_dram_access"), ("activation", "total_activation")):
         for method in ("adaptiv", "cmc", "focus"):
@@ -316,7 +256,7 @@ def _figure_12(runs: _Runs) -> Numbers:
     return found
 
 
-def _table_ii(runs: _Runs) -> Numbers:
+def _table_ii(runs: MainRuns) -> Numbers:
     found: Numbers = {}
     for method in ("adaptiv", "cmc", "focus"):
         sparsity = runs.sparsity_percent(method)
@@ -325,7 +265,7 @@ def _table_ii(runs: _Runs) -> Numbers:
     return found
 
 
-def _table_iv(runs: _Runs, results: Results, root: Path) -> Numbers:
+def _table_iv(runs: MainRuns, results: Results, root: Path) -> Numbers:
     int8 = results["int8_focus"]
     sparsity = {subject: 100 * (1 - row["num_ops"] / row["dense_ops"]) for subject, row in int8.items()}
     accuracy = read_accuracies(root)
@@ -343,7 +283,7 @@ def _table_iv(runs: _Runs, results: Results, root: Path) -> Numbers:
     return found
 
 
-def _table_v(runs: _Runs) -> Numbers:
+def _table_v(runs: MainRuns) -> Numbers:
     found: Numbers = {}
     for method in ("adaptiv", "focus"):
         gains = runs.speedups(method, "dense", runs.image)
@@ -352,7 +292,7 @@ def _table_v(runs: _Runs) -> Numbers:
     return found
 
 
-def _text(runs: _Runs) -> Numbers:
+def _text(runs: MainRuns) -> Numbers:
     sparsity = {
         method: fmean(runs.sparsity_percent(method).values()) for method in ("focus", "adaptiv", "cmc")
     }
@@ -375,7 +315,7 @@ def _text(runs: _Runs) -> Numbers:
     }
 
 
-def _text_of_files(runs: _Runs, results: Results, root: Path) -> Numbers:
+def _text_of_files(runs: MainRuns, results: Results, root: Path) -> Numbers:
     parts = {name: _shares(results["breakdown"])["fig_9c", name, "area_share"] for name in ("sec", "sic")}
     power = {name: results["table_iii"][name]["on_chip_power"] for name in ("focus", "dense")}
     with_dram = sum(mean_power_mw(results["breakdown"]).values())
@@ -387,7 +327,7 @@ def _text_of_files(runs: _Runs, results: Results, root: Path) -> Numbers:
     }
 
 
-def _text_of_accuracies(runs: _Runs, results: Results, root: Path) -> Numbers:
+def _text_of_accuracies(runs: MainRuns, results: Results, root: Path) -> Numbers:
     accuracy = read_accuracies(root)
     focus, dense = accuracy["focus", "fp16"], accuracy["dense", "fp16"]
     video = [pair for pair in focus if "/".join(pair) in runs.video]
@@ -399,8 +339,8 @@ def _text_of_accuracies(runs: _Runs, results: Results, root: Path) -> Numbers:
     }
 
 
-_Part = Callable[[_Runs], Numbers]
-_FilePart = Callable[[_Runs, Results, Path], Numbers]
+_Part = Callable[[MainRuns], Numbers]
+_FilePart = Callable[[MainRuns, Results, Path], Numbers]
 
 _BASES = {"dse_m_tile": "-1", "dse_block": "3x3x3", "dse_scatter": "5", "table_iii": "focus"}
 """Row of a file that others are compared with."""
@@ -411,10 +351,10 @@ _PARTS: tuple[tuple[_Part, tuple[str, ...], tuple[str, ...]], ...] = (
     (_figure_9a, _ALL, ()),
     (_figure_9b, _ALL, ()),
     (_figure_11, ("dense", "cmc", "focus", "sec_only"), ()),
-    (_figure_12, _METHODS, ()),
+    (_figure_12, MAIN_METHODS, ()),
     (_table_ii, ("adaptiv", "cmc", "focus"), ()),
     (_table_v, (), ("dense", "adaptiv", "focus")),
-    (_text, _METHODS, ()),
+    (_text, MAIN_METHODS, ()),
 )
 """What needs which methods on all video and on all image workloads."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from focal_common.errors import ConfigError
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs
 from focal_simulator.energy import RunResult, simulate
@@ -45,6 +46,21 @@ class Fidelity(ABC):
     def unused_fields(self) -> Mapping[str, str]:
         """Return hardware fields that this level does not look at, and what to set instead."""
         return {}
+
+    def check_fields(self, fields: Iterable[str], option: str) -> None:
+        """Refuse hardware fields whose change would change nothing.
+
+        Args:
+            fields: Dotted fields that a user sets.
+            option: How they were given, for the message.
+
+        Raises:
+            ConfigError: One of them is not looked at.
+        """
+        for field in fields:
+            for unused, instead in self.unused_fields().items():
+                if field == unused or field.startswith(f"{unused}."):
+                    raise ConfigError(f"{option} {field}: has no effect in fidelity {self.name}; {instead}")
 
     def unit_energy_mj(self, result: RunResult) -> Mapping[str, float]:
         """Return the energy of each unit by label; empty where every unit draws its power all the time."""

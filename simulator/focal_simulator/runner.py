@@ -142,7 +142,7 @@ def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
             "--precision int8 needs --fidelity cycle: the published INT8 run keeps FP16 hardware"
         )
     fidelity: Fidelity = FIDELITIES.load(settings.fidelity)(settings)
-    _check_overrides(settings, fidelity)
+    fidelity.check_fields((one.partition("=")[0].strip() for one in settings.overrides), "--set")
     outcome = Outcome(fidelity, accelerators=build_all(settings))
     # Ratios are over the dense preset in the same precision, whatever --set changed.
     dense = _built(replace(settings, overrides=()), "dense")
@@ -177,12 +177,3 @@ def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
     if not outcome.runs:
         raise UnsupportedError(outcome.skipped[0])
     return outcome
-
-
-def _check_overrides(settings: Settings, fidelity: Fidelity) -> None:
-    """Refuse ``--set`` of a field that changes nothing."""
-    for override in settings.overrides:
-        field = override.partition("=")[0].strip()
-        for unused, instead in fidelity.unused_fields().items():
-            if field == unused or field.startswith(f"{unused}."):
-                raise ConfigError(f"--set {field}: has no effect in fidelity {fidelity.name}; {instead}")

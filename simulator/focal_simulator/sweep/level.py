@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from focal_simulator.accelerators.base import Accelerator
@@ -32,6 +32,10 @@ class Level:
             sram=study.sram,
         )
         self._fidelity: Fidelity = FIDELITIES.load(study.fidelity)(settings)
+
+    def check_fields(self, fields: Iterable[str]) -> None:
+        """Raise `ConfigError` if a field of the study changes nothing in this fidelity."""
+        self._fidelity.check_fields(fields, "study:")
 
     def simulate(self, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> RunResult:
         """Run one workload on one accelerator; raises `UnsupportedError` if it is not accepted."""

@@ -120,7 +120,7 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
         FocalError: An unknown name or field with the nearest valid one, a value a field does not take, a missing
             trace root, or a metric that nothing measures.
     """
-    Level(study)
+    Level(study).check_fields([*fields_of(study.axes), *study.overrides])
     plugin = ACCELERATORS.load(study.accelerator)
     file = base / study.hardware if study.hardware else None
     overrides = [f"{field}={json.dumps(value)}" for field, value in study.overrides.items()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from focal_common.errors import ConfigError
+from focal_simulator.arithmetic import ceil_div
 from focal_simulator.whole_model.operator import Operator
 from focal_simulator.whole_model.special_function_unit import SpecialFunctionUnit
 from focal_simulator.whole_model.vector_work import VECTOR_WORK
@@ -73,14 +74,14 @@ def vector_timing(
     elements = operator.causal_elements if is_mask_skipped else operator.total_elements
     counts = {name: number for name, number in operator.elementary(is_mask_skipped).items() if number}
     busy: dict[str, int] = {
-        name: _ceil(number, unit.lanes_of(name).per_cycle.value) for name, number in counts.items()
+        name: ceil_div(number, unit.lanes_of(name).per_cycle.value) for name, number in counts.items()
     }
     if unit.is_max_on_adders and "max" in counts:
         shared = counts["max"] + counts.get("add", 0)
-        busy["add"] = _ceil(shared, unit.lanes_of("add").per_cycle.value)
+        busy["add"] = ceil_div(shared, unit.lanes_of("add").per_cycle.value)
         del busy["max"]
     moved = elements * (operator.operands + work.passes - 1) + elements
-    busy["port"] = _ceil(moved, unit.port_elements.value)
+    busy["port"] = ceil_div(moved, unit.port_elements.value)
     # Ties go to the first elementary operation, in their fixed order.
     bound = max(busy, key=lambda name: busy[name])
     reads, writes = (
@@ -106,7 +107,3 @@ def _dram_elements(operator: Operator, elements: int, room_elements: int) -> tup
         1 if (operator.operands + 1) * row <= room_elements else VECTOR_WORK[operator.vector or "copy"].passes
     )
     return elements * (operator.operands + passes - 1), elements
-
-
-def _ceil(number: int, divisor: int) -> int:
-    return -(-number // divisor)
