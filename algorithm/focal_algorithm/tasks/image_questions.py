@@ -60,8 +60,7 @@ def open_question(scene: ImageScene, generator: np.random.Generator) -> Question
         return None
     reference, side, target = found
     text = f"what color is the object {_of(side)} the {scene.objects[reference].name}?"
-    evidence = ((reference, "life"), (target, "life"))
-    return Question("open", text, scene.objects[target].color, tuple(COLORS), evidence)  # type: ignore[arg-type]
+    return Question("open", text, scene.objects[target].color, tuple(COLORS), ((target, "life"),))
 
 
 def _existence(scene: ImageScene, generator: np.random.Generator) -> Pair | None:
@@ -132,8 +131,8 @@ def _reference(scene: ImageScene, generator: np.random.Generator) -> Pair | None
     text = f"is the object {_of(side)} the {scene.objects[reference].name}"
     wrong = _other_color(scene, one.color, generator)
     return (
-        _yes_no("reference", f"{text} {one.color}?", True, reference, target),
-        _yes_no("reference", f"{text} {wrong}?", False, reference, target),
+        _yes_no("reference", f"{text} {one.color}?", True, target),
+        _yes_no("reference", f"{text} {wrong}?", False, target),
     )
 
 

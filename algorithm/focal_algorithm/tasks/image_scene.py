@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 IMAGE_SIZE_PIXELS = 96
-_SMALL, _LARGE = (6.0, 7.0), (10.0, 11.5)
+_SMALL, _LARGE = (7.5, 8.5), (11.5, 12.5)
 """Radii in pixels; of objects of the same shape, a large one has at least 1.8 times the area."""
 _COMPANION_SHARE = 0.5
 _NOISE_LEVELS = 5.0

@@ -23,7 +23,8 @@ class Question:
         text: As the model reads it.
         answer: One word.
         choices: All words that could answer it, the right one among them.
-        evidence: Objects that must be looked at; empty where the answer is that there is none.
+        evidence: Objects that the answer is read from, without those that only lead to them; empty where the answer
+            is that there is none.
     """
 
     kind: str

@@ -147,8 +147,7 @@ def _two_hop(scene: VideoScene, generator: np.random.Generator) -> Question | No
     asked = f"{side} of" if side in ("left", "right") else side
     named = _reference(scene, reference, generator)
     text = f"what color is the object {asked} the {named} at the end?"
-    evidence: tuple[Evidence, ...] = ((reference, "end"), (target, "end"))
-    return Question("two-hop", text, scene.objects[target].color, tuple(COLORS), evidence)
+    return Question("two-hop", text, scene.objects[target].color, tuple(COLORS), ((target, "end"),))
 
 
 def _other(scene: VideoScene, generator: np.random.Generator) -> Question | None:
@@ -173,7 +172,7 @@ def _other(scene: VideoScene, generator: np.random.Generator) -> Question | None
     else:
         text = f"one {first.color} object is a {first.shape}, what shape is the other?"
         answer, choices = second.shape, SHAPES
-    return Question("other", text, answer, choices, ((one, "life"), (other, "life")))
+    return Question("other", text, answer, choices, ((other, "life"),))
 
 
 def _which(

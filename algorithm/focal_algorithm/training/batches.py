@@ -118,8 +118,8 @@ def question_batch(
             token_ids[row, place, : len(words) + 1] = [*words, answer]
             rows[row, place] = len(words) - 1
             labels[row, place, len(words) - 1 : len(words) + 1] = answer, end
-            for spot, word in enumerate(tokenizer.convert_ids_to_tokens(words)):
-                mentions[row, place, spot, named.get(word, [])] = True
+            for spot, targets in enumerate(_named_by(tokenizer.convert_ids_to_tokens(words), named)):
+                mentions[row, place, spot, targets] = True
             for index, window in question.evidence:
                 evidence[row, place, 1 + index * len(WINDOWS) + WINDOWS.index(window)] = True
     columns = np.stack([_columns(sample, side) for sample in samples])
@@ -134,6 +134,17 @@ def _named(sample: TaskSample) -> dict[str, list[int]]:
         for word in (one.color, one.shape):
             named.setdefault(word, []).append(1 + index * len(WINDOWS))
     return named
+
+
+def _named_by(words: list[str], named: dict[str, list[int]]) -> list[list[int]]:
+    """Return the targets that each word names; a shape after a colour names the objects that are both."""
+    found = []
+    for word, before in zip(words, ["", *words], strict=False):
+        targets = named.get(word, [])
+        if word in SHAPES and before in COLORS:
+            targets = [target for target in targets if target in named.get(before, [])]
+        found.append(targets)
+    return found
 
 
 def _columns(sample: TaskSample, side: int) -> NDArray[np.float32]:

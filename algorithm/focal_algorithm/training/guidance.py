@@ -20,6 +20,9 @@ _LEAST_MASS = 1e-20
 """Keeps logarithms finite; far below what softmax leaves to a token, so that shares stay meaningful."""
 _LEAST_SEEN = 1e-3
 _LIVES = [1 + one * len(WINDOWS) for one in range(MOST_OBJECTS)]
+_ENOUGH_MASS = 0.6
+"""Attention beyond this earns nothing: what rests elsewhere lets a head tell how much there was to see, as counting
+needs. Assumed."""
 _FREE_MASS = 0.02
 """Attention that quiet layers may spend on visual tokens at no cost: enough to rank them. Assumed."""
 
@@ -34,9 +37,9 @@ class Guidance:
         reading_layers: Layers in which the answering token should look at the evidence.
     """
 
-    quiet_layers: int = 4
-    naming_layer: int = 4
-    reading_layers: tuple[int, ...] = (5, 6)
+    quiet_layers: int = 5
+    naming_layer: int = 5
+    reading_layers: tuple[int, ...] = (6, 7)
 
     def losses(self, masses: list[Tensor], batch: QuestionBatch) -> dict[str, Tensor]:
         """Return the losses.
@@ -59,18 +62,22 @@ class Guidance:
                 early.append(-_share(shown[..., _LIVES].sum(-1), total)[is_text].mean())
                 early.append(-_share(matching, total)[is_naming].mean())
             if layer == self.naming_layer:
-                named.append(-(matching.mean(1) + _LEAST_SEEN).log()[is_naming].mean())
+                named.append(_missing(matching.mean(1))[is_naming].mean())
             if layer in self.reading_layers:
                 rows = batch.answer_rows[..., None, None].expand(size, questions, 1, shown.shape[-1])
                 at_answer = shown.mean(1).gather(2, rows)[:, :, 0]
                 found = (at_answer * batch.evidence).sum(-1)
-                seen.append(-(found + _LEAST_SEEN).log()[batch.evidence.any(-1)].mean())
+                seen.append(_missing(found)[batch.evidence.any(-1)].mean())
         return {
             "early mass": torch.stack(mass).mean(),
             "early share": torch.stack(early).mean(),
             "named": torch.stack(named).mean(),
             "evidence": torch.stack(seen).mean(),
         }
+
+
+def _missing(mass: Tensor) -> Tensor:
+    return -(mass.clamp(max=_ENOUGH_MASS) + _LEAST_SEEN).log()
 
 
 def _share(part: Tensor, total: Tensor) -> Tensor:

@@ -30,6 +30,8 @@ class Probes(nn.Module):
         super().__init__()
         self.category = nn.Linear(width, _LOGITS)
         self.centre = nn.Linear(width, 2)
+        self.middle = nn.Linear(width, 1)
+        self.radius = nn.Linear(width, 1)
         self.presence = nn.Linear(summary_width, CATEGORIES)
         self.deep_category = nn.Linear(width, _LOGITS)
         self.deep_time = nn.Linear(width, 1)
@@ -39,7 +41,7 @@ class Probes(nn.Module):
 
     def vision_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the probes on projected tokens."""
-        probes = (self.category, self.centre, self.presence)
+        probes = (self.category, self.centre, self.middle, self.radius, self.presence)
         return [parameter for probe in probes for parameter in probe.parameters()]
 
     def decoder_parameters(self) -> list[nn.Parameter]:
@@ -57,11 +59,15 @@ class Probes(nn.Module):
         """
         is_object = labels.category > 0
         centre = (self.centre(tokens) - labels.centre).abs().mean(-1)
+        middle = self.middle(tokens)[..., 0]
+        radius = (self.radius(tokens)[..., 0] - labels.radius).abs()
         logits = self.presence(summary)
         wanted = labels.presence[:, :, None].expand_as(logits)
         return {
             "category": _category_loss(self.category(tokens), labels.category),
             "centre": centre[is_object].mean(),
+            "middle": 4 * functional.binary_cross_entropy_with_logits(middle, labels.is_middle),
+            "radius": radius[is_object].mean(),
             "presence": 4 * functional.binary_cross_entropy_with_logits(logits, wanted),
         }
 

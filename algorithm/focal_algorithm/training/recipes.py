@@ -21,6 +21,8 @@ __all__ = ["PIXEL_SCALES", "checking_samples", "recipe"]
 _WEIGHTS = {
     "category": 1.0,
     "centre": 1.0,
+    "middle": 0.5,
+    "radius": 0.5,
     "presence": 0.1,
     "deep category": 0.1,
     "deep time": 0.3,
@@ -83,11 +85,11 @@ def _video() -> Recipe:
         side=VISUAL_SIDE["video"],
         vision=Stage(frames=1, samples=64, steps=1000),
         stages=(
-            Stage(frames=4, samples=6, steps=2500, trains_tower=True),
-            Stage(frames=8, samples=4, steps=1200, trains_tower=True),
-            Stage(frames=16, samples=4, steps=900),
+            Stage(frames=4, samples=6, steps=2000, trains_tower=True),
+            Stage(frames=8, samples=4, steps=900, trains_tower=True),
+            Stage(frames=16, samples=4, steps=700),
         ),
-        questions=10,
+        questions=14,
         weights=_WEIGHTS,
     )
 
@@ -100,13 +102,13 @@ def _image() -> Recipe:
         name="image",
         build=image_model,
         sample=sample,
-        crowd=partial(crowd_sample, size_pixels=IMAGE_SIZE_PIXELS["image"], radii=(5.5, 11.0), most=12),
+        crowd=partial(crowd_sample, size_pixels=IMAGE_SIZE_PIXELS["image"], radii=(7.0, 12.5), most=12),
         normalise=partial(_normalised, name="image"),
         template=_IMAGE_TEMPLATE,
         side=VISUAL_SIDE["image"],
         vision=Stage(frames=1, samples=32, steps=1000),
-        stages=(Stage(frames=1, samples=8, steps=4000, trains_tower=True),),
-        questions=10,
+        stages=(Stage(frames=1, samples=8, steps=3600, trains_tower=True),),
+        questions=14,
         weights=_WEIGHTS,
     )
 

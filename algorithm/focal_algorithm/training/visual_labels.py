@@ -25,6 +25,8 @@ class VisualLabels:
     Attributes:
         category: 0 for background, 1 + colour * shapes + shape of the object; axes (batch, visual).
         centre: Centre of the object in the frame, (column, row) in [-1, 1]; axes (batch, visual, 2).
+        is_middle: 1 where the centre of the object lies in the cell, axes (batch, visual); one cell counts one object.
+        radius: Of the object in cells, axes (batch, visual).
         presence: Which categories are in the frame, axes (batch, frames, categories).
         time: Frame number over the last frame number, axes (batch, visual).
         direction: Direction of the object from its second visible frame on, else -100; axes (batch, visual).
@@ -34,6 +36,8 @@ class VisualLabels:
 
     category: Tensor
     centre: Tensor
+    is_middle: Tensor
+    radius: Tensor
     presence: Tensor
     time: Tensor
     direction: Tensor
@@ -57,6 +61,8 @@ def _of_one(sample: TaskSample, side: int) -> tuple[Any, ...]:
     frames, size = len(owners), sample.owners.shape[1]
     category = np.zeros(owners.shape, dtype=np.int64)
     centre = np.zeros((*owners.shape, 2), dtype=np.float32)
+    is_middle = np.zeros(owners.shape, dtype=np.float32)
+    radius = np.zeros(owners.shape, dtype=np.float32)
     presence = np.zeros((frames, CATEGORIES), dtype=np.float32)
     motion = np.full((3, *owners.shape), IGNORED, dtype=np.int64)
     frame_numbers = np.arange(frames)
@@ -64,11 +70,14 @@ def _of_one(sample: TaskSample, side: int) -> tuple[Any, ...]:
         is_own = owners == index
         kind = tuple(COLORS).index(one.color) * len(SHAPES) + SHAPES.index(one.shape)
         category[is_own] = 1 + kind
+        radius[is_own] = one.radius * side / size
         is_visible = (sample.owners == index).any((1, 2))
         presence[is_visible, kind] = 1
         for frame in frame_numbers[is_visible]:
             rows, columns = np.nonzero(sample.owners[frame] == index)
-            centre[frame, is_own[frame]] = (columns.mean() + 0.5, rows.mean() + 0.5)
+            place = (columns.mean() + 0.5, rows.mean() + 0.5)
+            centre[frame, is_own[frame]] = place
+            is_middle[frame, int(place[1] * side / size), int(place[0] * side / size)] = 1
         if sample.is_video:
             is_moving = is_own & (frame_numbers > one.first)[:, None, None]
             motion[0, is_moving] = DIRECTIONS.index(one.direction)
@@ -78,6 +87,8 @@ def _of_one(sample: TaskSample, side: int) -> tuple[Any, ...]:
     return (
         category.ravel(),
         (centre * 2 / size - 1).reshape(-1, 2).astype(np.float32),
+        is_middle.ravel(),
+        radius.ravel(),
         presence,
         time.ravel().astype(np.float32),
         motion[0].ravel(),
