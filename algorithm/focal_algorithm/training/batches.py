@@ -47,6 +47,8 @@ class QuestionBatch:
         answer_rows: Index in its slot of the token that predicts the answer; axes (batch, Q).
         evidence: Which targets must be looked at, axes (batch, Q, C); all false where there is none.
         mentions: Which targets a word names by colour or shape, axes (batch, Q, slot, C); false for other words.
+        subjects: Index of the object that a word names alone, else -100; axes (batch, Q, slot).
+        found: At a shape after a colour: 1 if there is such an object, else 0; -100 at other words; same axes.
         columns: Which visual token belongs to which target, axes (batch, visual, C).
     """
 
@@ -55,6 +57,8 @@ class QuestionBatch:
     answer_rows: Tensor
     evidence: Tensor
     mentions: Tensor
+    subjects: Tensor
+    found: Tensor
     columns: Tensor
 
 
@@ -110,6 +114,7 @@ def question_batch(
     rows = np.zeros(shape[:2], dtype=np.int64)
     evidence = np.zeros((*shape[:2], 1 + MOST_OBJECTS * len(WINDOWS)), dtype=bool)
     mentions = np.zeros((*shape, evidence.shape[-1]), dtype=bool)
+    subjects, found = np.full(shape, IGNORED, dtype=np.int64), np.full(shape, IGNORED, dtype=np.int64)
     for row, questions in enumerate(chosen):
         named = _named(samples[row])
         for place, question in enumerate(questions):
@@ -118,12 +123,17 @@ def question_batch(
             token_ids[row, place, : len(words) + 1] = [*words, answer]
             rows[row, place] = len(words) - 1
             labels[row, place, len(words) - 1 : len(words) + 1] = answer, end
-            for spot, targets in enumerate(_named_by(tokenizer.convert_ids_to_tokens(words), named)):
+            texts = tokenizer.convert_ids_to_tokens(words)
+            for spot, targets in enumerate(_named_by(texts, named)):
                 mentions[row, place, spot, targets] = True
+                if len(targets) == 1:
+                    subjects[row, place, spot] = (targets[0] - 1) // len(WINDOWS)
+                if spot and texts[spot] in SHAPES and texts[spot - 1] in COLORS:
+                    found[row, place, spot] = len(targets)
             for index, window in question.evidence:
                 evidence[row, place, 1 + index * len(WINDOWS) + WINDOWS.index(window)] = True
     columns = np.stack([_columns(sample, side) for sample in samples])
-    arrays = (token_ids, labels, rows, evidence, mentions, columns)
+    arrays = (token_ids, labels, rows, evidence, mentions, subjects, found, columns)
     return QuestionBatch(*(torch.from_numpy(array) for array in arrays))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,11 +40,14 @@ class Packed:
     Attributes:
         logits: Axes (batch, Q, slot, vocabulary).
         probed: Hidden states of the visual tokens after `PROBED_LAYER` layers, axes (batch, visual, width).
+        named: Hidden states of the text after the layer in which words look at what they name, axes
+            (batch, Q, slot, width).
         packing: Holds the attention masses.
     """
 
     logits: Tensor
     probed: Tensor
+    named: Tensor
     packing: Packing
 
 
@@ -60,7 +64,9 @@ def see(model: Any, pixels: Tensor) -> Seen:
     return Seen(tokens, tokens[:, :0], chosen[:, None, :1])
 
 
-def packed_forward(model: Any, seen: Seen, before: Tensor, batch: QuestionBatch) -> Packed:
+def packed_forward(
+    model: Any, seen: Seen, before: Tensor, batch: QuestionBatch, naming_layer: int = -1
+) -> Packed:
     """Run the decoder over prefix and packed questions.
 
     Args:
@@ -68,6 +74,7 @@ def packed_forward(model: Any, seen: Seen, before: Tensor, batch: QuestionBatch)
         seen: Visual tokens.
         before: Ids of the template before the visual tokens, axes (tokens).
         batch: Packed questions.
+        naming_layer: Layer in which words look at what they name.
     """
     decoder = model.get_decoder()
     size, questions, slot = batch.token_ids.shape
@@ -80,11 +87,10 @@ def packed_forward(model: Any, seen: Seen, before: Tensor, batch: QuestionBatch)
     columns[:, visual] = batch.columns
     packing = Packing(prefix, questions, slot, columns)
     probed: list[Tensor] = []
-    handle = decoder.layers[PROBED_LAYER - 1].register_forward_hook(
-        lambda _module, _inputs, output: probed.append(
-            (output[0] if isinstance(output, tuple) else output)[:, visual]
-        )
-    )
+    handles = [
+        decoder.layers[layer].register_forward_hook(partial(_keep, probed, rows))
+        for layer, rows in ((PROBED_LAYER - 1, visual), (naming_layer, slice(prefix, None)))
+    ]
     try:
         with packed_decoder(decoder):
             hidden = decoder(
@@ -95,6 +101,11 @@ def packed_forward(model: Any, seen: Seen, before: Tensor, batch: QuestionBatch)
                 packing=packing,
             ).last_hidden_state
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
     logits = model.lm_head(hidden[:, prefix:]).unflatten(1, (questions, slot))
-    return Packed(logits, probed[0], packing)
+    return Packed(logits, probed[0], probed[1].unflatten(1, (questions, slot)), packing)
+
+
+def _keep(kept: list[Tensor], rows: slice, _module: Any, _inputs: Any, output: Any) -> None:
+    kept.append((output[0] if isinstance(output, tuple) else output)[:, rows])

@@ -20,9 +20,9 @@ _LEAST_MASS = 1e-20
 """Keeps logarithms finite; far below what softmax leaves to a token, so that shares stay meaningful."""
 _LEAST_SEEN = 1e-3
 _LIVES = [1 + one * len(WINDOWS) for one in range(MOST_OBJECTS)]
-_ENOUGH_MASS = 0.6
-"""Attention beyond this earns nothing: what rests elsewhere lets a head tell how much there was to see, as counting
-needs. Assumed."""
+_ENOUGH_NAMED, _ENOUGH_SEEN = 0.6, 0.3
+"""Attention beyond this earns nothing: a word's other attention lets a head tell how much there was to see, as
+counting needs; the answering token must read words as well. Assumed."""
 _FREE_MASS = 0.02
 """Attention that quiet layers may spend on visual tokens at no cost: enough to rank them. Assumed."""
 
@@ -62,12 +62,12 @@ class Guidance:
                 early.append(-_share(shown[..., _LIVES].sum(-1), total)[is_text].mean())
                 early.append(-_share(matching, total)[is_naming].mean())
             if layer == self.naming_layer:
-                named.append(_missing(matching.mean(1))[is_naming].mean())
+                named.append(_missing(matching.mean(1), _ENOUGH_NAMED)[is_naming].mean())
             if layer in self.reading_layers:
                 rows = batch.answer_rows[..., None, None].expand(size, questions, 1, shown.shape[-1])
                 at_answer = shown.mean(1).gather(2, rows)[:, :, 0]
                 found = (at_answer * batch.evidence).sum(-1)
-                seen.append(_missing(found)[batch.evidence.any(-1)].mean())
+                seen.append(_missing(found, _ENOUGH_SEEN)[batch.evidence.any(-1)].mean())
         return {
             "early mass": torch.stack(mass).mean(),
             "early share": torch.stack(early).mean(),
@@ -76,8 +76,8 @@ class Guidance:
         }
 
 
-def _missing(mass: Tensor) -> Tensor:
-    return -(mass.clamp(max=_ENOUGH_MASS) + _LEAST_SEEN).log()
+def _missing(mass: Tensor, enough: float) -> Tensor:
+    return -(mass.clamp(max=enough) + _LEAST_SEEN).log()
 
 
 def _share(part: Tensor, total: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, QUADRANTS, SHAPES
 from focal_algorithm.training.batches import CATEGORIES
+from focal_algorithm.training.text_probes import TextProbes
 from focal_algorithm.training.visual_labels import IGNORED, VisualLabels
 
 __all__ = ["Probes", "category_of"]
@@ -38,6 +39,7 @@ class Probes(nn.Module):
         self.deep_direction = nn.Linear(width, len(DIRECTIONS))
         self.deep_speed = nn.Linear(width, 2)
         self.deep_start = nn.Linear(width, len(QUADRANTS))
+        self.text = TextProbes(width)
 
     def vision_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the probes on projected tokens."""

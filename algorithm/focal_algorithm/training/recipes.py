@@ -32,6 +32,10 @@ _WEIGHTS = {
     "early mass": 1.0,
     "early share": 0.05,
     "named": 0.15,
+    "word category": 0.1,
+    "word numbers": 1.0,
+    "word motion": 0.1,
+    "word found": 0.3,
     "evidence": 0.2,
 }
 

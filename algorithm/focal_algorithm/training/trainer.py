@@ -17,6 +17,7 @@ from torch.nn import functional
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.training.batches import IGNORED, pixels_of, question_batch
 from focal_algorithm.training.forward import packed_forward, see
+from focal_algorithm.training.object_labels import object_labels
 from focal_algorithm.training.probes import Probes
 from focal_algorithm.training.recipe import Recipe, Stage
 from focal_algorithm.training.visual_labels import visual_labels
@@ -159,7 +160,7 @@ def _decoder_losses(
     labels = visual_labels(samples, recipe.side)
     with torch.set_grad_enabled(stage.trains_tower):
         seen = see(state.model, recipe.normalise(pixels_of(samples)))
-    packed = packed_forward(state.model, seen, before, batch)
+    packed = packed_forward(state.model, seen, before, batch, recipe.guidance.naming_layer)
     logits = packed.logits.float()
     each = functional.cross_entropy(
         logits.flatten(0, 2), batch.labels.flatten(), ignore_index=IGNORED, reduction="none"
@@ -167,6 +168,7 @@ def _decoder_losses(
     is_answer = torch.arange(recipe.slot) == batch.answer_rows[..., None]
     is_end = (batch.labels != IGNORED) & ~is_answer
     losses = recipe.guidance.losses(packed.packing.masses, batch)
+    losses |= state.probes.text.losses(packed.named, batch, object_labels(samples))
     if samples[0].is_video:
         losses |= state.probes.decoder_loss(packed.probed, labels)
     if stage.trains_tower:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from focal_algorithm.tasks.vocabulary import COLORS, SHAPES
-from focal_algorithm.training.batches import WINDOWS, question_batch
+from focal_algorithm.training.batches import IGNORED, WINDOWS, question_batch
 from focal_algorithm.training.recipes import recipe
 from focal_algorithm.training.visual_labels import visual_labels
 from focal_algorithm.training.words import word_tokenizer
@@ -43,6 +43,8 @@ def test_a_shape_after_a_colour_names_the_objects_that_are_both(name: str) -> No
                 {target for at, target in named if at == spot} for spot in sorted({at for at, _ in named})
             ]
             assert found == [targets for targets in wanted if targets], question.text
+            alone = [number for number in batch.subjects[0, place].tolist() if number != IGNORED]
+            assert alone == [min(targets) for targets in wanted if len(targets) == 1], question.text
     assert pairs > 10
 
 
