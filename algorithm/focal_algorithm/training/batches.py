@@ -49,6 +49,7 @@ class QuestionBatch:
         mentions: Which targets a word names by colour or shape, axes (batch, Q, slot, C); false for other words.
         subjects: Index of the object that a word names alone, else -100; axes (batch, Q, slot).
         found: At a shape after a colour: 1 if there is such an object, else 0; -100 at other words; same axes.
+        pair: First and second object that the question names by colour and shape, else -100; axes (batch, Q, 2).
         columns: Which visual token belongs to which target, axes (batch, visual, C).
     """
 
@@ -59,6 +60,7 @@ class QuestionBatch:
     mentions: Tensor
     subjects: Tensor
     found: Tensor
+    pair: Tensor
     columns: Tensor
 
 
@@ -115,6 +117,7 @@ def question_batch(
     evidence = np.zeros((*shape[:2], 1 + MOST_OBJECTS * len(WINDOWS)), dtype=bool)
     mentions = np.zeros((*shape, evidence.shape[-1]), dtype=bool)
     subjects, found = np.full(shape, IGNORED, dtype=np.int64), np.full(shape, IGNORED, dtype=np.int64)
+    pair = np.full((*shape[:2], 2), IGNORED, dtype=np.int64)
     for row, questions in enumerate(chosen):
         named = _named(samples[row])
         for place, question in enumerate(questions):
@@ -130,10 +133,12 @@ def question_batch(
                     subjects[row, place, spot] = (targets[0] - 1) // len(WINDOWS)
                 if spot and texts[spot] in SHAPES and texts[spot - 1] in COLORS:
                     found[row, place, spot] = len(targets)
+            both = subjects[row, place][found[row, place] == 1][:2]
+            pair[row, place, : len(both)] = both
             for index, window in question.evidence:
                 evidence[row, place, 1 + index * len(WINDOWS) + WINDOWS.index(window)] = True
     columns = np.stack([_columns(sample, side) for sample in samples])
-    arrays = (token_ids, labels, rows, evidence, mentions, subjects, found, columns)
+    arrays = (token_ids, labels, rows, evidence, mentions, subjects, found, pair, columns)
     return QuestionBatch(*(torch.from_numpy(array) for array in arrays))
 
 

@@ -42,12 +42,14 @@ class Packed:
         probed: Hidden states of the visual tokens after `PROBED_LAYER` layers, axes (batch, visual, width).
         named: Hidden states of the text after the layer in which words look at what they name, axes
             (batch, Q, slot, width).
+        answering: Hidden states of the answering tokens one layer later, axes (batch, Q, width).
         packing: Holds the attention masses.
     """
 
     logits: Tensor
     probed: Tensor
     named: Tensor
+    answering: Tensor
     packing: Packing
 
 
@@ -65,7 +67,7 @@ def see(model: Any, pixels: Tensor) -> Seen:
 
 
 def packed_forward(
-    model: Any, seen: Seen, before: Tensor, batch: QuestionBatch, naming_layer: int = -1
+    model: Any, seen: Seen, before: Tensor, batch: QuestionBatch, naming_layer: int = -2
 ) -> Packed:
     """Run the decoder over prefix and packed questions.
 
@@ -86,10 +88,15 @@ def packed_forward(
     columns = torch.zeros(size, prefix, batch.columns.shape[-1])
     columns[:, visual] = batch.columns
     packing = Packing(prefix, questions, slot, columns)
-    probed: list[Tensor] = []
+    kept: list[Tensor] = []
+    text_rows = slice(prefix, None)
     handles = [
-        decoder.layers[layer].register_forward_hook(partial(_keep, probed, rows))
-        for layer, rows in ((PROBED_LAYER - 1, visual), (naming_layer, slice(prefix, None)))
+        decoder.layers[layer].register_forward_hook(partial(_keep, kept, rows))
+        for layer, rows in (
+            (PROBED_LAYER - 1, visual),
+            (naming_layer, text_rows),
+            (naming_layer + 1, text_rows),
+        )
     ]
     try:
         with packed_decoder(decoder):
@@ -104,7 +111,9 @@ def packed_forward(
         for handle in handles:
             handle.remove()
     logits = model.lm_head(hidden[:, prefix:]).unflatten(1, (questions, slot))
-    return Packed(logits, probed[0], probed[1].unflatten(1, (questions, slot)), packing)
+    named, later = (one.unflatten(1, (questions, slot)) for one in kept[1:])
+    at_answer = batch.answer_rows[..., None, None].expand(-1, -1, 1, later.shape[-1])
+    return Packed(logits, kept[0], named, later.gather(2, at_answer)[:, :, 0], packing)
 
 
 def _keep(kept: list[Tensor], rows: slice, _module: Any, _inputs: Any, output: Any) -> None:

@@ -36,6 +36,7 @@ _WEIGHTS = {
     "word numbers": 1.0,
     "word motion": 0.1,
     "word found": 0.3,
+    "pair numbers": 1.0,
     "evidence": 0.2,
 }
 
@@ -90,8 +91,8 @@ def _video() -> Recipe:
         vision=Stage(frames=1, samples=64, steps=1000),
         stages=(
             Stage(frames=4, samples=6, steps=2000, trains_tower=True),
-            Stage(frames=8, samples=4, steps=900, trains_tower=True),
-            Stage(frames=16, samples=4, steps=700),
+            Stage(frames=8, samples=4, steps=700, trains_tower=True),
+            Stage(frames=16, samples=4, steps=500),
         ),
         questions=14,
         weights=_WEIGHTS,

@@ -28,12 +28,17 @@ class TextProbes(nn.Module):
         self.speed = nn.Linear(width, 2)
         self.numbers = nn.Linear(width, NUMBERS)
         self.found = nn.Linear(width, 2)
+        self.pair = nn.Linear(width, 2 * NUMBERS)
 
-    def losses(self, hidden: Tensor, batch: QuestionBatch, labels: ObjectLabels) -> dict[str, Tensor]:
+    def losses(
+        self, hidden: Tensor, answering: Tensor, batch: QuestionBatch, labels: ObjectLabels
+    ) -> dict[str, Tensor]:
         """Return losses on words that name one object, and on whether a colour and a shape name any.
 
         Args:
             hidden: Axes (batch, Q, slot, width).
+            answering: Of the token that answers, which must know which of two objects is which; axes
+                (batch, Q, width).
             batch: The questions.
             labels: Of their objects.
         """
@@ -49,8 +54,16 @@ class TextProbes(nn.Module):
             "word category": kinds["color"] + kinds["shape"],
             "word numbers": numbers,
             "word motion": kinds["direction"] + kinds["speed"],
+            "pair numbers": self._pair_loss(answering, batch, labels),
             "word found": _loss(self.found(hidden.float()).flatten(0, 2), batch.found.flatten()),
         }
+
+    def _pair_loss(self, answering: Tensor, batch: QuestionBatch, labels: ObjectLabels) -> Tensor:
+        is_named = batch.pair != IGNORED
+        rows = torch.arange(len(answering))[:, None, None].expand_as(is_named)[is_named]
+        guesses = self.pair(answering).float().unflatten(-1, (2, NUMBERS))[is_named]
+        total = (guesses - labels.numbers[rows, batch.pair[is_named]]).abs().mean(-1).sum()
+        return total / is_named.sum().clamp(min=1)
 
 
 def _loss(logits: Tensor, labels: Tensor) -> Tensor:

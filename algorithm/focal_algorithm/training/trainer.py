@@ -168,7 +168,7 @@ def _decoder_losses(
     is_answer = torch.arange(recipe.slot) == batch.answer_rows[..., None]
     is_end = (batch.labels != IGNORED) & ~is_answer
     losses = recipe.guidance.losses(packed.packing.masses, batch)
-    losses |= state.probes.text.losses(packed.named, batch, object_labels(samples))
+    losses |= state.probes.text.losses(packed.named, packed.answering, batch, object_labels(samples))
     if samples[0].is_video:
         losses |= state.probes.decoder_loss(packed.probed, labels)
     if stage.trains_tower:
