@@ -93,7 +93,6 @@ def evaluate(
     build_method(options.method, options.parameters)
     chosen = _sweep(sweep, options.method, options.parameters) if sweep else None
     require_lmms_eval()
-    model_location(options.model)  # looks at the hashes of a shipped model
     from focal_algorithm.lmms.hub_tasks import require_cached
 
     names = [name.strip() for name in tasks.split(",") if name.strip()]
@@ -106,6 +105,7 @@ def evaluate(
         import torch
 
         torch.set_num_threads(threads)
+    model_location(options.model)  # looks at the hashes of a shipped model
     with quiet():
         runs = run(
             options,

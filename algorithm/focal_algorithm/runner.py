@@ -230,7 +230,7 @@ def method_of(settings: RunSettings, prepared: Prepared) -> tuple[CompressionMet
         moved = f", moved to {geometry.layers} layers: {left}" if left else ""
         if moved or not settings.parameters:
             notes.append(
-                f"no published parameters of {settings.method} for ({loaded.adapter.family}, "
+                f"no published parameters of {settings.method} for ({loaded.name}, "
                 f"{settings.dataset_name}); its defaults are used{moved}"
             )
     if loaded.checkpoint.startswith("random:"):
