@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -77,7 +76,6 @@ def matrix(
         output_console().print(json.dumps(names) if as_json else "\n".join(names), markup=False)
         return
     if any(row.suite.measure == "accuracy" for row in rows) and not check:
-        os.environ.setdefault("TQDM_DISABLE", "1")  # read when it is imported; progress is ours
         from focal_algorithm.matrix.accuracy import require_evaluation
 
         require_evaluation()

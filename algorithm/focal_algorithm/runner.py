@@ -24,6 +24,7 @@ from focal_algorithm.prompts import Prompt, build_prompt
 from focal_algorithm.quantization import quantize
 from focal_algorithm.recorder import RecordedSample, Recorder
 from focal_algorithm.run_accuracy import judged, run_accuracy
+from focal_algorithm.run_notes import idle_notes, unfit_notes
 from focal_algorithm.run_output import build_trace, sample_facts, write_run
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.tasks.asking import Asked
@@ -126,9 +127,9 @@ def run(
     traced = [trace_sample(settings, prepared, method, source) for source in track(sources, len(sources))]
     result = finish(settings, prepared, method, traced, time.monotonic() - started)
     notes += [
-        *_unfit(prepared.loaded, traced),
+        *unfit_notes(prepared.loaded, traced),
         *method.run_notes(torch.device(settings.device)),
-        *_idle(method, result.trace),
+        *idle_notes(method, result.trace),
     ]
     return replace(result, notes=tuple(notes))
 
@@ -241,38 +242,6 @@ def method_of(settings: RunSettings, prepared: Prepared) -> tuple[CompressionMet
     if prepared.quantization:
         notes.append(f"linear layers: {prepared.quantization}")
     return build_method(settings.method, published | dict(settings.parameters)), notes
-
-
-def _unfit(loaded: LoadedModel, traced: Sequence[TracedSample]) -> list[str]:
-    """Say where a model was asked what it was not trained for."""
-    words = dict.fromkeys(word for one in traced for word in loaded.tokenizer.unknown_words(one.question))
-    notes = []
-    if words:
-        listed = ", ".join(f"'{word}'" for word in words)
-        notes.append(
-            f"{loaded.name} does not know {listed}, which its tokenizer reads as unknown; the answer says little"
-        )
-    if loaded.shipped and any(one.asked is None for one in traced):
-        notes.append(
-            f"{loaded.name} was trained on procedural scenes alone; its answers about other pictures mean nothing"
-        )
-    return notes
-
-
-def _idle(method: CompressionMethod, trace: Trace) -> list[str]:
-    """Say where a method had nothing to do, so that a dense trace is not taken for a compressed one."""
-    headers = trace.header.samples
-    notes = [
-        f"{one.sample_id}: the prompt holds no visual token, so {method.name} passed it through"
-        for one in headers
-        if not one.visual_tokens
-    ]
-    if method.hook_points and all(one.weighted_sparsity == 0 for one in headers):
-        notes.append(
-            f"{method.name} left out nothing in any prompt: its budget or threshold is not reached by these few "
-            "tokens; the trace is that of the dense model"
-        )
-    return notes
 
 
 def sample_sources(settings: RunSettings) -> list[SampleSource]:
