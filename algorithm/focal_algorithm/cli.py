@@ -38,7 +38,6 @@ app.registered_commands += traces_app.registered_commands
 
 _PROFILES = ("offline", "hub")
 _QUESTION = "What happens in this video?"
-_ANSWER_TOKENS = 4  # as the task files of focal eval
 # By name: this package does not depend on the simulator, only this command line meets it.
 _PLUGINS: Registry[Registry[Any]] = Registry(
     "plug-in family", {"accelerators": "focal_simulator.accelerators:ACCELERATORS"}, group="focal.families"
@@ -135,6 +134,10 @@ def trace(
         asked = replace(
             asked, questions=questions, samples=samples or 0, split=split, seed=task_seed, frames=frames
         )
+        if new_tokens == 0:
+            raise ConfigError("new_tokens must be at least 1 where questions are to be answered, got 0")
+    if new_tokens is None:
+        new_tokens = 2 if asked is None else asked.answer_tokens
     target, match_accelerator = _match_target(*match, match_accelerator, method)
     parameters = configured_parameters(method, method_config, _note) | _parameters(settings or [])
     from focal_algorithm.environment import require_runnable
@@ -154,7 +157,7 @@ def trace(
         samples=3 if samples is None or asked is not None else samples,
         frames=frames,
         question=_QUESTION if prompt is None else prompt,
-        new_tokens=new_tokens if new_tokens is not None else 2 if asked is None else _ANSWER_TOKENS,
+        new_tokens=new_tokens,
         seed=seed,
         dtype=dtype,
         precision=precision,

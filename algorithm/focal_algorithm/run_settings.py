@@ -62,8 +62,6 @@ class RunSettings:
             raise ConfigError(f"precision must be {' or '.join(PRECISIONS)}, got '{self.precision}'")
         if self.task is not None and (self.videos or self.images):
             raise ConfigError("--task brings its own pictures; expected no --video and no --image beside it")
-        if self.task is not None and not self.new_tokens:
-            raise ConfigError("new_tokens must be at least 1 where questions are to be answered, got 0")
         count = len(self.videos) + len(self.images) or self.samples
         if self.task is not None:
             count = self.task.questions or (self.chosen_sample or 0) + 1
@@ -88,6 +86,6 @@ class RunSettings:
         values["videos"], values["images"] = [str(p) for p in self.videos], [str(p) for p in self.images]
         values["task"] = None if self.task is None else asdict(self.task)
         for name in ("revision", "folder", "variant", "chosen_sample", "task", "against_dense"):
-            if values[name] in ("", None, False):  # manifests of plain runs keep their hash
+            if values[name] in ("", None) or values[name] is False:  # manifests of plain runs keep their hash
                 del values[name]
         return values | {"parameters": dict(self.parameters)}

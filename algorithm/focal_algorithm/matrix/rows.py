@@ -14,7 +14,6 @@ from focal_common.errors import ConfigError, near_matches
 
 __all__ = ["MatrixRow", "chosen_rows", "matrix_rows", "row_settings"]
 
-_ANSWER_TOKENS = 4  # as the task files of focal eval
 _MEDIA = {
     "video": (".mp4", ".mkv", ".webm", ".avi", ".mov"),
     "image": (".png", ".jpg", ".jpeg", ".webp", ".bmp"),
@@ -98,6 +97,7 @@ def row_settings(row: MatrixRow, matrix: Matrix, output: Path, data: Path | None
     """
     suite, model, variant = row.suite, row.model, row.variant
     videos, images = _files(row, data)
+    asked = _asked(row)
     return RunSettings(
         output=output,
         model=model.checkpoint or model.family,
@@ -108,10 +108,10 @@ def row_settings(row: MatrixRow, matrix: Matrix, output: Path, data: Path | None
         videos=videos,
         images=images,
         samples=suite.samples,
-        task=_asked(row),
+        task=asked,
         frames=model.frames,
         question=row.dataset.question,
-        new_tokens=matrix.new_tokens if _asked(row) is None else max(matrix.new_tokens, _ANSWER_TOKENS),
+        new_tokens=matrix.new_tokens if asked is None else max(matrix.new_tokens, asked.answer_tokens),
         dtype=model.dtype,
         precision=suite.precision,
         device=matrix.device,

@@ -6,7 +6,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from focal_algorithm.inputs.source import MediaSample
 from focal_algorithm.tasks import TASKS
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, tuple[str, dict[str, Any]]] = {
 
 DEFAULT_QUESTIONS = 24
 _QUESTIONS_PER_SAMPLE = 2
+_FRAMES = (4, 32)  # as `shapes_video_sample`
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,13 @@ class AskedTask:
         split: ``train``, ``val`` or ``test``.
         seed: Of the data set.
         frames: Of a clip; images have none.
+        answer_tokens: Most tokens of an answer, as in the task files of ``focal eval``.
 
     Raises:
         ConfigError: No such task or split, or a negative number.
     """
+
+    answer_tokens: ClassVar[int] = 4
 
     name: str
     questions: int = 0
@@ -89,10 +93,13 @@ class AskedTask:
             track: Wraps generation to show progress.
 
         Raises:
-            ConfigError: Fewer questions than asked for, or cached data that was changed.
+            ConfigError: Fewer questions than asked for, frames out of range, or cached data that was changed.
         """
         generator, options = BENCHMARKS.get(self.name, (self.name, {}))
         if "frames" in inspect.signature(TASKS.load(generator)).parameters:
+            if not _FRAMES[0] <= self.frames <= _FRAMES[1]:
+                least, most = _FRAMES
+                raise ConfigError(f"--frames must be {least} to {most} for {self.name}, got {self.frames}")
             options = options | {"frames": self.frames}
         questions = self.questions or (0 if self.samples else DEFAULT_QUESTIONS)
         samples = self.samples or -(-questions // _QUESTIONS_PER_SAMPLE)

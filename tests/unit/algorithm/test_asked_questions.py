@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,23 @@ def test_questions_are_those_of_focal_eval(tmp_path: Path, monkeypatch: pytest.M
 def test_wrong_requests_are_refused(words: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         AskedTask(**words)  # type: ignore[arg-type]
+
+
+def test_settings_name_the_task_and_keep_what_is_zero(tmp_path: Path) -> None:
+    asked = RunSettings(output=tmp_path, task=AskedTask("shapes-mme", questions=4), chosen_sample=0)
+    assert asked.dataset_name == "shapes-mme"
+    told = replace(asked, new_tokens=0).to_json()  # as a search for a budget asks
+    assert (told["chosen_sample"], told["task"]["questions"]) == (0, 4)
+    assert "against_dense" not in told
+    assert "task" not in RunSettings(output=tmp_path).to_json()
+    with pytest.raises(ConfigError, match="chosen_sample must be 0 to 3"):
+        replace(asked, chosen_sample=4)
+
+
+@pytest.mark.parametrize("frames", [3, 33])
+def test_clips_have_the_frames_that_scenes_are_made_for(frames: int) -> None:
+    with pytest.raises(ConfigError, match="--frames must be 4 to 32"):
+        AskedTask("shapes-video", frames=frames).load()
 
 
 def test_more_questions_than_there_are_is_refused() -> None:
