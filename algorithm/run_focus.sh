@@ -4,11 +4,15 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 
 # `full`, and a profile that `focal trace` does not have, mean the matrix.
-precision=float is_matrix=no previous=''
+precision=float is_matrix=no previous='' has_input=no
 for word in "$@"; do
     case $previous:$word in
-    --profile:offline | --profile:hub) ;;
-    --profile:*) is_matrix=yes ;;
+    --profile:offline | --profile:hub | *:--profile=offline | *:--profile=hub) ;;
+    --profile:* | *:--profile=*) is_matrix=yes ;;
+    esac
+    case $word in
+    --model | --video | --image | --task | --size | --prompt) has_input=yes ;;
+    --model=* | --video=* | --image=* | --task=* | --size=* | --prompt=*) has_input=yes ;;
     esac
     previous=$word
 done
@@ -33,6 +37,14 @@ case ${1:-} in
     exit 2
     ;;
 esac
+options="--model --task --questions --split --task-seed --against-dense --samples --video --image --prompt --method \
+--set --method-config --frames --size --profile --dataset --new-tokens --seed --dtype --precision --device --attn \
+--trust-remote-code --threads --masks --no-masks --simulate --match --match-accelerator --output --json --help"
+sh "$here/scripts/check_options.sh" run_focus.sh "$options" "$@"
 sh "$here/scripts/setup_env.sh"
+# Without a model or an input of the caller's: the trained video model on questions whose answers are known.
+if [ "$has_input" = no ]; then
+    set -- --model shapes_video --task shapes-video --against-dense "$@"
+fi
 # The working folder stays the caller's, so relative paths in "$@" mean what the caller wrote.
 exec "$here/.venv/bin/focal" trace --precision "$precision" --simulate dense,focus,focus_sec_only "$@"

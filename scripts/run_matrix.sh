@@ -1,7 +1,7 @@
 #!/bin/sh
 # The body of every run_*.sh at the top: plain words choose a suite, the rest goes to `focal matrix`.
 #   run_matrix.sh SCRIPT SUITE "WORDS" [word ...] [options of focal matrix]
-# `full` and `accuracy` measure accuracy with `focal eval`, on the published matrix unless --profile says otherwise.
+# `full` and `accuracy` measure accuracy with `focal eval`.
 set -eu
 script=$1 suite=$2 words=$3
 shift 3
@@ -34,13 +34,9 @@ while [ "$#" -gt 0 ]; do
     shift
 done
 
-if [ -n "$measure" ]; then
-    is_named=no
-    for word in "$@"; do
-        case $word in --profile | --profile=*) is_named=yes ;; esac
-    done
-    if [ "$is_named" = no ]; then set -- --profile paper "$@"; fi
-fi
+options="--profile --only --resume --samples --choose --checkpoint --data --device --offline --check --list --output \
+--json --help"
+sh "$here/scripts/check_options.sh" "$script" "$options" "$@"
 
 # Accuracy needs lmms-eval beside the pinned packages.
 setup=setup_env.sh

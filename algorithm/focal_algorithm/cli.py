@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
+from focal_algorithm.cli_trace_tables import print_answers, print_samples
 from focal_algorithm.method_config import configured_parameters
+from focal_algorithm.model_names import check_model_name
 from focal_common.command import VERBS
 from focal_common.config import parse_yaml
 from focal_common.console import errors_console, output_console, track
@@ -23,6 +24,7 @@ from focal_traces.cli import app as traces_app
 
 if TYPE_CHECKING:
     from focal_algorithm.runner import RunResult
+    from focal_algorithm.tasks.asking import AskedTask
 
 __all__ = ["app"]
 
@@ -35,6 +37,7 @@ app = typer.Typer(
 app.registered_commands += traces_app.registered_commands
 
 _PROFILES = ("offline", "hub")
+_QUESTION = "What happens in this video?"
 # By name: this package does not depend on the simulator, only this command line meets it.
 _PLUGINS: Registry[Registry[Any]] = Registry(
     "plug-in family", {"accelerators": "focal_simulator.accelerators:ACCELERATORS"}, group="focal.families"
@@ -46,7 +49,7 @@ def trace(
     context: typer.Context,
     profile: Annotated[str, typer.Option(help="offline: local files only; hub: may download.")] = "offline",
     model: Annotated[
-        str, typer.Option(help="Family with random weights, checkpoint folder, or Hub name.")
+        str, typer.Option(help="Shipped model, family with random weights, checkpoint folder, or Hub name.")
     ] = "llava_onevision",
     size: Annotated[str, typer.Option(help="Size of a random model: small or tiny.")] = "small",
     methods: Annotated[
@@ -65,10 +68,30 @@ def trace(
     video: Annotated[list[Path] | None, typer.Option(help="Video file; repeatable.")] = None,
     image: Annotated[list[Path] | None, typer.Option(help="Image file; repeatable.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Name under which results are filed.")] = None,
-    samples: Annotated[int, typer.Option(help="Photograph clips, where no files are given.")] = 3,
+    task: Annotated[
+        str, typer.Option(help="Ask the questions of a benchmark, such as shapes-video; see focal data list.")
+    ] = "",
+    questions: Annotated[
+        int,
+        typer.Option(help="Of --task, spread over samples and sub-tasks; 24 without --samples, else all."),
+    ] = 0,
+    split: Annotated[str, typer.Option(help="Of --task: train, val or test.")] = "test",
+    task_seed: Annotated[int, typer.Option(help="Of the data of --task.")] = 0,
+    against_dense: Annotated[
+        bool,
+        typer.Option("--against-dense", help="Have the untouched model answer the questions of --task too."),
+    ] = False,
+    samples: Annotated[
+        int | None,
+        typer.Option(help="Photograph clips (3), or samples of --task (half as many as questions)."),
+    ] = None,
     frames: Annotated[int, typer.Option(help="Most frames per video.")] = 16,
-    prompt: Annotated[str, typer.Option(help="Question after the video.")] = "What happens in this video?",
-    new_tokens: Annotated[int, typer.Option(help="Tokens to generate greedily after the prefill.")] = 2,
+    prompt: Annotated[
+        str | None, typer.Option(help="Question after the video (What happens in this video?).")
+    ] = None,
+    new_tokens: Annotated[
+        int | None, typer.Option(help="Tokens to generate greedily after the prefill (2; 4 with --task).")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of random weights and camera paths.")] = 0,
     dtype: Annotated[str, typer.Option(help="fp32, bf16, or fp16 (not on a CPU).")] = "fp32",
     precision: Annotated[
@@ -104,6 +127,17 @@ def trace(
         return
     method = _only_method(methods)
     _check_choices(profile, method, simulate)
+    check_model_name(model)
+    given = {"--questions": questions, "--split": split != "test", "--task-seed": task_seed}
+    asked = _asked_task(task, prompt, given | {"--against-dense": against_dense})
+    if asked is not None:
+        asked = replace(
+            asked, questions=questions, samples=samples or 0, split=split, seed=task_seed, frames=frames
+        )
+        if new_tokens == 0:
+            raise ConfigError("new_tokens must be at least 1 where questions are to be answered, got 0")
+    if new_tokens is None:
+        new_tokens = 2 if asked is None else asked.answer_tokens
     target, match_accelerator = _match_target(*match, match_accelerator, method)
     parameters = configured_parameters(method, method_config, _note) | _parameters(settings or [])
     from focal_algorithm.environment import require_runnable
@@ -120,9 +154,9 @@ def trace(
         dataset=dataset,
         videos=tuple(video or ()),
         images=tuple(image or ()),
-        samples=samples,
+        samples=3 if samples is None or asked is not None else samples,
         frames=frames,
-        question=prompt,
+        question=_QUESTION if prompt is None else prompt,
         new_tokens=new_tokens,
         seed=seed,
         dtype=dtype,
@@ -133,6 +167,8 @@ def trace(
         keep_masks=masks,
         is_offline=profile == "offline",
         trust_remote_code=trust_remote_code,
+        task=asked,
+        against_dense=against_dense,
     )
     prepared = prepare(wanted)
     notes: tuple[str, ...] = ()
@@ -153,7 +189,13 @@ def trace(
             )
         output_console().print(json.dumps(summary), markup=False)
         return
-    _print_tables(result)
+    if result.accuracy is not None:
+        rows = (
+            json.loads(_captured(lambda: _simulate(result, output, simulate, "--json"))) if simulate else None
+        )
+        print_answers(result, rows)
+        return
+    print_samples(result)
     if simulate:
         _simulate(result, output, simulate)
 
@@ -170,6 +212,20 @@ def _match_target(quantity: str, text: str, accelerator: str, method: str) -> tu
     from focal_algorithm.match_run import check_quantity
 
     return check_quantity(quantity, text), accelerator or (method if method in accelerators else "dense")
+
+
+def _asked_task(task: str, prompt: str | None, given: dict[str, Any]) -> AskedTask | None:
+    """Return the benchmark that is asked, None if none is; refuse options that do not go together."""
+    if not task:
+        for option, value in given.items():
+            if value:
+                raise ConfigError(f"{option} needs --task, such as --task shapes-video")
+        return None
+    if prompt is not None:
+        raise ConfigError("--task brings its own questions; expected no --prompt beside it")
+    from focal_algorithm.tasks.asking import AskedTask
+
+    return AskedTask(task)
 
 
 def _only_method(methods: list[str] | None) -> str:
@@ -233,32 +289,5 @@ def _summary(result: RunResult) -> dict[str, Any]:
         "samples": list(result.samples),
         "files": {role: str(path) for role, path in result.files.items()},
         "notes": list(result.notes),
+        "accuracy": result.accuracy,
     }
-
-
-def _print_tables(result: RunResult) -> None:
-    header = result.trace.header
-    chosen = result.trace.chosen_sample()
-    table = Table(title=f"{header.method} on {header.model} ({header.checkpoint}), {header.dataset}")
-    # Short headings: the table must fit 80 columns. Percentages are zero and similar vectors.
-    gemms = [gemm.removesuffix("_proj") for gemm in result.samples[0]["sparsity"]]
-    table.add_column("sample", no_wrap=True)
-    for heading in ("tokens", "last", *gemms, "weighted"):
-        table.add_column(heading, justify="right")
-    for index, sample in enumerate(result.samples):
-        weighted = sample["weighted_sparsity"]
-        table.add_row(
-            sample["sample_id"] + ("*" if index == chosen else ""),
-            str(sample["visual_tokens"]),
-            str(sample["visual_tokens_by_layer"][-1]),
-            *(f"{value:.1%}" for value in sample["sparsity"].values()),
-            "" if weighted is None else f"{weighted:.1%}",
-        )
-    console = output_console()
-    console.print(table)
-    console.print(
-        "tokens: visual tokens; last: alive in the last layer; percentages: zero or similar vectors; "
-        "*: the sample of median sparsity, which simulations take"
-    )
-    for role, path in result.files.items():
-        console.print(f"{role:<10} {path}", markup=False)

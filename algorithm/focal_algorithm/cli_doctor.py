@@ -21,7 +21,8 @@ app = typer.Typer(help="Look at the environment.", invoke_without_command=True, 
 @app.callback()
 def doctor(
     model: Annotated[
-        str | None, typer.Option(help="Also look at this family, checkpoint folder or Hub name.")
+        str | None,
+        typer.Option(help="Also look at this shipped model, family, checkpoint folder or Hub name."),
     ] = None,
     profile: Annotated[str, typer.Option(help="offline: local files only; hub: may download.")] = "offline",
     trust_remote_code: Annotated[
@@ -30,7 +31,7 @@ def doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Report versions, the torchvision trap, device, threads and a model; exit 1 if something would stop a run."""
+    """Report versions, device, threads, shipped models and a model; exit 1 if something would stop a run."""
     from focal_algorithm.environment import checks, require_runnable
 
     if profile not in ("offline", "hub"):

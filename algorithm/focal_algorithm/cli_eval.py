@@ -32,14 +32,19 @@ def evaluate(
     ] = "shapes-video",
     model: Annotated[
         str, typer.Option(help="Shipped model, family with random weights, checkpoint folder, or Hub name.")
-    ] = "llava_onevision",
+    ] = "shapes_video",
     method: Annotated[str, typer.Option(help="Compression method, such as focus or dense.")] = "dense",
+    precision: Annotated[
+        str, typer.Option(help="float, or int8: 8-bit linear layers (bitsandbytes on CUDA, torch on a CPU).")
+    ] = "float",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Parameter of the method, field=value.")
     ] = None,
     model_args: Annotated[
         str,
-        typer.Option("--model_args", help="name=value,...: size, seed, dtype, device, attention, frames."),
+        typer.Option(
+            "--model_args", help="name=value,...: size, seed, dtype, precision, device, attention, frames."
+        ),
     ] = "",
     batch_size: Annotated[str, typer.Option("--batch_size", help="1: prompts run one by one.")] = "1",
     limit: Annotated[
@@ -78,10 +83,13 @@ def evaluate(
     from focal_algorithm.lmms import require_lmms_eval
     from focal_algorithm.lmms.options import options_from_arguments
     from focal_algorithm.methods.build import build_method
+    from focal_algorithm.model_names import check_model_name, model_location
 
     given: dict[str, Any] = {"model": model, "method": method, "profile": profile, "batch_size": batch_size}
-    given |= {"trust_remote_code": trust_remote_code, "parameters": dict(map(_setting, settings or []))}
+    given |= {"precision": precision, "trust_remote_code": trust_remote_code}
+    given |= {"parameters": dict(map(_setting, settings or []))}
     options = options_from_arguments(given | _arguments(model_args))
+    check_model_name(options.model)
     build_method(options.method, options.parameters)
     chosen = _sweep(sweep, options.method, options.parameters) if sweep else None
     require_lmms_eval()
@@ -97,6 +105,7 @@ def evaluate(
         import torch
 
         torch.set_num_threads(threads)
+    model_location(options.model)  # looks at the hashes of a shipped model
     with quiet():
         runs = run(
             options,

@@ -30,7 +30,9 @@ app = typer.Typer(
 def matrix(
     profile: Annotated[
         str,
-        typer.Option(help="offline: tiny models, no network; paper: the published matrix; or a YAML file."),
+        typer.Option(
+            help="offline: trained small models, no network; paper: the published matrix; or a YAML file."
+        ),
     ] = "offline",
     only: Annotated[
         str,
@@ -143,6 +145,10 @@ def _step(bar: Progress, task: Any) -> Callable[[str], None]:
     return lambda name: bar.update(task, description=name, advance=1)
 
 
+def _count(billions: float) -> str:
+    return f"{billions:.2f}e9" if billions >= 0.1 else f"{1e3 * billions:.2f}e6"
+
+
 def _check(rows: list[MatrixRow], as_json: bool) -> None:
     from focal_algorithm.matrix.check import check_rows
 
@@ -153,9 +159,7 @@ def _check(rows: list[MatrixRow], as_json: bool) -> None:
     else:
         table = Table("row", "parameters of the model", "problem")
         for one in checked:
-            table.add_row(
-                escape(one.name), f"{one.billions:.2f}e9" if one.billions else "", escape(one.problem)
-            )
+            table.add_row(escape(one.name), _count(one.billions) if one.billions else "", escape(one.problem))
         output_console().print(table)
     if any(one.problem for one in checked):
         raise typer.Exit(1)

@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from focal_common.errors import UnsupportedError
+from focal_algorithm.weights import SHIPPED, shipped_model
+from focal_common.errors import ConfigError, UnsupportedError
 
 __all__ = ["Check", "checks", "require_runnable"]
 
@@ -40,7 +41,7 @@ def require_runnable() -> None:
 
 
 def checks() -> list[Check]:
-    """Look at packages, torchvision, threads and devices."""
+    """Look at packages, torchvision, threads, devices and shipped models."""
     found = [
         Check(name, _version(name) or "missing", "" if _version(name) else f"pip install {name}")
         for name in _PACKAGES
@@ -53,7 +54,17 @@ def checks() -> list[Check]:
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
         found.append(Check("device", device))
         found.append(Check("threads", f"{torch.get_num_threads()} of {os.cpu_count()} cores"))
-    return found
+    return found + [_shipped(name, family) for name, family in SHIPPED.items()]
+
+
+def _shipped(name: str, family: str) -> Check:
+    subject = f"model {name}"
+    try:
+        folder = shipped_model(name)
+    except ConfigError as error:
+        return Check(subject, "missing or changed", str(error))
+    megabytes = (folder / "model.safetensors").stat().st_size / 1e6
+    return Check(subject, f"trained {family}, {megabytes:.1f} MB, all hashes right")
 
 
 def _torchvision_problem() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ import numpy as np
 import torch
 
 from focal_algorithm.inputs.tokens import Tokenizer, checkpoint_tokenizer
+from focal_algorithm.model_names import check_model_name, model_location
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.base import ModelAdapter
+from focal_algorithm.weights import SHIPPED, weights_digest
 from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
 
 __all__ = ["DTYPES", "LoadedModel", "find_adapter", "load_model", "model_settings"]
@@ -30,12 +31,21 @@ class LoadedModel:
         adapter: Its family.
         tokenizer: Its tokenizer.
         checkpoint: As the trace header calls it.
+        shipped: Name of a shipped model; empty for others.
+        quantization: Arithmetic of its linear layers; empty for its own.
     """
 
     model: Any
     adapter: ModelAdapter
     tokenizer: Tokenizer
     checkpoint: str
+    shipped: str = ""
+    quantization: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name under which results are filed: of the shipped model, else of the family."""
+        return self.shipped or self.adapter.family
 
 
 def load_model(
@@ -52,7 +62,7 @@ def load_model(
     """Build a family with seeded random weights, or load a checkpoint.
 
     Args:
-        name: A family in `MODELS`, a folder, or a Hub name with a slash.
+        name: A shipped model, a family in `MODELS`, a folder, or a Hub name with a slash.
         size: Size of a random model; ignored for checkpoints.
         seed: Of random weights.
         dtype: ``fp32``, ``bf16`` or ``fp16``.
@@ -80,13 +90,14 @@ def load_model(
         checkpoint, tokenizer = f"random:{seed}", adapter.random_tokenizer()
     else:
         adapter = find_adapter(name, is_offline, trust_remote_code)
-        model = _from_files(adapter, name, DTYPES[dtype], attention, is_offline)
+        place = model_location(name)
+        model = _from_files(adapter, place, DTYPES[dtype], attention, is_offline)
         checkpoint = _checkpoint_name(name, model)
         tokenizer = checkpoint_tokenizer(
-            name, is_offline, trust_remote_code and adapter.has_remote_code, adapter.random_tokenizer()
+            place, is_offline, trust_remote_code and adapter.has_remote_code, adapter.random_tokenizer()
         )
     model = model.to(device=device, dtype=DTYPES[dtype]).eval()
-    return LoadedModel(model, adapter(), tokenizer, checkpoint)
+    return LoadedModel(model, adapter(), tokenizer, checkpoint, name if name in SHIPPED else "")
 
 
 def _checked_device(name: str) -> str:
@@ -106,7 +117,7 @@ def find_adapter(name: str, is_offline: bool, trust_remote_code: bool = False) -
     """Return the adapter of a checkpoint without loading its weights or running its code.
 
     Args:
-        name: A folder, or a Hub name with a slash.
+        name: A shipped model, a folder, or a Hub name with a slash.
         is_offline: Whether only local files may be used.
         trust_remote_code: Whether Python code that it brings may run later.
 
@@ -114,12 +125,8 @@ def find_adapter(name: str, is_offline: bool, trust_remote_code: bool = False) -
         ConfigError: Nothing there, or its configuration cannot be read.
         UnsupportedError: The sentence says what stands in the way.
     """
-    is_folder = Path(name).is_dir()
-    if not is_folder and not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise ConfigError(
-            f"unknown model '{name}', neither a family nor a folder nor a Hub name; "
-            f"{near_matches(name, MODELS)}"
-        )
+    check_model_name(name)
+    name = model_location(name)
     model_type = model_settings(name, is_offline)["model_type"]
     for family in MODELS:
         adapter = MODELS.load(family)
@@ -145,6 +152,7 @@ def model_settings(name: str, is_offline: bool) -> dict[str, Any]:
     """
     from transformers import PreTrainedConfig
 
+    name = model_location(name)
     is_folder = Path(name).is_dir()
     where = f"{name}/config.json" if is_folder else name
     try:
@@ -162,6 +170,9 @@ def model_settings(name: str, is_offline: bool) -> dict[str, Any]:
 def _from_files(
     adapter: type[ModelAdapter], name: str, dtype: torch.dtype, attention: str, is_offline: bool
 ) -> Any:
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # it would mix with ours
     try:
         return adapter.load_model(name, dtype, attention, is_offline)
     except (OSError, ValueError) as error:
@@ -206,6 +217,8 @@ def _are_close(values: Any, expected: tuple[float, float, float]) -> bool:
 
 
 def _checkpoint_name(name: str, model: Any) -> str:
+    if name in SHIPPED:
+        return f"{name}@{weights_digest(Path(model_location(name)))[:12]}"
     # Only the folder's name: a trace must not depend on where a user keeps checkpoints.
     revision = getattr(model.config, "_commit_hash", None)
     return Path(name).name if Path(name).is_dir() else f"{name}@{revision}" if revision else name

@@ -16,9 +16,11 @@ from focal_algorithm.inputs.photographs import photograph_clip
 from focal_algorithm.loading import LoadedModel, find_adapter, load_model, model_settings
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method
+from focal_algorithm.model_names import model_location
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.prompts import build_prompt
+from focal_algorithm.weights import SHIPPED
 from focal_common.errors import ConfigError, FocalError, UnsupportedError
 
 __all__ = ["model_checks"]
@@ -31,7 +33,7 @@ def model_checks(name: str, is_offline: bool, trust_remote_code: bool) -> list[C
     """Say what is supported for a model, and why not.
 
     Args:
-        name: Family, folder or Hub name, as ``focal trace --model`` takes it.
+        name: Shipped model, family, folder or Hub name, as ``focal trace --model`` takes it.
         is_offline: Whether only local files may be used.
         trust_remote_code: Whether the user allows code that a checkpoint brings along.
     """
@@ -44,7 +46,8 @@ def model_checks(name: str, is_offline: bool, trust_remote_code: bool) -> list[C
         else:
             adapter = find_adapter(name, is_offline, trust_remote_code)
             config = model_settings(name, is_offline)
-            found = [Check("model", f"{name}: a {adapter.family} checkpoint"), *_files(name)]
+            kind = "trained model that ships with Focal" if name in SHIPPED else "checkpoint"
+            found = [Check("model", f"{name}: a {adapter.family} {kind}"), *_files(model_location(name))]
     except FocalError as error:
         return [Check("model", name, str(error))]
     text = config.get(adapter.text_config_name, config)

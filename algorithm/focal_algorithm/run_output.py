@@ -52,7 +52,7 @@ def build_trace(
     known = [value for value in weighted if value is not None]
     parameters = {parameter.name: getattr(method, parameter.name) for parameter in fields(method)}
     header = TraceHeader(
-        model=loaded.adapter.family,
+        model=loaded.name,
         checkpoint=loaded.checkpoint,
         dataset=settings.dataset_name,
         geometry=loaded.adapter.geometry(loaded.model),
@@ -129,6 +129,7 @@ def write_run(
     recorder: Recorder,
     records: tuple[dict[str, Any], ...],
     wall_time_s: float,
+    accuracy: dict[str, Any] | None = None,
 ) -> dict[str, Path]:
     """Write every file of a run, the manifest last, and return them by role."""
     header = trace.header
@@ -150,6 +151,9 @@ def write_run(
         files |= method.write_tables(root, header.model, header.dataset, summaries)
     files["samples"] = folder / f"{stem}.samples.json"
     atomic_write_text(files["samples"], json.dumps(records, indent=1) + "\n")
+    if accuracy is not None:
+        files["accuracy"] = folder / f"{stem}.accuracy.json"
+        atomic_write_text(files["accuracy"], json.dumps(accuracy, indent=1) + "\n")
     chosen = header.samples[trace.chosen_sample()]
     # Of two runs on different samples the main one owns the row.
     is_owner = folder.name == MAIN_FOLDER or not _has_trace(root / MAIN_FOLDER, workload_stem)

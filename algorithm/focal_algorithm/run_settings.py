@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from focal_algorithm.quantization import PRECISIONS
+from focal_algorithm.tasks.asking import AskedTask
 from focal_common.errors import ConfigError
 
 __all__ = ["RunSettings"]
@@ -19,7 +20,8 @@ class RunSettings:
 
     Beyond the command line: ``revision`` pins a Hub name to a commit or branch; ``folder`` and ``variant`` name the
     trace folder and the end of the file name, where they are not the method's own; ``chosen_sample`` is the
-    sample that simulations take, None for the one of median sparsity.
+    sample that simulations take, None for the one of median sparsity. ``task`` asks the questions of a benchmark in
+    place of photographs and files; ``against_dense`` has the untouched model answer them too.
     """
 
     output: Path
@@ -47,6 +49,8 @@ class RunSettings:
     folder: str = ""
     variant: str = ""
     chosen_sample: int | None = None
+    task: AskedTask | None = None
+    against_dense: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("samples", 1), ("frames", 1), ("new_tokens", 0), ("threads", 0)):
@@ -56,7 +60,11 @@ class RunSettings:
             raise ConfigError(f"attention must be sdpa or eager, got '{self.attention}'")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision must be {' or '.join(PRECISIONS)}, got '{self.precision}'")
+        if self.task is not None and (self.videos or self.images):
+            raise ConfigError("--task brings its own pictures; expected no --video and no --image beside it")
         count = len(self.videos) + len(self.images) or self.samples
+        if self.task is not None:
+            count = self.task.questions or (self.chosen_sample or 0) + 1
         if self.chosen_sample is not None and not 0 <= self.chosen_sample < count:
             raise ConfigError(f"chosen_sample must be 0 to {count - 1}, got {self.chosen_sample}")
         if "/" in self.dataset_name or not self.dataset_name:
@@ -67,6 +75,8 @@ class RunSettings:
         """Name under which results are filed."""
         if self.dataset is not None:
             return self.dataset
+        if self.task is not None:
+            return self.task.name
         return "files" if self.videos or self.images else "photographs"
 
     def to_json(self) -> dict[str, Any]:
@@ -74,7 +84,8 @@ class RunSettings:
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         values["output"] = str(self.output)
         values["videos"], values["images"] = [str(p) for p in self.videos], [str(p) for p in self.images]
-        for name in ("revision", "folder", "variant", "chosen_sample"):
-            if values[name] in ("", None):  # manifests of plain runs keep their hash
+        values["task"] = None if self.task is None else asdict(self.task)
+        for name in ("revision", "folder", "variant", "chosen_sample", "task", "against_dense"):
+            if values[name] in ("", None) or values[name] is False:  # manifests of plain runs keep their hash
                 del values[name]
         return values | {"parameters": dict(self.parameters)}

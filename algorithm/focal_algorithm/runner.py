@@ -23,8 +23,14 @@ from focal_algorithm.models import MODELS
 from focal_algorithm.prompts import Prompt, build_prompt
 from focal_algorithm.quantization import quantize
 from focal_algorithm.recorder import RecordedSample, Recorder
+from focal_algorithm.run_accuracy import judged, run_accuracy
+from focal_algorithm.run_notes import idle_notes, unfit_notes
 from focal_algorithm.run_output import build_trace, sample_facts, write_run
 from focal_algorithm.run_settings import RunSettings
+from focal_algorithm.tasks.asking import Asked
+from focal_algorithm.tasks.question import Question
+from focal_algorithm.weights import SHIPPED
+from focal_common.console import track as progress
 from focal_common.errors import ConfigError, RunError
 from focal_traces.counts import Trace
 
@@ -55,12 +61,14 @@ class RunResult:
         samples: One JSON-like record per sample: sparsity, kept tokens, answer.
         files: Everything written, by role.
         notes: Sentences the user should read.
+        accuracy: Of the questions of a benchmark, see `run_accuracy`; None for other inputs.
     """
 
     trace: Trace
     samples: tuple[dict[str, Any], ...]
     files: dict[str, Path]
     notes: tuple[str, ...]
+    accuracy: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,11 +92,17 @@ class TracedSample:
         recorded: Counts, masks, records.
         answer: Generated text.
         origin: Where the pixels come from.
+        question: As it was asked.
+        asked: Question of a benchmark with its right answer; None for other inputs.
+        dense_answer: Of the untouched model; None where it was not asked.
     """
 
     recorded: RecordedSample
     answer: str
     origin: str
+    question: str = ""
+    asked: Question | None = None
+    dense_answer: str | None = None
 
 
 def run(
@@ -112,7 +126,11 @@ def run(
     sources = sample_sources(settings)
     traced = [trace_sample(settings, prepared, method, source) for source in track(sources, len(sources))]
     result = finish(settings, prepared, method, traced, time.monotonic() - started)
-    notes += [*method.run_notes(torch.device(settings.device)), *_idle(method, result.trace)]
+    notes += [
+        *unfit_notes(prepared.loaded, traced),
+        *method.run_notes(torch.device(settings.device)),
+        *idle_notes(method, result.trace),
+    ]
     return replace(result, notes=tuple(notes))
 
 
@@ -120,7 +138,8 @@ def prepare(settings: RunSettings) -> Prepared:
     """Load and, if asked, quantise the model of a run."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    is_pinned = bool(settings.revision) and settings.model not in MODELS and not Path(settings.model).is_dir()
+    is_local = settings.model in (*MODELS, *SHIPPED) or Path(settings.model).is_dir()
+    is_pinned = bool(settings.revision) and not is_local
     name = settings.model
     if is_pinned:
         name = str(local_snapshot(settings.model, settings.revision, settings.is_offline))
@@ -145,10 +164,14 @@ def trace_sample(
     """Run the prefill of one sample under a method and decode its answer."""
     loaded = prepared.loaded
     sample = source(loaded)
-    prompt = build_prompt(loaded, sample, sample.question or settings.question)
+    question = sample.question or settings.question
+    prompt = build_prompt(loaded, sample, question)
     recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
     answer = _forward(loaded, method, recorder, prompt, settings.new_tokens)
-    return TracedSample(recorder.samples[-1], answer, sample.origin)
+    dense_answer = None
+    if settings.against_dense and method.hook_points:
+        dense_answer = _forward(loaded, build_method("dense", {}), None, prompt, settings.new_tokens)
+    return TracedSample(recorder.samples[-1], answer, sample.origin, question, sample.asked, dense_answer)
 
 
 def trace_of(
@@ -169,13 +192,21 @@ def finish(
     """Choose the sample and write every file of a run."""
     recorder = _recorder_of(settings, prepared, method, traced)
     trace = build_trace(settings, prepared.loaded, method, recorder, prepared.quantization)
-    records = tuple(
-        sample_facts(trace, index)
-        | {"method": one.recorded.summary, "answer": one.answer, "origin": one.origin}
-        for index, one in enumerate(traced)
-    )
-    files = write_run(settings, method, trace, recorder, records, wall_time_s)
-    return RunResult(trace, records, files, ())
+    records = tuple(sample_facts(trace, index) | _facts(one) for index, one in enumerate(traced))
+    questions = [one.asked for one in traced if one.asked is not None]
+    accuracy = None
+    if settings.task is not None:
+        accuracy = run_accuracy(settings, settings.task, method, prepared.quantization, questions, records)
+    files = write_run(settings, method, trace, recorder, records, wall_time_s, accuracy)
+    return RunResult(trace, records, files, (), accuracy)
+
+
+def _facts(one: TracedSample) -> dict[str, Any]:
+    facts = {"method": one.recorded.summary, "answer": one.answer, "origin": one.origin}
+    facts |= {"question": one.question}
+    if one.asked is not None:
+        facts |= {"kind": one.asked.kind, "right_answer": one.asked.answer} | judged(one.asked, one.answer)
+    return facts if one.dense_answer is None else facts | {"dense_answer": one.dense_answer}
 
 
 def _recorder_of(
@@ -200,7 +231,7 @@ def method_of(settings: RunSettings, prepared: Prepared) -> tuple[CompressionMet
         moved = f", moved to {geometry.layers} layers: {left}" if left else ""
         if moved or not settings.parameters:
             notes.append(
-                f"no published parameters of {settings.method} for ({loaded.adapter.family}, "
+                f"no published parameters of {settings.method} for ({loaded.name}, "
                 f"{settings.dataset_name}); its defaults are used{moved}"
             )
     if loaded.checkpoint.startswith("random:"):
@@ -213,28 +244,20 @@ def method_of(settings: RunSettings, prepared: Prepared) -> tuple[CompressionMet
     return build_method(settings.method, published | dict(settings.parameters)), notes
 
 
-def _idle(method: CompressionMethod, trace: Trace) -> list[str]:
-    """Say where a method had nothing to do, so that a dense trace is not taken for a compressed one."""
-    headers = trace.header.samples
-    notes = [
-        f"{one.sample_id}: the prompt holds no visual token, so {method.name} passed it through"
-        for one in headers
-        if not one.visual_tokens
-    ]
-    if method.hook_points and all(one.weighted_sparsity == 0 for one in headers):
-        notes.append(
-            f"{method.name} left out nothing in any prompt: its budget or threshold is not reached by these few "
-            "tokens; the trace is that of the dense model"
-        )
-    return notes
-
-
 def sample_sources(settings: RunSettings) -> list[SampleSource]:
     """Return one maker per sample, so that only one sample's pictures are in memory at a time."""
+    if settings.task is not None:
+        return [
+            partial(_asked, one) for one in settings.task.load(lambda items: progress(items, "generating"))
+        ]
     if not settings.videos and not settings.images:
         return [partial(_photograph, settings, index) for index in range(settings.samples)]
     videos = [partial(_video, path, settings.frames) for path in settings.videos]
     return [*videos, *(partial(_image, path) for path in settings.images)]
+
+
+def _asked(one: Asked, _loaded: LoadedModel) -> MediaSample:
+    return one.media()
 
 
 def _photograph(settings: RunSettings, index: int, loaded: LoadedModel) -> MediaSample:
@@ -264,7 +287,7 @@ def _question_beside(path: Path) -> str:
 
 
 def _forward(
-    loaded: LoadedModel, method: CompressionMethod, recorder: Recorder, prompt: Prompt, new_tokens: int
+    loaded: LoadedModel, method: CompressionMethod, recorder: Recorder | None, prompt: Prompt, new_tokens: int
 ) -> str:
     with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder, [prompt.layout]):
         if not new_tokens:

@@ -20,12 +20,15 @@ from evaluation_support import model_folder
 from focal_algorithm import cli_compare, cli_eval
 from focal_algorithm.lmms import TASK_FOLDER
 from focal_algorithm.lmms.answering import Answerer
+from focal_algorithm.lmms.options import options_from_arguments
 from focal_algorithm.lmms.parsing import parse_choice
 from focal_algorithm.lmms.run_files import SAMPLES
 from focal_algorithm.loading import load_model
 from focal_algorithm.prompts import build_prompt
+from focal_algorithm.quantization import quantize
 from focal_algorithm.tasks.store import load_split
 from focal_common.console import run_command
+from focal_common.provenance import content_hash
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 8
@@ -202,9 +205,37 @@ def test_sweep_writes_a_table_and_runs_compare(
     assert (record["dataset"], record["questions"], record["pictures"]) == ("shapes-video", 4, 1)
 
 
+def test_int8_is_a_run_of_its_own_and_says_so(image: Path, tmp_path: Path) -> None:
+    words = ("--model", str(image), "--tasks", "shapes-pope", "--limit", "3", "--output_path", str(tmp_path))
+    assert run_command(cli_eval.app, [*words, "--precision", "int8"]) == 0
+    (summary,) = tmp_path.rglob("summary.json")
+    row = table(tmp_path / "accuracy.csv")[0]
+    assert row["precision"] == "int8"
+    assert json.loads(summary.read_text())["linear_layers"].startswith("int8: rows of weights")
+    loaded = load_model(
+        str(image), size="", seed=0, dtype="fp32", attention="sdpa", device="cpu", is_offline=True
+    )
+    assert quantize(loaded.model, "int8", "cpu")
+    split = load_split("shapes-pope", seed=0, split="test", samples=200, variant="adversarial")
+    for one, found in zip(split.samples[0].questions, samples(tmp_path), strict=False):
+        prompt = build_prompt(loaded, split.samples[0].media(), one.text)
+        with torch.inference_mode():
+            output = loaded.model.generate(**prompt.inputs, max_new_tokens=4, do_sample=False)
+        answer = loaded.tokenizer.decode(output[0, prompt.layout.sequence_tokens :].tolist()).strip()
+        assert found["answer"] == answer
+    # Through lmms-eval's own argument the configuration is the same, and another than in floating point.
+    ours = json.loads(next((tmp_path / "answers").iterdir()).read_text().splitlines()[0])["identity_sha256"]
+    named, plain = (
+        options_from_arguments({"model": str(image)} | more) for more in ({"precision": "int8"}, {})
+    )
+    assert content_hash(named.identity() | {"method": "dense"}) == ours
+    assert content_hash(plain.identity() | {"method": "dense"}) != ours
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("--precision", "int7"), "precision"),
         (("--tasks", "shapes-pope,mme"), "task 'mme' needs the data set 'lmms-lab-encoder/MME' from the Hub"),
         (("--tasks", ","), "--tasks names no task"),
         (("--limit", "0"), "--limit must be positive"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import typer
 
+from focal_algorithm import cli, cli_matrix
 from focal_algorithm.matrix.schema import read_matrix
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +26,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "algorithm").mkdir()
     shutil.copy(ROOT / "algorithm" / "run_focus.sh", root / "algorithm")
     (root / "scripts").mkdir()
-    shutil.copy(ROOT / "scripts" / "run_matrix.sh", root / "scripts")
+    for name in ("run_matrix.sh", "check_options.sh"):
+        shutil.copy(ROOT / "scripts" / name, root / "scripts")
     (root / "scripts" / "setup_env.sh").write_text("exit 0\n")
     focal = root / ".venv" / "bin" / "focal"
     focal.parent.mkdir(parents=True)
@@ -54,7 +58,13 @@ def test_there_is_a_script_for_every_system() -> None:
 
 def test_focus_alone_keeps_its_quick_run(tree: Path) -> None:
     trace = "trace --precision float --simulate dense,focus,focus_sec_only"
-    assert call(tree, "run_focus.sh").stdout.strip() == trace
+    trained = f"{trace} --model shapes_video --task shapes-video --against-dense"
+    assert call(tree, "run_focus.sh").stdout.strip() == trained
+    assert call(tree, "run_focus.sh", "--samples", "2").stdout.strip() == f"{trained} --samples 2"
+    clip = tree / "clip.mp4"
+    clip.touch()
+    for words in (("--video", str(clip)), ("--model", "llava"), ("--model=llava",), ("--size=tiny",)):
+        assert call(tree, "run_focus.sh", *words).stdout.strip() == f"{trace} {' '.join(words)}"
     assert call(tree, "run_focus.sh", "--profile", "hub", "--model", "a/b").stdout.strip().startswith(trace)
     assert "trace --precision int8" in call(tree, "run_focus.sh", "int8", "--samples", "1").stdout
 
@@ -62,13 +72,14 @@ def test_focus_alone_keeps_its_quick_run(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("full",), "matrix --only focus_full --profile paper"),
-        (("int8", "full"), "matrix --only focus_int8_full --profile paper"),
-        (("full", "int8", "--resume"), "matrix --only focus_int8_full --profile paper --resume"),
+        (("full",), "matrix --only focus_full"),
+        (("int8", "full"), "matrix --only focus_int8_full"),
+        (("full", "int8", "--resume"), "matrix --only focus_int8_full --resume"),
+        (("full", "--profile=paper"), "matrix --only focus_full --profile=paper"),
         (("int8", "--profile", "paper"), "matrix --only focus_int8 --profile paper"),
     ],
 )
-def test_focus_on_the_published_matrix(words: tuple[str, ...], expected: str, tree: Path) -> None:
+def test_focus_through_the_matrix(words: tuple[str, ...], expected: str, tree: Path) -> None:
     assert call(tree, "run_focus.sh", *words).stdout.strip() == expected
 
 
@@ -79,7 +90,8 @@ def test_a_script_names_a_suite_of_both_profiles(name: str, tree: Path) -> None:
     assert suite in read_matrix("offline").suites
     assert suite in read_matrix("paper").suites
     word = next(one for one in ("full", "accuracy") if f"[{one}]" in call(tree, name, "--help").stdout)
-    assert call(tree, name, word).stdout.strip() == f"matrix --only {suite}_{word} --profile paper"
+    assert call(tree, name, word).stdout.strip() == f"matrix --only {suite}_{word}"
+    assert f"{suite}_{word}" in read_matrix("offline").suites
     assert f"{suite}_{word}" in read_matrix("paper").suites
 
 
@@ -89,3 +101,39 @@ def test_a_slip_of_the_pen_is_one_sentence(name: str, tree: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: unknown word 'quick'; usage: sh {name}")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("run_focus.sh", ("--modle", "llava"), "unknown option '--modle'; did you mean '--model'?"),
+        ("run_focus.sh", ("full", "--resum"), "unknown option '--resum'; did you mean '--resume'?"),
+        ("run_cmc.sh", ("--sampels=3",), "unknown option '--sampels'; did you mean '--samples'?"),
+        ("run_dse.sh", ("accuracy", "--nothing-like-it"), "unknown option '--nothing-like-it'; Valid:"),
+        ("run_focus.sh", ("--video", "absent.mp4"), "error: absent.mp4: no such file"),
+    ],
+)
+def test_a_wrong_option_is_told_before_anything_is_installed(
+    name: str, words: tuple[str, ...], message: str, tree: Path
+) -> None:
+    setup = tree / "scripts" / "setup_env.sh"
+    before = setup.read_text()
+    setup.write_text("echo installed; exit 3\n")
+    try:
+        done = call(tree, name, *words)
+    finally:
+        setup.write_text(before)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "app"), [("algorithm/run_focus.sh", cli.app), ("scripts/run_matrix.sh", cli_matrix.app)]
+)
+def test_the_scripts_know_the_options_of_the_commands(script: str, app: typer.Typer) -> None:
+    found = re.search(r'^options="([^"]*)"', (ROOT / script).read_text(), re.MULTILINE)
+    assert found is not None
+    callback = typer.main.get_group(app)
+    known = {word for one in callback.params for word in (*one.opts, *one.secondary_opts)}
+    assert set(found[1].replace("\\\n", "").split()) == known | {"--help"}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from PIL.Image import Image
 
+from focal_algorithm.tasks.question import Question
+
 __all__ = ["MediaSample"]
 
 
@@ -19,6 +21,7 @@ class MediaSample:
         is_video: Whether the frames are a video, be it of one frame.
         origin: Where the pixels come from, for the manifest.
         question: Its own question; empty to take that of the run.
+        asked: Its question with the right answer; None outside a benchmark.
     """
 
     sample_id: str
@@ -26,3 +29,4 @@ class MediaSample:
     is_video: bool
     origin: str
     question: str = ""
+    asked: Question | None = None

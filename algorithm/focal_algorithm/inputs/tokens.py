@@ -21,6 +21,9 @@ class Tokenizer(Protocol):
     def decode(self, token_ids: list[int]) -> str:
         """Return text."""
 
+    def unknown_words(self, text: str) -> list[str]:
+        """Return the words that all become the same token for want of a better one."""
+
 
 class ByteTokenizer:
     """One token per byte of UTF-8; ids above 255 are the model's special tokens and decode to nothing.
@@ -46,6 +49,10 @@ class ByteTokenizer:
         """Return the text of the bytes among ``token_ids``."""
         return bytes(token for token in token_ids if token < 256).decode("utf-8", errors="replace")
 
+    def unknown_words(self, text: str) -> list[str]:
+        """Return none: every text has bytes."""
+        return []
+
 
 class _CheckpointTokenizer:
     def __init__(self, tokenizer: object) -> None:
@@ -56,6 +63,12 @@ class _CheckpointTokenizer:
 
     def decode(self, token_ids: list[int]) -> str:
         return str(self._tokenizer.decode(token_ids, skip_special_tokens=True))  # type: ignore[attr-defined]
+
+    def unknown_words(self, text: str) -> list[str]:
+        unknown = getattr(self._tokenizer, "unk_token_id", None)
+        if unknown is None:
+            return []
+        return [word for word in re.findall(r"[\w-]+|[^\w\s]", text) if unknown in self.encode(word)]
 
 
 def checkpoint_tokenizer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from focal_algorithm.loading import LoadedModel, load_model
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.prompts import build_prompt
+from focal_algorithm.quantization import quantize
 from focal_common.errors import RunError, UnsupportedError
 
 __all__ = ["Answerer", "generation_limits", "load"]
@@ -21,8 +23,8 @@ _DEFAULT_NEW_TOKENS = 16
 
 
 def load(options: ModelOptions) -> LoadedModel:
-    """Load the model of some options; see `load_model` for errors."""
-    return load_model(
+    """Load and, if asked, quantise the model of some options; see `load_model` and `quantize` for errors."""
+    loaded = load_model(
         options.model,
         size=options.size,
         seed=options.seed,
@@ -32,6 +34,7 @@ def load(options: ModelOptions) -> LoadedModel:
         is_offline=options.profile == "offline",
         trust_remote_code=options.trust_remote_code,
     )
+    return replace(loaded, quantization=quantize(loaded.model, options.precision, options.device))
 
 
 class Answerer:

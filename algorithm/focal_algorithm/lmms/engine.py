@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -140,12 +141,21 @@ def _manager(is_local: bool) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let lmms-eval report errors only, and restore nothing: its logger belongs to the process of a command."""
+    """Let lmms-eval report errors only; its logger is not restored, it belongs to the process of a command.
+
+    Its progress bars are silent meanwhile, because ours is shown: TQDM_DISABLE works only before torch is imported.
+    """
     from loguru import logger
 
     logger.remove()
     logger.add(sys.stderr, level="ERROR", format="lmms-eval: {message}")
-    yield
+    bar = import_module("tqdm").tqdm
+    start = bar.__init__
+    bar.__init__ = lambda own, *values, **named: start(own, *values, **named | {"disable": True})
+    try:
+        yield
+    finally:
+        bar.__init__ = start
 
 
 def _save(tracker: Any, folder: Path, results: dict[str, Any], samples: dict[str, Any]) -> None:

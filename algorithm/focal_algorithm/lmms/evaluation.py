@@ -96,7 +96,7 @@ def _run(
 ) -> Run:
     identity = options.identity()
     asked = {"model": identity, "tasks": sorted(tasks.names), "limit": limit}
-    name = f"{loaded.adapter.family}_{options.method}"
+    name = f"{loaded.name}_{options.method}"
     folder = output / "runs" / f"{name}_{content_hash(asked)[:12]}"
     # Answers depend on the model alone: another limit or another task of the same model finds them again.
     answers = output / "answers" / f"{name}_{content_hash(identity)[:12]}.jsonl"
@@ -110,8 +110,9 @@ def _run(
     rows: list[dict[str, Any]] = []
     for task, outcome in outcomes.items():
         seconds = sum(model.seconds.get(own, 0.0) for own in outcome.configuration)
-        about = {"model": loaded.adapter.family, "dataset": task, "method": options.method}
-        shared = about | {"precision": options.dtype, "wall_time_s": seconds}
+        about = {"model": loaded.name, "dataset": task, "method": options.method}
+        precision = options.dtype if options.precision == "float" else options.precision
+        shared = about | {"precision": precision, "wall_time_s": seconds}
         shared["config_sha256"] = content_hash(
             {"model": identity, "tasks": outcome.configuration, "limit": limit}
         )
@@ -121,6 +122,7 @@ def _run(
     content = manifest(asked, *_PACKAGES, seed=options.seed)
     content |= {
         "checkpoint": loaded.checkpoint,
+        "linear_layers": loaded.quantization or f"in {options.dtype}",
         "rows": rows,
         "metrics": {own: found for outcome in outcomes.values() for own, found in outcome.metrics.items()},
         "accuracy_by_kind": {task: _by_kind(outcome.answers) for task, outcome in outcomes.items()},

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from focal_algorithm.weights import SHIPPED, shipped_model
+from focal_algorithm.model_names import model_location
 from focal_common.config import StrictModel, parse_yaml, validated
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.files import sha256_of_file
@@ -24,12 +24,13 @@ class ModelOptions(StrictModel):
     """Options of our model in lmms-eval; the names are those of ``focal trace``.
 
     Attributes:
-        model: Family with random weights, checkpoint folder, or Hub name.
+        model: Shipped model, family with random weights, checkpoint folder, or Hub name.
         method: Compression method.
         parameters: Of the method, over published or default ones.
         size: Of a random model.
         seed: Of random weights.
         dtype: ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``float``, or ``int8`` for 8-bit linear layers.
         device: torch device.
         attention: ``sdpa`` or ``eager``.
         frames: Most frames taken from a video file.
@@ -45,6 +46,7 @@ class ModelOptions(StrictModel):
     size: str = "small"
     seed: int = 0
     dtype: str = "fp32"
+    precision: Literal["float", "int8"] = "float"
     device: str = "cpu"
     attention: Literal["sdpa", "eager"] = "sdpa"
     frames: int = 16
@@ -109,8 +111,6 @@ def options_from_arguments(arguments: Mapping[str, Any]) -> ModelOptions:
         if "model" in given:
             raise ConfigError("model_args: both 'model' and 'pretrained' are given; they mean the same")
         given["model"] = given.pop("pretrained")
-    if given.get("model") in SHIPPED:
-        given["model"] = str(shipped_model(given["model"]))
     parameters = dict(given.pop("parameters", {}))
     for name in [name for name in given if name.startswith(_METHOD_PREFIX)]:
         parameters[name.removeprefix(_METHOD_PREFIX)] = _value(given.pop(name))
@@ -123,10 +123,10 @@ def checkpoint_digest(model: str, size: str, seed: int) -> dict[str, Any]:
     """Return what identifies the weights.
 
     Returns:
-        Family, size and seed of random weights; the Hub name; or the SHA-256 of each file of a folder, of which
-        files above 256 MiB count with their size alone.
+        Family, size and seed of random weights; the Hub name; or the SHA-256 of each file of a folder or
+        shipped model, of which files above 256 MiB count with their size alone.
     """
-    folder = Path(model)
+    folder = Path(model_location(model))
     if not folder.is_dir():
         return {"name": model, "size": size, "seed": seed}
     digests = {}

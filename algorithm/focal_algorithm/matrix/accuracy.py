@@ -43,9 +43,16 @@ def evaluate_row(row: MatrixRow, matrix: Matrix, output: Path) -> None:
     words += ["--profile", "hub" if matrix.hub else "offline"]
     words += ["--limit", str(suite.samples)] if suite.samples else []
     words += ["--trust-remote-code"] if model.trust_remote_code else []
-    parameters = suite.parameters | (row.variant.parameters if row.variant else {})
-    for name, value in parameters.items():
+    for name, value in suite.parameters.items():
         words += ["--set", f"{name}={json.dumps(value)}"]
+    if row.variant is not None:  # a table of its own, dse_FIELD_accuracy.csv
+        varied = row.variant.parameters
+        values = "x".join(map(json.dumps, varied.values()))
+        if not varied or set(values) & set(",[{"):
+            raise ConfigError(
+                f"{row.name}: accuracy takes variants with plain numbers or words, got {varied}"
+            )
+        words += ["--sweep", f"{'+'.join(varied)}={values}"]
     code = VERBS.load("eval")(args=words, standalone_mode=False)
     if code:
         raise RunError(f"{row.name}: focal eval left with exit code {code}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from focal_algorithm.loading import load_model
 from focal_algorithm.matrix.rows import MatrixRow
 from focal_algorithm.matrix.schema import ModelSpec
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS
 from focal_algorithm.quantization import PRECISIONS
+from focal_algorithm.weights import SHIPPED
 from focal_common.errors import ConfigError, FocalError, UnsupportedError, near_matches
 from focal_traces.schema import DecoderGeometry
 
@@ -55,7 +57,9 @@ def _build(model: ModelSpec) -> tuple[DecoderGeometry, float]:
     import torch
 
     adapter = MODELS.load(model.family)
-    if not model.architecture:
+    if model.checkpoint in SHIPPED:  # small: it is loaded as it is
+        empty = _shipped(model)
+    elif not model.architecture:
         with torch.device("meta"):
             empty = adapter.random_model(model.size, "sdpa")
     else:
@@ -67,6 +71,11 @@ def _build(model: ModelSpec) -> tuple[DecoderGeometry, float]:
     family = adapter()
     family.points(empty)
     return family.geometry(empty), sum(one.numel() for one in empty.parameters()) / 1e9
+
+
+def _shipped(model: ModelSpec) -> Any:
+    common = {"size": "", "seed": 0, "dtype": "fp32", "attention": "sdpa", "device": "cpu"}
+    return load_model(model.checkpoint, **common, is_offline=True).model  # type: ignore[arg-type]
 
 
 def _check(row: MatrixRow, built: tuple[DecoderGeometry, float] | FocalError) -> CheckedRow:

@@ -10,6 +10,7 @@ from typing import Any
 
 from focal_algorithm.recorder import RecordedSample
 from focal_algorithm.runner import TracedSample
+from focal_algorithm.tasks.question import Question
 from focal_common.errors import RunError
 from focal_common.files import atomic_write_text
 from focal_traces.counts import Trace
@@ -105,6 +106,8 @@ class RowProgress:
         if recorded.masks is not None:
             write_masks(MaskTrace(alone.header, (recorded.masks,)), stem.with_name(stem.name + MASKS_SUFFIX))
         facts = {"answer": traced.answer, "origin": traced.origin, "summary": recorded.summary}
+        facts |= {"question": traced.question, "dense_answer": traced.dense_answer}
+        facts |= {"asked": None if traced.asked is None else traced.asked.to_json()}
         atomic_write_text(stem.with_name(stem.name + ".json"), json.dumps(facts) + "\n")
 
     def load(self, index: int) -> TracedSample:
@@ -119,6 +122,8 @@ class RowProgress:
             recorded = RecordedSample(
                 trace.header.samples[0], trace.samples[0], masks, records, facts["summary"]
             )
-            return TracedSample(recorded, facts["answer"], facts["origin"])
+            asked = None if facts["asked"] is None else Question.from_json(facts["asked"])
+            spoken = (facts["answer"], facts["origin"], facts["question"])
+            return TracedSample(recorded, *spoken, asked, facts["dense_answer"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{stem}.json: damaged; run the row without --resume") from error

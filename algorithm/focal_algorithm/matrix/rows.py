@@ -9,6 +9,7 @@ from pathlib import Path
 
 from focal_algorithm.matrix.schema import DatasetSpec, Matrix, ModelSpec, Suite, Variant
 from focal_algorithm.run_settings import RunSettings
+from focal_algorithm.tasks.asking import BENCHMARKS, AskedTask
 from focal_common.errors import ConfigError, near_matches
 
 __all__ = ["MatrixRow", "chosen_rows", "matrix_rows", "row_settings"]
@@ -89,13 +90,14 @@ def row_settings(row: MatrixRow, matrix: Matrix, output: Path, data: Path | None
         row: The row.
         matrix: Its matrix.
         output: Trace root.
-        data: Folder with one folder of files per dataset, for datasets that are not sample photographs.
+        data: Folder with one folder of files per dataset; photographs and procedural datasets need none.
 
     Raises:
         ConfigError: The files of the dataset are not there.
     """
     suite, model, variant = row.suite, row.model, row.variant
     videos, images = _files(row, data)
+    asked = _asked(row)
     return RunSettings(
         output=output,
         model=model.checkpoint or model.family,
@@ -106,9 +108,10 @@ def row_settings(row: MatrixRow, matrix: Matrix, output: Path, data: Path | None
         videos=videos,
         images=images,
         samples=suite.samples,
+        task=asked,
         frames=model.frames,
         question=row.dataset.question,
-        new_tokens=matrix.new_tokens,
+        new_tokens=matrix.new_tokens if asked is None else max(matrix.new_tokens, asked.answer_tokens),
         dtype=model.dtype,
         precision=suite.precision,
         device=matrix.device,
@@ -120,6 +123,14 @@ def row_settings(row: MatrixRow, matrix: Matrix, output: Path, data: Path | None
         variant=variant.name if variant else "",
         chosen_sample=None if suite.choose == "median" else suite.choose,
     )
+
+
+def _asked(row: MatrixRow) -> AskedTask | None:
+    """Return the questions of a procedural benchmark; None where pictures come from elsewhere."""
+    dataset = row.dataset
+    if dataset.hub or dataset.task not in BENCHMARKS:
+        return None
+    return AskedTask(dataset.task, questions=row.suite.samples, frames=row.model.frames)
 
 
 def _fits(row: MatrixRow, word: str) -> bool:

@@ -14,10 +14,12 @@ from focal_algorithm.matrix.accuracy import evaluate_row
 from focal_algorithm.matrix.progress import RowProgress, RowState
 from focal_algorithm.matrix.rows import MatrixRow, matrix_rows, row_settings
 from focal_algorithm.matrix.schema import Matrix
+from focal_algorithm.run_accuracy import judged
 from focal_algorithm.run_output import sample_facts
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.runner import (
     Prepared,
+    TracedSample,
     finish,
     method_of,
     prepare,
@@ -140,7 +142,7 @@ class MatrixRun:
             traced = trace_sample(settings, prepared, method, sources[index])
             trace = trace_of(alone, prepared, method, [traced])
             progress.save(index, traced, trace)
-            results.append(_result(row, index, sample_facts(trace, 0)))
+            results.append(_result(row, index, sample_facts(trace, 0)) | _judgement(traced))
             progress.write(RowState("running", "", tuple(results)))
         # From disk also without an interruption, so that both ways give the same bytes.
         everything = [progress.load(index) for index in range(len(sources))]
@@ -189,6 +191,12 @@ class MatrixRun:
 
 def _head(row: MatrixRow) -> dict[str, Any]:
     return {"row": row.name, "method": row.suite.method, "precision": row.suite.precision}
+
+
+def _judgement(traced: TracedSample) -> dict[str, Any]:
+    if traced.asked is None:
+        return {}
+    return {"kind": traced.asked.kind} | judged(traced.asked, traced.answer)
 
 
 def _result(row: MatrixRow, index: int, facts: dict[str, Any]) -> dict[str, Any]:

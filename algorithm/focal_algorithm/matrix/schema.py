@@ -25,7 +25,7 @@ class ModelSpec(StrictModel):
 
     Attributes:
         family: Name of the adapter.
-        checkpoint: Folder or Hub name; empty for random weights of ``size``.
+        checkpoint: Shipped model, folder or Hub name; empty for random weights of ``size``.
         revision: Of a Hub name: commit, branch or tag.
         size: Of random weights.
         dtype: As ``focal trace --dtype``.
@@ -49,7 +49,7 @@ class DatasetSpec(StrictModel):
 
     Attributes:
         modality: What its questions are about.
-        hub: Hub name; empty for sample photographs that need no network.
+        hub: Hub name; empty for procedural benchmarks, named by ``task``, and for sample photographs.
         revision: Of the Hub name.
         split: Of the dataset.
         task: Name in lmms-eval, for accuracy.
@@ -90,7 +90,7 @@ class Suite(StrictModel):
         parameters: Of the method, over published ones.
         precision: ``float`` or ``int8``.
         measure: ``trace``, or ``accuracy`` through ``focal eval``.
-        samples: Prefills of a trace row; questions of an accuracy row, 0 for all.
+        samples: Prefills of a trace row, one question each; questions of an accuracy row, 0 for all.
         choose: Sample that simulations take: ``median``, or its index.
         masks: Whether to write tier 2 as well.
         folder: Trace folder; empty for the method's own.
@@ -159,6 +159,20 @@ def read_matrix(profile: str) -> Matrix:
     return _checked(validated(Matrix, read_yaml(Path(profile)), profile), profile)
 
 
+def _check_checkpoint(place: str, model: ModelSpec) -> None:
+    from focal_algorithm.weights import SHIPPED
+
+    checkpoint = model.checkpoint
+    if SHIPPED.get(checkpoint, model.family) != model.family:
+        raise ConfigError(f"{place}.family': '{checkpoint}' is a {SHIPPED[checkpoint]}, got '{model.family}'")
+    is_plain_word = checkpoint and not {"/", "\\"} & set(checkpoint) and checkpoint not in SHIPPED
+    if is_plain_word and not Path(checkpoint).is_dir():
+        raise ConfigError(
+            f"{place}.checkpoint': '{checkpoint}' is neither a folder nor a Hub name nor a shipped model; "
+            f"{near_matches(checkpoint, SHIPPED)}"
+        )
+
+
 def _checked(matrix: Matrix, where: str) -> Matrix:
     from focal_algorithm.methods import METHODS
     from focal_algorithm.models import MODELS
@@ -171,6 +185,7 @@ def _checked(matrix: Matrix, where: str) -> Matrix:
 
     for name, model in matrix.models.items():
         known(f"models.{name}.family", model.family, MODELS)
+        _check_checkpoint(f"{where}: field 'models.{name}", model)
     for name, suite in matrix.suites.items():
         known(f"suites.{name}.method", suite.method, METHODS)
         for model_name in suite.models:

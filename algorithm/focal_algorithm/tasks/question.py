@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 __all__ = ["Evidence", "Question", "Window"]
 
@@ -32,3 +32,13 @@ class Question:
     answer: str
     choices: tuple[str, ...]
     evidence: tuple[Evidence, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, tree: dict[str, Any]) -> Question:
+        """Read what `to_json` gave, through a file or not."""
+        evidence = tuple((index, window) for index, window in tree["evidence"])
+        return cls(**tree | {"choices": tuple(tree["choices"]), "evidence": evidence})

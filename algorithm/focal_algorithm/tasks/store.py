@@ -7,7 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ def _generate(request: dict[str, Any], folder: Path, track: Callable[[Iterable[i
         frames.append(sample.frames)
         is_video = sample.is_video
         kinds.update(question.kind for question in sample.questions)
-        rows.append({"id": sample.sample_id, "questions": [asdict(one) for one in sample.questions]})
+        rows.append({"id": sample.sample_id, "questions": [one.to_json() for one in sample.questions]})
     lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows)
     stacked = np.stack(frames)
     with atomic_path(folder / "frames.npy") as path, path.open("wb") as target:
@@ -140,15 +140,12 @@ def _read(folder: Path, request: dict[str, Any]) -> TaskSplit:
         raise ConfigError(f"{folder}: was changed (sha256 {found[:12]}); remove it to generate it again")
     rows = [json.loads(line) for line in lines.splitlines()]
     samples = tuple(
-        StoredSample(row["id"], frames[index], tuple(map(_question, row["questions"])), manifest["is_video"])
+        StoredSample(
+            row["id"], frames[index], tuple(map(Question.from_json, row["questions"])), manifest["is_video"]
+        )
         for index, row in enumerate(rows)
     )
     return TaskSplit(samples, manifest)
-
-
-def _question(row: dict[str, Any]) -> Question:
-    evidence = tuple((index, window) for index, window in row.pop("evidence"))
-    return Question(choices=tuple(row.pop("choices")), evidence=evidence, **row)
 
 
 def _digest(frames: NDArray[np.uint8], lines: str) -> str:

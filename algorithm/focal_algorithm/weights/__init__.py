@@ -9,12 +9,13 @@ from pathlib import Path
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import sha256_of_file
 
-__all__ = ["MANIFEST", "SHIPPED", "check_weights", "shipped_model"]
+__all__ = ["MANIFEST", "SHIPPED", "check_weights", "shipped_model", "weights_digest"]
 
-SHIPPED: dict[str, str] = {}
-"""Folder of each model that passed its acceptance check, and the family whose adapter reads it; none has yet."""
+SHIPPED: dict[str, str] = {"shapes_video": "llava_onevision", "shapes_image": "llava"}
+"""Name of each shipped model, which is that of its folder here, and the family whose adapter reads it."""
 
 MANIFEST = "weights.json"
+_INSTALL_AGAIN = "install Focal again"
 
 
 def shipped_model(name: str) -> Path:
@@ -26,12 +27,22 @@ def shipped_model(name: str) -> Path:
     if name not in SHIPPED:
         raise ConfigError(f"unknown shipped model '{name}'; {near_matches(name, SHIPPED)}")
     with as_file(files("focal_algorithm.weights") / name) as folder:
-        check_weights(folder)
+        check_weights(folder, f"{_INSTALL_AGAIN}, or train it with 'focal train {name.split('_')[-1]}'")
         return folder
 
 
-def check_weights(folder: Path) -> None:
+def weights_digest(folder: Path) -> str:
+    """Return what the manifest of a checked folder says is the SHA-256 of its weights."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return str(manifest["sha256"]["model.safetensors"])
+
+
+def check_weights(folder: Path, remedy: str = "train the model again with 'focal train'") -> None:
     """Compare every file of a trained model with the hash written when it was exported.
+
+    Args:
+        folder: Of the model.
+        remedy: What the user can do, for the message.
 
     Raises:
         ConfigError: A file is missing or was changed.
@@ -39,13 +50,13 @@ def check_weights(folder: Path) -> None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         expected = dict(manifest["sha256"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{folder / MANIFEST}: missing or unreadable; expected hashes of all files"
+            f"{folder / MANIFEST}: missing or unreadable, expected the hashes of all files; {remedy}"
         ) from error
     for name, digest in expected.items():
         path = folder / name
         if not path.is_file():
-            raise ConfigError(f"{path}: is missing; install Focal again, or train with 'focal train'")
+            raise ConfigError(f"{path}: is missing; {remedy}")
         if sha256_of_file(path) != digest:
-            raise ConfigError(f"{path}: does not have the sha256 of {MANIFEST}; install Focal again")
+            raise ConfigError(f"{path}: does not have the sha256 of {MANIFEST}; {remedy}")

@@ -1,0 +1,32 @@
+"""What ``--model`` may name: a family, a shipped model, a checkpoint folder, or a name on the Hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from focal_algorithm.models import MODELS
+from focal_algorithm.weights import SHIPPED, shipped_model
+from focal_common.errors import ConfigError, near_matches
+
+__all__ = ["check_model_name", "model_location"]
+
+
+def check_model_name(name: str) -> None:
+    """Refuse what cannot be a model, before anything is loaded; raises `ConfigError` with near matches."""
+    if name in MODELS or name in SHIPPED or Path(name).is_dir():
+        return
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise ConfigError(
+            f"unknown model '{name}', neither a shipped model nor a family nor a folder nor a Hub name; "
+            f"{near_matches(name, [*SHIPPED, *MODELS])}"
+        )
+
+
+def model_location(name: str) -> str:
+    """Return the folder of a shipped model, its hashes checked; every other name as it is.
+
+    Raises:
+        ConfigError: Weights of a shipped model are missing or were changed.
+    """
+    return str(shipped_model(name)) if name in SHIPPED else name

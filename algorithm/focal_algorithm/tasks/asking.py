@@ -1,0 +1,139 @@
+"""Questions of a procedural benchmark as prompts of a run."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from focal_algorithm.inputs.source import MediaSample
+from focal_algorithm.tasks import TASKS
+from focal_algorithm.tasks.question import Question
+from focal_algorithm.tasks.sample import SPLITS
+from focal_algorithm.tasks.store import StoredSample, load_split
+from focal_common.errors import ConfigError, near_matches
+
+__all__ = ["BENCHMARKS", "Asked", "AskedTask", "chosen_questions"]
+
+BENCHMARKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "shapes-mme": ("shapes-mme", {}),
+    "shapes-pope": ("shapes-pope", {"variant": "adversarial"}),
+    "shapes-pope-popular": ("shapes-pope", {"variant": "popular"}),
+    "shapes-pope-random": ("shapes-pope", {"variant": "random"}),
+    "shapes-video": ("shapes-video", {}),
+}
+"""Name as in ``focal eval`` to name and options of the generator; any other generator goes by its own name."""
+
+DEFAULT_QUESTIONS = 24
+_QUESTIONS_PER_SAMPLE = 2
+_FRAMES = (4, 32)  # as `shapes_video_sample`
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question with the sample it is about.
+
+    Attributes:
+        sample: Pictures.
+        number: Of the question within its sample.
+        question: With the right answer.
+    """
+
+    sample: StoredSample
+    number: int
+    question: Question
+
+    def media(self) -> MediaSample:
+        """Return pictures and question as the input of a run; the id is that of ``focal eval``."""
+        name = f"{self.sample.sample_id}-{self.number}"
+        return replace(self.sample.media(), sample_id=name, question=self.question.text, asked=self.question)
+
+
+@dataclass(frozen=True)
+class AskedTask:
+    """Which questions a run asks.
+
+    Attributes:
+        name: One of `BENCHMARKS`, or of `TASKS`.
+        questions: In all, spread evenly over samples and sub-tasks; 0 for all questions of the samples.
+        samples: Clips or images; 0 for half as many as questions. Both 0: 24 questions on 12 samples.
+        split: ``train``, ``val`` or ``test``.
+        seed: Of the data set.
+        frames: Of a clip; images have none.
+        answer_tokens: Most tokens of an answer, as in the task files of ``focal eval``.
+
+    Raises:
+        ConfigError: No such task or split, or a negative number.
+    """
+
+    answer_tokens: ClassVar[int] = 4
+
+    name: str
+    questions: int = 0
+    samples: int = 0
+    split: str = "test"
+    seed: int = 0
+    frames: int = 16
+
+    def __post_init__(self) -> None:
+        if self.name not in BENCHMARKS and self.name not in TASKS:
+            raise ConfigError(f"--task '{self.name}': {near_matches(self.name, {*BENCHMARKS, *TASKS})}")
+        if self.split not in SPLITS:
+            raise ConfigError(f"--split '{self.split}': {near_matches(self.split, SPLITS)}")
+        for name, option in (("questions", "--questions"), ("samples", "--samples"), ("seed", "--task-seed")):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{option} must not be negative, got {getattr(self, name)}")
+
+    def load(self, track: Callable[[Iterable[int]], Iterable[int]] = lambda items: items) -> list[Asked]:
+        """Return the questions in the order of their samples; data is generated on first use.
+
+        Args:
+            track: Wraps generation to show progress.
+
+        Raises:
+            ConfigError: Fewer questions than asked for, frames out of range, or cached data that was changed.
+        """
+        generator, options = BENCHMARKS.get(self.name, (self.name, {}))
+        if "frames" in inspect.signature(TASKS.load(generator)).parameters:
+            if not _FRAMES[0] <= self.frames <= _FRAMES[1]:
+                least, most = _FRAMES
+                raise ConfigError(f"--frames must be {least} to {most} for {self.name}, got {self.frames}")
+            options = options | {"frames": self.frames}
+        questions = self.questions or (0 if self.samples else DEFAULT_QUESTIONS)
+        samples = self.samples or -(-questions // _QUESTIONS_PER_SAMPLE)
+        loaded = load_split(
+            generator, seed=self.seed, split=self.split, samples=samples, track=track, **options
+        )
+        return chosen_questions(loaded.samples, questions)
+
+
+def chosen_questions(samples: Sequence[StoredSample], count: int) -> list[Asked]:
+    """Return questions spread evenly over samples, each time of the sub-task that was asked least so far.
+
+    Args:
+        samples: In order.
+        count: How many; 0 for all.
+
+    Raises:
+        ConfigError: The samples hold fewer.
+    """
+    every = [[Asked(one, number, asked) for number, asked in enumerate(one.questions)] for one in samples]
+    held = sum(map(len, every))
+    if not count:
+        return [one for group in every for one in group]
+    if count > held:
+        raise ConfigError(f"--questions {count}: {len(samples)} samples hold {held}; give more --samples")
+    chosen: list[list[Asked]] = [[] for _ in every]
+    kinds: Counter[str] = Counter()
+    while count:
+        for left, taken in zip(every, chosen, strict=True):
+            if left and count:
+                # min takes the first of equals, so the order is that of the sample.
+                one = min(left, key=lambda asked: kinds[asked.question.kind])
+                left.remove(one)
+                taken.append(one)
+                kinds[one.question.kind] += 1
+                count -= 1
+    return [one for group in chosen for one in sorted(group, key=lambda asked: asked.number)]

@@ -1,0 +1,131 @@
+"""Does ``focal trace --task`` give the answers of ``focal eval``, count them all, and refuse wrong use?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluation_support import model_folder
+from focal_algorithm.cli import app
+from focal_algorithm.lmms.answering import Answerer
+from focal_algorithm.lmms.options import ModelOptions
+from focal_algorithm.tasks.asking import AskedTask
+from focal_common.console import run_command
+from focal_traces.store import open_trace
+
+ASKED = ("--task", "shapes-video", "--frames", "4", "--questions", "4", "--samples", "2")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("asked")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOCAL_CACHE", str(folder / "cache"))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def video(small_data: Path) -> Path:
+    return model_folder("video", small_data / "video", ("yes", "no", "1", "2", "red", "left"))
+
+
+def trace(capsys: pytest.CaptureFixture[str], output: Path, *words: str) -> dict[str, Any]:
+    assert run_command(app, [*ASKED, "--output", str(output), "--json", *words]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def answers(video: Path, method: str, precision: str = "float") -> list[str]:
+    """As `focal eval` answers, question by question, without lmms-eval."""
+    answerer = Answerer(ModelOptions(model=str(video), method=method, precision=precision))  # type: ignore[arg-type]
+    task = AskedTask("shapes-video", questions=4, samples=2, frames=4)
+    return [answerer.answer(one.media(), one.question.text, "shapes-video", 4) for one in task.load()]
+
+
+@pytest.mark.parametrize("precision", ["float", "int8"])
+def test_answers_are_those_of_the_evaluation(
+    precision: str, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--model", str(video), "--precision", precision, "--against-dense")
+    found = trace(capsys, tmp_path, *words)
+    assert [one["answer"] for one in found["samples"]] == answers(video, "focus", precision)
+    assert [one["dense_answer"] for one in found["samples"]] == answers(video, "dense", precision)
+    accuracy = json.loads(Path(found["files"]["accuracy"]).read_text())
+    assert accuracy == found["accuracy"]
+    assert accuracy["n"] == 4
+    assert accuracy["right"] == sum(one["is_right"] for one in found["samples"])
+    assert accuracy["unparsable"] == sum(not one["is_parsable"] for one in found["samples"])
+    assert accuracy["precision"] == ("fp32" if precision == "float" else "int8")
+    header = open_trace(Path(found["files"]["counts"])).header
+    assert (header.dataset, header.quantization != "") == ("shapes-video", precision == "int8")
+    assert accuracy["linear_layers"] == (header.quantization or "in fp32")
+
+
+def test_unparsable_answers_are_counted_and_files_repeat(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--model", "llava_onevision", "--size", "tiny", "--questions", "2", "--samples", "1")
+    contents = []
+    for name in ("one", "two"):
+        found = trace(capsys, tmp_path / name, *words)
+        # A byte-wise tokenizer on random weights says no word of the benchmark.
+        assert (found["accuracy"]["n"], found["accuracy"]["unparsable"]) == (2, 2)
+        assert found["accuracy"]["accuracy"] == 0
+        files = [p for p in sorted((tmp_path / name).rglob("*")) if p.is_file() and "manifest" not in p.name]
+        contents.append({p.relative_to(tmp_path / name): p.read_bytes() for p in files})
+    assert contents[0] == contents[1]
+
+
+def test_one_table_holds_accuracy_speed_and_energy(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*ASKED, "--model", str(video), "--against-dense", "--simulate", "dense,focus"]
+    assert run_command(app, [*words, "--output", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    rows = {line.split("│")[1].strip(): line for line in printed.splitlines() if line.startswith("│")}
+    assert set(rows) == {"dense", "focus"}
+    for line in rows.values():
+        cells = [cell.strip() for cell in line.strip("│").split("│")]
+        assert len(cells) == 8
+        assert all(cells)
+    assert "measured on 4 questions about 2 samples" in printed
+    accuracy = json.loads(next(tmp_path.rglob("*.accuracy.json")).read_text())
+    assert f"{accuracy['right']} of 4" in rows["focus"]
+    assert f"{accuracy['dense']['right']} of 4" in rows["dense"]
+    assert (tmp_path / "simulation" / "cycle_main_focus.csv").is_file()
+
+
+def test_words_that_the_model_does_not_know_are_named(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model", str(video), "--samples", "1", "--frames", "2", "--prompt", "is there a red zebra?"]
+    assert run_command(app, [*words, "--output", str(tmp_path)]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "does not know 'zebra', which its tokenizer reads as unknown" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--task", "shapes-vidio"), "did you mean 'shapes-video'"),
+        (("--task", "shapes-video", "--prompt", "x"), "expected no --prompt"),
+        (("--task", "shapes-video", "--video", "a.mp4"), "expected no --video"),
+        (("--task", "shapes-video", "--new-tokens", "0"), "new_tokens must be at least 1"),
+        (("--questions", "3"), "--questions needs --task"),
+        (("--against-dense",), "--against-dense needs --task"),
+        (("--task", "shapes-video", "--questions", "99", "--samples", "1"), "give more --samples"),
+        (("--task", "shapes-video", "--model", "llava"), "llava takes no videos"),
+        (("--model", "shapes_vidio"), "did you mean 'shapes_video'"),
+    ],
+)
+def test_wrong_use_is_one_sentence(
+    words: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--size", "tiny", "--frames", "4", "--output", str(tmp_path / "out"))
+    assert run_command(app, [*given, *words]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert message in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
