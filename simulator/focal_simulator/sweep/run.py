@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from focal_common.errors import ConfigError, RunError, near_matches
+from focal_simulator.sweep.answers import answers_table
 from focal_simulator.sweep.axes import Point
 from focal_simulator.sweep.evaluate import FAILED, INFEASIBLE, OK
 from focal_simulator.sweep.locks import study_lock
@@ -135,7 +136,7 @@ def run_sweep(
                 )
                 driver = _Driver(plan, folder, chosen, context, progress)
                 rows, before = driver.all_rows(), driver.before
-                folder.finish(rows, plan)
+                folder.finish(rows, plan, answers_table(plan, rows))
     evaluated = 0 if before is None else len(rows) - before
     result = SweepResult(plan, folder, rows, evaluated, time.perf_counter() - start)
     result.counts.update(str(row["status"]) for row in rows)

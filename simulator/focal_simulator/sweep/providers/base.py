@@ -84,6 +84,10 @@ class TraceProvider(ABC):
             FocalError: There is no such trace, or it could not be made. The point becomes a failed row.
         """
 
+    def answers(self, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return one record per question asked under these parameters, equal keys in all; none by default."""
+        return []
+
     def check(self, name: str, value: Any) -> None:
         """Refuse a method parameter that can not work, before anything runs.
 
