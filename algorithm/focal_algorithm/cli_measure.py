@@ -34,7 +34,6 @@ def measure(
     data_seed: Annotated[int, typer.Option("--data-seed", help="Of the benchmark.")] = 0,
     questions: Annotated[int, typer.Option(help="How many are asked.")] = 400,
     samples: Annotated[int, typer.Option(help="How many of them are traced.")] = 9,
-    frames: Annotated[int, typer.Option(help="Per video.")] = 16,
     seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
     output: Annotated[Path, typer.Option(help="Trace root to write.")] = Path("output/measured"),
@@ -58,7 +57,6 @@ def measure(
         data_seed=data_seed,
         questions=questions,
         samples=samples,
-        frames=frames,
         seed=seed,
         threads=threads,
     )

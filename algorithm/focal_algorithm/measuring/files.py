@@ -6,13 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from focal_algorithm.measuring.settings import MeasureSettings
+from focal_algorithm.offline.evaluator import Reply
 from focal_common.files import atomic_write_text
 
-__all__ = ["ANSWERS", "MEASURED", "Answer", "write_measured"]
+__all__ = ["ANSWERS", "MEASURED", "write_measured"]
 
 MEASURED = "measured.json"
 """Key ``metrics``: ``accuracy`` with the ends of its 95 % interval (``accuracy_low``, ``accuracy_high``), in percent;
@@ -23,34 +23,15 @@ ANSWERS = "answers.csv"
 """One row per question: picture, kind, expected, said, right (0 or 1)."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One answered question.
-
-    Attributes:
-        picture: What it is about; questions about one picture are not independent.
-        kind: Sub-task.
-        expected: Right answer.
-        said: What the model said.
-        is_right: Whether the first word said is the right answer.
-    """
-
-    picture: str
-    kind: str
-    expected: str
-    said: str
-    is_right: bool
-
-
 def write_measured(
-    root: Path, settings: MeasureSettings, metrics: Mapping[str, float], answers: Sequence[Answer]
+    root: Path, settings: MeasureSettings, metrics: Mapping[str, float], replies: Sequence[Reply]
 ) -> None:
     """Write both files, the metrics last; equal measurements give equal bytes."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["picture", "kind", "expected", "said", "right"])
-    for one in answers:
-        writer.writerow([one.picture, one.kind, one.expected, one.said, int(one.is_right)])
+    for one in replies:
+        writer.writerow([one.picture, one.kind, one.target, one.answer, int(one.is_right)])
     atomic_write_text(root / ANSWERS, text.getvalue())
     content = {
         "origin": "measured",

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
 
-from focal_algorithm.hooks import attach
-from focal_algorithm.inputs.source import MediaSample
-from focal_algorithm.lmms.parsing import parse_choice
 from focal_algorithm.lmms.statistics import accuracy
-from focal_algorithm.loading import LoadedModel
-from focal_algorithm.measuring.files import Answer, write_measured
-from focal_algorithm.measuring.questions import Asked, asked_questions, traced_places
+from focal_algorithm.measuring.files import write_measured
 from focal_algorithm.measuring.settings import MeasureSettings
-from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models import MODELS
-from focal_algorithm.prompts import build_prompt
-from focal_algorithm.run_output import sample_facts
-from focal_algorithm.runner import RunResult, RunSettings, finish, method_of, prepare, trace_sample
+from focal_algorithm.offline.evaluator import Evaluator, Reply
+from focal_algorithm.offline.questions import load_questions
+from focal_algorithm.runner import RunResult, RunSettings, TracedSample, finish, prepare
+from focal_common.errors import ConfigError
 
-__all__ = ["Session"]
+__all__ = ["Session", "traced_places"]
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
 
@@ -33,28 +28,38 @@ _PERCENT = 100.0
 
 
 class Session:
-    """Loads the model once.
+    """Loads the model and the questions once.
 
     Args:
         settings: Model, method and questions.
+
+    Raises:
+        ConfigError: The task has fewer questions.
     """
 
     def __init__(self, settings: MeasureSettings) -> None:
         self.settings = settings
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
         self._run = RunSettings(
-            output=Path("output"),
+            output=Path(),
             model=settings.model if settings.model in MODELS else str(settings.place),
             size=settings.size,
             method=settings.method,
             dataset=settings.task,
-            samples=settings.samples,
-            frames=settings.frames,
             new_tokens=1,
             seed=settings.seed,
-            threads=settings.threads,
         )
+        questions = load_questions(
+            settings.task, settings.questions, seed=settings.data_seed, split=settings.split
+        )
+        if len(questions.asked) < settings.questions:
+            raise ConfigError(
+                f"questions must be at most {len(questions.asked)} for task '{settings.task}', got "
+                f"{settings.questions}"
+            )
         self._prepared = prepare(self._run)
-        self._questions = asked_questions(settings)
+        self._evaluator = Evaluator(self._prepared.loaded, questions)
 
     def measure(
         self,
@@ -62,12 +67,12 @@ class Session:
         output: Path,
         track: Track = lambda items, total: items,
     ) -> dict[str, float]:
-        """Ask every question, trace some of them, and write trace root, metrics and answers.
+        """Ask every question, trace some of them in the same prefills, and write trace root, metrics and answers.
 
         Args:
             parameters: Of the method, by field name.
             output: Trace root to write.
-            track: Wraps the loop over questions to show progress.
+            track: Wraps the replies to show progress, given their number.
 
         Returns:
             The metrics; see `focal_algorithm.measuring.files`.
@@ -75,54 +80,37 @@ class Session:
         Raises:
             FocalError: A parameter does not fit the model, or the run failed.
         """
-        from dataclasses import replace
-
         started = time.monotonic()
+        settings = self.settings
+        method = self._evaluator.method(settings.method, dict(parameters))
+        recorded = traced_places(settings.questions, settings.samples)
+        asked = self._evaluator.replies(method, recorded=recorded)
+        replies = list(track(asked, settings.questions))
+        traced = [
+            TracedSample(one.recorded, one.answer, "procedural")
+            for one in replies
+            if one.recorded is not None
+        ]
         run = replace(self._run, output=output, parameters=dict(parameters))
-        method, _ = method_of(run, self._prepared)
-        is_traced = set(traced_places(len(self._questions), self.settings.samples))
-        traced, answers = [], []
-        for place in track(range(len(self._questions)), len(self._questions)):
-            asked = self._questions[place]
-            if place in is_traced:
-                traced.append(trace_sample(run, self._prepared, method, partial(_given, asked.media())))
-                said = traced[-1].answer
-            else:
-                said = self._answer(method, asked)
-            answers.append(_scored(asked, said))
         result = finish(run, self._prepared, method, traced, time.monotonic() - started)
-        metrics = _metrics(answers, result)
-        write_measured(output, self.settings, metrics, answers)
+        metrics = _metrics(replies, result)
+        write_measured(output, settings, metrics, replies)
         return metrics
 
-    def _answer(self, method: CompressionMethod, asked: Asked) -> str:
-        """Return the most likely first word; every answer of the tasks is one."""
-        loaded = self._prepared.loaded
-        prompt = build_prompt(loaded, asked.media(), asked.question.text)
-        with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, None, [prompt.layout]):
-            logits = loaded.model(**prompt.inputs, logits_to_keep=1).logits
-        return loaded.tokenizer.decode([int(logits[0, -1].argmax())])
+
+def traced_places(questions: int, samples: int) -> list[int]:
+    """Return the numbers of the traced questions, evenly spaced from the first."""
+    return [place * questions // samples for place in range(samples)]
 
 
-def _given(media: MediaSample, _loaded: LoadedModel) -> MediaSample:
-    return media
-
-
-def _scored(asked: Asked, said: str) -> Answer:
-    question = asked.question
-    named = parse_choice(said, question.choices)
-    return Answer(asked.sample.sample_id, question.kind, question.answer, said, named == question.answer)
-
-
-def _metrics(answers: list[Answer], result: RunResult) -> dict[str, float]:
-    found = accuracy([float(one.is_right) for one in answers], [one.picture for one in answers])
-    facts = [sample_facts(result.trace, index) for index in range(len(result.samples))]
-    kept = [fmean(one["visual_tokens_by_layer"]) / one["visual_tokens"] for one in facts]
+def _metrics(replies: Sequence[Reply], result: RunResult) -> dict[str, float]:
+    found = accuracy([float(one.is_right) for one in replies], [one.picture for one in replies])
+    kept = [fmean(one["visual_tokens_by_layer"]) / one["visual_tokens"] for one in result.samples]
     return {
         "accuracy": _PERCENT * found.mean,
         "accuracy_low": _PERCENT * found.low,
         "accuracy_high": _PERCENT * found.high,
         "questions": float(found.questions),
         "kept_tokens": _PERCENT * fmean(kept),
-        "vector_sparsity": _PERCENT * fmean(one["weighted_sparsity"] for one in facts),
+        "vector_sparsity": _PERCENT * fmean(one["weighted_sparsity"] for one in result.samples),
     }

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from focal_algorithm.methods import METHODS
 from focal_algorithm.models import MODELS
-from focal_algorithm.tasks import TASKS
+from focal_algorithm.offline.questions import BENCHMARKS
 from focal_algorithm.tasks.sample import SPLITS
 from focal_algorithm.weights import SHIPPED, shipped_model
 from focal_common.errors import ConfigError, near_matches
@@ -27,12 +26,11 @@ class MeasureSettings:
         model: Shipped model, family with random weights, or checkpoint folder.
         size: Of a random model.
         method: Registry name.
-        task: Procedural benchmark.
+        task: Name in `BENCHMARKS`.
         split: Of the task.
-        data_seed: Of the task.
+        data_seed: Of the task; ``focal eval`` takes 0.
         questions: The first so many of the split.
         samples: How many of them, evenly spaced, are traced.
-        frames: Per video; ignored by tasks of images.
         seed: Of random weights.
         threads: CPU threads; 0 leaves torch's choice.
 
@@ -48,16 +46,16 @@ class MeasureSettings:
     data_seed: int = 0
     questions: int = 400
     samples: int = 9
-    frames: int = 16
     seed: int = 0
     threads: int = 0
 
     def __post_init__(self) -> None:
         METHODS.target(self.method)
-        TASKS.target(self.task)
+        if self.task not in BENCHMARKS:
+            raise ConfigError(f"unknown task '{self.task}'; {near_matches(self.task, BENCHMARKS)}")
         if self.split not in SPLITS:
             raise ConfigError(f"unknown split '{self.split}'; {near_matches(self.split, SPLITS)}")
-        least = {"questions": 1, "samples": 1, "frames": 4, "data_seed": 0, "seed": 0, "threads": 0}
+        least = {"questions": 1, "samples": 1, "data_seed": 0, "seed": 0, "threads": 0}
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise ConfigError(f"{name} must be at least {value}, got {getattr(self, name)}")
@@ -76,11 +74,6 @@ class MeasureSettings:
     def place(self) -> Path:
         """Folder of a checkpoint; the name of a family as it is."""
         return shipped_model(self.model) if self.model in SHIPPED else Path(self.model)
-
-    @property
-    def task_options(self) -> dict[str, Any]:
-        """Options of the task."""
-        return {"frames": self.frames} if self.task == "shapes-video" else {}
 
     def identity(self) -> str:
         """Return a hash of the settings and of every file of the model; threads and places do not enter it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import PositiveFloat
 
@@ -49,6 +49,8 @@ class CommandOptions(StrictModel):
 
 class CommandTraces(TraceProvider):
     """Runs a command once for each set of method parameters and keeps its trace root."""
+
+    makes_traces: ClassVar[bool] = True
 
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import PositiveFloat
 
@@ -55,6 +55,8 @@ class MeasureOptions(StrictModel):
 
 class MeasuredTraces(TraceProvider):
     """Has a model measured once for each set of method parameters; keeps trace root, metrics and answers."""
+
+    makes_traces: ClassVar[bool] = True
 
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
