@@ -10,18 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from focal_traces.schedule import Schedule
-from focal_traces.schema import GEMMS, DecoderGeometry, TokenGrid
-from focal_traces.store import write_counts
-from focal_traces.synthetic import SyntheticInput, synthetic_counts
-
 QUESTIONS = 200
-GEOMETRY = DecoderGeometry(
-    layers=8, hidden_elements=128, intermediate_elements=256, heads=4, kv_heads=2, head_dim_elements=32
-)
-GRID = TokenGrid(frames=16, rows=8, columns=8, frame_stride=64, row_stride=8, column_stride=1)
+LAYERS = 8
 
 
 def note(text: str) -> None:
@@ -36,24 +26,33 @@ def identity() -> str:
 
 
 def answers(kept: float, sparsity: float) -> list[bool]:
+    import numpy as np
+
     generator = np.random.default_rng(7)
     difficulty = generator.random(QUESTIONS)
     luck = np.random.default_rng(int(1e6 * (kept + sparsity))).normal(0, 0.02, QUESTIONS)
     return [bool(one) for one in difficulty + luck < 0.9 - 0.25 * (1 - kept) ** 4 - 0.08 * sparsity]
 
 
-def measure(parameters: dict[str, object], root: Path) -> dict[str, float]:
-    threshold = float(str(parameters.get("similarity_threshold", 0.9)))
-    if threshold > 1:
-        raise ValueError(f"similarity_threshold must lie in (0, 1], got {threshold:g}")
-    layers = tuple(parameters.get("selected_layers", ()))  # type: ignore[arg-type]
-    alphas = tuple(parameters.get("alpha_list", ()))  # type: ignore[arg-type]
-    block = int(str(parameters.get("block_size", 2))) * int(str(parameters.get("frame_block_size", 2)))
-    sparsity = (1 - threshold) * 3 * (1 - 1 / block) if threshold < 1 else 0.0
-    vector, tile = int(str(parameters.get("vector_size", 32))), int(str(parameters.get("m_tile", 1024)))
+def write_trace(
+    root: Path, layers: tuple[int, ...], alphas: tuple[float, ...], sparsity: float, vector: int, tile: int
+) -> None:
+    # Imported here: printing the identity and refusing must stay quick.
+    from focal_traces.schedule import Schedule
+    from focal_traces.schema import GEMMS, DecoderGeometry, TokenGrid
+    from focal_traces.store import write_counts
+    from focal_traces.synthetic import SyntheticInput, synthetic_counts
+
     given = SyntheticInput(
-        GEOMETRY,
-        GRID,
+        DecoderGeometry(
+            layers=LAYERS,
+            hidden_elements=128,
+            intermediate_elements=256,
+            heads=4,
+            kv_heads=2,
+            head_dim_elements=32,
+        ),
+        TokenGrid(frames=16, rows=8, columns=8, frame_stride=64, row_stride=8, column_stride=1),
         schedule=Schedule(layers, alphas),
         similarity=dict.fromkeys(GEMMS, sparsity),
         vector_size=vector,
@@ -65,15 +64,27 @@ def measure(parameters: dict[str, object], root: Path) -> dict[str, float]:
     (root / "meta_data.csv").write_text(f"{table}{header.model},{header.dataset},1024,16,64,0\n")
     (root / "focus_main").mkdir()
     write_counts(trace, root / "focus_main" / f"{header.model}_{header.dataset}.counts.parquet")
+
+
+def measure(parameters: dict[str, object], root: Path) -> dict[str, float]:
+    threshold = float(str(parameters.get("similarity_threshold", 0.9)))
+    if threshold > 1:
+        raise ValueError(f"similarity_threshold must lie in (0, 1], got {threshold:g}")
+    layers = tuple(parameters.get("selected_layers", ()))  # type: ignore[arg-type]
+    alphas = tuple(parameters.get("alpha_list", ()))  # type: ignore[arg-type]
+    block = int(str(parameters.get("block_size", 2))) * int(str(parameters.get("frame_block_size", 2)))
+    sparsity = (1 - threshold) * 3 * (1 - 1 / block) if threshold < 1 else 0.0
+    vector, tile = int(str(parameters.get("vector_size", 32))), int(str(parameters.get("m_tile", 1024)))
+    write_trace(root, layers, alphas, min(sparsity, 0.95), vector, tile)
     kept_by_layer = [
         min([1.0, *(alpha for start, alpha in zip(layers, alphas, strict=True) if start < layer)])
-        for layer in range(GEOMETRY.layers)
+        for layer in range(LAYERS)
     ]
-    kept = float(np.mean(kept_by_layer))
+    kept = sum(kept_by_layer) / LAYERS
     right = answers(kept, sparsity)
     rows = [f"clip-{place // 10},kind,yes,word,{int(one)}\n" for place, one in enumerate(right)]
     (root / "answers.csv").write_text("picture,kind,expected,said,right\n" + "".join(rows))
-    share = float(np.mean(right))
+    share = sum(right) / QUESTIONS
     half = 196 * (share * (1 - share) / QUESTIONS) ** 0.5
     metrics = {
         "accuracy": 100 * share,

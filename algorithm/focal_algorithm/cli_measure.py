@@ -80,9 +80,7 @@ def measure(
             session = Session(wanted)
             serve(lambda more, place: session.measure(parameters | dict(more), place), sys.stdin, replies)
         return
-    metrics = Session(wanted).measure(
-        parameters, output, lambda items, total: track(items, "asking", total)
-    )
+    metrics = Session(wanted).measure(parameters, output, lambda items, total: track(items, "asking", total))
     _show(metrics, output, as_json)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure, save, style
@@ -16,12 +18,20 @@ __all__ = ["draw"]
 _DENSE_COLOUR = "#009E73"
 
 
-def draw(study: JointStudy, stem: Path) -> list[Path]:
-    """Write the picture as PNG; equal studies give equal bytes."""
+def draw(study: JointStudy, is_better: Sequence[bool], stem: Path) -> list[Path]:
+    """Write the picture as PNG; equal studies give equal bytes.
+
+    Args:
+        study: The study.
+        is_better: Which front points are more accurate than the published Focus on the same questions.
+        stem: Path without suffix.
+    """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     with style():
         figure = new_figure(PAGE_INCHES, 0.58 * PAGE_INCHES)
         panel = figure.subplots()
-        front = study.front.sort_values("edp_mj_s")
+        front = study.front
         behind = study.feasible[~study.feasible["index"].isin(front["index"])]
         panel.scatter(
             behind["edp_mj_s"],
@@ -31,8 +41,11 @@ def draw(study: JointStudy, stem: Path) -> list[Path]:
             linewidths=0,
             label=f"dominated ({len(behind)} points)",
         )
-        panel.step(front["edp_mj_s"], front["accuracy"], where="post", color=FRONT, linewidth=0.7, alpha=0.6)
-        _marked(panel, front, f"front ({len(front)} points)", "o", FRONT, 3.5)
+        line = front.sort_values("edp_mj_s")
+        panel.step(line["edp_mj_s"], line["accuracy"], where="post", color=FRONT, linewidth=0.7, alpha=0.6)
+        better = np.asarray(is_better, dtype=bool)
+        _marked(panel, front[better], "front, more accurate than published (paired)", "o", FRONT, 3.8)
+        _marked(panel, front[~better], "front, not shown more accurate", "o", FRONT, 3.8, is_hollow=True)
         _marked(panel, _one(study.design(PUBLISHED)), "published Focus", "*", KNEE, 10)
         _marked(
             panel,
@@ -46,6 +59,9 @@ def draw(study: JointStudy, stem: Path) -> list[Path]:
         if study.array is not None:
             _marked(panel, _one(study.array), "no compression, dense array", "s", _DENSE_COLOUR, 4.5)
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_xlabel("energy-delay product [mJ s], simulated (fidelity cycle), log scale")
         panel.set_ylabel("accuracy [%], measured; bars: 95 % interval")
         panel.grid(which="major")
@@ -67,6 +83,8 @@ def _marked(
     size: float,
     is_hollow: bool = False,
 ) -> None:
+    if rows.empty:
+        return
     below = rows["accuracy"] - rows["accuracy_low"]
     above = rows["accuracy_high"] - rows["accuracy"]
     panel.errorbar(

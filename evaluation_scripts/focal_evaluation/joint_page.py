@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from focal_common.files import atomic_write_text
+from focal_evaluation.joint_comparisons import (
+    BETTER,
+    NOT_KEPT,
+    NOT_TOLD_APART,
+    WORSE,
+    Compared,
+    compared_front,
+)
 from focal_evaluation.joint_figure import draw
 from focal_evaluation.joint_results import DENSE, HARDWARE_AXES, PUBLISHED, JointStudy, read_joint_study
-from focal_evaluation.metrics.paired import Paired, holm
 
-__all__ = ["Compared", "compared_front", "page", "write_page"]
+__all__ = ["page", "write_page"]
 
-_LEVEL = 0.05
+_WIDTH = 118
 
 _INTRODUCTION = """\
 # Method and hardware of Focus together
@@ -47,62 +54,6 @@ _LIMITS = """\
 - Energy-delay is that of the median prefill of the traced samples, decoder only."""
 
 
-@dataclass(frozen=True)
-class Compared:
-    """One comparison of a front point.
-
-    Attributes:
-        pair: Difference with interval and test; None where answers were not kept.
-        adjusted: p-value after Holm's correction over all comparisons of the page.
-    """
-
-    pair: Paired | None
-    adjusted: float = 1.0
-
-    @property
-    def verdict(self) -> str:
-        """``better`` or ``worse`` where interval and adjusted test say so."""
-        if self.pair is None:
-            return "answers not kept"
-        if self.adjusted < _LEVEL and self.pair.low > 0:
-            return "better"
-        if self.adjusted < _LEVEL and self.pair.high < 0:
-            return "worse"
-        return "not told apart"
-
-    @property
-    def cell(self) -> str:
-        """Difference, interval, adjusted p-value and verdict."""
-        if self.pair is None:
-            return self.verdict
-        return (
-            f"{self.pair.difference:+.1f} [{self.pair.low:+.1f}, {self.pair.high:+.1f}], "
-            f"p = {_p_value(self.adjusted)}: {self.verdict}"
-        )
-
-
-def compared_front(study: JointStudy) -> list[dict[str, Compared]]:
-    """Return the comparisons of each front point with the uncompressed model and with the published method."""
-    others = {name: study.design(name) for name in (DENSE, PUBLISHED)}
-    pairs: dict[tuple[str, str], Paired | None] = {}
-    for _, row in study.front.iterrows():
-        for name, other in others.items():
-            key = (_method_key(row), name)
-            # A set of answers with itself is no comparison.
-            if key not in pairs and _method_key(other) != key[0]:
-                pairs[key] = study.compared(row, other)
-    tested = [key for key, pair in pairs.items() if pair is not None]
-    adjusted = dict(zip(tested, holm([pairs[key].p_value for key in tested]), strict=True))  # type: ignore[union-attr]
-    return [
-        {
-            name: Compared(pairs[_method_key(row), name], adjusted.get((_method_key(row), name), 1.0))
-            for name in others
-            if (_method_key(row), name) in pairs
-        }
-        for _, row in study.front.iterrows()
-    ]
-
-
 def page(study: JointStudy, picture: str) -> str:
     """Return the page as Markdown.
 
@@ -118,8 +69,9 @@ def page(study: JointStudy, picture: str) -> str:
         "## What it is measured against",
         _baselines(study),
         "## The front",
-        "Differences of accuracy in points, first less second, with their 95 % intervals; p-values of McNemar's exact "
-        "test, adjusted for all comparisons of this table (Holm).",
+        "Differences of accuracy in points with their 95 % intervals; p-values of McNemar's exact test, adjusted "
+        "for all\n"
+        "comparisons of this table (Holm).",
         _front_table(study, comparisons),
         "## Method, hardware, or both",
         "The least energy-delay at a measured accuracy no lower than that of the published Focus parameters:",
@@ -132,7 +84,8 @@ def page(study: JointStudy, picture: str) -> str:
 def write_page(folder: Path, dense: Path | None, output: Path) -> list[Path]:
     """Write page and picture, the picture into the study folder; see `read_joint_study` for errors."""
     study = read_joint_study(folder, dense)
-    (picture,) = draw(study, folder / "accuracy_energy_delay")
+    better = [PUBLISHED in found and found[PUBLISHED].verdict == BETTER for found in compared_front(study)]
+    (picture,) = draw(study, better, folder / "accuracy_energy_delay")
     shown = Path(os.path.relpath(picture.resolve(), output.resolve().parent)).as_posix()
     atomic_write_text(output, page(study, shown))
     return [output, picture]
@@ -151,24 +104,27 @@ def _summary(study: JointStudy, comparisons: list[dict[str, Compared]]) -> str:
     ]
     for name, other in ((PUBLISHED, "the published Focus parameters"), (DENSE, "the uncompressed model")):
         verdicts = [found[name].verdict for found in comparisons if name in found]
-        if "answers not kept" in verdicts:
+        if NOT_KEPT in verdicts:
             continue
         words.append(
-            f"Against {other}, {verdicts.count('better')} of them are more accurate, {verdicts.count('worse')} less, "
-            f"{verdicts.count('not told apart')} not told apart."
+            f"Against {other}, {verdicts.count(BETTER)} of them are more accurate, {verdicts.count(WORSE)} less, "
+            f"{verdicts.count(NOT_TOLD_APART)} not told apart."
         )
     cheaper = front[front["accuracy"] >= base["accuracy"]]
     best = cheaper.loc[cheaper["edp_mj_s"].idxmin()]
     words.append(
-        f"At no lower measured accuracy than published Focus, the best design needs {_times(base, best)} less energy-delay "
-        f"({_design(best)}); the published design itself needs {_times(least, base)} less than "
+        "At no lower measured accuracy than published Focus, the design of least energy-delay gains "
+        f"{_times(base, best)} over it ({_design(best)}). The published design itself gains {_times(least, base)} over "
         f"{'the dense array' if study.array is not None else 'no compression on its hardware'}."
     )
-    return " ".join(words)
+    return textwrap.fill(" ".join(words), _WIDTH, break_on_hyphens=False)
 
 
 def _baselines(study: JointStudy) -> str:
-    named = [("no compression, Focus hardware", study.design(DENSE)), ("published Focus", study.design(PUBLISHED))]
+    named = [
+        ("no compression, Focus hardware", study.design(DENSE)),
+        ("published Focus", study.design(PUBLISHED)),
+    ]
     if study.array is not None:
         named.insert(0, ("no compression, dense array", study.array))
     least = named[0][1]
@@ -187,15 +143,15 @@ def _baselines(study: JointStudy) -> str:
 def _front_table(study: JointStudy, comparisons: list[dict[str, Compared]]) -> str:
     base = study.design(PUBLISHED)
     lines = [
-        "| design | accuracy (%) | energy-delay (mJ s) | gain over published | area (mm2) | less uncompressed | "
-        "less published |",
+        "| design | accuracy (%) | energy-delay (mJ s) | gain over published | area (mm2) | "
+        "accuracy less that of no compression | accuracy less that of published |",
         "|---|---:|---:|---:|---:|---|---|",
     ]
     for (_, row), found in zip(study.front.iterrows(), comparisons, strict=True):
         cells = [found[name].cell if name in found else "the same answers" for name in (DENSE, PUBLISHED)]
         lines.append(
-            f"| {_design(row)} | {_accuracy(row)} | {row['edp_mj_s']:.4g} | {_times(base, row)} | {row['area_mm2']:.3f} | "
-            f"{cells[0]} | {cells[1]} |"
+            f"| {_design(row)} | {_accuracy(row)} | {row['edp_mj_s']:.4g} | {_times(base, row)} | "
+            f"{row['area_mm2']:.3f} | {cells[0]} | {cells[1]} |"
         )
     return "\n".join(lines)
 
@@ -219,15 +175,15 @@ def _shares(study: JointStudy) -> str:
         kept = own[own["accuracy"] >= base["accuracy"]]
         best = kept.loc[kept["edp_mj_s"].idxmin()]
         lines.append(
-            f"| {name} | {len(own)} | {_design(best)} | {_accuracy(best)} | {best['edp_mj_s']:.4g} | {_times(base, best)} |"
+            f"| {name} | {len(own)} | {_design(best)} | {_accuracy(best)} | {best['edp_mj_s']:.4g} | "
+            f"{_times(base, best)} |"
         )
     return "\n".join(lines)
 
 
 def _design(row: pd.Series[Any]) -> str:
-    return (
-        f"{row['method']}; weights {row['weights']}, scatter {row['core.scatter_vectors']}, n-tile {row['tiles.n_tile']}"
-    )
+    hardware = f"scatter {row['core.scatter_vectors']}, n-tile {row['tiles.n_tile']}"
+    return f"{row['method']}; weights {row['weights']}, {hardware}"
 
 
 def _accuracy(row: pd.Series[Any]) -> str:
@@ -236,11 +192,3 @@ def _accuracy(row: pd.Series[Any]) -> str:
 
 def _times(base: pd.Series[Any], row: pd.Series[Any]) -> str:
     return f"{base['edp_mj_s'] / row['edp_mj_s']:.2f} x"
-
-
-def _p_value(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _method_key(row: pd.Series[Any]) -> str:
-    return repr([row[name] for name in row.index if str(name).startswith("method.")])

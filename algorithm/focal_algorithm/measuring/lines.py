@@ -42,4 +42,6 @@ def _read(line: str) -> tuple[Mapping[str, Any], Path]:
         request = json.loads(line)
         return dict(request["parameters"]), Path(request["output"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f'expected {{"parameters": {{...}}, "output": "FOLDER"}}, got {line[:80]!r}') from error
+        raise ConfigError(
+            f'expected {{"parameters": {{...}}, "output": "FOLDER"}}, got {line[:80]!r}'
+        ) from error

@@ -129,7 +129,8 @@ class MeasureChild:
 
 def _asked(process: subprocess.Popen[str], request: str) -> str:
     """Return the reply; empty if the child has ended."""
-    assert process.stdin is not None and process.stdout is not None  # noqa: S101  (opened as pipes)
+    assert process.stdin is not None  # noqa: S101  (opened as a pipe)
+    assert process.stdout is not None  # noqa: S101  (likewise)
     try:
         process.stdin.write(request + "\n")
         process.stdin.flush()
