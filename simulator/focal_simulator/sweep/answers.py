@@ -23,7 +23,7 @@ def parameter_sets(axes: Iterable[Axis], rows: Iterable[Row]) -> list[Settings]:
         axes: Of the study.
         rows: As read from Parquet, where lists are text.
     """
-    spelled: dict[str, dict[str, Any]] = {}
+    spelled: dict[str, dict[Any, Any]] = {}
     for axis in axes:
         if changes_trace(axis):
             for settings in axis.settings:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focal_common.errors import ConfigError
@@ -55,6 +55,7 @@ def test_answers_to_other_questions_are_refused() -> None:
         paired([], [], [])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=8))
 def test_holm_equals_its_definition(values: list[float]) -> None:
     found = holm(values)
@@ -75,7 +76,7 @@ def right(share: float, luck: int = 0) -> list[bool]:
 METHODS = {
     "published": (0.7, 1.0),
     "dense": (0.9, 20.0),
-    "later": (0.89, 4.0),
+    "later": (0.88, 4.0),
     "even": (0.71, 0.8),
     "poor": (0.6, 3.0),
 }
@@ -133,7 +134,7 @@ def test_a_point_is_better_only_where_interval_and_test_say_so(tmp_path: Path) -
 def test_the_page_says_what_the_table_says_and_is_the_same_twice(tmp_path: Path) -> None:
     folder, output = write_study(tmp_path / "study"), tmp_path / "docs" / "page.md"
     page, picture = write_page(folder, None, output)
-    text = page.read_text(encoding="utf-8")
+    text = " ".join(page.read_text(encoding="utf-8").split())
     assert "10 designs, 10 of them simulated (5 sets of method parameters)" in text
     assert (
         "Against the published Focus parameters, 2 of them are more accurate, 0 less, 1 not told apart."

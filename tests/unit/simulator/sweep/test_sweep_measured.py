@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focal_common.errors import ConfigError, RunError, TraceError
@@ -190,6 +190,7 @@ def test_two_processes_give_the_rows_of_one_and_measure_nothing_twice(
     assert measurements(finished.log) - before == before
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 5))
 def test_chunks_with_new_traces_go_first_and_none_is_lost(methods: list[int], size: int) -> None:
     axes = tuple(
