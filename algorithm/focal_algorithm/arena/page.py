@@ -5,35 +5,45 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from focal_algorithm.arena.matching import TOLERANCE
+
 __all__ = ["page"]
 
 _INTRODUCTION = """# Arena: every method at equal budget
 
-Written by `focal arena`; do not edit. One row per model, benchmark, method and budget in `arena.csv`, sub-tasks in `kinds.csv`,
-settings and versions in `arena.json`. Every column says where its numbers come from: **measured** (answers and counts of real
-forwards), **estimated** (from counts and a formula), **simulated** (`focal sim`, fidelity `cycle`, decoder prefill). Models are
-small, trained here on procedural pictures: the order of the methods holds for them and for nothing else.
+Written by `focal arena`; do not edit. One row per model, benchmark, method and budget in `arena.csv`, sub-tasks in
+`kinds.csv`, settings and versions in `arena.json`. Every column says where its numbers come from: **measured**
+(answers and counts of real forwards), **estimated** (from counts and a formula), **simulated** (`focal sim`,
+fidelity `cycle`, decoder prefill). The models are small and trained on procedural pictures: the order of the
+methods holds for them and for nothing else.
 """
 
 _READING = """
 ## How to read it
 
-- **Budget**: share of the dense {quantity}. One knob of each method was solved on {traced} seeded questions about different pictures of
-  the same benchmark, without looking at answers; *reached* is what the rows reach there. A method whose knob does not reach the budget is
-  run at its nearest value and marked *nearest*; compare its accuracy with care. A method that leaves every token in place (CMC) saves
-  work in linear layers only; its equivalent tokens are those MACs in units of one token's.
-- **Equivalent tokens**: unique vectors at the linear layers, layer mean, in whole tokens by work. *Sparsity*: share of vectors left out.
-- **Intervals** are 95 %: Wilson's for the accuracy of single questions; `cluster_*` in the table resamples whole pictures, because
-  questions about one picture are not independent. *p* is McNemar's exact test against dense on the same questions, without correction for
-  the number of rows.
-- **Cycles and energy** are means over the {traced} traced questions, on the method's own accelerator here and on every accelerator in
-  `arena.csv`. A method without an accelerator of its own runs on `focus_sec_only`, a plain systolic array over the tokens that are
-  kept. An empty cell has its reason in the column `refused_*`. Costs of choosing tokens in the vision tower are not simulated.
+- **Budget**: share of the dense {quantity}. One knob of each method after the other was solved on {traced}
+  seeded questions about different pictures of the same benchmark, without looking at answers; *reached* in
+  `arena.csv` is their mean cost. Rows over {tolerance:.0%} off are run at the nearest value and marked *nearest*;
+  compare their accuracy with care. A method that leaves every token in place (CMC) saves work in linear layers
+  only; its equivalent tokens are those MACs in units of one token's.
+- **Equivalent tokens**: unique vectors at the linear layers, layer mean, in whole tokens by work. *Sparsity*:
+  share of vectors left out.
+- **Intervals** are 95 %: Wilson's for the accuracy of single questions; `cluster_*` in the table resamples whole
+  pictures, because questions about one picture are not independent. *p* is McNemar's exact test against dense on
+  the same questions, without correction for the number of rows.
+- **Cycles and energy** are means over the {traced} traced questions, here on the method's own accelerator, in
+  `arena.csv` on every accelerator. A method without an accelerator of its own runs on `focus_sec_only`, a plain
+  systolic array over the tokens that are kept. An empty cell has its reason in the column `refused_*`. Choosing
+  tokens in the vision tower is not simulated.
 """
 
+_COLUMNS = (
+    *("method", "budget", "accuracy", "95 %", "against dense", "p", "equivalent tokens", "kept tokens"),
+    *("sparsity", "own accelerator", "cycles", "energy (mJ)", ""),
+)
+_LEFT = ("method", "own accelerator", "")
 _HEAD = (
-    "| method | budget | accuracy | 95 % | against dense | p | equivalent tokens | kept tokens | sparsity | own accelerator | "
-    "cycles | energy (mJ) | |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|---|--:|--:|---|\n"
+    "| " + " | ".join(_COLUMNS) + " |\n|" + "|".join("---" if one in _LEFT else "--:" for one in _COLUMNS) + "|\n"
 )
 
 
@@ -48,7 +58,7 @@ def page(rows: Sequence[Mapping[str, Any]], content: Mapping[str, Any]) -> str:
         text += "".join(map(_line, own))
         text += _reasons(own)
     quantity = "MACs of the prefill" if plan["quantity"] == "macs" else "equivalent visual tokens"
-    return text + _READING.format(quantity=quantity, traced=plan["traced"])
+    return text + _READING.format(quantity=quantity, traced=plan["traced"], tolerance=TOLERANCE)
 
 
 def _facts(own: Sequence[Mapping[str, Any]]) -> str:
