@@ -42,7 +42,9 @@ def read_arena(path: Path) -> pd.DataFrame:
     try:
         rows = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: not a readable table ({error}); expected arena.csv of 'focal arena'") from error
+        raise ConfigError(
+            f"{path}: not a readable table ({error}); expected arena.csv of 'focal arena'"
+        ) from error
     missing = [name for name in _NEEDED if name not in rows.columns]
     if missing:
         raise ConfigError(f"{path}: has no column '{missing[0]}'; expected arena.csv of 'focal arena'")
@@ -59,7 +61,8 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     """
     ran = rows[rows["accuracy_measured"].notna()]
     delay = [
-        row.get(f"energy_delay_mj_s_simulated_{row['own_accelerator']}", float("nan")) for _, row in ran.iterrows()
+        row.get(f"energy_delay_mj_s_simulated_{row['own_accelerator']}", float("nan"))
+        for _, row in ran.iterrows()
     ]
     return pd.DataFrame(
         {

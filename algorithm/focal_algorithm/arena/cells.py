@@ -1,4 +1,4 @@
-"""One row of the table before it is summed up: a model, a benchmark, a method and a setting, with all that was found."""
+"""One row of the table before it is summed up: a bout at one setting, with all that was found."""
 
 from __future__ import annotations
 

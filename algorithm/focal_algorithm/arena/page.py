@@ -43,7 +43,11 @@ _COLUMNS = (
 )
 _LEFT = ("method", "own accelerator", "")
 _HEAD = (
-    "| " + " | ".join(_COLUMNS) + " |\n|" + "|".join("---" if one in _LEFT else "--:" for one in _COLUMNS) + "|\n"
+    "| "
+    + " | ".join(_COLUMNS)
+    + " |\n|"
+    + "|".join("---" if one in _LEFT else "--:" for one in _COLUMNS)
+    + "|\n"
 )
 
 

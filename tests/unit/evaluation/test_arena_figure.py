@@ -22,9 +22,22 @@ _ROWS = [
 def table(folder: Path) -> Path:
     records = []
     for method, budget, status, own, accuracy, tokens, delay in _ROWS:
-        record = {"model": "m", "benchmark": "shapes-pope", "method": method, "budget": budget, "status": status}
-        record |= {"own_accelerator": own, "accuracy_measured": accuracy, "equivalent_tokens_measured": tokens}
-        record |= {"low_measured": accuracy and accuracy - 0.02, "high_measured": accuracy and accuracy + 0.02}
+        record = {
+            "model": "m",
+            "benchmark": "shapes-pope",
+            "method": method,
+            "budget": budget,
+            "status": status,
+        }
+        record |= {
+            "own_accelerator": own,
+            "accuracy_measured": accuracy,
+            "equivalent_tokens_measured": tokens,
+        }
+        record |= {
+            "low_measured": accuracy and accuracy - 0.02,
+            "high_measured": accuracy and accuracy + 0.02,
+        }
         records.append(record | ({f"energy_delay_mj_s_simulated_{own}": delay} if own else {}))
     path = folder / "arena.csv"
     pd.DataFrame(records).to_csv(path, index=False)
