@@ -15,6 +15,7 @@ __all__ = ["VERBS", "main"]
 VERBS: Registry[Any] = Registry(
     "verb",
     {
+        "arena": "focal_algorithm.cli_arena:app",
         "compare": "focal_algorithm.cli_compare:app",
         "convert-model": "focal_algorithm.cli_convert:app",
         "data": "focal_algorithm.cli_data:app",
@@ -36,6 +37,7 @@ VERBS: Registry[Any] = Registry(
 """Each verb is a Typer application. Names are plain strings: no dependency on other packages."""
 
 _SUMMARY = {
+    "arena": "all methods at equal budget: accuracy measured, cycles and energy simulated",
     "compare": "two runs of eval, question by question: McNemar, paired bootstrap",
     "convert-model": "rewrite a LLaVA-Video checkpoint as first published for use with --model",
     "data": "look at the procedural benchmarks",

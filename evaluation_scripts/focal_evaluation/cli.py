@@ -126,6 +126,20 @@ def joint(
 
 
 @app.command()
+def arena(
+    output: Annotated[Path, typer.Option("--output", help="Folder for arena.pdf and arena.png.")],
+    table: Annotated[Path, typer.Option("--table", help="arena.csv of 'focal arena'.")] = Path(
+        "example_output/offline/arena.csv"
+    ),
+) -> None:
+    """Draw accuracy against tokens and energy-delay of all methods, from the table of 'focal arena'."""
+    from focal_evaluation.arena_figure import draw_arena
+
+    for path in draw_arena(table, output):
+        output_console().print(f"wrote {path}", markup=False)
+
+
+@app.command()
 def calibrate(
     output: Annotated[Path, typer.Option("--output", help="Trace root to write the recipes into.")],
     root: _Root = _PUBLISHED,

@@ -74,11 +74,10 @@ def test_answers_are_those_of_generation(evaluator: Evaluator, name: str) -> Non
             list(evaluator.replies(evaluator.method(name)))
         return
     ours = list(evaluator.replies(evaluator.method(name), recorded={1, 2}))
-    said = [parse_choice(one, asked.choices) for one, asked in zip(theirs, evaluator.questions.asked)]
+    asked = evaluator.questions.asked
+    said = [parse_choice(one, own.choices) for one, own in zip(theirs, asked, strict=True)]
     assert [one.is_parsable for one in ours] == [one is not None for one in said]
-    assert [one.is_right for one in ours] == [
-        one == asked.answer for one, asked in zip(said, evaluator.questions.asked, strict=True)
-    ]
+    assert [one.is_right for one in ours] == [one == own.answer for one, own in zip(said, asked, strict=True)]
     assert [one.answer.split()[:1] for one in ours] == [one.split()[:1] for one in theirs]
     assert [one.recorded is not None for one in ours] == [False, True, True, False, False]
 

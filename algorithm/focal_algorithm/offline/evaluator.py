@@ -76,7 +76,7 @@ class Evaluator:
         self._ends = frozenset(ends if isinstance(ends, list) else () if ends is None else (ends,))
 
     def method(self, name: str, parameters: dict[str, Any] | None = None) -> CompressionMethod:
-        """Return a method as ``focal trace`` and ``focal eval`` build it: published or fitted parameters, own over them."""
+        """Return a method as ``focal trace`` and ``focal eval`` build it: published or fitted fields, own over them."""
         settings = RunSettings(
             output=Path(), method=name, parameters=parameters or {}, dataset=self.questions.benchmark
         )
