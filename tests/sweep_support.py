@@ -1,5 +1,6 @@
 """Small studies that sweep tests share."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from focal_simulator.sweep.run import SweepRequest, SweepResult, run_sweep
 from focal_simulator.sweep.study import Study
 from simulator_support import PUBLISHED_ROOT
 
-__all__ = ["grid_study", "request_for", "run_study", "study_text"]
+__all__ = ["grid_study", "measured_study", "request_for", "run_study", "study_text", "with_stand_in"]
 
 AXES: list[dict[str, Any]] = [
     {"field": "core.scatter_vectors", "values": [1, 2, 3, 4]},
@@ -45,3 +46,35 @@ def run_study(study: Study, output: Path, **options: Any) -> SweepResult:
 def study_text(**changes: Any) -> str:
     """The same study as a YAML file (JSON is YAML)."""
     return grid_study(**changes).model_dump_json(exclude_defaults=True)
+
+
+MEASURE_SCRIPT = Path(__file__).parent / "measure_script.py"
+
+
+def with_stand_in(study: Study, *words: str) -> Study:
+    """The same study, measured by a script instead of a model."""
+    options = {"command": [sys.executable, str(MEASURE_SCRIPT)], "arguments": list(words)}
+    traces = study.traces.model_copy(update={"options": options})
+    return study.model_copy(update={"traces": traces})
+
+
+def measured_study(*words: str, **changes: Any) -> Study:
+    """Two schedules and two thresholds on two designs of Focus, measured by a script instead of a model."""
+    schedules = {"early": ([0, 2], [0.4, 0.2]), "none": ([], [])}
+    choices = [
+        {"label": label, "set": {"method.selected_layers": layers, "method.alpha_list": alphas}}
+        for label, (layers, alphas) in schedules.items()
+    ]
+    fields: dict[str, Any] = {
+        "name": "measured",
+        "kind": "grid",
+        "sram": "cacti",
+        "axes": [
+            {"field": "core.scatter_vectors", "values": [1, 2]},
+            {"name": "schedule", "choices": choices},
+            {"field": "method.similarity_threshold", "values": [0.8, 1.0]},
+        ],
+        "objectives": [{"metric": "accuracy", "goal": "maximize"}, {"metric": "edp_mj_s"}],
+        "traces": {"provider": "measure"},
+    }
+    return with_stand_in(Study.model_validate(fields | changes), *words)

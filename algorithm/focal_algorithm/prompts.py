@@ -10,6 +10,7 @@ import torch
 from focal_algorithm.inputs import MediaSample
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.loading import LoadedModel
+from focal_algorithm.models.base import VisualPart
 
 __all__ = ["Prompt", "build_prompt"]
 
@@ -27,11 +28,21 @@ class Prompt:
     layout: SampleLayout
 
 
-def build_prompt(loaded: LoadedModel, sample: MediaSample, question: str) -> Prompt:
-    """Preprocess pictures, tokenise the question and place the visual tokens between the two text parts."""
+def build_prompt(
+    loaded: LoadedModel, sample: MediaSample, question: str, visual: VisualPart | None = None
+) -> Prompt:
+    """Preprocess pictures, tokenise the question and place the visual tokens between the two text parts.
+
+    Args:
+        loaded: The model.
+        sample: One image or video.
+        question: Text after it.
+        visual: The pictures, where they were preprocessed before.
+    """
     model, adapter = loaded.model, loaded.adapter
-    adapter.require(sample.is_video)
-    visual = adapter.visual_inputs(model, sample.frames, sample.is_video)
+    if visual is None:
+        adapter.require(sample.is_video)
+        visual = adapter.visual_inputs(model, sample.frames, sample.is_video)
     before, after = adapter.prompt_text(question)
     token_ids: list[int] = []
     for piece in (before, *visual.pieces, after):

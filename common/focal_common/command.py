@@ -15,6 +15,7 @@ __all__ = ["VERBS", "main"]
 VERBS: Registry[Any] = Registry(
     "verb",
     {
+        "arena": "focal_algorithm.cli_arena:app",
         "compare": "focal_algorithm.cli_compare:app",
         "convert-model": "focal_algorithm.cli_convert:app",
         "data": "focal_algorithm.cli_data:app",
@@ -23,6 +24,7 @@ VERBS: Registry[Any] = Registry(
         "explain": "focal_simulator.cli_explain:app",
         "gpu": "focal_simulator.cli_gpu:app",
         "matrix": "focal_algorithm.cli_matrix:app",
+        "measure": "focal_algorithm.cli_measure:app",
         "report": "focal_evaluation.report.cli:app",
         "reproduce": "focal_evaluation.cli:app",
         "sim": "focal_simulator.cli:app",
@@ -35,6 +37,7 @@ VERBS: Registry[Any] = Registry(
 """Each verb is a Typer application. Names are plain strings: no dependency on other packages."""
 
 _SUMMARY = {
+    "arena": "all methods at equal budget: accuracy measured, cycles and energy simulated",
     "compare": "two runs of eval, question by question: McNemar, paired bootstrap",
     "convert-model": "rewrite a LLaVA-Video checkpoint as first published for use with --model",
     "data": "look at the procedural benchmarks",
@@ -43,6 +46,7 @@ _SUMMARY = {
     "explain": "the arithmetic behind the cycles of one layer, and what bounds it",
     "gpu": "roofline estimates of whole inferences on GPUs",
     "matrix": "models x datasets x methods from one file, resumable; the scripts run_*.sh",
+    "measure": "accuracy and trace of a method in one run, for studies",
     "report": "put result folders into one HTML page that opens without network",
     "reproduce": "published figures and tables; every published number against a run; generated pages",
     "sim": "simulate traces on accelerators: cycles, energy, area",

@@ -107,6 +107,39 @@ def better_focus(
 
 
 @app.command()
+def joint(
+    output: Annotated[Path, typer.Option("--output", help="Markdown file to write.")],
+    study: Annotated[Path, typer.Option("--study", help="Folder of the study joint_focus.")] = Path(
+        "example_output/joint_study"
+    ),
+    dense: Annotated[
+        Path | None,
+        typer.Option("--dense", help="Folder of the study joint_focus_dense; STUDY/dense if it is there."),
+    ] = None,
+) -> None:
+    """Say what the joint study of method and hardware found, with its picture."""
+    from focal_evaluation.joint_page import write_page
+
+    beside = study / "dense"
+    for path in write_page(study, beside if dense is None and beside.is_dir() else dense, output):
+        output_console().print(f"wrote {path}", markup=False)
+
+
+@app.command()
+def arena(
+    output: Annotated[Path, typer.Option("--output", help="Folder for arena.pdf and arena.png.")],
+    table: Annotated[Path, typer.Option("--table", help="arena.csv of 'focal arena'.")] = Path(
+        "example_output/offline/arena.csv"
+    ),
+) -> None:
+    """Draw accuracy against tokens and energy-delay of all methods, from the table of 'focal arena'."""
+    from focal_evaluation.arena_figure import draw_arena
+
+    for path in draw_arena(table, output):
+        output_console().print(f"wrote {path}", markup=False)
+
+
+@app.command()
 def calibrate(
     output: Annotated[Path, typer.Option("--output", help="Trace root to write the recipes into.")],
     root: _Root = _PUBLISHED,

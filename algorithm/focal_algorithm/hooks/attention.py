@@ -27,8 +27,8 @@ SESSIONS: WeakKeyDictionary[nn.Module, tuple[Session, int]] = WeakKeyDictionary(
 """Attention module to the session attached to it and its layer; empty where nothing is attached."""
 
 _SUPPORTED = ("eager", "sdpa")
-_PROBABILITIES_AT_ONCE = 1 << 24
-"""Bounds the probabilities held at once: 64 MiB in fp32, or one head if that is more."""
+_PROBABILITIES_AT_ONCE = 1 << 20
+"""Bounds the probabilities held at once: 4 MiB in fp32, which stay in a cache, or one head if that is more."""
 
 
 def observed_attention(stock: str) -> str:

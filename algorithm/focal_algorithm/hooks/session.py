@@ -306,6 +306,8 @@ class Session:
             is_whole = len(rows) == probabilities.shape[2]
             own = probabilities[sample] if is_whole else probabilities[sample][:, rows[:, None], rows]
             new = self.method.replace_probabilities(layer, first_head, own.detach(), stream, state)
+            if is_whole and new.is_set_to(own):
+                continue  # changed in place
             if is_whole:
                 probabilities[sample] = new
             else:

@@ -101,6 +101,14 @@ class TowerWatch:
         """Start anew with the next picture."""
         self._is_taken = True
 
+    def seen(self) -> Any:
+        """Return what was collected since the tower last started, for `restore`."""
+        return self._seen
+
+    def restore(self, seen: Any) -> None:
+        """Take what the tower did with some pictures from an earlier `seen`, as if it had just run on them."""
+        self._seen, self._is_taken = seen, True
+
     def take(self, maps: Sequence[VisualMap | None]) -> list[TowerWork | None]:
         """Return the work on the pictures of each prompt of a batch; it stays until the tower runs again.
 

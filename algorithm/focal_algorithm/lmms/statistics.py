@@ -11,7 +11,7 @@ from scipy import stats
 
 from focal_common.errors import ConfigError
 
-__all__ = ["Accuracy", "Comparison", "accuracy", "compared"]
+__all__ = ["Accuracy", "Comparison", "accuracy", "clustered_interval", "compared"]
 
 _RESAMPLES = 9999
 _SEED = 0
@@ -82,6 +82,24 @@ def accuracy(scores: Sequence[float], pictures: Sequence[str]) -> Accuracy:
         return Accuracy(float(values.mean()), float(interval.low), float(interval.high), len(values))
     low, high = _bootstrap(values, pictures)
     return Accuracy(float(values.mean()), low, high, len(values))
+
+
+def clustered_interval(scores: Sequence[float], pictures: Sequence[str]) -> tuple[float, float]:
+    """Return the 95 % interval of a mean score by bootstrap over pictures, percentiles.
+
+    Wider than that of independent questions where those about one picture are right or wrong together.
+
+    Args:
+        scores: One per question.
+        pictures: What each question is about.
+
+    Raises:
+        ConfigError: There are no questions.
+    """
+    if not scores:
+        raise ConfigError("no question was asked; expected at least one")
+    low, high = _bootstrap(np.asarray(scores, dtype=float), pictures)
+    return max(low, 0.0), min(high, 1.0)
 
 
 def compared(first: Sequence[float], second: Sequence[float], pictures: Sequence[str]) -> Comparison:

@@ -197,6 +197,15 @@ class CompressionMethod(ABC):
         """
         return None
 
+    def further_knobs(self, geometry: DecoderGeometry, sample: SampleHeader) -> tuple[MatchKnob, ...]:
+        """Return knobs that reach budgets beyond those of `match_knob`, in the order in which to try them.
+
+        Args:
+            geometry: Decoder shape.
+            sample: As for `match_knob`; the parameters in force are those at the end of its range.
+        """
+        return ()
+
     def run_notes(self, device: torch.device) -> tuple[str, ...]:
         """Return sentences on how a run on this device is computed, such as the kernel in use; none by default."""
         return ()

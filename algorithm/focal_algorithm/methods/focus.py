@@ -152,6 +152,22 @@ class Focus(CompressionMethod):
             "schedule scale", 1.0, least, 1 / min(self.alpha_list), rises=True, parameters=scaled
         )
 
+    def further_knobs(self, geometry: DecoderGeometry, sample: SampleHeader) -> tuple[MatchKnob, ...]:
+        """Return the similarity threshold: above what a schedule that drops nothing costs, fewer vectors match."""
+        if self.sec_only or self.similarity_threshold >= 1:
+            return ()
+        own = self.similarity_threshold
+        return (
+            MatchKnob(
+                "similarity_threshold",
+                own,
+                own,
+                1.0,
+                rises=True,
+                parameters=lambda threshold: {"similarity_threshold": threshold},
+            ),
+        )
+
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> FocusState:
         """Return a fresh state.
 

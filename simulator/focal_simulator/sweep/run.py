@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from focal_common.errors import ConfigError, RunError, near_matches
+from focal_simulator.sweep.answers import answers_table
 from focal_simulator.sweep.axes import Point
 from focal_simulator.sweep.evaluate import FAILED, INFEASIBLE, OK
 from focal_simulator.sweep.locks import study_lock
 from focal_simulator.sweep.pareto import Front
 from focal_simulator.sweep.plan import Plan, make_plan
+from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.rows import Row, read_rows, table_of, write_table
 from focal_simulator.sweep.sampling import SAMPLERS, Choices, chosen_points
+from focal_simulator.sweep.spread import traces_first
 from focal_simulator.sweep.store import Chunk, StudyFolder
 from focal_simulator.sweep.study import Study
 from focal_simulator.sweep.workers import Engine, SerialEngine, WorkerContext, closing_engine
@@ -135,7 +138,7 @@ def run_sweep(
                 )
                 driver = _Driver(plan, folder, chosen, context, progress)
                 rows, before = driver.all_rows(), driver.before
-                folder.finish(rows, plan)
+                folder.finish(rows, plan, answers_table(plan, rows))
     evaluated = 0 if before is None else len(rows) - before
     result = SweepResult(plan, folder, rows, evaluated, time.perf_counter() - start)
     result.counts.update(str(row["status"]) for row in rows)
@@ -156,6 +159,7 @@ class _Driver:
     ) -> None:
         self._plan, self._folder, self._engine, self._context = plan, folder, engine, context
         self._progress = progress or (lambda chunks, total: chunks)
+        self._makes_traces = TRACE_PROVIDERS.load(plan.study.traces.provider).makes_traces
         self.before = 0
 
     def all_rows(self) -> list[Row]:
@@ -210,7 +214,8 @@ class _Driver:
 
     def _run(self, chunks: Sequence[Chunk]) -> Iterator[Chunk]:
         self.before += self._folder.finished_points(chunks)
-        yield from self._engine.run(self._context, chunks)
+        ordered = traces_first(self._plan.space, chunks) if self._makes_traces else chunks
+        yield from self._engine.run(self._context, ordered)
 
 
 def _chunks(prefix: str, points: Sequence[Point]) -> Iterator[Chunk]:

@@ -17,6 +17,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text
 from focal_simulator.sweep.axes import Point
@@ -129,8 +131,10 @@ class StudyFolder:
                 total += self._journal(chunk).read_bytes().count(b"\n")
         return total
 
-    def finish(self, rows: Sequence[Row], plan: Plan) -> None:
-        """Write ``results.parquet`` and drop the parts it holds."""
+    def finish(self, rows: Sequence[Row], plan: Plan, answers: pa.Table | None = None) -> None:
+        """Write ``results.parquet``, and ``answers.parquet`` if there are any, and drop the parts it holds."""
+        if answers is not None:
+            write_table(answers, self.path / "answers.parquet")
         metadata = {
             "name": plan.study.name,
             "study_sha256": plan.sha256,

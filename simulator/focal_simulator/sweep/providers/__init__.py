@@ -13,6 +13,7 @@ TRACE_PROVIDERS: Registry[type[Any]] = Registry(
     {
         "existing": "focal_simulator.sweep.providers.existing:ExistingTraces",
         "command": "focal_simulator.sweep.providers.command:CommandTraces",
+        "measure": "focal_simulator.sweep.providers.measure:MeasuredTraces",
     },
     group="focal.trace_providers",
 )

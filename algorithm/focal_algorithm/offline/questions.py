@@ -1,0 +1,118 @@
+"""The questions of a procedural benchmark, in the order in which ``focal eval`` asks them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from focal_algorithm.tasks.store import StoredSample, load_split
+from focal_common.errors import ConfigError, near_matches
+
+__all__ = ["BENCHMARKS", "Asked", "Benchmark", "QuestionSet", "load_questions"]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A data set; the numbers are those of the task files of ``focal eval``, which a test compares.
+
+    Attributes:
+        task: Name in `TASKS`.
+        samples: Pictures or clips.
+        options: Of the task.
+        is_video: Whether samples are clips.
+    """
+
+    task: str
+    samples: int
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    is_video: bool = False
+
+
+BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
+    {
+        "shapes-mme": Benchmark("shapes-mme", 600),
+        "shapes-pope": Benchmark("shapes-pope", 200, MappingProxyType({"variant": "adversarial"})),
+        "shapes-pope-popular": Benchmark("shapes-pope", 200, MappingProxyType({"variant": "popular"})),
+        "shapes-pope-random": Benchmark("shapes-pope", 200, MappingProxyType({"variant": "random"})),
+        "shapes-video": Benchmark("shapes-video", 120, MappingProxyType({"frames": 16}), is_video=True),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question.
+
+    Attributes:
+        number: As ``focal eval`` numbers the documents of a task.
+        picture: Index of the sample it is about.
+        kind: Sub-task.
+        text: As the model reads it.
+        answer: Right word.
+        choices: All words that could answer it.
+    """
+
+    number: int
+    picture: int
+    kind: str
+    text: str
+    answer: str
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """Questions with their pictures.
+
+    Attributes:
+        benchmark: Name in `BENCHMARKS`.
+        seed: Of the data set.
+        samples: Pictures and clips.
+        asked: Questions about them, numbered from 0.
+        manifest: Of the data: counts and hash.
+    """
+
+    benchmark: str
+    seed: int
+    samples: tuple[StoredSample, ...]
+    asked: tuple[Asked, ...]
+    manifest: dict[str, Any]
+
+
+def load_questions(
+    benchmark: str,
+    limit: int | None = None,
+    *,
+    seed: int = 0,
+    split: str = "test",
+    samples: int | None = None,
+    track: Callable[[Iterable[int]], Iterable[int]] = lambda items: items,
+) -> QuestionSet:
+    """Return the first questions of a benchmark; data is generated on first use.
+
+    Args:
+        benchmark: Name in `BENCHMARKS`.
+        limit: First so many questions; None for all.
+        seed: Of the data set; ``focal eval`` takes 0.
+        split: ``train``, ``val`` or ``test``.
+        samples: Pictures to generate; those of the benchmark if None.
+        track: Wraps generation to show progress.
+
+    Raises:
+        ConfigError: No such benchmark or split, a limit below 1, or damaged data.
+    """
+    if benchmark not in BENCHMARKS:
+        raise ConfigError(f"unknown benchmark '{benchmark}'; {near_matches(benchmark, BENCHMARKS)}")
+    if limit is not None and limit < 1:
+        raise ConfigError(f"questions must be at least 1, got {limit}")
+    known = BENCHMARKS[benchmark]
+    count = known.samples if samples is None else samples
+    loaded = load_split(known.task, seed=seed, split=split, samples=count, track=track, **known.options)
+    pairs = [(index, one) for index, sample in enumerate(loaded.samples) for one in sample.questions]
+    asked = tuple(
+        Asked(number, picture, one.kind, one.text, one.answer, one.choices)
+        for number, (picture, one) in enumerate(pairs[:limit])
+    )
+    return QuestionSet(benchmark, seed, loaded.samples, asked, loaded.manifest)

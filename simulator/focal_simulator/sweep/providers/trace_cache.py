@@ -1,0 +1,77 @@
+"""Traces made on demand, one folder per set of method parameters, shared by workers and by studies side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from focal_common.files import atomic_write_text
+from focal_common.provenance import content_hash
+from focal_simulator.sweep.locks import waiting_lock
+
+__all__ = ["FOCAL", "TraceCache", "child_environment", "parameter_words"]
+
+FOCAL = (sys.executable, "-c", "from focal_common.command import main; main()")
+"""The command ``focal`` of this installation, whatever the search path holds."""
+
+
+class TraceCache:
+    """A folder of trace roots keyed by content.
+
+    Args:
+        folder: Of the cache.
+        fingerprint: Hash of everything beside the parameters that decides a trace.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.folder, self.fingerprint = folder, fingerprint
+
+    def place(self, parameters: Mapping[str, Any]) -> Path:
+        """Return where the trace root of these parameters lies, or will lie."""
+        key = content_hash({"of": self.fingerprint, "parameters": dict(parameters)})[:32]
+        return self.folder / key
+
+    def root(self, parameters: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
+        """Return the trace root of these parameters, made now or found.
+
+        Args:
+            parameters: Of the method.
+            make: Fills an empty folder; if it raises, nothing is kept.
+        """
+        place = self.place(parameters)
+        # Workers that need the same trace wait for the first one instead of making it again.
+        with waiting_lock(self.folder / f".{place.name}.lock"):
+            if not place.is_dir():
+                self._make(place, parameters, make)
+        return place
+
+    def _make(self, place: Path, parameters: Mapping[str, Any], make: Callable[[Path], None]) -> None:
+        for left_over in place.parent.glob(f".{place.name}.*.work"):
+            shutil.rmtree(left_over, ignore_errors=True)
+        work = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.", suffix=".work"))
+        try:
+            make(work)
+            record = {"parameters": dict(parameters), "of": self.fingerprint}
+            atomic_write_text(work / "parameters.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
+            work.rename(place)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def parameter_words(parameters: Mapping[str, Any]) -> list[str]:
+    """Return ``--set name=value`` for each parameter, by name."""
+    words = []
+    for name, value in sorted(parameters.items()):
+        words += ["--set", f"{name}={json.dumps(value)}"]
+    return words
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment in which a child finds the same packages."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

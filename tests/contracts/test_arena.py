@@ -1,0 +1,221 @@
+"""Does an arena compare at equal budget, keep what it finished, and name what it refuses?"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from evaluation_support import model_folder
+from focal_algorithm import cli_arena
+from focal_algorithm.arena.bench import Bench
+from focal_algorithm.arena.cells import fight
+from focal_algorithm.arena.jobs import AnswerJob
+from focal_algorithm.arena.matching import TOLERANCE, settings_of
+from focal_algorithm.arena.plan import ArenaPlan, ModelFolder
+from focal_algorithm.offline.costs import costs_of, mean_cost
+from focal_common.console import run_command
+
+METHODS = "dense,focus,visionzip,cmc"
+WORDS = ["--tasks", "shapes-pope", "--questions", "70", "--traced", "2", "--budgets", "0.5,0.25", "-j", "1"]
+FILES = ("arena.csv", "kinds.csv", "README.md", "arena.json")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("arena")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOCAL_CACHE", str(folder / "cache"))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        torch.set_num_threads(1)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def image(small_data: Path) -> Path:
+    return model_folder("image", small_data / "image", ("yes", "no", "red"))
+
+
+@pytest.fixture(scope="module")
+def whole(image: Path, small_data: Path) -> Path:
+    output = small_data / "whole"
+    assert arena(output, image) == 0
+    return output
+
+
+def arena(output: Path, model: Path, *words: str) -> int:
+    given = ["--output", str(output), "--model", f"small={model}", "--methods", METHODS, *WORDS, *words]
+    return run_command(cli_arena.app, given)
+
+
+def rows(output: Path, name: str = "arena.csv") -> list[dict[str, str]]:
+    with (output / name).open(encoding="utf-8", newline="") as source:
+        return list(csv.DictReader(source))
+
+
+def test_budgets_are_met_or_marked(whole: Path) -> None:
+    found = rows(whole)
+    assert [(row["method"], row["budget"]) for row in found] == [
+        ("dense", "1"),
+        *((method, budget) for method in ("cmc", "focus", "visionzip") for budget in ("0.5", "0.25")),
+    ]
+    for row in found:
+        if row["status"] == "refused":
+            continue
+        assert float(row["target"]) == 144 * float(row["budget"])
+        assert row["reached"] == row["equivalent_tokens_measured"]  # solved and reported on the same prompts
+        miss = abs(float(row["reached"]) / float(row["target"]) - 1)
+        assert (miss <= TOLERANCE) == (row["status"] == "ok")
+        assert bool(row["reason"]) == (row["status"] != "ok")
+    assert any(row["status"] == "ok" and row["method"] == "visionzip" for row in found)
+
+
+def test_refused_rows_say_why_and_hold_no_figure(whole: Path) -> None:
+    refused = [row for row in rows(whole) if row["method"] == "cmc"]
+    assert len(refused) == 2
+    for row in refused:
+        assert row["status"] == "refused"
+        assert "CMC searches motion between frames" in row["reason"]
+        assert not any(row[name] for name in row if name.endswith("_measured") or "simulated" in name)
+    assert "`cmc`, refused" in (whole / "README.md").read_text(encoding="utf-8")
+    assert [row["status"] for row in rows(whole, "kinds.csv") if row["method"] == "cmc"] == ["refused"] * 2
+
+
+def test_accuracy_is_that_of_the_parts(whole: Path) -> None:
+    parts = [json.loads(path.read_text(encoding="utf-8")) for path in (whole / "parts").glob("*.json")]
+    dense = [
+        one
+        for part in parts
+        if part["identity"]["method"] == "dense" and part["identity"]["work"] == "answer"
+        for one in part["result"]["replies"]
+    ]
+    assert sorted(one["number"] for one in dense) == list(range(70))
+    row = rows(whole)[0]
+    assert row["questions"] == "70"
+    assert float(row["accuracy_measured"]) == pytest.approx(sum(one["is_right"] for one in dense) / 70)
+    kinds = [one for one in rows(whole, "kinds.csv") if one["method"] == "dense"]
+    right = sum(float(one["accuracy_measured"]) * int(one["questions"]) for one in kinds)
+    assert right == pytest.approx(sum(one["is_right"] for one in dense))
+
+
+def test_simulation_is_the_mean_of_the_traced_questions(whole: Path) -> None:
+    parts = [json.loads(path.read_text(encoding="utf-8")) for path in (whole / "parts").glob("*.json")]
+    simulated = [
+        one
+        for part in parts
+        if part["identity"]["method"] == "dense" and part["identity"]["work"] == "answer"
+        for one in part["result"]["simulated"].values()
+    ]
+    assert len(simulated) == 2
+    row = rows(whole)[0]
+    for name in ("dense", "adaptiv", "cmc", "focus", "focus_sec_only"):
+        cycles = [one["figures"][name]["cycles"] for one in simulated]
+        assert float(row[f"cycles_simulated_{name}"]) == pytest.approx(sum(cycles) / 2)
+    focus = next(row for row in rows(whole) if row["method"] == "focus")
+    assert focus["refused_cmc"]
+    assert not focus["cycles_simulated_cmc"]
+
+
+def test_interrupted_arena_resumes_to_the_same_bytes(
+    image: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, asked = AnswerJob.work, []
+
+    def counted(self: AnswerJob, bench: Bench) -> Any:
+        if len(asked) == 3:
+            asked.append("stop")
+            raise KeyboardInterrupt
+        asked.append(self.bout.method)
+        return work(self, bench)
+
+    monkeypatch.setattr(AnswerJob, "work", counted)
+    assert arena(tmp_path, image) == 130
+    assert not (tmp_path / "arena.csv").exists()
+    damaged = sorted((tmp_path / "parts").glob("*.json"))[0]
+    damaged.write_text(damaged.read_text(encoding="utf-8")[:50], encoding="utf-8")
+    assert arena(tmp_path, image) == 0
+    for name in FILES:
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
+    before = len(asked)
+    assert arena(tmp_path, image) == 0
+    assert len(asked) == before  # nothing is done twice
+
+
+def test_processes_give_the_same_cells(image: Path, tmp_path: Path) -> None:
+    plan = ArenaPlan(
+        (ModelFolder("small", str(image)),),
+        ("shapes-mme",),
+        ("focus",),
+        (0.25,),
+        questions=62,
+        traced=1,
+        simulates=False,
+    )
+    one, two = (fight(Bench(plan), tmp_path / str(count), count, False) for count in (1, 2))
+    assert one == two
+    assert [cell.bout.method for cell in one] == ["dense", "focus"]
+
+
+def test_focus_reaches_beyond_its_schedule_by_its_threshold(image: Path) -> None:
+    plan = ArenaPlan((ModelFolder("small", str(image)),), ("shapes-mme",), questions=6, traced=2)
+    bench = Bench(plan)
+    evaluator, traced = bench.evaluator(plan.models[0], "shapes-mme"), bench.traced("shapes-mme")
+    (setting,) = settings_of(evaluator, "focus", (0.9,), "tokens", traced)
+    method = evaluator.method("focus", setting.parameters)
+    replies = list(evaluator.replies(method, traced, traced))
+    assert mean_cost(costs_of(evaluator, method, replies)).equivalent_tokens == setting.reached
+    assert (setting.status, setting.knob) == ("ok", "similarity_threshold")
+    assert set(method.alpha_list) == {1.0}  # type: ignore[attr-defined]
+
+
+def test_macs_are_matched_as_macs(image: Path) -> None:
+    plan = ArenaPlan((ModelFolder("small", str(image)),), ("shapes-mme",), questions=6, traced=2)
+    bench = Bench(plan)
+    evaluator, traced = bench.evaluator(plan.models[0], "shapes-mme"), bench.traced("shapes-mme")
+    (dense,) = settings_of(evaluator, "dense", (0.5,), "macs", traced)
+    (setting,) = settings_of(evaluator, "visionzip", (0.6,), "macs", traced)
+    method = evaluator.method("visionzip", setting.parameters)
+    replies = list(evaluator.replies(method, traced, traced))
+    reached = mean_cost(costs_of(evaluator, method, replies)).macs
+    assert setting.quantity == "prefill MACs"
+    assert reached == setting.reached
+    assert reached == pytest.approx(0.6 * dense.target, rel=TOLERANCE)
+
+
+def test_same_budget_again_in_another_order_is_the_same_plan() -> None:
+    model = (ModelFolder("a", "b"),)
+    one = ArenaPlan(model, methods=("focus", "dense"), budgets=(0.25, 0.5))
+    assert one == ArenaPlan(model, methods=("focus",), budgets=(0.5, 0.25))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--budgets", "0.5,half"], "--budgets 'half': expected shares such as 0.5,0.25"),
+        (["--budgets", "1.5"], "expected shares between 0 and 1, got 1.5"),
+        (["--budgets", "0.5,0.5"], "0.5 was given twice"),
+        (["--methods", "focs"], "unknown method 'focs'"),
+        (["--tasks", "shapes-vidoe"], "shapes-video"),
+        (["--tasks", "shapes-video"], "is for image models"),
+        (["--match", "token"], "--match 'token'"),
+        (["--questions", "-1"], "--questions must be at least 0, got -1"),
+        (["--traced", "0"], "--traced must be at least 1, got 0"),
+        (["-j", "0"], "--workers must be at least 1, got 0"),
+        (["--model", "nothing"], "expected NAME=FOLDER"),
+        (["--model", "x=nowhere"], "no config.json in 'nowhere'"),
+        (["--models", "smal"], "--models 'smal'"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    image: Path, tmp_path: Path, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--output", str(tmp_path / "out"), "--model", f"small={image}", "--questions", "6", *words]
+    assert run_command(cli_arena.app, given) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert sentence in told
+    assert told.startswith("error: ")
+    assert not (tmp_path / "out" / "arena.csv").exists()
