@@ -120,13 +120,13 @@ class _Search:
             found = tried.nearest(target)
             if found is None:
                 break
-            best = (tried, *found)
-            if abs(found[1] - target) <= TOLERANCE * target or not reasons[-1] or found[1] > target:
+            if best is None or abs(found[1] - target) < abs(best[2] - target):
+                best = (tried, *found)
+            if abs(found[1] - target) <= TOLERANCE * target or not reasons[-1]:
                 break
-            base = tried.parameters(found[0])
             if tried.knob is first:
-                beyond = self._evaluator.method(self._method, base)
-                knobs = list(beyond.further_knobs(geometry, self._header))
+                base = tried.parameters(found[0])
+                knobs = list(self._evaluator.method(self._method, base).further_knobs(geometry, self._header))
         return self._named(budget, target, name, best, [one for one in reasons if one], first)
 
     def _of(self, knob: MatchKnob, base: dict[str, Any]) -> _Tried:
