@@ -112,7 +112,8 @@ class _Search:
         if first is None:
             reason = f"method {self._method} has no knob to turn with these parameters and inputs"
             return Setting(budget, REFUSED, reason, name, target, None)
-        knobs, base, reasons = [first], {}, []
+        knobs, reasons = [first], list[str]()
+        base: dict[str, Any] = {}
         best: tuple[_Tried, float, float] | None = None
         while knobs:
             tried = self._of(knobs.pop(0), base)
