@@ -195,7 +195,8 @@ def test_focus_reaches_beyond_its_schedule_by_its_threshold(evaluator: Evaluator
 
 def test_sparsezip_gives_up_merged_tokens_where_they_alone_cost_too_much(evaluator: Evaluator) -> None:
     traced = (1, 7)
-    (setting,) = settings_of(evaluator, "sparsezip", (0.0625,), "tokens", traced)
+    plenty, setting = settings_of(evaluator, "sparsezip", (0.25, 0.0625), "tokens", traced)
+    assert (plenty.status, plenty.knob) == ("ok", "K")
     method: Any = evaluator.method("sparsezip", setting.parameters)
     assert (setting.status, setting.knob, setting.reached) == ("ok", "tokens per picture", 9.0)
     assert (method.dominant, method.contextual) == (6, 2)  # and CLS

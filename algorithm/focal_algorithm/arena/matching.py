@@ -125,7 +125,7 @@ class _Search:
                 best = (tried, *found)
             if abs(found[1] - target) <= TOLERANCE * target or not reasons[-1]:
                 break
-            if tried.knob is first:
+            if tried.knob.name == first.name:
                 base = tried.parameters(found[0])
                 knobs = list(self._evaluator.method(self._method, base).further_knobs(geometry, self._header))
         return self._named(budget, target, name, best, [one for one in reasons if one], first)
