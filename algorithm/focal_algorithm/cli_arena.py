@@ -40,7 +40,7 @@ def arena(
     tasks: Annotated[
         str, typer.Option(help="Procedural benchmarks; each model answers those of its kind.")
     ] = "shapes-video,shapes-pope,shapes-mme",
-    questions: Annotated[int, typer.Option(help="First so many of each benchmark; 0 for all.")] = 0,
+    questions: Annotated[int, typer.Option(help="First so many of each benchmark; 0 for all.")] = 1000,
     traced: Annotated[
         int, typer.Option(help="Questions on which budgets are solved, counts taken, hardware simulated.")
     ] = 8,

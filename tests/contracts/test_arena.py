@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ import torch
 
 from evaluation_support import model_folder
 from focal_algorithm import cli_arena
+from focal_algorithm.arena import bench
 from focal_algorithm.arena.bench import Bench
 from focal_algorithm.arena.cells import fight
 from focal_algorithm.arena.jobs import AnswerJob
 from focal_algorithm.arena.matching import TOLERANCE, settings_of
 from focal_algorithm.arena.plan import ArenaPlan, ModelFolder
+from focal_algorithm.arena.simulation import accelerators, simulate
 from focal_algorithm.offline.costs import costs_of, mean_cost
+from focal_algorithm.offline.evaluator import Evaluator
 from focal_common.console import run_command
+from focal_common.errors import RunError
 
-METHODS = "dense,focus,visionzip,cmc"
-WORDS = ["--tasks", "shapes-pope", "--questions", "70", "--traced", "2", "--budgets", "0.5,0.25", "-j", "1"]
+METHODS = "dense,adaptiv,visionzip,cmc"
+WORDS = ["--tasks", "shapes-pope", "--questions", "18", "--traced", "2", "--budgets", "0.5,0.25", "-j", "1"]
 FILES = ("arena.csv", "kinds.csv", "README.md", "arena.json")
 
 
@@ -31,6 +36,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FOCAL_CACHE", str(folder / "cache"))
         patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setattr(bench, "_CHUNK_QUESTIONS", 8)  # several jobs of few questions
         torch.set_num_threads(1)
         yield folder
 
@@ -38,6 +44,12 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="module")
 def image(small_data: Path) -> Path:
     return model_folder("image", small_data / "image", ("yes", "no", "red"))
+
+
+@pytest.fixture(scope="module")
+def evaluator(image: Path) -> Evaluator:
+    plan = ArenaPlan((ModelFolder("small", str(image)),), ("shapes-pope",), questions=18)
+    return Bench(plan).evaluator(plan.models[0], "shapes-pope")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +73,7 @@ def test_budgets_are_met_or_marked(whole: Path) -> None:
     found = rows(whole)
     assert [(row["method"], row["budget"]) for row in found] == [
         ("dense", "1"),
-        *((method, budget) for method in ("cmc", "focus", "visionzip") for budget in ("0.5", "0.25")),
+        *((method, budget) for method in ("adaptiv", "cmc", "visionzip") for budget in ("0.5", "0.25")),
     ]
     for row in found:
         if row["status"] == "refused":
@@ -93,10 +105,10 @@ def test_accuracy_is_that_of_the_parts(whole: Path) -> None:
         if part["identity"]["method"] == "dense" and part["identity"]["work"] == "answer"
         for one in part["result"]["replies"]
     ]
-    assert sorted(one["number"] for one in dense) == list(range(70))
+    assert sorted(one["number"] for one in dense) == list(range(18))
     row = rows(whole)[0]
-    assert row["questions"] == "70"
-    assert float(row["accuracy_measured"]) == pytest.approx(sum(one["is_right"] for one in dense) / 70)
+    assert row["questions"] == "18"
+    assert float(row["accuracy_measured"]) == pytest.approx(sum(one["is_right"] for one in dense) / 18)
     kinds = [one for one in rows(whole, "kinds.csv") if one["method"] == "dense"]
     right = sum(float(one["accuracy_measured"]) * int(one["questions"]) for one in kinds)
     assert right == pytest.approx(sum(one["is_right"] for one in dense))
@@ -115,9 +127,19 @@ def test_simulation_is_the_mean_of_the_traced_questions(whole: Path) -> None:
     for name in ("dense", "adaptiv", "cmc", "focus", "focus_sec_only"):
         cycles = [one["figures"][name]["cycles"] for one in simulated]
         assert float(row[f"cycles_simulated_{name}"]) == pytest.approx(sum(cycles) / 2)
-    focus = next(row for row in rows(whole) if row["method"] == "focus")
-    assert focus["refused_cmc"]
-    assert not focus["cycles_simulated_cmc"]
+    assert row["own_accelerator"] == "dense"
+    assert not any(row[name] for name in row if name.startswith("refused_"))
+
+
+def test_accelerators_that_refuse_a_trace_say_why(evaluator: Evaluator) -> None:
+    method = evaluator.method("focus")
+    (reply,) = evaluator.replies(method, [0], recorded={0})
+    found = simulate(evaluator, method, reply)
+    assert set(found.figures) | set(found.refused) == set(accelerators())
+    assert "cmc" in found.refused["cmc"]
+    assert min(found.figures["focus"].values()) > 0
+    with pytest.raises(RunError, match="not recorded"):
+        simulate(evaluator, method, replace(reply, recorded=None))
 
 
 def test_interrupted_arena_resumes_to_the_same_bytes(
@@ -145,11 +167,12 @@ def test_interrupted_arena_resumes_to_the_same_bytes(
     assert len(asked) == before  # nothing is done twice
 
 
+@pytest.mark.slow  # starts processes that load torch
 def test_processes_give_the_same_cells(image: Path, tmp_path: Path) -> None:
     plan = ArenaPlan(
         (ModelFolder("small", str(image)),),
-        ("shapes-mme",),
-        ("focus",),
+        ("shapes-pope",),
+        ("visionzip",),
         (0.25,),
         questions=62,
         traced=1,
@@ -157,13 +180,11 @@ def test_processes_give_the_same_cells(image: Path, tmp_path: Path) -> None:
     )
     one, two = (fight(Bench(plan), tmp_path / str(count), count, False) for count in (1, 2))
     assert one == two
-    assert [cell.bout.method for cell in one] == ["dense", "focus"]
+    assert [cell.bout.method for cell in one] == ["dense", "visionzip"]
 
 
-def test_focus_reaches_beyond_its_schedule_by_its_threshold(image: Path) -> None:
-    plan = ArenaPlan((ModelFolder("small", str(image)),), ("shapes-mme",), questions=6, traced=2)
-    bench = Bench(plan)
-    evaluator, traced = bench.evaluator(plan.models[0], "shapes-mme"), bench.traced("shapes-mme")
+def test_focus_reaches_beyond_its_schedule_by_its_threshold(evaluator: Evaluator) -> None:
+    traced = (1, 7)
     (setting,) = settings_of(evaluator, "focus", (0.9,), "tokens", traced)
     method = evaluator.method("focus", setting.parameters)
     replies = list(evaluator.replies(method, traced, traced))
@@ -172,10 +193,17 @@ def test_focus_reaches_beyond_its_schedule_by_its_threshold(image: Path) -> None
     assert set(method.alpha_list) == {1.0}  # type: ignore[attr-defined]
 
 
-def test_macs_are_matched_as_macs(image: Path) -> None:
-    plan = ArenaPlan((ModelFolder("small", str(image)),), ("shapes-mme",), questions=6, traced=2)
-    bench = Bench(plan)
-    evaluator, traced = bench.evaluator(plan.models[0], "shapes-mme"), bench.traced("shapes-mme")
+def test_sparsezip_gives_up_merged_tokens_where_they_alone_cost_too_much(evaluator: Evaluator) -> None:
+    traced = (1, 7)
+    plenty, setting = settings_of(evaluator, "sparsezip", (0.25, 0.0625), "tokens", traced)
+    assert (plenty.status, plenty.knob) == ("ok", "K")
+    method: Any = evaluator.method("sparsezip", setting.parameters)
+    assert (setting.status, setting.knob, setting.reached) == ("ok", "tokens per picture", 9.0)
+    assert (method.dominant, method.contextual) == (6, 2)  # and CLS
+
+
+def test_macs_are_matched_as_macs(evaluator: Evaluator) -> None:
+    traced = (1, 7)
     (dense,) = settings_of(evaluator, "dense", (0.5,), "macs", traced)
     (setting,) = settings_of(evaluator, "visionzip", (0.6,), "macs", traced)
     method = evaluator.method("visionzip", setting.parameters)

@@ -27,7 +27,7 @@ from focal_common.command import main
 from focal_common.errors import ConfigError, FocalError, UnsupportedError
 
 ANSWERS = {"image": ("yes", "no", "red"), "video": ("yes", "no", "1", "2", "red", "left")}
-COUNT = 5
+COUNT = 3
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,7 +79,7 @@ def test_answers_are_those_of_generation(evaluator: Evaluator, name: str) -> Non
     assert [one.is_parsable for one in ours] == [one is not None for one in said]
     assert [one.is_right for one in ours] == [one == own.answer for one, own in zip(said, asked, strict=True)]
     assert [one.answer.split()[:1] for one in ours] == [one.split()[:1] for one in theirs]
-    assert [one.recorded is not None for one in ours] == [False, True, True, False, False]
+    assert [one.recorded is not None for one in ours] == [False, True, True]
 
 
 def test_model_says_several_words(evaluator: Evaluator) -> None:
@@ -87,7 +87,7 @@ def test_model_says_several_words(evaluator: Evaluator) -> None:
     assert answers & set(sum(ANSWERS.values(), ()))  # else the test above would compare nothing
 
 
-@pytest.mark.parametrize("name", ["dense", "focus", "visionzip", "sparsezip", "adaptiv"])
+@pytest.mark.parametrize("name", ["focus", "visionzip", "adaptiv"])
 def test_counts_are_those_of_a_traced_run(evaluator: Evaluator, name: str) -> None:
     method = evaluator.method(name)
     *_, last = evaluator.replies(method, [0, 1], recorded={1})
@@ -106,7 +106,7 @@ def test_order_and_neighbours_do_not_matter(evaluator: Evaluator) -> None:
     whole = {one.number: one for one in evaluator.replies(method)}
     backwards = list(evaluator.replies(method, range(COUNT)[::-1]))
     assert {one.number: one for one in backwards} == whole
-    assert [one.number for one in backwards] == [4, 3, 2, 1, 0]
+    assert [one.number for one in backwards] == [2, 1, 0]
 
 
 def test_costs_of_dense_follow_from_the_geometry(evaluator: Evaluator) -> None:

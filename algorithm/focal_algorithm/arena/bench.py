@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -31,6 +30,8 @@ class Bench:
     plan: ArenaPlan
     _models: dict[ModelFolder, tuple[LoadedModel, PictureCache]] = field(default_factory=dict)
     _questions: dict[str, QuestionSet] = field(default_factory=dict)
+    _evaluators: dict[tuple[ModelFolder, str], Evaluator] = field(default_factory=dict)
+    _digests: dict[ModelFolder, dict[str, object]] = field(default_factory=dict)
 
     def loaded(self, model: ModelFolder) -> LoadedModel:
         """Return a model; see `load_model` for errors."""
@@ -44,8 +45,10 @@ class Bench:
 
     def evaluator(self, model: ModelFolder, benchmark: str) -> Evaluator:
         """Return a model before the questions of a benchmark."""
-        loaded, pictures = self._model(model)
-        return Evaluator(loaded, self.questions(benchmark), pictures)
+        if (model, benchmark) not in self._evaluators:
+            loaded, pictures = self._model(model)
+            self._evaluators[model, benchmark] = Evaluator(loaded, self.questions(benchmark), pictures)
+        return self._evaluators[model, benchmark]
 
     def suits(self, model: ModelFolder, benchmark: str) -> bool:
         """Return whether a model answers a benchmark: clips for models that take videos, images for others."""
@@ -75,11 +78,9 @@ class Bench:
 
     def digest(self, model: ModelFolder) -> dict[str, object]:
         """Return what identifies a checkpoint: the SHA-256 of each of its files."""
-        return self._digests.setdefault(model, checkpoint_digest(model.folder, "", 0))
-
-    @cached_property
-    def _digests(self) -> dict[ModelFolder, dict[str, object]]:
-        return {}
+        if model not in self._digests:
+            self._digests[model] = checkpoint_digest(model.folder, "", 0)
+        return self._digests[model]
 
     def _model(self, model: ModelFolder) -> tuple[LoadedModel, PictureCache]:
         if model not in self._models:

@@ -112,7 +112,8 @@ class _Search:
         if first is None:
             reason = f"method {self._method} has no knob to turn with these parameters and inputs"
             return Setting(budget, REFUSED, reason, name, target, None)
-        knobs, base, reasons = [first], {}, []
+        knobs, reasons = [first], list[str]()
+        base: dict[str, Any] = {}
         best: tuple[_Tried, float, float] | None = None
         while knobs:
             tried = self._of(knobs.pop(0), base)
@@ -120,13 +121,13 @@ class _Search:
             found = tried.nearest(target)
             if found is None:
                 break
-            best = (tried, *found)
-            if abs(found[1] - target) <= TOLERANCE * target or not reasons[-1] or found[1] > target:
+            if best is None or abs(found[1] - target) < abs(best[2] - target):
+                best = (tried, *found)
+            if abs(found[1] - target) <= TOLERANCE * target or not reasons[-1]:
                 break
-            base = tried.parameters(found[0])
-            if tried.knob is first:
-                beyond = self._evaluator.method(self._method, base)
-                knobs = list(beyond.further_knobs(geometry, self._header))
+            if tried.knob.name == first.name:
+                base = tried.parameters(found[0])
+                knobs = list(self._evaluator.method(self._method, base).further_knobs(geometry, self._header))
         return self._named(budget, target, name, best, [one for one in reasons if one], first)
 
     def _of(self, knob: MatchKnob, base: dict[str, Any]) -> _Tried:

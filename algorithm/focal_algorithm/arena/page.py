@@ -67,6 +67,8 @@ def page(rows: Sequence[Mapping[str, Any]], content: Mapping[str, Any]) -> str:
 
 def _facts(own: Sequence[Mapping[str, Any]]) -> str:
     dense = own[0]
+    if dense["questions"] is None:
+        return f"The dense model itself was refused: {dense['reason']}."
     asked = f"{dense['questions']} questions about {dense['pictures']} pictures or clips"
     return f"{asked}, {dense['visual_tokens']:g} visual tokens each. Accuracy measured, cycles and energy simulated."
 

@@ -81,7 +81,7 @@ class ArenaPlan:
     methods: tuple[str, ...] = tuple(METHODS)
     budgets: tuple[float, ...] = (0.5, 0.25, 0.125)
     quantity: str = "tokens"
-    questions: int = 0
+    questions: int = 1000
     traced: int = 8
     seed: int = 0
     simulates: bool = True

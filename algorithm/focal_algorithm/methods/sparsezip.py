@@ -208,6 +208,23 @@ class SparseZip(CompressionMethod):
             is_integer=True,
         )
 
+    def further_knobs(self, geometry: DecoderGeometry, sample: SampleHeader) -> tuple[MatchKnob, ...]:
+        """Return the tokens per picture, merged ones included in their default share: fewer than K alone allows."""
+        if not self.dominant or not self.contextual or sample.grid is None:
+            return ()
+        default = type(self)()
+        share = default.contextual / (default.dominant + default.contextual)
+
+        def split(tokens: float) -> dict[str, Any]:
+            merged = min(int(tokens) - 1, max(1, round(tokens * share)))
+            return {"dynamic_k": False, "dominant": int(tokens) - merged, "contextual": merged}
+
+        most = max(2, sample.visual_tokens // sample.grid.frames - 1)
+        start = min(self.dominant + self.contextual, most)
+        return (
+            MatchKnob("tokens per picture", start, 2, most, rises=True, parameters=split, is_integer=True),
+        )
+
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> SparseZipState:
         """Return a fresh state.
 
