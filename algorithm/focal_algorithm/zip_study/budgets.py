@@ -51,7 +51,11 @@ class InsideSchedule:
 
     @property
     def mean(self) -> float:
-        """Visual tokens averaged over layers: what papers call the budget."""
+        """Visual tokens that a layer works on, averaged over layers.
+
+        Stricter than the published log, which books a pruning layer as pruned already: the schedule published
+        for 64 works on 82.25 of 576 tokens per layer (SparseVLM 1.5, 32 layers).
+        """
         return sum(self.counts) / len(self.counts)
 
 

@@ -27,6 +27,7 @@ class Configuration:
         budget: Visual tokens averaged over layers that it aims at; 0 for none in particular.
         reads_text: Whether the choice depends on the question.
         with_prefix: Whether CLS joins the tokens, for ``before``.
+        keeps_positions: Whether tokens keep their positions; otherwise they are renumbered, as the methods do.
         adaptive: Rule of `AdaptiveK` that sets ``dominant`` per picture; empty for a fixed K.
     """
 
@@ -38,6 +39,7 @@ class Configuration:
     budget: int = 0
     reads_text: bool = False
     with_prefix: bool = True
+    keeps_positions: bool = False
     adaptive: Mapping[str, Any] = field(default_factory=dict)
 
     @property

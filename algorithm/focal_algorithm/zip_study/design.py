@@ -23,7 +23,12 @@ BUDGETS = (21, 32, 64, 87, 128)
 """Totals of the published comparisons: 21 and 64 of the runs of 30 November, 87 of the last configuration, 128 of
 the paper. 192 exceeds the tokens of the offline model."""
 
-CURVE_METHODS = ("visionzip", "sparsezip", "sparsevlm", "random")
+CURVE_METHODS = (
+    "visionzip", "sparsezip", "sparsevlm", "random",
+    "visionzip_placed", "sparsezip_placed", "sparsevlm2", "random_placed",
+)  # fmt: skip
+"""As published, then with tokens that keep their positions; ``sparsevlm2`` is SparseVLM 2.0, which does so itself."""
+
 TWO_BY_TWO_BUDGETS = (21, 32, 64)
 _SWEEP_BUDGET = 64
 _CONTEXTUAL = {21: 12, 32: 12, 64: 16, 87: 32, 128: 32}
@@ -35,26 +40,36 @@ def curve(budgets: Sequence[int]) -> list[Configuration]:
     found = [Configuration("dense", "curve", "dense", "dense")]
     for budget in budgets:
         share = round(budget * 10 / 64)
-        found += [
-            Configuration(
-                f"visionzip-{budget}", "curve", "before", "visionzip",
-                {"dominant": budget - share, "contextual": share}, budget,
-            ),
-            Configuration(
-                f"sparsezip-{budget}", "curve", "before", "sparsezip", _fixed(budget, _contextual(budget)), budget
-            ),
-            Configuration(f"sparsevlm-{budget}", "curve", "hooks", "sparsevlm", {}, budget, reads_text=True),
-            Configuration(
-                f"random-{budget}", "curve", "before", "zip_parts",
-                {"scorer": "random", "merger": "none", "contextual": 0, "dominant": budget}, budget,
-                with_prefix=False,
-            ),
-        ]  # fmt: skip
+        random = {"scorer": "random", "merger": "none", "contextual": 0, "dominant": budget}
+        before = {
+            "visionzip": ("visionzip", {"dominant": budget - share, "contextual": share}, True),
+            "sparsezip": ("sparsezip", _fixed(budget, _contextual(budget)), True),
+            "random": ("zip_parts", random, False),
+        }
+        for name, (method, parameters, with_prefix) in before.items():
+            for suffix in ("", "_placed"):
+                found.append(
+                    Configuration(
+                        f"{name}{suffix}-{budget}", "curve", "before", method, parameters, budget,
+                        with_prefix=with_prefix, keeps_positions=bool(suffix),
+                    )
+                )  # fmt: skip
+        for name, parameters in (("sparsevlm", {}), ("sparsevlm2", {"version": "2.0", "mode": "strict"})):
+            found.append(
+                Configuration(
+                    f"{name}-{budget}", "curve", "hooks", "sparsevlm", parameters, budget, reads_text=True,
+                    keeps_positions=name == "sparsevlm2",
+                )
+            )  # fmt: skip
     return found
 
 
 def two_by_two(budgets: Sequence[int]) -> list[Configuration]:
-    """Return the four cells at each budget: selection only, no CLS and no merging, so that they differ in nothing else."""
+    """Return the four cells at each budget.
+
+    Selection only, without CLS and merging, and every token keeps its position, so that the cells differ in nothing
+    else. Renumbering would hurt the tokens cut before the decoder alone.
+    """
     found = []
     for budget in budgets:
         for awareness, scorer in (("agnostic", "attention"), ("aware", "projected_text")):
@@ -62,26 +77,26 @@ def two_by_two(budgets: Sequence[int]) -> list[Configuration]:
                 Configuration(
                     f"before-{awareness}-{budget}", "two_by_two", "before", "zip_parts",
                     {"scorer": scorer, "merger": "none", "contextual": 0, "dominant": budget}, budget,
-                    reads_text=awareness == "aware", with_prefix=False,
+                    reads_text=awareness == "aware", with_prefix=False, keeps_positions=True,
                 )
             )  # fmt: skip
         for awareness, scorer in (("agnostic", "tower"), ("aware", "raters")):
             found.append(
                 Configuration(
                     f"inside-{awareness}-{budget}", "two_by_two", "inside", scorer, {}, budget,
-                    reads_text=awareness == "aware",
+                    reads_text=awareness == "aware", keeps_positions=True,
                 )
             )  # fmt: skip
     return found
 
 
 def adaptive_part(rules: Mapping[str, AdaptiveK], budget: int) -> list[Configuration]:
-    """Return SparseZip with a K that follows the picture, by name of the rule."""
+    """Return SparseZip with a K that follows the picture, by name of the rule; tokens keep their positions."""
     contextual = _contextual(budget)
     return [
         Configuration(
             f"adaptive-{name}-{budget}", "adaptive", "before", "sparsezip", _fixed(budget, contextual), budget,
-            adaptive={
+            keeps_positions=True, adaptive={
                 "rule": rule.rule, "knob": rule.knob, "k_min": rule.k_min, "k_max": rule.k_max,
                 "span": rule.span,
             },
@@ -108,13 +123,17 @@ def as_published() -> dict[str, dict[str, Any]]:
 
 
 def sweep(budget: int = _SWEEP_BUDGET) -> list[tuple[str, str, Configuration]]:
-    """Return (knob, value, configuration) at one total; every knob moves alone from the defaults."""
+    """Return (knob, value, configuration) at one total; every knob moves alone from the defaults.
+
+    Tokens keep their positions, so that renumbering does not hide what a knob does.
+    """
     base = _contextual(budget)
     found: list[tuple[str, str, Configuration]] = []
 
     def add(knob: str, value: str, parameters: Mapping[str, Any], method: str = "sparsezip") -> None:
         name = f"{knob}={value}-{budget}"
-        found.append((knob, value, Configuration(name, "sweep", "before", method, parameters, budget)))
+        one = Configuration(name, "sweep", "before", method, parameters, budget, keeps_positions=True)
+        found.append((knob, value, one))
 
     for count in (1, 4, 8, 24, 32, 48):
         add("contextual", str(count), _fixed(budget, count))

@@ -16,14 +16,14 @@ from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.zip_study.adaptive import AdaptiveK
 from focal_algorithm.zip_study.bench import Bench
-from focal_algorithm.zip_study.budgets import flops, inside_schedule
+from focal_algorithm.zip_study.budgets import InsideSchedule, flops, inside_schedule
 from focal_algorithm.zip_study.configuration import Configuration
-from focal_algorithm.zip_study.features import PictureFeatures, visual_tokens
+from focal_algorithm.zip_study.features import PictureFeatures, VisualRows, visual_rows
 from focal_algorithm.zip_study.forward import logits_of_pictures, logits_of_rows
 from focal_algorithm.zip_study.inside import InsideBatch, logits_pruned_inside
 from focal_common.errors import ConfigError
 
-__all__ = ["Outcome", "evaluated", "selection"]
+__all__ = ["Outcome", "evaluated", "hooked_method", "selection"]
 
 _ROWS = 64  # prompts per forward: more gains nothing on a CPU and costs memory
 
@@ -117,37 +117,43 @@ def _parameters(configuration: Configuration, one: PictureFeatures) -> dict[str,
 
 
 def _before(bench: Bench, configuration: Configuration) -> _Run:
-    rows: dict[tuple[int, str], Tensor] = {}
+    rows: dict[tuple[int, str], VisualRows] = {}
     kept, merged = [], []
     texts = bench.questions.texts()
     for one, own in zip(bench.features, texts, strict=True):
         tokens = None
         for text in own if configuration.reads_text else own[:1]:
             answer = selection(bench, configuration, one, text)
-            tokens = visual_tokens(bench.eyes.points, one, answer, with_prefix=configuration.with_prefix)
+            tokens = visual_rows(
+                bench.eyes.points,
+                one,
+                answer,
+                with_prefix=configuration.with_prefix,
+                keeps_positions=configuration.keeps_positions,
+            )
             rows[one.number, text] = tokens
         kept.append(len(one.embeddings) if answer is None else len(answer.kept))
         merged.append(0 if answer is None else len(answer.merged))
         if not configuration.reads_text and tokens is not None:
             rows |= {(one.number, text): tokens for text in own}
     words = _own_rows(bench, rows) if configuration.reads_text else _shared(bench, rows, texts)
-    counts = {key: (len(tokens),) * bench.shape.layers for key, tokens in rows.items()}
+    counts = {key: (len(own.tokens),) * bench.shape.layers for key, own in rows.items()}
     return _Run(words, counts, tuple(kept), tuple(merged))
 
 
 def _shared(
-    bench: Bench, rows: dict[tuple[int, str], Tensor], texts: Sequence[Sequence[str]]
+    bench: Bench, rows: dict[tuple[int, str], VisualRows], texts: Sequence[Sequence[str]]
 ) -> dict[tuple[int, str], str]:
     """Answer where all questions of a picture share its tokens; pictures of one shape go together."""
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for number, own in enumerate(texts):
-        groups[len(rows[number, own[0]]), len(own)].append(number)
+        groups[len(rows[number, own[0]].tokens), len(own)].append(number)
     words: dict[tuple[int, str], str] = {}
     for (_, questions), numbers in groups.items():
         step = max(1, _ROWS // questions)
         for first in range(0, len(numbers), step):
             part = numbers[first : first + step]
-            visual = torch.stack([rows[number, texts[number][0]] for number in part])
+            visual = [rows[number, texts[number][0]] for number in part]
             logits = logits_of_pictures(
                 bench.eyes.model, bench.prompts, visual, [texts[number] for number in part]
             )
@@ -157,7 +163,7 @@ def _shared(
     return words
 
 
-def _own_rows(bench: Bench, rows: dict[tuple[int, str], Tensor]) -> dict[tuple[int, str], str]:
+def _own_rows(bench: Bench, rows: dict[tuple[int, str], VisualRows]) -> dict[tuple[int, str], str]:
     keys, words = list(rows), []
     for first in range(0, len(keys), _ROWS):
         part = keys[first : first + _ROWS]
@@ -180,7 +186,12 @@ def _inside(bench: Bench, configuration: Configuration) -> _Run:
             scores = torch.stack([one.attention.sum(0) for one in seen])
         elif configuration.method != "raters":
             raise ConfigError(f"inside the decoder, got '{configuration.method}'; expected tower or raters")
-        batch = InsideBatch(torch.stack([one.embeddings for one in seen]), [text for _, text in part], scores)
+        batch = InsideBatch(
+            torch.stack([one.embeddings for one in seen]),
+            [text for _, text in part],
+            scores,
+            configuration.keeps_positions,
+        )
         logits = logits_pruned_inside(bench.eyes.model, bench.prompts, batch, schedule.kept_at)
         words += _words(bench, logits)
     return _Run(dict(zip(keys, words, strict=True)), dict.fromkeys(keys, schedule.counts))
@@ -188,14 +199,20 @@ def _inside(bench: Bench, configuration: Configuration) -> _Run:
 
 def _hooked(bench: Bench, configuration: Configuration) -> _Run:
     """Run a method of the decoder as published, through the hooks; SparseVLM is the one with a schedule."""
-    schedule = inside_schedule(configuration.budget, bench.visual, bench.shape.layers, recycles=True)
-    places = {"pruning_layers": tuple(schedule.kept_at), "kept_tokens": tuple(schedule.kept_at.values())}
-    method = build_method(configuration.method, places | dict(configuration.parameters))
+    method, schedule = hooked_method(bench, configuration)
     keys = _keys(bench)
     words: list[str] = []
     for first in range(0, len(keys), _ROWS):
         words += _words(bench, _hooked_logits(bench, method, keys[first : first + _ROWS]))
     return _Run(dict(zip(keys, words, strict=True)), dict.fromkeys(keys, schedule.counts))
+
+
+def hooked_method(bench: Bench, configuration: Configuration) -> tuple[CompressionMethod, InsideSchedule]:
+    """Return SparseVLM with the schedule of a budget; version 2.0 recycles nothing."""
+    recycles = configuration.parameters.get("version", "1.5") != "2.0"
+    schedule = inside_schedule(configuration.budget, bench.visual, bench.shape.layers, recycles=recycles)
+    places = {"pruning_layers": tuple(schedule.kept_at), "kept_tokens": tuple(schedule.kept_at.values())}
+    return build_method(configuration.method, places | dict(configuration.parameters)), schedule
 
 
 @torch.no_grad()

@@ -19,7 +19,15 @@ from focal_algorithm.vision import VisionPoints, VisualMap
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.files import atomic_path
 
-__all__ = ["Features", "PictureFeatures", "read_features", "see_pictures", "visual_tokens", "write_features"]
+__all__ = [
+    "Features",
+    "PictureFeatures",
+    "VisualRows",
+    "read_features",
+    "see_pictures",
+    "visual_rows",
+    "write_features",
+]
 
 _BATCH = 32  # pictures per forward of the tower
 
@@ -114,27 +122,66 @@ def see_pictures(
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class VisualRows:
+    """What the decoder gets for a picture.
+
+    Attributes:
+        tokens: CLS, kept tokens, merged ones, axes (tokens, hidden).
+        places: Position of each, counted from the first visual position, axes (tokens), int64.
+        after: Position of the first text token after them, counted likewise.
+    """
+
+    tokens: Tensor
+    places: Tensor
+    after: int
+
+
 @torch.no_grad()
-def visual_tokens(
-    points: VisionPoints, one: PictureFeatures, answer: CompressedPicture | None, *, with_prefix: bool = True
-) -> Tensor:
-    """Return the rows that the decoder gets for a picture: CLS, kept tokens, merged ones; axes (tokens, hidden).
+def visual_rows(
+    points: VisionPoints,
+    one: PictureFeatures,
+    answer: CompressedPicture | None,
+    *,
+    with_prefix: bool = True,
+    keeps_positions: bool = False,
+) -> VisualRows:
+    """Return the rows that the decoder gets for a picture.
 
     Args:
         points: The vision tower.
         one: The picture.
         answer: Of a method; None leaves the picture as it is, without CLS.
         with_prefix: Whether CLS is among the rows, as methods that act before the decoder have it.
+        keeps_positions: Whether tokens keep their positions, merged ones taking that of a token they stand for
+            and CLS the first; otherwise positions count up without gaps, as published.
     """
+    total = len(one.embeddings)
     if answer is None:
-        return one.embeddings
+        return VisualRows(one.embeddings, torch.arange(total), total)
     prefix = one.features[: 1 if with_prefix else 0]
     made = torch.cat((prefix, answer.merged))
     if points.projector is not None and len(made):
         made = points.projector(made)
     else:
         made = one.embeddings[:0]
-    return torch.cat((made[: len(prefix)], one.embeddings[answer.kept], made[len(prefix) :]))
+    tokens = torch.cat((made[: len(prefix)], one.embeddings[answer.kept], made[len(prefix) :]))
+    if not keeps_positions:
+        return VisualRows(tokens, torch.arange(len(tokens)), len(tokens))
+    places = torch.cat((torch.zeros(len(prefix), dtype=torch.int64), answer.kept, _stands_at(answer)))
+    return VisualRows(tokens, places, total)
+
+
+def _stands_at(answer: CompressedPicture) -> Tensor:
+    """Return a token that each merged one stands for: its target, else the first that went into it, else the first."""
+    if answer.stands_at is not None and bool((answer.stands_at >= 0).all()):
+        return answer.stands_at
+    tokens = torch.arange(len(answer.assignment))
+    found = torch.zeros(len(answer.merged), dtype=torch.int64)
+    for number in range(len(answer.merged)):
+        members = tokens[answer.assignment == number]
+        found[number] = members[0] if len(members) else 0
+    return found
 
 
 def write_features(path: Path, features: Sequence[PictureFeatures], key: str) -> None:

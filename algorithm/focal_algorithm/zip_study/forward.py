@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from focal_algorithm.training.packing import Packing, packed_decoder, packed_positions
+from focal_algorithm.training.packing import Packing, packed_decoder
+from focal_algorithm.zip_study.features import VisualRows
 
 __all__ = ["Prompts", "logits_of_pictures", "logits_of_rows", "prepare"]
 
@@ -57,14 +58,14 @@ def prepare(tokenizer: Any, template: tuple[str, str], texts: Sequence[str]) -> 
 
 @torch.no_grad()
 def logits_of_pictures(
-    model: Any, prompts: Prompts, visual: Tensor, texts: Sequence[Sequence[str]]
+    model: Any, prompts: Prompts, visual: Sequence[VisualRows], texts: Sequence[Sequence[str]]
 ) -> Tensor:
     """Answer questions that share the visual tokens of their picture.
 
     Args:
         model: The model.
         prompts: Token ids.
-        visual: Axes (pictures, tokens, hidden).
+        visual: Of each picture, equally many tokens.
         texts: As many questions of each picture.
 
     Returns:
@@ -76,9 +77,11 @@ def logits_of_pictures(
     slot = ids.shape[1]
     text = decoder.embed_tokens(ids).unflatten(0, (len(texts), questions)).flatten(1, 2)
     opening = decoder.embed_tokens(prompts.opening)[None].expand(len(texts), -1, -1)
-    hidden = torch.cat((opening, visual, text), 1)
-    packing = Packing(opening.shape[1] + visual.shape[1], questions, slot)
-    angles = decoder.rotary_emb(hidden, packed_positions(packing, hidden.device))
+    tokens = torch.stack([own.tokens for own in visual])
+    hidden = torch.cat((opening, tokens, text), 1)
+    packing = Packing(opening.shape[1] + tokens.shape[1], questions, slot)
+    positions = torch.stack([_positions(prompts, own, slot, questions) for own in visual])
+    angles = decoder.rotary_emb(hidden, positions)
     with packed_decoder(decoder):
         for layer in decoder.layers:
             hidden = layer(hidden, attention_mask=None, position_embeddings=angles, packing=packing)
@@ -89,13 +92,15 @@ def logits_of_pictures(
 
 
 @torch.no_grad()
-def logits_of_rows(model: Any, prompts: Prompts, visual: Sequence[Tensor], texts: Sequence[str]) -> Tensor:
+def logits_of_rows(
+    model: Any, prompts: Prompts, visual: Sequence[VisualRows], texts: Sequence[str]
+) -> Tensor:
     """Answer questions that each have visual tokens of their own.
 
     Args:
         model: The model.
         prompts: Token ids.
-        visual: One per question, axes (tokens, hidden); numbers of tokens may differ.
+        visual: One per question; numbers of tokens may differ.
         texts: The questions.
 
     Returns:
@@ -104,14 +109,25 @@ def logits_of_rows(model: Any, prompts: Prompts, visual: Sequence[Tensor], texts
     decoder = model.get_decoder()
     opening = decoder.embed_tokens(prompts.opening)
     rows = [
-        torch.cat((opening, own, decoder.embed_tokens(prompts.texts[text])))
+        torch.cat((opening, own.tokens, decoder.embed_tokens(prompts.texts[text])))
         for own, text in zip(visual, texts, strict=True)
     ]
     last = torch.tensor([len(row) - 1 for row in rows])
     # Padding stands at the end, where a causal decoder cannot see it from an answer.
     hidden = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    angles = decoder.rotary_emb(hidden, torch.arange(hidden.shape[1])[None])
+    positions = [
+        _positions(prompts, own, len(prompts.texts[text]))
+        for own, text in zip(visual, texts, strict=True)
+    ]
+    angles = decoder.rotary_emb(hidden, torch.nn.utils.rnn.pad_sequence(positions, batch_first=True))
     for layer in decoder.layers:
         hidden = layer(hidden, attention_mask=None, position_embeddings=angles)
     logits: Tensor = model.lm_head(decoder.norm(hidden[torch.arange(len(rows)), last]))
     return logits
+
+
+def _positions(prompts: Prompts, own: VisualRows, slot: int, slots: int = 1) -> Tensor:
+    """Return the position of every row of a prompt with some slots of text, axes (rows)."""
+    start = len(prompts.opening)
+    text = start + own.after + torch.arange(slot).repeat(slots)
+    return torch.cat((torch.arange(start), start + own.places, text))

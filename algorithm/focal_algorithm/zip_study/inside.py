@@ -27,11 +27,13 @@ class InsideBatch:
         texts: The questions.
         scores: What ranks the tokens at every pruning layer, axes (questions, tokens); None lets the text tokens
             rate them by their attention.
+        keeps_positions: Whether tokens keep their positions after a cut; otherwise they are renumbered.
     """
 
     visual: Tensor
     texts: Sequence[str]
     scores: Tensor | None = None
+    keeps_positions: bool = False
 
 
 @torch.no_grad()
@@ -59,7 +61,8 @@ def logits_pruned_inside(
     raters = _raters(batch.visual, text, is_text) if batch.scores is None else None
     scores = batch.scores
     hidden = torch.cat((opening, batch.visual, text), 1)
-    angles = decoder.rotary_emb(hidden, torch.arange(hidden.shape[1])[None])
+    positions = torch.arange(hidden.shape[1]).expand(rows, -1)
+    angles = decoder.rotary_emb(hidden, positions)
     for index, layer in enumerate(decoder.layers):
         relevance = scores
         if index in kept_at and raters is not None:
@@ -69,14 +72,21 @@ def logits_pruned_inside(
             order = relevance.sort(dim=1, descending=True, stable=True).indices
             chosen = order[:, : kept_at[index]].sort(dim=1).values
             scores = None if scores is None else scores.gather(1, chosen)
-            middle = hidden[torch.arange(rows)[:, None], start + chosen]
-            hidden = torch.cat((hidden[:, :start], middle, hidden[:, start + count :]), 1)
+            hidden = _cut(hidden, chosen, start, count)
+            positions = _cut(positions[..., None], chosen, start, count)[..., 0]
+            if not batch.keeps_positions:
+                positions = torch.arange(hidden.shape[1]).expand(rows, -1)
             count = chosen.shape[1]
-            # Positions are renumbered, as SparseVLM 1.5 and the methods before the decoder do.
-            angles = decoder.rotary_emb(hidden, torch.arange(hidden.shape[1])[None])
+            angles = decoder.rotary_emb(hidden, positions)
     at_answer = hidden[torch.arange(rows), start + count + last]
     logits: Tensor = model.lm_head(decoder.norm(at_answer))
     return logits
+
+
+def _cut(values: Tensor, chosen: Tensor, start: int, count: int) -> Tensor:
+    """Return ``values``, axes (rows, tokens, width), with only the chosen visual tokens."""
+    middle = values[torch.arange(len(values))[:, None], start + chosen]
+    return torch.cat((values[:, :start], middle, values[:, start + count :]), 1)
 
 
 def _raters(visual: Tensor, text: Tensor, is_text: Tensor) -> Tensor:

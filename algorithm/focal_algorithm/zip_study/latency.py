@@ -13,12 +13,10 @@ from scipy import stats
 from torch import Tensor
 
 from focal_algorithm.hooks.attach import attach
-from focal_algorithm.methods.build import build_method
 from focal_algorithm.training.recipes import recipe
 from focal_algorithm.zip_study.bench import Bench
-from focal_algorithm.zip_study.budgets import inside_schedule
 from focal_algorithm.zip_study.configuration import Configuration
-from focal_algorithm.zip_study.evaluate import selection
+from focal_algorithm.zip_study.evaluate import hooked_method, selection
 from focal_common.errors import ConfigError
 
 __all__ = ["LENGTHS", "PHASES", "Fit", "Timed", "fit_of", "latency_rows", "length_matched", "measured"]
@@ -183,9 +181,7 @@ def _step(bench: Bench, hidden: Tensor, cache: Any) -> tuple[Any, Tensor]:
 def _attached(bench: Bench, configuration: Configuration, number: int, text: str) -> Any:
     if configuration.place != "hooks":
         return nullcontext()
-    schedule = inside_schedule(configuration.budget, bench.visual, bench.shape.layers, recycles=True)
-    places = {"pruning_layers": tuple(schedule.kept_at), "kept_tokens": tuple(schedule.kept_at.values())}
-    method = build_method(configuration.method, places | dict(configuration.parameters))
+    method, _ = hooked_method(bench, configuration)
     layouts = [bench.layout(f"picture {number}", text)]
     return attach(bench.eyes.model, bench.eyes.adapter, method, layouts=layouts)
 

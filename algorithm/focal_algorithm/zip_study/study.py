@@ -42,6 +42,8 @@ Track = Callable[..., Iterable[Any]]
 
 _CALIBRATION_PICTURES = 120
 _FIXED = 64  # total of everything that is compared at one budget
+_SIDE_BUDGETS = (21, _FIXED)  # budgets at which every sub-task is set against dense
+_BASE = f"sparsezip_placed-{_FIXED}"
 
 
 @dataclass(frozen=True)
@@ -187,17 +189,22 @@ def _configurations(settings: StudySettings, rules: dict[str, AdaptiveK]) -> lis
 
 
 def _write_curve(scores: Scores, settings: StudySettings, output: Path) -> None:
+    """Compare methods that treat positions alike, each method with its own other form, and all with dense."""
     rows = []
+    published, placed = CURVE_METHODS[:4], CURVE_METHODS[4:]
+    wanted = [*combinations(published, 2), *combinations(placed, 2), *zip(placed, published, strict=True)]
     for budget in settings.budgets:
-        names = [f"{method}-{budget}" for method in CURVE_METHODS if f"{method}-{budget}" in scores.cells]
-        for first, second in combinations(names, 2):
-            rows += [pair_row(scores, "equal budget", one, first, second) for one in scores.benchmarks]
-        if "dense" in scores.cells:
-            rows += [
-                pair_row(scores, "against dense", group, name, "dense", allow_unequal=True)
-                for name in names
-                for group in scores.groups
-            ]
+        for first, second in wanted:
+            names = f"{first}-{budget}", f"{second}-{budget}"
+            if all(name in scores.cells for name in names):
+                rows += [pair_row(scores, "equal budget", one, *names) for one in scores.benchmarks]
+        groups = scores.groups if budget in _SIDE_BUDGETS else scores.benchmarks
+        for name in (f"{method}-{budget}" for method in CURVE_METHODS):
+            if name in scores.cells and "dense" in scores.cells:
+                rows += [
+                    pair_row(scores, "against dense", group, name, "dense", allow_unequal=True)
+                    for group in groups
+                ]
     write_table(output / "pairs.csv", rows, ("part", "group", "first", "second"))
 
 
@@ -243,7 +250,7 @@ def _write_adaptive(
     write_table(output / "adaptive.csv", rows)
     write_table(output / "adaptive_k.csv", counts)
     pairs = [
-        pair_row(scores, "adaptive K", group, str(row["configuration"]), f"sparsezip-{_FIXED}", allow_unequal=True)
+        pair_row(scores, "adaptive K", group, str(row["configuration"]), _BASE, allow_unequal=True)
         for row in rows
         for group in scores.benchmarks
     ]
@@ -251,16 +258,15 @@ def _write_adaptive(
 
 
 def _write_sweep(bench: Bench, scores: Scores, output: Path) -> None:
-    base = f"sparsezip-{_FIXED}"
     rows = []
-    defaults = scores.cells[base].configuration
+    defaults = scores.cells[_BASE].configuration
     for knob, value, one in [("defaults", "", defaults), *sweep(_FIXED)]:
         row: dict[str, Any] = {"knob": knob, "value": value, "configuration": one.name}
         row |= proxy_row(bench, one)
         if one.name in scores.cells:
             row["visual_tokens"] = scores.tokens(one.name)
             for group in scores.benchmarks:
-                found = pair_row(scores, "sweep", group, one.name, base)
+                found = pair_row(scores, "sweep", group, one.name, _BASE)
                 row |= {
                     f"{group} accuracy": found["first_accuracy"], f"{group} difference": found["difference"],
                     f"{group} low": found["low"], f"{group} high": found["high"],
@@ -290,7 +296,7 @@ def _with_front(rows: list[dict[str, Any]], benchmarks: Sequence[str]) -> list[d
 def _write_policy(scores: Scores, questions: QuestionSet, settings: StudySettings, output: Path) -> None:
     rows: list[dict[str, Any]] = []
     if _FIXED in settings.budgets:
-        for method in ("visionzip", "sparsezip"):
+        for method in ("visionzip_placed", "sparsezip_placed"):
             rows += policy_rows(scores, questions, method, settings.budgets, _FIXED)
     write_table(output / "policy.csv", rows, ("method", "kind", "budget"))
 
