@@ -1,4 +1,4 @@
-"""``focal sparsezip``: the SparseZip study, and one method or many on shapes-pope and shapes-mme with one result schema."""
+"""``focal sparsezip``: the SparseZip study, and methods on shapes-pope and shapes-mme with one result schema."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ Model = Annotated[
 Output = Annotated[Path, typer.Option("--output", help="Folder of the results.")]
 Work = Annotated[
     Path | None,
-    typer.Option("--work", help="Folder that keeps finished pieces for the next run; OUTPUT/.work if left out."),
+    typer.Option(
+        "--work", help="Folder that keeps finished pieces for the next run; OUTPUT/.work if left out."
+    ),
 ]
 PopePictures = Annotated[int, typer.Option(help="Pictures of shapes-pope, six questions per variant each.")]
 MmePictures = Annotated[int, typer.Option(help="Pictures of shapes-mme, two questions each.")]
@@ -74,7 +76,9 @@ def evalkit(
     output: Output,
     method: Annotated[
         list[str],
-        typer.Option("--method", help="Method, or METHOD:field=value,field=value; may be given several times."),
+        typer.Option(
+            "--method", help="Method, or METHOD:field=value,field=value; may be given several times."
+        ),
     ],
     benchmark: Annotated[str, typer.Option(help="shapes-pope or shapes-mme.")] = "shapes-pope",
     only: Annotated[str, typer.Option(help="Variants or sub-tasks, separated by commas; all if empty.")] = "",
@@ -122,7 +126,9 @@ def pope_run_all(
 def compare(
     first: Annotated[Path, typer.Argument(help="Result folder with one of the runs.")],
     second: Annotated[Path, typer.Argument(help="Result folder with the other run; may be the same folder.")],
-    names: Annotated[str, typer.Option("--names", help="The two configurations, separated by a comma.")],
+    names: Annotated[
+        list[str], typer.Option("--name", help="A configuration; give it twice, first and second.")
+    ],
     allow_unequal: Annotated[
         bool, typer.Option("--allow-unequal", help="Compare different numbers of visual tokens.")
     ] = False,
@@ -131,13 +137,15 @@ def compare(
     """Compare two configurations question by question: McNemar, paired bootstrap, and a verdict."""
     from focal_algorithm.zip_study.comparing import compare_folders, show
 
-    rows = compare_folders(first, second, _words(names), allow_unequal)
+    rows = compare_folders(first, second, names, allow_unequal)
     output_console().print(show(rows, as_json), markup=False)
 
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="Result folder of study, evalkit, mme_run_all or pope_run_all.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Result folder of study, evalkit, mme_run_all or pope_run_all.")
+    ],
     parser: Parser = "repo",
 ) -> None:
     """Write summary, pictures and page again from the tables of a run."""

@@ -36,7 +36,11 @@ _BEFORE: list[tuple[str, dict[str, Any], bool]] = [
     ("visionzip", {"dominant": 20, "contextual": 5}, False),
     ("visionzip", {"dominant": 20, "contextual": 5, "text_share": 0.6}, True),
     ("sparsezip", {"dynamic_k": False, "dominant": 17, "contextual": 6}, False),
-    ("zip_parts", {"scorer": "hybrid", "selector": "diverse", "merger": "targets_mean", "dominant": 12}, False),
+    (
+        "zip_parts",
+        {"scorer": "hybrid", "selector": "diverse", "merger": "targets_mean", "dominant": 12},
+        False,
+    ),
 ]
 
 
@@ -79,7 +83,9 @@ def test_cached_features_give_the_answers_of_the_full_forward(
     bench = _bench()
     one = Configuration("x", "test", "before", method, parameters, reads_text=reads_text)
     for picture in bench.features[:2]:
-        rows = [visual_rows(bench.eyes.points, picture, selection(bench, one, picture, text)) for text in _TEXTS]
+        rows = [
+            visual_rows(bench.eyes.points, picture, selection(bench, one, picture, text)) for text in _TEXTS
+        ]
         fast = logits_of_rows(bench.eyes.model, bench.prompts, rows, _TEXTS)
         for place, text in enumerate(_TEXTS):
             slow, _ = _hooked(build_method(method, parameters), picture.number, text)

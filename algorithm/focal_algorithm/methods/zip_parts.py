@@ -154,9 +154,7 @@ class ZipParts(CompressionMethod):
             generator = torch.Generator().manual_seed(1_000_003 * self.seed + picture.index)
             return torch.rand(len(picture.places), generator=generator).to(attention.device)
         weights = HybridWeights(*self.alphas, self.tau_feat, self.tau_sim)
-        return hybrid_score(
-            attention, picture.keys[0], weights, is_min_max=self.scorer == "hybrid_min_max"
-        )
+        return hybrid_score(attention, picture.keys[0], weights, is_min_max=self.scorer == "hybrid_min_max")
 
     def _merged(self, features: Tensor, keys: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         if self.merger == "none" or not self.contextual:
@@ -175,4 +173,3 @@ class ZipParts(CompressionMethod):
             epsilon=EPSILON,
         )
         return done.features, done.assignment
-

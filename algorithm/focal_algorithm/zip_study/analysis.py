@@ -79,7 +79,7 @@ def right(answers: Sequence[str], truths: Sequence[str]) -> NDArray[np.float64]:
 
 
 def verdict(found: Comparison) -> str:
-    """Return ``first``, ``second`` or ``tie``: a winner needs an interval without zero and, where it applies, McNemar."""
+    """Return ``first``, ``second`` or ``tie``: a winner needs an interval without zero, and McNemar too."""
     is_apart = found.low > 0 or found.high < 0
     if not is_apart or (found.p_value is not None and found.p_value >= _LEVEL):
         return "tie"

@@ -74,7 +74,9 @@ def audited(
         ConfigError: There are no pictures.
     """
     if not kept or len(kept) != len(merged):
-        raise ConfigError(f"audit: {len(kept)} values of K and {len(merged)} of C; expected one each per picture")
+        raise ConfigError(
+            f"audit: {len(kept)} values of K and {len(merged)} of C; expected one each per picture"
+        )
     count = len(kept)
     totals = [prefix + k + c for k, c in zip(kept, merged, strict=True)]
     low, high = (sum(k == bound for k in kept) / count for bound in (k_min, k_max))

@@ -32,7 +32,9 @@ def compare_folders(
         ConfigError: Files or columns are missing, the questions differ, or the budgets do.
     """
     if len(names) != 2:
-        raise ConfigError(f"--names: got {len(names)} names; expected two, such as visionzip-64,sparsezip-64")
+        raise ConfigError(
+            f"--name: got {len(names)} names; expected two, such as --name visionzip-64 --name sparsezip-64"
+        )
     manifests = [_manifest(folder) for folder in (first, second)]
     require_same_questions(manifests[0], manifests[1], (str(first), str(second)))
     answers, tokens = [], []
@@ -88,5 +90,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["configuration"]["questions"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: missing or unreadable; expected a result folder of focal sparsezip") from error
+        raise ConfigError(
+            f"{path}: missing or unreadable; expected a result folder of focal sparsezip"
+        ) from error
     return found

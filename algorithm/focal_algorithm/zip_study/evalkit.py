@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ from focal_algorithm.zip_study.analysis import Scores, accuracy_rows
 from focal_algorithm.zip_study.bench import Bench, Eyes, open_bench
 from focal_algorithm.zip_study.cells import Cell, run_cells
 from focal_algorithm.zip_study.configuration import Configuration
+from focal_algorithm.zip_study.provenance import write_answers
 from focal_algorithm.zip_study.questions import BENCHMARKS, load_questions
-from focal_algorithm.zip_study.study import Track, write_answers
+from focal_algorithm.zip_study.study_tables import Track
 from focal_algorithm.zip_study.tables import write_table
 from focal_common.config import parse_yaml
 from focal_common.errors import ConfigError, near_matches
 
 __all__ = ["configuration_of", "run_methods"]
 
+_COMMA = re.compile(r",(?![^\[]*\])")  # not inside a list such as alphas=[1,0.4,-0.6]
 _BUDGET = "total"  # for methods inside the decoder, whose schedule follows from a budget
 
 
@@ -36,7 +39,7 @@ def configuration_of(words: str) -> Configuration:
     if method not in METHODS:
         raise ConfigError(f"unknown method '{method}'; {near_matches(method, METHODS)}")
     given: dict[str, Any] = {}
-    for part in (part for part in rest.split(",") if part.strip()):
+    for part in (part for part in _COMMA.split(rest) if part.strip()):
         field, equals, value = part.partition("=")
         if not equals:
             raise ConfigError(f"--method '{words}': '{part}' is not field=value, such as dominant=54")
@@ -87,9 +90,7 @@ def run_methods(
     counts = (pictures, 0) if benchmark == "shapes-pope" else (0, pictures)
     questions = load_questions(*counts, seed=seed).only(benchmark, only)
     bench: Bench = open_bench(eyes, questions, work)
-    cells = run_cells(
-        bench, configurations, work, lambda items: track(items, benchmark, len(configurations))
-    )
+    cells = run_cells(bench, configurations, work, lambda items: track(items, benchmark, len(configurations)))
     write_answers(bench, cells, output, seed)
     write_table(
         output / "accuracy.csv",

@@ -247,5 +247,3 @@ def _keys(bench: Bench) -> list[tuple[int, str]]:
 def _words(bench: Bench, logits: Tensor) -> list[str]:
     found: list[str] = bench.eyes.tokenizer.convert_ids_to_tokens(logits.argmax(-1).tolist())
     return found
-
-

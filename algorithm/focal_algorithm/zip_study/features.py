@@ -106,7 +106,8 @@ def see_pictures(
             points.tower(normalise(pixels))
             maps = [_one_picture(points, pixels)] * len(pixels)
             for work in watch.take(maps):
-                assert work is not None and work.features is not None  # noqa: S101 - the maps ask for every one
+                if work is None or work.features is None:
+                    raise UnsupportedError("the vision tower gave no features of a picture")
                 found.append(
                     PictureFeatures(
                         number=len(found),
@@ -161,10 +162,7 @@ def visual_rows(
         return VisualRows(one.embeddings, torch.arange(total), total)
     prefix = one.features[: 1 if with_prefix else 0]
     made = torch.cat((prefix, answer.merged))
-    if points.projector is not None and len(made):
-        made = points.projector(made)
-    else:
-        made = one.embeddings[:0]
+    made = points.projector(made) if points.projector is not None and len(made) else one.embeddings[:0]
     tokens = torch.cat((made[: len(prefix)], one.embeddings[answer.kept], made[len(prefix) :]))
     if not keeps_positions:
         return VisualRows(tokens, torch.arange(len(tokens)), len(tokens))
@@ -226,5 +224,8 @@ def read_features(path: Path, key: str) -> Features | None:
 
 def _one_picture(points: VisionPoints, pixels: Tensor) -> VisualMap:
     return VisualMap(
-        pictures=1, place=lambda values: values.flatten(0, 1), picture_of_token=torch.zeros(0), is_one_to_one=True
+        pictures=1,
+        place=lambda values: values.flatten(0, 1),
+        picture_of_token=torch.zeros(0),
+        is_one_to_one=True,
     )

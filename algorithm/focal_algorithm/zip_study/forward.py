@@ -116,8 +116,7 @@ def logits_of_rows(
     # Padding stands at the end, where a causal decoder cannot see it from an answer.
     hidden = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
     positions = [
-        _positions(prompts, own, len(prompts.texts[text]))
-        for own, text in zip(visual, texts, strict=True)
+        _positions(prompts, own, len(prompts.texts[text])) for own, text in zip(visual, texts, strict=True)
     ]
     angles = decoder.rotary_emb(hidden, torch.nn.utils.rnn.pad_sequence(positions, batch_first=True))
     for layer in decoder.layers:

@@ -145,7 +145,9 @@ def length_matched(times: Sequence[Timed], reference: str) -> list[dict[str, Any
 
 
 @torch.no_grad()
-def _answer(bench: Bench, configuration: Configuration, number: int, text: str, length: int) -> dict[str, float]:
+def _answer(
+    bench: Bench, configuration: Configuration, number: int, text: str, length: int
+) -> dict[str, float]:
     spent = dict.fromkeys(PHASES, 0.0)
     one, points, decoder = bench.features[number], bench.eyes.points, bench.eyes.model.get_decoder()
     pixels = torch.from_numpy(bench.questions.pictures[number]).permute(2, 0, 1)[None] / 255

@@ -98,10 +98,8 @@ def policy_rows(
     routed = np.array([table[str(kind)] for kind in kinds])
     own = _picked(columns, routed)
     pictures = np.array(scores.pictures("shapes-mme"))
-    found = compared(
-        own[~learn].tolist(), columns[mean][~learn].tolist(), pictures[~learn].tolist()
-    )
-    is_known = np.array([kind == one.split or kind == "attribute" and one.split == "color"
+    found = compared(own[~learn].tolist(), columns[mean][~learn].tolist(), pictures[~learn].tolist())
+    is_known = np.array([kind == one.split or (kind == "attribute" and one.split == "color")
                          for kind, one in zip(kinds, asked, strict=True)])  # fmt: skip
     return [
         {

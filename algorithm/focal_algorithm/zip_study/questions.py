@@ -65,7 +65,9 @@ class QuestionSet:
         """Return one benchmark of the set, or some splits of it, with its own manifest."""
         wanted = set(splits)
         chosen = [
-            one for one in self.questions if one.benchmark == benchmark and (not wanted or one.split in wanted)
+            one
+            for one in self.questions
+            if one.benchmark == benchmark and (not wanted or one.split in wanted)
         ]
         if not chosen:
             known = sorted({one.split for one in self.questions if one.benchmark == benchmark})

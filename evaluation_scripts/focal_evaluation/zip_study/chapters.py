@@ -29,10 +29,13 @@ def curve(results: Results, _: Parser) -> str:
         head = f"{group}, {asked} questions"
         if ("dense", group) in accuracy.index:
             dense = accuracy.loc[("dense", group)]
-            head += f"; dense {percent(dense['accuracy'])} [{100 * dense['low']:.1f}, {100 * dense['high']:.1f}]"
+            head += (
+                f"; dense {percent(dense['accuracy'])} [{100 * dense['low']:.1f}, {100 * dense['high']:.1f}]"
+            )
         for kind, methods in (("as published", _PUBLISHED), ("positions kept", _PLACED)):
             rows = [
-                (budget, *(_cell(accuracy, f"{method}-{budget}", group) for method in methods)) for budget in budgets
+                (budget, *(_cell(accuracy, f"{method}-{budget}", group) for method in methods))
+                for budget in budgets
             ]
             text.append(f"{head}; {kind}:\n\n" + table(("visual tokens", *methods), rows))
         text.append("\n".join(_verdicts(pairs[pairs["group"] == group], budgets)))
@@ -114,12 +117,22 @@ def _pope_tables(found: dict[str, pd.DataFrame]) -> list[str]:
         unparsed = pope.groupby("configuration")["n_unparsed"].first()
         columns = ("accuracy", "precision", "recall", "f1", "mean_f1_of_variants", "yes_ratio")
         rows = [
-            (name, *(percent(one[column]) for column in columns), unparsed[name]) for name, one in wide.iterrows()
+            (name, *(percent(one[column]) for column in columns), unparsed[name])
+            for name, one in wide.iterrows()
         ]
         text.append(
             f"shapes-pope, all variants, parser `{which}`:\n\n"
             + table(
-                ("configuration", "accuracy", "precision", "recall", "F1", "mean F1", "yes-ratio", "unparsed"),
+                (
+                    "configuration",
+                    "accuracy",
+                    "precision",
+                    "recall",
+                    "F1",
+                    "mean F1",
+                    "yes-ratio",
+                    "unparsed",
+                ),
                 rows,
             )
         )
@@ -133,9 +146,9 @@ def two_by_two(results: Results, _: Parser) -> str:
     facts = results.configurations.set_index("configuration")
     text = [
         "## Text awareness and timing, apart",
-        "Four cells that differ in nothing else: no CLS, no merging, one projector, positions kept. Before the decoder, tokens are "
-        "ranked by the CLS attention (agnostic) or by 0.6 of it and 0.4 of the likeness to the question behind the "
-        "projector (aware); inside it, by the CLS attention (agnostic) or by the attention of the question's rater "
+        "Four cells that differ in nothing else: no CLS, no merging, one projector, positions kept. Before the "
+        "decoder, tokens are ranked by the CLS attention (agnostic) or by 0.6 of it and 0.4 of the likeness to "
+        "the question behind the projector (aware); inside it, by the CLS attention (agnostic) or by the attention of the question's rater "
         "tokens (aware), cut after three layers in SparseVLM's proportions.",
     ]
     cells = ("before-agnostic", "before-aware", "inside-agnostic", "inside-aware")
@@ -154,7 +167,9 @@ def two_by_two(results: Results, _: Parser) -> str:
     for row in effects.itertuples():
         if row.group in groups:
             says = "yes" if row.is_apart_from_zero else "no"
-            rows.append((row.budget, row.group, row.effect, points(row.value), interval(row.low, row.high), says))
+            rows.append(
+                (row.budget, row.group, row.effect, points(row.value), interval(row.low, row.high), says)
+            )
     text.append(table(("tokens", "benchmark", "effect", "points", "95 % interval", "apart from zero"), rows))
     text.append("\n".join(_effect_sentences(effects, groups)))
     text.append(

@@ -142,7 +142,10 @@ def _subtasks(results: Results) -> Any:
         )  # fmt: skip
     axis.axhline(0, color="#000000", lw=0.6)
     axis.set_xticks(range(len(groups)), [one.replace("shapes-", "").replace(" ", "\n") for one in groups])
-    axis.set(ylabel="accuracy less dense [points]", title=f"Per variant and sub-task at {_SIDE_BUDGET} tokens ({_NOTE})")
+    axis.set(
+        ylabel="accuracy less dense [points]",
+        title=f"Per variant and sub-task at {_SIDE_BUDGET} tokens ({_NOTE})",
+    )
     axis.grid(visible=True, axis="y")
     figure.legend(loc="outside lower center", ncols=4)
     return figure
@@ -156,7 +159,9 @@ def _adaptive(results: Results) -> Any:
     for axis, name in zip(axes, names, strict=True):
         own = facts[facts["configuration"] == name].iloc[0]
         bins = range(int(own["k_min"]), int(own["k_max"]) + 5, 4)
-        axis.hist(counts.loc[counts["configuration"] == name, "k"], bins=list(bins), color=COLOURS["sparsezip"])
+        axis.hist(
+            counts.loc[counts["configuration"] == name, "k"], bins=list(bins), color=COLOURS["sparsezip"]
+        )
         axis.axvline(own["k_mean"], color="#000000", lw=0.8)
         total = f"mean total {own['total_mean']:.1f}, aimed {own['aimed_total']}"
         axis.set(xlabel="K, dominant tokens", ylabel="pictures", title=f"{name}: {total}")
@@ -174,7 +179,9 @@ def _sweep(results: Results) -> Any:
         for colour, marker, benchmark in zip(colours, "os", benchmarks, strict=False):
             values = 100 * table[f"{benchmark} accuracy"]
             front = table["is_on_front"].astype(bool)
-            axis.scatter(table[proxy], values, s=10, marker=marker, facecolors="none", edgecolors=colour, lw=0.7)
+            axis.scatter(
+                table[proxy], values, s=10, marker=marker, facecolors="none", edgecolors=colour, lw=0.7
+            )
             axis.scatter(
                 table.loc[front, proxy], values[front], s=14, marker=marker, color=colour,
                 label=f"{benchmark} (filled: on the front)",

@@ -24,7 +24,11 @@ def audit(results: Results, _: Parser) -> str:
          f"{row.total_mean:.1f} ({row.total_least} to {row.total_largest})")
         for row in found.itertuples()
     ]  # fmt: skip
-    warned = [f"- **{row.configuration}**: {row.warning}." for row in found.itertuples() if row.warning == row.warning]
+    warned = [
+        f"- **{row.configuration}**: {row.warning}."
+        for row in found.itertuples()
+        if row.warning == row.warning
+    ]
     head = ("settings", "bounds of K", "K", "at k_min", "at k_max", "C", "CLS", "total")
     return "\n\n".join(
         (
@@ -97,8 +101,8 @@ def sweep(results: Results, _: Parser) -> str:
             "tokens neither kept nor merged. Pareto front of coverage, error and both accuracies (difference to the "
             "defaults in points):",
             table(head, rows),
-            f"Apart from the defaults by interval and McNemar: {listed(apart)}. With {len(benchmarks) * (len(found) - 1)} "
-            "comparisons at 5 %, one in twenty is expected by chance alone.",
+            f"Apart from the defaults by interval and McNemar: {listed(apart)}. "
+            f"With {len(benchmarks) * (len(found) - 1)} comparisons at 5 %, one in twenty is expected by chance alone.",
             f"Rank correlation over the settings: {listed(ranks)}.",
         )
     )
@@ -113,8 +117,8 @@ def policy(results: Results, _: Parser) -> str:
         for row in found.itertuples()
     ]  # fmt: skip
     lines = [
-        f"- {row.method}: {points(row.accuracy - row.fixed_accuracy)} points {interval(float(row.low), float(row.high))} "
-        f"at {row.mean_tokens:.1f} mean tokens against {row.budget} fixed: "
+        f"- {row.method}: {points(row.accuracy - row.fixed_accuracy)} points "
+        f"{interval(float(row.low), float(row.high))} at {row.mean_tokens:.1f} mean tokens against {row.budget} fixed: "
         f"{'a tie' if row.verdict == 'tie' else 'a difference'}; the router agrees with the sub-task of "
         f"{percent(row.router_agrees, 0)} of the questions."
         for row in found[found["kind"] == "all"].itertuples()
@@ -124,7 +128,9 @@ def policy(results: Results, _: Parser) -> str:
             "## A budget per kind of question (apart from the methods)",
             "A router reads the question's words; the table of budgets was chosen on every other round of shapes-mme "
             f"pictures at a mean of at most {_FIXED}, and is judged on the rest:",
-            table(("method", "kind", "budget", "questions", "accuracy", f"fixed {_FIXED}", "mean tokens"), rows),
+            table(
+                ("method", "kind", "budget", "questions", "accuracy", f"fixed {_FIXED}", "mean tokens"), rows
+            ),
             "\n".join(lines),
         )
     )
@@ -141,7 +147,9 @@ def latency(results: Results, _: Parser) -> str:
     ]  # fmt: skip
     counts = sorted(lengths["new_tokens"].unique())
     wide = lengths.pivot(index="configuration", columns="new_tokens", values="over_reference")
-    ratios = [(name, *(f"{wide.loc[name, count]:.2f}" for count in counts)) for name in phases["configuration"]]
+    ratios = [
+        (name, *(f"{wide.loc[name, count]:.2f}" for count in counts)) for name in phases["configuration"]
+    ]
     return "\n\n".join(
         (
             "## Latency (measured on the machine that wrote the tables; CPU, batch 1, float32)",
@@ -166,15 +174,31 @@ def published(results: Results, _: Parser) -> str:
         seeds = pd.read_csv(source)
     accuracy = results.tables["accuracy"]
     ours = {"POPE": "shapes-pope", "MME": "shapes-mme"}
-    names = {"LLaVA-1.5-7B": "dense", "VisionZip": "visionzip", "SparseZip": "sparsezip", "SparseVLM": "sparsevlm"}
+    names = {
+        "LLaVA-1.5-7B": "dense",
+        "VisionZip": "visionzip",
+        "SparseZip": "sparsezip",
+        "SparseVLM": "sparsevlm",
+    }
     rows = []
     for row in seeds.itertuples():
-        name = names[row.system] if row.system == "LLaVA-1.5-7B" else f"{names[row.system]}-{min(row.visual_tokens, 64)}"
+        name = names[row.system]
+        if name != "dense":
+            name = f"{name}-{min(row.visual_tokens, _FIXED)}"
         found = accuracy[(accuracy["configuration"] == name) & (accuracy["group"] == ours[row.benchmark])]
         is_share = row.metric == "accuracy" and len(found)
         own = f"{percent(found['accuracy'].iloc[0])} ({name})" if is_share else ""
-        rows.append((row.benchmark, row.system, row.visual_tokens, row.metric, f"{row.value:g} {row.unit}", own, row.source))
-    head = ("benchmark", "system", "tokens", "metric", "published", "ours, offline model", "source of the published number")
+        value = f"{row.value:g} {row.unit}"
+        rows.append((row.benchmark, row.system, row.visual_tokens, row.metric, value, own, row.source))
+    head = (
+        "benchmark",
+        "system",
+        "tokens",
+        "metric",
+        "published",
+        "ours, offline model",
+        "source (published)",
+    )
     return "\n\n".join(
         (
             "## Published numbers, and ours",

@@ -64,7 +64,9 @@ def read_results(folder: Path) -> Results:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise TraceError(f"{path}: missing or unreadable; expected a result folder of focal sparsezip") from error
+        raise TraceError(
+            f"{path}: missing or unreadable; expected a result folder of focal sparsezip"
+        ) from error
     if len(answers) != len(questions):
         raise TraceError(
             f"{folder}/answers.csv: {len(answers)} rows for {len(questions)} questions; run focal sparsezip again"

@@ -120,7 +120,9 @@ def _mme(questions: pd.DataFrame, said: Sequence[str], parser: Parser, is_all: b
         _Metric("score_official", sum(one.score for one in scores), None, None, n, unparsed),
     ]
     if is_all:
-        macro = [float(np.mean([getattr(one, name) for one in scores])) for name in ("accuracy", "accuracy_plus")]
+        macro = [
+            float(np.mean([getattr(one, name) for one in scores])) for name in ("accuracy", "accuracy_plus")
+        ]
         found += [
             _Metric("macro_accuracy", macro[0], None, None, n, unparsed),
             _Metric("macro_accuracy_plus", macro[1], None, None, n, unparsed),

@@ -81,7 +81,11 @@ def test_a_missing_cell_gives_no_effects_instead_of_wrong_ones() -> None:
 def test_verdict_needs_more_than_a_small_difference() -> None:
     questions = _questions(100)
     count = len(questions.questions)
-    cells = [_cell("a", _answers(150, count)), _cell("b", _answers(149, count)), _cell("c", _answers(90, count))]
+    cells = [
+        _cell("a", _answers(150, count)),
+        _cell("b", _answers(149, count)),
+        _cell("c", _answers(90, count)),
+    ]
     scores = Scores(questions, cells)
     assert pair_row(scores, "", "shapes-mme", "a", "b")["verdict"] == "tie"
     assert pair_row(scores, "", "shapes-mme", "a", "c")["verdict"] == "first"
@@ -92,7 +96,7 @@ def test_unequal_budgets_are_refused_unless_allowed() -> None:
     questions = _questions(4)
     cells = [_cell("a", _answers(4, 8), 64.0), _cell("b", _answers(4, 8), 21.0)]
     scores = Scores(questions, cells)
-    with pytest.raises(ConfigError, match="a uses 64.0 visual tokens per layer and b 21.0"):
+    with pytest.raises(ConfigError, match=r"a uses 64\.0 visual tokens per layer and b 21\.0"):
         pair_row(scores, "", "shapes-mme", "a", "b")
     assert pair_row(scores, "", "shapes-mme", "a", "b", allow_unequal=True)["first_tokens"] == 64.0
 

@@ -38,7 +38,8 @@ def folder(tmp_path: Path) -> Path:
     pd.DataFrame({"question": range(8), "good-64": _SAID}).to_csv(tmp_path / "answers.csv", index=False)
     shared = {"part": "curve", "place": "before", "method": "visionzip", "config_hash": "0", "model": "m"}
     rows = [
-        shared | {"configuration": "good-64", "status": "done", "reason": "", "visual_tokens": 64.0, "flops": 1e6},
+        shared
+        | {"configuration": "good-64", "status": "done", "reason": "", "visual_tokens": 64.0, "flops": 1e6},
         shared | {"configuration": "bad-64", "status": "failed", "reason": "too few tokens"},
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "configurations.csv", index=False)
@@ -85,7 +86,9 @@ def test_the_summary_is_that_of_the_metrics(folder: Path) -> None:
 
 def test_mme_counts_a_picture_only_with_both_answers_right(folder: Path) -> None:
     found = summary(read_results(folder))
-    own = found[(found["benchmark"] == "shapes-mme") & (found["split"] == "count") & (found["status"] == "done")]
+    own = found[
+        (found["benchmark"] == "shapes-mme") & (found["split"] == "count") & (found["status"] == "done")
+    ]
     values = own.set_index("metric")["value"]
     # "Yes." and "no" are right, "maybe" is not: three of four questions, one of two pictures.
     assert (values["accuracy"], values["accuracy_plus"], values["score_official"]) == (0.75, 0.5, 125.0)

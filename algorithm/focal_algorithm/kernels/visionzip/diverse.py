@@ -28,7 +28,9 @@ def select_diverse(scores: Tensor, keys: Tensor, count: int, redundancy: float) 
         ConfigError: More are asked for than there are.
     """
     if count > len(scores):
-        raise ConfigError(f"dominant: {count} dominant tokens of {len(scores)}; expected at most {len(scores)}")
+        raise ConfigError(
+            f"dominant: {count} dominant tokens of {len(scores)}; expected at most {len(scores)}"
+        )
     values = scores.to(torch.float32)
     values = (values - values.amin()) / (values.amax() - values.amin() + EPSILON)
     unit = keys.to(torch.float32)
