@@ -45,8 +45,8 @@ def study(
     parts: Annotated[
         str, typer.Option(help="Of curve, two_by_two, audit, adaptive, sweep, policy, latency; or all.")
     ] = "all",
-    pope_pictures: PopePictures = 80,
-    mme_pictures: MmePictures = 300,
+    pope_pictures: PopePictures = 60,
+    mme_pictures: MmePictures = 240,
     budgets: Annotated[str, typer.Option(help="Visual tokens of the budget curve, separated by commas.")] = (
         "21,32,64,87,128"
     ),

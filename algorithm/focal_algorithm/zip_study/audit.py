@@ -101,8 +101,8 @@ def _warning(kept: Sequence[int], low: float, high: float, k_min: int, k_max: in
     if len(kept) < 2:
         return ""
     if len(set(kept)) == 1:
-        bound = " (k_min)" if low == 1 else " (k_max)" if high == 1 else ""
-        return f"K is called dynamic and is {kept[0]}{bound} for every one of {len(kept)} pictures"
+        place = " (k_min)" if low == 1 else " (k_max)" if high == 1 else ""
+        return f"K is called dynamic and is {kept[0]}{place} for every one of {len(kept)} pictures"
     if max(low, high) >= _PINNED_SHARE:
         bound, share = (k_min, low) if low >= high else (k_max, high)
         return f"K is called dynamic and is pinned at {bound} for {share:.0%} of the pictures"

@@ -28,8 +28,8 @@ class StudySettings:
         timed_pictures: Pictures of the latency part.
     """
 
-    pope_pictures: int = 80
-    mme_pictures: int = 300
+    pope_pictures: int = 60
+    mme_pictures: int = 240
     seed: int = 0
     budgets: tuple[int, ...] = (21, 32, 64, 87, 128)
     square_budgets: tuple[int, ...] = (21, 32, 64)
