@@ -7,7 +7,7 @@ import pandas as pd
 from focal_evaluation.metrics.yes_no import Parser
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.summary import summary
-from focal_evaluation.zip_study.words import interval, listed, percent, points, table
+from focal_evaluation.zip_study.words import interval, listed, percent, points, rows_of, table
 
 __all__ = ["curve", "metrics", "subtasks", "two_by_two"]
 
@@ -63,7 +63,7 @@ def _verdicts(pairs: pd.DataFrame, budgets: list[int]) -> list[str]:
     for budget in budgets:
         own = pairs[pairs["first"].str.endswith(f"-{budget}")]
         wins, ties = [], []
-        for row in own.itertuples():
+        for row in rows_of(own):
             first, second = (str(name).rsplit("-", 1)[0] for name in (row.first, row.second))
             if row.verdict == "tie":
                 ties.append(f"{first} = {second}")
@@ -148,8 +148,8 @@ def two_by_two(results: Results, _: Parser) -> str:
         "## Text awareness and timing, apart",
         "Four cells that differ in nothing else: no CLS, no merging, one projector, positions kept. Before the "
         "decoder, tokens are ranked by the CLS attention (agnostic) or by 0.6 of it and 0.4 of the likeness to "
-        "the question behind the projector (aware); inside it, by the CLS attention (agnostic) "
-        "or by the attention of the question's rater tokens (aware), cut after three layers in SparseVLM's proportions.",
+        "the question behind the projector (aware); inside it, by the CLS attention "
+        "(agnostic) or by the attention of the question's rater tokens (aware), cut after three layers in SparseVLM's proportions.",
     ]
     cells = ("before-agnostic", "before-aware", "inside-agnostic", "inside-aware")
     groups = [name for name in effects["group"].unique() if " " not in name]
@@ -164,7 +164,7 @@ def two_by_two(results: Results, _: Parser) -> str:
     head = ("cell", "tokens, mean over layers", "MFLOPs (estimated)", "over before-agnostic", *groups)
     text.append(table(head, rows))
     rows = []
-    for row in effects.itertuples():
+    for row in rows_of(effects):
         if row.group in groups:
             says = "yes" if row.is_apart_from_zero else "no"
             rows.append(
@@ -193,7 +193,7 @@ def _effect_sentences(effects: pd.DataFrame, groups: list[str]) -> list[str]:
             own = effects[(effects["group"] == group) & (effects["effect"] == effect)]
             said = [
                 f"{above if row.value > 0 else below} at {row.budget} ({points(row.value)} points)"
-                for row in own.itertuples()
+                for row in rows_of(own)
                 if row.is_apart_from_zero
             ]
             lines.append(f"- {group}, {effect}: {listed(said, 'no effect apart from zero at any budget')}.")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from focal_evaluation.metrics.yes_no import Parser
 from focal_evaluation.zip_study.results import Results
-from focal_evaluation.zip_study.words import interval, listed, percent, points, table
+from focal_evaluation.zip_study.words import interval, listed, percent, points, rows_of, table
 
 __all__ = ["adaptive", "audit", "latency", "policy", "published", "sweep"]
 
@@ -22,12 +22,10 @@ def audit(results: Results, _: Parser) -> str:
         (row.configuration, f"{row.k_min} to {row.k_max}", f"{row.k_mean:.1f} ({row.k_least} to {row.k_largest})",
          percent(row.at_k_min, 0), percent(row.at_k_max, 0), f"{row.contextual:.0f}", row.prefix,
          f"{row.total_mean:.1f} ({row.total_least} to {row.total_largest})")
-        for row in found.itertuples()
+        for row in rows_of(found)
     ]  # fmt: skip
     warned = [
-        f"- **{row.configuration}**: {row.warning}."
-        for row in found.itertuples()
-        if row.warning == row.warning
+        f"- **{row.configuration}**: {row.warning}." for row in rows_of(found) if row.warning == row.warning
     ]
     head = ("settings", "bounds of K", "K", "at k_min", "at k_max", "C", "CLS", "total")
     return "\n\n".join(
@@ -46,13 +44,13 @@ def adaptive(results: Results, _: Parser) -> str:
     rows = [
         (row.configuration, f"{row.knob:.3f}", f"{row.k_mean:.1f} ({row.k_least} to {row.k_largest})",
          f"{row.total_mean:.1f}", row.aimed_total, percent(row.at_k_min, 0), percent(row.at_k_max, 0))
-        for row in found.itertuples()
+        for row in rows_of(found)
     ]  # fmt: skip
     lines = [
         f"- {row.group}: {row.first} {percent(row.first_accuracy)} at {row.first_tokens:.1f} tokens, fixed K "
         f"{percent(row.second_accuracy)} at {row.second_tokens:.1f}: {points(row.difference)} points "
         f"{interval(row.low, row.high)}, {'a tie' if row.verdict == 'tie' else 'a difference'}."
-        for row in pairs.itertuples()
+        for row in rows_of(pairs)
     ]
     return "\n\n".join(
         (
@@ -114,14 +112,14 @@ def policy(results: Results, _: Parser) -> str:
     rows = [
         (row.method, row.kind, row.budget if row.kind != "all" else f"fixed {row.budget}", row.questions,
          percent(row.accuracy), percent(row.fixed_accuracy), f"{row.mean_tokens:.1f}")
-        for row in found.itertuples()
+        for row in rows_of(found)
     ]  # fmt: skip
     lines = [
         f"- {row.method}: {points(row.accuracy - row.fixed_accuracy)} points "
         f"{interval(float(row.low), float(row.high))} at {row.mean_tokens:.1f} mean tokens against {row.budget} fixed: "
         f"{'a tie' if row.verdict == 'tie' else 'a difference'}; the router agrees with the sub-task of "
         f"{percent(row.router_agrees, 0)} of the questions."
-        for row in found[found["kind"] == "all"].itertuples()
+        for row in rows_of(found[found["kind"] == "all"])
     ]
     return "\n\n".join(
         (
@@ -143,7 +141,7 @@ def latency(results: Results, _: Parser) -> str:
         (row.configuration, f"{row.vision_ms:.2f}", f"{row.compress_ms:.2f}", f"{row.projector_ms:.2f}",
          f"{row.prefill_ms:.2f}", f"{row.decode_ms_per_token:.2f}", f"{row.fit_ms_per_token:.2f}",
          f"{row.fit_fixed_ms:.2f}", f"{row.fit_r_squared:.3f}")
-        for row in phases.itertuples()
+        for row in rows_of(phases)
     ]  # fmt: skip
     counts = sorted(lengths["new_tokens"].unique())
     wide = lengths.pivot(index="configuration", columns="new_tokens", values="over_reference")
@@ -181,7 +179,7 @@ def published(results: Results, _: Parser) -> str:
         "SparseVLM": "sparsevlm",
     }
     rows = []
-    for row in seeds.itertuples():
+    for row in rows_of(seeds):
         name = names[row.system]
         if name != "dense":
             name = f"{name}-{min(row.visual_tokens, _FIXED)}"

@@ -71,10 +71,10 @@ def read_results(folder: Path) -> Results:
         raise TraceError(
             f"{folder}/answers.csv: {len(answers)} rows for {len(questions)} questions; run focal sparsezip again"
         )
-    for row in configurations.itertuples():
-        if row.status == "done" and row.configuration not in answers:
+    for row in configurations.to_dict("records"):
+        if row["status"] == "done" and row["configuration"] not in answers:
             raise TraceError(
-                f"{folder}/answers.csv: no column for '{row.configuration}', which configurations.csv calls done; "
+                f"{folder}/answers.csv: no column for '{row['configuration']}', which configurations.csv calls done; "
                 "run focal sparsezip again"
             )
     tables = {name: _table(folder / f"{name}.csv") for name in OPTIONAL if (folder / f"{name}.csv").is_file()}

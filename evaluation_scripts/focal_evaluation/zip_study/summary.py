@@ -105,7 +105,8 @@ def _mme(questions: pd.DataFrame, said: Sequence[str], parser: Parser, is_all: b
     answers = questions.assign(said=list(said))
     by_split = {
         str(split): mme_score(
-            [MmeAnswer(row.picture_id, row.truth, row.said) for row in own.itertuples()], parser
+            [MmeAnswer(row["picture_id"], row["truth"], row["said"]) for row in own.to_dict("records")],
+            parser,
         )
         for split, own in answers.groupby("split", sort=False)
     }
@@ -146,7 +147,7 @@ def _f1_interval(questions: pd.DataFrame, said: Sequence[str], parser: Parser) -
     names, place = np.unique(questions["picture_id"].to_numpy(), return_inverse=True)
 
     def counts(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.bincount(place, weights=chosen, minlength=len(names))
+        return np.bincount(place, weights=chosen.astype(np.float64), minlength=len(names)).astype(np.float64)
 
     hits, false, missed = counts(yes & truth), counts(yes & ~truth), counts(is_parsed & ~yes & truth)
     generator = np.random.default_rng(_SEED)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["interval", "listed", "percent", "points", "table"]
+import pandas as pd
+
+__all__ = ["interval", "listed", "percent", "points", "rows_of", "table"]
 
 
 def percent(value: float, digits: int = 1) -> str:
@@ -35,3 +37,8 @@ def listed(words: Sequence[str], otherwise: str = "none") -> str:
     if not words:
         return otherwise
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def rows_of(frame: pd.DataFrame) -> list[Any]:
+    """Return the rows with their cells as attributes; what a column holds is known to its chapter only."""
+    return list(frame.itertuples())
