@@ -148,8 +148,8 @@ def two_by_two(results: Results, _: Parser) -> str:
         "## Text awareness and timing, apart",
         "Four cells that differ in nothing else: no CLS, no merging, one projector, positions kept. Before the "
         "decoder, tokens are ranked by the CLS attention (agnostic) or by 0.6 of it and 0.4 of the likeness to "
-        "the question behind the projector (aware); inside it, by the CLS attention "
-        "(agnostic) or by the attention of the question's rater tokens (aware), cut after three layers in SparseVLM's proportions.",
+        "the question behind the projector (aware); inside it, by the CLS attention (agnostic) or by the "
+        "attention of the question's rater tokens (aware), cut after three layers in SparseVLM's proportions.",
     ]
     cells = ("before-agnostic", "before-aware", "inside-agnostic", "inside-aware")
     groups = [name for name in effects["group"].unique() if " " not in name]

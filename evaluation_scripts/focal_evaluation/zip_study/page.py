@@ -62,7 +62,7 @@ def _opening(results: Results, parser: Parser) -> str:
             f"**Partial: {len(results.failed)} of {len(results.configurations)} configurations failed.**\n\n"
             + table(
                 ("configuration", "reason"),
-                results.failed[["configuration", "reason"]].itertuples(index=False),
+                results.failed[["configuration", "reason"]].to_numpy().tolist(),
             )
         )
     return "\n\n".join(lines)
