@@ -153,7 +153,8 @@ class ZipParts(CompressionMethod):
         if self.scorer == "random":
             generator = torch.Generator().manual_seed(1_000_003 * self.seed + picture.index)
             return torch.rand(len(picture.places), generator=generator).to(attention.device)
-        weights = HybridWeights(*self.alphas, self.tau_feat, self.tau_sim)
+        attention_share, entropy, mutual = self.alphas
+        weights = HybridWeights(attention_share, entropy, mutual, self.tau_feat, self.tau_sim)
         return hybrid_score(attention, picture.keys[0], weights, is_min_max=self.scorer == "hybrid_min_max")
 
     def _merged(self, features: Tensor, keys: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:

@@ -74,7 +74,8 @@ def run_cells(
 
 def _kept(path: Path) -> Outcome | None:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return Outcome(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        fixed: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return Outcome(**fixed)
     except (OSError, ValueError, TypeError):
         return None  # never ran, or was cut short by a full disk: run it

@@ -81,8 +81,12 @@ def write_audit(bench: Bench, output: Path) -> None:
             k_max=method.rules.k_max,
             is_dynamic=method.rules.dynamic,
         )
-        bounds = {"k_min": method.rules.k_min, "k_max": method.rules.k_max}
-        rows.append({"configuration": name} | bounds | found.row())
+        row: dict[str, Any] = {
+            "configuration": name,
+            "k_min": method.rules.k_min,
+            "k_max": method.rules.k_max,
+        }
+        rows.append(row | found.row())
     write_table(output / "audit.csv", rows)
 
 

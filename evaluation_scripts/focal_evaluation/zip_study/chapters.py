@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import Any
 
 from focal_evaluation.metrics.yes_no import Parser
 from focal_evaluation.zip_study.results import Results
@@ -51,14 +51,14 @@ def curve(results: Results, _: Parser) -> str:
     return "\n\n".join(text)
 
 
-def _cell(accuracy: pd.DataFrame, name: str, group: str) -> str:
+def _cell(accuracy: Any, name: str, group: str) -> str:
     if (name, group) not in accuracy.index:
         return "failed"
     one = accuracy.loc[(name, group)]
     return f"{percent(one['accuracy'])} [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
 
 
-def _verdicts(pairs: pd.DataFrame, budgets: list[int]) -> list[str]:
+def _verdicts(pairs: Any, budgets: list[int]) -> list[str]:
     lines = []
     for budget in budgets:
         own = pairs[pairs["first"].str.endswith(f"-{budget}")]
@@ -107,7 +107,7 @@ def metrics(results: Results, parser: Parser) -> str:
     return "\n\n".join(text)
 
 
-def _pope_tables(found: dict[str, pd.DataFrame]) -> list[str]:
+def _pope_tables(found: dict[str, Any]) -> list[str]:
     text = []
     for which, own in found.items():
         pope = own[(own["benchmark"] == "shapes-pope") & (own["split"] == "all") & (own["status"] == "done")]
@@ -179,7 +179,7 @@ def two_by_two(results: Results, _: Parser) -> str:
     return "\n\n".join(text)
 
 
-def _effect_sentences(effects: pd.DataFrame, groups: list[str]) -> list[str]:
+def _effect_sentences(effects: Any, groups: list[str]) -> list[str]:
     means = {
         "text awareness": ("reading the question helps", "reading the question hurts"),
         "timing": ("cutting inside the decoder is better", "cutting before the decoder is better"),

@@ -23,7 +23,7 @@ OPTIONAL = (
 
 @dataclass(frozen=True)
 class Results:
-    """A result folder.
+    """A result folder; tables are pandas frames, whose columns only their readers know.
 
     Attributes:
         folder: Where it is.
@@ -35,20 +35,20 @@ class Results:
     """
 
     folder: Path
-    questions: pd.DataFrame
-    answers: pd.DataFrame
-    configurations: pd.DataFrame
-    tables: Mapping[str, pd.DataFrame]
+    questions: Any
+    answers: Any
+    configurations: Any
+    tables: Mapping[str, Any]
     manifest: Mapping[str, Any]
 
     @property
-    def failed(self) -> pd.DataFrame:
+    def failed(self) -> Any:
         """Configurations without answers."""
         return self.configurations[self.configurations["status"] != "done"]
 
     def has(self, name: str) -> bool:
         """Return whether a table is there and has rows."""
-        return name in self.tables and not self.tables[name].empty
+        return name in self.tables and len(self.tables[name]) > 0
 
 
 def read_results(folder: Path) -> Results:
