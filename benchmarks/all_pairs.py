@@ -38,6 +38,7 @@ MARKS = ("<!-- written by benchmarks/all_pairs.py -->", "<!-- end of what is wri
 ORIGIN = "synthetic: random weights"
 SMALL_BUDGET: dict[str, dict[str, Any]] = {
     "visionzip": {"dominant": 2, "contextual": 1},
+    "zip_parts": {"dominant": 2, "contextual": 1},
     "sparsezip": {"dominant": 2, "contextual": 1, "k_min": 1, "k_max": 3},
     "sparsevlm": {"scale_by_tokens": True},
     "adaptiv": {"threshold": 0.1},

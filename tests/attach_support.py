@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "sparsevlm": {"pruning_layers": (0, 1), "kept_tokens": (6, 3)},
     "sparsezip": {"dominant": 2, "contextual": 1, "k_min": 1, "k_max": 2},
     "visionzip": {"dominant": 2, "contextual": 1},
+    "zip_parts": {"dominant": 2, "contextual": 1},
     "adaptiv": {"threshold": 0.1},
     "focus": PRUNING,
     "focus_sec_only": PRUNING,

@@ -28,6 +28,8 @@ VERBS: Registry[Any] = Registry(
         "report": "focal_evaluation.report.cli:app",
         "reproduce": "focal_evaluation.cli:app",
         "sim": "focal_simulator.cli:app",
+        "sparsezip": "focal_algorithm.cli_sparsezip:app",
+        "sparsezip-report": "focal_evaluation.zip_study.cli:app",
         "sweep": "focal_simulator.sweep.cli:app",
         "trace": "focal_algorithm.cli:app",
         "train": "focal_algorithm.cli_train:app",
@@ -50,6 +52,8 @@ _SUMMARY = {
     "report": "put result folders into one HTML page that opens without network",
     "reproduce": "published figures and tables; every published number against a run; generated pages",
     "sim": "simulate traces on accelerators: cycles, energy, area",
+    "sparsezip": "token selection at equal budgets: the SparseZip study, POPE and MME runs, comparisons",
+    "sparsezip-report": "summary, pictures and page from the tables of focal sparsezip",
     "sweep": "explore a design space: grids, searches, Pareto fronts; resumable, on many workers",
     "trace": "record a sparse trace from a model; info, validate, convert, diff",
     "train": "train the offline models again; check what they have learned",
@@ -63,7 +67,7 @@ def _help() -> str:
         "usage: focal VERB [OPTIONS]      (focal VERB --help for one verb)",
         "",
     ]
-    lines += [f"  {verb:<14} {_SUMMARY.get(verb, '')}".rstrip() for verb in VERBS]
+    lines += [f"  {verb:<17} {_SUMMARY.get(verb, '')}".rstrip() for verb in VERBS]
     lines += ["", "  --version      print the version", "  --help         this page"]
     return "\n".join(lines)
 

@@ -40,7 +40,7 @@ PAIRS = [(method, subject) for subject in SUBJECTS for method in METHODS]
 REFUSALS = {
     **{
         (method, subject): "learned queries"
-        for method in ("visionzip", "sparsezip")
+        for method in ("visionzip", "sparsezip", "zip_parts")
         for subject in ("minicpm_v+video", "minicpm_v+image")
     },
     **{

@@ -224,7 +224,7 @@ def test_the_same_seed_gives_the_same_bytes(name: str, subject: str, tmp_path: P
     assert any(path.name.endswith(".records.parquet") for path in contents[0])
 
 
-@pytest.mark.parametrize("name", ["visionzip", "sparsezip"])
+@pytest.mark.parametrize("name", ["visionzip", "sparsezip", "zip_parts"])
 def test_text_between_frames_stays_where_pictures_are_compressed(name: str) -> None:
     subject = "qwen3_vl+video"
     loaded = model_of(subject)

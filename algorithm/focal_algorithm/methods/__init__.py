@@ -23,6 +23,7 @@ METHODS: Registry[type[CompressionMethod]] = Registry(
         "sparsevlm": "focal_algorithm.methods.sparsevlm:SparseVlm",
         "sparsezip": "focal_algorithm.methods.sparsezip:SparseZip",
         "visionzip": "focal_algorithm.methods.visionzip:VisionZip",
+        "zip_parts": "focal_algorithm.methods.zip_parts:ZipParts",
     },
     group="focal.methods",
 )

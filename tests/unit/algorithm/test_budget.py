@@ -107,6 +107,7 @@ CASES = {
     "sparsevlm": {"pruning_layers": [0, 1, 2]},
     "visionzip": {},
     "sparsezip": {"contextual": 2},
+    "zip_parts": {"contextual": 2},
     "adaptiv": {},
     "cmc": {},
 }

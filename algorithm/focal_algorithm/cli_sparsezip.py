@@ -1,0 +1,193 @@
+"""``focal sparsezip``: the SparseZip study, and methods on shapes-pope and shapes-mme with one result schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from focal_common.console import errors_console, output_console, track
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Token selection before and inside the decoder at equal budgets: VisionZip, SparseZip, SparseVLM.",
+)
+
+_REPORT = "sparsezip-report"  # verb that reads results; packages meet by name only
+
+Model = Annotated[
+    Path | None, typer.Option("--model", help="Folder of a trained image model; the shipped one if left out.")
+]
+Output = Annotated[Path, typer.Option("--output", help="Folder of the results.")]
+Work = Annotated[
+    Path | None,
+    typer.Option(
+        "--work", help="Folder that keeps finished pieces for the next run; OUTPUT/.work if left out."
+    ),
+]
+PopePictures = Annotated[int, typer.Option(help="Pictures of shapes-pope, six questions per variant each.")]
+MmePictures = Annotated[int, typer.Option(help="Pictures of shapes-mme, two questions each.")]
+Seed = Annotated[int, typer.Option(help="Of the data.")]
+Parser = Annotated[
+    str, typer.Option(help="How an answer is read: repo (first word yes or no) or official (POPE's own).")
+]
+
+
+@app.command()
+def study(
+    output: Output,
+    model: Model = None,
+    parts: Annotated[
+        str, typer.Option(help="Of curve, two_by_two, audit, adaptive, sweep, policy, latency; or all.")
+    ] = "all",
+    pope_pictures: PopePictures = 60,
+    mme_pictures: MmePictures = 240,
+    budgets: Annotated[str, typer.Option(help="Visual tokens of the budget curve, separated by commas.")] = (
+        "21,32,64,87,128"
+    ),
+    square_budgets: Annotated[str, typer.Option(help="Visual tokens of the 2 x 2 design.")] = "21,32,64",
+    seed: Seed = 0,
+    work: Work = None,
+) -> None:
+    """Run the whole study: tables, pictures, and a page that says what they show. Resumable."""
+    from focal_algorithm.zip_study.bench import open_eyes
+    from focal_algorithm.zip_study.study import PARTS, StudySettings, run_study
+
+    chosen = PARTS if parts == "all" else tuple(_words(parts))
+    settings = StudySettings(
+        pope_pictures=pope_pictures,
+        mme_pictures=mme_pictures,
+        seed=seed,
+        budgets=_numbers(budgets, "--budgets"),
+        square_budgets=_numbers(square_budgets, "--square-budgets"),
+        parts=chosen,
+    )
+    cells = run_study(open_eyes(model), settings, output, work or output / ".work", _track)
+    _finish(output, "repo", [cell for cell in cells if cell.status == "failed"])
+
+
+@app.command()
+def evalkit(
+    output: Output,
+    method: Annotated[
+        list[str],
+        typer.Option(
+            "--method", help="Method, or METHOD:field=value,field=value; may be given several times."
+        ),
+    ],
+    benchmark: Annotated[str, typer.Option(help="shapes-pope or shapes-mme.")] = "shapes-pope",
+    only: Annotated[str, typer.Option(help="Variants or sub-tasks, separated by commas; all if empty.")] = "",
+    model: Model = None,
+    pictures: Annotated[int, typer.Option(help="Pictures of the benchmark.")] = 120,
+    seed: Seed = 0,
+    parser: Parser = "repo",
+    work: Work = None,
+) -> None:
+    """Answer one benchmark with one method or several; one schema, and a summary that cannot be half empty."""
+    _evaluate(output, benchmark, method, only, model, pictures, seed, parser, work)
+
+
+@app.command("mme_run_all")
+def mme_run_all(
+    output: Output,
+    method: Annotated[list[str], typer.Option("--method", help="As for evalkit.")],
+    only: Annotated[str, typer.Option(help="Sub-tasks, separated by commas; all if empty.")] = "",
+    model: Model = None,
+    pictures: Annotated[int, typer.Option(help="Pictures, two questions each.")] = 300,
+    seed: Seed = 0,
+    parser: Parser = "repo",
+    work: Work = None,
+) -> None:
+    """Answer every sub-task of shapes-mme; accuracy, accuracy+ and score in both conventions."""
+    _evaluate(output, "shapes-mme", method, only, model, pictures, seed, parser, work)
+
+
+@app.command("pope_run_all")
+def pope_run_all(
+    output: Output,
+    method: Annotated[list[str], typer.Option("--method", help="As for evalkit.")],
+    only: Annotated[str, typer.Option(help="random, popular, adversarial; all if empty.")] = "",
+    model: Model = None,
+    pictures: Annotated[int, typer.Option(help="Pictures, six questions per variant each.")] = 80,
+    seed: Seed = 0,
+    parser: Parser = "repo",
+    work: Work = None,
+) -> None:
+    """Answer every variant of shapes-pope; accuracy, precision, recall, F1, yes-ratio and unparsed answers."""
+    _evaluate(output, "shapes-pope", method, only, model, pictures, seed, parser, work)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Result folder with one of the runs.")],
+    second: Annotated[Path, typer.Argument(help="Result folder with the other run; may be the same folder.")],
+    names: Annotated[
+        list[str], typer.Option("--name", help="A configuration; give it twice, first and second.")
+    ],
+    allow_unequal: Annotated[
+        bool, typer.Option("--allow-unequal", help="Compare different numbers of visual tokens.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Compare two configurations question by question: McNemar, paired bootstrap, and a verdict."""
+    from focal_algorithm.zip_study.comparing import compare_folders, show
+
+    rows = compare_folders(first, second, names, allow_unequal)
+    output_console().print(show(rows, as_json), markup=False)
+
+
+@app.command()
+def report(
+    folder: Annotated[
+        Path, typer.Argument(help="Result folder of study, evalkit, mme_run_all or pope_run_all.")
+    ],
+    parser: Parser = "repo",
+) -> None:
+    """Write summary, pictures and page again from the tables of a run."""
+    _finish(folder, parser, [])
+
+
+def _evaluate(
+    output: Path, benchmark: str, methods: list[str], only: str, model: Path | None, pictures: int, seed: int,
+    parser: str, work: Path | None,
+) -> None:  # fmt: skip
+    from focal_algorithm.zip_study.bench import open_eyes
+    from focal_algorithm.zip_study.evalkit import run_methods
+
+    cells = run_methods(
+        open_eyes(model), benchmark, methods, _words(only), pictures, seed, output, work or output / ".work", _track
+    )  # fmt: skip
+    _finish(output, parser, [cell for cell in cells if cell.status == "failed"])
+
+
+def _finish(output: Path, parser: str, failed: list[Any]) -> None:
+    from focal_common.command import VERBS
+    from focal_common.console import run_command
+
+    code = run_command(VERBS.load(_REPORT), [str(output), "--parser", parser])
+    for cell in failed:
+        errors_console().print(f"failed: {cell.configuration.name}: {cell.reason}", markup=False)
+    if code or failed:
+        raise typer.Exit(code or 1)
+
+
+def _track(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
+    return track(items, description, total)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    from focal_common.errors import ConfigError
+
+    try:
+        return tuple(int(word) for word in _words(text))
+    except ValueError as error:
+        raise ConfigError(f"{option} '{text}': expected whole numbers such as 21,64") from error

@@ -1,0 +1,176 @@
+"""Token selection before the decoder put together from parts: any scorer, any selector, any merger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from focal_algorithm.kernels.sparsezip.draws import FarthestPoints
+from focal_algorithm.kernels.sparsezip.kmeans import KMeansRules, merge_by_kmeans
+from focal_algorithm.kernels.sparsezip.scores import EPSILON, HybridWeights, hybrid_score
+from focal_algorithm.kernels.sparsezip.single_shot import merge_single_shot
+from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score
+from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
+from focal_algorithm.kernels.visionzip.diverse import select_diverse
+from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.methods.base import CompressionMethod, HookPoint
+from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.pictures import CompressedPicture, TowerPicture
+from focal_common.errors import ConfigError, UnsupportedError
+from focal_traces.schema import DecoderGeometry, SampleHeader
+
+__all__ = ["MERGERS", "SCORERS", "SELECTORS", "ZipParts"]
+
+SCORERS = ("attention", "hybrid", "hybrid_min_max", "projected_text", "random")
+SELECTORS = ("top", "diverse")
+MERGERS = ("none", "targets_sum", "targets_mean", "single_shot", "kmeans")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZipParts(CompressionMethod):
+    """Scorer, selector and merger of VisionZip and SparseZip in any combination, and two parts they lack.
+
+    Paper: VisionZip, CVPR 2025 (arXiv:2412.04467), sec. 3.2 and 3.3, and SparseZip (published as code), taken
+        apart; the diverse selector is maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998,
+        doi 10.1145/290941.291025).
+    Deviations: not a published method. ``random`` and ``diverse`` are in neither; a negative third weight of
+        ``alphas`` turns SparseZip's reward of near-duplicates into a penalty.
+
+    Args:
+        scorer: ``attention`` (VisionZip), ``hybrid`` and ``hybrid_min_max`` (SparseZip), ``projected_text`` (its
+            form that reads the question), or ``random``.
+        selector: ``top`` scores, or ``diverse``: a token loses ``redundancy`` times its largest cosine with a key
+            already chosen, against scores mapped to [0, 1].
+        merger: Of the rest: ``none`` drops it; ``targets_sum`` (VisionZip), ``targets_mean``, ``single_shot``
+            and ``kmeans`` (SparseZip).
+        dominant: Tokens kept per picture, CLS not counted; 0 keeps all and merges none.
+        contextual: Merged tokens per picture.
+        alphas: Weights of attention, entropy and mutual information in the hybrid scores.
+        tau_feat: Temperature over channels. tau_sim: Temperature over similarities.
+        text_share: Weight of the attention for ``projected_text``, in (0, 1].
+        redundancy: Weight of the penalty of ``diverse``, at least 0.
+        seed: For ``random``.
+    """
+
+    name: ClassVar[str] = "zip_parts"
+    paper: ClassVar[str] = "VisionZip, CVPR 2025, arXiv:2412.04467, sec. 3.2 and 3.3, taken apart"
+    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.VISION_OUTPUT})
+    changes_length: ClassVar[bool] = True
+    trace_folder: ClassVar[str] = "zip_parts"
+
+    scorer: Literal["attention", "hybrid", "hybrid_min_max", "projected_text", "random"] = "attention"
+    selector: Literal["top", "diverse"] = "top"
+    merger: Literal["none", "targets_sum", "targets_mean", "single_shot", "kmeans"] = "targets_sum"
+    dominant: int = 53
+    contextual: int = 10
+    alphas: tuple[float, ...] = (1.0, 0.4, 0.6)
+    tau_feat: float = 0.2
+    tau_sim: float = 0.1
+    text_share: float = 0.6
+    redundancy: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, choices in {"scorer": SCORERS, "selector": SELECTORS, "merger": MERGERS}.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} must be {' or '.join(choices)}, got '{getattr(self, name)}'")
+        least = {"vector_size": 1, "dominant": 0, "contextual": 0, "redundancy": 0, "seed": 0}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ConfigError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+        for name in ("tau_feat", "tau_sim"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not 0 < self.text_share <= 1:
+            raise ConfigError(f"text_share must lie in (0, 1], got {self.text_share}")
+        if len(self.alphas) != 3:
+            raise ConfigError(f"alphas must be 3 weights (attention, entropy, mutual), got {self.alphas}")
+
+    @property
+    def renumbers_positions(self) -> bool:
+        """As VisionZip."""
+        return True
+
+    @classmethod
+    def without_effect(cls) -> dict[str, Any]:
+        """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
+        return {"dominant": 0}
+
+    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
+        """Return the dominant tokens per picture."""
+        if not self.dominant or sample.grid is None:
+            return None
+        most = max(2, sample.visual_tokens // sample.grid.frames) - 1
+        return MatchKnob(
+            "dominant",
+            min(self.dominant, most),
+            1,
+            most,
+            rises=True,
+            parameters=lambda count: {"dominant": int(count)},
+            is_integer=True,
+        )
+
+    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
+        """Return no state.
+
+        Raises:
+            UnsupportedError: The question is to count, but there is none.
+        """
+        if self.scorer == "projected_text" and not layout.query_tokens:
+            raise UnsupportedError(
+                f"{layout.sample_id}: scorer=projected_text weighs the question, but no text follows the visual "
+                "tokens; use scorer=attention"
+            )
+
+    def compress_visual(self, picture: TowerPicture, state: Any) -> CompressedPicture | None:
+        """Keep the dominant tokens of a picture and merge the rest."""
+        tokens = len(picture.places)
+        if not self.dominant or self.dominant == tokens:
+            return None
+        scores = self.scores(picture)
+        if self.selector == "diverse":
+            chosen = select_diverse(scores, picture.keys[0], self.dominant, self.redundancy)
+        else:
+            chosen = select_dominant(scores, self.dominant)
+        kept, remaining = split_tokens(chosen, tokens)
+        merged, own = self._merged(picture.features[remaining], picture.keys[0, remaining], scores[remaining])
+        assignment = torch.full_like(picture.places, -1)
+        assignment[remaining] = own
+        return CompressedPicture(kept, merged, assignment)
+
+    def scores(self, picture: TowerPicture) -> Tensor:
+        """Return the score of each token, axes (tokens), float32."""
+        attention = picture.attention[0]
+        if self.scorer == "attention":
+            return attention.sum(dim=0)
+        if self.scorer == "projected_text":
+            return projected_text_score(attention, picture.embeddings, picture.text, self.text_share)
+        if self.scorer == "random":
+            generator = torch.Generator().manual_seed(1_000_003 * self.seed + picture.index)
+            return torch.rand(len(picture.places), generator=generator).to(attention.device)
+        attention_share, entropy, mutual = self.alphas
+        weights = HybridWeights(attention_share, entropy, mutual, self.tau_feat, self.tau_sim)
+        return hybrid_score(attention, picture.keys[0], weights, is_min_max=self.scorer == "hybrid_min_max")
+
+    def _merged(self, features: Tensor, keys: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        if self.merger == "none" or not self.contextual:
+            return features[:0], torch.full((len(features),), -1, dtype=torch.int64, device=features.device)
+        if self.merger == "kmeans":
+            return merge_by_kmeans(features, keys, self.contextual, KMeansRules(), FarthestPoints())
+        if self.merger == "single_shot":
+            # A weight below zero would subtract a token; the smallest score weighs nothing.
+            done = merge_single_shot(features, keys, self.contextual, scores - scores.amin())
+            return done.features, done.assignment
+        done = merge_into_targets(
+            features,
+            keys,
+            self.contextual,
+            merge="sum" if self.merger == "targets_sum" else "mean",
+            epsilon=EPSILON,
+        )
+        return done.features, done.assignment

@@ -1,0 +1,48 @@
+"""One configuration of the study: which method at which settings, where it acts, and what it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from focal_common.provenance import content_hash
+
+__all__ = ["Configuration", "Place"]
+
+Place = Literal["dense", "before", "inside", "hooks"]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What one column of answers was made with.
+
+    Attributes:
+        name: Unique in the study.
+        part: Part of the study that asked for it first.
+        place: ``dense``; ``before`` the decoder, by a method that acts on the tower's output; ``inside`` it, as
+            the 2 x 2 design cuts; ``hooks``, by a method attached to the model as every other command does.
+        method: Registry name; for ``inside``, what scores: ``tower`` or ``raters``.
+        parameters: Of the method; for ``inside`` none.
+        budget: Visual tokens averaged over layers that it aims at; 0 for none in particular.
+        reads_text: Whether the choice depends on the question.
+        with_prefix: Whether CLS joins the tokens, for ``before``.
+        keeps_positions: Whether tokens keep their positions; otherwise they are renumbered, as the methods do.
+        adaptive: Rule of `AdaptiveK` that sets ``dominant`` per picture; empty for a fixed K.
+    """
+
+    name: str
+    part: str
+    place: Place
+    method: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    budget: int = 0
+    reads_text: bool = False
+    with_prefix: bool = True
+    keeps_positions: bool = False
+    adaptive: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Hash of what decides the answers; name and part do not."""
+        return content_hash({k: v for k, v in asdict(self).items() if k not in ("name", "part")})[:16]

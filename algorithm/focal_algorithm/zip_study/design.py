@@ -1,0 +1,170 @@
+"""Which configurations the study runs: budgets, the 2 x 2 design, and the sweeps at a fixed total."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from focal_algorithm.zip_study.adaptive import AdaptiveK
+from focal_algorithm.zip_study.configuration import Configuration
+
+__all__ = [
+    "BUDGETS",
+    "CURVE_METHODS",
+    "TWO_BY_TWO_BUDGETS",
+    "adaptive_part",
+    "as_published",
+    "curve",
+    "sweep",
+    "two_by_two",
+]
+
+BUDGETS = (21, 32, 64, 87, 128)
+"""Totals of the published comparisons: 21 and 64 of the runs of 30 November, 87 of the last configuration, 128 of
+the paper. 192 exceeds the tokens of the offline model."""
+
+CURVE_METHODS = (
+    "visionzip", "sparsezip", "sparsevlm", "random",
+    "visionzip_placed", "sparsezip_placed", "sparsevlm2", "random_placed",
+)  # fmt: skip
+"""As published, then with tokens that keep their positions; ``sparsevlm2`` is SparseVLM 2.0, which does so itself."""
+
+TWO_BY_TWO_BUDGETS = (21, 32, 64)
+_SWEEP_BUDGET = 64
+_CONTEXTUAL = {21: 12, 32: 12, 64: 16, 87: 32, 128: 32}
+"""C of SparseZip; 12 at 21 and 32 at 87 are published, 16 is its default, the others are chosen between them."""
+
+
+def curve(budgets: Sequence[int]) -> list[Configuration]:
+    """Return dense and every method at every budget; the total counts CLS."""
+    found = [Configuration("dense", "curve", "dense", "dense")]
+    for budget in budgets:
+        share = round(budget * 10 / 64)
+        random = {"scorer": "random", "merger": "none", "contextual": 0, "dominant": budget}
+        before = {
+            "visionzip": ("visionzip", {"dominant": budget - share, "contextual": share}, True),
+            "sparsezip": ("sparsezip", _fixed(budget, _contextual(budget)), True),
+            "random": ("zip_parts", random, False),
+        }
+        for name, (method, parameters, with_prefix) in before.items():
+            for suffix in ("", "_placed"):
+                found.append(
+                    Configuration(
+                        f"{name}{suffix}-{budget}", "curve", "before", method, parameters, budget,
+                        with_prefix=with_prefix, keeps_positions=bool(suffix),
+                    )
+                )  # fmt: skip
+        for name, parameters in (("sparsevlm", {}), ("sparsevlm2", {"version": "2.0", "mode": "strict"})):
+            found.append(
+                Configuration(
+                    f"{name}-{budget}", "curve", "hooks", "sparsevlm", parameters, budget, reads_text=True,
+                    keeps_positions=name == "sparsevlm2",
+                )
+            )  # fmt: skip
+    return found
+
+
+def two_by_two(budgets: Sequence[int]) -> list[Configuration]:
+    """Return the four cells at each budget.
+
+    Selection only, without CLS and merging, and every token keeps its position, so that the cells differ in nothing
+    else. Renumbering would hurt the tokens cut before the decoder alone.
+    """
+    found = []
+    for budget in budgets:
+        for awareness, scorer in (("agnostic", "attention"), ("aware", "projected_text")):
+            found.append(
+                Configuration(
+                    f"before-{awareness}-{budget}", "two_by_two", "before", "zip_parts",
+                    {"scorer": scorer, "merger": "none", "contextual": 0, "dominant": budget}, budget,
+                    reads_text=awareness == "aware", with_prefix=False, keeps_positions=True,
+                )
+            )  # fmt: skip
+        for awareness, scorer in (("agnostic", "tower"), ("aware", "raters")):
+            found.append(
+                Configuration(
+                    f"inside-{awareness}-{budget}", "two_by_two", "inside", scorer, {}, budget,
+                    reads_text=awareness == "aware", keeps_positions=True,
+                )
+            )  # fmt: skip
+    return found
+
+
+def adaptive_part(rules: Mapping[str, AdaptiveK], budget: int) -> list[Configuration]:
+    """Return SparseZip with a K that follows the picture, by name of the rule; tokens keep their positions."""
+    contextual = _contextual(budget)
+    return [
+        Configuration(
+            f"adaptive-{name}-{budget}", "adaptive", "before", "sparsezip", _fixed(budget, contextual), budget,
+            keeps_positions=True, adaptive={
+                "rule": rule.rule, "knob": rule.knob, "k_min": rule.k_min, "k_max": rule.k_max,
+                "span": rule.span,
+            },
+        )
+        for name, rule in rules.items()
+    ]  # fmt: skip
+
+
+def as_published() -> dict[str, dict[str, Any]]:
+    """Return SparseZip's published settings whose K is called dynamic, for the audit.
+
+    Source: seed default, configuration in force for the runs of 30 November, last published configuration, and the
+    second lineage with it (VisionZip-exp repository, commits of November and December 2025).
+    """
+    last = {"alphas": (1.0, 0.8, 1.0), "dynk_c": 12.0, "k_min": 32, "k_max": 64, "contextual": 32,
+            "tau_feat": 0.15, "tau_sim": 0.08, "dominant": 54}  # fmt: skip
+    return {
+        "s1 defaults": {},
+        "s1 30 November": {"alphas": (1.0, 0.3, 0.5), "dynk_c": 7.0, "k_min": 8, "contextual": 12},
+        "s1 last": last,
+        "s2 last": last | {"variant": "s2"},
+        "attention mass 0.5": {"k_rule": "attention_mass", "k_min": 4, "k_max": 96, "dominant": 54},
+    }
+
+
+def sweep(budget: int = _SWEEP_BUDGET) -> list[tuple[str, str, Configuration]]:
+    """Return (knob, value, configuration) at one total; every knob moves alone from the defaults.
+
+    Tokens keep their positions, so that renumbering does not hide what a knob does.
+    """
+    base = _contextual(budget)
+    found: list[tuple[str, str, Configuration]] = []
+
+    def add(knob: str, value: str, parameters: Mapping[str, Any], method: str = "sparsezip") -> None:
+        name = f"{knob}={value}-{budget}"
+        one = Configuration(name, "sweep", "before", method, parameters, budget, keeps_positions=True)
+        found.append((knob, value, one))
+
+    for count in (1, 4, 8, 24, 32, 48):
+        add("contextual", str(count), _fixed(budget, count))
+    for tau in (0.05, 1.0):
+        add("tau_feat", str(tau), _fixed(budget, base) | {"tau_feat": tau})
+    for tau in (0.02, 0.5):
+        add("tau_sim", str(tau), _fixed(budget, base) | {"tau_sim": tau})
+    for alphas in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.4, -0.6), (1.0, 0.8, 1.0)):
+        value = "/".join(f"{one:g}" for one in alphas)
+        add("alphas", value, _fixed(budget, base) | {"alphas": alphas})
+    add("init_factor", "1", _fixed(budget, base) | {"kmeans_init_factor": 1.0})
+    add("kmeans_iters", "1", _fixed(budget, base) | {"kmeans_iters": 1})
+    add("agglomerative", "off", _fixed(budget, base) | {"agglomerative": False})
+    add("merge_weights", "attention", _fixed(budget, base) | {"merge_weights": "attention"})
+    add("skip_ctx_merge", "on", _fixed(budget, base) | {"skip_ctx_merge": True})
+    add("variant", "s3", _fixed(budget, base) | {"variant": "s3"})
+    for scorer in ("attention", "hybrid"):
+        for selector in ("top", "diverse"):
+            for merger in ("none", "targets_sum", "targets_mean", "kmeans"):
+                contextual = 0 if merger == "none" else base
+                parameters = {
+                    "scorer": scorer, "selector": selector, "merger": merger, "contextual": contextual,
+                    "dominant": budget - 1 - contextual,
+                }  # fmt: skip
+                add("parts", f"{scorer}+{selector}+{merger}", parameters, "zip_parts")
+    return found
+
+
+def _fixed(budget: int, contextual: int) -> dict[str, Any]:
+    return {"dynamic_k": False, "dominant": budget - 1 - contextual, "contextual": contextual}
+
+
+def _contextual(budget: int) -> int:
+    return _CONTEXTUAL.get(budget, max(1, budget // 4))

@@ -1,0 +1,170 @@
+"""The tables of the study, one function per part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from focal_algorithm.methods.build import build_method
+from focal_algorithm.methods.sparsezip import SparseZip
+from focal_algorithm.zip_study.analysis import Scores, effect_rows, pair_row
+from focal_algorithm.zip_study.audit import audited
+from focal_algorithm.zip_study.bench import Bench
+from focal_algorithm.zip_study.cells import Cell
+from focal_algorithm.zip_study.configuration import Configuration
+from focal_algorithm.zip_study.design import CURVE_METHODS, as_published, curve, sweep
+from focal_algorithm.zip_study.evaluate import selection
+from focal_algorithm.zip_study.latency import latency_rows, length_matched, measured
+from focal_algorithm.zip_study.policy import policy_rows
+from focal_algorithm.zip_study.proxies import proxy_row
+from focal_algorithm.zip_study.questions import QuestionSet
+from focal_algorithm.zip_study.settings import FIXED_TOTAL, StudySettings
+from focal_algorithm.zip_study.tables import write_table
+
+__all__ = [
+    "Track",
+    "write_adaptive",
+    "write_audit",
+    "write_curve",
+    "write_effects",
+    "write_latency",
+    "write_policy",
+    "write_sweep",
+]
+
+Track = Callable[..., Iterable[Any]]
+
+_SIDE_BUDGETS = (21, FIXED_TOTAL)  # budgets at which every sub-task is set against dense
+_BASE = f"sparsezip_placed-{FIXED_TOTAL}"
+
+
+def write_curve(scores: Scores, settings: StudySettings, output: Path) -> None:
+    """Compare methods that treat positions alike, each method with its own other form, and all with dense."""
+    rows = []
+    published, placed = CURVE_METHODS[:4], CURVE_METHODS[4:]
+    wanted = [*combinations(published, 2), *combinations(placed, 2), *zip(placed, published, strict=True)]
+    for budget in settings.budgets:
+        for first, second in wanted:
+            names = f"{first}-{budget}", f"{second}-{budget}"
+            if all(name in scores.cells for name in names):
+                rows += [pair_row(scores, "equal budget", one, *names) for one in scores.benchmarks]
+        groups = scores.groups if budget in _SIDE_BUDGETS else scores.benchmarks
+        for name in (f"{method}-{budget}" for method in CURVE_METHODS):
+            if name in scores.cells and "dense" in scores.cells:
+                rows += [
+                    pair_row(scores, "against dense", group, name, "dense", allow_unequal=True)
+                    for group in groups
+                ]
+    write_table(output / "pairs.csv", rows, ("part", "group", "first", "second"))
+
+
+def write_effects(scores: Scores, settings: StudySettings, output: Path) -> None:
+    """Write main effects and interaction of the 2 x 2 design."""
+    rows = [row for budget in settings.square_budgets for row in effect_rows(scores, budget)]
+    write_table(output / "effects.csv", rows, ("budget", "group", "effect"))
+
+
+def write_audit(bench: Bench, output: Path) -> None:
+    """Count the tokens of the published settings whose K is called dynamic, and warn where it is constant."""
+    rows = []
+    for name, parameters in as_published().items():
+        method = build_method("sparsezip", parameters)
+        assert isinstance(method, SparseZip)  # noqa: S101 - built by that name
+        one = Configuration(name, "audit", "before", "sparsezip", parameters)
+        answers = [selection(bench, one, picture) for picture in bench.features]
+        found = audited(
+            [len(answer.kept) for answer in answers],
+            [len(answer.merged) for answer in answers],
+            k_min=method.rules.k_min,
+            k_max=method.rules.k_max,
+            is_dynamic=method.rules.dynamic,
+        )
+        row: dict[str, Any] = {
+            "configuration": name,
+            "k_min": method.rules.k_min,
+            "k_max": method.rules.k_max,
+        }
+        rows.append(row | found.row())
+    write_table(output / "audit.csv", rows)
+
+
+def write_adaptive(scores: Scores, cells: Sequence[Cell], output: Path) -> None:
+    """Write the achieved distribution of K, and the comparison with a fixed K."""
+    rows, counts = [], []
+    for cell in cells:
+        if cell.configuration.part != "adaptive" or cell.outcome is None:
+            continue
+        name, rule = cell.configuration.name, cell.configuration.adaptive
+        found = audited(
+            cell.outcome.kept, cell.outcome.merged, k_min=rule["k_min"], k_max=rule["k_max"], is_dynamic=True
+        )
+        row: dict[str, Any] = {"configuration": name, "rule": rule["rule"], "knob": rule["knob"]}
+        bounds = {"k_min": rule["k_min"], "k_max": rule["k_max"], "aimed_total": FIXED_TOTAL}
+        rows.append(row | bounds | found.row())
+        counts += [{"configuration": name, "picture": n, "k": k} for n, k in enumerate(cell.outcome.kept)]
+    write_table(output / "adaptive.csv", rows)
+    write_table(output / "adaptive_k.csv", counts)
+    pairs = [
+        pair_row(scores, "adaptive K", group, str(row["configuration"]), _BASE, allow_unequal=True)
+        for row in rows
+        for group in scores.benchmarks
+    ]
+    write_table(output / "adaptive_pairs.csv", pairs)
+
+
+def write_sweep(bench: Bench, scores: Scores, output: Path) -> None:
+    """Write proxies and accuracy of every setting of the sweep."""
+    rows = []
+    defaults = scores.cells[_BASE].configuration
+    for knob, value, one in [("defaults", "", defaults), *sweep(FIXED_TOTAL)]:
+        row: dict[str, Any] = {"knob": knob, "value": value, "configuration": one.name}
+        row |= proxy_row(bench, one)
+        if one.name in scores.cells:
+            row["visual_tokens"] = scores.tokens(one.name)
+            for group in scores.benchmarks:
+                found = pair_row(scores, "sweep", group, one.name, _BASE)
+                row |= {
+                    f"{group} accuracy": found["first_accuracy"], f"{group} difference": found["difference"],
+                    f"{group} low": found["low"], f"{group} high": found["high"],
+                    f"{group} p_value": found["p_value"], f"{group} verdict": found["verdict"],
+                }  # fmt: skip
+        rows.append(row)
+    write_table(output / "sweep.csv", _with_front(rows, scores.benchmarks))
+
+
+def _with_front(rows: list[dict[str, Any]], benchmarks: Sequence[str]) -> list[dict[str, Any]]:
+    """Mark the rows that no other beats in coverage, in error and in every accuracy at once."""
+
+    def values(row: dict[str, Any]) -> list[float]:
+        accuracies = [float(row.get(f"{name} accuracy", 0.0)) for name in benchmarks]
+        return [row["coverage"], -row["error"], *accuracies]
+
+    marked = []
+    for row in rows:
+        own = values(row)
+        is_beaten = any(
+            all(a >= b for a, b in zip(values(other), own, strict=True)) and values(other) != own for other in rows
+        )  # fmt: skip
+        marked.append(row | {"is_on_front": not is_beaten})
+    return marked
+
+
+def write_policy(scores: Scores, questions: QuestionSet, settings: StudySettings, output: Path) -> None:
+    """Write the tables of budgets per kind of question."""
+    rows: list[dict[str, Any]] = []
+    if FIXED_TOTAL in settings.budgets:
+        for method in ("visionzip_placed", "sparsezip_placed"):
+            rows += policy_rows(scores, questions, method, settings.budgets, FIXED_TOTAL)
+    write_table(output / "policy.csv", rows, ("method", "kind", "budget"))
+
+
+def write_latency(bench: Bench, settings: StudySettings, output: Path, track: Track) -> None:
+    """Time the methods at one budget, by phase and by length."""
+    names = {"dense", *(f"{method}-{FIXED_TOTAL}" for method in ("visionzip", "sparsezip", "sparsevlm"))}
+    chosen = [one for one in curve([FIXED_TOTAL]) if one.name in names]
+    count = settings.timed_pictures
+    times = measured(bench, chosen, count, track=lambda items: track(items, "timing", count))
+    write_table(output / "latency.csv", latency_rows(times))
+    write_table(output / "latency_by_length.csv", length_matched(times, "dense"))

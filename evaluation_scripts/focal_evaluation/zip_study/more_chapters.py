@@ -1,0 +1,208 @@
+"""Chapters of the page on K, sweeps, policies, latency, and the published numbers beside ours."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pandas as pd
+
+from focal_evaluation.metrics.yes_no import Parser
+from focal_evaluation.zip_study.results import Results
+from focal_evaluation.zip_study.words import interval, listed, percent, points, rows_of, table
+
+__all__ = ["adaptive", "audit", "latency", "policy", "published", "sweep"]
+
+_FIXED = 64
+
+
+def audit(results: Results, _: Parser) -> str:
+    """Budget audit."""
+    found = results.tables["audit"]
+    rows = [
+        (row.configuration, f"{row.k_min} to {row.k_max}", f"{row.k_mean:.1f} ({row.k_least} to {row.k_largest})",
+         percent(row.at_k_min, 0), percent(row.at_k_max, 0), f"{row.contextual:.0f}", row.prefix,
+         f"{row.total_mean:.1f} ({row.total_least} to {row.total_largest})")
+        for row in rows_of(found)
+    ]  # fmt: skip
+    warned = [
+        f"- **{row.configuration}**: {row.warning}." for row in rows_of(found) if row.warning == row.warning
+    ]
+    head = ("settings", "bounds of K", "K", "at k_min", "at k_max", "C", "CLS", "total")
+    return "\n\n".join(
+        (
+            "## Budget audit: is a dynamic K dynamic?",
+            f"Published settings of SparseZip on {int(found['pictures'].iloc[0])} pictures; mean (least to largest):",
+            table(head, rows),
+            "\n".join(warned) or "No dynamic K is constant.",
+        )
+    )
+
+
+def adaptive(results: Results, _: Parser) -> str:
+    """Adaptive K at a mean budget."""
+    found, pairs = results.tables["adaptive"], results.tables["adaptive_pairs"]
+    rows = [
+        (row.configuration, f"{row.knob:.3f}", f"{row.k_mean:.1f} ({row.k_least} to {row.k_largest})",
+         f"{row.total_mean:.1f}", row.aimed_total, percent(row.at_k_min, 0), percent(row.at_k_max, 0))
+        for row in rows_of(found)
+    ]  # fmt: skip
+    lines = [
+        f"- {row.group}: {row.first} {percent(row.first_accuracy)} at {row.first_tokens:.1f} tokens, fixed K "
+        f"{percent(row.second_accuracy)} at {row.second_tokens:.1f}: {points(row.difference)} points "
+        f"{interval(row.low, row.high)}, {'a tie' if row.verdict == 'tie' else 'a difference'}."
+        for row in rows_of(pairs)
+    ]
+    return "\n\n".join(
+        (
+            "## A K that follows the picture and keeps its mean",
+            "`mass`: the fewest tokens that hold a share rho of the CLS attention; `entropy`: K linear in the "
+            "normalised entropy of that attention. The knob was set on pictures of another split, so the mean "
+            "reached here is a result:",
+            table(("rule", "knob", "K", "mean total", "aimed", "at k_min", "at k_max"), rows),
+            "\n".join(lines),
+        )
+    )
+
+
+def sweep(results: Results, _: Parser) -> str:
+    """Sweeps at a fixed total."""
+    found = results.tables["sweep"]
+    benchmarks = [str(name).removesuffix(" accuracy") for name in found if str(name).endswith(" accuracy")]
+    if not benchmarks:
+        return ""
+    front = found[found["is_on_front"].astype(bool)]
+    rows = [
+        (f"{row['knob']} {'' if pd.isna(row['value']) else row['value']}".strip(), f"{row['coverage']:.3f}",
+         f"{row['error']:.3f}", f"{row['overlap']:.2f}", percent(row["lost"], 0),
+         *(f"{percent(row[f'{name} accuracy'])} ({points(row[f'{name} difference'])})" for name in benchmarks))
+        for _, row in front.iterrows()
+    ]  # fmt: skip
+    apart = [
+        f"{row['knob']} {row['value']} ({name} {points(row[f'{name} difference'])})"
+        for _, row in found.iterrows()
+        for name in benchmarks
+        if row["knob"] != "defaults" and row[f"{name} verdict"] != "tie"
+    ]
+    ranks = [
+        f"{proxy} and {name} accuracy {found[proxy].corr(found[f'{name} accuracy'], method='spearman'):+.2f}"
+        for proxy in ("coverage", "error")
+        for name in benchmarks
+        if found[f"{name} accuracy"].nunique() > 1
+    ]
+    head = ("setting", "coverage", "error", "overlap", "lost", *benchmarks)
+    return "\n\n".join(
+        (
+            f"## Sweep at {_FIXED} visual tokens",
+            f"{len(found)} settings, each moving one knob from SparseZip's defaults, or putting scorer, selector and "
+            "merger together anew (`parts`). Vision features were computed once. Proxies: share of the CLS attention "
+            "that is kept, reconstruction error of the rest from the merged tokens, overlap with VisionZip's choice, "
+            "tokens neither kept nor merged. Pareto front of coverage, error and both accuracies (difference to the "
+            "defaults in points):",
+            table(head, rows),
+            f"Apart from the defaults by interval and McNemar: {listed(apart)}. "
+            f"With {len(benchmarks) * (len(found) - 1)} comparisons at 5 %, one in twenty is expected by chance alone.",
+            f"Rank correlation over the settings: {listed(ranks)}.",
+        )
+    )
+
+
+def policy(results: Results, _: Parser) -> str:
+    """Budgets per kind of question."""
+    found = results.tables["policy"]
+    rows = [
+        (row.method, row.kind, row.budget if row.kind != "all" else f"fixed {row.budget}", row.questions,
+         percent(row.accuracy), percent(row.fixed_accuracy), f"{row.mean_tokens:.1f}")
+        for row in rows_of(found)
+    ]  # fmt: skip
+    lines = [
+        f"- {row.method}: {points(row.accuracy - row.fixed_accuracy)} points "
+        f"{interval(float(row.low), float(row.high))} at {row.mean_tokens:.1f} mean tokens against {row.budget} fixed: "
+        f"{'a tie' if row.verdict == 'tie' else 'a difference'}; the router agrees with the sub-task of "
+        f"{percent(row.router_agrees, 0)} of the questions."
+        for row in rows_of(found[found["kind"] == "all"])
+    ]
+    return "\n\n".join(
+        (
+            "## A budget per kind of question (apart from the methods)",
+            "A router reads the question's words; the table of budgets was chosen on every other round of shapes-mme "
+            f"pictures at a mean of at most {_FIXED}, and is judged on the rest:",
+            table(
+                ("method", "kind", "budget", "questions", "accuracy", f"fixed {_FIXED}", "mean tokens"), rows
+            ),
+            "\n".join(lines),
+        )
+    )
+
+
+def latency(results: Results, _: Parser) -> str:
+    """Latency by phase and at equal length."""
+    phases, lengths = results.tables["latency"], results.tables["latency_by_length"]
+    rows = [
+        (row.configuration, f"{row.vision_ms:.2f}", f"{row.compress_ms:.2f}", f"{row.projector_ms:.2f}",
+         f"{row.prefill_ms:.2f}", f"{row.decode_ms_per_token:.2f}", f"{row.fit_ms_per_token:.2f}",
+         f"{row.fit_fixed_ms:.2f}", f"{row.fit_r_squared:.3f}")
+        for row in rows_of(phases)
+    ]  # fmt: skip
+    counts = sorted(lengths["new_tokens"].unique())
+    wide = lengths.pivot(index="configuration", columns="new_tokens", values="over_reference")
+    ratios = [
+        (name, *(f"{wide.loc[name, count]:.2f}" for count in counts)) for name in phases["configuration"]
+    ]
+    return "\n\n".join(
+        (
+            "## Latency (measured on the machine that wrote the tables; CPU, batch 1, float32)",
+            "Medians in milliseconds. Answers were forced to fixed lengths; a line through total time over new tokens "
+            "gives slope, intercept and R squared:",
+            table(
+                ("configuration", "vision", "compress", "projector", "prefill", "decode per token", "fit per token",
+                 "fit fixed", "R squared"),
+                rows,
+            ),
+            "Length-matched, total over that of dense at the same number of new tokens:",
+            table(("configuration", *(f"{count} tokens" for count in counts)), ratios),
+            "Selection inside the decoder counts as prefill. A model this small spends much of a prefill on overhead "
+            "that does not shrink with tokens; ratios say little about 7B parameters on a GPU.",
+        )
+    )  # fmt: skip
+
+
+def published(results: Results, _: Parser) -> str:
+    """Published numbers beside ours."""
+    with files("focal_evaluation.zip_study").joinpath("seeds.csv").open(encoding="utf-8") as source:
+        seeds = pd.read_csv(source)
+    accuracy = results.tables["accuracy"]
+    ours = {"POPE": "shapes-pope", "MME": "shapes-mme"}
+    names = {
+        "LLaVA-1.5-7B": "dense",
+        "VisionZip": "visionzip",
+        "SparseZip": "sparsezip",
+        "SparseVLM": "sparsevlm",
+    }
+    rows = []
+    for row in rows_of(seeds):
+        name = names[row.system]
+        if name != "dense":
+            name = f"{name}-{min(row.visual_tokens, _FIXED)}"
+        found = accuracy[(accuracy["configuration"] == name) & (accuracy["group"] == ours[row.benchmark])]
+        is_share = row.metric == "accuracy" and len(found)
+        own = f"{percent(found['accuracy'].iloc[0])} ({name})" if is_share else ""
+        value = f"{row.value:g} {row.unit}"
+        rows.append((row.benchmark, row.system, row.visual_tokens, row.metric, value, own, row.source))
+    head = (
+        "benchmark",
+        "system",
+        "tokens",
+        "metric",
+        "published",
+        "ours, offline model",
+        "source (published)",
+    )
+    return "\n\n".join(
+        (
+            "## Published numbers, and ours",
+            "Published: LLaVA-1.5-7B, real photographs, 576 tokens when dense. Ours: a model of a million parameters "
+            "on procedural shapes, 144 tokens when dense. Levels must not be compared; the order of methods at equal "
+            "budgets may be.",
+            table(head, rows),
+        )
+    )

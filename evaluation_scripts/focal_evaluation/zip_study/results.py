@@ -1,0 +1,93 @@
+"""The tables of a run, checked to be whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from focal_common.errors import TraceError
+
+__all__ = ["OPTIONAL", "Results", "read_results"]
+
+OPTIONAL = (
+    "accuracy", "pairs", "effects", "audit", "adaptive", "adaptive_k", "adaptive_pairs", "sweep", "policy",
+    "latency", "latency_by_length",
+)  # fmt: skip
+"""Tables that a run may lack, because its part was not asked for."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """A result folder; tables are pandas frames, whose columns only their readers know.
+
+    Attributes:
+        folder: Where it is.
+        questions: One row per question.
+        answers: One row per question, one column per finished configuration; empty text where a model said nothing.
+        configurations: One row per configuration, failed ones too.
+        tables: The other tables by name; empty where one is missing.
+        manifest: Data, model and versions.
+    """
+
+    folder: Path
+    questions: Any
+    answers: Any
+    configurations: Any
+    tables: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+    @property
+    def failed(self) -> Any:
+        """Configurations without answers."""
+        return self.configurations[self.configurations["status"] != "done"]
+
+    def has(self, name: str) -> bool:
+        """Return whether a table is there and has rows."""
+        return name in self.tables and len(self.tables[name]) > 0
+
+
+def read_results(folder: Path) -> Results:
+    """Read a folder written by ``focal sparsezip``.
+
+    Raises:
+        TraceError: A file is missing or damaged, or answers are missing for a configuration that is called done.
+    """
+    questions = _table(folder / "questions.csv")
+    answers = _table(folder / "answers.csv")
+    configurations = _table(folder / "configurations.csv")
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TraceError(
+            f"{path}: missing or unreadable; expected a result folder of focal sparsezip"
+        ) from error
+    if len(answers) != len(questions):
+        raise TraceError(
+            f"{folder}/answers.csv: {len(answers)} rows for {len(questions)} questions; run focal sparsezip again"
+        )
+    for row in configurations.to_dict("records"):
+        if row["status"] == "done" and row["configuration"] not in answers:
+            raise TraceError(
+                f"{folder}/answers.csv: no column for '{row['configuration']}', which configurations.csv calls done; "
+                "run focal sparsezip again"
+            )
+    tables = {name: _table(folder / f"{name}.csv") for name in OPTIONAL if (folder / f"{name}.csv").is_file()}
+    return Results(folder, questions, answers.fillna(""), configurations, tables, manifest)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        # "no" and "None" are answers, not missing values.
+        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except FileNotFoundError as error:
+        raise TraceError(f"{path}: no such file; expected a result folder of focal sparsezip") from error
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+    except (OSError, ValueError) as error:
+        raise TraceError(f"{path}: cannot be read as a table ({error})") from error

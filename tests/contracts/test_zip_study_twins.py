@@ -1,0 +1,214 @@
+"""Do the fast forwards of the SparseZip study, on cached vision features, equal the hooks on a full forward?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from focal_algorithm.hooks.attach import attach
+from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
+from focal_algorithm.methods.build import build_method
+from focal_algorithm.methods.sparsevlm import SparseVlm, SparseVlmState
+from focal_algorithm.models.llava import Llava
+from focal_algorithm.recorder import Recorder
+from focal_algorithm.training.recipes import recipe
+from focal_algorithm.training.words import word_tokenizer
+from focal_algorithm.zip_study.bench import Bench, Eyes, open_bench
+from focal_algorithm.zip_study.cells import run_cells
+from focal_algorithm.zip_study.configuration import Configuration
+from focal_algorithm.zip_study.evaluate import Outcome, evaluated, selection
+from focal_algorithm.zip_study.features import read_features, visual_rows, write_features
+from focal_algorithm.zip_study.forward import logits_of_pictures, logits_of_rows
+from focal_algorithm.zip_study.inside import InsideBatch, logits_pruned_inside
+from focal_algorithm.zip_study.questions import Asked, QuestionSet
+from focal_common.errors import ConfigError, RunError
+
+_TEXTS = ("is there a red dot in the image?", "is the blue ring left of the white wheel?")
+_BEFORE: list[tuple[str, dict[str, Any], bool]] = [
+    ("visionzip", {"dominant": 20, "contextual": 5}, False),
+    ("visionzip", {"dominant": 20, "contextual": 5, "text_share": 0.6}, True),
+    ("sparsezip", {"dynamic_k": False, "dominant": 17, "contextual": 6}, False),
+    (
+        "zip_parts",
+        {"scorer": "hybrid", "selector": "diverse", "merger": "targets_mean", "dominant": 12},
+        False,
+    ),
+]
+
+
+@lru_cache(maxsize=1)
+def _bench() -> Bench:
+    own = recipe("image")
+    torch.manual_seed(3)
+    model = own.build(len(own.words)).eval()
+    adapter = Llava()
+    eyes = Eyes(
+        model, adapter, word_tokenizer(own.words), adapter.vision_points(model), "random", "random weights"
+    )
+    generator = np.random.default_rng(0)
+    pictures = generator.integers(0, 256, (3, 96, 96, 3), dtype=np.uint8)
+    asked = tuple(
+        Asked("shapes-mme", "existence", number, f"shapes-mme-{number}", text, "yes")
+        for number in range(3)
+        for text in _TEXTS
+    )
+    return open_bench(eyes, QuestionSet(pictures, asked, {"sha256": "test", "sources": {}}))
+
+
+def _hooked(method: CompressionMethod, number: int, text: str) -> tuple[Tensor, Recorder]:
+    """Return the logits of a full forward from pixels and token ids, and what the hooks recorded."""
+    bench = _bench()
+    prompts, model = bench.prompts, bench.eyes.model
+    placeholders = torch.full((bench.visual,), model.config.image_token_id)
+    ids = torch.cat((prompts.opening, placeholders, prompts.texts[text]))[None]
+    pixels = torch.from_numpy(bench.questions.pictures[number]).permute(2, 0, 1)[None] / 255
+    recorder = Recorder(bench.geometry, method)
+    with torch.no_grad(), attach(model, bench.eyes.adapter, method, recorder):
+        output = model(input_ids=ids, pixel_values=recipe("image").normalise(pixels), use_cache=False)
+    return output.logits[0, -1], recorder
+
+
+@pytest.mark.parametrize(("method", "parameters", "reads_text"), _BEFORE)
+def test_cached_features_give_the_answers_of_the_full_forward(
+    method: str, parameters: Mapping[str, Any], reads_text: bool
+) -> None:
+    bench = _bench()
+    one = Configuration("x", "test", "before", method, parameters, reads_text=reads_text)
+    for picture in bench.features[:2]:
+        rows = [
+            visual_rows(bench.eyes.points, picture, selection(bench, one, picture, text)) for text in _TEXTS
+        ]
+        fast = logits_of_rows(bench.eyes.model, bench.prompts, rows, _TEXTS)
+        for place, text in enumerate(_TEXTS):
+            slow, _ = _hooked(build_method(method, parameters), picture.number, text)
+            torch.testing.assert_close(fast[place], slow, rtol=1e-4, atol=1e-4)
+
+
+def test_questions_that_share_a_picture_get_the_answers_they_get_alone() -> None:
+    bench = _bench()
+    one = Configuration("x", "test", "before", "visionzip", {"dominant": 20, "contextual": 5})
+    for keeps in (False, True):
+        rows = [
+            visual_rows(bench.eyes.points, picture, selection(bench, one, picture), keeps_positions=keeps)
+            for picture in bench.features
+        ]
+        shared = logits_of_pictures(bench.eyes.model, bench.prompts, rows, [_TEXTS] * 3)
+        alone = logits_of_rows(
+            bench.eyes.model, bench.prompts, [own for own in rows for _ in _TEXTS], _TEXTS * 3
+        )
+        torch.testing.assert_close(shared.flatten(0, 1), alone, rtol=1e-4, atol=1e-4)
+
+
+def test_keeping_all_tokens_in_place_is_the_dense_answer_in_both_numberings() -> None:
+    bench = _bench()
+    everything = Configuration(
+        "x", "test", "before", "zip_parts", {"merger": "none", "dominant": 143, "contextual": 0}
+    )
+    picture = bench.features[0]
+    answer = selection(bench, everything, picture)
+    kept = visual_rows(bench.eyes.points, picture, answer, with_prefix=False, keeps_positions=True)
+    assert kept.after == bench.visual
+    assert kept.places.tolist() == answer.kept.tolist()
+    renumbered = visual_rows(bench.eyes.points, picture, answer, with_prefix=False)
+    assert renumbered.after == 143
+    dense, _ = _hooked(build_method("dense", {}), 0, _TEXTS[0])
+    whole = visual_rows(bench.eyes.points, picture, None)
+    fast = logits_of_rows(bench.eyes.model, bench.prompts, [whole], _TEXTS[:1])[0]
+    torch.testing.assert_close(fast, dense, rtol=1e-4, atol=1e-4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OnlyDrops(SparseVlm):
+    """SparseVLM without recycling; ``scores`` replace the raters where given."""
+
+    scores: tuple[float, ...] = ()
+    keeps: bool = False
+
+    @property
+    def renumbers_positions(self) -> bool:
+        return not self.keeps
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, scaling: float, stream: TokenStream,
+               state: SparseVlmState) -> None:  # fmt: skip
+        super().attend(layer, query, key, scaling, stream, state)
+        if self.scores and layer in self.pruning_layers:
+            state.relevance = torch.tensor(self.scores)[stream.visual_positions]
+
+    def _shortened(
+        self, hidden: Tensor, stream: TokenStream, relevance: Tensor, is_kept: Tensor
+    ) -> Resequenced:
+        visual, every = stream.visual_rows, torch.arange(len(hidden))
+        return Resequenced(torch.cat((every[: visual[0]], visual[is_kept], every[visual[-1] + 1 :])))
+
+
+@pytest.mark.parametrize("scorer", ["raters", "tower"])
+@pytest.mark.parametrize("keeps", [False, True])
+def test_pruning_inside_the_decoder_equals_the_hooks(scorer: str, keeps: bool) -> None:
+    bench = _bench()
+    kept_at = {0: 60, 1: 30, 3: 11}
+    picture = bench.features[1]
+    ranks = picture.attention.sum(0)
+    batch = InsideBatch(
+        picture.embeddings[None].expand(2, -1, -1),
+        _TEXTS,
+        ranks[None].expand(2, -1) if scorer == "tower" else None,
+        keeps,
+    )
+    fast = logits_pruned_inside(bench.eyes.model, bench.prompts, batch, kept_at)
+    method = _OnlyDrops(
+        pruning_layers=tuple(kept_at),
+        kept_tokens=tuple(kept_at.values()),
+        scores=tuple(ranks.tolist()) if scorer == "tower" else (),
+        keeps=keeps,
+    )
+    for place, text in enumerate(_TEXTS):
+        slow, _ = _hooked(method, 1, text)
+        torch.testing.assert_close(fast[place], slow, rtol=1e-4, atol=1e-4)
+
+
+def test_features_kept_on_disk_are_those_of_the_tower(tmp_path: Path) -> None:
+    bench = _bench()
+    path = tmp_path / "features.npz"
+    write_features(path, bench.features, "key")
+    again = read_features(path, "key")
+    assert again is not None
+    one = Configuration("x", "test", "before", "sparsezip", {"dominant": 17, "contextual": 6})
+    for first, second in zip(bench.features, again, strict=True):
+        assert torch.equal(selection(bench, one, first).kept, selection(bench, one, second).kept)
+    assert read_features(path, "another model") is None
+    path.write_bytes(b"damaged")
+    with pytest.raises(ConfigError, match="remove it to run the tower again"):
+        read_features(path, "key")
+
+
+def test_a_failed_configuration_is_a_row_and_a_finished_one_is_not_run_again(tmp_path: Path) -> None:
+    bench = _bench()
+    good = Configuration("good", "test", "before", "visionzip", {"dominant": 20, "contextual": 5})
+    bad = Configuration("bad", "test", "before", "visionzip", {"dominant": 140, "contextual": 50})
+    cells = run_cells(bench, [good, bad], tmp_path)
+    assert [cell.status for cell in cells] == ["done", "failed"]
+    assert "contextual tokens from the 5 tokens" in cells[1].reason
+
+    def refuse(bench: Bench, configuration: Configuration) -> Outcome:
+        raise RunError("ran again")
+
+    again = run_cells(bench, [good], tmp_path, run=refuse)
+    assert again[0].outcome == cells[0].outcome
+
+
+def test_an_outcome_counts_what_entered_the_decoder() -> None:
+    bench = _bench()
+    one = evaluated(bench, Configuration("x", "t", "before", "visionzip", {"dominant": 20, "contextual": 5}))
+    assert (one.visual_tokens, one.entering, set(one.kept), set(one.merged)) == (25, 25, {19}, {5})
+    inner = evaluated(bench, Configuration("y", "t", "inside", "tower", {}, 64))
+    assert inner.entering == 144
+    assert abs(inner.visual_tokens - 64) < 0.5
+    assert one.flops < inner.flops
