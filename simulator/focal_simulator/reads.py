@@ -12,13 +12,39 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from focal_common.errors import FocalError, RunError
+from focal_common.errors import ConfigError, FocalError, RunError
 
-__all__ = ["ReadMemo", "Watched", "plain"]
+__all__ = ["ReadMemo", "Watched", "field_tree", "plain"]
 
 T = TypeVar("T")
 
 _MOST_RESULTS = 20_000
+
+
+Tree = dict[str, Any]
+"""Fields by part of their dotted name: a branch for what lies below, a text for a field itself."""
+
+
+def field_tree(fields: Collection[str]) -> Tree:
+    """Return dotted fields as a tree; a field below another one counts as that one."""
+    tree: Tree = {}
+    for field in sorted(fields):
+        node: Any = tree
+        *parents, leaf = field.split(".")
+        for part in parents:
+            node = node.setdefault(part, {})
+            if isinstance(node, str):
+                raise ConfigError(f"axes set '{node}' and '{field}' below it; expected one of them")
+        node[leaf] = field
+    return tree
+
+
+def _below(tree: Tree) -> Iterator[str]:
+    for child in tree.values():
+        if isinstance(child, str):
+            yield child
+        else:
+            yield from _below(child)
 
 
 class Watched:
@@ -29,36 +55,38 @@ class Watched:
 
     Args:
         node: A model or a mapping of the hardware file.
-        fields: Dotted fields to note.
+        tree: Fields to note, see `field_tree`.
         note: Called with each of them when it is read.
-        path: Where the node lies, empty for the whole file.
     """
 
-    __slots__ = ("_fields", "_node", "_note", "_path")
+    __slots__ = ("_node", "_note", "_tree")
 
-    def __init__(self, node: Any, fields: Collection[str], note: Callable[[str], None], path: str = "") -> None:
-        self._node, self._note, self._path = node, note, path
-        self._fields = [field for field in fields if not path or field.startswith(f"{path}.")]
+    def __init__(self, node: Any, tree: Tree, note: Callable[[str], Any]) -> None:
+        self._node, self._tree, self._note = node, tree, note
 
     def _child(self, name: str, child: Any) -> Any:
-        path = f"{self._path}.{name}" if self._path else name
-        if path in self._fields:
-            self._note(path)
+        below = self._tree.get(name)
+        if below is None:
             return child
-        start = f"{path}."
-        if any(field.startswith(start) for field in self._fields):
-            return Watched(child, self._fields, self._note, path)
-        return child
+        if isinstance(below, str):
+            self._note(below)
+            return child
+        return Watched(child, below, self._note)
+
+    @property
+    def note(self) -> Callable[[str], None]:
+        """Function to be told about reads made elsewhere."""
+        return self._note
 
     def whole(self) -> Any:
         """Return the node itself; every field below counts as read."""
-        for field in self._fields:
+        for field in _below(self._tree):
             self._note(field)
         return self._node
 
     def __getattr__(self, name: str) -> Any:
-        if isinstance(self._node, BaseModel) and name in type(self._node).model_fields:
-            return self._child(name, getattr(self._node, name))
+        if name in self._node.__dict__ and isinstance(self._node, BaseModel):
+            return self._child(name, self._node.__dict__[name])
         return getattr(self.whole(), name)
 
     def __getitem__(self, name: str) -> Any:
@@ -127,10 +155,11 @@ class ReadMemo:
 
     Args:
         fields: Dotted fields that designs differ in; all others must be equal.
+        most: Results to keep; with one more all are forgotten.
     """
 
-    def __init__(self, fields: Collection[str]) -> None:
-        self._fields = tuple(fields)
+    def __init__(self, fields: Collection[str], most: int = _MOST_RESULTS) -> None:
+        self._tree, self._most = field_tree(fields), most
         self._root: Any = None
         self._results = 0
 
@@ -171,12 +200,12 @@ class ReadMemo:
     ) -> _Leaf:
         read: dict[str, None] = {}
         try:
-            leaf = _Leaf(plain(compute(Watched(hardware, self._fields, lambda field: read.setdefault(field)))))
+            leaf = _Leaf(plain(compute(Watched(hardware, self._tree, read.setdefault))))
         except RunError:
             raise
         except FocalError as error:
             leaf = _Leaf(error)
-        if self._results >= _MOST_RESULTS:
+        if self._results >= self._most:
             self._root, self._results = None, 0
         self._results += 1
         self._store(list(read), values, leaf)

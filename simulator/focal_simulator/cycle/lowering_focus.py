@@ -13,17 +13,20 @@ from focal_simulator.cycle.attention import AttentionShape, scores_job, values_j
 from focal_simulator.cycle.context import CycleContext
 from focal_simulator.cycle.jobs import GemmJob, Movement, Rows
 from focal_simulator.cycle.lowering_tokens import sort_cycles, token_jobs
-from focal_simulator.cycle.systolic import systolic_machine, with_systolic_traffic
+from focal_simulator.cycle.placing import GroupLowering, JobGroups, job_groups
+from focal_simulator.cycle.systolic import systolic_machine, systolic_traffic, with_systolic_traffic
 from focal_simulator.cycle.vector_tiles import GemmTiles, VectorTiles
+from focal_simulator.cycle.vector_units import with_special_functions
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.layer_table import LINEAR_LAYERS, LinearShapes, Traffic
 from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
 
 if TYPE_CHECKING:
-    from focal_simulator.accelerators.focus import FocusHardware
+    from focal_simulator.accelerators.focus import Focus, FocusHardware
+    from focal_simulator.series import Remember
 
-__all__ = ["FocusLowering", "FocusRole", "FocusTileJobs", "focus_jobs", "sec_only_jobs"]
+__all__ = ["FocusLowering", "FocusRole", "FocusTileJobs", "focus_groups", "focus_jobs", "sec_only_jobs"]
 
 _MAP_BYTES = 2
 """A compact index of up to 1,024 rows (Focus, HPCA 2026, sec. VI-A: similarity map, 1 x m)."""
@@ -246,6 +249,28 @@ def focus_jobs(hardware: FocusHardware, workload: Workload, context: CycleContex
     tile_jobs = FocusTileJobs.on(hardware, workload, context)
     lowering = FocusLowering(hardware, context)
     return [lowering.placed(job, workload) for job in tile_jobs.blocks()]
+
+
+def focus_groups(
+    accelerator: Focus, workload: Workload, context: CycleContext, remember: Remember
+) -> GroupLowering | None:
+    """Return the jobs of `focus_jobs` with special functions, grouped by role; raises as it does."""
+    if not context.has("attention_scatter") or not context.has("attention_traffic"):
+        return None
+
+    def lowered(accelerator: Focus) -> JobGroups:
+        # The memory is no part of tiles, so this may be remembered for another one.
+        jobs = list(FocusTileJobs.on(accelerator.hardware, workload, context).blocks())
+        return job_groups(with_special_functions(jobs, accelerator, workload, context))
+
+    groups = remember(lowered)
+    lowering = FocusLowering(accelerator.hardware, context)
+
+    def traffic(job: Movement) -> dict[Traffic, Any]:
+        return systolic_traffic(job, lowering.detection(job))
+
+    key = (lowering.gather, lowering.similarity)
+    return GroupLowering(groups, lowering.machine_of, traffic, key)
 
 
 def sec_only_jobs(hardware: Any, workload: Workload, context: CycleContext) -> list[GemmJob]:
