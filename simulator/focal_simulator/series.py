@@ -92,7 +92,9 @@ class RememberingSeries(Series):
 
     def costs(self, design: Design) -> tuple[BufferCost, ...]:
         """Return the buffers that are charged."""
-        memo = self._costs.setdefault(design.sram, ReadMemo(self._fields))
+        memo = self._costs.get(design.sram)
+        if memo is None:
+            memo = self._costs[design.sram] = ReadMemo(self._fields)
         return _result(memo, design, lambda accelerator: self._fidelity.costs(accelerator, design.sram))
 
     def components(self, design: Design) -> tuple[Component, ...]:

@@ -17,11 +17,13 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text
 from focal_simulator.sweep.axes import Point
 from focal_simulator.sweep.plan import Plan
-from focal_simulator.sweep.rows import Row, read_rows, table_of, write_table
+from focal_simulator.sweep.rows import Row, joined_table, read_rows, table_of, write_table
 
 __all__ = ["Chunk", "StudyFolder"]
 
@@ -129,15 +131,18 @@ class StudyFolder:
                 total += self._journal(chunk).read_bytes().count(b"\n")
         return total
 
-    def finish(self, rows: Sequence[Row], plan: Plan) -> None:
-        """Write ``results.parquet`` and drop the parts it holds."""
+    def table(self, chunks: Iterable[Chunk]) -> pa.Table:
+        """Return the rows of finished chunks as a table; raises `RunError` if a part is damaged."""
+        return joined_table(self._part(chunk) for chunk in chunks)
+
+    def finish(self, table: pa.Table, plan: Plan) -> None:
+        """Write ``results.parquet`` of rows sorted by point, and drop the parts it holds."""
         metadata = {
             "name": plan.study.name,
             "study_sha256": plan.sha256,
             "objectives": [objective.model_dump(mode="json") for objective in plan.study.objectives],
         }
-        ordered = sorted(rows, key=lambda row: int(row["index"]))
-        write_table(table_of(ordered, plan.study.axes), self.results, metadata)
+        write_table(table, self.results, metadata)
         shutil.rmtree(self.parts, ignore_errors=True)
 
     @cached_property
