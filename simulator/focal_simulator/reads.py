@@ -18,7 +18,7 @@ __all__ = ["ReadMemo", "Watched", "field_tree", "plain"]
 
 T = TypeVar("T")
 
-_MOST_RESULTS = 20_000
+_MOST_RESULTS = 5_000
 
 
 Tree = dict[str, Any]
@@ -85,7 +85,9 @@ class Watched:
         return self._node
 
     def __getattr__(self, name: str) -> Any:
-        if name in self._node.__dict__ and isinstance(self._node, BaseModel):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if isinstance(self._node, BaseModel) and name in self._node.__dict__:
             return self._child(name, self._node.__dict__[name])
         return getattr(self.whole(), name)
 
@@ -221,7 +223,9 @@ class ReadMemo:
         node = self._root = self._root or _Branch(read[0])
         for field, following in zip(read, [*read[1:], None], strict=True):
             if type(node) is not _Branch or node.field != field:
-                raise RuntimeError(f"{field}: was read in another order before; the function has hidden inputs")
+                raise RunError(
+                    f"field '{field}' was read in another order before; a plug-in must not keep anything between designs"
+                )
             key = _key(values[field])
             node = node.ways.setdefault(key, leaf if following is None else _Branch(following))
 

@@ -23,6 +23,7 @@ __all__ = ["Design", "Remember", "RememberingSeries", "Series", "defined_togethe
 T = TypeVar("T")
 
 _MOST_WORKLOADS = 16
+_MOST_PARTS = 16
 
 
 class Remember(Protocol):
@@ -146,7 +147,7 @@ class _WorkloadMemos:
 
     def __init__(self, workload: Workload, fields: Collection[str]) -> None:
         self.workload = workload
-        self.counts, self.parts, self.remarks = ReadMemo(fields), ReadMemo(fields, 64), ReadMemo(fields)
+        self.counts, self.parts, self.remarks = ReadMemo(fields), ReadMemo(fields, _MOST_PARTS), ReadMemo(fields)
 
 
 def _result(

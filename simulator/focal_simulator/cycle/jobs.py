@@ -23,9 +23,17 @@ Rows = NDArray[np.int32]
 class Movement(Protocol):
     """What the bytes of a job follow from; of many jobs at once where sums are arrays."""
 
-    machine: Pipeline
-    role: Any
-    extra_read_bytes: int
+    @property
+    def machine(self) -> Pipeline:
+        """Constants of the array."""
+
+    @property
+    def role(self) -> Any:
+        """Which units of the machine are used."""
+
+    @property
+    def extra_read_bytes(self) -> int:
+        """DRAM bytes read beside those of the GEMM, all copies."""
 
     @property
     def shape(self) -> JobShape:

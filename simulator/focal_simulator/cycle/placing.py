@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from focal_simulator.cycle.jobs import GemmJob, Movement
 from focal_simulator.cycle.packed import JobGroup, PlacedGroup, packed_groups, summed_traffic
-from focal_simulator.cycle.totals import Totals
+from focal_simulator.cycle.totals import Totals, mean_ratio
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.layer_table import Traffic
 
 __all__ = ["GroupLowering", "JobGroups", "job_groups", "placed_totals"]
 
-_MOST_KNOWN = 4_000
+_MOST_KNOWN = 2_000
 _UNITS = ("array", "scatter", "gather", "sec", "sfu", "preprocess")
 
 
@@ -94,7 +94,6 @@ def placed_totals(lowering: GroupLowering) -> Totals:
             busy[unit] += cycles
         for key, value in part.moved.items():
             moved[key] = moved.get(key, 0) + value
-    known = ratios[~np.isnan(ratios)].tolist()
     causes = sum((part.causes for part in counted), start=np.zeros_like(counted[0].causes))
     return Totals(
         causes=tuple(causes.tolist()),
@@ -103,5 +102,5 @@ def placed_totals(lowering: GroupLowering) -> Totals:
         macs=sum(group.macs for group in groups.groups),
         dense_macs=sum(group.dense_macs for group in groups.groups),
         activation_bytes=sum(group.activation_bytes for group in groups.groups),
-        compression_ratio=sum(known) / len(known) if known else 1.0,
+        compression_ratio=mean_ratio(ratios[~np.isnan(ratios)].tolist()),
     )

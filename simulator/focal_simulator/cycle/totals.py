@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from focal_simulator.cycle.causes import CAUSES, STALLS
@@ -61,9 +61,11 @@ class Totals:
             dense_macs=sum(time.job.dense_macs for time in times),
             activation_bytes=sum(time.job.activation_bytes for time in times),
             compression_ratio=mean_ratio(
-                (time.job.shape.scattered_rows, time.job.shape.streamed_rows)
-                for time in times
-                if time.job.part != "values"
+                [
+                    time.job.shape.scattered_rows / time.job.shape.streamed_rows
+                    for time in times
+                    if time.job.part != "values" and time.job.shape.streamed_rows
+                ]
             ),
         )
 
@@ -77,7 +79,6 @@ def counted_bytes(times: Iterable[JobTime]) -> dict[Traffic, int | float]:
     return moved
 
 
-def mean_ratio(pairs: Iterable[tuple[int, int]]) -> float:
-    """Return the mean of rows before over rows after concentration, over GEMMs that stream anything."""
-    ratios = [rows / streamed for rows, streamed in pairs if streamed]
+def mean_ratio(ratios: Sequence[float]) -> float:
+    """Return the mean of rows before over rows after concentration of GEMMs in order; 1 without any."""
     return sum(ratios) / len(ratios) if ratios else 1.0
