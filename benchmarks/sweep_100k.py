@@ -1,4 +1,4 @@
-"""How fast the packaged study ``focus_cycle_100k`` is: 110,592 points in fidelity cycle, rows kept on disk, 2 processes.
+"""How fast the packaged study ``focus_cycle_100k`` is: 110,592 points in fidelity cycle, rows kept on disk.
 
 Run ``python benchmarks/sweep_100k.py`` from the top folder of the repository. ``--small`` keeps 4,096 of the points.
 Prints points per second of wall clock and of processor time, the ratio to single runs, the rates by what an axis
@@ -37,7 +37,13 @@ KEPT = {"tiles.m_tile": 1, "array": 1, "tiles.n_tile": 2}
 
 SORTS = {
     "changes no cycle": ("tiles.k_tile", "sram_node"),
-    "changes cycles, no tiles": ("tiles.n_tile", "dram_system", "weights", "core.scatter_vectors", "gather_lanes"),
+    "changes cycles, no tiles": (
+        "tiles.n_tile",
+        "dram_system",
+        "weights",
+        "core.scatter_vectors",
+        "gather_lanes",
+    ),
     "changes tiles": ("tiles.m_tile", "array"),
 }
 
@@ -74,10 +80,11 @@ def whole(found: Study, folder: Path, jobs: int) -> SweepResult:
     )
     start, cpu = time.perf_counter(), processor_seconds()
     paths = write_files(result, True)
+    sizes = [f"{path.name} {path.stat().st_size / 2**20:.1f} MiB" for path in paths]
     print(
         f"front ({len(result.front.rows)} points), summary and figures: {time.perf_counter() - start:.1f} s, "
         f"{processor_seconds() - cpu:.1f} s of processor time; "
-        f"{', '.join(f'{path.name} {path.stat().st_size / 2**20:.1f} MiB' for path in paths if path.suffix in ('.html', '.parquet'))}"
+        f"{', '.join(size for size in sizes if 'results' in size or 'explore' in size)}"
     )
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(f"most memory of a process: {peak / 1024:.0f} MiB")
@@ -96,7 +103,9 @@ def against_single_runs(result: SweepResult, samples: int) -> None:
         numbers = run_metrics(one) | {f"{name}_cycles": float(value) for name, value in one.causes.items()}
         equal += all(row[name] == value for name, value in numbers.items())
     each = (time.process_time() - cpu) / samples
-    print(f"single runs: {1 / each:.1f} points/s of processor time; {equal} of {samples} rows equal them bit for bit")
+    print(
+        f"single runs: {1 / each:.1f} points/s of processor time; {equal} of {samples} rows equal them bit for bit"
+    )
 
 
 def overrides(plan: Plan, row: dict[str, Any]) -> list[str]:

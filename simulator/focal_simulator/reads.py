@@ -224,7 +224,8 @@ class ReadMemo:
         for field, following in zip(read, [*read[1:], None], strict=True):
             if type(node) is not _Branch or node.field != field:
                 raise RunError(
-                    f"field '{field}' was read in another order before; a plug-in must not keep anything between designs"
+                    f"field '{field}' was read in another order before; "
+                    "a plug-in must not keep anything between designs"
                 )
             key = _key(values[field])
             node = node.ways.setdefault(key, leaf if following is None else _Branch(following))

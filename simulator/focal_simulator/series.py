@@ -147,7 +147,11 @@ class _WorkloadMemos:
 
     def __init__(self, workload: Workload, fields: Collection[str]) -> None:
         self.workload = workload
-        self.counts, self.parts, self.remarks = ReadMemo(fields), ReadMemo(fields, _MOST_PARTS), ReadMemo(fields)
+        self.counts, self.parts, self.remarks = (
+            ReadMemo(fields),
+            ReadMemo(fields, _MOST_PARTS),
+            ReadMemo(fields),
+        )
 
 
 def _result(

@@ -48,8 +48,10 @@ AXES = {
     "focus": SHARED | SYSTOLIC | FOCUS,
     "focus_sec_only": SHARED | SYSTOLIC | FOCUS,
     "dense": SHARED | SYSTOLIC | {"core.array_rows": [32, 16], "tiles.m_tile": [1024, 2048]},
-    "cmc": SHARED | {"tiles.m_tile": [1024, 512], "core.array_rows": [32, 16], "core.frames_per_partition": [4, 8]},
-    "adaptiv": SHARED | {"tiles.m_tile": [64, 128], "core.line_width": [32, 64], "tiles.n_tile": [16, 64, 100]},
+    "cmc": SHARED
+    | {"tiles.m_tile": [1024, 512], "core.array_rows": [32, 16], "core.frames_per_partition": [4, 8]},
+    "adaptiv": SHARED
+    | {"tiles.m_tile": [64, 128], "core.line_width": [32, 64], "tiles.n_tile": [16, 64, 100]},
 }
 
 
@@ -61,15 +63,22 @@ def workload() -> Workload:
 
 def facts(fidelity: Fidelity, result: RunResult) -> dict[str, Any]:
     moved = {key: value for key, value in result.moved_bytes.items() if value}
-    return run_metrics(result) | dict(fidelity.columns(result)) | {
-        "moved": moved,
-        "ratio": result.compression_ratio,
-        "activation": result.activation_bytes,
-    }
+    return (
+        run_metrics(result)
+        | dict(fidelity.columns(result))
+        | {
+            "moved": moved,
+            "ratio": result.compression_ratio,
+            "activation": result.activation_bytes,
+        }
+    )
 
 
 def alone(name: str, fidelity: Fidelity, workload: Workload, values: dict[str, Any], sram: Any) -> Any:
-    words = [f"{field}={str(value).lower() if isinstance(value, bool) else value}" for field, value in values.items()]
+    words = [
+        f"{field}={str(value).lower() if isinstance(value, bool) else value}"
+        for field, value in values.items()
+    ]
     try:
         accelerator = build_accelerator(name, None, words)
         costs = fidelity.costs(accelerator, sram)
@@ -82,7 +91,10 @@ def alone(name: str, fidelity: Fidelity, workload: Workload, values: dict[str, A
 def among_others(
     name: str, fidelity: Fidelity, series: Any, workload: Workload, values: dict[str, Any], sram: Any
 ) -> Any:
-    words = [f"{field}={str(value).lower() if isinstance(value, bool) else value}" for field, value in values.items()]
+    words = [
+        f"{field}={str(value).lower() if isinstance(value, bool) else value}"
+        for field, value in values.items()
+    ]
     design = Design(build_accelerator(name, None, words), values, sram)
     try:
         chip = chip_metrics(series.components(design), series.costs(design))

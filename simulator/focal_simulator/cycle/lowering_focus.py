@@ -81,7 +81,9 @@ class FocusTileJobs:
         self.machine = _without_units(height)
 
     @classmethod
-    def on(cls, hardware: FocusHardware, workload: Workload, context: CycleContext, **cut: Any) -> FocusTileJobs:
+    def on(
+        cls, hardware: FocusHardware, workload: Workload, context: CycleContext, **cut: Any
+    ) -> FocusTileJobs:
         """Return the jobs for a hardware file; raises as `VectorTiles.cut`, which takes ``cut``."""
         height = hardware.core.array_rows.value
         tiles = VectorTiles.cut(
@@ -209,7 +211,7 @@ class FocusLowering:
         return with_systolic_traffic(found, self.detection(found))
 
     def detection(self, job: Movement) -> dict[Traffic, Any]:
-        """Return the bytes of similarity detection (layouter window, table and map), one norm per vector with the data."""
+        """Return the bytes of similarity detection (layouter, table, map), one norm per vector with the data."""
         if not job.role.is_gathered:
             return {}
         shape, element = job.shape, self.element

@@ -134,7 +134,9 @@ def _group(role: Any, places: list[int], jobs: Sequence[GemmJob]) -> JobGroup:
     distinct: dict[tuple[object, ...], int] = {}
     which = [distinct.setdefault(gemm_key(job), len(distinct)) for job in members]
     first = [members[which.index(number)] for number in range(len(distinct))]
-    beside = [max(((cycles, cause) for cause, cycles in job.beside.items()), default=(0, "sfu")) for job in members]
+    beside = [
+        max(((cycles, cause) for cause, cycles in job.beside.items()), default=(0, "sfu")) for job in members
+    ]
     busy: dict[str, int] = {}
     for job in members:
         for unit, cycles in job.beside.items():

@@ -109,9 +109,7 @@ def _fold(clock: Clock, machine: Pipeline, streaming: int, scatter_cycles: int) 
     if scatter_cycles >= 0:
         scattered = max(max(clock.scattered, start + machine.skew_cycles) + scatter_cycles, done)
     registers = start if machine.is_weight_double_buffered else done
-    return Clock(
-        start + streaming, registers, scattered, clock.scattered, drained, stalled, clock.starved
-    )
+    return Clock(start + streaming, registers, scattered, clock.scattered, drained, stalled, clock.starved)
 
 
 @inlined_kernel
@@ -153,9 +151,7 @@ def _opened(state: NDArray[np.int64], causes: NDArray[np.int64], clock: Clock) -
 
 
 @inlined_kernel
-def _keep(
-    records: NDArray[np.int64], held: int, place: int, clock: Clock, state: NDArray[np.int64]
-) -> None:
+def _keep(records: NDArray[np.int64], held: int, place: int, clock: Clock, state: NDArray[np.int64]) -> None:
     records[held, place, 0] = clock.cursor
     records[held, place, 1] = clock.registers
     records[held, place, 2] = clock.scattered
@@ -259,9 +255,7 @@ def run_slices(
     Returns:
         Whether the rest of it was used; if not, the other is the whole record of this tile.
     """
-    clock = Clock(
-        state[CURSOR], state[STREAM_START], state[SCATTERED], state[SCATTERED_BEFORE], 0, 0, 0
-    )
+    clock = Clock(state[CURSOR], state[STREAM_START], state[SCATTERED], state[SCATTERED_BEFORE], 0, 0, 0)
     last = work.slices - 1
     place, is_skipped = 0, False
     while place <= last:

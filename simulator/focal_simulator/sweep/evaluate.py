@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any
 
 from focal_common import __version__
 from focal_common.errors import ConfigError, FocalError, RunError, TraceError, UnsupportedError
