@@ -121,7 +121,8 @@ def hypervolume_history(values: Losses, reference: NDArray[np.float64]) -> NDArr
     than it is.
     """
     found = np.zeros(len(values))
-    places = np.unique(np.linspace(0, len(values), min(len(values), _MOST_VOLUMES) + 1).astype(int)[1:])
+    steps = np.linspace(0, len(values), min(len(values), _MOST_VOLUMES) + 1)[1:]
+    places = np.unique(np.rint(steps).astype(int))
     front = values[:0]
     before, volume = 0, 0.0
     for place in places:
