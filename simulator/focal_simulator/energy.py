@@ -85,15 +85,46 @@ def simulate(
         UnsupportedError: The accelerator does not accept the workload.
     """
     accelerator.accepts(workload)
-    table = accelerator.layers(workload)
-    total = summed(table)
+    known = costs if costs is not None else buffer_costs(accelerator, sram)
+    return charged(accelerator, table_sums(accelerator.layers(workload)), known)
+
+
+@dataclass(frozen=True, slots=True)
+class TableSums:
+    """What a layer table sums to.
+
+    Attributes:
+        totals: See `summed`.
+        moved: Bytes by (level, direction, buffer).
+        compression_ratio: Mean over what was computed; None without such compression.
+    """
+
+    totals: Mapping[str, int | float]
+    moved: Mapping[Traffic, int | float]
+    compression_ratio: float | None
+
+
+def table_sums(table: LayerTable) -> TableSums:
+    """Return the sums of a table."""
     moved = {key: _tidy(sequential_sum(value) * table.repeats) for key, value in table.moved_bytes.items()}
+    return TableSums(summed(table), moved, _mean_ratio(table))
+
+
+def charged(accelerator: Accelerator[Any], sums: TableSums, costs: tuple[BufferCost, ...]) -> RunResult:
+    """Return the result of a run: its sums with time and energy.
+
+    Args:
+        accelerator: For clock and powers.
+        sums: Of its layer table.
+        costs: Of its buffers.
+    """
+    total, moved = sums.totals, sums.moved
     dram = _tidy(sum(value for (level, _, _), value in moved.items() if level == "dram"))
     cycles = _tidy(total["compute_cycles"] + total["stall_cycles"])
     seconds = cycles / accelerator.hardware.clock.value
     dram_mj = dram * (accelerator.hardware.dram_energy.value * _MJ_PER_PJ)
     core_mj = core_power_mw(accelerator) * seconds
-    sram_mj = _sram_mj(costs if costs is not None else buffer_costs(accelerator, sram), moved, seconds)
+    sram_mj = _sram_mj(costs, moved, seconds)
     return RunResult(
         total_cycles=cycles,
         compute_cycles=total["compute_cycles"],
@@ -101,7 +132,7 @@ def simulate(
         macs=total["macs"],
         dense_macs=total["dense_macs"],
         activation_bytes=total["activation_bytes"],
-        compression_ratio=_mean_ratio(table),
+        compression_ratio=sums.compression_ratio,
         dram_bytes=dram,
         moved_bytes=moved,
         seconds=seconds,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs
-from focal_simulator.energy import RunResult, simulate
+from focal_simulator.energy import RunResult, TableSums, charged, simulate, table_sums
+from focal_simulator.series import Remember, RememberingSeries, Series, defined_together
 from focal_simulator.specs import Component
 from focal_simulator.workload import Workload
 
@@ -38,6 +39,42 @@ class Fidelity(ABC):
     @abstractmethod
     def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
         """Return the core logic it charges."""
+
+    def series(self, fields: Collection[str]) -> Series:
+        """Return what evaluates many designs that differ in these hardware fields; nothing is remembered by default.
+
+        A level whose `simulate` is `priced` of `counted` may return a `RememberingSeries`.
+        """
+        if defined_together(type(self), "simulate", "counted", "priced"):
+            return RememberingSeries(self, fields)
+        return Series(self)
+
+    def counted(self, accelerator: Accelerator[Any], workload: Workload, remember: Remember) -> Any:
+        """Return what a run counts before anything is priced; see `series`.
+
+        Args:
+            accelerator: Plug-in that accepts the workload.
+            workload: What to run.
+            remember: See `Accelerator.placed_groups`.
+        """
+        raise NotImplementedError
+
+    def priced(
+        self,
+        accelerator: Accelerator[Any],
+        counts: Any,
+        costs: tuple[BufferCost, ...],
+        components: tuple[Component, ...],
+    ) -> RunResult:
+        """Return the result of a run, without its layers; see `series`.
+
+        Args:
+            accelerator: Plug-in with its hardware.
+            counts: What `counted` returned.
+            costs: What `costs` returned.
+            components: What `components` returned.
+        """
+        raise NotImplementedError
 
     def columns(self, result: RunResult) -> Mapping[str, str | int | float]:
         """Return result columns beside the published ones; none by default."""
@@ -85,6 +122,20 @@ class Parity(Fidelity):
     def simulate(self, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> RunResult:
         """Apply the published formulas."""
         return simulate(accelerator, workload, sram)
+
+    def counted(self, accelerator: Accelerator[Any], workload: Workload, remember: Remember) -> TableSums:
+        """Return the sums of the layer table."""
+        return table_sums(accelerator.layers(workload))
+
+    def priced(
+        self,
+        accelerator: Accelerator[Any],
+        counts: TableSums,
+        costs: tuple[BufferCost, ...],
+        components: tuple[Component, ...],
+    ) -> RunResult:
+        """Charge the energy of the sums."""
+        return charged(accelerator, counts, costs)
 
     def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
         """Return all buffers, with power as published."""

@@ -14,7 +14,7 @@ from focal_simulator.sweep.run import SweepResult
 
 __all__ = ["write_page"]
 
-_MOST_POINTS = 20_000
+_MOST_POINTS = 10_000
 
 
 def write_page(result: SweepResult, folder: Path) -> Path:
@@ -61,7 +61,9 @@ def _thinned(result: SweepResult) -> tuple[list[Row], list[bool]]:
 
 def _sentence(result: SweepResult, shown: int) -> str:
     counts = ", ".join(f"{number} {status}" for status, number in sorted(result.counts.items()))
-    note = "" if shown == len(result.feasible) else f"; {shown} of the feasible points are shown"
+    note = ""
+    if shown < len(result.feasible):
+        note = f"; {shown} are shown: the whole front, and every so many of the dominated points"
     return f"{result.plan.study.description} {len(result.rows)} points: {counts}{note}."
 
 

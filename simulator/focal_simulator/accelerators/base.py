@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from focal_simulator.cycle.array import ArrayModel
     from focal_simulator.cycle.context import CycleContext
     from focal_simulator.cycle.jobs import GemmJob
+    from focal_simulator.cycle.placing import GroupLowering
+    from focal_simulator.series import Remember
 
 __all__ = ["Accelerator", "BufferNeed", "Reduction", "SramModel"]
 
@@ -101,6 +103,21 @@ class Accelerator(ABC, Generic[H]):
             UnsupportedError: The plug-in has no cycle model, or the workload does not fit the hardware.
         """
         raise UnsupportedError(f"{self.preset}: has no cycle model; use --fidelity parity")
+
+    def placed_groups(
+        self, workload: Workload, context: CycleContext, remember: Remember
+    ) -> GroupLowering | None:
+        """Return the jobs in groups whose tiles are lowered once for many designs; None if only `jobs` has them.
+
+        For studies. A class that changes `jobs` must change this as well; one that does not is timed by `jobs`.
+
+        Args:
+            workload: Accepted.
+            context: Memory and corrections.
+            remember: Calls a function of an accelerator, or returns what it returned for another design that
+                agrees in every field which the function read.
+        """
+        return None
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array for GEMMs that nothing concentrates: vision tower, text, LM head, decode.

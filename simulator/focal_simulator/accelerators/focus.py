@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from focal_simulator.cycle.array import ArrayModel
     from focal_simulator.cycle.context import CycleContext
     from focal_simulator.cycle.jobs import GemmJob
+    from focal_simulator.cycle.placing import GroupLowering
+    from focal_simulator.series import Remember
 
 __all__ = ["Focus", "FocusHardware", "VectorRows"]
 
@@ -180,6 +182,14 @@ class Focus(Accelerator[FocusHardware]):
 
         self.accepts(workload)
         return focus_jobs(self.hardware, workload, context)
+
+    def placed_groups(
+        self, workload: Workload, context: CycleContext, remember: Remember
+    ) -> GroupLowering | None:
+        """Return the jobs by the units they use; not where attention is charged as published."""
+        from focal_simulator.cycle.lowering_focus import focus_groups
+
+        return focus_groups(self, workload, context, remember)
 
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row per block."""

@@ -12,6 +12,7 @@ from focal_simulator.cycle.context import CycleContext
 from focal_simulator.cycle.timing import JobTime
 from focal_simulator.energy import core_power_mw
 from focal_simulator.layer_table import Traffic
+from focal_simulator.specs import Component
 
 __all__ = ["EnergyItem", "busy_cycles", "core_energy", "dram_energy", "sram_energy"]
 
@@ -52,20 +53,30 @@ def busy_cycles(times: list[JobTime]) -> dict[str, int]:
 
 
 def core_energy(
-    accelerator: Accelerator[Any], context: CycleContext, times: list[JobTime], total_cycles: int
+    accelerator: Accelerator[Any],
+    context: CycleContext,
+    busy: Mapping[str, int],
+    total_cycles: int,
+    parts: tuple[Component, ...],
 ) -> list[EnergyItem]:
     """Return the energy of every unit of the core.
 
     Model: dynamic power while the unit works, ``leakage_fraction`` of it all the time.
+
+    Args:
+        accelerator: With its hardware.
+        context: For the corrections.
+        busy: Cycles in which each kind of unit works.
+        total_cycles: Of the run.
+        parts: The units.
     """
     hertz = accelerator.hardware.clock.value
     seconds = total_cycles / hertz
     if not context.has("core_energy"):
         return [EnergyItem("core", "all units", total_cycles, core_power_mw(accelerator) * seconds)]
     leakage = accelerator.hardware.leakage_fraction.value
-    busy = busy_cycles(times)
     items = []
-    for part in accelerator.cycle_components(context.corrections):
+    for part in parts:
         # Several units may share the work that was counted; none is busy for longer than the run.
         active = min(busy[part.active_with], total_cycles)
         share = leakage + (1 - leakage) * (active / total_cycles if total_cycles else 0.0)

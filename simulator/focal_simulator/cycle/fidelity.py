@@ -11,9 +11,18 @@ from focal_simulator.buffer_costs import BufferCost, SramChoice
 from focal_simulator.cycle.access_costs import access_costs
 from focal_simulator.cycle.corrections import ALL, parse_corrections
 from focal_simulator.cycle.layer_rows import layer_rows
-from focal_simulator.cycle.simulate import CycleResult, simulate_cycles
+from focal_simulator.cycle.placing import placed_totals
+from focal_simulator.cycle.simulate import (
+    CycleResult,
+    counted_totals,
+    cycle_context,
+    priced,
+    simulate_cycles,
+)
+from focal_simulator.cycle.totals import Totals
 from focal_simulator.energy import RunResult
 from focal_simulator.fidelity import Fidelity
+from focal_simulator.series import Remember, defined_together
 from focal_simulator.specs import Component
 from focal_simulator.workload import Workload
 
@@ -35,6 +44,24 @@ class CycleFidelity(Fidelity):
     def simulate(self, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> RunResult:
         """Run the engine."""
         return simulate_cycles(accelerator, workload, sram, self.corrections)
+
+    def counted(self, accelerator: Accelerator[Any], workload: Workload, remember: Remember) -> Totals:
+        """Return cycles, bytes and operations; from job groups where the accelerator has them."""
+        context = cycle_context(accelerator, self.corrections)
+        lowering = None
+        if defined_together(type(accelerator), "jobs", "placed_groups"):
+            lowering = accelerator.placed_groups(workload, context, remember)
+        return placed_totals(lowering) if lowering else counted_totals(accelerator, workload, context)
+
+    def priced(
+        self,
+        accelerator: Accelerator[Any],
+        counts: Totals,
+        costs: tuple[BufferCost, ...],
+        components: tuple[Component, ...],
+    ) -> RunResult:
+        """Return the result without its layers."""
+        return priced(accelerator, cycle_context(accelerator, self.corrections), counts, costs, components)
 
     def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
         """Return the buffers that the corrections leave, by energy per access if so corrected."""

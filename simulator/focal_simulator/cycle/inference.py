@@ -8,14 +8,9 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import SramChoice
 from focal_simulator.cycle.corrections import ALL
 from focal_simulator.cycle.phases import phase_jobs
-from focal_simulator.cycle.simulate import (
-    CycleResult,
-    counted_bytes,
-    cycle_context,
-    simulate_cycles,
-    summarise,
-)
+from focal_simulator.cycle.simulate import CycleResult, cycle_context, simulate_cycles, summarise
 from focal_simulator.cycle.timing import time_jobs
+from focal_simulator.cycle.totals import counted_bytes
 from focal_simulator.workload import Workload
 from focal_traces.model_shape import ModelShape
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,32 @@ from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.kernels.sums import tile_sums
 from focal_simulator.layer_table import Traffic
 
-__all__ = ["GemmJob", "uniform_tiles"]
+__all__ = ["GemmJob", "JobShape", "Movement", "uniform_tiles"]
 
 Rows = NDArray[np.int32]
+
+
+class Movement(Protocol):
+    """What the bytes of a job follow from; of many jobs at once where sums are arrays."""
+
+    @property
+    def machine(self) -> Pipeline:
+        """Constants of the array."""
+
+    @property
+    def role(self) -> Any:
+        """Which units of the machine are used."""
+
+    @property
+    def extra_read_bytes(self) -> int:
+        """DRAM bytes read beside those of the GEMM, all copies."""
+
+    @property
+    def shape(self) -> JobShape:
+        """Sums over the tiles."""
+
+    def scaled(self, value: Any) -> Any:
+        """Return a quantity of one copy for all copies."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +67,7 @@ class GemmJob:
         before: Cycles of units that the GEMM waits for, by cause.
         extra_read_bytes: DRAM bytes read beside those of the GEMM, all copies.
         traffic: Bytes by (level, direction, buffer), all copies.
+        role: Which units of the machine it uses, where a lowering tells machine and tiles apart.
     """
 
     block: int
@@ -65,6 +89,7 @@ class GemmJob:
     before: Mapping[str, int] = field(default_factory=dict)
     extra_read_bytes: int = 0
     traffic: Mapping[Traffic, int] = field(default_factory=dict)
+    role: Any = None
 
     def scaled(self, value: int) -> int:
         """Return a quantity of one copy for all copies."""
@@ -125,7 +150,12 @@ class JobShape:
             slices,
             machine.array_columns,
             machine.columns_per_buffer,
-        ).tolist()
+        )
+        return cls.counted(machine, sums.tolist())
+
+    @classmethod
+    def counted(cls, machine: Pipeline, sums: Sequence[Any]) -> JobShape:
+        """Return the shape that sums in the order of `focal_simulator.kernels.sums.SUMS` make."""
         folds, streamed, scattered, fetched, weights, mapped, gathered, written, restored = sums
         return cls(
             folds=folds,

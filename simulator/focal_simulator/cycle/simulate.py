@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.arithmetic import sequential_sum
-from focal_simulator.buffer_costs import SramChoice
+from focal_simulator.buffer_costs import BufferCost, SramChoice
 from focal_simulator.cycle.access_costs import access_costs
-from focal_simulator.cycle.causes import CAUSES, STALLS
+from focal_simulator.cycle.causes import CAUSES
 from focal_simulator.cycle.context import CycleContext
 from focal_simulator.cycle.corrections import ALL
 from focal_simulator.cycle.energy import EnergyItem, core_energy, dram_energy, sram_energy
 from focal_simulator.cycle.memory import memory_rates
 from focal_simulator.cycle.timing import JobTime, time_jobs
+from focal_simulator.cycle.totals import Totals, counted_bytes
 from focal_simulator.cycle.vector_units import with_special_functions
 from focal_simulator.energy import RunResult
 from focal_simulator.layer_table import ATTENTION, LAYERS, Traffic
+from focal_simulator.specs import Component
 from focal_simulator.workload import Workload
 
-__all__ = ["CycleResult", "counted_bytes", "cycle_context", "simulate_cycles", "summarise"]
+__all__ = ["CycleResult", "counted_totals", "cycle_context", "priced", "simulate_cycles", "summarise"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +61,23 @@ def simulate_cycles(
     Raises:
         UnsupportedError: The accelerator does not accept the workload.
     """
-    accelerator.accepts(workload)
     context = cycle_context(accelerator, corrections)
-    jobs = with_special_functions(accelerator.jobs(workload, context), accelerator, workload, context)
-    times = time_jobs(jobs, is_shortened=is_shortened)
+    times = _timed(accelerator, workload, context, is_shortened)
     return summarise(accelerator, context, times, _moved_bytes(accelerator, workload, context, times), sram)
+
+
+def counted_totals(accelerator: Accelerator[Any], workload: Workload, context: CycleContext) -> Totals:
+    """Return what a run counts, before anything is priced; raises as `simulate_cycles`."""
+    times = _timed(accelerator, workload, context, True)
+    return Totals.of(times, _moved_bytes(accelerator, workload, context, times))
+
+
+def _timed(
+    accelerator: Accelerator[Any], workload: Workload, context: CycleContext, is_shortened: bool
+) -> list[JobTime]:
+    accelerator.accepts(workload)
+    jobs = with_special_functions(accelerator.jobs(workload, context), accelerator, workload, context)
+    return time_jobs(jobs, is_shortened=is_shortened)
 
 
 def cycle_context(accelerator: Accelerator[Any], corrections: frozenset[str]) -> CycleContext:
@@ -88,15 +102,33 @@ def summarise(
         moved: Bytes by (level, direction, buffer).
         sram: Buffer cost model.
     """
-    causes = {name: sum(int(time.causes[place]) for time in times) for place, name in enumerate(CAUSES)}
-    total = sum(causes.values())
-    stalls = sum(causes[name] for name in STALLS)
-    seconds = total / accelerator.hardware.clock.value
     costs = access_costs(accelerator, context.corrections, sram)
+    parts = accelerator.cycle_components(context.corrections)
+    return replace(priced(accelerator, context, Totals.of(times, moved), costs, parts), times=tuple(times))
+
+
+def priced(
+    accelerator: Accelerator[Any],
+    context: CycleContext,
+    totals: Totals,
+    costs: tuple[BufferCost, ...],
+    parts: tuple[Component, ...],
+) -> CycleResult:
+    """Return the result of a run, without its single GEMMs.
+
+    Args:
+        accelerator: With its hardware.
+        context: Memory and corrections.
+        totals: What was counted.
+        costs: Of the buffers.
+        parts: Core logic.
+    """
+    total = totals.cycles
+    seconds = total / accelerator.hardware.clock.value
     breakdown = [
-        *core_energy(accelerator, context, times, total),
-        *sram_energy(costs, moved, seconds),
-        *dram_energy(accelerator, context, moved, seconds),
+        *core_energy(accelerator, context, totals.busy, total, parts),
+        *sram_energy(costs, totals.moved, seconds),
+        *dram_energy(accelerator, context, totals.moved, seconds),
     ]
 
     def energy(group: str) -> float:
@@ -105,32 +137,23 @@ def summarise(
     core_mj, sram_mj, dram_mj = energy("core"), energy("sram"), energy("dram")
     return CycleResult(
         total_cycles=total,
-        compute_cycles=total - stalls,
-        stall_cycles=stalls,
-        macs=sum(time.job.macs for time in times),
-        dense_macs=sum(time.job.dense_macs for time in times),
-        activation_bytes=sum(time.job.activation_bytes for time in times),
-        compression_ratio=_mean_ratio(times) if accelerator.uses_counts else None,
-        dram_bytes=sum(value for (level, _, _), value in moved.items() if level == "dram"),
-        moved_bytes=moved,
+        compute_cycles=total - totals.stalls,
+        stall_cycles=totals.stalls,
+        macs=totals.macs,
+        dense_macs=totals.dense_macs,
+        activation_bytes=totals.activation_bytes,
+        compression_ratio=totals.compression_ratio if accelerator.uses_counts else None,
+        dram_bytes=sum(value for (level, _, _), value in totals.moved.items() if level == "dram"),
+        moved_bytes=totals.moved,
         seconds=seconds,
         dram_mj=dram_mj,
         sram_mj=sram_mj,
         core_mj=core_mj,
         total_mj=dram_mj + sram_mj + core_mj,
-        causes=causes,
-        times=tuple(times),
+        causes=dict(zip(CAUSES, totals.causes, strict=True)),
+        times=(),
         breakdown=tuple(breakdown),
     )
-
-
-def counted_bytes(times: Iterable[JobTime]) -> dict[Traffic, int | float]:
-    """Return the bytes of timed jobs by (level, direction, buffer)."""
-    moved: dict[Traffic, int | float] = {}
-    for time in times:
-        for key, value in time.job.traffic.items():
-            moved[key] = moved.get(key, 0) + value
-    return moved
 
 
 def _moved_bytes(
@@ -144,15 +167,3 @@ def _moved_bytes(
         for key, values in table.moved_bytes.items():
             moved[key] = moved.get(key, 0) + sequential_sum(values[:, ATTENTION]) * table.repeats
     return moved
-
-
-def _mean_ratio(times: list[JobTime]) -> float:
-    """Return the mean of rows before over rows after concentration over GEMMs that stream anything."""
-    ratios = []
-    for time in times:
-        if time.job.part == "values":
-            continue
-        rows, streamed = time.job.shape.scattered_rows, time.job.shape.streamed_rows
-        if streamed:
-            ratios.append(rows / streamed)
-    return sum(ratios) / len(ratios) if ratios else 1.0

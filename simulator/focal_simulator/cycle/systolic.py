@@ -8,11 +8,11 @@ from typing import Any
 
 from focal_common.errors import ConfigError
 from focal_simulator.cycle.context import CycleContext
-from focal_simulator.cycle.jobs import GemmJob
+from focal_simulator.cycle.jobs import GemmJob, Movement
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.layer_table import Traffic, add_traffic
 
-__all__ = ["SystolicArray", "systolic_machine", "with_systolic_traffic"]
+__all__ = ["SystolicArray", "systolic_machine", "systolic_traffic", "with_systolic_traffic"]
 
 
 def systolic_machine(
@@ -61,8 +61,8 @@ def systolic_machine(
     )
 
 
-def with_systolic_traffic(job: GemmJob, extra: Mapping[Traffic, int] | None = None) -> GemmJob:
-    """Return the job with the bytes its folds move, all copies.
+def systolic_traffic(job: Movement, extra: Mapping[Traffic, Any]) -> dict[Traffic, Any]:
+    """Return the bytes that folds move, all copies, with ``extra``.
 
     Model: a fold reads its rows and h x w weights; partial sums go to the output buffer and back, through the
     concentrate buffer where rows are restored. DRAM fills the input and weight buffers and empties the output.
@@ -72,7 +72,7 @@ def with_systolic_traffic(job: GemmJob, extra: Mapping[Traffic, int] | None = No
     streamed, restored = shape.streamed_rows * width * element, shape.scattered_rows * width * element
     fetched, weights = shape.fetched_elements * element, shape.weight_elements * element
     written = shape.written_elements * element
-    counters: dict[Traffic, int] = {
+    counters: dict[Traffic, Any] = {
         ("sram", "read", "input"): shape.streamed_rows * machine.slice_elements * element,
         ("sram", "write", "input"): fetched,
         ("sram", "read", "wgt"): shape.folds * machine.slice_elements * width * element,
@@ -91,11 +91,20 @@ def with_systolic_traffic(job: GemmJob, extra: Mapping[Traffic, int] | None = No
     else:
         counters[("sram", "write", "output")] = streamed
         counters[("sram", "read", "output")] = streamed + written
-    scaled = {key: job.scaled(value) for key, value in counters.items() if value}
+    scaled = {key: job.scaled(value) for key, value in counters.items() if _is_any(value)}
     if job.extra_read_bytes:
         for key in (("dram", "read", "input"), ("sram", "write", "input")):
             scaled[key] = scaled.get(key, 0) + job.extra_read_bytes
-    return job.changed(traffic=add_traffic([(1, scaled), (1, extra or {})]))
+    return add_traffic([(1, scaled), (1, extra)])
+
+
+def _is_any(value: Any) -> bool:
+    return bool(value if isinstance(value, int) else value.any())
+
+
+def with_systolic_traffic(job: GemmJob, extra: Mapping[Traffic, int] | None = None) -> GemmJob:
+    """Return the job with the bytes its folds move, all copies."""
+    return job.changed(traffic=systolic_traffic(job, extra or {}))
 
 
 @dataclass(frozen=True)

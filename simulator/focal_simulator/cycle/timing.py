@@ -13,7 +13,7 @@ from focal_simulator.cycle.jobs import GemmJob
 from focal_simulator.kernels.batch import independent_cycles
 from focal_simulator.kernels.pipeline import gemm_cycles
 
-__all__ = ["JobTime", "time_jobs"]
+__all__ = ["JobTime", "gemm_key", "time_jobs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def time_jobs(jobs: Iterable[GemmJob], *, is_shortened: bool = True) -> list[Job
     known: dict[tuple[object, ...], tuple[NDArray[np.int64], int]] = {}
     times = []
     for job in jobs:
-        key = _key(job)
+        key = gemm_key(job)
         if key not in known:
             known[key] = _gemm(job, is_shortened)
         gemm, stepped = known[key]
@@ -88,7 +88,7 @@ def time_jobs(jobs: Iterable[GemmJob], *, is_shortened: bool = True) -> list[Job
     return times
 
 
-def _key(job: GemmJob) -> tuple[object, ...]:
+def gemm_key(job: GemmJob) -> tuple[object, ...]:
     """Identify a GEMM by content: k and v, gate and up, and often whole blocks, are equal."""
     parts = (job.rows, job.unique, job.output_rows, job.tile_outputs, job.tile_slices)
     return (

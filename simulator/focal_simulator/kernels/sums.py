@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_simulator.jit import kernel
+from focal_simulator.kernels.steady import PackedGemms
 
-__all__ = ["SUMS", "tile_sums"]
+__all__ = ["SUMS", "packed_sums", "tile_sums"]
 
 SUMS = (
     "folds",
@@ -67,4 +68,31 @@ def tile_sums(
         sums[6] += here * columns
         sums[7] += np.int64(output_rows[entry]) * wide
         sums[8] += here * wide
+    return sums
+
+
+@kernel
+def packed_sums(gemms: PackedGemms, array_columns: int, columns_per_buffer: int) -> NDArray[np.int64]:
+    """Return the sums of many GEMMs, axes (`SUMS`, GEMMs), int64; see `tile_sums`."""
+    sums = np.zeros((9, gemms.is_independent.shape[0]), dtype=np.int64)
+    for gemm in range(sums.shape[1]):
+        for entry in range(gemms.first[gemm], gemms.first[gemm + 1]):
+            live = gemms.offsets[entry + 1] - gemms.offsets[entry]
+            if live == 0:
+                continue
+            streamed = 0
+            for place in range(gemms.offsets[entry], gemms.offsets[entry + 1]):
+                streamed += gemms.unique[place]
+            wide, here = gemms.outputs[entry], gemms.rows[entry]
+            columns = (wide + array_columns - 1) // array_columns
+            groups = (columns + columns_per_buffer - 1) // columns_per_buffer
+            sums[0, gemm] += live * columns
+            sums[1, gemm] += streamed * columns
+            sums[2, gemm] += here * live * columns
+            sums[3, gemm] += streamed * groups
+            sums[4, gemm] += live * wide
+            sums[5, gemm] += here * live * groups
+            sums[6, gemm] += here * columns
+            sums[7, gemm] += gemms.output_rows[entry] * wide
+            sums[8, gemm] += here * wide
     return sums

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any
 
 from focal_common import __version__
 from focal_common.errors import ConfigError, FocalError, RunError, TraceError, UnsupportedError
 from focal_common.provenance import code_revision
-from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.buffer_costs import BufferCost, sram_label
+from focal_simulator.buffer_costs import sram_label
+from focal_simulator.series import Design
 from focal_simulator.sweep.axes import METHOD, Point, Settings
 from focal_simulator.sweep.constraints import breach
 from focal_simulator.sweep.hardware_points import PointHardware
@@ -41,6 +40,8 @@ class Evaluator:
         self._plan = plan
         self._finished = finished or {}
         self._level = Level(plan.study)
+        varied = [field for field in plan.space.base if not field.startswith(METHOD) and field != SRAM_MODEL]
+        self._series = self._level.series(varied)
         self._hardware = PointHardware(plan.study.accelerator, plan.hardware, plan.where)
         self._provider = plan.provider()
         self._traced: dict[str, Traced | FocalError] = {}
@@ -86,8 +87,9 @@ class Evaluator:
         return row | metrics | facts
 
     def _measured(self, settings: Settings) -> Row:
-        accelerator, costs = self.design(settings)
-        found: Row = dict(chip_metrics(self._level.components(accelerator), costs))
+        design = self.design(settings)
+        accelerator, costs = design.accelerator, self._series.costs(design)
+        found: Row = dict(chip_metrics(self._series.components(design), costs))
         found["sram_model"] = sram_label(costs)
         if breach(self._plan.study.constraints, found):
             return found
@@ -95,10 +97,9 @@ class Evaluator:
         per_workload = []
         remarks: list[str] = []
         for workload in traced.workloads:
-            accelerator.accepts(workload)
-            result = self._level.simulate(accelerator, workload, _sram(settings, self._plan.study.sram))
+            result = self._series.simulate(design, workload)
             per_workload.append(run_metrics(result) | dict(self._level.columns(result)))
-            remarks += accelerator.remarks(workload)
+            remarks += self._series.remarks(design, workload)
         found |= joined(per_workload)
         found |= {name: float(value) for name, value in traced.measured.items()}
         origins = {workload.origin_for(accelerator.uses_counts) for workload in traced.workloads}
@@ -115,11 +116,11 @@ class Evaluator:
         names = [one.metric for one in study.objectives] + [one.metric for one in study.constraints]
         return next((name for name in names if metrics[name] is None or not isfinite(metrics[name])), "")
 
-    def design(self, settings: Settings) -> tuple[Accelerator[Any], tuple[BufferCost, ...]]:
-        """Return the accelerator of a point and the costs of its buffers."""
+    def design(self, settings: Settings) -> Design:
+        """Return the accelerator of a point with what it differs in."""
         base = self._plan.space.base
         accelerator = self._hardware.accelerator(hardware_settings(settings, base))
-        return accelerator, self._level.costs(accelerator, _sram(settings, self._plan.study.sram))
+        return Design(accelerator, settings, settings.get(SRAM_MODEL, self._plan.study.sram))
 
     def _workloads(self, settings: Settings) -> Traced:
         parameters = {
@@ -150,10 +151,6 @@ class Evaluator:
         own = {"index", "status", "reason", "accelerator", "fidelity", "configuration_sha256"}
         own |= {*self._plan.space.base, *axes}
         return {name: value for name, value in row.items() if name not in own}
-
-
-def _sram(settings: Settings, base: Any) -> Any:
-    return settings.get(SRAM_MODEL, base)
 
 
 def _reason(error: Exception) -> str:

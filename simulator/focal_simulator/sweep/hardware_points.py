@@ -15,6 +15,8 @@ from focal_simulator.sweep.axes import Settings
 
 __all__ = ["PointHardware", "field_value"]
 
+_MOST_PARTS = 10_000
+
 
 def field_value(node: Any, path: str) -> Any:
     """Return the plain value of a dotted field of a hardware mapping; a quantity gives its number."""
@@ -41,6 +43,7 @@ class PointHardware:
         self.base: Accelerator[Any] = accelerator_from_tree(name, tree, where)
         self._plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
         self._checked: dict[tuple[str, str], Any] = {}
+        self._parts: dict[tuple[str, str], Any] = {}
 
     def checked_value(self, field: str, value: Any) -> Any:
         """Return the checked node of one field.
@@ -70,18 +73,36 @@ class PointHardware:
         """
         if not settings:
             return self.base
-        branches: dict[str, Any] = {}
+        groups: dict[str, Settings] = {}
         for field, value in settings.items():
-            node = branches
-            *parents, leaf = field.split(".")
-            for part in parents:
-                node = node.setdefault(part, {})
-            node[leaf] = _Leaf(self.checked_value(field, value))
+            groups.setdefault(field.partition(".")[0], {})[field] = value
         try:
+            branches = {top: _Leaf(self._part(top, group)) for top, group in groups.items()}
             return self._plugin(_replaced(self.base.hardware, branches))
         except ValidationError as error:
             problem = error.errors()[0]
             raise ConfigError(f"{self._where}: {problem['msg']} with {json.dumps(settings)}") from error
+
+    def _part(self, top: str, settings: Settings) -> Any:
+        """Return one entry of the hardware file with these fields; few of them make many designs."""
+        key = (top, repr(settings))
+        if key not in self._parts:
+            branches: dict[str, Any] = {}
+            for field, value in settings.items():
+                node = branches
+                *parents, leaf = field.split(".")
+                for part in parents:
+                    node = node.setdefault(part, {})
+                node[leaf] = _Leaf(self.checked_value(field, value))
+            if len(self._parts) >= _MOST_PARTS:
+                self._parts.clear()
+            branch = branches[top]
+            self._parts[key] = (
+                branch.value
+                if isinstance(branch, _Leaf)
+                else _replaced(getattr(self.base.hardware, top), branch)
+            )
+        return self._parts[key]
 
 
 class _Leaf:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
 
-from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.buffer_costs import BufferCost, SramChoice
 from focal_simulator.energy import RunResult
 from focal_simulator.fidelity import Fidelity
 from focal_simulator.runner import FIDELITIES, Settings
-from focal_simulator.specs import Component
+from focal_simulator.series import Series
 from focal_simulator.sweep.study import Study
-from focal_simulator.workload import Workload
 
 __all__ = ["Level"]
 
@@ -37,17 +33,9 @@ class Level:
         """Raise `ConfigError` if a field of the study changes nothing in this fidelity."""
         self._fidelity.check_fields(fields, "study:")
 
-    def simulate(self, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> RunResult:
-        """Run one workload on one accelerator; raises `UnsupportedError` if it is not accepted."""
-        return self._fidelity.simulate(accelerator, workload, sram)
-
-    def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
-        """Return the buffers it charges."""
-        return self._fidelity.costs(accelerator, sram)
-
-    def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
-        """Return the core logic it charges."""
-        return self._fidelity.components(accelerator)
+    def series(self, fields: Collection[str]) -> Series:
+        """Return what evaluates designs that differ in these hardware fields."""
+        return self._fidelity.series(fields)
 
     def columns(self, result: RunResult) -> Mapping[str, float]:
         """Return further numbers of one run, such as cycles by cause; none in parity."""

@@ -25,6 +25,8 @@ Losses = NDArray[np.float64]
 """Objective values with the sign that makes smaller better, axes (points, objectives)."""
 
 _REFERENCE_MARGIN = 0.1
+_BLOCK = 256
+_MOST_VOLUMES = 300
 
 
 def losses(rows: Sequence[Row], objectives: Sequence[Objective]) -> Losses:
@@ -38,17 +40,28 @@ def non_dominated(values: Losses) -> NDArray[np.bool_]:
 
     A point dominates another if it is nowhere worse and somewhere better; equal points do not dominate each other.
     """
+    # In this order a later point never dominates an earlier one, so blocks can be settled one by one.
     order = np.lexsort(values.T[::-1])
     keep = np.zeros(len(values), dtype=bool)
     front = values[:0]
-    for place in order:
-        # In this order a later point never dominates an earlier one.
-        point = values[place]
-        if bool((np.all(front <= point, axis=1) & np.any(front < point, axis=1)).any()):
-            continue
-        keep[place] = True
-        front = np.vstack([front, point])
+    for start in range(0, len(order), _BLOCK):
+        places = order[start : start + _BLOCK]
+        places = places[~_dominated(values[places], front)]
+        places = places[~_dominated(values[places], values[places])]
+        keep[places] = True
+        front = np.vstack([front, values[places]])
     return keep
+
+
+def _dominated(points: Losses, by: Losses) -> NDArray[np.bool_]:
+    """Return which points some point of the second set dominates, axis (points)."""
+    worse = np.ones((len(points), len(by)), dtype=bool)
+    differs = np.zeros_like(worse)
+    for axis in range(points.shape[1]):
+        worse &= by[:, axis] <= points[:, axis, None]
+        differs |= by[:, axis] < points[:, axis, None]
+    found: NDArray[np.bool_] = (worse & differs).any(axis=1)
+    return found
 
 
 def hypervolume(values: Losses, reference: NDArray[np.float64]) -> float:
@@ -74,11 +87,13 @@ def hypervolume(values: Losses, reference: NDArray[np.float64]) -> float:
     volume = 0.0
     inside = inside[np.argsort(inside[:, 2], kind="stable")]
     levels = np.append(inside[:, 2], reference[2])
-    for place in range(len(inside)):
+    front = inside[:0, :2]
+    for place, point in enumerate(inside[:, :2]):
+        if not _dominated(point[None], front)[0]:
+            front = np.vstack([front[~_dominated(front, point[None])], point])
         depth = levels[place + 1] - levels[place]
         if depth > 0:
-            slab = inside[: place + 1, :2]
-            volume += depth * _area(slab[non_dominated(slab)], reference[:2])
+            volume += depth * _area(front, reference[:2])
     return float(volume)
 
 
@@ -100,16 +115,25 @@ def reference_point(values: Losses) -> NDArray[np.float64]:
 
 
 def hypervolume_history(values: Losses, reference: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the hypervolume after each point, axis (points)."""
+    """Return the hypervolume after each point, axis (points).
+
+    Of more than `_MOST_VOLUMES` points it is measured at that many places and holds in between, which is never more
+    than it is.
+    """
     found = np.zeros(len(values))
-    front = np.empty((0, values.shape[1]))
-    volume = 0.0
-    for place, point in enumerate(values):
-        is_dominated = bool(np.all(front <= point, axis=1).any())
-        if not is_dominated:
-            front = np.vstack([front[~np.all(point <= front, axis=1)], point])
+    steps = np.linspace(0, len(values), min(len(values), _MOST_VOLUMES) + 1)[1:]
+    places = np.unique(np.rint(steps).astype(int))
+    front = values[:0]
+    before, volume = 0, 0.0
+    for place in places:
+        found[before : place - 1] = volume
+        new = values[before:place]
+        if not np.all([(front <= point).all(axis=1).any() for point in new]):
+            front = np.vstack([front, new])
+            front = front[non_dominated(front)]
             volume = hypervolume(front, reference)
-        found[place] = volume
+        found[place - 1] = volume
+        before = place
     return found
 
 

@@ -14,7 +14,16 @@ from focal_common.errors import RunError
 from focal_common.files import atomic_path
 from focal_simulator.sweep.axes import Axis
 
-__all__ = ["TEXT_COLUMNS", "Row", "read_rows", "table_of", "write_table"]
+__all__ = [
+    "TEXT_COLUMNS",
+    "Row",
+    "joined_table",
+    "read_rows",
+    "read_table",
+    "rows_of",
+    "table_of",
+    "write_table",
+]
 
 Row = dict[str, Any]
 
@@ -65,21 +74,55 @@ def write_table(table: pa.Table, path: Path, metadata: Mapping[str, Any] | None 
         pq.write_table(table, temporary, compression="zstd")
 
 
+def read_table(path: Path) -> pa.Table:
+    """Return one Parquet file.
+
+    Raises:
+        RunError: It is damaged.
+    """
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            f"{path}: not a readable Parquet file ({error}); remove it to make its rows again"
+        ) from error
+
+
+def joined_table(paths: Iterable[Path]) -> pa.Table:
+    """Return the rows of Parquet files as one table, in order; a column that a file lacks is empty there.
+
+    Raises:
+        RunError: A file is damaged.
+    """
+    parts = [read_table(path) for path in paths]
+    return pa.concat_tables(parts, promote_options="default").combine_chunks()
+
+
+def rows_of(table: pa.Table) -> list[Row]:
+    """Return the rows of a table; column by column, which is many times faster than row by row."""
+    columns = [_values(column) for column in table.columns]
+    names = table.column_names
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
 def read_rows(paths: Iterable[Path]) -> list[Row]:
     """Return the rows of Parquet files, in order.
 
     Raises:
         RunError: A file is damaged.
     """
-    rows: list[Row] = []
-    for path in paths:
-        try:
-            rows += pq.read_table(path).to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            raise RunError(
-                f"{path}: not a readable Parquet file ({error}); remove it to make its rows again"
-            ) from error
-    return rows
+    return [row for path in paths for row in rows_of(read_table(path))]
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    if pa.types.is_string(column.type):
+        # Few texts are repeated often: one object each.
+        coded = column.combine_chunks().dictionary_encode()
+        texts = [*coded.dictionary.to_pylist(), None]
+        return [texts[place] for place in coded.indices.fill_null(len(texts) - 1).to_numpy().tolist()]
+    if column.null_count:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    return column.to_numpy().tolist()  # type: ignore[no-any-return]
 
 
 def _axis_types(axes: Sequence[Axis]) -> dict[str, pa.DataType]:

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+import pyarrow as pa
+
 from focal_common.errors import ConfigError, RunError, near_matches
 from focal_simulator.sweep.answers import answers_table
 from focal_simulator.sweep.axes import Point
@@ -18,7 +20,7 @@ from focal_simulator.sweep.locks import study_lock
 from focal_simulator.sweep.pareto import Front
 from focal_simulator.sweep.plan import Plan, make_plan
 from focal_simulator.sweep.providers import TRACE_PROVIDERS
-from focal_simulator.sweep.rows import Row, read_rows, table_of, write_table
+from focal_simulator.sweep.rows import Row, read_rows, rows_of, table_of, write_table
 from focal_simulator.sweep.sampling import SAMPLERS, Choices, chosen_points
 from focal_simulator.sweep.spread import traces_first
 from focal_simulator.sweep.store import Chunk, StudyFolder
@@ -137,8 +139,9 @@ def run_sweep(
                     folder.path.resolve(), _resolved(plan.root), plan.cache.resolve(), plan.sha256
                 )
                 driver = _Driver(plan, folder, chosen, context, progress)
-                rows, before = driver.all_rows(), driver.before
-                folder.finish(rows, plan, answers_table(plan, rows))
+                table, before = driver.table(), driver.before
+                rows = rows_of(table)
+                folder.finish(table, plan, answers_table(plan, rows))
     evaluated = 0 if before is None else len(rows) - before
     result = SweepResult(plan, folder, rows, evaluated, time.perf_counter() - start)
     result.counts.update(str(row["status"]) for row in rows)
@@ -162,16 +165,17 @@ class _Driver:
         self._makes_traces = TRACE_PROVIDERS.load(plan.study.traces.provider).makes_traces
         self.before = 0
 
-    def all_rows(self) -> list[Row]:
+    def table(self) -> pa.Table:
+        """Return every row, by index, as a table."""
         study = self._plan.study
         if study.kind == _SEARCH:
-            return self._searched()
+            return table_of(self._searched(), study.axes)
         choices = SAMPLERS[study.kind](self._plan.space, study.sampling)
         points = chosen_points(self._plan.space, choices, study.include_base)
         chunks = list(_chunks("", points))
         for _ in self._progress(self._run(chunks), len(chunks)):
             pass
-        return self._folder.rows(chunks)
+        return self._folder.table(chunks)
 
     def _searched(self) -> list[Row]:
         from focal_simulator.sweep.search import search

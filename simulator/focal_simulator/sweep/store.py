@@ -23,7 +23,7 @@ from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text
 from focal_simulator.sweep.axes import Point
 from focal_simulator.sweep.plan import Plan
-from focal_simulator.sweep.rows import Row, read_rows, table_of, write_table
+from focal_simulator.sweep.rows import Row, joined_table, read_rows, table_of, write_table
 
 __all__ = ["Chunk", "StudyFolder"]
 
@@ -131,8 +131,12 @@ class StudyFolder:
                 total += self._journal(chunk).read_bytes().count(b"\n")
         return total
 
-    def finish(self, rows: Sequence[Row], plan: Plan, answers: pa.Table | None = None) -> None:
-        """Write ``results.parquet``, and ``answers.parquet`` if there are any, and drop the parts it holds."""
+    def table(self, chunks: Iterable[Chunk]) -> pa.Table:
+        """Return the rows of finished chunks as a table; raises `RunError` if a part is damaged."""
+        return joined_table(self._part(chunk) for chunk in chunks)
+
+    def finish(self, table: pa.Table, plan: Plan, answers: pa.Table | None = None) -> None:
+        """Write ``results.parquet`` of rows sorted by point, and ``answers.parquet`` if there are any; drop the parts."""
         if answers is not None:
             write_table(answers, self.path / "answers.parquet")
         metadata = {
@@ -140,8 +144,7 @@ class StudyFolder:
             "study_sha256": plan.sha256,
             "objectives": [objective.model_dump(mode="json") for objective in plan.study.objectives],
         }
-        ordered = sorted(rows, key=lambda row: int(row["index"]))
-        write_table(table_of(ordered, plan.study.axes), self.results, metadata)
+        write_table(table, self.results, metadata)
         shutil.rmtree(self.parts, ignore_errors=True)
 
     @cached_property

@@ -38,11 +38,24 @@ def test_hypervolume_equals_counted_cells(dimensions: int) -> None:
 
 def test_the_front_is_what_no_point_dominates_and_equal_points_stay() -> None:
     random = np.random.default_rng(0)
-    for dimensions in (2, 3, 4):
-        points = random.integers(0, 5, (60, dimensions)).astype(float)
+    # More points than are settled at once.
+    for dimensions, size in ((2, 60), (3, 60), (4, 60), (3, 700)):
+        points = random.integers(0, size // 12, (size, dimensions)).astype(float)
         slow = [not any(dominates(other, one) for other in points) for one in points]
         assert non_dominated(points).tolist() == slow
     assert non_dominated(np.array([[1.0, 1.0], [1.0, 1.0], [2.0, 1.0]])).tolist() == [True, True, False]
+
+
+def test_the_history_of_many_points_is_exact_where_it_is_measured_and_never_too_high() -> None:
+    points = np.random.default_rng(1).random((1000, 2))
+    reference = np.full(2, 1.1)
+    history = hypervolume_history(points, reference)
+    exact = np.array([hypervolume(points[: place + 1], reference) for place in range(0, 1000, 7)])
+    assert (history[::7] <= exact * (1 + 1e-12)).all()
+    rises = np.flatnonzero(np.diff(history)) + 1
+    assert 5 < len(rises) <= 300
+    for place in (*rises, 999):
+        assert history[place] == pytest.approx(hypervolume(points[: place + 1], reference), rel=1e-12)
 
 
 def test_more_than_three_objectives_are_refused_not_estimated() -> None:

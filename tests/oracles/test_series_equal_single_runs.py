@@ -1,0 +1,141 @@
+"""Is every design of a study evaluated as if it were alone, bit for bit, whatever was remembered of the others?"""
+
+import random
+from typing import Any
+
+import pytest
+
+from focal_common.errors import FocalError
+from focal_simulator.energy import RunResult
+from focal_simulator.fidelity import Fidelity
+from focal_simulator.hardware_files import build_accelerator
+from focal_simulator.loading import load_workloads
+from focal_simulator.runner import FIDELITIES, Settings
+from focal_simulator.series import Design, RememberingSeries
+from focal_simulator.sweep.metrics import chip_metrics, run_metrics
+from focal_simulator.workload import Workload
+from focal_traces.root import TraceRoot
+from simulator_support import PUBLISHED_ROOT
+
+SHARED: dict[str, list[Any]] = {
+    "clock": [5e8, 8e8],
+    "element_bytes": [2, 1],
+    "dram_system": ["ddr4_4ch_1rank_interleaved", "hbm2_8ch_shipped"],
+    "dataflow.is_weight_double_buffered": [False, True],
+    "leakage_fraction": [0.1, 0.2],
+    "sram_node": [0.028, 0.045],
+    "tiles.n_tile": [96, 64, 128, 200],
+    "tiles.k_tile": [32, 64],
+    "components.fp16_mul.count": [8, 32],
+}
+SYSTOLIC: dict[str, list[Any]] = {
+    "core.array_columns": [32, 16, 64],
+    "core.row_limit": [1024, 512],
+    "components.systolic_array.power": [100.0, 324.3681],
+    "buffers.wgt.copies": [1, 2],
+}
+FOCUS: dict[str, list[Any]] = {
+    "core.array_rows": [32, 8, 16, 64],
+    "core.scatter_vectors": [1, 2, 3, 5],
+    "core.gather_block": [1, 4, 8],
+    "core.similarity_elements": [32, 64],
+    "tiles.m_tile": [1024, 2048, 512, 3072],
+    "components.max_unit_sec.count": [16, 32],
+    "components.cosine_similarity.count": [1, 2],
+    "components.accumulator.area": [0.01, 0.02],
+}
+AXES = {
+    "focus": SHARED | SYSTOLIC | FOCUS,
+    "focus_sec_only": SHARED | SYSTOLIC | FOCUS,
+    "dense": SHARED | SYSTOLIC | {"core.array_rows": [32, 16], "tiles.m_tile": [1024, 2048]},
+    "cmc": SHARED
+    | {"tiles.m_tile": [1024, 512], "core.array_rows": [32, 16], "core.frames_per_partition": [4, 8]},
+    "adaptiv": SHARED
+    | {"tiles.m_tile": [64, 128], "core.line_width": [32, 64], "tiles.n_tile": [16, 64, 100]},
+}
+
+
+@pytest.fixture(scope="module")
+def workload() -> Workload:
+    found = load_workloads(TraceRoot.open(PUBLISHED_ROOT), ["minicpm_v"], ["mvbench"])
+    return next(one for one in found if one.label == "minicpm_v/mvbench")
+
+
+def facts(fidelity: Fidelity, result: RunResult) -> dict[str, Any]:
+    moved = {key: value for key, value in result.moved_bytes.items() if value}
+    return (
+        run_metrics(result)
+        | dict(fidelity.columns(result))
+        | {
+            "moved": moved,
+            "ratio": result.compression_ratio,
+            "activation": result.activation_bytes,
+        }
+    )
+
+
+def alone(name: str, fidelity: Fidelity, workload: Workload, values: dict[str, Any], sram: Any) -> Any:
+    words = [
+        f"{field}={str(value).lower() if isinstance(value, bool) else value}"
+        for field, value in values.items()
+    ]
+    try:
+        accelerator = build_accelerator(name, None, words)
+        costs = fidelity.costs(accelerator, sram)
+        chip = chip_metrics(fidelity.components(accelerator), costs)
+        return chip | facts(fidelity, fidelity.simulate(accelerator, workload, sram))
+    except FocalError as error:
+        return type(error), str(error)
+
+
+def among_others(
+    name: str, fidelity: Fidelity, series: Any, workload: Workload, values: dict[str, Any], sram: Any
+) -> Any:
+    words = [
+        f"{field}={str(value).lower() if isinstance(value, bool) else value}"
+        for field, value in values.items()
+    ]
+    design = Design(build_accelerator(name, None, words), values, sram)
+    try:
+        chip = chip_metrics(series.components(design), series.costs(design))
+        return chip | facts(fidelity, series.simulate(design, workload))
+    except FocalError as error:
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "corrections", "points"),
+    [
+        ("focus", "cycle", "all", 40),
+        ("focus", "cycle", "-attention_scatter", 6),
+        ("focus", "cycle", "none", 6),
+        ("focus", "cycle", "-causal_tiles,-stored_outputs", 12),
+        ("focus_sec_only", "cycle", "all", 8),
+        ("focus_sec_only", "cycle", "-sec_only_unit", 8),
+        ("dense", "cycle", "all", 8),
+        ("cmc", "cycle", "all", 12),
+        ("adaptiv", "cycle", "all", 12),
+        ("focus", "parity", "all", 30),
+        ("dense", "parity", "all", 12),
+        ("cmc", "parity", "all", 12),
+        ("adaptiv", "parity", "all", 12),
+    ],
+)
+def test_results_are_those_of_single_runs(
+    name: str, level: str, corrections: str, points: int, workload: Workload
+) -> None:
+    fidelity: Fidelity = FIDELITIES.load(level)(Settings(fidelity=level, corrections=corrections))
+    axes, draw = AXES[name], random.Random(f"{name} {level} {corrections}")
+    series = fidelity.series(axes)
+    assert isinstance(series, RememberingSeries)
+    values = {field: choices[0] for field, choices in axes.items()}
+    simulated = 0
+    for _ in range(points):
+        # Neighbours share most fields, so that much is remembered.
+        for field in draw.sample(list(axes), 2):
+            values[field] = draw.choice(axes[field])
+        sram = draw.choice(["cacti", "cacti", "auto"])
+        found = among_others(name, fidelity, series, workload, dict(values), sram)
+        assert found == alone(name, fidelity, workload, dict(values), sram), values
+        simulated += isinstance(found, dict)
+    assert simulated >= points // 6
