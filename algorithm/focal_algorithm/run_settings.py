@@ -12,6 +12,9 @@ from focal_common.errors import ConfigError
 
 __all__ = ["RunSettings"]
 
+_FEW_SAMPLES = 8
+"""Runs of so many keep their pictures unless told otherwise. Chosen here: a few tens of MB at most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
@@ -19,7 +22,8 @@ class RunSettings:
 
     Beyond the command line: ``revision`` pins a Hub name to a commit or branch; ``folder`` and ``variant`` name the
     trace folder and the end of the file name, where they are not the method's own; ``chosen_sample`` is the
-    sample that simulations take, None for the one of median sparsity.
+    sample that simulations take, None for the one of median sparsity. ``keep_frames`` None keeps the pictures of a
+    run of few samples.
     """
 
     output: Path
@@ -41,6 +45,7 @@ class RunSettings:
     attention: str = "sdpa"
     threads: int = 0
     keep_masks: bool = False
+    keep_frames: bool | None = False
     is_offline: bool = True
     trust_remote_code: bool = False
     revision: str = ""
@@ -56,11 +61,21 @@ class RunSettings:
             raise ConfigError(f"attention must be sdpa or eager, got '{self.attention}'")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision must be {' or '.join(PRECISIONS)}, got '{self.precision}'")
-        count = len(self.videos) + len(self.images) or self.samples
+        count = self.num_samples
         if self.chosen_sample is not None and not 0 <= self.chosen_sample < count:
             raise ConfigError(f"chosen_sample must be 0 to {count - 1}, got {self.chosen_sample}")
         if "/" in self.dataset_name or not self.dataset_name:
             raise ConfigError(f"dataset must be a plain name, got '{self.dataset_name}'")
+
+    @property
+    def num_samples(self) -> int:
+        """Prefills of the run."""
+        return len(self.videos) + len(self.images) or self.samples
+
+    @property
+    def keeps_frames(self) -> bool:
+        """Whether pictures are written beside the trace."""
+        return self.num_samples <= _FEW_SAMPLES if self.keep_frames is None else self.keep_frames
 
     @property
     def dataset_name(self) -> str:

@@ -27,6 +27,7 @@ from focal_algorithm.run_output import build_trace, sample_facts, write_run
 from focal_algorithm.run_settings import RunSettings
 from focal_common.errors import ConfigError, RunError
 from focal_traces.counts import Trace
+from focal_traces.frames import SampleFrames
 
 __all__ = [
     "Prepared",
@@ -84,11 +85,13 @@ class TracedSample:
         recorded: Counts, masks, records.
         answer: Generated text.
         origin: Where the pixels come from.
+        frames: Pictures to keep beside the trace; None for none.
     """
 
     recorded: RecordedSample
     answer: str
     origin: str
+    frames: SampleFrames | None = None
 
 
 def run(
@@ -148,7 +151,8 @@ def trace_sample(
     prompt = build_prompt(loaded, sample, sample.question or settings.question)
     recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
     answer = _forward(loaded, method, recorder, prompt, settings.new_tokens)
-    return TracedSample(recorder.samples[-1], answer, sample.origin)
+    frames = prompt.frames() if settings.keeps_frames and prompt.frames is not None else None
+    return TracedSample(recorder.samples[-1], answer, sample.origin, frames)
 
 
 def trace_of(
@@ -174,7 +178,8 @@ def finish(
         | {"method": one.recorded.summary, "answer": one.answer, "origin": one.origin}
         for index, one in enumerate(traced)
     )
-    files = write_run(settings, method, trace, recorder, records, wall_time_s)
+    frames = tuple(one.frames for one in traced) if settings.keeps_frames else ()
+    files = write_run(settings, method, trace, recorder, records, wall_time_s, frames)
     return RunResult(trace, records, files, ())
 
 
