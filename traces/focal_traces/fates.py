@@ -17,7 +17,7 @@ from focal_traces.masks import SampleMasks
 from focal_traces.records import Record
 from focal_traces.schema import GEMMS, SampleHeader
 
-__all__ = ["Fate", "SampleFates", "fates_from_masks", "fates_from_records", "similar_shares"]
+__all__ = ["Fate", "SampleFates", "fates_from_masks", "fates_from_records", "similar_share"]
 
 
 class Fate(IntEnum):
@@ -135,15 +135,15 @@ def fates_from_masks(masks: SampleMasks, visual_tokens: int, layers: int) -> Sam
     return SampleFates(fate, stands, knows_merging=False)
 
 
-def similar_shares(masks: SampleMasks, layers: int) -> NDArray[np.float32]:
+def similar_share(masks: SampleMasks, layer: int) -> NDArray[np.float32]:
     """Return the fraction of each token's vectors that a representative replaced, over all GEMM inputs of a layer.
 
     Returns:
-        Axes (layers, S), float32.
+        Axes (S), float32.
     """
-    rows = []
-    for layer in range(layers):
-        found = [masks.gemm(layer, name).is_similar() for name in GEMMS]
-        vectors = sum(one.shape[1] for one in found)
-        rows.append(sum(one.sum(axis=1) for one in found) / vectors)
-    return np.stack(rows).astype(np.float32)
+    similar, vectors = np.zeros(masks.gemm(layer, GEMMS[0]).tokens, dtype=np.int64), 0
+    for name in GEMMS:
+        found = masks.gemm(layer, name).is_similar()
+        similar += found.sum(axis=1)
+        vectors += found.shape[1]
+    return (similar / vectors).astype(np.float32)
