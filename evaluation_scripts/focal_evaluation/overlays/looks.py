@@ -1,4 +1,4 @@
-"""How each state of a token is drawn: colours that any colour vision tells apart, and marks for those who print grey."""
+"""How each state of a token is drawn: colours that any colour vision tells apart, and marks for grey prints."""
 
 from __future__ import annotations
 

@@ -18,6 +18,9 @@ from focal_traces.frames import SampleFrames
 
 __all__ = ["Scene", "difference_scene", "fate_scene"]
 
+_NAMES = {"dense": "Dense", "sparsevlm": "SparseVLM", "sparsezip": "SparseZip", "visionzip": "VisionZip"}
+"""Methods that are no accelerator, or are called otherwise there."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -86,7 +89,7 @@ def fate_scene(shown: ShownSample) -> Scene:
             for fate, look in zip(Fate, looks, strict=True)
         )
     return Scene(
-        title=label(header.method),
+        title=_name(header.method),
         facts=(*_facts(shown), _parameters(header.parameters)),
         frames=shown.frames,
         pictures=shown.pictures,
@@ -107,7 +110,7 @@ def difference_scene(one: ShownSample, two: ShownSample) -> Scene:
     _check_same(one, two)
     first, second = one.fates.is_kept, two.fates.is_kept
     states = np.select([first & second, first, second], [0, 1, 2], 3).astype(np.uint8)
-    names = [label(shown.header.method) for shown in (one, two)]
+    names = [_name(shown.header.method) for shown in (one, two)]
     if names[0] == names[1]:
         names = [f"{name}, {shown.path.parent.name}" for name, shown in zip(names, (one, two), strict=True)]
     words = [
@@ -152,6 +155,10 @@ def _check_same(one: ShownSample, two: ShownSample) -> None:
             f"--diff: the two traces have unequal inputs: the pictures of sample {one.sample_id} differ between "
             f"{one.path} and {two.path}"
         )
+
+
+def _name(method: str) -> str:
+    return _NAMES.get(method) or label(method)
 
 
 def _facts(shown: ShownSample) -> tuple[str, ...]:
