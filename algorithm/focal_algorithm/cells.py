@@ -84,20 +84,22 @@ def grid_cells(
 
 
 def cells_around(
-    picture: int, centres_across: NDArray[np.float32], centres_down: NDArray[np.float32], width_pixels: int
-) -> NDArray[np.int32]:
+    picture: int, centres_across: NDArray[np.float32], centres_down: NDArray[np.float32]
+) -> tuple[NDArray[np.int32], tuple[int, int, int, int]]:
     """Return the cells of a grid given by the centres of its columns and rows, with a newline after each row.
 
     Args:
         picture: Its number.
-        centres_across: Axes (columns), rising, in pixels.
+        centres_across: Axes (columns), rising, in pixels of a canvas.
         centres_down: Axes (rows), likewise.
-        width_pixels: Of the picture; newlines lie to the right of it.
 
     Returns:
-        Axes (rows * (columns + 1), 5), int32.
+        Axes (rows * (columns + 1), 5), int32, in pixels of the part of the canvas that the grid covers; and that part:
+        left, top, right, bottom.
     """
-    return _between(picture, _edges(centres_across), _edges(centres_down), width_pixels)
+    across, down = _edges(centres_across), _edges(centres_down)
+    cells = _between(picture, across - across[0], down - down[0], int(across[-1] - across[0]))
+    return cells, (int(across[0]), int(down[0]), int(across[-1]), int(down[-1]))
 
 
 def _edges(centres: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from focal_common.files import atomic_write_bytes
 from focal_traces.frames import CELL_FIELDS, FramesTrace, KeptPicture, SampleFrames, check_frames
 from focal_traces.header_text import header_to_text, text_to_header
 
-__all__ = ["FRAMES_SUFFIX", "read_frames", "write_frames"]
+__all__ = ["FRAMES_SUFFIX", "holds_frames", "read_frames", "write_frames"]
 
 FRAMES_SUFFIX = ".frames.zip"
 
@@ -113,6 +113,15 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     entry.create_system, entry.external_attr = 3, 0o644 << 16
     kind = zipfile.ZIP_STORED if name.endswith(".png") else zipfile.ZIP_DEFLATED
     archive.writestr(entry, content, compress_type=kind)
+
+
+def holds_frames(path: Path) -> bool:
+    """Return whether a file is one of frames, told by its content."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _CONTENTS in archive.namelist()
+    except (OSError, zipfile.BadZipFile, NotImplementedError):
+        return False
 
 
 def read_frames(path: Path) -> FramesTrace:

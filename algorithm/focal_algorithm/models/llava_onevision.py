@@ -232,7 +232,7 @@ class LlavaOnevision(ModelAdapter):
         return VisualCells(shown, frame_labels(len(frames), True), concatenated(grids))
 
     def _image_cells(self, model: Any, picture: Any, shape: tuple[int, int]) -> VisualCells:
-        """Return overview and canvas; the canvas keeps what the model keeps when it cuts the padding off."""
+        """Return overview and tiles put together, without the padding that the model cuts off."""
         config, side = model.config, self._side(model)
         crop, patch = config.vision_config.image_size, config.vision_config.patch_size
         canvas = anyres_canvas(picture, config.image_grid_pinpoints)
@@ -251,8 +251,8 @@ class LlavaOnevision(ModelAdapter):
             vision_aspect_ratio=config.vision_aspect_ratio,
         )
         places = packed[0][side**2 :].view(*shape, 2)[:, :-1].numpy()
-        large = cells_around(1, places[0, :, 0], places[:, 0, 1], canvas.width)
-        shown = (resized(picture, (crop, crop)), canvas)
+        large, box = cells_around(1, places[0, :, 0], places[:, 0, 1])
+        shown = (resized(picture, (crop, crop)), canvas.crop(box))
         return VisualCells(shown, ("overview", "tiles"), concatenated([overview, large]))
 
     def _side(self, model: Any) -> int:

@@ -12,7 +12,7 @@ from focal_evaluation.overlays.looks import SHADE, Look, edges_of
 
 __all__ = ["CellMap", "cell_map", "painted"]
 
-_LEAST_CELL_PIXELS = 6
+_LEAST_CELL_PIXELS, _LEAST_MARK_PIXELS = 8, 11
 _WIDE_CELL_PIXELS = 14
 """From this side on a cell that counts has an edge of two pixels."""
 _STRONGEST_SHADE = 0.7
@@ -82,6 +82,7 @@ def _shapes(width: int, height: int) -> tuple[NDArray[np.bool_], dict[str, NDArr
     half = max(0.5 / min(width, height), 0.04)
     is_inside = np.maximum(np.abs(x - 0.5), np.abs(y - 0.5)) < 0.22
     slash, backslash = (np.abs(x + y - 1) < half) & is_inside, (np.abs(x - y) < half) & is_inside
+    is_inside &= min(width, height) >= _LEAST_MARK_PIXELS
     dot = np.maximum(np.abs(x - 0.5) * width, np.abs(y - 0.5) * height) < 0.14 * min(width, height)
     return inset == 0, {"dot": dot, "slash": slash, "cross": slash | backslash, "inner": inner}
 

@@ -12,7 +12,7 @@
     for (let token = 0; token < tokens; token += 1) kept += isKept(layer, token);
     return kept;
   });
-  // Many pictures are drawn smaller, so that a screen holds them; a cell never gets narrower than 6 pixels.
+  // Many pictures are drawn smaller, so that a screen holds them; a cell never gets narrower than 8 pixels.
   const sides = [[1, 640], [2, 480], [4, 384], [9, 288], [16, 224]];
   const side = (sides.find(([most]) => data.pictures.length <= most) || [0, 160])[1];
   let group = null;
@@ -28,7 +28,7 @@
       right = Math.max(right, x1);
       bottom = Math.max(bottom, y1);
     }
-    const scale = Math.max(side / Math.max(picture.width, picture.height), own.length ? 6 / least : 1);
+    const scale = Math.max(side / Math.max(picture.width, picture.height), own.length ? 8 / least : 1);
     const at = (value) => Math.floor(value * scale + 0.5);
     const canvas = document.createElement("canvas");
     canvas.width = Math.max(at(picture.width), at(right));
@@ -57,6 +57,7 @@
       context.stroke();
     };
     if (kind === "dot") context.fillRect(x + width * 0.36, y + height * 0.36, width * 0.28, height * 0.28);
+    if (Math.min(width, height) < 11 && kind !== "dot") return;
     if (kind === "slash" || kind === "cross") line(0.72, 0.28);
     if (kind === "cross") line(0.28, 0.72);
   }
