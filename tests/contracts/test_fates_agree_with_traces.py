@@ -182,8 +182,12 @@ def lighted(source: MediaSample, cell: list[int], pictures: tuple[KeptPicture, .
     changed = source.frames[frame].copy()
     across = changed.width / pictures[picture].width_pixels
     down = changed.height / pictures[picture].height_pixels
+    # The inner half of the cell: resizing smears its border into the next.
+    left, top, right, bottom = box
+    inset = ((right - left) / 4, (bottom - top) / 4)
+    inner = (left + inset[0], top + inset[1], right - inset[0], bottom - inset[1])
     left, top, right, bottom = (
-        round(value * factor) for value, factor in zip(box, (across, down) * 2, strict=True)
+        round(value * factor) for value, factor in zip(inner, (across, down) * 2, strict=True)
     )
     changed.paste((255, 255, 255), (left, top, right, bottom))
     frames = (*source.frames[:frame], changed, *source.frames[frame + 1 :])

@@ -156,9 +156,9 @@ def test_wrong_use_is_one_sentence(root: Path, tmp_path: Path, capsys: pytest.Ca
     write_counts(tiny_trace(), synthetic)
     assert "keeps no frames (its numbers are synthetic)" in refused(capsys, str(synthetic), "-o", out)
     frames = str(root / "focus_main" / f"{NAME}.frames.zip")
-    assert "expected frames of the same inputs" in refused(
-        capsys, str(synthetic), "--frames", frames, "-o", out
-    )
+    assert "holds counts only" in refused(capsys, str(synthetic), "--frames", frames, "-o", out)
+    foreign = str(root / "focus_main" / "llava_onevision_seed.frames.zip")
+    assert "expected frames of the same inputs" in refused(capsys, good, "--frames", foreign, "-o", out)
     other = counts(root, name="llava_onevision_seed")
     assert "--sample 'astronaut-0-0': no such sample" in refused(
         capsys, other, "--sample", "astronaut-0-0", "-o", out
