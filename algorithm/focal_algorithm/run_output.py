@@ -131,7 +131,7 @@ def write_run(
     recorder: Recorder,
     records: tuple[dict[str, Any], ...],
     wall_time_s: float,
-    frames: tuple[SampleFrames | None, ...] = (),
+    shown: tuple[SampleFrames | None, ...] = (),
 ) -> dict[str, Path]:
     """Write every file of a run, the manifest last, and return them by role.
 
@@ -142,7 +142,7 @@ def write_run(
         recorder: Masks and records.
         records: What ``NAME.samples.json`` says.
         wall_time_s: For the manifest.
-        frames: Pictures of each sample; empty to keep none.
+        shown: Pictures of each sample; empty to keep none.
     """
     header = trace.header
     root, workload_stem = settings.output, f"{header.model}_{header.dataset}"
@@ -158,9 +158,9 @@ def write_run(
     decisions = RecordTrace(header, tuple(sample.records for sample in recorder.samples))
     write_records(decisions, files["records"])
     pictures = folder / f"{stem}{FRAMES_SUFFIX}"
-    if any(frame is not None for frame in frames):
+    if any(one is not None for one in shown):
         files["frames"] = pictures
-        write_frames(FramesTrace(header, frames), pictures)
+        write_frames(FramesTrace(header, shown), pictures)
     else:
         pictures.unlink(missing_ok=True)  # those of an earlier run are not of this one
     summaries = [sample.summary for sample in recorder.samples if sample.summary]

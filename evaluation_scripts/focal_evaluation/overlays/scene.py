@@ -56,11 +56,12 @@ class Scene:
     @property
     def tokens(self) -> int:
         """S, visual tokens before the method."""
-        return self.states.shape[1]
+        return int(self.states.shape[1])
 
     def counts(self, layer: int) -> list[int]:
         """Return the tokens in each state behind a layer, in the order of ``looks``."""
-        return np.bincount(self.states[layer], minlength=len(self.looks)).tolist()
+        counts: list[int] = np.bincount(self.states[layer], minlength=len(self.looks)).tolist()
+        return counts
 
     def kept(self, layer: int) -> int:
         """Return the tokens that count as kept behind a layer."""
