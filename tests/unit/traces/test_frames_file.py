@@ -45,7 +45,7 @@ def frames() -> FramesTrace:
     )
     picture = KeptPicture("frame 0", 8, 8, png())
     return FramesTrace(
-        header(), (None, SampleFrames("two", "Was ist das, 什么?", (picture,), cells, "a note"))
+        header(), (None, SampleFrames("two", "Wer da, 什么?", (picture,), cells, "a note"))
     )
 
 
