@@ -60,11 +60,16 @@ def show(
 
     first = read_sample(trace, sample, frames)
     first = first if shade else without_shares(first)
-    scene = (
-        fate_scene(first)
-        if diff is None
-        else difference_scene(first, read_sample(diff, first.sample_id, frames))
-    )
+    if diff is None:
+        scene = fate_scene(first)
+    else:
+        try:
+            second = read_sample(diff, first.sample_id, frames)
+        except ConfigError as error:
+            raise ConfigError(
+                f"--diff: the two traces have unequal inputs: {diff} has no sample '{first.sample_id}'"
+            ) from error
+        scene = difference_scene(first, second)
     chosen = scene.check_layer(layer)
     _write(scene, kind, chosen, output)
     for note in scene.notes:

@@ -44,9 +44,7 @@ def frames() -> FramesTrace:
         [[0, 4 * c, 4 * r, 4 * c + 4, 4 * r + 4] for r in (0, 1) for c in (0, 1)], dtype=np.int32
     )
     picture = KeptPicture("frame 0", 8, 8, png())
-    return FramesTrace(
-        header(), (None, SampleFrames("two", "Wer da, 什么?", (picture,), cells, "a note"))
-    )
+    return FramesTrace(header(), (None, SampleFrames("two", "Wer da, 什么?", (picture,), cells, "a note")))
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
