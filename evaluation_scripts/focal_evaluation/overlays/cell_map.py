@@ -81,8 +81,8 @@ def _shapes(width: int, height: int) -> tuple[NDArray[np.bool_], dict[str, NDArr
     x, y = (across + 0.5) / width, (down + 0.5) / height
     half = max(0.5 / min(width, height), 0.04)
     is_inside = np.maximum(np.abs(x - 0.5), np.abs(y - 0.5)) < 0.22
-    slash, backslash = (np.abs(x + y - 1) < half) & is_inside, (np.abs(x - y) < half) & is_inside
     is_inside &= min(width, height) >= _LEAST_MARK_PIXELS
+    slash, backslash = (np.abs(x + y - 1) < half) & is_inside, (np.abs(x - y) < half) & is_inside
     dot = np.maximum(np.abs(x - 0.5) * width, np.abs(y - 0.5) * height) < 0.14 * min(width, height)
     return inset == 0, {"dot": dot, "slash": slash, "cross": slash | backslash, "inner": inner}
 
