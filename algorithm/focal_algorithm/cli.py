@@ -104,6 +104,14 @@ def trace(
     ] = False,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
     masks: Annotated[bool, typer.Option(help="Also write bit-packed masks (tier 2).")] = True,
+    keep_frames: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-frames/--no-keep-frames",
+            help="Also write the pictures as the model saw them, for focal show; if not said, up to 8 samples.",
+            show_default=False,
+        ),
+    ] = None,
     simulate: Annotated[
         str, typer.Option(help="Then simulate the trace on these accelerators, separated by commas.")
     ] = "",
@@ -165,6 +173,7 @@ def trace(
         attention=attention,
         threads=threads,
         keep_masks=masks,
+        keep_frames=keep_frames,
         is_offline=profile == "offline",
         trust_remote_code=trust_remote_code,
         task=asked,

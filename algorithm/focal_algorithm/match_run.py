@@ -67,7 +67,14 @@ def match_budget(
         UnsupportedError: The method has no knob on this prompt.
         ConfigError: The budget is out of reach; the sentence gives the range.
     """
-    one = replace(settings, keep_masks=False, new_tokens=0, chosen_sample=None, against_dense=False)
+    one = replace(
+        settings,
+        keep_masks=False,
+        keep_frames=False,
+        new_tokens=0,
+        chosen_sample=None,
+        against_dense=False,
+    )
     source = sample_sources(settings)[settings.chosen_sample or 0]
     dense = trace_sample(one, prepared, build_method("dense", {}), source).recorded.header
     method, _ = method_of(settings, prepared)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
+from focal_algorithm.cells import CellMaker, kept_frames
 from focal_algorithm.inputs import MediaSample
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.loading import LoadedModel
 from focal_algorithm.models.base import VisualPart
+from focal_traces.frames import SampleFrames
 
 __all__ = ["Prompt", "build_prompt"]
 
@@ -22,10 +27,12 @@ class Prompt:
     Attributes:
         inputs: Keyword arguments of the model's forward, batch of 1.
         layout: Where the visual tokens lie.
+        frames: Makes what a trace keeps of the pictures; None where the family cannot say.
     """
 
     inputs: dict[str, Any]
     layout: SampleLayout
+    frames: Callable[[], SampleFrames] | None = None
 
 
 def build_prompt(
@@ -45,13 +52,23 @@ def build_prompt(
         visual = adapter.visual_inputs(model, sample.frames, sample.is_video)
     before, after = adapter.prompt_text(question)
     token_ids: list[int] = []
+    is_placeholder: list[bool] = []
     for piece in (before, *visual.pieces, after):
         if isinstance(piece, str):
             token_ids += loaded.tokenizer.encode(piece)
         else:
             token_ids += [piece.token_id] * piece.tokens
+        is_placeholder += [not isinstance(piece, str)] * (len(token_ids) - len(is_placeholder))
     rows = torch.tensor([token_ids])
     inputs = {"input_ids": rows, "attention_mask": torch.ones_like(rows)}
     inputs |= adapter.sequence_inputs(model, rows) | visual.inputs
     inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
-    return Prompt(inputs, adapter.layouts(model, inputs, [sample.sample_id])[0])
+    layout = adapter.layouts(model, inputs, [sample.sample_id])[0]
+    if visual.cells is None or not layout.visual_tokens:
+        return Prompt(inputs, layout)
+    own = is_placeholder[layout.visual_start : layout.visual_stop]
+    return Prompt(inputs, layout, partial(_frames, visual.cells, own, layout, question))
+
+
+def _frames(make: CellMaker, is_placeholder: list[bool], layout: SampleLayout, question: str) -> SampleFrames:
+    return kept_frames(make(), np.array(is_placeholder), layout.sample_id, question)

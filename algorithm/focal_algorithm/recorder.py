@@ -138,16 +138,22 @@ class Recorder:
             stands = before[change.merged_into.clamp(min=0)].masked_fill(change.merged_into < 0, -1)
         opened = self._open[sample]
         order = before.argsort()
+        total = opened.layout.sequence_tokens
         opened.records.append(
             Record.of(
                 "map",
                 layer,
                 point.name.lower(),
                 stands[order].cpu(),
-                opened.layout.sequence_tokens,
+                total,
                 before[order].cpu(),
             )
         )
+        if change.made_of is not None:
+            made = order[change.made_of[order] >= 0]
+            values, tokens = change.made_of[made].cpu(), before[made].cpu()
+            if len(made):
+                opened.records.append(Record.of("made", layer, point.name.lower(), values, total, tokens))
 
     def complete(self, states: Sequence[Any]) -> None:
         """Close the batch: its prefills become samples.

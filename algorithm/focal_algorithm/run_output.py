@@ -15,6 +15,8 @@ from focal_common.files import atomic_write_text
 from focal_common.provenance import manifest, package_versions
 from focal_traces.counts import Trace
 from focal_traces.counts_file import COUNTS_SUFFIX, write_counts
+from focal_traces.frames import FramesTrace, SampleFrames
+from focal_traces.frames_file import FRAMES_SUFFIX, write_frames
 from focal_traces.ledger import ledger
 from focal_traces.masks import MaskTrace
 from focal_traces.masks_file import MASKS_SUFFIX, write_masks
@@ -129,9 +131,21 @@ def write_run(
     recorder: Recorder,
     records: tuple[dict[str, Any], ...],
     wall_time_s: float,
+    shown: tuple[SampleFrames | None, ...] = (),
     accuracy: dict[str, Any] | None = None,
 ) -> dict[str, Path]:
-    """Write every file of a run, the manifest last, and return them by role."""
+    """Write every file of a run, the manifest last, and return them by role.
+
+    Args:
+        settings: Of the run.
+        method: What was attached.
+        trace: Tier 1.
+        recorder: Masks and records.
+        records: What ``NAME.samples.json`` says.
+        wall_time_s: For the manifest.
+        shown: Pictures of each sample; empty to keep none.
+        accuracy: Of the answers to a benchmark's questions, for ``NAME.accuracy.json``.
+    """
     header = trace.header
     root, workload_stem = settings.output, f"{header.model}_{header.dataset}"
     stem = f"{workload_stem}_{settings.variant}" if settings.variant else workload_stem
@@ -145,6 +159,12 @@ def write_run(
     files["records"] = folder / f"{stem}{RECORDS_SUFFIX}"
     decisions = RecordTrace(header, tuple(sample.records for sample in recorder.samples))
     write_records(decisions, files["records"])
+    pictures = folder / f"{stem}{FRAMES_SUFFIX}"
+    if any(one is not None for one in shown):
+        files["frames"] = pictures
+        write_frames(FramesTrace(header, shown), pictures)
+    else:
+        pictures.unlink(missing_ok=True)  # those of an earlier run are not of this one
     summaries = [sample.summary for sample in recorder.samples if sample.summary]
     # The tables do not tell precisions apart: a run in floating point owns its rows.
     if settings.precision == "float" or not _has_trace(root / method.trace_folder, stem):

@@ -13,6 +13,9 @@ from focal_common.errors import ConfigError
 
 __all__ = ["RunSettings"]
 
+_FEW_SAMPLES = 8
+"""Runs of so many keep their pictures unless told otherwise. Chosen here: a few tens of MB at most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
@@ -21,7 +24,8 @@ class RunSettings:
     Beyond the command line: ``revision`` pins a Hub name to a commit or branch; ``folder`` and ``variant`` name the
     trace folder and the end of the file name, where they are not the method's own; ``chosen_sample`` is the
     sample that simulations take, None for the one of median sparsity. ``task`` asks the questions of a benchmark in
-    place of photographs and files; ``against_dense`` has the untouched model answer them too.
+    place of photographs and files; ``against_dense`` has the untouched model answer them too. ``keep_frames`` None
+    keeps the pictures of a run of few samples.
     """
 
     output: Path
@@ -43,6 +47,7 @@ class RunSettings:
     attention: str = "sdpa"
     threads: int = 0
     keep_masks: bool = False
+    keep_frames: bool | None = False
     is_offline: bool = True
     trust_remote_code: bool = False
     revision: str = ""
@@ -62,13 +67,25 @@ class RunSettings:
             raise ConfigError(f"precision must be {' or '.join(PRECISIONS)}, got '{self.precision}'")
         if self.task is not None and (self.videos or self.images):
             raise ConfigError("--task brings its own pictures; expected no --video and no --image beside it")
-        count = len(self.videos) + len(self.images) or self.samples
-        if self.task is not None:
-            count = self.task.questions or (self.chosen_sample or 0) + 1
-        if self.chosen_sample is not None and not 0 <= self.chosen_sample < count:
+        count = self.num_samples
+        if self.chosen_sample is not None and count is not None and not 0 <= self.chosen_sample < count:
             raise ConfigError(f"chosen_sample must be 0 to {count - 1}, got {self.chosen_sample}")
         if "/" in self.dataset_name or not self.dataset_name:
             raise ConfigError(f"dataset must be a plain name, got '{self.dataset_name}'")
+
+    @property
+    def num_samples(self) -> int | None:
+        """Prefills of the run; None where a benchmark's clips decide."""
+        if self.task is not None:
+            return self.task.questions
+        return len(self.videos) + len(self.images) or self.samples
+
+    @property
+    def keeps_frames(self) -> bool:
+        """Whether pictures are written beside the trace."""
+        if self.keep_frames is not None:
+            return self.keep_frames
+        return self.num_samples is not None and self.num_samples <= _FEW_SAMPLES
 
     @property
     def dataset_name(self) -> str:

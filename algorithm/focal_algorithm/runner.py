@@ -33,6 +33,7 @@ from focal_algorithm.weights import SHIPPED
 from focal_common.console import track as progress
 from focal_common.errors import ConfigError, RunError
 from focal_traces.counts import Trace
+from focal_traces.frames import SampleFrames
 
 __all__ = [
     "Prepared",
@@ -95,6 +96,7 @@ class TracedSample:
         question: As it was asked.
         asked: Question of a benchmark with its right answer; None for other inputs.
         dense_answer: Of the untouched model; None where it was not asked.
+        frames: Pictures to keep beside the trace; None for none.
     """
 
     recorded: RecordedSample
@@ -103,6 +105,7 @@ class TracedSample:
     question: str = ""
     asked: Question | None = None
     dense_answer: str | None = None
+    frames: SampleFrames | None = None
 
 
 def run(
@@ -171,7 +174,10 @@ def trace_sample(
     dense_answer = None
     if settings.against_dense and method.hook_points:
         dense_answer = _forward(loaded, build_method("dense", {}), None, prompt, settings.new_tokens)
-    return TracedSample(recorder.samples[-1], answer, sample.origin, question, sample.asked, dense_answer)
+    frames = prompt.frames() if settings.keeps_frames and prompt.frames is not None else None
+    return TracedSample(
+        recorder.samples[-1], answer, sample.origin, question, sample.asked, dense_answer, frames
+    )
 
 
 def trace_of(
@@ -197,7 +203,8 @@ def finish(
     accuracy = None
     if settings.task is not None:
         accuracy = run_accuracy(settings, settings.task, method, prepared.quantization, questions, records)
-    files = write_run(settings, method, trace, recorder, records, wall_time_s, accuracy)
+    frames = tuple(one.frames for one in traced) if settings.keeps_frames else ()
+    files = write_run(settings, method, trace, recorder, records, wall_time_s, frames, accuracy)
     return RunResult(trace, records, files, (), accuracy)
 
 

@@ -15,12 +15,14 @@ from rich.table import Column, Table
 
 from focal_common.console import output_console
 from focal_common.errors import ConfigError, TraceError
+from focal_traces.cli_frames import show_frames
 from focal_traces.cli_ledger import ledger_table
 from focal_traces.cli_records import show_records
 from focal_traces.context import find_context
 from focal_traces.convert import convert_file
 from focal_traces.counts import Trace
 from focal_traces.diff import Difference, diff_headers, diff_masks, diff_traces
+from focal_traces.frames_file import holds_frames
 from focal_traces.ledger import ledger
 from focal_traces.masks import trace_from_masks
 from focal_traces.records_file import holds_records
@@ -58,6 +60,9 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """Show the header, the sparsity of each GEMM and the tokens of each layer; or what a method decided."""
+    if holds_frames(path):
+        show_frames(path, as_json)
+        return
     if holds_records(path):
         show_records(path, sample, as_json)
         return

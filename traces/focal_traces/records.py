@@ -16,12 +16,13 @@ from focal_traces.schema import TraceHeader
 
 __all__ = ["KINDS", "WHOLE", "Kind", "Record", "RecordTrace", "check_records"]
 
-Kind = Literal["tokens", "visual_tokens", "map", "tile"]
+Kind = Literal["tokens", "visual_tokens", "map", "made", "tile"]
 
 KINDS: tuple[str, ...] = get_args(Kind)
 """``tokens`` and ``visual_tokens``: tokens present at a point, of those of the prompt. ``map``: for each token
-present before a point, the token that stands for it after, -1 for none. ``tile``: tokens the method leaves to
-compute in each of its tiles, of those in the tile."""
+present before a point, the token that stands for it after, -1 for none. ``made``: for each token present after
+a point that the method made anew, of how many tokens it is the sum or mean, 0 for one that holds none of the
+prompt's. ``tile``: tokens the method leaves to compute in each of its tiles, of those in the tile."""
 
 WHOLE = -1
 """Head of a record that is not about one head."""

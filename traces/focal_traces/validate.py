@@ -9,6 +9,7 @@ from typing import Literal
 
 from focal_common.errors import TraceError
 from focal_traces.counts import Trace
+from focal_traces.frames_file import holds_frames, read_frames
 from focal_traces.integrity import check_trace
 from focal_traces.masks import MaskTrace, trace_from_masks
 from focal_traces.records_file import holds_records, read_records
@@ -29,12 +30,12 @@ class ValidationReport:
         path: The file.
         tier: What it holds.
         samples: Prefills.
-        gemm_inputs: (layer, GEMM) pairs per sample; 0 in a file of records.
+        gemm_inputs: (layer, GEMM) pairs per sample; 0 in a file of records or frames.
         remarks: Legal but worth knowing.
     """
 
     path: Path
-    tier: Tier | Literal["records"]
+    tier: Tier | Literal["records", "frames"]
     samples: int
     gemm_inputs: int
     remarks: tuple[str, ...]
@@ -51,6 +52,8 @@ def validate_file(path: Path, context: TraceHeader | None = None) -> ValidationR
         TraceError: The first thing that is wrong.
         UnsupportedError: A ``.pth`` file, and torch is not installed.
     """
+    if holds_frames(path):
+        return ValidationReport(path, "frames", len(read_frames(path).samples), 0, ())
     if holds_records(path):
         decisions = read_records(path)
         return ValidationReport(path, "records", len(decisions.samples), 0, ())

@@ -19,12 +19,16 @@ __all__ = ["compress_pictures"]
 
 @dataclass(frozen=True)
 class _Outcome:
-    """A compressed picture in rows of the prompt; -1 for a row that is still to be found."""
+    """A compressed picture in rows of the prompt; -1 for a row that is still to be found.
+
+    ``members`` are the tokens in each merged one.
+    """
 
     kept: Tensor
     prefix: Tensor
     merged: Tensor
     merged_at: Tensor
+    members: Tensor
 
 
 def compress_pictures(
@@ -72,6 +76,7 @@ def compress_pictures(
     for picture, answer in zip(pictures, answers, strict=True):
         rows = stream.visual_rows[picture.places]
         outcomes.append(_outcome(picture, answer, rows, merged_into))
+    made_of = torch.full_like(merged_into, -1)
     new_hidden = hidden.clone()
     _fill_spare_rows(outcomes, stream, staying, method.name)
     for outcome in outcomes:
@@ -81,8 +86,9 @@ def compress_pictures(
             projected = points.projector(made) if in_tower and points.projector is not None else made
             new_hidden[at] = projected.to(new_hidden.dtype)
             merged_into[at] = at
+            made_of[at] = torch.cat((at.new_zeros(len(outcome.prefix)), outcome.members))
     order = _order(outcomes, stream, staying, visual_map)
-    return Resequenced(order, new_hidden[order], merged_into)
+    return Resequenced(order, new_hidden[order], merged_into, made_of)
 
 
 def _pictures(
@@ -126,7 +132,7 @@ def _outcome(
     if answer is None:
         merged_into[rows] = rows
         none = rows[:0]
-        return _Outcome(rows, picture.features[:0], picture.features[:0], none)
+        return _Outcome(rows, picture.features[:0], picture.features[:0], none, none)
     kept = rows[answer.kept]
     merged_into[kept] = kept
     count = len(answer.merged)
@@ -138,7 +144,8 @@ def _outcome(
             at[number] = rows[stands] if stands >= 0 else members[0]
             merged_into[members] = at[number]
     prefix_at = at.new_full((len(picture.prefix),), -1)
-    return _Outcome(kept, picture.prefix, answer.merged, torch.cat((prefix_at, at)))
+    members = torch.bincount(answer.assignment[answer.assignment >= 0], minlength=count)
+    return _Outcome(kept, picture.prefix, answer.merged, torch.cat((prefix_at, at)), members)
 
 
 def _fill_spare_rows(outcomes: list[_Outcome], stream: TokenStream, staying: Tensor, name: str) -> None:

@@ -16,7 +16,15 @@ from transformers.image_utils import ChannelDimension
 
 from focal_algorithm.inputs.pixel_scales import SIGLIP_DEVIATION, SIGLIP_MEAN
 
-__all__ = ["anyres_pixels", "cropped_pixels", "normalised", "resized", "video_pixels"]
+__all__ = [
+    "anyres_canvas",
+    "anyres_pixels",
+    "cropped",
+    "cropped_pixels",
+    "normalised",
+    "resized",
+    "video_pixels",
+]
 
 Channels = tuple[float, float, float]
 
@@ -41,12 +49,16 @@ def cropped_pixels(picture: Image.Image, size_pixels: int, mean: Channels, devia
     Returns:
         Axes (batch of 1, channels, rows, columns), fp32.
     """
+    return normalised(cropped(picture, size_pixels), mean, deviation)[None]
+
+
+def cropped(picture: Image.Image, size_pixels: int) -> Image.Image:
+    """Return the centre square of a picture whose short side was resized; see `cropped_pixels`."""
     width, height = picture.size
     factor = size_pixels / min(width, height)
     fitted = resized(picture, (max(size_pixels, int(width * factor)), max(size_pixels, int(height * factor))))
     left, top = (fitted.width - size_pixels) // 2, (fitted.height - size_pixels) // 2
-    centre = fitted.crop((left, top, left + size_pixels, top + size_pixels))
-    return normalised(centre, mean, deviation)[None]
+    return fitted.crop((left, top, left + size_pixels, top + size_pixels))
 
 
 def anyres_pixels(
@@ -83,6 +95,17 @@ def anyres_pixels(
     ]
     overview = normalised(resized(picture, (crop_pixels, crop_pixels)))
     return torch.stack([overview, *crops])[None], torch.tensor([[height, width]])
+
+
+def anyres_canvas(picture: Image.Image, pinpoints: Sequence[Sequence[int]]) -> Image.Image:
+    """Return the canvas that `anyres_pixels` cuts into crops, blank as black."""
+    width, height = picture.size
+    target = select_best_resolution((height, width), list(pinpoints))
+    new_height, new_width = get_patch_output_size(np.asarray(picture), target, ChannelDimension.LAST)
+    canvas = Image.new("RGB", (target[1], target[0]))
+    corner = ((target[1] - new_width) // 2, (target[0] - new_height) // 2)
+    canvas.paste(resized(picture, (new_width, new_height)), corner)
+    return canvas
 
 
 def resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

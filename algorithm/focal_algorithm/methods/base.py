@@ -122,11 +122,15 @@ class Resequenced:
         hidden: New residual stream, axes (tokens, hidden); None to take the source rows unchanged.
         merged_into: Source row that stands for each source row, -1 where nothing does, axes (source tokens),
             int64; None if every row that does not remain was dropped. Recorded, not acted upon.
+        made_of: For each source row whose place a new token takes, how many tokens that is the sum or mean of, 0
+            where it holds none of the prompt's (CLS), -1 elsewhere, axes (source tokens), int64; None for -1
+            everywhere. Recorded, not acted upon.
     """
 
     rows: Tensor
     hidden: Tensor | None = None
     merged_into: Tensor | None = None
+    made_of: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -297,7 +297,9 @@ class SparseVlm(CompressionMethod):
         changed = hidden.clone()
         changed[recycled[centres]] = merged
         rows = torch.cat((every[:first], visual[is_kept], recycled[centres], every[last + 1 :]))
-        return Resequenced(rows, changed[rows], merged_into)
+        made_of = torch.full_like(merged_into, -1)
+        made_of[recycled[centres]] = torch.bincount(cluster, minlength=clusters)
+        return Resequenced(rows, changed[rows], merged_into, made_of)
 
     def _noise(self, tokens: int) -> Tensor | None:
         """Return what breaks ties between ``tokens`` densities; None for their order."""

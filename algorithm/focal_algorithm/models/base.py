@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from focal_algorithm.cells import CellMaker
 from focal_algorithm.inputs.pixel_scales import SIGLIP_DEVIATION, SIGLIP_MEAN
 from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer
 from focal_algorithm.layout import SampleLayout
@@ -90,10 +91,12 @@ class VisualPart:
     Attributes:
         pieces: Placeholders, with text between them where the family marks frames.
         inputs: Keyword arguments of the forward with the pixels.
+        cells: Where each placeholder lies in the pictures, for `focal show`; None where the family cannot say.
     """
 
     pieces: tuple[str | Placeholders, ...]
     inputs: dict[str, Any]
+    cells: CellMaker | None = None
 
 
 class ModelAdapter(ABC):

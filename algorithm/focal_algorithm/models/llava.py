@@ -9,8 +9,9 @@ import torch
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from focal_algorithm.architectures.random_weights import BYTE_TEXT, IMAGE_TOKEN, keep_tokens_apart, size_of
+from focal_algorithm.cells import VisualCells, grid_cells
 from focal_algorithm.inputs.pixel_scales import CLIP_DEVIATION, CLIP_MEAN
-from focal_algorithm.inputs.preprocess import cropped_pixels
+from focal_algorithm.inputs.preprocess import cropped, cropped_pixels
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
 from focal_algorithm.prompt_rows import prompt_rows
@@ -142,8 +143,14 @@ class Llava(ModelAdapter):
         self.require(is_video)
         size = model.config.vision_config.image_size
         pixels = cropped_pixels(frames[0], size, self.pixel_mean, self.pixel_deviation)
-        placeholders = Placeholders(model.config.image_token_id, self._side(model) ** 2)
-        return VisualPart((placeholders,), {"pixel_values": pixels.to(model.dtype)})
+        side = self._side(model)
+
+        def cells() -> VisualCells:
+            grid = grid_cells(0, (size, size), side, side)
+            return VisualCells((cropped(frames[0], size),), ("image",), grid)
+
+        placeholders = Placeholders(model.config.image_token_id, side**2)
+        return VisualPart((placeholders,), {"pixel_values": pixels.to(model.dtype)}, cells)
 
     def _side(self, model: Any) -> int:
         return int(model.config.vision_config.image_size // model.config.vision_config.patch_size)

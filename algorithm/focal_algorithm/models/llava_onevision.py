@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -18,7 +19,8 @@ from focal_algorithm.architectures.random_weights import (
     VIDEO_TOKEN,
     keep_tokens_apart,
 )
-from focal_algorithm.inputs.preprocess import anyres_pixels, video_pixels
+from focal_algorithm.cells import VisualCells, cells_around, concatenated, frame_labels, grid_cells
+from focal_algorithm.inputs.preprocess import anyres_canvas, anyres_pixels, resized, video_pixels
 from focal_algorithm.layout import SampleLayout, is_pyramid
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
 from focal_algorithm.prompt_rows import prompt_rows
@@ -210,12 +212,48 @@ class LlavaOnevision(ModelAdapter):
         if is_video:
             pixels = video_pixels(frames, crop).to(model.dtype)
             tokens = self._tokens_per_frame(model) * len(frames) + 1
-            return VisualPart((Placeholders(config.video_token_id, tokens),), {"pixel_values_videos": pixels})
+            inputs: dict[str, Any] = {"pixel_values_videos": pixels}
+            part = (Placeholders(config.video_token_id, tokens),)
+            return VisualPart(part, inputs, partial(self._video_cells, model, frames))
         pixels, image_sizes = anyres_pixels(frames[0], crop, config.image_grid_pinpoints)
         rows, columns = self._image_grid(model, image_sizes[0].tolist())
         inputs = {"pixel_values": pixels.to(model.dtype), "image_sizes": image_sizes}
         tokens = self._side(model) ** 2 + rows * columns
-        return VisualPart((Placeholders(config.image_token_id, tokens),), inputs)
+        shape = (rows, columns)
+        part = (Placeholders(config.image_token_id, tokens),)
+        return VisualPart(part, inputs, partial(self._image_cells, model, frames[0], shape))
+
+    def _video_cells(self, model: Any, frames: Sequence[Any]) -> VisualCells:
+        crop, rows = model.config.vision_config.image_size, math.ceil(self._side(model) / 2)
+        shown = tuple(resized(frame, (crop, crop)) for frame in frames)
+        covered = self._side(model) * model.config.vision_config.patch_size
+        box = (0, 0, covered, covered)
+        grids = [grid_cells(index, (crop, crop), rows, rows, box=box) for index in range(len(frames))]
+        return VisualCells(shown, frame_labels(len(frames), True), concatenated(grids))
+
+    def _image_cells(self, model: Any, picture: Any, shape: tuple[int, int]) -> VisualCells:
+        """Return overview and tiles put together, without the padding that the model cuts off."""
+        config, side = model.config, self._side(model)
+        crop, patch = config.vision_config.image_size, config.vision_config.patch_size
+        canvas = anyres_canvas(picture, config.image_grid_pinpoints)
+        overview = grid_cells(0, (crop, crop), side, side, box=(0, 0, side * patch, side * patch))
+        # The model's own packing says where a token lies, padding cut off and scaled down as it does.
+        rows, columns = canvas.height // crop, canvas.width // crop
+        centre = (torch.arange(side) + 0.5) * patch
+        down = (torch.arange(rows)[:, None] * crop + centre).view(rows, 1, side, 1)
+        across = (torch.arange(columns)[:, None] * crop + centre).view(1, columns, 1, side)
+        tiles = torch.stack(torch.broadcast_tensors(across, down), dim=-1).view(-1, side**2, 2)
+        image_size = [picture.height, picture.width]
+        packed, _ = model.model.pack_image_features(
+            [torch.cat((tiles[:1], tiles))],
+            [image_size],
+            torch.zeros(2),
+            vision_aspect_ratio=config.vision_aspect_ratio,
+        )
+        places = packed[0][side**2 :].view(*shape, 2)[:, :-1].numpy()
+        large, box = cells_around(1, places[0, :, 0], places[:, 0, 1])
+        shown = (resized(picture, (crop, crop)), canvas.crop(box))
+        return VisualCells(shown, ("overview", "tiles"), concatenated([overview, large]))
 
     def _side(self, model: Any) -> int:
         return int(model.config.vision_config.image_size // model.config.vision_config.patch_size)

@@ -15,7 +15,8 @@ from focal_algorithm.architectures.random_weights import (
     keep_tokens_apart,
     size_of,
 )
-from focal_algorithm.inputs.preprocess import video_pixels
+from focal_algorithm.cells import VisualCells, concatenated, frame_labels, grid_cells
+from focal_algorithm.inputs.preprocess import resized, video_pixels
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
 from focal_algorithm.prompt_rows import prompt_rows
@@ -166,10 +167,19 @@ class LlavaVideo(ModelAdapter):
     def visual_inputs(self, model: Any, frames: Sequence[Any], is_video: bool) -> VisualPart:
         """Turn frames into pixels and placeholders; see `ModelAdapter.visual_inputs`."""
         self.require(is_video)
-        pixels = video_pixels(frames, model.config.vision_config.image_size).to(model.dtype)
+        size = model.config.vision_config.image_size
+        pixels = video_pixels(frames, size).to(model.dtype)
         rows = self._rows(model)
         placeholders = Placeholders(model.config.video_token_id, len(frames) * rows * (rows + 1))
-        return VisualPart((placeholders,), {"pixel_values_videos": pixels})
+        covered = 2 * rows * model.config.vision_config.patch_size  # pooling leaves out an odd last patch
+
+        def cells() -> VisualCells:
+            box = (0, 0, covered, covered)
+            shown = tuple(resized(frame, (size, size)) for frame in frames)
+            grids = [grid_cells(index, (size, size), rows, rows, True, box) for index in range(len(frames))]
+            return VisualCells(shown, frame_labels(len(frames), is_video), concatenated(grids))
+
+        return VisualPart((placeholders,), {"pixel_values_videos": pixels}, cells)
 
     def _rows(self, model: Any) -> int:
         vision = model.config.vision_config

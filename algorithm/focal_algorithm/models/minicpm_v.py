@@ -12,6 +12,7 @@ from transformers import AutoModel
 from focal_algorithm.architectures.minicpm_v import MiniCpmVForConditionalGeneration, VisualMarks
 from focal_algorithm.architectures.minicpm_v_stand_in import MiniCpmVConfig, StandInMiniCpmV
 from focal_algorithm.architectures.random_weights import BYTE_TEXT, IMAGE_TOKEN, keep_tokens_apart, size_of
+from focal_algorithm.cells import VisualCells, concatenated, grid_cells
 from focal_algorithm.inputs.minicpm_slices import patch_strip, sliced
 from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer, checkpoint_tokenizer
 from focal_algorithm.layout import SampleLayout
@@ -64,6 +65,11 @@ _SIZES: dict[str, dict[str, Any]] = {
         "scale_resolution": 70,
     },
 }
+
+_QUERY_NOTE = (
+    "each token gathers its whole picture by a learned query: its cell is its place in the grid that methods "
+    "assume, not a place in the picture"
+)
 
 _IMAGE_SLICES, _VIDEO_SLICES = 9, 2  # published settings for images and for frames of videos
 
@@ -182,15 +188,18 @@ class MiniCpmV(ModelAdapter):
         settings, patch = _slice_settings(model.config)
         image = Placeholders(model.marks.placeholder, model.config.query_num)
         pieces: list[str | Placeholders] = []
-        pictures = []
-        for frame in frames:
+        pictures, labels = [], []
+        for number, frame in enumerate(frames):
             overview, lines = sliced(frame, settings, patch, _VIDEO_SLICES if is_video else _IMAGE_SLICES)
             pieces += ["<image>", image, "</image>"]
             pictures.append(overview)
+            labels.append(f"frame {number}" if is_video else "image")
+            name = labels[-1]
             for place, line in enumerate(lines):
                 pieces += ["\n"] * bool(place)
                 pieces += ["<slice>", image, "</slice>"] * len(line)
                 pictures += line
+                labels += [f"{name}, slice {place + 1}.{column + 1}" for column in range(len(line))]
             pieces.append("\n")
         strips = [patch_strip(picture, patch) for picture in pictures]
         longest = max(strip.shape[2] for strip, _ in strips)
@@ -199,7 +208,13 @@ class MiniCpmV(ModelAdapter):
             "pixel_values": torch.stack(pixels).to(model.dtype),
             "tgt_sizes": torch.tensor([size for _, size in strips]),
         }
-        return VisualPart(tuple(pieces), inputs)
+        side = math.isqrt(model.config.query_num)
+
+        def cells() -> VisualCells:
+            grids = [grid_cells(index, one.size, side, side) for index, one in enumerate(pictures)]
+            return VisualCells(tuple(pictures), tuple(labels), concatenated(grids), _QUERY_NOTE)
+
+        return VisualPart(tuple(pieces), inputs, cells)
 
     def sample_pixels(self, model: Any) -> int:
         """Return the side of an overview."""

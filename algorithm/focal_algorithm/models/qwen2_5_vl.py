@@ -17,7 +17,9 @@ from focal_algorithm.architectures.random_weights import (
     keep_tokens_apart,
     size_of,
 )
+from focal_algorithm.cells import CellMaker, VisualCells, concatenated, grid_cells
 from focal_algorithm.inputs.pixel_scales import CLIP_DEVIATION, CLIP_MEAN
+from focal_algorithm.inputs.preprocess import resized
 from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
@@ -144,12 +146,41 @@ class Qwen25Vl(ModelAdapter):
         patches, grid = patch_inputs(model, frames, bounds, self.pixel_mean, self.pixel_deviation)
         tokens = merged_grid(grid, config.vision_config.spatial_merge_size)
         count = tokens[0] * tokens[1] * tokens[2]
+        cells = self.cell_maker(model, frames, grid, is_video)
         if not is_video:
             inputs = {"pixel_values": patches, "image_grid_thw": torch.tensor([grid])}
-            return VisualPart((Placeholders(config.image_token_id, count),), inputs)
+            return VisualPart((Placeholders(config.image_token_id, count),), inputs, cells)
         inputs = {"pixel_values_videos": patches, "video_grid_thw": torch.tensor([grid])}
         inputs["second_per_grid_ts"] = torch.tensor([float(config.vision_config.temporal_patch_size)])
-        return VisualPart((Placeholders(config.video_token_id, count),), inputs)
+        return VisualPart((Placeholders(config.video_token_id, count),), inputs, cells)
+
+    @staticmethod
+    def cell_maker(
+        model: Any, frames: Sequence[Any], grid: tuple[int, int, int], is_video: bool
+    ) -> CellMaker:
+        """Return the maker of cells: one picture per group of frames that a patch spans, its first frame.
+
+        Args:
+            model: The model.
+            frames: PIL images.
+            grid: Groups of frames, rows and columns in patches.
+            is_video: Whether they are frames of a video.
+        """
+        vision = model.config.vision_config
+        depth, patch = vision.temporal_patch_size, vision.patch_size
+        groups, rows, columns = merged_grid(grid, vision.spatial_merge_size)
+        size = (grid[2] * patch, grid[1] * patch)
+
+        def cells() -> VisualCells:
+            shown = tuple(resized(frames[depth * group], size) for group in range(groups))
+            last = len(frames) - 1
+            labels = tuple(
+                f"frames {depth * group} to {min(last, depth * group + depth - 1)}" for group in range(groups)
+            )
+            grids = [grid_cells(group, size, rows, columns) for group in range(groups)]
+            return VisualCells(shown, labels if is_video else ("image",), concatenated(grids))
+
+        return cells
 
     def sequence_inputs(self, model: Any, token_ids: Tensor) -> dict[str, Tensor]:
         """Return which tokens are text (0), image (1) and video (2), from which positions follow."""

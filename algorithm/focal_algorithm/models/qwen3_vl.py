@@ -159,10 +159,11 @@ class Qwen3Vl(Qwen25Vl):
         bounds = self.video_pixels if is_video else self.image_pixels
         patches, grid = patch_inputs(model, frames, bounds, self.pixel_mean, self.pixel_deviation)
         pairs, rows, columns = merged_grid(grid, config.vision_config.spatial_merge_size)
+        cells = self.cell_maker(model, frames, grid, is_video)
         if not is_video:
             inputs = {"pixel_values": patches, "image_grid_thw": torch.tensor([grid])}
             image = Placeholders(config.image_token_id, rows * columns)
-            return VisualPart(("<|vision_start|>", image, "<|vision_end|>"), inputs)
+            return VisualPart(("<|vision_start|>", image, "<|vision_end|>"), inputs, cells)
         depth = config.vision_config.temporal_patch_size
         pieces: list[str | Placeholders] = []
         for pair in range(pairs):
@@ -170,7 +171,7 @@ class Qwen3Vl(Qwen25Vl):
             pieces += [f"<{middle_s:.1f} seconds><|vision_start|>"]
             pieces += [Placeholders(config.video_token_id, rows * columns), "<|vision_end|>"]
         inputs = {"pixel_values_videos": patches, "video_grid_thw": torch.tensor([grid])}
-        return VisualPart(tuple(pieces), inputs)
+        return VisualPart(tuple(pieces), inputs, cells)
 
     def layer_additions(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], tuple[Tensor, ...]]:
         """Take the deepstack features (arXiv 2406.04334) out of the decoder's arguments."""

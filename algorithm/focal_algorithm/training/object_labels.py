@@ -52,4 +52,5 @@ def object_labels(samples: Sequence[TaskSample]) -> ObjectLabels:
             numbers[row, index] = (*(ends.ravel() * 2 / size - 1), first, 4 * one.radius / size)
             if sample.is_video:
                 kinds[2:, row, index] = DIRECTIONS.index(one.direction), int(one.is_fast)
-    return ObjectLabels(*torch.from_numpy(kinds), torch.from_numpy(numbers))
+    color, shape, direction, speed = torch.from_numpy(kinds)
+    return ObjectLabels(color, shape, direction, speed, torch.from_numpy(numbers))

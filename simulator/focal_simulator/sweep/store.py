@@ -136,7 +136,7 @@ class StudyFolder:
         return joined_table(self._part(chunk) for chunk in chunks)
 
     def finish(self, table: pa.Table, plan: Plan, answers: pa.Table | None = None) -> None:
-        """Write ``results.parquet`` of rows sorted by point, and ``answers.parquet`` if there are any; drop the parts."""
+        """Write ``results.parquet``, sorted by point, and ``answers.parquet`` if any; drop the parts they hold."""
         if answers is not None:
             write_table(answers, self.path / "answers.parquet")
         metadata = {

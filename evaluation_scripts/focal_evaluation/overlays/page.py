@@ -1,0 +1,114 @@
+"""All layers in one HTML file with a slider; opens without network."""
+
+from __future__ import annotations
+
+import base64
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from focal_common import __version__
+from focal_common.files import atomic_write_text
+from focal_evaluation.overlays.looks import SHADE
+from focal_evaluation.overlays.scene import Scene
+from focal_evaluation.report.html import as_json
+from focal_traces.fates import Fate
+
+__all__ = ["write_page"]
+
+_SHADE_STEPS = 35
+"""Shares are written as one digit of base 36."""
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def write_page(scene: Scene, layer: int, path: Path) -> None:
+    """Write the page; equal scenes give equal bytes.
+
+    Args:
+        scene: What to show.
+        layer: Shown first, unless the address ends in ``#layer=N``.
+        path: File to write.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    folder = files("focal_evaluation.overlays")
+    template = (folder / "page.html.j2").read_text(encoding="utf-8")
+    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(template)
+    text = page.render(
+        title=scene.title,
+        facts=scene.facts,
+        notes=scene.notes,
+        version=__version__,
+        last=scene.layers - 1,
+        layer=layer,
+        is_difference=scene.stands is None,
+        has_shares=scene.shares is not None,
+        looks=[
+            {"label": look.label, "help": look.help, "colour": _hex(look.edge), "place": place}
+            for place, look in enumerate(scene.looks)
+            if (scene.states == place).any()
+        ],
+        css=(folder / "page.css").read_text(encoding="utf-8"),
+        script=(folder / "page.js").read_text(encoding="utf-8"),
+        data=as_json(_data(scene)),
+    )
+    atomic_write_text(path, text + "\n")
+
+
+def _data(scene: Scene) -> dict[str, Any]:
+    pictures = [
+        {
+            "label": kept.label,
+            "width": kept.width_pixels,
+            "height": kept.height_pixels,
+            "png": base64.b64encode(kept.png).decode("ascii"),
+        }
+        for kept in scene.frames.pictures
+    ]
+    looks = [
+        {
+            "label": look.label,
+            "edge": list(look.edge),
+            "wash": look.wash,
+            "mark": look.mark,
+            "counts": look.counts,
+        }
+        for look in scene.looks
+    ]
+    return {
+        "pictures": pictures,
+        "looks": looks,
+        "shade": list(SHADE),
+        "cells": scene.frames.cells.ravel().tolist(),
+        "states": ["".join(_DIGITS[state] for state in row) for row in scene.states.tolist()],
+        "shares": _shares(scene),
+        "stands": _stands(scene),
+    }
+
+
+def _shares(scene: Scene) -> list[str]:
+    if scene.shares is None:
+        return []
+    steps = np.rint(np.clip(scene.shares, 0, 1) * _SHADE_STEPS).astype(int)
+    return ["".join(_DIGITS[step] for step in row) for row in steps.tolist()]
+
+
+def _stands(scene: Scene) -> dict[str, Any]:
+    """Return tables of (token, token that stands for it), and the table of each layer; equal ones once."""
+    tables: dict[tuple[int, ...], int] = {}
+    of_layer = []
+    if scene.stands is not None:
+        for states, stands in zip(scene.states, scene.stands, strict=True):
+            moved = np.flatnonzero((states == Fate.MERGED) | (states == Fate.REPLACED))
+            pairs = np.stack((moved, stands[moved]), axis=1).ravel()
+            of_layer.append(tables.setdefault(tuple(pairs.tolist()), len(tables)))
+    return {"tables": [list(pairs) for pairs in tables], "of_layer": of_layer}
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -1,0 +1,81 @@
+"""Do fates follow from maps as the words of the format say?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from focal_common.errors import TraceError
+from focal_traces.fates import Fate, fates_from_masks, fates_from_records, similar_share
+from focal_traces.masks import SampleMaskBuilder
+from focal_traces.pointers import PointerRule
+from focal_traces.records import Record
+from focal_traces.schema import GEMMS, SampleHeader
+
+SAMPLE = SampleHeader(sample_id="hand", sequence_tokens=8, visual_start=1, visual_tokens=6, grid=None)
+"""One text token, six visual ones (1 to 6), one text token."""
+
+
+def change(layer: int, point: str, **value_of: int) -> Record:
+    """A map in which every token stays but those given: t3=5 lets token 5 stand for token 3."""
+    present = [token for token in range(8) if value_of.get(f"t{token}") != -2]
+    values = [value_of.get(f"t{token}", token) for token in present]
+    return Record.of("map", layer, point, values, 8, present)
+
+
+def test_maps_are_followed_through_the_layers() -> None:
+    records = [
+        change(0, "layer_input", t1=2, t3=-1),
+        change(2, "after_attention", t1=-2, t3=-2, t2=4, t5=-1),
+    ]
+    fates = fates_from_records(records, SAMPLE, 4, "here")
+    k, c, m, d = Fate.KEPT, Fate.CARRIES, Fate.MERGED, Fate.DROPPED
+    assert fates.fate.tolist() == [[m, c, d, k, k, k]] * 2 + [[m, m, d, c, d, k]] * 2
+    # Token 1 went into 2, which went into 4: place 3 of the visual range.
+    assert fates.stands[3].tolist() == [3, 3, -1, 3, -1, 5]
+    assert fates.is_kept[0].sum() == 4
+
+
+def test_a_token_whose_representative_is_dropped_later_is_dropped() -> None:
+    records = [change(0, "layer_input", t1=2), change(1, "layer_input", t1=-2, t2=-1)]
+    fates = fates_from_records(records, SAMPLE, 2, "here")
+    assert fates.fate[1, :2].tolist() == [Fate.DROPPED, Fate.DROPPED]
+
+
+def test_replacement_leaves_tokens_present_and_made_tokens_are_told_apart() -> None:
+    records = [
+        change(0, "linear", t2=1, t4=-1),
+        Record.of("made", 0, "layer_input", [1, 0], 8, [3, 5]),
+    ]
+    fates = fates_from_records(records, SAMPLE, 1, "here")
+    expected = [Fate.CARRIES, Fate.REPLACED, Fate.CARRIES, Fate.DROPPED, Fate.SPARE, Fate.KEPT]
+    assert fates.fate[0].tolist() == expected
+    assert fates.is_present[0].tolist() == [True, True, True, False, True, True]
+
+
+def test_the_order_of_records_of_different_layers_does_not_matter() -> None:
+    records = [change(0, "layer_input", t1=2), change(1, "after_attention", t1=-2, t2=-1)]
+    one, two = (fates_from_records(order, SAMPLE, 2, "here") for order in (records, records[::-1]))
+    np.testing.assert_array_equal(one.fate, two.fate)
+
+
+def test_a_count_that_contradicts_the_maps_is_refused() -> None:
+    records = [
+        change(1, "after_attention", t1=-1),
+        Record.of("visual_tokens", 1, "after_attention", 4, 6),
+    ]
+    with pytest.raises(TraceError, match=r"here, layer 1: its maps leave 5 visual tokens .* counts 4"):
+        fates_from_records(records, SAMPLE, 2, "here")
+
+
+def test_masks_tell_only_who_is_gone() -> None:
+    builder = SampleMaskBuilder(1, PointerRule((0, 1), 1))
+    is_zero = np.array([[False, False], [True, True], [True, False]])
+    is_similar = np.array([[False, False], [False, False], [False, True]])
+    for gemm in GEMMS:
+        builder.add(0, gemm, is_zero, is_similar, np.where(is_similar, 1, 255).astype(np.uint8))
+    masks = builder.finish()
+    fates = fates_from_masks(masks, 3, 1)
+    assert fates.fate.tolist() == [[Fate.KEPT, Fate.DROPPED, Fate.KEPT]]
+    assert not fates.knows_merging
+    assert similar_share(masks, 0).tolist() == [0.0, 0.0, 0.5]
