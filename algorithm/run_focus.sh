@@ -39,7 +39,8 @@ case ${1:-} in
 esac
 options="--model --task --questions --split --task-seed --against-dense --samples --video --image --prompt --method \
 --set --method-config --frames --size --profile --dataset --new-tokens --seed --dtype --precision --device --attn \
---trust-remote-code --threads --masks --no-masks --simulate --match --match-accelerator --output --json --help"
+--trust-remote-code --threads --masks --no-masks --keep-frames --no-keep-frames --simulate --match --match-accelerator \
+--output --json --help"
 sh "$here/scripts/check_options.sh" run_focus.sh "$options" "$@"
 sh "$here/scripts/setup_env.sh"
 # Without a model or an input of the caller's: the trained video model on questions whose answers are known.

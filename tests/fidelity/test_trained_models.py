@@ -15,9 +15,7 @@ from focal_algorithm.training.acceptance import Measured, depths, measure
 from focal_algorithm.training.intervals import paired_difference
 from focal_algorithm.training.reading import read_trained
 from focal_algorithm.training.recipes import checking_samples, recipe
-from trained_support import needs_weights
 
-pytestmark = needs_weights
 NAMES = ("video", "image")
 QUESTIONS = 96
 
@@ -55,8 +53,13 @@ def test_tokens_are_needed_at_the_input_and_at_a_third_of_the_depth(
     assert gain(found, "dense", f"random@{two_thirds}")[0] > 0
 
 
-def test_importance_finds_what_chance_does_not(measured: tuple[str, Measured, int]) -> None:
-    _, found, layers = measured
+def test_importance_finds_what_chance_does_not(
+    measured: tuple[str, Measured, int], request: pytest.FixtureRequest
+) -> None:
+    name, found, layers = measured
+    if name == "video":  # strict: a better model makes this fail, and then the mark goes
+        reason = "the video model is provisional: its card says which criteria it misses"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     third, _ = depths(layers)
     assert gain(found, f"attention@{third}", f"random@{third}")[1] > 0
     assert gain(found, "tower@0", "random@0")[0] > 0

@@ -13,7 +13,6 @@ import focal_algorithm.matrix.run as matrix_run
 from focal_algorithm.cli_matrix import app
 from focal_common.command import VERBS
 from focal_common.console import run_command
-from trained_support import needs_weights
 
 SMALL = """
 models:
@@ -183,7 +182,6 @@ def test_accuracy_without_the_verb_is_refused(tmp_path: Path, capsys: pytest.Cap
     assert "'focal eval', which this installation" in " ".join(capsys.readouterr().err.split())
 
 
-@needs_weights
 def test_every_preset_row_of_the_offline_profile_is_lawful(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(app, ["--check", "--json"]) == 0
     assert not any(row["problem"] for row in json.loads(capsys.readouterr().out))

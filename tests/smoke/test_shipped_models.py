@@ -16,7 +16,6 @@ from focal_algorithm.loading import load_model
 from focal_algorithm.training.export import write_manifest
 from focal_common.console import run_command
 from focal_common.errors import ConfigError
-from trained_support import needs_weights
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +181,6 @@ def test_a_model_of_ones_own_is_checked_with_another_remedy(shipped: Path) -> No
         weights.check_weights(shipped / "shapes_video")
 
 
-@needs_weights
 @pytest.mark.parametrize("name", weights.SHIPPED)
 def test_the_weights_that_ship_are_whole_and_small(name: str) -> None:
     folder = weights.shipped_model(name)

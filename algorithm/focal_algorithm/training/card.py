@@ -14,13 +14,19 @@ _WHAT_IT_TOOK = """\
 
 - Shapes that differ in what a patch of four pixels shows (filled, hollow, hub, small). Outlines alone (circle, square,
   triangle, cross; then wide and tall bars) stayed near chance after minutes of training on two busy cores.
-- A vision stage of its own on crowded pictures with labels per visual token (colour, shape, centre of the object), and
-  attention heads of the first two tower layers that start out looking at neighbouring patches.
+- A vision stage of its own on crowded pictures with labels per visual token (colour, shape, centre and size of the
+  object), and attention heads of the first two tower layers that start out looking at neighbouring patches.
 - Labels on hidden states of visual tokens after three decoder layers (video: direction, speed, start, time).
-- Losses that put reading where large models have it. Text spends little attention on visual tokens in layers 0 to 3,
-  and what it spends there goes to objects, from a word for a colour or a shape to what it names. In layer 4 such words
-  look at what they name; in layers 5 and 6 the answering token looks at the evidence. These two fade out before
-  training ends. Attention is thus partly supervised: that importance finds objects is in part what it was trained for.
+- Losses that put reading where large models have it; without them the question reads the picture in layer 0, and
+  dropping tokens later costs nothing. Text spends little attention on visual tokens in layers 0 to 4, and what it
+  spends there goes to objects, from a word for a colour or a shape to what it names. In layer 5 such words look at
+  what they name; in layers 6 and 7 the answering token looks at the evidence. These two fade out before training ends.
+  Attention is thus partly supervised: that importance finds objects is in part what it was trained for.
+- A shape after a colour ("the red ring") must name the object that is both. While each word named all objects of its
+  own, questions about two objects stayed at chance.
+- Labels on words that name an object (what it is, where, how it moves) and on the answering token (which of two named
+  objects is which). Only with the last did comparisons (position, size, relation) leave chance.
+- Attention to named objects earns nothing beyond 0.6: what rests elsewhere lets a head count.
 """
 
 

@@ -19,6 +19,7 @@ SELECTION: Registry[SelectionFormula] = Registry(
         "sparsevlm": "focal_traces.selection.sparsevlm:work",
         "sparsezip": "focal_traces.selection.sparsezip:work",
         "visionzip": "focal_traces.selection.visionzip:work",
+        "zip_parts": "focal_traces.selection.zip_parts:work",
     },
     group="focal.selection",
 )
