@@ -235,7 +235,7 @@ def test_same_budget_again_in_another_order_is_the_same_plan() -> None:
         (["-j", "0"], "--workers must be at least 1, got 0"),
         (["--model", "nothing"], "expected NAME=FOLDER"),
         (["--model", "x=nowhere"], "no config.json in 'nowhere'"),
-        (["--models", "smal"], "--models 'smal'"),
+        (["--models", "smaller"], "--models 'smaller'"),
     ],
 )
 def test_bad_input_is_one_sentence(

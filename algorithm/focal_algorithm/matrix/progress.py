@@ -105,7 +105,11 @@ class RowProgress:
         )
         if recorded.masks is not None:
             write_masks(MaskTrace(alone.header, (recorded.masks,)), stem.with_name(stem.name + MASKS_SUFFIX))
-        facts = {"answer": traced.answer, "origin": traced.origin, "summary": recorded.summary}
+        facts: dict[str, Any] = {
+            "answer": traced.answer,
+            "origin": traced.origin,
+            "summary": recorded.summary,
+        }
         facts |= {"question": traced.question, "dense_answer": traced.dense_answer}
         facts |= {"asked": None if traced.asked is None else traced.asked.to_json()}
         atomic_write_text(stem.with_name(stem.name + ".json"), json.dumps(facts) + "\n")

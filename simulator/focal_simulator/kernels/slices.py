@@ -187,7 +187,7 @@ def _agrees(
         return False
     if state[WRITES_WAITING] == 0:
         return True
-    return (
+    return bool(
         state[FIRST_DUE] - records[held, place, _FIRST_DUE] == shift
         and state[SECOND_DUE] - records[held, place, _SECOND_DUE] == shift
         and state[FIRST_CYCLES] == records[held, place, _FIRST_CYCLES]

@@ -55,13 +55,12 @@ def non_dominated(values: Losses) -> NDArray[np.bool_]:
 
 def _dominated(points: Losses, by: Losses) -> NDArray[np.bool_]:
     """Return which points some point of the second set dominates, axis (points)."""
-    worse = np.ones((len(points), len(by)), dtype=bool)
+    worse = np.ones((len(points), len(by)), dtype=np.bool_)
     differs = np.zeros_like(worse)
     for axis in range(points.shape[1]):
-        worse &= by[:, axis] <= points[:, axis, None]
-        differs |= by[:, axis] < points[:, axis, None]
-    found: NDArray[np.bool_] = (worse & differs).any(axis=1)
-    return found
+        np.logical_and(worse, by[:, axis] <= points[:, axis, None], out=worse)
+        np.logical_or(differs, by[:, axis] < points[:, axis, None], out=differs)
+    return np.asarray((worse & differs).any(axis=1), dtype=np.bool_)
 
 
 def hypervolume(values: Losses, reference: NDArray[np.float64]) -> float:

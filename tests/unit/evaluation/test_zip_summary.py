@@ -105,7 +105,7 @@ def test_answers_that_are_gone_are_no_half_empty_summary(folder: Path) -> None:
 
 def test_wrong_use_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'official'"):
-        write_report(folder, "oficial")
+        write_report(folder, "officiel")
     with pytest.raises(TraceError, match="no such file; expected a result folder"):
         read_results(tmp_path / "nowhere")
 
