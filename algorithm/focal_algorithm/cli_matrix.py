@@ -75,10 +75,6 @@ def matrix(
         names = [row.name for row in rows]
         output_console().print(json.dumps(names) if as_json else "\n".join(names), markup=False)
         return
-    if any(row.suite.measure == "accuracy" for row in rows) and not check:
-        from focal_algorithm.matrix.accuracy import require_evaluation
-
-        require_evaluation()
     require_runnable()
     if check:
         _check(rows, as_json)

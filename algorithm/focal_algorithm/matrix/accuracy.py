@@ -10,25 +10,16 @@ from focal_algorithm.matrix.schema import Matrix
 from focal_common.command import VERBS
 from focal_common.errors import ConfigError, RunError
 
-__all__ = ["evaluate_row", "require_evaluation"]
-
-
-def require_evaluation() -> None:
-    """Raise `ConfigError` where this Focal has no verb that measures accuracy."""
-    if "eval" not in VERBS:
-        raise ConfigError(
-            "accuracy is measured by 'focal eval', which this installation of Focal does not have"
-        )
+__all__ = ["evaluate_row"]
 
 
 def evaluate_row(row: MatrixRow, matrix: Matrix, output: Path) -> None:
     """Measure the accuracy of a row; ``focal eval`` writes its tables below ``output/accuracy``.
 
     Raises:
-        ConfigError: No ``focal eval``, or the dataset names no task.
+        ConfigError: The dataset names no task.
         RunError: The evaluation failed.
     """
-    require_evaluation()
     suite, model = row.suite, row.model
     if not row.dataset.task:
         raise ConfigError(
