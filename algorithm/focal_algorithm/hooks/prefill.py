@@ -169,9 +169,13 @@ class Prefill:
         self._streams = self._build_streams()
         return pending, merged
 
-    def decode_positions(self, layer: int, steps: int) -> Tensor:
-        """Return the position of a token generated ``steps`` tokens after the prefill, as a layer counts."""
+    def decode_positions(self, layer: int, steps: int, queries: int) -> Tensor:
+        """Return the positions of ``queries`` tokens that come ``steps`` tokens after the prefill, as a layer counts.
+
+        Axes (..., batch, queries).
+        """
         positions = self.last_positions + 1 + steps
+        positions = positions + torch.arange(queries, device=positions.device)
         sequence = self.at_layer[layer]
         if sequence.renumbered is None:
             return positions

@@ -121,20 +121,22 @@ class BatchSequence:
         opened = True if mask.dtype == torch.bool else 0.0
         return mask.masked_fill(~self.is_real[:, None, :, None], opened)
 
-    def decode_mask(self, new_tokens: int, dtype: torch.dtype) -> Tensor | None:
-        """Return the mask of one new token against this sequence and all tokens generated since.
+    def decode_mask(self, steps: int, queries: int, dtype: torch.dtype) -> Tensor | None:
+        """Return the mask of new tokens against this sequence, all tokens since, and each other.
 
         Args:
-            new_tokens: Tokens after the prefill, the new one included.
+            steps: Tokens between the prefill and the new ones.
+            queries: New tokens.
             dtype: Of the additive mask.
 
         Returns:
-            Axes (batch, 1, 1, keys); None where every key is real.
+            Axes (batch, 1, queries, keys); None where every key is open to the only query.
         """
-        if bool(self.is_real.all()):
+        if queries == 1 and bool(self.is_real.all()):
             return None
-        is_open = torch.nn.functional.pad(self.is_real, (0, new_tokens), value=True)
-        return additive_mask(is_open, dtype)[:, None, None, :]
+        is_real = torch.nn.functional.pad(self.is_real, (0, steps + queries), value=True)[:, None]
+        is_earlier = is_real.new_ones(queries, is_real.shape[-1]).tril(is_real.shape[-1] - queries)
+        return additive_mask(is_real & is_earlier, dtype)[:, None]
 
 
 def additive_mask(is_open: Tensor, dtype: torch.dtype) -> Tensor:

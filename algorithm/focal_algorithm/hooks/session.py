@@ -60,6 +60,7 @@ class Session:
         self._prefill: Prefill | None = None
         self._additions: tuple[Tensor, ...] = ()
         self._is_decoding = False
+        self._continues_with_text = False
         self._rotary = getattr(adapter.points(model).decoder, "rotary_emb", None)
         self.tower = (
             TowerWatch(adapter.vision_points(model), method.tower_layers)
@@ -77,7 +78,13 @@ class Session:
         """Read layouts where none were given; ``inputs`` are the keyword arguments of the whole model."""
         if self.tower is not None and any(name.startswith("pixel_values") for name in inputs):
             self.tower.forget()  # the tower runs inside this forward; what a failed one left is stale
-        if self.layouts is not None or _cached_tokens(inputs) or inputs.get("input_ids") is None:
+        token_ids = inputs.get("input_ids")
+        if _cached_tokens(inputs):
+            if token_ids is not None and token_ids.shape[1] > 1:
+                layouts = self._adapter.layouts(self._model, {"input_ids": token_ids})
+                self._continues_with_text = not any(layout.visual_tokens for layout in layouts)
+            return
+        if self.layouts is not None or token_ids is None:
             return
         self._found_layouts = self._adapter.layouts(self._model, inputs)
 
@@ -94,11 +101,11 @@ class Session:
             raise UnsupportedError(
                 "the cache was filled before the method was attached; attach before the prefill"
             )
-        if embeddings.shape[1] != 1:
+        queries = embeddings.shape[1]
+        if queries != 1 and not self._continues_with_text:
             raise UnsupportedError(
-                f"a prefill in pieces ({embeddings.shape[1]} tokens onto a filled cache) cannot be "
-                f"compressed; give "
-                "the prompt at once"
+                f"a prefill in pieces ({queries} tokens onto a filled cache) can bring only text, as input_ids; "
+                "give a prompt with pictures at once"
             )
         self._is_decoding = True
         first = self._prefill.at_layer[0]
@@ -106,7 +113,10 @@ class Session:
             return inputs
         # Layer 0 is short, so lengths of its cache no longer tell positions, and masks are made per layer.
         steps = _cached_tokens(inputs) - first.columns.shape[1]
-        return inputs | {"position_ids": self._prefill.decode_positions(0, steps), "attention_mask": None}
+        return inputs | {
+            "position_ids": self._prefill.decode_positions(0, steps, queries),
+            "attention_mask": None,
+        }
 
     def on_decoder_output(self) -> None:
         """Close the record of a finished prefill."""
@@ -160,9 +170,10 @@ class Session:
             if sequence.is_whole:
                 return hidden, inputs
             steps = inputs["past_key_values"].get_seq_length(layer) - sequence.columns.shape[1]
-            changed = {"attention_mask": sequence.decode_mask(steps + 1, hidden.dtype)}
+            queries = hidden.shape[1]
+            changed = {"attention_mask": sequence.decode_mask(steps, queries, hidden.dtype)}
             if sequence.renumbered is not None:
-                changed |= self._rotated(hidden, prefill.decode_positions(layer, steps))
+                changed |= self._rotated(hidden, prefill.decode_positions(layer, steps, queries))
             return hidden, inputs | changed
         if layer == 0 and self.tower is not None:
             hidden = self._compress_pictures(prefill, hidden)

@@ -173,6 +173,14 @@ class CompressionMethod(ABC):
         return False
 
     @property
+    def reads_question(self) -> bool:
+        """Whether what becomes of the visual tokens may depend on the text after them.
+
+        Where it does not, one prefill of a picture serves many questions about it.
+        """
+        return True
+
+    @property
     def tower_layers(self) -> tuple[int, ...]:
         """Layers of the vision tower that `compress_visual` is shown, relative to the one the projector takes."""
         return (0,)

@@ -131,6 +131,11 @@ class Cmc(CompressionMethod):
         """Rules in force."""
         return self.mode
 
+    @property
+    def reads_question(self) -> bool:
+        """Visual tokens are compared with each other only."""
+        return False
+
     @classmethod
     def published(cls, model: str, dataset: str) -> dict[str, Any]:
         """Return the thresholds of the published table; empty if the pair is not in it."""

@@ -26,6 +26,11 @@ class Dense(CompressionMethod):
     changes_length: ClassVar[bool] = False
     trace_folder: ClassVar[str] = "dense"
 
+    @property
+    def reads_question(self) -> bool:
+        """Nothing is done."""
+        return False
+
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
         """Return no state."""
         return None

@@ -152,6 +152,11 @@ class SparseZip(CompressionMethod):
         return self.mode
 
     @property
+    def reads_question(self) -> bool:
+        """Only where the cross score or the likeness to it counts."""
+        return bool(self.cross_beta) or self.text == "projected"
+
+    @property
     def renumbers_positions(self) -> bool:
         """As VisionZip."""
         return True

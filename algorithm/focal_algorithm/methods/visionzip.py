@@ -68,6 +68,11 @@ class VisionZip(CompressionMethod):
         return self.mode
 
     @property
+    def reads_question(self) -> bool:
+        """Only where the likeness to it counts."""
+        return self.text_share < 1
+
+    @property
     def renumbers_positions(self) -> bool:
         """The language model never learns that tokens are missing."""
         return True

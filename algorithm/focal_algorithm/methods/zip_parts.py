@@ -91,6 +91,11 @@ class ZipParts(CompressionMethod):
             raise ConfigError(f"alphas must be 3 weights (attention, entropy, mutual), got {self.alphas}")
 
     @property
+    def reads_question(self) -> bool:
+        """Only one scorer does."""
+        return self.scorer == "projected_text"
+
+    @property
     def renumbers_positions(self) -> bool:
         """As VisionZip."""
         return True

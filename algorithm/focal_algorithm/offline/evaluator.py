@@ -1,7 +1,8 @@
 """Answers of a model with a method attached: the prefill of each question and its most likely next word.
 
 Attaches methods exactly as ``focal trace`` and ``focal eval`` do. What differs is only what is not done twice: a
-picture goes through the vision tower once, and a word is read off the logits instead of being generated.
+picture goes through the vision tower once, and through the decoder once where the method does not read the question;
+and a word is read off the logits instead of being generated.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from focal_algorithm.hooks import attach
+from focal_algorithm.hooks import Session, attach
 from focal_algorithm.lmms.parsing import parse_choice
 from focal_algorithm.loading import LoadedModel
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.offline.pictures import EncodedPicture, PictureCache
 from focal_algorithm.offline.questions import Asked, QuestionSet
+from focal_algorithm.offline.shared import shared_logits
 from focal_algorithm.prompts import Prompt, build_prompt
 from focal_algorithm.recorder import RecordedSample, Recorder
 from focal_algorithm.run_settings import RunSettings
@@ -111,10 +114,13 @@ class Evaluator:
         recorder = Recorder(loaded.adapter.geometry(loaded.model), method) if is_recorded else None
         with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder, []) as session:
             encoded = self._pictures.encoded(sample, session)
-            for asked in group:
-                prompt = build_prompt(loaded, sample, asked.text, encoded.visual)
-                session.layouts = [prompt.layout]
-                answer = self._answer(prompt, encoded)
+            prompts = [build_prompt(loaded, sample, asked.text, encoded.visual) for asked in group]
+            words: list[str | None] = [None] * len(group)
+            if self._reads_words and not (method.reads_question or is_recorded or len(group) == 1):
+                given = {"mm_encoder_outputs": dict(encoded.outputs)}
+                words = [self._word(one) for one in shared_logits(loaded, session, prompts, given)]
+            for asked, prompt, word in zip(group, prompts, words, strict=True):
+                answer = word if word is not None else self._answer(prompt, encoded, session)
                 said = parse_choice(answer, asked.choices)
                 yield Reply(
                     number=asked.number,
@@ -127,21 +133,27 @@ class Evaluator:
                     recorded=recorder.samples[-1] if recorder is not None else None,
                 )
 
-    def _answer(self, prompt: Prompt, encoded: EncodedPicture) -> str:
+    def _answer(self, prompt: Prompt, encoded: EncodedPicture, session: Session) -> str:
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
+        session.layouts = [prompt.layout]
         given = {"mm_encoder_outputs": dict(encoded.outputs)}
         if self._reads_words:
             logits = model(**prompt.inputs, **given, logits_to_keep=1, use_cache=False).logits
-            token = int(logits[0, -1].argmax())
-            if token in self._ends:
-                return ""
-            word = tokenizer.decode([token]).strip()
-            if any(letter.isalnum() for letter in word):
+            word = self._word(logits[0, -1])
+            if word is not None:
                 return word
             given = {"mm_encoder_outputs": dict(encoded.outputs)}
         # The first token is no word of its own, so only those after it tell the answer.
         output = model.generate(**prompt.inputs, **given, max_new_tokens=_NEW_TOKENS, do_sample=False)
         return tokenizer.decode(output[0, prompt.layout.sequence_tokens :].tolist()).strip()
+
+    def _word(self, logits: Tensor) -> str | None:
+        """Return the most likely word, empty where the answer ends; None where the token is no word of its own."""
+        token = int(logits.argmax())
+        if token in self._ends:
+            return ""
+        word = self.loaded.tokenizer.decode([token]).strip()
+        return word if any(letter.isalnum() for letter in word) else None
 
 
 def _is_word_level(loaded: LoadedModel, questions: QuestionSet) -> bool:

@@ -235,15 +235,6 @@ def test_a_layer_that_does_not_exist_is_refused() -> None:
         support.record(method, support.prompt().inputs)
 
 
-def test_a_prefill_in_pieces_is_refused() -> None:
-    loaded = support.tiny()
-    inputs = support.prompt().inputs
-    with torch.inference_mode(), attach(loaded.model, loaded.adapter, PRUNING):
-        cache = loaded.model(**inputs, use_cache=True).past_key_values
-        with pytest.raises(UnsupportedError, match="prefill in pieces"):
-            loaded.model(input_ids=torch.tensor([[65, 66]]), past_key_values=cache, use_cache=True)
-
-
 def test_a_cache_filled_before_attaching_is_refused() -> None:
     loaded = support.tiny()
     with torch.inference_mode():
