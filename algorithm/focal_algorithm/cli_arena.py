@@ -30,7 +30,9 @@ def arena(
         typer.Option("--model", help="NAME=FOLDER of a checkpoint; repeatable. Default: the shipped models."),
     ] = None,
     models: Annotated[str, typer.Option(help="Only these of the models, separated by commas.")] = "",
-    methods: Annotated[str, typer.Option(help="Separated by commas; dense always runs.")] = "all",
+    methods: Annotated[
+        str, typer.Option(help="Separated by commas; dense always runs. all: published ones and variants.")
+    ] = "all",
     budgets: Annotated[
         str, typer.Option(help="Shares of what the dense model spends, separated by commas.")
     ] = "0.5,0.25,0.125",
@@ -57,13 +59,13 @@ def arena(
     """Compare all methods at equal budget: accuracy measured, cycles and energy simulated."""
     if workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {workers}")
+    from focal_algorithm.arena.entrants import DEFAULT_ENTRANTS
     from focal_algorithm.arena.plan import ArenaPlan
-    from focal_algorithm.methods import METHODS
 
     plan = ArenaPlan(
         models=_models(model or [], _words(models)),
         benchmarks=_words(tasks),
-        methods=tuple(METHODS) if methods == "all" else _words(methods),
+        methods=DEFAULT_ENTRANTS if methods == "all" else _words(methods),
         budgets=tuple(_share(word) for word in _words(budgets)),
         quantity=match,
         questions=questions,
@@ -112,7 +114,18 @@ def _share(word: str) -> float:
 
 def _print(result: ArenaResult) -> None:
     table = Table(title="accuracy measured; cycles and energy simulated, on the method's own accelerator")
-    for column in ("benchmark", "method", "budget", "accuracy", "interval", "tokens", "cycles", "mJ", ""):
+    for column in (
+        "benchmark",
+        "method",
+        "budget",
+        "accuracy",
+        "interval",
+        "no answer",
+        "tokens",
+        "cycles",
+        "mJ",
+        "",
+    ):
         table.add_column(column, justify="left" if column in ("benchmark", "method", "") else "right")
     for row in result.rows:
         name = row["own_accelerator"]
@@ -122,6 +135,7 @@ def _print(result: ArenaResult) -> None:
             f"{row['budget']:g}",
             _text(row["accuracy_measured"], ".3f"),
             "" if row["low_measured"] is None else f"{row['low_measured']:.3f}-{row['high_measured']:.3f}",
+            _text(row["unparsable_measured"], "d"),
             _text(row["equivalent_tokens_measured"], ".1f"),
             _text(row.get(f"cycles_simulated_{name}"), ",.0f"),
             _text(row.get(f"energy_mj_simulated_{name}"), ".3g"),

@@ -18,17 +18,19 @@ _NEEDED = (
     *("accuracy_measured", "low_measured", "high_measured", "equivalent_tokens_measured"),
 )
 _MARKS = {
-    "dense": ("Dense", "", "*"),
-    "adaptiv": ("", "", "s"),
-    "cmc": ("", "", "D"),
-    "focus": ("", "", "o"),
-    "focus_sec_only": ("", "", "v"),
-    "framefusion": ("", "", "^"),
-    "sparsevlm": ("SparseVLM", "#D55E00", "P"),
-    "sparsezip": ("SparseZip", "#56B4E9", "X"),
-    "visionzip": ("VisionZip", "#000000", "h"),
+    "dense": "*",
+    "adaptiv": "s",
+    "cmc": "D",
+    "focus": "o",
+    "focus_sec_only": "v",
+    "framefusion": "^",
+    "sparsevlm": "P",
+    "sparsezip": "X",
+    "sparsezip_placed": "x",
+    "visionzip": "h",
+    "visionzip_placed": "+",
 }
-"""Label and colour where other exhibits have none (Okabe and Ito), and a mark that tells methods apart in grey."""
+"""Marks that tell methods apart in grey, and variants from their methods."""
 
 _ROW_INCHES = 2.3
 
@@ -163,8 +165,8 @@ def _scale(axis: Any) -> None:
 
 
 def _look(method: str) -> tuple[str, str, str]:
-    name, shade, mark = _MARKS.get(method, ("", "", "d"))
-    return name or label(method), shade or colour(method), mark
+    # Here "dense" is a method, not the array that other exhibits call by this name.
+    return "Dense" if method == "dense" else label(method), colour(method), _MARKS.get(method, "d")
 
 
 def _legend(panels: Any) -> tuple[list[Any], list[str]]:

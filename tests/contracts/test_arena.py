@@ -16,6 +16,7 @@ from focal_algorithm import cli_arena
 from focal_algorithm.arena import bench
 from focal_algorithm.arena.bench import Bench
 from focal_algorithm.arena.cells import fight
+from focal_algorithm.arena.entrants import entrant
 from focal_algorithm.arena.jobs import AnswerJob
 from focal_algorithm.arena.matching import TOLERANCE, settings_of
 from focal_algorithm.arena.plan import ArenaPlan, ModelFolder
@@ -247,3 +248,16 @@ def test_bad_input_is_one_sentence(
     assert sentence in told
     assert told.startswith("error: ")
     assert not (tmp_path / "out" / "arena.csv").exists()
+
+
+def test_variants_stand_beside_their_method(image: Path, tmp_path: Path) -> None:
+    methods = "visionzip,visionzip_placed"
+    assert arena(tmp_path, image, "--methods", methods, "--budgets", "0.25") == 0
+    found = {row["method"]: row for row in rows(tmp_path)}
+    assert list(found) == ["dense", "visionzip", "visionzip_placed"]
+    same = ("knob_value", "equivalent_tokens_measured", "linear_macs_measured", "own_accelerator")
+    assert [found["visionzip"][name] for name in same] == [found["visionzip_placed"][name] for name in same]
+    plan = ArenaPlan((ModelFolder("small", str(image)),), ("shapes-pope",), questions=18)
+    evaluator = Bench(plan).evaluator(plan.models[0], "shapes-pope")
+    assert entrant("visionzip").build(evaluator).renumbers_positions
+    assert not entrant("visionzip_placed").build(evaluator).renumbers_positions

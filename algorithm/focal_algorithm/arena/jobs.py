@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from focal_algorithm.arena.bench import Bench
+from focal_algorithm.arena.entrants import entrant
 from focal_algorithm.arena.matching import Setting, settings_of
 from focal_algorithm.arena.plan import Bout
 from focal_algorithm.arena.simulation import Simulated, accelerators, simulate
@@ -34,7 +35,7 @@ class MatchJob:
         """Return what the result depends on, as JSON values."""
         plan = bench.plan
         evaluator = bench.evaluator(self.bout.model, self.bout.benchmark)
-        return _shared(bench, self.bout, evaluator.method(self.bout.method)) | {
+        return _shared(bench, self.bout, entrant(self.bout.method).build(evaluator)) | {
             "work": "match",
             "budgets": plan.budgets,
             "quantity": plan.quantity,
@@ -97,7 +98,7 @@ class AnswerJob:
 
     def _method(self, bench: Bench) -> CompressionMethod:
         evaluator = bench.evaluator(self.bout.model, self.bout.benchmark)
-        return evaluator.method(self.bout.method, self.setting.parameters)
+        return entrant(self.bout.method).build(evaluator, self.setting.parameters)
 
     def _traced(self, bench: Bench) -> frozenset[int]:
         return frozenset(bench.traced(self.bout.benchmark)) & frozenset(self.numbers)

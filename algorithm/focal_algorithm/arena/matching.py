@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from focal_algorithm.arena.entrants import entrant
 from focal_algorithm.arena.plan import DENSE
 from focal_algorithm.budget import solve
 from focal_algorithm.methods.base import CompressionMethod
@@ -61,7 +62,7 @@ def settings_of(
 
     Args:
         evaluator: Model and questions.
-        method: Name.
+        method: Name of an `entrant`.
         budgets: Shares of the dense quantity.
         quantity: ``tokens`` or ``macs``.
         traced: Numbers of the questions whose mean cost is matched.
@@ -99,18 +100,18 @@ class _Search:
     def __init__(
         self, evaluator: Evaluator, method: str, quantity: str, traced: tuple[int, ...], header: SampleHeader
     ) -> None:
-        self._evaluator, self._method, self._quantity = evaluator, method, quantity
+        self._evaluator, self._entrant, self._quantity = evaluator, entrant(method), quantity
         self._traced, self._header = traced, header
         self._tried: dict[tuple[str, str], _Tried] = {}
         self._refusal = ""
 
     def setting(self, budget: float, target: float) -> Setting:
-        chosen = self._evaluator.method(self._method)
+        chosen = self._entrant.build(self._evaluator)
         name = _name(chosen, self._quantity)
         geometry = self._evaluator.loaded.adapter.geometry(self._evaluator.loaded.model)
         first = chosen.match_knob(geometry, self._header)
         if first is None:
-            reason = f"method {self._method} has no knob to turn with these parameters and inputs"
+            reason = f"method {self._entrant.method} has no knob to turn with these parameters and inputs"
             return Setting(budget, REFUSED, reason, name, target, None)
         knobs, reasons = [first], list[str]()
         base: dict[str, Any] = {}
@@ -127,7 +128,7 @@ class _Search:
                 break
             if tried.knob.name == first.name:
                 base = tried.parameters(found[0])
-                knobs = list(self._evaluator.method(self._method, base).further_knobs(geometry, self._header))
+                knobs = list(self._entrant.build(self._evaluator, base).further_knobs(geometry, self._header))
         return self._named(budget, target, name, best, [one for one in reasons if one], first)
 
     def _of(self, knob: MatchKnob, base: dict[str, Any]) -> _Tried:
@@ -175,7 +176,7 @@ class _Search:
 
     def _cost(self, parameters: dict[str, Any]) -> float | None:
         try:
-            method = self._evaluator.method(self._method, parameters)
+            method = self._entrant.build(self._evaluator, parameters)
             replies = list(self._evaluator.replies(method, self._traced, frozenset(self._traced)))
         except FocalError as error:  # the method cannot work at this value
             self._refusal = str(error)

@@ -28,6 +28,10 @@ _READING = """
   only; its equivalent tokens are those MACs in units of one token's.
 - **Equivalent tokens**: unique vectors at the linear layers, layer mean, in whole tokens by work. *Sparsity*:
   share of vectors left out.
+- **No answer**: share of replies that are none of the choices, such as an end of turn; they count as wrong. Where
+  it is more than a few percent, the row shows a model thrown off, not only what it no longer sees.
+- **`_placed`**: the same method, but kept tokens hold the positions they had. As published, VisionZip and SparseZip
+  number positions anew.
 - **Intervals** are 95 %: Wilson's for the accuracy of single questions; `cluster_*` in the table resamples whole
   pictures, because questions about one picture are not independent. *p* is McNemar's exact test against dense on
   the same questions, without correction for the number of rows.
@@ -38,7 +42,8 @@ _READING = """
 """
 
 _COLUMNS = (
-    *("method", "budget", "accuracy", "95 %", "against dense", "p", "equivalent tokens", "kept tokens"),
+    *("method", "budget", "accuracy", "95 %", "no answer", "against dense", "p"),
+    *("equivalent tokens", "kept tokens"),
     *("sparsity", "own accelerator", "cycles", "energy (mJ)", ""),
 )
 _LEFT = ("method", "own accelerator", "")
@@ -80,6 +85,7 @@ def _line(row: Mapping[str, Any]) -> str:
         "" if row["budget"] == 1 else f"{row['budget']:.4g}",
         _share(row["accuracy_measured"]),
         _between(row["low_measured"], row["high_measured"]),
+        _no_answer(row),
         _signed(row["against_dense_measured"]),
         _p(row["mcnemar_p_measured"]),
         _count(row["equivalent_tokens_measured"]),
@@ -106,6 +112,14 @@ def _reasons(own: Sequence[Mapping[str, Any]]) -> str:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.1f} %"
+
+
+def _no_answer(row: Mapping[str, Any]) -> str:
+    """Return the share of answers that are none of the choices; they count as wrong."""
+    if row["questions"] is None:
+        return ""
+    share = row["unparsable_measured"] / row["questions"]
+    return _share(share) if share else "0"
 
 
 def _between(low: float | None, high: float | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from focal_algorithm.methods import METHODS
+from focal_algorithm.arena.entrants import DEFAULT_ENTRANTS, entrant
 from focal_algorithm.offline.questions import BENCHMARKS
 from focal_common.errors import ConfigError, near_matches
 
@@ -51,7 +51,7 @@ class Bout:
     Attributes:
         model: The model.
         benchmark: Name in `BENCHMARKS`.
-        method: Name in `METHODS`.
+        method: Name of an `entrant`.
     """
 
     model: ModelFolder
@@ -66,7 +66,7 @@ class ArenaPlan:
     Attributes:
         models: Checkpoints.
         benchmarks: Names in `BENCHMARKS`; each model answers those of its kind of pictures.
-        methods: Names in `METHODS`; dense is always among them, as the reference.
+        methods: Names of entrants; dense is always among them, as the reference.
         budgets: Shares of the dense quantity, in (0, 1), descending.
         quantity: One of `QUANTITIES`.
         questions: First so many of each benchmark; 0 for all.
@@ -78,7 +78,7 @@ class ArenaPlan:
 
     models: tuple[ModelFolder, ...]
     benchmarks: tuple[str, ...] = ("shapes-video", "shapes-pope", "shapes-mme")
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = DEFAULT_ENTRANTS
     budgets: tuple[float, ...] = (0.5, 0.25, 0.125)
     quantity: str = "tokens"
     questions: int = 1000
@@ -96,7 +96,7 @@ class ArenaPlan:
             if not 0 < budget < 1:
                 raise ConfigError(f"--budgets: expected shares between 0 and 1, got {budget:g}")
         for method in self.methods:
-            METHODS.target(method)
+            entrant(method)
         for benchmark in self.benchmarks:
             if benchmark not in BENCHMARKS:
                 raise ConfigError(f"--tasks '{benchmark}': {near_matches(benchmark, BENCHMARKS)}")

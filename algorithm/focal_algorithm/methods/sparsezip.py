@@ -84,6 +84,7 @@ class SparseZip(CompressionMethod):
         tower_layer_offsets: Tower layers that score, relative to the one the projector takes.
         gates: Of these layers, before softmax; empty for equal ones.
         starts: Of k-means: ``farthest`` or ``seeded``. seed: For ``seeded``.
+        keeps_positions: Whether kept tokens hold the positions they had, instead of counting up without gaps.
         mode: ``compatible`` or ``strict``.
     """
 
@@ -120,6 +121,7 @@ class SparseZip(CompressionMethod):
     gates: tuple[float, ...] = ()
     starts: Literal["farthest", "seeded"] = "farthest"
     seed: int = 0
+    keeps_positions: bool = False
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
@@ -159,7 +161,7 @@ class SparseZip(CompressionMethod):
     @property
     def renumbers_positions(self) -> bool:
         """As VisionZip."""
-        return True
+        return not self.keeps_positions
 
     @property
     def tower_layers(self) -> tuple[int, ...]:

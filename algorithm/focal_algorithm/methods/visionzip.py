@@ -39,6 +39,7 @@ class VisionZip(CompressionMethod):
         contextual: Merged tokens per picture, at least 0. Default 10: published code.
         text_share: Weight of the attention in the score, in (0, 1]; below 1 the rest is the likeness of the
             projected token to the question (a form published with SparseZip, there 0.6).
+        keeps_positions: Whether kept tokens hold the positions they had, instead of counting up without gaps.
         mode: ``compatible`` or ``strict``.
     """
 
@@ -51,6 +52,7 @@ class VisionZip(CompressionMethod):
     dominant: int = 54
     contextual: int = 10
     text_share: float = 1.0
+    keeps_positions: bool = False
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
@@ -75,7 +77,7 @@ class VisionZip(CompressionMethod):
     @property
     def renumbers_positions(self) -> bool:
         """The language model never learns that tokens are missing."""
-        return True
+        return not self.keeps_positions
 
     @classmethod
     def without_effect(cls) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class ZipParts(CompressionMethod):
         text_share: Weight of the attention for ``projected_text``, in (0, 1].
         redundancy: Weight of the penalty of ``diverse``, at least 0.
         seed: For ``random``.
+        keeps_positions: Whether kept tokens hold the positions they had, instead of counting up without gaps.
     """
 
     name: ClassVar[str] = "zip_parts"
@@ -73,6 +74,7 @@ class ZipParts(CompressionMethod):
     text_share: float = 0.6
     redundancy: float = 0.5
     seed: int = 0
+    keeps_positions: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in {"scorer": SCORERS, "selector": SELECTORS, "merger": MERGERS}.items():
@@ -98,7 +100,7 @@ class ZipParts(CompressionMethod):
     @property
     def renumbers_positions(self) -> bool:
         """As VisionZip."""
-        return True
+        return not self.keeps_positions
 
     @classmethod
     def without_effect(cls) -> dict[str, Any]:

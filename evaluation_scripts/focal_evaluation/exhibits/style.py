@@ -43,6 +43,11 @@ METHODS = {
     "framefusion": ("FrameFusion", "#F0E442", ""),
     "focus_sec_only": ("Focus, SEC only", "#CC79A7", "..."),
     "focus": ("Focus", "#0072B2", "..."),
+    "sparsevlm": ("SparseVLM", "#D55E00", ""),
+    "sparsezip": ("SparseZip", "#56B4E9", ""),
+    "sparsezip_placed": ("SparseZip, positions kept", "#56B4E9", ""),
+    "visionzip": ("VisionZip", "#000000", ""),
+    "visionzip_placed": ("VisionZip, positions kept", "#000000", ""),
 }
 """Label, colour (Okabe and Ito) and hatch; hatched bars are published measurements (lines) or rest on
 synthetic counts (dots) in the published reproduction, and tell series apart in grey."""

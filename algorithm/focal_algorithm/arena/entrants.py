@@ -1,0 +1,58 @@
+"""Who takes part in an arena: methods as published, and variants that stand beside them under a name of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from focal_algorithm.methods import METHODS
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.offline.evaluator import Evaluator
+from focal_common.errors import ConfigError, near_matches
+
+__all__ = ["DEFAULT_ENTRANTS", "Entrant", "entrant"]
+
+_VARIANTS = {
+    # As published these two number positions anew. Small models take that badly, so that a row of its own tells
+    # what the choice of tokens costs and what the numbering does; the SparseZip study uses the same names.
+    "visionzip_placed": ("visionzip", {"keeps_positions": True}),
+    "sparsezip_placed": ("sparsezip", {"keeps_positions": True}),
+}
+_NOT_BY_DEFAULT = ("zip_parts",)
+"""Not a method of its own, but parts of others; the SparseZip study takes it apart."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A method under a name.
+
+    Attributes:
+        name: In tables.
+        method: Name in `METHODS`.
+        parameters: Over published or fitted ones.
+    """
+
+    name: str
+    method: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, evaluator: Evaluator, parameters: Mapping[str, Any] | None = None) -> CompressionMethod:
+        """Return the method for a model and its questions, with further parameters over its own."""
+        return evaluator.method(self.method, {**self.parameters, **(parameters or {})})
+
+
+DEFAULT_ENTRANTS = (*(name for name in METHODS if name not in _NOT_BY_DEFAULT), *_VARIANTS)
+
+
+def entrant(name: str) -> Entrant:
+    """Return who takes part under a name: a method of `METHODS`, or a variant.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name in _VARIANTS:
+        return Entrant(name, *_VARIANTS[name])
+    if name not in METHODS:
+        raise ConfigError(f"--methods: unknown method '{name}'; {near_matches(name, [*METHODS, *_VARIANTS])}")
+    return Entrant(name, name)
