@@ -10,7 +10,7 @@ from torch import Tensor
 from focal_common.errors import ConfigError
 from focal_traces import TokenGrid
 
-__all__ = ["NO_WINNER", "Candidate", "candidates_of", "partner_rows"]
+__all__ = ["NO_WINNER", "Candidate", "PartnerRows", "candidates_of", "partner_rows"]
 
 NO_WINNER = 255
 """Winner code of a vector that matches nothing; so a block has at most 255 places."""
@@ -98,6 +98,31 @@ def partner_rows(
                 allowed &= reach[axis] >= steps
         partners[place] = torch.where(allowed, found, -1)
     return partners
+
+
+@dataclass
+class PartnerRows:
+    """`partner_rows` of the last call, which most GEMM inputs of a prefill share with the one before."""
+
+    _key: tuple[object, ...] = ()
+    _tile: Tensor | None = None
+    _rows: Tensor | None = None
+
+    def of(
+        self,
+        positions: Tensor,
+        tile: Tensor,
+        candidates: tuple[Candidate, ...],
+        grid: TokenGrid,
+        is_strict: bool,
+    ) -> Tensor:
+        """Return `partner_rows`; ``positions`` is told by identity and must not be changed in place."""
+        key = (positions, candidates, grid, is_strict)
+        is_known = len(self._key) == len(key) and key[0] is self._key[0] and key[1:] == self._key[1:]
+        if not is_known or self._tile is None or self._rows is None or not torch.equal(self._tile, tile):
+            self._rows = partner_rows(positions, tile, candidates, grid=grid, is_strict=is_strict)
+            self._key, self._tile = key, tile
+        return self._rows
 
 
 def _reach(positions: Tensor, grid: TokenGrid) -> tuple[Tensor, Tensor, Tensor]:

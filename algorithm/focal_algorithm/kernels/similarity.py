@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.candidates import NO_WINNER, candidates_of, partner_rows
+from focal_algorithm.kernels.candidates import NO_WINNER, PartnerRows, candidates_of
 from focal_algorithm.kernels.grouping import average_groups
 from focal_algorithm.kernels.matching import match_vectors
 from focal_algorithm.kernels.tiles import tile_of_tokens
@@ -20,7 +20,7 @@ from focal_algorithm.kernels.vectors import as_vectors, norms_and_zeros
 from focal_common.errors import ConfigError
 from focal_traces import TokenGrid
 
-__all__ = ["NO_WINNER", "Concentration", "check_threshold", "concentrate", "pass_through"]
+__all__ = ["NO_WINNER", "Concentration", "check_threshold", "concentrate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ def concentrate(
     heads: int = 1,
     name: str = "activations",
     keep_similarity: bool = False,
+    partners: PartnerRows | None = None,
 ) -> Concentration:
     """Match, group and average the vectors of the retained visual tokens of one GEMM input.
 
@@ -102,6 +103,7 @@ def concentrate(
         heads: Heads that make up the width; only checked to divide it.
         name: What to call ``x`` in an error.
         keep_similarity: Also return the best similarities.
+        partners: Remembers where candidates lie from one call to the next; the result is the same without.
 
     Raises:
         RunError: ``x`` holds NaN.
@@ -114,9 +116,9 @@ def concentrate(
     norms, is_zero = norms_and_zeros(vectors, name=name)
     tile = tile_of_tokens(is_zero.all(1), m_tile)
     candidates = candidates_of(grid, block)
-    partners = partner_rows(positions, tile, candidates, grid=grid, is_strict=is_strict)
+    found = (partners or PartnerRows()).of(positions, tile, candidates, grid, is_strict)
     matches = match_vectors(
-        vectors, norms, partners, candidates, threshold=threshold, is_norm_rounded=not is_strict
+        vectors, norms, found, candidates, threshold=threshold, is_norm_rounded=not is_strict
     )
     # Padding made a copy already, which nobody else holds.
     output = vectors.clone() if vectors.numel() == x.numel() else vectors
@@ -129,32 +131,6 @@ def concentrate(
         representative=_token_of(positions, roots),
         tile=tile,
         best_similarity=matches.best if keep_similarity else None,
-    )
-
-
-def pass_through(
-    x: Tensor, positions: Tensor, *, vector_size: int, m_tile: int, name: str = "activations"
-) -> Concentration:
-    """Return the input unchanged with its zero mask and tiles: semantic concentration alone.
-
-    Args:
-        x: (rows, width) retained visual rows.
-        positions: (rows,) int64 visual indices.
-        vector_size: v, elements per vector.
-        m_tile: Live tokens per m-tile; 0 or less means one tile.
-        name: What to call ``x`` in an error.
-
-    Raises:
-        RunError: ``x`` holds NaN.
-    """
-    _, is_zero = norms_and_zeros(as_vectors(x, vector_size), name=name)
-    return Concentration(
-        values=x,
-        is_zero=is_zero,
-        is_similar=torch.zeros_like(is_zero),
-        winner=torch.full_like(is_zero, NO_WINNER, dtype=torch.uint8),
-        representative=positions.to(torch.int32)[:, None].expand(is_zero.shape).contiguous(),
-        tile=tile_of_tokens(is_zero.all(1), m_tile),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from focal_algorithm.kernels.candidates import PartnerRows
 from focal_algorithm.kernels.importance import importance
 from focal_algorithm.kernels.matches import matching_note
 from focal_algorithm.kernels.retention import select_top, tokens_to_keep
@@ -18,7 +19,6 @@ from focal_algorithm.kernels.similarity import (
     Concentration,
     check_threshold,
     concentrate,
-    pass_through,
 )
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import (
@@ -48,10 +48,12 @@ class FocusState:
     Attributes:
         grid: Layout of the visual tokens.
         importance: Of the visual tokens present, axes (visual tokens present); None before a selected layer.
+        partners: Of the tokens present; they change only where tokens are dropped.
     """
 
     grid: TokenGrid
     importance: Tensor | None = field(default=None)
+    partners: PartnerRows = field(default_factory=PartnerRows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,15 +209,10 @@ class Focus(CompressionMethod):
         self, layer: int, gemm: str, values: Tensor, stream: TokenStream, state: FocusState
     ) -> GemmOutcome:
         """Replace each vector by the mean of its group; text rows stay as they are."""
-        visual = values[stream.visual_rows]
-        place = f"layer {layer}, {gemm}"
         if self.sec_only:
-            done = pass_through(
-                visual, stream.visual_positions, vector_size=self.vector_size, m_tile=self.m_tile, name=place
-            )
-            return GemmOutcome(values, _full_masks(done, stream))
+            return GemmOutcome(values)
         done = concentrate(
-            visual,
+            values[stream.visual_rows],
             stream.visual_positions,
             grid=state.grid,
             visual_tokens=stream.layout.visual_tokens,
@@ -224,7 +221,8 @@ class Focus(CompressionMethod):
             block=self._block,
             threshold=self.similarity_threshold,
             is_strict=self.mode == "strict",
-            name=place,
+            name=f"layer {layer}, {gemm}",
+            partners=state.partners,
         )
         replaced = values.index_copy(0, stream.visual_rows, done.values)
         return GemmOutcome(replaced, _full_masks(done, stream))

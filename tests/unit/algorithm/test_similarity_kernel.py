@@ -11,14 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.candidates import candidates_of
+from focal_algorithm.kernels.candidates import PartnerRows, candidates_of, partner_rows
 from focal_algorithm.kernels.expansion import expand
 from focal_algorithm.kernels.similarity import (
     NO_WINNER,
     Concentration,
     check_threshold,
     concentrate,
-    pass_through,
 )
 from focal_algorithm.kernels.tiles import tile_of_tokens, tile_spans
 from focal_common.errors import ConfigError, RunError
@@ -245,15 +244,6 @@ def test_values_do_not_depend_on_the_number_of_threads() -> None:
     assert bool(one.is_similar.any())
 
 
-def test_pass_through_changes_nothing_and_counts_zeros() -> None:
-    x = torch.tensor([[0.0, 0, 1, 0], [0, 0, 0, 0]])
-    found = pass_through(x, torch.tensor([3, 7]), vector_size=2, m_tile=1)
-    assert found.values is x
-    assert found.is_zero.int().tolist() == [[1, 0], [1, 1]]
-    assert not bool(found.is_similar.any())
-    assert found.representative.tolist() == [[3, 3], [7, 7]]
-
-
 def test_nan_is_refused_with_the_name_of_the_tensor() -> None:
     x = torch.ones(3, 2)
     x[1, 1] = float("nan")
@@ -296,3 +286,26 @@ def test_no_tile_size_means_one_tile(m_tile: int) -> None:
 
 def test_tokens_that_are_all_zero_share_one_tile() -> None:
     assert tile_of_tokens(torch.ones(3, dtype=torch.bool), 1).tolist() == [0, 0, 0]
+
+
+def test_remembered_partners_are_those_of_a_fresh_search() -> None:
+    grid, block = layout(2, 3, 4), (2, 2, 2)
+    candidates = candidates_of(grid, block)
+    positions = torch.arange(24)
+    fewer = positions[::2].clone()
+    one, two = torch.zeros(24, dtype=torch.int32), torch.arange(24, dtype=torch.int32) // 12
+    remembered = PartnerRows()
+    calls = [
+        (positions, one),
+        (positions, one.clone()),
+        (positions, two),
+        (fewer, one[::2]),
+        (positions, one),
+    ]
+    for where, tile in calls:
+        for is_strict in (False, True):
+            fresh = partner_rows(where, tile, candidates, grid=grid, is_strict=is_strict)
+            assert torch.equal(remembered.of(where, tile, candidates, grid, is_strict), fresh)
+    narrow = candidates_of(grid, (1, 2, 2))
+    fresh = partner_rows(positions, one, narrow, grid=grid, is_strict=True)
+    assert torch.equal(remembered.of(positions, one, narrow, grid, True), fresh)
