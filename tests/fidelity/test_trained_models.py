@@ -53,13 +53,8 @@ def test_tokens_are_needed_at_the_input_and_at_a_third_of_the_depth(
     assert gain(found, "dense", f"random@{two_thirds}")[0] > 0
 
 
-def test_importance_finds_what_chance_does_not(
-    measured: tuple[str, Measured, int], request: pytest.FixtureRequest
-) -> None:
-    name, found, layers = measured
-    if name == "video":  # strict: a better model makes this fail, and then the mark goes
-        reason = "the video model is provisional: its card says which criteria it misses"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_importance_finds_what_chance_does_not(measured: tuple[str, Measured, int]) -> None:
+    _, found, layers = measured
     third, _ = depths(layers)
     assert gain(found, f"attention@{third}", f"random@{third}")[1] > 0
     assert gain(found, "tower@0", "random@0")[0] > 0

@@ -16,8 +16,11 @@ __all__ = ["VIDEO_SIZE_PIXELS", "MovingObject", "VideoScene", "draw_video", "sam
 VIDEO_SIZE_PIXELS = 64
 _CLEAR_OF_CENTRE_PIXELS = 5.0
 """Starts and ends keep off the centre lines, so that the quadrant is never in doubt."""
-_SLOW, _FAST = (15.0, 20.0), (36.0, 46.0)
+_SLOW, _FAST = (22.0, 28.0), (50.0, 64.0)
 """Pixels per whole clip; the ranges differ by a factor of at least 1.8."""
+_LIFE = (0.3, 0.65)
+"""Visible part of the clip. Longer lives put an object into so many visual tokens that a random tenth of them loses
+nothing, and methods cannot be told apart."""
 _SHARED_ATTRIBUTE_SHARE = 0.7
 """How often two objects must share a colour, and how often a shape: distractors."""
 _NOISE_LEVELS = 5.0
@@ -131,7 +134,7 @@ def _names(generator: np.random.Generator, count: int) -> list[tuple[str, str]]:
 def _sample_object(
     generator: np.random.Generator, color: str, shape: str, frames: int
 ) -> MovingObject | None:
-    length = int(np.ceil(generator.uniform(0.45, 0.9) * frames))
+    length = int(np.ceil(generator.uniform(*_LIFE) * frames))
     reaches_end = generator.random() < 0.6
     first = frames - length if reaches_end else int(generator.integers(0, frames - length + 1))
     direction = DIRECTIONS[generator.integers(len(DIRECTIONS))]

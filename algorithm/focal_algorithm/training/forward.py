@@ -11,6 +11,7 @@ from torch import Tensor
 
 from focal_algorithm.training.batches import QuestionBatch
 from focal_algorithm.training.packing import Packing, packed_decoder, packed_positions
+from focal_algorithm.training.watched_attention import watched_attention
 
 __all__ = ["Packed", "Seen", "packed_forward", "see"]
 
@@ -26,11 +27,14 @@ class Seen:
         tokens: Axes (batch, visual, width), without the newline of a video.
         newline: Axes (batch, 0 or 1, width).
         summary: Axes (batch, frames, vectors, width): CLS where there is one, else the tokens.
+        received: Attention each token draws in the tower's last layer, axes (batch, visual); of a frame it adds up
+            to 1. None where a CLS token ranks the others.
     """
 
     tokens: Tensor
     newline: Tensor
     summary: Tensor
+    received: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,16 @@ def see(model: Any, pixels: Tensor) -> Seen:
     """Run tower and projector; ``pixels`` has axes (batch, frames, channels, rows, columns)."""
     config, inner = model.config, model.model
     if config.model_type == "llava_onevision":
-        features = inner.get_video_features(pixels, return_dict=True).pooler_output
+        with watched_attention(inner.vision_tower) as watched:
+            features = inner.get_video_features(pixels, return_dict=True).pooler_output
         tokens, newline = features[:, :-1], features[:, -1:]
-        return Seen(tokens, newline, tokens.unflatten(1, (pixels.shape[1], -1)))
+        pooled = inner.apply_pooling(watched.received()[..., None])
+        received = (pooled / pooled.sum(1, keepdim=True)).reshape(len(pixels), -1)
+        return Seen(tokens, newline, tokens.unflatten(1, (pixels.shape[1], -1)), received)
     output = inner.vision_tower(pixels[:, 0], output_hidden_states=True)
     chosen = output.hidden_states[config.vision_feature_layer]
     tokens = inner.multi_modal_projector(chosen[:, 1:])
-    return Seen(tokens, tokens[:, :0], chosen[:, None, :1])
+    return Seen(tokens, tokens[:, :0], chosen[:, None, :1], None)
 
 
 def packed_forward(

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, QUADRANTS, SHAPES
 from focal_algorithm.training.batches import CATEGORIES
+from focal_algorithm.training.forward import Seen
 from focal_algorithm.training.text_probes import TextProbes
 from focal_algorithm.training.visual_labels import IGNORED, VisualLabels
 
@@ -17,6 +18,9 @@ _PARTS = (1 + len(COLORS), 1 + len(SHAPES))
 _LOGITS = sum(_PARTS)
 _BACKGROUND_WEIGHT = 0.1
 """Nine tokens in ten are background. Assumed."""
+_OBJECT_TO_BACKGROUND, _LEAST_DRAWN = 8.0, 1e-3
+"""How much more attention a token of an object should draw than one of the background: enough to rank them, and not
+all there is, as the tower also has to look around. Assumed."""
 
 
 class Probes(nn.Module):
@@ -51,21 +55,17 @@ class Probes(nn.Module):
         seen = {id(parameter) for parameter in self.vision_parameters()}
         return [parameter for parameter in self.parameters() if id(parameter) not in seen]
 
-    def vision_loss(self, tokens: Tensor, summary: Tensor, labels: VisualLabels) -> dict[str, Tensor]:
-        """Return losses on what the tower sees.
-
-        Args:
-            tokens: Projected visual tokens, axes (batch, visual, width).
-            summary: Axes (batch, frames, vectors, summary width).
-            labels: Targets.
-        """
+    def vision_loss(self, seen: Seen, labels: VisualLabels) -> dict[str, Tensor]:
+        """Return losses on what the tower sees; ``drawn`` only where no CLS token ranks the others."""
+        tokens = seen.tokens
         is_object = labels.category > 0
         centre = (self.centre(tokens) - labels.centre).abs().mean(-1)
         middle = self.middle(tokens)[..., 0]
         radius = (self.radius(tokens)[..., 0] - labels.radius).abs()
-        logits = self.presence(summary)
+        logits = self.presence(seen.summary)
         wanted = labels.presence[:, :, None].expand_as(logits)
-        return {
+        losses = {} if seen.received is None else {"drawn": _drawn_loss(seen.received, labels)}
+        return losses | {
             "category": _category_loss(self.category(tokens), labels.category),
             "centre": centre[is_object].mean(),
             "middle": 4 * functional.binary_cross_entropy_with_logits(middle, labels.is_middle),
@@ -105,5 +105,25 @@ def _category_loss(logits: Tensor, category: Tensor) -> Tensor:
     return losses[0] + losses[1]
 
 
+def _drawn_loss(received: Tensor, labels: VisualLabels) -> Tensor:
+    """Return how much attention the objects of a frame lack; ``received`` has axes (batch, visual).
+
+    Without it the tower looks at itself in ways that say nothing about objects, unlike large ones, and methods that
+    rank by its attention (VisionZip) do worse than chance.
+    """
+    batch, frames, _ = labels.presence.shape
+    category = labels.category.view(batch, frames, -1)
+    drawn = received.new_zeros(batch, frames, 1 + CATEGORIES)
+    drawn = drawn.scatter_add(2, category, received.view_as(category))[..., 1:]
+    cells = functional.one_hot(category, 1 + CATEGORIES).sum(2)
+    is_there = cells[..., 1:] > 0
+    wanted = _OBJECT_TO_BACKGROUND * cells[..., 1:]
+    share = wanted / (wanted.sum(-1, keepdim=True) + cells[..., :1])
+    lacking = (share + _LEAST_DRAWN).log() - (drawn.minimum(share) + _LEAST_DRAWN).log()
+    return lacking[is_there].mean()
+
+
 def _labelled_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    if not bool((labels != IGNORED).any()):  # the mean of none would be NaN
+        return 0 * logits.float().sum()
     return functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED)

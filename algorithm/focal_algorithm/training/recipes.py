@@ -24,6 +24,7 @@ _WEIGHTS = {
     "middle": 0.5,
     "radius": 0.5,
     "presence": 0.1,
+    "drawn": 0.3,
     "deep category": 0.1,
     "deep time": 0.3,
     "deep direction": 0.3,

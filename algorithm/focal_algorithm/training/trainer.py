@@ -142,7 +142,7 @@ def _samples(recipe: Recipe, step: int, seed: int, worker: int = 0, workers: int
 
 def _vision_losses(state: TrainingState, recipe: Recipe, samples: list[TaskSample]) -> dict[str, Tensor]:
     seen = see(state.model, recipe.normalise(pixels_of(samples)))
-    losses = state.probes.vision_loss(seen.tokens, seen.summary, visual_labels(samples, recipe.side))
+    losses = state.probes.vision_loss(seen, visual_labels(samples, recipe.side))
     return {name: recipe.weights[name] * value for name, value in losses.items() if name in recipe.weights}
 
 
@@ -172,7 +172,7 @@ def _decoder_losses(
     if samples[0].is_video:
         losses |= state.probes.decoder_loss(packed.probed, labels)
     if stage.trains_tower:
-        losses |= state.probes.vision_loss(seen.tokens, seen.summary, labels)
+        losses |= state.probes.vision_loss(seen, labels)
     parts = {name: recipe.weights[name] * value for name, value in losses.items() if name in recipe.weights}
     done = (step - recipe.vision.steps) / max(1, recipe.steps - recipe.vision.steps)
     for name in ("named", "evidence"):
