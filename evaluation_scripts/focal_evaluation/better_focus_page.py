@@ -10,8 +10,10 @@ from scipy.stats import gmean
 
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
+from focal_evaluation.loop_order_section import loop_order_section
+from focal_traces.root import TraceRoot
 
-__all__ = ["page", "read_rows", "write_page"]
+__all__ = ["loop_orders", "page", "read_rows", "write_page"]
 
 _AXES = ("weights", "core.scatter_vectors", "tiles.m_tile", "tiles.n_tile", "gather_lanes")
 _PUBLISHED = {
@@ -151,6 +153,12 @@ def page(rows: pd.DataFrame) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write_page(points: Path, output: Path) -> None:
-    """Write the page; see `read_rows` for errors."""
-    atomic_write_text(output, page(read_rows(points)))
+def loop_orders(rows: pd.DataFrame, points: Path, root: Path) -> str:
+    """Return the section on loop orders; the rows of better_focus_split lie beside those of better_focus."""
+    return loop_order_section(_published(rows), points.with_name("split_points.csv"), TraceRoot.open(root))
+
+
+def write_page(points: Path, root: Path, output: Path) -> None:
+    """Write the page; see `read_rows` and `loop_order_section` for errors."""
+    rows = read_rows(points)
+    atomic_write_text(output, f"{page(rows)}\n{loop_orders(rows, points, root)}")

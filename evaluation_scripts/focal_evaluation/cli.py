@@ -98,11 +98,12 @@ def better_focus(
     points: Annotated[Path, typer.Option("--points", help="Rows of the study better_focus as CSV.")] = Path(
         "example_output/better_focus/points.csv"
     ),
+    root: _Root = _PUBLISHED,
 ) -> None:
-    """Say what the committed study found: is there a better Focus at no more area?"""
+    """Say what the committed studies found: is there a better Focus at no more area, would another loop order help?"""
     from focal_evaluation.better_focus_page import write_page
 
-    write_page(points, output)
+    write_page(points, root, output)
     output_console().print(f"wrote {output}", markup=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from focal_common.config import StrictModel
 
@@ -121,13 +121,24 @@ class Dataflow(StrictModel):
 
     Attributes:
         loop_order: Loops from the outermost: m-tile, n-buffer tile, k-slice, array column. The only order modelled:
-            output stationary outside, weight stationary inside (Focus, HPCA 2026, sec. VI-C).
+            output stationary outside, weight stationary inside (Focus, HPCA 2026, sec. VI-C). What the others
+            would move: `focal_simulator.loop_orders` and docs/better_focus.md, "Loop order and buffer split".
         is_weight_double_buffered: Whether the weights of a fold load while the fold before it streams; folds then
             overlap their drain, too.
     """
 
     loop_order: Literal["m,n,k,column"] = "m,n,k,column"
     is_weight_double_buffered: bool = False
+
+    @field_validator("loop_order", mode="before")
+    @classmethod
+    def _is_simulated(cls, given: Any) -> Any:
+        if given != "m,n,k,column":
+            raise ValueError(
+                "only 'm,n,k,column' is simulated; what other loop orders would move is in docs/better_focus.md, "
+                "Loop order and buffer split"
+            )
+        return given
 
 
 class Component(StrictModel):

@@ -20,7 +20,8 @@ POINTS = REPOSITORY / "example_output" / "better_focus" / "points.csv"
 
 def test_the_committed_page_follows_from_the_committed_rows() -> None:
     committed = (REPOSITORY / "docs" / "better_focus.md").read_text(encoding="utf-8")
-    assert page(read_rows(POINTS)) == committed, (
+    # The section on loop orders follows; test_loop_order_section.py makes it again.
+    assert committed.startswith(page(read_rows(POINTS))), (
         "run: focal reproduce better-focus --output docs/better_focus.md"
     )
 
