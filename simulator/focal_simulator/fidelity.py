@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from focal_common.errors import ConfigError
@@ -79,6 +79,10 @@ class Fidelity(ABC):
     def columns(self, result: RunResult) -> Mapping[str, str | int | float]:
         """Return result columns beside the published ones; none by default."""
         return {}
+
+    def column_names(self) -> Sequence[str]:
+        """Return the names of `columns`, known before anything runs; none by default."""
+        return ()
 
     def unused_fields(self) -> Mapping[str, str]:
         """Return hardware fields that this level does not look at, and what to set instead."""

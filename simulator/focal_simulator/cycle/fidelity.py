@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import BufferCost, SramChoice
 from focal_simulator.cycle.access_costs import access_costs
+from focal_simulator.cycle.causes import CAUSES
 from focal_simulator.cycle.corrections import ALL, parse_corrections
 from focal_simulator.cycle.layer_rows import layer_rows
 from focal_simulator.cycle.placing import placed_totals
@@ -27,6 +28,8 @@ from focal_simulator.specs import Component
 from focal_simulator.workload import Workload
 
 __all__ = ["CycleFidelity", "cycle"]
+
+_DRAM_ACTIONS = ("read", "write", "standby")
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,15 @@ class CycleFidelity(Fidelity):
                     for item in result.breakdown
                     if item.group == "dram" and item.name.startswith(action)
                 )
-                for action in ("read", "write", "standby")
+                for action in _DRAM_ACTIONS
             },
             "corrections": self.label,
         }
+
+    def column_names(self) -> Sequence[str]:
+        """Return the names of `columns`."""
+        causes = [f"{name}_cycles" for name in CAUSES]
+        return (*causes, *(f"dram_{action}_energy" for action in _DRAM_ACTIONS), "corrections")
 
     @property
     def label(self) -> str:

@@ -119,6 +119,9 @@ class Axis(StrictModel):
         keys = [json.dumps(settings, sort_keys=True) for settings in self.settings]
         if len(set(keys)) != len(keys):
             raise ValueError(f"axis '{self.label}' holds a value twice")
+        if self.choices and len(set(self.labels)) != len(self.labels):
+            twice = next(label for label in self.labels if self.labels.count(label) > 1)
+            raise ValueError(f"axis '{self.label}' has two choices labelled '{twice}'")
         if self.choices and len({frozenset(choice.set) for choice in self.choices}) > 1:
             raise ValueError(f"choices of axis '{self.label}' must all set the same fields")
         return self
@@ -204,7 +207,8 @@ def fields_of(axes: tuple[Axis, ...]) -> list[str]:
     """Return every field the axes set, in order.
 
     Raises:
-        ConfigError: Two axes set the same field.
+        ConfigError: Two axes set the same field, or the name of an axis is that of another or of a field: each is a
+            column of the results.
     """
     owner: dict[str, str] = {}
     for axis in axes:
@@ -212,6 +216,12 @@ def fields_of(axes: tuple[Axis, ...]) -> list[str]:
             if field in owner:
                 raise ConfigError(f"axes '{owner[field]}' and '{axis.label}' both set the field '{field}'")
             owner[field] = axis.label
+    names: set[str] = set()
+    for axis in axes:
+        if axis.name is not None and axis.name in {*owner, *names}:
+            kind = "a field that an axis sets" if axis.name in owner else "another axis"
+            raise ConfigError(f"axis '{axis.name}' has the name of {kind}; give it another name")
+        names.add(axis.label)
     return list(owner)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from focal_simulator.energy import RunResult
 from focal_simulator.fidelity import Fidelity
@@ -32,6 +32,10 @@ class Level:
     def check_fields(self, fields: Iterable[str]) -> None:
         """Raise `ConfigError` if a field of the study changes nothing in this fidelity."""
         self._fidelity.check_fields(fields, "study:")
+
+    def column_names(self) -> Sequence[str]:
+        """Return the names that `columns` may give."""
+        return self._fidelity.column_names()
 
     def series(self, fields: Collection[str]) -> Series:
         """Return what evaluates designs that differ in these hardware fields."""

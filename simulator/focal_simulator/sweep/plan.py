@@ -15,9 +15,10 @@ from focal_simulator.hardware_files import hardware_tree
 from focal_simulator.sweep.axes import METHOD, Settings, Space, fields_of
 from focal_simulator.sweep.hardware_points import PointHardware, field_value
 from focal_simulator.sweep.level import Level
-from focal_simulator.sweep.metrics import check_metric
+from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, check_metric
 from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.providers.base import ProviderContext, TraceProvider
+from focal_simulator.sweep.rows import check_names
 from focal_simulator.sweep.study import Study
 
 __all__ = ["SRAM_MODEL", "Plan", "hardware_settings", "make_plan", "read_plan"]
@@ -120,7 +121,8 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
         FocalError: An unknown name or field with the nearest valid one, a value a field does not take, a missing
             trace root, or a metric that nothing measures.
     """
-    Level(study).check_fields([*fields_of(study.axes), *study.overrides])
+    level = Level(study)
+    level.check_fields([*fields_of(study.axes), *study.overrides])
     plugin = ACCELERATORS.load(study.accelerator)
     file = base / study.hardware if study.hardware else None
     overrides = [f"{field}={json.dumps(value)}" for field, value in study.overrides.items()]
@@ -128,6 +130,7 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
     where = f"{plugin.preset}.yaml" if file is None else str(file)
     root = trace or (base / study.traces.root if study.traces.root else None)
     provider = make_provider(study, root, cache)
+    check_names(study.axes, [*RUN_METRICS, *CHIP_METRICS, *provider.measures(), *level.column_names()])
     _check_axes(study, PointHardware(study.accelerator, tree, where), provider)
     for name in ("objectives", "constraints"):
         for entry in getattr(study, name):

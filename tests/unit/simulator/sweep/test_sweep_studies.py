@@ -17,6 +17,12 @@ from sweep_support import AXES, grid_study, request_for, with_stand_in
 AXIS = {"field": "core.scatter_vectors", "values": [1, 2]}
 
 
+def named(name: str, *labels: str) -> dict[str, Any]:
+    """An axis of choices over the n-tile."""
+    choices = [{"label": label, "set": {"tiles.n_tile": 64 + 32 * k}} for k, label in enumerate(labels)]
+    return {"name": name, "choices": choices}
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_every_packaged_study_is_whole(name: str, tmp_path: Path) -> None:
     study, _ = read_study(name)
@@ -35,6 +41,12 @@ def test_every_packaged_study_is_whole(name: str, tmp_path: Path) -> None:
         ({"axes": [{"field": "a", "valuesx": [1]}]}, "did you mean 'values'"),
         ({"axes": []}, "axes is empty"),
         ({"axes": [{"field": "core.scatter_vectors", "values": []}]}, "axis 'core.scatter_vectors' is empty"),
+        ({"axes": [named("x", "a", "b", "a")]}, "axis 'x' has two choices labelled 'a'"),
+        (
+            {"axes": [named("core.scatter_vectors", "a"), AXIS]},
+            "axis 'core.scatter_vectors' has the name of a field that an axis sets",
+        ),
+        ({"axes": [named("tiles.n_tile", "a")]}, "has the name of a field that an axis sets"),
         ({"axes": [AXIS, AXIS]}, "both set the field 'core.scatter_vectors'"),
         ({"axes": [{"field": "core.scatter_vectors", "values": [1, 1]}]}, "holds a value twice"),
         (
@@ -67,6 +79,20 @@ def test_a_wrong_study_is_one_sentence(changes: dict[str, Any], message: str, tm
         ({"axes": [{"field": "core.scatter_vectors", "values": ["two"]}]}, "valid integer"),
         ({"axes": [{"field": "sram.modelx", "values": ["cacti"]}]}, "did you mean 'sram.model'"),
         ({"axes": [{"field": "method.m_tile", "values": [32]}]}, "unknown method parameter 'm_tile'"),
+        *(
+            (
+                {"axes": [named(name, "a", "b")]},
+                f"axes: '{name}' is a column of the results; expected another",
+            )
+            for name in ("index", "status", "reason", "configuration_sha256", "origin")
+        ),
+        ({"axes": [named("seconds", "a", "b")]}, "axes: 'seconds' is a metric of the results"),
+        (
+            {"axes": [named("fill_drain_cycles", "a")], "fidelity": "cycle"},
+            "axes: 'fill_drain_cycles' is a metric",
+        ),
+        ({"axes": [{"field": "accelerator", "values": ["focus"]}]}, "axes: 'accelerator' is a column"),
+        ({"axes": [named("llava_vid/mlvu:seconds", "a")]}, "holds ':'"),
         ({"objectives": [{"metric": "second"}]}, "did you mean 'seconds'"),
         ({"constraints": [{"metric": "accuracy", "at_least": 1}]}, "unknown metric 'accuracy'"),
         ({"overrides": {"tiles.m_til": 3}}, "did you mean 'm_tile'"),
