@@ -21,10 +21,11 @@ from focal_simulator.cycle.simulate import (
     simulate_cycles,
 )
 from focal_simulator.cycle.totals import Totals
+from focal_simulator.dram.specs import load_dram_spec
 from focal_simulator.energy import RunResult
 from focal_simulator.fidelity import Fidelity
 from focal_simulator.series import Remember, defined_together
-from focal_simulator.specs import Component
+from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
 
 __all__ = ["CycleFidelity", "cycle"]
@@ -109,6 +110,14 @@ class CycleFidelity(Fidelity):
         if "dram_energy" in self.corrections:
             unused["dram_energy"] = "set dram_system, or take away the correction dram_energy"
         return unused
+
+    def check_hardware(self, hardware: HardwareSpec) -> None:
+        """Refuse a memory preset that does not exist."""
+        load_dram_spec(hardware.dram_system)
+
+    def check_trace(self, accelerator: Accelerator[Any], workload: Workload) -> None:
+        """Refuse traces of other tiles or vectors."""
+        accelerator.check_trace(workload, self.corrections)
 
     def unit_energy_mj(self, result: RunResult) -> Mapping[str, float]:
         """Return the energy of each unit of the core, if it was counted by activity."""

@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from focal_common.errors import ConfigError, RunError, near_matches
+from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
 from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.hardware_files import hardware_tree
-from focal_simulator.sweep.axes import METHOD, Settings, Space, fields_of
+from focal_simulator.sweep.axes import METHOD, Settings, Space, changes_trace, fields_of
 from focal_simulator.sweep.hardware_points import PointHardware, field_value
 from focal_simulator.sweep.level import Level
 from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, check_metric
@@ -27,6 +27,11 @@ SRAM_MODEL = "sram.model"
 """The field of the buffer cost model, beside those of the hardware file and of the method."""
 
 _SRAM_MODELS = ("auto", "compiler", "cacti")
+_LOOKED_UP = ("dram_system", "sram_node")
+"""Fields whose values name entries of a table."""
+
+_CUTS = ("tiles", "core")
+"""Parts of the hardware file that decide how a trace is cut."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,10 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
     root = trace or (base / study.traces.root if study.traces.root else None)
     provider = make_provider(study, root, cache)
     check_names(study.axes, [*RUN_METRICS, *CHIP_METRICS, *provider.measures(), *level.column_names()])
-    _check_axes(study, PointHardware(study.accelerator, tree, where), provider)
+    hardware = PointHardware(study.accelerator, tree, where)
+    level.check_hardware(hardware.base)
+    _check_axes(study, hardware, provider, level)
+    _check_traces(study, hardware, provider, level)
     for name in ("objectives", "constraints"):
         for entry in getattr(study, name):
             check_metric(entry.metric, provider.measures(), f"study '{study.name}', {name}")
@@ -164,14 +172,16 @@ def hardware_settings(settings: Settings, base: Settings) -> Settings:
     }
 
 
-def _check_axes(study: Study, hardware: PointHardware, provider: TraceProvider) -> None:
+def _check_axes(study: Study, hardware: PointHardware, provider: TraceProvider, level: Level) -> None:
     for axis in study.axes:
         for settings in axis.settings:
             for field, value in settings.items():
-                _check_value(field, value, hardware, provider)
+                _check_value(field, value, hardware, provider, level)
 
 
-def _check_value(field: str, value: Any, hardware: PointHardware, provider: TraceProvider) -> None:
+def _check_value(
+    field: str, value: Any, hardware: PointHardware, provider: TraceProvider, level: Level
+) -> None:
     if field.startswith(METHOD):
         provider.check(field.removeprefix(METHOD), value)
     elif field == SRAM_MODEL:
@@ -181,3 +191,20 @@ def _check_value(field: str, value: Any, hardware: PointHardware, provider: Trac
         raise ConfigError(f"unknown field '{field}'; {near_matches(field, [SRAM_MODEL])}")
     else:
         hardware.checked_value(field, value)
+        if field in _LOOKED_UP:
+            level.check_hardware(hardware.accelerator({field: value}))
+
+
+def _check_traces(study: Study, hardware: PointHardware, provider: TraceProvider, level: Level) -> None:
+    """Refuse values that no point could run, where one set of traces, recorded before, serves all points."""
+    if provider.makes_traces or any(changes_trace(axis) for axis in study.axes):
+        return
+    workloads = provider.traced({}).workloads
+    for axis in study.axes:
+        for settings in axis.settings:
+            own = {field: value for field, value in settings.items() if field.partition(".")[0] in _CUTS}
+            try:
+                for workload in workloads if own else ():
+                    level.check_trace(hardware.accelerator(own), workload)
+            except UnsupportedError as error:
+                raise ConfigError(f"axis '{axis.label}', {json.dumps(own)}: {error}") from error

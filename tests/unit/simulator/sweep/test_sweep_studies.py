@@ -93,6 +93,18 @@ def test_a_wrong_study_is_one_sentence(changes: dict[str, Any], message: str, tm
         ),
         ({"axes": [{"field": "accelerator", "values": ["focus"]}]}, "axes: 'accelerator' is a column"),
         ({"axes": [named("llava_vid/mlvu:seconds", "a")]}, "holds ':'"),
+        (
+            {"axes": [{"field": "dram_system", "values": ["ddr4_4ch_interleavd"]}], "fidelity": "cycle"},
+            "unknown memory preset 'ddr4_4ch_interleavd'; did you mean",
+        ),
+        ({"overrides": {"dram_system": "ddr4_4ch_interleavd"}, "fidelity": "cycle"}, "unknown memory preset"),
+        ({"axes": [{"field": "sram_node", "values": [0.028, 0.5]}]}, "SRAM node_um 0.5 is not in the table"),
+        ({"overrides": {"sram_node": 0.5}}, "SRAM node_um 0.5 is not in the table"),
+        (
+            {"axes": [{"field": "tiles.m_tile", "values": [1024, 512]}], "fidelity": "cycle"},
+            "axis 'tiles.m_tile', {\"tiles.m_tile\": 512}: llava_vid/mvbench: the trace was recorded with an m-tile "
+            "of 1024, the hardware has 512; expected a multiple",
+        ),
         ({"objectives": [{"metric": "second"}]}, "did you mean 'seconds'"),
         ({"constraints": [{"metric": "accuracy", "at_least": 1}]}, "unknown metric 'accuracy'"),
         ({"overrides": {"tiles.m_til": 3}}, "did you mean 'm_tile'"),
