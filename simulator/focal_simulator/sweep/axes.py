@@ -34,7 +34,8 @@ METHOD = "method."
 Settings = dict[str, Any]
 """Value by dotted field."""
 
-_MOST_VALUES = 100_000
+_MOST_VALUES = 10_000
+"""Each value is checked before anything runs, which takes a millisecond or more."""
 
 
 class ValueRange(StrictModel):
@@ -62,12 +63,18 @@ class ValueRange(StrictModel):
             raise ValueError("times must be above 1 and start above 0")
         if self.stop < self.start:
             raise ValueError(f"stop ({self.stop}) lies below start ({self.start})")
+        if len(self.values()) > _MOST_VALUES:
+            raise ValueError(
+                f"the range from {self.start} to {self.stop} has more than {_MOST_VALUES:,} values; expected a "
+                "larger step or times"
+            )
         return self
 
     def values(self) -> tuple[int | float, ...]:
         """Return the values in ascending order."""
         found: list[int | float] = []
-        while len(found) < _MOST_VALUES:
+        # One more than is allowed shows that there are too many.
+        while len(found) <= _MOST_VALUES:
             place = len(found)
             value = self.start + place * self.step if self.step else self.start * (self.times or 1) ** place
             # Sums of tenths overshoot by a few units in the last place.

@@ -53,6 +53,10 @@ def test_every_packaged_study_is_whole(name: str, tmp_path: Path) -> None:
             {"axes": [{"field": "a", "range": {"start": 4, "stop": 1, "step": 1}}]},
             "stop (1) lies below start (4)",
         ),
+        (
+            {"axes": [{"field": "tiles.n_tile", "range": {"start": 1, "stop": 1e9, "step": 1}}]},
+            "the range from 1 to 1000000000.0 has more than 10,000 values; expected a larger step",
+        ),
         ({"axes": [{"name": "a", "values": [1]}]}, "needs exactly one of: choices"),
         ({"constraints": [{"metric": "area_mm2", "at_most": 1, "at_least": 2}]}, "contradicts itself"),
         ({"objectives": [{"metric": "seconds", "goal": "less"}]}, "'minimize' or 'maximize'"),
@@ -146,6 +150,7 @@ def test_ranges_hold_both_ends() -> None:
     assert ValueRange(start=1, stop=5, step=2).values() == (1, 3, 5)
     assert ValueRange(start=0.1, stop=0.3, step=0.1).values()[-1] == pytest.approx(0.3)
     assert ValueRange(start=64, stop=1000, times=2).values() == (64, 128, 256, 512)
+    assert len(ValueRange(start=1, stop=10_000, step=1).values()) == 10_000
 
 
 def test_one_at_a_time_leaves_the_other_axes_at_the_base_and_counts_the_base_once() -> None:
