@@ -19,7 +19,7 @@ from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, check_metri
 from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.providers.base import ProviderContext, TraceProvider
 from focal_simulator.sweep.rows import check_names
-from focal_simulator.sweep.study import Study
+from focal_simulator.sweep.study import SQLITE, Study
 
 __all__ = ["SRAM_MODEL", "Plan", "hardware_settings", "make_plan", "read_plan"]
 
@@ -84,9 +84,12 @@ class Plan:
         )
 
     def record(self) -> dict[str, Any]:
-        """Return the JSON-like content of ``study.json``; it holds no machine path."""
+        """Return the JSON-like content of ``study.json``; it holds no machine path and no password."""
+        study = self.study.model_dump(mode="json")
+        # Where Optuna keeps its trials decides no number, and the URL of a database may hold a password.
+        study["sampling"]["storage"] = SQLITE
         return {
-            "study": self.study.model_dump(mode="json"),
+            "study": study,
             "hardware": self.hardware,
             "hardware_file": Path(self.where).name,
             "traces_sha256": self.traces_sha256,

@@ -97,6 +97,10 @@ def prepare(request: SweepRequest) -> tuple[Plan, StudyFolder]:
         raise ConfigError(
             f"study '{study.name}': unknown kind '{study.kind}'; {near_matches(study.kind, [*SAMPLERS, _SEARCH])}"
         )
+    if study.kind == _SEARCH:
+        from focal_simulator.sweep.search_storage import check_storage
+
+        check_storage(study.sampling.storage)
     cache = request.output.parent / "trace_cache"
     plan = make_plan(study, request.base, request.trace, cache)
     folder = StudyFolder(request.output)

@@ -2,11 +2,12 @@
 
 import json
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
 
-from focal_common.errors import RunError
+from focal_common.errors import ConfigError, RunError
 from focal_simulator.sweep.pareto import hypervolume, losses, reference_point
 from focal_simulator.sweep.rows import Row
 from focal_simulator.sweep.run import prepare
@@ -72,6 +73,40 @@ def test_a_locked_storage_is_one_sentence(tmp_path: Path) -> None:
             run_study(search_study(storage=f"sqlite:///{database}?timeout=0.1"), tmp_path / "out")
     with pytest.raises(RunError, match="locked, read-only or out of reach"):
         run_study(search_study(storage="sqlite:////proc/none.db"), tmp_path / "out2")
+
+
+@pytest.mark.parametrize(
+    ("storage", "message"),
+    [
+        ("postgresql://someone:secret@127.0.0.1:1/x", "needs the package 'psycopg.*', which is not installed"),
+        ("nosuchbase://someone:secret@host/x", "not usable .*expected sqlite or journal, or the URL"),
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_refused_before_anything_is_written(
+    storage: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("psycopg", "psycopg2"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match=message) as error:
+        prepare(request_for(search_study(storage=storage), tmp_path / "out"))
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mistyped_storage_is_named_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match="unknown storage 'sqlit'; did you mean 'sqlite'"):
+        search_study(storage="sqlit")
+
+
+def test_another_storage_goes_on_with_the_same_study(tmp_path: Path) -> None:
+    first = run_study(search_study(), tmp_path / "out")
+    again = run_study(search_study(storage="journal"), tmp_path / "out")
+    assert again.evaluated == 0
+    assert again.plan.sha256 == first.plan.sha256
+    assert "secret" not in json.dumps(
+        prepare(request_for(search_study(storage="sqlite://someone:secret@/x"), tmp_path / "two"))[0].record()
+    )
 
 
 @pytest.mark.slow
