@@ -35,6 +35,8 @@ def draw_fronts(result: SweepResult, folder: Path) -> list[Path]:
     panels = figure.subplots(1, len(pairs), squeeze=False)[0]
     for panel, (across, up) in zip(panels, pairs, strict=True):
         _scatter(panel, result.feasible, front, across, up, is_line=len(names) == 2)
+        panel.set_xlabel(metric_label(result, across))
+        panel.set_ylabel(metric_label(result, up))
     panels[0].legend(fontsize=7, loc="upper right")
     figure.suptitle(title(result, "Pareto front"), fontsize=9)
     return save(figure, folder, "pareto")
@@ -71,8 +73,6 @@ def _scatter(panel: Any, rows: list[Row], front: Front, across: str, up: str, is
         color=KNEE,
         label=f"knee (point {front.knee['index']})",
     )
-    panel.set_xlabel(metric_label(across))
-    panel.set_ylabel(metric_label(up))
     panel.set_axisbelow(True)
     panel.grid(linewidth=0.3)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from focal_common.files import atomic_path
-from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS
 from focal_simulator.sweep.run import SweepResult
 
 __all__ = ["DOMINATED", "FRONT", "KNEE", "SERIES", "metric_label", "new_figure", "save", "title"]
@@ -26,11 +25,11 @@ _WORDS = {
 _NEEDS_NO_WORD = ("measured", "published")
 
 
-def metric_label(name: str) -> str:
-    """Return a metric with its unit for an axis."""
-    unit = RUN_METRICS[name].unit if name in RUN_METRICS else CHIP_METRICS.get(name, "")
+def metric_label(result: SweepResult, name: str) -> str:
+    """Return a metric with its unit for an axis, and on a second line where it comes from unless it is simulated."""
+    unit, source = result.plan.unit(name), result.plan.source(name)
     words = _WORDS.get(name, name.replace("_", " "))
-    return f"{words} [{unit}]" if unit else words
+    return (f"{words} [{unit}]" if unit else words) + (f"\n({source})" if source else "")
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -61,6 +60,6 @@ def save(figure: Any, folder: Path, name: str) -> list[Path]:
 def title(result: SweepResult, what: str) -> str:
     """Return a heading that names study, fidelity, and counts that were not measured."""
     study = result.plan.study
-    origins = {str(row["origin"]) for row in result.feasible} - set(_NEEDS_NO_WORD)
-    note = f"; counts: {', '.join(sorted(origins))}" if origins else ""
+    origins = [origin for origin in result.origins if origin not in _NEEDS_NO_WORD]
+    note = f"; counts: {', '.join(origins)}" if origins else ""
     return f"{study.name}: {what} ({study.fidelity}{note})"

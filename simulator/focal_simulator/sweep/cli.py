@@ -86,6 +86,11 @@ def _show(result: SweepResult, paths: list[Path], table: Any) -> None:
     console.print(
         f"{len(result.rows)} points of {result.plan.space.size} in the grid: {counts}", markup=False
     )
+    sources = "".join(f"; {name}: {result.plan.source(name)}" for name in result.given_metrics)
+    console.print(
+        f"simulated, fidelity {result.plan.study.fidelity}; counts: {'; '.join(result.origins)}{sources}",
+        markup=False,
+    )
     rate = f", {result.evaluated / result.seconds:,.0f} points/s" if result.evaluated else ""
     kept = len(result.rows) - result.evaluated
     console.print(

@@ -103,6 +103,22 @@ class Plan:
         """Return a new trace provider of the study."""
         return make_provider(self.study, self.root, self.cache)
 
+    def unit(self, metric: str) -> str:
+        """Return the unit of a metric; empty if it is not known."""
+        if metric in RUN_METRICS:
+            return RUN_METRICS[metric].unit
+        return CHIP_METRICS.get(metric) or self._provider_class.measure_units.get(metric, "")
+
+    def source(self, metric: str) -> str:
+        """Return where a metric comes from that the trace provider gives; empty for what is simulated here."""
+        is_simulated = metric in RUN_METRICS or metric in CHIP_METRICS
+        return "" if is_simulated else self._provider_class.measures_are
+
+    @cached_property
+    def _provider_class(self) -> type[TraceProvider]:
+        loaded: type[TraceProvider] = TRACE_PROVIDERS.load(self.study.traces.provider)
+        return loaded
+
     def _base_value(self, field: str) -> Any:
         if field.startswith(METHOD):
             return None

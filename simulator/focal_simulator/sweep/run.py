@@ -81,6 +81,17 @@ class SweepResult:
         return [row for row in self.rows if row["status"] == OK]
 
     @cached_property
+    def origins(self) -> list[str]:
+        """Where the counts of the feasible points come from, such as ``synthetic, calibrated``."""
+        return sorted({str(row["origin"]) for row in self.feasible})
+
+    @cached_property
+    def given_metrics(self) -> list[str]:
+        """Metrics of the rows that come with the traces and are not simulated, such as ``accuracy``."""
+        names = TRACE_PROVIDERS.load(self.plan.study.traces.provider).measure_units
+        return [name for name in names if any(row.get(name) is not None for row in self.feasible)]
+
+    @cached_property
     def front(self) -> Front:
         """The Pareto front."""
         return Front(self.feasible, self.plan.study.objectives)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,27 @@ def test_a_study_leaves_table_front_summary_and_figures_and_the_same_bytes_again
     assert summary["ok"] == 24
     assert summary["knee_point"] in summary["front_points"]
     assert summary["hypervolume"] > 0
+
+
+def test_published_accuracy_and_synthetic_counts_are_called_so_everywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, list[str]] = {}
+
+    def note(figure: Any, folder: Path, name: str) -> list[Path]:
+        drawn[name] = [label for panel in figure.axes for label in (panel.get_xlabel(), panel.get_ylabel())]
+        return []
+
+    for module in ("sweep_effects", "sweep_fronts"):
+        monkeypatch.setattr(f"focal_evaluation.exhibits.{module}.save", note)
+    assert sweep("dse_c_block_size", "--output", tmp_path / "c") == 0
+    for name in ("levels", "pareto"):
+        assert "accuracy [%]\n(published, not measured)" in drawn[name]
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "fidelity parity; counts: synthetic, calibrated; accuracy: published, not measured" in shown
+    summary = json.loads((tmp_path / "c" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["counts"] == ["synthetic, calibrated"]
+    assert summary["metric_sources"] == {"accuracy": "published, not measured"}
 
 
 def test_the_published_sweeps_are_drawn_against_their_axis(tmp_path: Path) -> None:

@@ -58,6 +58,10 @@ class MeasuredTraces(TraceProvider):
     """Has a model measured once for each set of method parameters; keeps trace root, metrics and answers."""
 
     makes_traces: ClassVar[bool] = True
+    measure_units: ClassVar[Mapping[str, str]] = {
+        name: "questions" if name == "questions" else "%" for name in _METRICS
+    }
+    measures_are: ClassVar[str] = "measured"
 
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
