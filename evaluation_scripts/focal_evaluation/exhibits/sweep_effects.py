@@ -6,7 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from focal_evaluation.exhibits.sweep_style import KNEE, SERIES, metric_label, new_figure, save, title
+from focal_evaluation.exhibits.sweep_style import (
+    KNEE,
+    SERIES,
+    metric_label,
+    new_figure,
+    put_title,
+    save,
+    title,
+)
 from focal_simulator.sweep.axes import BASE, Settings
 from focal_simulator.sweep.rows import Row
 from focal_simulator.sweep.run import SweepResult
@@ -41,7 +49,7 @@ def draw_levels(result: SweepResult, folder: Path) -> list[Path]:
             panel.grid(axis="y", linewidth=0.3)
             panel.margins(y=0.15)
         panels[-1][column].set_xlabel(axis.label)
-    figure.suptitle(title(result, "one axis at a time"), fontsize=9)
+    put_title(figure, title(result, "one axis at a time"))
     return save(figure, folder, "levels")
 
 
@@ -58,7 +66,7 @@ def draw_sensitivity(result: SweepResult, folder: Path) -> list[Path]:
         _draw_main(bars, metric_label(result, metric), one)
         _draw_pairs(figure, cells, one)
     how = "exact, full grid" if found[0].is_exact else "estimated, corrected for chance"
-    figure.suptitle(title(result, f"share of variance; {how}"), fontsize=9)
+    put_title(figure, title(result, f"share of variance; {how}"))
     return save(figure, folder, "sensitivity")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from focal_common.files import atomic_path
 from focal_simulator.sweep.run import SweepResult
 
-__all__ = ["DOMINATED", "FRONT", "KNEE", "SERIES", "metric_label", "new_figure", "save", "title"]
+__all__ = ["DOMINATED", "FRONT", "KNEE", "SERIES", "metric_label", "new_figure", "put_title", "save", "title"]
 
 FRONT, KNEE, DOMINATED = "#0072B2", "#D55E00", "#B8B8B8"
 SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
@@ -22,6 +23,11 @@ _WORDS = {
     "accuracy": "accuracy",
     "buffer_bytes": "buffer capacity",
 }
+_TITLE_POINTS = 9
+_POINTS_PER_INCH = 72
+_CHARACTER_WIDTH = 0.6
+"""Of a letter of the default font, as a share of its height; wider than most, so that lines stay inside."""
+
 _NEEDS_NO_WORD = ("measured", "published")
 
 
@@ -30,6 +36,12 @@ def metric_label(result: SweepResult, name: str) -> str:
     unit, source = result.plan.unit(name), result.plan.source(name)
     words = _WORDS.get(name, name.replace("_", " "))
     return (f"{words} [{unit}]" if unit else words) + (f"\n({source})" if source else "")
+
+
+def put_title(figure: Any, text: str) -> None:
+    """Write a heading above a figure, on as many lines as its width asks for."""
+    characters = int(figure.get_figwidth() * _POINTS_PER_INCH / (_TITLE_POINTS * _CHARACTER_WIDTH))
+    figure.suptitle("\n".join(textwrap.wrap(text, characters)), fontsize=_TITLE_POINTS)
 
 
 def new_figure(width: float, height: float) -> Any:
