@@ -92,10 +92,19 @@ def _show(result: SweepResult, paths: list[Path], table: Any) -> None:
         markup=False,
     )
     rate = f", {result.evaluated / result.seconds:,.0f} points/s" if result.evaluated else ""
-    kept = len(result.rows) - result.evaluated
+    kept = len(result.rows) - result.evaluated - result.taken_over
+    taken = f"{result.taken_over} taken over from the earlier study, " if result.taken_over else ""
     console.print(
-        f"evaluated {result.evaluated} in {result.seconds:.1f} s{rate}; {kept} were finished before"
+        f"evaluated {result.evaluated} in {result.seconds:.1f} s{rate}; {taken}{kept} were finished before",
+        markup=False,
     )
+    versions = sorted({str(row["code_version"]) for row in result.rows})
+    if len(versions) > 1:
+        errors_console().print(
+            f"note: rows come from {len(versions)} versions of the code ({', '.join(versions)}); where they count "
+            "differently, start anew with another --output",
+            markup=False,
+        )
     failures = [row["reason"] for row in result.rows if row["status"] == "failed"]
     if failures:
         errors_console().print(f"note: {len(failures)} points failed; the first: {failures[0]}", markup=False)

@@ -96,8 +96,14 @@ class Plan:
         }
 
     def configuration_sha256(self, settings: Settings) -> str:
-        """Return the hash of everything that decides the numbers of a point."""
-        return content_hash({"common": self._common_sha256, "settings": settings})
+        """Return the hash of everything that decides the numbers of a point.
+
+        Fields at the value of the base design do not enter it, so that it is the same whether an axis varies them or
+        not.
+        """
+        base = self.space.base
+        own = {field: value for field, value in settings.items() if value != base[field]}
+        return content_hash({"common": self._common_sha256, "settings": own})
 
     def provider(self) -> TraceProvider:
         """Return a new trace provider of the study."""

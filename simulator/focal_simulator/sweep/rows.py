@@ -15,7 +15,10 @@ from focal_common.files import atomic_path
 from focal_simulator.sweep.axes import Axis
 
 __all__ = [
+    "FAILED",
     "INDEX",
+    "INFEASIBLE",
+    "OK",
     "TEXT_COLUMNS",
     "Row",
     "check_names",
@@ -28,6 +31,9 @@ __all__ = [
 ]
 
 Row = dict[str, Any]
+
+OK, INFEASIBLE, FAILED = "ok", "infeasible", "failed"
+"""Values of the column ``status``."""
 
 INDEX = "index"
 """The column of a point's place in the study."""

@@ -16,9 +16,8 @@ import numpy as np
 
 from focal_simulator.sweep.axes import Axis
 from focal_simulator.sweep.constraints import violations
-from focal_simulator.sweep.evaluate import FAILED
 from focal_simulator.sweep.plan import Plan
-from focal_simulator.sweep.rows import Row
+from focal_simulator.sweep.rows import FAILED, Row
 from focal_simulator.sweep.search_storage import fresh_study, load_optuna, storage_errors
 
 __all__ = ["Evaluate", "search"]

@@ -12,7 +12,7 @@ import pytest
 from focal_common.console import run_command
 from focal_simulator.sweep.cli import app
 from simulator_support import PUBLISHED_ROOT
-from sweep_support import study_text
+from sweep_support import AXES, study_text
 
 FIGURES = {"pareto", "parallel", "hypervolume", "sensitivity"}
 
@@ -73,6 +73,21 @@ def test_published_accuracy_and_synthetic_counts_are_called_so_everywhere(
     summary = json.loads((tmp_path / "c" / "summary.json").read_text(encoding="utf-8"))
     assert summary["counts"] == ["synthetic, calibrated"]
     assert summary["metric_sources"] == {"accuracy": "published, not measured"}
+
+
+def test_rows_of_several_versions_of_the_code_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sweep(written(tmp_path), "--output", tmp_path / "out", "--no-figures") == 0
+    assert "versions of the code" not in capsys.readouterr().err
+    other = {"commit": "0123456789", "is_dirty": False}
+    monkeypatch.setattr("focal_simulator.sweep.evaluate.code_revision", lambda: other)
+    axes = [{"field": "core.scatter_vectors", "values": [1, 2, 3, 4, 5]}, *AXES[1:]]
+    changed = written(tmp_path, axes=axes)
+    assert sweep(changed, "--output", tmp_path / "out", "--no-figures", "--fork") == 0
+    shown = capsys.readouterr()
+    assert "24 taken over from the earlier study, 0 were finished before" in " ".join(shown.out.split())
+    assert "note: rows come from 2 versions of the code" in " ".join(shown.err.split())
 
 
 def test_the_published_sweeps_are_drawn_against_their_axis(tmp_path: Path) -> None:
