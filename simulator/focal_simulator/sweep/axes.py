@@ -23,6 +23,7 @@ __all__ = [
     "ValueRange",
     "changes_trace",
     "fields_of",
+    "settings_key",
 ]
 
 BASE = -1
@@ -123,7 +124,7 @@ class Axis(StrictModel):
             raise ValueError(f"axis '{self.label}' needs exactly one of: {', '.join(expected)}")
         if not self.settings:
             raise ValueError(f"axis '{self.label}' is empty; expected at least one value")
-        keys = [json.dumps(settings, sort_keys=True) for settings in self.settings]
+        keys = [settings_key(settings) for settings in self.settings]
         if len(set(keys)) != len(keys):
             raise ValueError(f"axis '{self.label}' holds a value twice")
         if self.choices and len(set(self.labels)) != len(self.labels):
@@ -235,6 +236,19 @@ def fields_of(axes: tuple[Axis, ...]) -> list[str]:
 def changes_trace(axis: Axis) -> bool:
     """Return whether an axis sets a parameter of the method."""
     return any(field.startswith(METHOD) for field in axis.settings[0])
+
+
+def settings_key(settings: Settings) -> str:
+    """Return text that is the same for equal settings, however their numbers are written: 1 and 1.0."""
+    return json.dumps(_plain(settings), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _text(value: Any) -> str:

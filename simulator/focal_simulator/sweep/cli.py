@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
+_SLOW = 10
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -91,7 +93,7 @@ def _show(result: SweepResult, paths: list[Path], table: Any) -> None:
         f"simulated, fidelity {result.plan.study.fidelity}; counts: {'; '.join(result.origins)}{sources}",
         markup=False,
     )
-    rate = f", {result.evaluated / result.seconds:,.0f} points/s" if result.evaluated else ""
+    rate = f", {_rate(result.evaluated / result.seconds)} points/s" if result.evaluated else ""
     kept = len(result.rows) - result.evaluated - result.taken_over
     taken = f"{result.taken_over} taken over from the earlier study, " if result.taken_over else ""
     console.print(
@@ -115,6 +117,11 @@ def _show(result: SweepResult, paths: list[Path], table: Any) -> None:
         )
     for path in paths:
         console.print(f"wrote {path}", markup=False)
+
+
+def _rate(per_second: float) -> str:
+    """Return a rate with at least two digits; a slow study does not run at 0 points a second."""
+    return f"{per_second:,.0f}" if per_second >= _SLOW else f"{per_second:.2g}"
 
 
 def main() -> int:

@@ -11,15 +11,15 @@ from typing import Any
 from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
 from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.hardware_files import hardware_tree
+from focal_simulator.hardware_files import hardware_tree, overridden
 from focal_simulator.sweep.axes import METHOD, Settings, Space, changes_trace, fields_of
-from focal_simulator.sweep.hardware_points import PointHardware, field_value
+from focal_simulator.sweep.hardware_points import PointHardware, field_value, refuse_truth
 from focal_simulator.sweep.level import Level
 from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, check_metric
 from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.providers.base import ProviderContext, TraceProvider
 from focal_simulator.sweep.rows import check_names
-from focal_simulator.sweep.study import SQLITE, Study
+from focal_simulator.sweep.study import ONE_AT_A_TIME, SQLITE, Study
 
 __all__ = ["SRAM_MODEL", "Plan", "hardware_settings", "make_plan", "read_plan"]
 
@@ -153,11 +153,16 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
     """
     level = Level(study)
     level.check_fields([*fields_of(study.axes), *study.overrides])
+    _check_overrides(study)
     plugin = ACCELERATORS.load(study.accelerator)
     file = base / study.hardware if study.hardware else None
-    overrides = [f"{field}={json.dumps(value)}" for field, value in study.overrides.items()]
-    tree = hardware_tree(plugin.preset, file, overrides, plugin.hardware_package)
     where = f"{plugin.preset}.yaml" if file is None else str(file)
+    tree = hardware_tree(plugin.preset, file, package=plugin.hardware_package)
+    for field, value in study.overrides.items():
+        refuse_truth(tree, field, value, where)
+    tree = overridden(
+        tree, [f"{field}={json.dumps(value)}" for field, value in study.overrides.items()], where
+    )
     root = trace or (base / study.traces.root if study.traces.root else None)
     provider = make_provider(study, root, cache)
     check_names(study.axes, [*RUN_METRICS, *CHIP_METRICS, *provider.measures(), *level.column_names()])
@@ -195,6 +200,25 @@ def hardware_settings(settings: Settings, base: Settings) -> Settings:
         for field, value in settings.items()
         if not field.startswith(METHOD) and field != SRAM_MODEL and value != base[field]
     }
+
+
+def _check_overrides(study: Study) -> None:
+    """Refuse overrides that belong elsewhere or change nothing."""
+    varied = fields_of(study.axes)
+    # One at a time, the other axes stay at the base design, which is also a point where it is asked for.
+    has_base = study.kind == ONE_AT_A_TIME or study.include_base
+    for field in study.overrides:
+        if field.startswith(METHOD):
+            raise ConfigError(
+                f"overrides: '{field}' is a parameter of the method, not of the hardware; set it on an axis, or for "
+                "all points in traces.options.arguments"
+            )
+        if field == SRAM_MODEL:
+            raise ConfigError(f"overrides: '{field}' is the field 'sram' of the study")
+        if field in varied and not has_base:
+            raise ConfigError(
+                f"overrides: '{field}' has no effect, because an axis sets it at every point of kind {study.kind}"
+            )
 
 
 def _check_axes(study: Study, hardware: PointHardware, provider: TraceProvider, level: Level) -> None:

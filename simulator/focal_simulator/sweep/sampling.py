@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from focal_common.errors import ConfigError
-from focal_simulator.sweep.axes import BASE, Point, Space, changes_trace
-from focal_simulator.sweep.study import Sampling
+from focal_simulator.sweep.axes import BASE, Point, Space, changes_trace, settings_key
+from focal_simulator.sweep.study import ONE_AT_A_TIME, Sampling
 
 __all__ = ["SAMPLERS", "chosen_points", "grid", "one_at_a_time", "quasi_random"]
 
@@ -68,7 +67,7 @@ def quasi_random(space: Space, sampling: Sampling) -> Iterator[Choices]:
 
 
 SAMPLERS: dict[str, Callable[[Space, Sampling], Iterator[Choices]]] = {
-    "one_at_a_time": one_at_a_time,
+    ONE_AT_A_TIME: one_at_a_time,
     "grid": grid,
     "quasi_random": quasi_random,
 }
@@ -80,7 +79,7 @@ def chosen_points(space: Space, choices: Iterable[Choices], include_base: bool) 
     first = [(BASE,) * len(space.axes)] if include_base else []
     points: dict[str, Point] = {}
     for one in itertools.chain(first, choices):
-        key = json.dumps(space.settings(one), sort_keys=True)
+        key = settings_key(space.settings(one))
         if key not in points:
             points[key] = Point(len(points), one)
     return list(points.values())

@@ -15,6 +15,7 @@ from focal_simulator.sweep.axes import Axis, fields_of
 
 __all__ = [
     "JOURNAL",
+    "ONE_AT_A_TIME",
     "SQLITE",
     "STORAGES",
     "Constraint",
@@ -29,6 +30,10 @@ __all__ = [
 
 SQLITE, JOURNAL = STORAGES = ("sqlite", "journal")
 """Optuna storages that lie in the study folder."""
+
+
+ONE_AT_A_TIME = "one_at_a_time"
+"""The kind of study whose points leave the base design in one axis."""
 
 
 class Objective(StrictModel):

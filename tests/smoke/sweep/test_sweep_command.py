@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from focal_common.console import run_command
-from focal_simulator.sweep.cli import app
+from focal_simulator.sweep.cli import _rate, app
 from simulator_support import PUBLISHED_ROOT
 from sweep_support import AXES, study_text
 
@@ -88,6 +88,10 @@ def test_rows_of_several_versions_of_the_code_are_said(
     shown = capsys.readouterr()
     assert "24 taken over from the earlier study, 0 were finished before" in " ".join(shown.out.split())
     assert "note: rows come from 2 versions of the code" in " ".join(shown.err.split())
+
+
+def test_slow_studies_have_a_rate() -> None:
+    assert [_rate(rate) for rate in (0.33, 9.9, 2544.4)] == ["0.33", "9.9", "2,544"]
 
 
 def test_the_published_sweeps_are_drawn_against_their_axis(tmp_path: Path) -> None:

@@ -39,8 +39,12 @@ def test_every_packaged_study_is_whole(name: str, tmp_path: Path) -> None:
     [
         ({"axis": []}, "unknown field 'axis'; did you mean 'axes'"),
         ({"axes": [{"field": "a", "valuesx": [1]}]}, "did you mean 'values'"),
-        ({"axes": []}, "axes is empty"),
-        ({"axes": [{"field": "core.scatter_vectors", "values": []}]}, "axis 'core.scatter_vectors' is empty"),
+        ({"axes": []}, "study.yaml: axes is empty; expected at least one axis"),
+        (
+            {"axes": [{"field": "core.scatter_vectors", "values": []}]},
+            "field 'axes.0': axis 'core.scatter_vectors' is empty; expected at least one value",
+        ),
+        ({"axes": [{"field": "core.scatter_vectors", "values": [1, 1.0]}]}, "holds a value twice"),
         ({"axes": [named("x", "a", "b", "a")]}, "axis 'x' has two choices labelled 'a'"),
         (
             {"axes": [named("core.scatter_vectors", "a"), AXIS]},
@@ -70,6 +74,9 @@ def test_a_wrong_study_is_one_sentence(changes: dict[str, Any], message: str, tm
         read_study(str(path))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+    assert "Value error" not in str(error.value)
+    # No dump of the study.
+    assert "{" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +118,20 @@ def test_a_wrong_study_is_one_sentence(changes: dict[str, Any], message: str, tm
         ),
         ({"objectives": [{"metric": "second"}]}, "did you mean 'seconds'"),
         ({"constraints": [{"metric": "accuracy", "at_least": 1}]}, "unknown metric 'accuracy'"),
+        (
+            {"axes": [{"field": "core.scatter_vectors", "values": [True]}]},
+            "=true: expected a value such as 2",
+        ),
+        ({"overrides": {"tiles.k_tile": True}}, "=true: expected a value such as 32"),
+        (
+            {"overrides": {"method.selected_layers": [5, 3]}},
+            "overrides: 'method.selected_layers' is a parameter of the method, not of the hardware; set it on an axis",
+        ),
+        ({"overrides": {"sram.model": "cacti"}}, "overrides: 'sram.model' is the field 'sram' of the study"),
+        (
+            {"overrides": {"core.scatter_vectors": 3}},
+            "overrides: 'core.scatter_vectors' has no effect, because an axis sets it at every point of kind grid",
+        ),
         ({"overrides": {"tiles.m_til": 3}}, "did you mean 'm_tile'"),
         ({"traces": {"provider": "existingx"}}, "did you mean 'existing'"),
         ({"traces": {"options": {"folder": "a", "variant": "b", "variantx": 1}}}, "did you mean 'variant'"),
@@ -138,6 +159,13 @@ def test_a_schedule_out_of_order_is_refused(field: str, value: object, message: 
     study = grid_study(traces=options, axes=[{"field": f"method.{field}", "values": [value]}])
     with pytest.raises(ConfigError, match=message):
         prepare(request_for(study, tmp_path / "out"))
+
+
+def test_an_override_of_a_varied_field_moves_the_base_design_where_there_is_one(tmp_path: Path) -> None:
+    for changes in ({"kind": "one_at_a_time"}, {"include_base": True}):
+        study = grid_study(overrides={"core.scatter_vectors": 3}, **changes)
+        plan, _ = prepare(request_for(study, tmp_path / "out"))
+        assert plan.space.base["core.scatter_vectors"] == 3
 
 
 def space() -> Space:
