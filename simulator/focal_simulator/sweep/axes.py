@@ -15,6 +15,7 @@ from focal_common.errors import ConfigError
 __all__ = [
     "BASE",
     "METHOD",
+    "SRAM_MODEL",
     "Axis",
     "AxisChoice",
     "Point",
@@ -31,6 +32,9 @@ BASE = -1
 
 METHOD = "method."
 """Start of fields that change the trace, not the hardware."""
+
+SRAM_MODEL = "sram.model"
+"""The field of the buffer cost model, beside those of the hardware file and of the method."""
 
 Settings = dict[str, Any]
 """Value by dotted field."""

@@ -9,12 +9,12 @@ from focal_common.errors import ConfigError, FocalError, RunError, TraceError, U
 from focal_common.provenance import code_revision
 from focal_simulator.buffer_costs import sram_label
 from focal_simulator.series import Design
-from focal_simulator.sweep.axes import METHOD, Point, Settings
+from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, Point, Settings
 from focal_simulator.sweep.constraints import breach
 from focal_simulator.sweep.hardware_points import PointHardware
 from focal_simulator.sweep.level import Level
 from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, chip_metrics, joined, run_metrics
-from focal_simulator.sweep.plan import SRAM_MODEL, Plan, hardware_settings
+from focal_simulator.sweep.plan import Plan, hardware_settings
 from focal_simulator.sweep.providers.base import Traced
 from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row
 

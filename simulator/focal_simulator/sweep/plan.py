@@ -8,30 +8,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
+from focal_common.errors import RunError
 from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.hardware_files import hardware_tree, overridden
-from focal_simulator.sweep.axes import METHOD, Settings, Space, changes_trace, fields_of
+from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, Settings, Space, fields_of
+from focal_simulator.sweep.checks import check_overrides, check_study
 from focal_simulator.sweep.hardware_points import PointHardware, field_value, refuse_truth
 from focal_simulator.sweep.level import Level
-from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, check_metric
+from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS
 from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.providers.base import ProviderContext, TraceProvider
-from focal_simulator.sweep.rows import check_names
-from focal_simulator.sweep.study import ONE_AT_A_TIME, SQLITE, Study
+from focal_simulator.sweep.study import SQLITE, Study
 
-__all__ = ["SRAM_MODEL", "Plan", "hardware_settings", "make_plan", "read_plan"]
-
-SRAM_MODEL = "sram.model"
-"""The field of the buffer cost model, beside those of the hardware file and of the method."""
-
-_SRAM_MODELS = ("auto", "compiler", "cacti")
-_LOOKED_UP = ("dram_system", "sram_node")
-"""Fields whose values name entries of a table."""
-
-_CUTS = ("tiles", "core")
-"""Parts of the hardware file that decide how a trace is cut."""
+__all__ = ["Plan", "hardware_settings", "make_plan", "read_plan"]
 
 
 @dataclass(frozen=True)
@@ -153,7 +143,7 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
     """
     level = Level(study)
     level.check_fields([*fields_of(study.axes), *study.overrides])
-    _check_overrides(study)
+    check_overrides(study)
     plugin = ACCELERATORS.load(study.accelerator)
     file = base / study.hardware if study.hardware else None
     where = f"{plugin.preset}.yaml" if file is None else str(file)
@@ -165,14 +155,7 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
     )
     root = trace or (base / study.traces.root if study.traces.root else None)
     provider = make_provider(study, root, cache)
-    check_names(study.axes, [*RUN_METRICS, *CHIP_METRICS, *provider.measures(), *level.column_names()])
-    hardware = PointHardware(study.accelerator, tree, where)
-    level.check_hardware(hardware.base)
-    _check_axes(study, hardware, provider, level)
-    _check_traces(study, hardware, provider, level)
-    for name in ("objectives", "constraints"):
-        for entry in getattr(study, name):
-            check_metric(entry.metric, provider.measures(), f"study '{study.name}', {name}")
+    check_study(study, PointHardware(study.accelerator, tree, where), provider, level)
     return Plan(study, tree, where, provider.fingerprint(), root, cache)
 
 
@@ -200,60 +183,3 @@ def hardware_settings(settings: Settings, base: Settings) -> Settings:
         for field, value in settings.items()
         if not field.startswith(METHOD) and field != SRAM_MODEL and value != base[field]
     }
-
-
-def _check_overrides(study: Study) -> None:
-    """Refuse overrides that belong elsewhere or change nothing."""
-    varied = fields_of(study.axes)
-    # One at a time, the other axes stay at the base design, which is also a point where it is asked for.
-    has_base = study.kind == ONE_AT_A_TIME or study.include_base
-    for field in study.overrides:
-        if field.startswith(METHOD):
-            raise ConfigError(
-                f"overrides: '{field}' is a parameter of the method, not of the hardware; set it on an axis, or for "
-                "all points in traces.options.arguments"
-            )
-        if field == SRAM_MODEL:
-            raise ConfigError(f"overrides: '{field}' is the field 'sram' of the study")
-        if field in varied and not has_base:
-            raise ConfigError(
-                f"overrides: '{field}' has no effect, because an axis sets it at every point of kind {study.kind}"
-            )
-
-
-def _check_axes(study: Study, hardware: PointHardware, provider: TraceProvider, level: Level) -> None:
-    for axis in study.axes:
-        for settings in axis.settings:
-            for field, value in settings.items():
-                _check_value(field, value, hardware, provider, level)
-
-
-def _check_value(
-    field: str, value: Any, hardware: PointHardware, provider: TraceProvider, level: Level
-) -> None:
-    if field.startswith(METHOD):
-        provider.check(field.removeprefix(METHOD), value)
-    elif field == SRAM_MODEL:
-        if value not in _SRAM_MODELS:
-            raise ConfigError(f"sram.model '{value}': {near_matches(str(value), _SRAM_MODELS)}")
-    elif field.startswith("sram."):
-        raise ConfigError(f"unknown field '{field}'; {near_matches(field, [SRAM_MODEL])}")
-    else:
-        hardware.checked_value(field, value)
-        if field in _LOOKED_UP:
-            level.check_hardware(hardware.accelerator({field: value}))
-
-
-def _check_traces(study: Study, hardware: PointHardware, provider: TraceProvider, level: Level) -> None:
-    """Refuse values that no point could run, where one set of traces, recorded before, serves all points."""
-    if provider.makes_traces or any(changes_trace(axis) for axis in study.axes):
-        return
-    workloads = provider.traced({}).workloads
-    for axis in study.axes:
-        for settings in axis.settings:
-            own = {field: value for field, value in settings.items() if field.partition(".")[0] in _CUTS}
-            try:
-                for workload in workloads if own else ():
-                    level.check_trace(hardware.accelerator(own), workload)
-            except UnsupportedError as error:
-                raise ConfigError(f"axis '{axis.label}', {json.dumps(own)}: {error}") from error
