@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
+from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, changes_trace, fields_of
 from focal_simulator.sweep.hardware_points import PointHardware
 from focal_simulator.sweep.level import Level
@@ -57,7 +58,7 @@ def check_study(study: Study, hardware: PointHardware, provider: TraceProvider, 
         TraceError: A workload that the trace root does not list.
     """
     check_names(study.axes, [*RUN_METRICS, *CHIP_METRICS, *provider.measures(), *level.column_names()])
-    level.check_hardware(hardware.base)
+    _check_looked_up(hardware.base, level, f"the base design ({' and '.join(_LOOKED_UP)})")
     _check_axes(study, hardware, provider, level)
     _check_traces(study, hardware, provider, level)
     for name in ("objectives", "constraints"):
@@ -85,7 +86,15 @@ def _check_value(
     else:
         hardware.checked_value(field, value)
         if field in _LOOKED_UP:
-            level.check_hardware(hardware.accelerator({field: value}))
+            _check_looked_up(hardware.accelerator({field: value}), level, f"{field}={value}")
+
+
+def _check_looked_up(accelerator: Accelerator[Any], level: Level, where: str) -> None:
+    """Refuse names and nodes that are in no table, with the fields they stand in."""
+    try:
+        level.check_hardware(accelerator)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _check_traces(study: Study, hardware: PointHardware, provider: TraceProvider, level: Level) -> None:

@@ -20,7 +20,7 @@ from focal_simulator.sweep.pareto import Front
 from focal_simulator.sweep.plan import Plan, make_plan, read_plan
 from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row, read_rows, rows_of, table_of
-from focal_simulator.sweep.sampling import SAMPLERS, Choices, chosen_points
+from focal_simulator.sweep.sampling import SAMPLERS, Choices, check_size, chosen_points
 from focal_simulator.sweep.spread import traces_first
 from focal_simulator.sweep.store import Chunk, StudyFolder
 from focal_simulator.sweep.study import Study
@@ -115,6 +115,7 @@ def prepare(request: SweepRequest) -> tuple[Plan, StudyFolder]:
         check_storage(study.sampling.storage)
     cache = request.output.parent / "trace_cache"
     plan = make_plan(study, request.base, request.trace, cache)
+    check_size(study.kind, plan.space, study.sampling)
     folder = StudyFolder(request.output)
     if request.fork:
         fork = StudyFolder(request.output.with_name(f"{request.output.name}-{plan.sha256[:8]}"))

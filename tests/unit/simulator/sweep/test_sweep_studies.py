@@ -106,11 +106,18 @@ def test_a_wrong_study_is_one_sentence(changes: dict[str, Any], message: str, tm
         ({"axes": [named("llava_vid/mlvu:seconds", "a")]}, "holds ':'"),
         (
             {"axes": [{"field": "dram_system", "values": ["ddr4_4ch_interleavd"]}], "fidelity": "cycle"},
-            "unknown memory preset 'ddr4_4ch_interleavd'; did you mean",
+            "dram_system=ddr4_4ch_interleavd: unknown memory preset 'ddr4_4ch_interleavd'; did you mean",
         ),
         ({"overrides": {"dram_system": "ddr4_4ch_interleavd"}, "fidelity": "cycle"}, "unknown memory preset"),
         ({"axes": [{"field": "sram_node", "values": [0.028, 0.5]}]}, "SRAM node_um 0.5 is not in the table"),
-        ({"overrides": {"sram_node": 0.5}}, "SRAM node_um 0.5 is not in the table"),
+        (
+            {"overrides": {"sram_node": 0.5}},
+            "the base design (dram_system and sram_node): SRAM node_um 0.5 is not in the table",
+        ),
+        (
+            {"kind": "quasi_random", "sampling": {"points": 25}},
+            "sampling.points is 25, but the axes have only 24 points",
+        ),
         (
             {"axes": [{"field": "tiles.m_tile", "values": [1024, 512]}], "fidelity": "cycle"},
             "axis 'tiles.m_tile', {\"tiles.m_tile\": 512}: llava_vid/mvbench: the trace was recorded with an m-tile "
