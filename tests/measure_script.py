@@ -2,7 +2,7 @@
 
 The more tokens and vectors a method keeps, the more questions are right; questions have fixed difficulties, so that
 answers of two methods are paired. Words: ``--log FILE`` notes every start and measurement, ``--weights FILE`` enters
-the identity, ``--spoil`` leaves wrong metrics, ``--die`` ends at the first request.
+the identity, ``--names`` has it name parameters, ``--spoil`` leaves wrong metrics, ``--die`` ends at the first request.
 """
 
 import hashlib
@@ -102,6 +102,8 @@ def measure(parameters: dict[str, object], root: Path) -> dict[str, float]:
 def main() -> None:
     if "--identity" in sys.argv:
         print(identity())
+        if "--names" in sys.argv:
+            print(json.dumps({"parameters": ["m_tile", "similarity_threshold"]}))
         return
     note("start")
     for line in sys.stdin:

@@ -38,7 +38,8 @@ def measure(
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
     output: Annotated[Path, typer.Option(help="Trace root to write.")] = Path("output/measured"),
     is_identity: Annotated[
-        bool, typer.Option("--identity", help="Print the hash of all that decides the result, and leave.")
+        bool,
+        typer.Option("--identity", help="Print the hash of all that decides the result, and the parameters."),
     ] = False,
     is_lines: Annotated[
         bool, typer.Option("--lines", help="Measure what lines of JSON on standard input ask for.")
@@ -62,6 +63,8 @@ def measure(
     )
     if is_identity:
         typer.echo(wanted.identity())
+        # On a line of its own: the hash decides what was measured before, the names do not.
+        typer.echo(json.dumps({"parameters": wanted.parameters()}))
         return
     parameters = dict(map(_setting, settings or []))
     from focal_algorithm.environment import require_runnable

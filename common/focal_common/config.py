@@ -17,6 +17,9 @@ from focal_common.errors import ConfigError, near_matches
 
 __all__ = ["StrictModel", "apply_overrides", "parse_yaml", "read_yaml", "validated"]
 
+_OWN_SENTENCE = "value_error"
+"""What pydantic calls an error that a validator of ours has raised."""
+
 M = TypeVar("M", bound="StrictModel")
 
 
@@ -111,8 +114,12 @@ def validated(model: type[M], tree: Any, where: str) -> M:
             raise ConfigError(
                 f"{where}: unknown field '{field}'; {near_matches(str(first['loc'][-1]), siblings)}"
             ) from error
-        given = "" if first["type"] == "missing" else f", got {first['input']!r:.80}"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        if first["type"] == _OWN_SENTENCE:
+            # Our own validators say what was given; the rest would be a dump of all that stands around it.
+            place = f"{where}: field '{field}'" if first["loc"] else where
+            raise ConfigError(f"{place}: {first['msg'].removeprefix('Value error, ')}{more}") from error
+        given = "" if first["type"] == "missing" else f", got {first['input']!r:.80}"
         raise ConfigError(f"{where}: field '{field}': {first['msg']}{given}{more}") from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from focal_common.errors import ConfigError
@@ -11,7 +11,7 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs
 from focal_simulator.energy import RunResult, TableSums, charged, simulate, table_sums
 from focal_simulator.series import Remember, RememberingSeries, Series, defined_together
-from focal_simulator.specs import Component
+from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
 
 __all__ = ["Fidelity", "Parity", "ParityLayer"]
@@ -80,9 +80,29 @@ class Fidelity(ABC):
         """Return result columns beside the published ones; none by default."""
         return {}
 
+    def column_names(self) -> Sequence[str]:
+        """Return the names of `columns`, known before anything runs; none by default."""
+        return ()
+
     def unused_fields(self) -> Mapping[str, str]:
         """Return hardware fields that this level does not look at, and what to set instead."""
         return {}
+
+    def check_hardware(self, hardware: HardwareSpec) -> None:  # noqa: B027  (refuses nothing by default)
+        """Refuse hardware that names something this level cannot find; nothing by default.
+
+        Raises:
+            ConfigError: Such as a memory preset that does not exist, with the nearest.
+        """
+
+    def check_trace(  # noqa: B027  (refuses nothing by default)
+        self, accelerator: Accelerator[Any], workload: Workload
+    ) -> None:
+        """Refuse a trace that this level cannot bring onto the hardware; nothing by default.
+
+        Raises:
+            UnsupportedError: The reason.
+        """
 
     def check_fields(self, fields: Iterable[str], option: str) -> None:
         """Refuse hardware fields whose change would change nothing.

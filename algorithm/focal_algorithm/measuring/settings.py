@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -74,6 +74,10 @@ class MeasureSettings:
     def place(self) -> Path:
         """Folder of a checkpoint; the name of a family as it is."""
         return shipped_model(self.model) if self.model in SHIPPED else Path(self.model)
+
+    def parameters(self) -> list[str]:
+        """Return the names of the parameters the method takes, sorted."""
+        return sorted(field.name for field in fields(METHODS.load(self.method)))
 
     def identity(self) -> str:
         """Return a hash of the settings and of every file of the model; threads and places do not enter it."""

@@ -8,11 +8,11 @@ from focal_evaluation.exhibits.sweep_effects import draw_levels, draw_sensitivit
 from focal_evaluation.exhibits.sweep_fronts import draw_fronts, draw_hypervolume, draw_parallel
 from focal_evaluation.exhibits.sweep_page import write_page
 from focal_simulator.sweep.run import SweepResult
+from focal_simulator.sweep.study import ONE_AT_A_TIME
 
 __all__ = ["draw_all"]
 
 _MOST_EXACT_OBJECTIVES = 3
-_ONE_AT_A_TIME = "one_at_a_time"
 
 
 def draw_all(result: SweepResult, folder: Path) -> list[Path]:
@@ -35,7 +35,7 @@ def draw_all(result: SweepResult, folder: Path) -> list[Path]:
         paths += draw_parallel(result, folder)
     if len(objectives) <= _MOST_EXACT_OBJECTIVES:
         paths += draw_hypervolume(result, folder)
-    if result.plan.study.kind == _ONE_AT_A_TIME:
+    if result.plan.study.kind == ONE_AT_A_TIME:
         paths += draw_levels(result, folder)
     else:
         paths += draw_sensitivity(result, folder)

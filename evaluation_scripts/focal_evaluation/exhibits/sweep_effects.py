@@ -6,7 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from focal_evaluation.exhibits.sweep_style import KNEE, SERIES, metric_label, new_figure, save, title
+from focal_evaluation.exhibits.sweep_style import (
+    KNEE,
+    SERIES,
+    metric_label,
+    new_figure,
+    put_title,
+    save,
+    title,
+)
 from focal_simulator.sweep.axes import BASE, Settings
 from focal_simulator.sweep.rows import Row
 from focal_simulator.sweep.run import SweepResult
@@ -36,12 +44,12 @@ def draw_levels(result: SweepResult, folder: Path) -> list[Path]:
                 range(len(shown)), [value for _, value in shown], marker="o", markersize=4, color=SERIES[line]
             )
             panel.set_xticks(range(len(shown)), [level for level, _ in shown], fontsize=7)
-            panel.set_ylabel(metric_label(metric), fontsize=8)
+            panel.set_ylabel(metric_label(result, metric), fontsize=8)
             panel.set_axisbelow(True)
             panel.grid(axis="y", linewidth=0.3)
             panel.margins(y=0.15)
         panels[-1][column].set_xlabel(axis.label)
-    figure.suptitle(title(result, "one axis at a time"), fontsize=9)
+    put_title(figure, title(result, "one axis at a time"))
     return save(figure, folder, "levels")
 
 
@@ -55,14 +63,14 @@ def draw_sensitivity(result: SweepResult, folder: Path) -> list[Path]:
     figure = new_figure(8.6, 0.9 + 2.6 * len(metrics))
     panels = figure.subplots(len(metrics), 2, squeeze=False, width_ratios=(1.0, 1.1))
     for (bars, cells), metric, one in zip(panels, metrics, found, strict=True):
-        _draw_main(bars, metric, one)
+        _draw_main(bars, metric_label(result, metric), one)
         _draw_pairs(figure, cells, one)
     how = "exact, full grid" if found[0].is_exact else "estimated, corrected for chance"
-    figure.suptitle(title(result, f"share of variance; {how}"), fontsize=9)
+    put_title(figure, title(result, f"share of variance; {how}"))
     return save(figure, folder, "sensitivity")
 
 
-def _draw_main(panel: Any, metric: str, found: Effects) -> None:
+def _draw_main(panel: Any, label: str, found: Effects) -> None:
     places = range(len(found.axes))
     panel.barh(places, found.main, color=SERIES[0])
     for place, share in enumerate(found.main):
@@ -70,7 +78,7 @@ def _draw_main(panel: Any, metric: str, found: Effects) -> None:
     panel.set_yticks(places, found.axes, fontsize=7)
     panel.invert_yaxis()
     panel.set_xlim(0, 1.12)
-    panel.set_xlabel(f"main effect on {metric_label(metric)}", fontsize=7)
+    panel.set_xlabel(f"main effect on {label}", fontsize=7)
     panel.tick_params(axis="x", labelsize=7)
 
 

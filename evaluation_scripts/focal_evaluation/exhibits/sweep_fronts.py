@@ -14,6 +14,7 @@ from focal_evaluation.exhibits.sweep_style import (
     KNEE,
     metric_label,
     new_figure,
+    put_title,
     save,
     title,
 )
@@ -35,8 +36,12 @@ def draw_fronts(result: SweepResult, folder: Path) -> list[Path]:
     panels = figure.subplots(1, len(pairs), squeeze=False)[0]
     for panel, (across, up) in zip(panels, pairs, strict=True):
         _scatter(panel, result.feasible, front, across, up, is_line=len(names) == 2)
-    panels[0].legend(fontsize=7, loc="upper right")
-    figure.suptitle(title(result, "Pareto front"), fontsize=9)
+        panel.set_xlabel(metric_label(result, across))
+        panel.set_ylabel(metric_label(result, up))
+    handles, words = panels[0].get_legend_handles_labels()
+    # Below the panels: inside them it would hide points.
+    figure.legend(handles, words, fontsize=7, loc="outside lower center", ncols=len(words))
+    put_title(figure, title(result, "Pareto front"))
     return save(figure, folder, "pareto")
 
 
@@ -71,8 +76,6 @@ def _scatter(panel: Any, rows: list[Row], front: Front, across: str, up: str, is
         color=KNEE,
         label=f"knee (point {front.knee['index']})",
     )
-    panel.set_xlabel(metric_label(across))
-    panel.set_ylabel(metric_label(up))
     panel.set_axisbelow(True)
     panel.grid(linewidth=0.3)
 
@@ -110,7 +113,7 @@ def draw_parallel(result: SweepResult, folder: Path) -> list[Path]:
     panel.set_xlim(-0.3, len(names) - 0.7)
     for side in ("top", "right", "left", "bottom"):
         panel.spines[side].set_visible(False)
-    figure.suptitle(title(result, "front (blue), knee (orange), dominated (grey)"), fontsize=9)
+    put_title(figure, title(result, "front (blue), knee (orange), dominated (grey)"))
     return save(figure, folder, "parallel")
 
 
@@ -129,7 +132,7 @@ def draw_hypervolume(result: SweepResult, folder: Path) -> list[Path]:
     panel.set_ylim(0, 1.04)
     panel.set_axisbelow(True)
     panel.grid(linewidth=0.3)
-    figure.suptitle(title(result, "hypervolume"), fontsize=9)
+    put_title(figure, title(result, "hypervolume"))
     return save(figure, folder, "hypervolume")
 
 

@@ -93,7 +93,7 @@ def _scatter(result: SweepResult, rows: list[Row], is_on_front: list[bool]) -> A
                 hoverinfo="text",
             )
         )
-    labels = {key: metric_label(metric) for key, metric in dimensions.items()}
+    labels = {key: metric_label(result, metric).replace("\n", "<br>") for key, metric in dimensions.items()}
     if len(dimensions) == 3:
         figure.update_layout(
             scene={f"{key}axis": {"title": {"text": label}} for key, label in labels.items()}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from focal_common.files import atomic_path
-from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS
 from focal_simulator.sweep.run import SweepResult
 
-__all__ = ["DOMINATED", "FRONT", "KNEE", "SERIES", "metric_label", "new_figure", "save", "title"]
+__all__ = ["DOMINATED", "FRONT", "KNEE", "SERIES", "metric_label", "new_figure", "put_title", "save", "title"]
 
 FRONT, KNEE, DOMINATED = "#0072B2", "#D55E00", "#B8B8B8"
 SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
@@ -23,14 +23,25 @@ _WORDS = {
     "accuracy": "accuracy",
     "buffer_bytes": "buffer capacity",
 }
+_TITLE_POINTS = 9
+_POINTS_PER_INCH = 72
+_CHARACTER_WIDTH = 0.6
+"""Of a letter of the default font, as a share of its height; wider than most, so that lines stay inside."""
+
 _NEEDS_NO_WORD = ("measured", "published")
 
 
-def metric_label(name: str) -> str:
-    """Return a metric with its unit for an axis."""
-    unit = RUN_METRICS[name].unit if name in RUN_METRICS else CHIP_METRICS.get(name, "")
+def metric_label(result: SweepResult, name: str) -> str:
+    """Return a metric with its unit for an axis, and on a second line where it comes from unless it is simulated."""
+    unit, source = result.plan.unit(name), result.plan.source(name)
     words = _WORDS.get(name, name.replace("_", " "))
-    return f"{words} [{unit}]" if unit else words
+    return (f"{words} [{unit}]" if unit else words) + (f"\n({source})" if source else "")
+
+
+def put_title(figure: Any, text: str) -> None:
+    """Write a heading above a figure, on as many lines as its width asks for."""
+    characters = int(figure.get_figwidth() * _POINTS_PER_INCH / (_TITLE_POINTS * _CHARACTER_WIDTH))
+    figure.suptitle("\n".join(textwrap.wrap(text, characters)), fontsize=_TITLE_POINTS)
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -61,6 +72,6 @@ def save(figure: Any, folder: Path, name: str) -> list[Path]:
 def title(result: SweepResult, what: str) -> str:
     """Return a heading that names study, fidelity, and counts that were not measured."""
     study = result.plan.study
-    origins = {str(row["origin"]) for row in result.feasible} - set(_NEEDS_NO_WORD)
-    note = f"; counts: {', '.join(sorted(origins))}" if origins else ""
+    origins = [origin for origin in result.origins if origin not in _NEEDS_NO_WORD]
+    note = f"; counts: {', '.join(origins)}" if origins else ""
     return f"{study.name}: {what} ({study.fidelity}{note})"

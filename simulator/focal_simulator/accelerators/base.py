@@ -145,6 +145,13 @@ class Accelerator(ABC, Generic[H]):
         """Return the core logic that fidelity ``cycle`` charges; all of it by default."""
         return self.components()
 
+    def check_trace(self, workload: Workload, corrections: frozenset[str]) -> None:
+        """Refuse a trace that fidelity ``cycle`` cannot bring onto this hardware; none is refused by default.
+
+        Raises:
+            UnsupportedError: It was recorded for tiles or vectors that do not fit.
+        """
+
     def remarks(self, workload: Workload) -> list[str]:
         """Return sentences a reader of the result should know; none by default."""
         return []

@@ -90,6 +90,17 @@ class Focus(Accelerator[FocusHardware]):
                 f"{self.preset}: {workload.label} has no Focus trace for variant '{workload.variant}'"
             )
 
+    def check_trace(self, workload: Workload, corrections: frozenset[str]) -> None:
+        """Refuse tiles that are no multiple of the recorded ones, and arrays higher than a recorded vector."""
+        from focal_simulator.cycle.vector_tiles import VectorTiles
+
+        VectorTiles.check(
+            workload,
+            m_tile=self.hardware.tiles.m_tile.value,
+            slice_elements=self.hardware.core.array_rows.value,
+            is_averaged="tile_lengths" not in corrections,
+        )
+
     def remarks(self, workload: Workload) -> list[str]:
         """Say where the trace was recorded with another tile or vector than the hardware has."""
         pairs = [

@@ -46,6 +46,9 @@ class FocusSecOnly(Focus):
                 f"{self.preset}: {workload.label} has neither a trace nor a token schedule"
             )
 
+    def check_trace(self, workload: Workload, corrections: frozenset[str]) -> None:
+        """Refuse nothing: without similarity the recorded tile does not matter."""
+
     def remarks(self, workload: Workload) -> list[str]:
         """Return nothing: without similarity the recorded tile does not matter."""
         return []

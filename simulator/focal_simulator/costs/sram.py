@@ -100,6 +100,13 @@ class SramTable:
 
         return SramTable(embedded_points(), cacti=CactiBinary.from_environment())
 
+    def check_node(self, node_um: float) -> None:
+        """Raise `ConfigError` unless the table holds a technology node, in micrometres."""
+        nodes = np.unique(self.points.node_um)
+        if not np.isclose(nodes, node_um, rtol=0, atol=1e-9).any():
+            valid = ", ".join(f"{node:g}" for node in nodes)
+            raise ConfigError(f"SRAM node_um {node_um:g} is not in the table; expected one of {valid}")
+
     def macro(
         self, size_bytes: int, port_bytes: int, extra_read_ports: int = 0, node_um: float = 0.028
     ) -> SramMacro:
@@ -185,10 +192,7 @@ class SramTable:
     def _check(
         self, sizes: NDArray[np.int64], ports: NDArray[np.int64], extra: NDArray[np.int64], node_um: float
     ) -> None:
-        nodes = np.unique(self.points.node_um)
-        if not np.isclose(nodes, node_um, rtol=0, atol=1e-9).any():
-            valid = ", ".join(f"{node:g}" for node in nodes)
-            raise ConfigError(f"SRAM node_um {node_um:g} is not in the table; expected one of {valid}")
+        self.check_node(node_um)
         for name, values in (("size_bytes", sizes), ("port_bytes", ports)):
             if (values < 1).any():
                 raise ConfigError(f"SRAM {name} must be at least 1, got {int(values.min())}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import BufferCost, SramChoice
 from focal_simulator.cycle.access_costs import access_costs
+from focal_simulator.cycle.causes import CAUSES
 from focal_simulator.cycle.corrections import ALL, parse_corrections
 from focal_simulator.cycle.layer_rows import layer_rows
 from focal_simulator.cycle.placing import placed_totals
@@ -20,13 +21,16 @@ from focal_simulator.cycle.simulate import (
     simulate_cycles,
 )
 from focal_simulator.cycle.totals import Totals
+from focal_simulator.dram.specs import load_dram_spec
 from focal_simulator.energy import RunResult
 from focal_simulator.fidelity import Fidelity
 from focal_simulator.series import Remember, defined_together
-from focal_simulator.specs import Component
+from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
 
 __all__ = ["CycleFidelity", "cycle"]
+
+_DRAM_ACTIONS = ("read", "write", "standby")
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,15 @@ class CycleFidelity(Fidelity):
                     for item in result.breakdown
                     if item.group == "dram" and item.name.startswith(action)
                 )
-                for action in ("read", "write", "standby")
+                for action in _DRAM_ACTIONS
             },
             "corrections": self.label,
         }
+
+    def column_names(self) -> Sequence[str]:
+        """Return the names of `columns`."""
+        causes = [f"{name}_cycles" for name in CAUSES]
+        return (*causes, *(f"dram_{action}_energy" for action in _DRAM_ACTIONS), "corrections")
 
     @property
     def label(self) -> str:
@@ -101,6 +110,14 @@ class CycleFidelity(Fidelity):
         if "dram_energy" in self.corrections:
             unused["dram_energy"] = "set dram_system, or take away the correction dram_energy"
         return unused
+
+    def check_hardware(self, hardware: HardwareSpec) -> None:
+        """Refuse a memory preset that does not exist."""
+        load_dram_spec(hardware.dram_system)
+
+    def check_trace(self, accelerator: Accelerator[Any], workload: Workload) -> None:
+        """Refuse traces of other tiles or vectors."""
+        accelerator.check_trace(workload, self.corrections)
 
     def unit_energy_mj(self, result: RunResult) -> Mapping[str, float]:
         """Return the energy of each unit of the core, if it was counted by activity."""

@@ -105,6 +105,11 @@ class VectorTiles:
             )
         )
 
+    @classmethod
+    def check(cls, workload: Workload, *, m_tile: int, slice_elements: int, is_averaged: bool) -> None:
+        """Refuse what `cut` would, without cutting; raises as it does."""
+        _Cutter(workload, m_tile, slice_elements, is_averaged, True).check()
+
 
 @dataclass(frozen=True)
 class _Cutter:
@@ -140,6 +145,12 @@ class _Cutter:
                 f"the array is {self.slice_elements} high; expected a divisor of it (Focus, sec. VI-C)"
             )
         return self.vector_elements // self.slice_elements
+
+    def check(self) -> None:
+        """Raise `UnsupportedError` if the trace does not fit."""
+        if self._uses_tiles:
+            _ = self.merged_tiles
+        _ = self.slices_per_vector
 
     def gemm(self, block: int, place: int) -> GemmTiles:
         totals = self.workload.counts

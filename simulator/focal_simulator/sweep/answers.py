@@ -9,9 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from focal_simulator.sweep.axes import METHOD, Axis, Settings, changes_trace
-from focal_simulator.sweep.evaluate import OK
 from focal_simulator.sweep.plan import Plan
-from focal_simulator.sweep.rows import Row, table_of
+from focal_simulator.sweep.rows import OK, Row, table_of
 
 __all__ = ["answers_table", "parameter_sets"]
 

@@ -15,6 +15,7 @@ from focal_common.errors import ConfigError
 __all__ = [
     "BASE",
     "METHOD",
+    "SRAM_MODEL",
     "Axis",
     "AxisChoice",
     "Point",
@@ -23,6 +24,7 @@ __all__ = [
     "ValueRange",
     "changes_trace",
     "fields_of",
+    "settings_key",
 ]
 
 BASE = -1
@@ -31,10 +33,14 @@ BASE = -1
 METHOD = "method."
 """Start of fields that change the trace, not the hardware."""
 
+SRAM_MODEL = "sram.model"
+"""The field of the buffer cost model, beside those of the hardware file and of the method."""
+
 Settings = dict[str, Any]
 """Value by dotted field."""
 
-_MOST_VALUES = 100_000
+_MOST_VALUES = 10_000
+"""Each value is checked before anything runs, which takes a millisecond or more."""
 
 
 class ValueRange(StrictModel):
@@ -62,12 +68,18 @@ class ValueRange(StrictModel):
             raise ValueError("times must be above 1 and start above 0")
         if self.stop < self.start:
             raise ValueError(f"stop ({self.stop}) lies below start ({self.start})")
+        if len(self.values()) > _MOST_VALUES:
+            raise ValueError(
+                f"the range from {self.start} to {self.stop} has more than {_MOST_VALUES:,} values; expected a "
+                "larger step or times"
+            )
         return self
 
     def values(self) -> tuple[int | float, ...]:
         """Return the values in ascending order."""
         found: list[int | float] = []
-        while len(found) < _MOST_VALUES:
+        # One more than is allowed shows that there are too many.
+        while len(found) <= _MOST_VALUES:
             place = len(found)
             value = self.start + place * self.step if self.step else self.start * (self.times or 1) ** place
             # Sums of tenths overshoot by a few units in the last place.
@@ -116,9 +128,12 @@ class Axis(StrictModel):
             raise ValueError(f"axis '{self.label}' needs exactly one of: {', '.join(expected)}")
         if not self.settings:
             raise ValueError(f"axis '{self.label}' is empty; expected at least one value")
-        keys = [json.dumps(settings, sort_keys=True) for settings in self.settings]
+        keys = [settings_key(settings) for settings in self.settings]
         if len(set(keys)) != len(keys):
             raise ValueError(f"axis '{self.label}' holds a value twice")
+        if self.choices and len(set(self.labels)) != len(self.labels):
+            twice = next(label for label in self.labels if self.labels.count(label) > 1)
+            raise ValueError(f"axis '{self.label}' has two choices labelled '{twice}'")
         if self.choices and len({frozenset(choice.set) for choice in self.choices}) > 1:
             raise ValueError(f"choices of axis '{self.label}' must all set the same fields")
         return self
@@ -204,7 +219,8 @@ def fields_of(axes: tuple[Axis, ...]) -> list[str]:
     """Return every field the axes set, in order.
 
     Raises:
-        ConfigError: Two axes set the same field.
+        ConfigError: Two axes set the same field, or the name of an axis is that of another or of a field: each is a
+            column of the results.
     """
     owner: dict[str, str] = {}
     for axis in axes:
@@ -212,12 +228,31 @@ def fields_of(axes: tuple[Axis, ...]) -> list[str]:
             if field in owner:
                 raise ConfigError(f"axes '{owner[field]}' and '{axis.label}' both set the field '{field}'")
             owner[field] = axis.label
+    names: set[str] = set()
+    for axis in axes:
+        if axis.name is not None and axis.name in {*owner, *names}:
+            kind = "a field that an axis sets" if axis.name in owner else "another axis"
+            raise ConfigError(f"axis '{axis.name}' has the name of {kind}; give it another name")
+        names.add(axis.label)
     return list(owner)
 
 
 def changes_trace(axis: Axis) -> bool:
     """Return whether an axis sets a parameter of the method."""
     return any(field.startswith(METHOD) for field in axis.settings[0])
+
+
+def settings_key(settings: Settings) -> str:
+    """Return text that is the same for equal settings, however their numbers are written: 1 and 1.0."""
+    return json.dumps(_plain(settings), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _text(value: Any) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
+_SLOW = 10
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -86,11 +88,25 @@ def _show(result: SweepResult, paths: list[Path], table: Any) -> None:
     console.print(
         f"{len(result.rows)} points of {result.plan.space.size} in the grid: {counts}", markup=False
     )
-    rate = f", {result.evaluated / result.seconds:,.0f} points/s" if result.evaluated else ""
-    kept = len(result.rows) - result.evaluated
+    sources = "".join(f"; {name}: {result.plan.source(name)}" for name in result.given_metrics)
     console.print(
-        f"evaluated {result.evaluated} in {result.seconds:.1f} s{rate}; {kept} were finished before"
+        f"simulated, fidelity {result.plan.study.fidelity}; counts: {'; '.join(result.origins)}{sources}",
+        markup=False,
     )
+    rate = f", {_rate(result.evaluated / result.seconds)} points/s" if result.evaluated else ""
+    kept = len(result.rows) - result.evaluated - result.taken_over
+    taken = f"{result.taken_over} taken over from the earlier study, " if result.taken_over else ""
+    console.print(
+        f"evaluated {result.evaluated} in {result.seconds:.1f} s{rate}; {taken}{kept} were finished before",
+        markup=False,
+    )
+    versions = sorted({str(row["code_version"]) for row in result.rows})
+    if len(versions) > 1:
+        errors_console().print(
+            f"note: rows come from {len(versions)} versions of the code ({', '.join(versions)}); where they count "
+            "differently, start anew with another --output",
+            markup=False,
+        )
     failures = [row["reason"] for row in result.rows if row["status"] == "failed"]
     if failures:
         errors_console().print(f"note: {len(failures)} points failed; the first: {failures[0]}", markup=False)
@@ -101,6 +117,11 @@ def _show(result: SweepResult, paths: list[Path], table: Any) -> None:
         )
     for path in paths:
         console.print(f"wrote {path}", markup=False)
+
+
+def _rate(per_second: float) -> str:
+    """Return a rate with at least two digits; a slow study does not run at 0 points a second."""
+    return f"{per_second:,.0f}" if per_second >= _SLOW else f"{per_second:.2g}"
 
 
 def main() -> int:

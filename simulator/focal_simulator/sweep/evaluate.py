@@ -9,18 +9,16 @@ from focal_common.errors import ConfigError, FocalError, RunError, TraceError, U
 from focal_common.provenance import code_revision
 from focal_simulator.buffer_costs import sram_label
 from focal_simulator.series import Design
-from focal_simulator.sweep.axes import METHOD, Point, Settings
+from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, Point, Settings
 from focal_simulator.sweep.constraints import breach
 from focal_simulator.sweep.hardware_points import PointHardware
 from focal_simulator.sweep.level import Level
 from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, chip_metrics, joined, run_metrics
-from focal_simulator.sweep.plan import SRAM_MODEL, Plan, hardware_settings
+from focal_simulator.sweep.plan import Plan, hardware_settings
 from focal_simulator.sweep.providers.base import Traced
-from focal_simulator.sweep.rows import Row
+from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row
 
-__all__ = ["FAILED", "INFEASIBLE", "OK", "Evaluator"]
-
-OK, INFEASIBLE, FAILED = "ok", "infeasible", "failed"
+__all__ = ["Evaluator"]
 
 _KEPT_TRACES = 16
 
@@ -33,7 +31,8 @@ class Evaluator:
 
     Args:
         plan: The study.
-        finished: Rows of an earlier study by configuration hash; such points are not simulated again.
+        finished: Simulated rows of an earlier study by configuration hash, without its axes; such points are not
+            simulated again.
     """
 
     def __init__(self, plan: Plan, finished: dict[str, Row] | None = None) -> None:
@@ -144,12 +143,10 @@ class Evaluator:
 
     def _inherited(self, sha256: str) -> Row | None:
         row = self._finished.get(sha256)
-        if row is None or row["status"] == FAILED or row["seconds"] is None:
+        if row is None:
             return None
         # All else is a number or a fact of the run; it keeps the version of the code that made it.
-        axes = [axis.label for axis in self._plan.study.axes]
         own = {"index", "status", "reason", "accelerator", "fidelity", "configuration_sha256"}
-        own |= {*self._plan.space.base, *axes}
         return {name: value for name, value in row.items() if name not in own}
 
 

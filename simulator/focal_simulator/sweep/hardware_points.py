@@ -13,7 +13,7 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.hardware_files import accelerator_from_tree, overridden
 from focal_simulator.sweep.axes import Settings
 
-__all__ = ["PointHardware", "field_value"]
+__all__ = ["PointHardware", "field_value", "refuse_truth"]
 
 _MOST_PARTS = 10_000
 
@@ -23,6 +23,16 @@ def field_value(node: Any, path: str) -> Any:
     for part in path.split("."):
         node = node.get(part) if isinstance(node, dict) else None
     return node.get("value") if isinstance(node, dict) and "value" in node else node
+
+
+def refuse_truth(tree: dict[str, Any], field: str, value: Any, where: str) -> None:
+    """Raise `ConfigError` for true or false where the hardware mapping has something else.
+
+    As a number it would be 1 or 0, and YAML reads a yes alike.
+    """
+    base = field_value(tree, field)
+    if isinstance(value, bool) and base is not None and not isinstance(base, bool):
+        raise ConfigError(f"{where} with {field}={json.dumps(value)}: expected a value such as {base}")
 
 
 class PointHardware:
@@ -53,6 +63,7 @@ class PointHardware:
         """
         key = (field, repr(value))
         if key not in self._checked:
+            refuse_truth(self._tree, field, value, self._where)
             tree = overridden(self._tree, [f"{field}={json.dumps(value)}"], self._where)
             node: Any = accelerator_from_tree(
                 self._name, tree, f"{self._where} with {field}={value}"

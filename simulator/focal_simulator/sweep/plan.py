@@ -8,24 +8,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from focal_common.errors import ConfigError, RunError, near_matches
+from focal_common.errors import RunError
 from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.hardware_files import hardware_tree
-from focal_simulator.sweep.axes import METHOD, Settings, Space, fields_of
-from focal_simulator.sweep.hardware_points import PointHardware, field_value
+from focal_simulator.hardware_files import hardware_tree, overridden
+from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, Settings, Space, fields_of
+from focal_simulator.sweep.checks import check_overrides, check_study
+from focal_simulator.sweep.hardware_points import PointHardware, field_value, refuse_truth
 from focal_simulator.sweep.level import Level
-from focal_simulator.sweep.metrics import check_metric
+from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS
 from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.providers.base import ProviderContext, TraceProvider
-from focal_simulator.sweep.study import Study
+from focal_simulator.sweep.study import SQLITE, Study
 
-__all__ = ["SRAM_MODEL", "Plan", "hardware_settings", "make_plan", "read_plan"]
-
-SRAM_MODEL = "sram.model"
-"""The field of the buffer cost model, beside those of the hardware file and of the method."""
-
-_SRAM_MODELS = ("auto", "compiler", "cacti")
+__all__ = ["Plan", "hardware_settings", "make_plan", "read_plan"]
 
 
 @dataclass(frozen=True)
@@ -78,21 +74,46 @@ class Plan:
         )
 
     def record(self) -> dict[str, Any]:
-        """Return the JSON-like content of ``study.json``; it holds no machine path."""
+        """Return the JSON-like content of ``study.json``; it holds no machine path and no password."""
+        study = self.study.model_dump(mode="json")
+        # Where Optuna keeps its trials decides no number, and the URL of a database may hold a password.
+        study["sampling"]["storage"] = SQLITE
         return {
-            "study": self.study.model_dump(mode="json"),
+            "study": study,
             "hardware": self.hardware,
             "hardware_file": Path(self.where).name,
             "traces_sha256": self.traces_sha256,
         }
 
     def configuration_sha256(self, settings: Settings) -> str:
-        """Return the hash of everything that decides the numbers of a point."""
-        return content_hash({"common": self._common_sha256, "settings": settings})
+        """Return the hash of everything that decides the numbers of a point.
+
+        Fields at the value of the base design do not enter it, so that it is the same whether an axis varies them or
+        not.
+        """
+        base = self.space.base
+        own = {field: value for field, value in settings.items() if value != base[field]}
+        return content_hash({"common": self._common_sha256, "settings": own})
 
     def provider(self) -> TraceProvider:
         """Return a new trace provider of the study."""
         return make_provider(self.study, self.root, self.cache)
+
+    def unit(self, metric: str) -> str:
+        """Return the unit of a metric; empty if it is not known."""
+        if metric in RUN_METRICS:
+            return RUN_METRICS[metric].unit
+        return CHIP_METRICS.get(metric) or self._provider_class.measure_units.get(metric, "")
+
+    def source(self, metric: str) -> str:
+        """Return where a metric comes from that the trace provider gives; empty for what is simulated here."""
+        is_simulated = metric in RUN_METRICS or metric in CHIP_METRICS
+        return "" if is_simulated else self._provider_class.measures_are
+
+    @cached_property
+    def _provider_class(self) -> type[TraceProvider]:
+        loaded: type[TraceProvider] = TRACE_PROVIDERS.load(self.study.traces.provider)
+        return loaded
 
     def _base_value(self, field: str) -> Any:
         if field.startswith(METHOD):
@@ -120,18 +141,21 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
         FocalError: An unknown name or field with the nearest valid one, a value a field does not take, a missing
             trace root, or a metric that nothing measures.
     """
-    Level(study).check_fields([*fields_of(study.axes), *study.overrides])
+    level = Level(study)
+    level.check_fields([*fields_of(study.axes), *study.overrides])
+    check_overrides(study)
     plugin = ACCELERATORS.load(study.accelerator)
     file = base / study.hardware if study.hardware else None
-    overrides = [f"{field}={json.dumps(value)}" for field, value in study.overrides.items()]
-    tree = hardware_tree(plugin.preset, file, overrides, plugin.hardware_package)
     where = f"{plugin.preset}.yaml" if file is None else str(file)
+    tree = hardware_tree(plugin.preset, file, package=plugin.hardware_package)
+    for field, value in study.overrides.items():
+        refuse_truth(tree, field, value, where)
+    tree = overridden(
+        tree, [f"{field}={json.dumps(value)}" for field, value in study.overrides.items()], where
+    )
     root = trace or (base / study.traces.root if study.traces.root else None)
     provider = make_provider(study, root, cache)
-    _check_axes(study, PointHardware(study.accelerator, tree, where), provider)
-    for name in ("objectives", "constraints"):
-        for entry in getattr(study, name):
-            check_metric(entry.metric, provider.measures(), f"study '{study.name}', {name}")
+    check_study(study, PointHardware(study.accelerator, tree, where), provider, level)
     return Plan(study, tree, where, provider.fingerprint(), root, cache)
 
 
@@ -159,22 +183,3 @@ def hardware_settings(settings: Settings, base: Settings) -> Settings:
         for field, value in settings.items()
         if not field.startswith(METHOD) and field != SRAM_MODEL and value != base[field]
     }
-
-
-def _check_axes(study: Study, hardware: PointHardware, provider: TraceProvider) -> None:
-    for axis in study.axes:
-        for settings in axis.settings:
-            for field, value in settings.items():
-                _check_value(field, value, hardware, provider)
-
-
-def _check_value(field: str, value: Any, hardware: PointHardware, provider: TraceProvider) -> None:
-    if field.startswith(METHOD):
-        provider.check(field.removeprefix(METHOD), value)
-    elif field == SRAM_MODEL:
-        if value not in _SRAM_MODELS:
-            raise ConfigError(f"sram.model '{value}': {near_matches(str(value), _SRAM_MODELS)}")
-    elif field.startswith("sram."):
-        raise ConfigError(f"unknown field '{field}'; {near_matches(field, [SRAM_MODEL])}")
-    else:
-        hardware.checked_value(field, value)

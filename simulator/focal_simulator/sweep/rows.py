@@ -10,13 +10,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from focal_common.errors import RunError
+from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_path
 from focal_simulator.sweep.axes import Axis
 
 __all__ = [
+    "FAILED",
+    "INDEX",
+    "INFEASIBLE",
+    "OK",
     "TEXT_COLUMNS",
     "Row",
+    "check_names",
     "joined_table",
     "read_rows",
     "read_table",
@@ -26,6 +31,12 @@ __all__ = [
 ]
 
 Row = dict[str, Any]
+
+OK, INFEASIBLE, FAILED = "ok", "infeasible", "failed"
+"""Values of the column ``status``."""
+
+INDEX = "index"
+"""The column of a point's place in the study."""
 
 TEXT_COLUMNS = (
     "status",
@@ -41,6 +52,33 @@ TEXT_COLUMNS = (
 )
 
 
+def check_names(axes: Sequence[Axis], metrics: Iterable[str]) -> None:
+    """Refuse an axis whose column would be that of something else.
+
+    Args:
+        axes: Of the study.
+        metrics: Every metric a row may hold.
+
+    Raises:
+        ConfigError: One axis is named like a column of every study, like a metric, or like a metric of a workload.
+    """
+    taken = {
+        INDEX: "a column",
+        **dict.fromkeys(TEXT_COLUMNS, "a column"),
+        **dict.fromkeys(metrics, "a metric"),
+    }
+    for axis in axes:
+        for name in (axis.label, *axis.settings[0]):
+            if name in taken:
+                raise ConfigError(
+                    f"axes: '{name}' is {taken[name]} of the results; expected another name for the axis"
+                )
+            if ":" in name:
+                raise ConfigError(
+                    f"axes: '{name}' holds ':', which columns of single workloads have; expected another name"
+                )
+
+
 def table_of(rows: Sequence[Row], axes: Sequence[Axis]) -> pa.Table:
     """Return rows as a table; the types follow from the study, never from which rows came first.
 
@@ -50,7 +88,7 @@ def table_of(rows: Sequence[Row], axes: Sequence[Axis]) -> pa.Table:
     types = _axis_types(axes)
     columns, fields = [], []
     for name in names:
-        kind = pa.int64() if name == "index" else pa.string() if name in TEXT_COLUMNS else types.get(name)
+        kind = pa.int64() if name == INDEX else pa.string() if name in TEXT_COLUMNS else types.get(name)
         kind = pa.float64() if kind is None else kind
         values = [row.get(name) for row in rows]
         if pa.types.is_string(kind):

@@ -15,13 +15,12 @@ import pyarrow as pa
 from focal_common.errors import ConfigError, RunError, near_matches
 from focal_simulator.sweep.answers import answers_table
 from focal_simulator.sweep.axes import Point
-from focal_simulator.sweep.evaluate import FAILED, INFEASIBLE, OK
 from focal_simulator.sweep.locks import study_lock
 from focal_simulator.sweep.pareto import Front
-from focal_simulator.sweep.plan import Plan, make_plan
+from focal_simulator.sweep.plan import Plan, make_plan, read_plan
 from focal_simulator.sweep.providers import TRACE_PROVIDERS
-from focal_simulator.sweep.rows import Row, read_rows, rows_of, table_of, write_table
-from focal_simulator.sweep.sampling import SAMPLERS, Choices, chosen_points
+from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row, read_rows, rows_of, table_of
+from focal_simulator.sweep.sampling import SAMPLERS, Choices, check_size, chosen_points
 from focal_simulator.sweep.spread import traces_first
 from focal_simulator.sweep.store import Chunk, StudyFolder
 from focal_simulator.sweep.study import Study
@@ -64,7 +63,8 @@ class SweepResult:
         plan: The resolved study.
         folder: Where it lies.
         rows: Every point, by index.
-        evaluated: Points of this call; the others were finished before.
+        evaluated: Points evaluated in this call; the others were finished before, or taken over.
+        taken_over: Points whose numbers this call took from the study it was forked from.
         seconds: Time this call took.
     """
 
@@ -72,6 +72,7 @@ class SweepResult:
     folder: StudyFolder
     rows: list[Row]
     evaluated: int
+    taken_over: int
     seconds: float
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -79,6 +80,17 @@ class SweepResult:
     def feasible(self) -> list[Row]:
         """Rows within all limits, by index."""
         return [row for row in self.rows if row["status"] == OK]
+
+    @cached_property
+    def origins(self) -> list[str]:
+        """Where the counts of the feasible points come from, such as ``synthetic, calibrated``."""
+        return sorted({str(row["origin"]) for row in self.feasible})
+
+    @cached_property
+    def given_metrics(self) -> list[str]:
+        """Metrics of the rows that come with the traces and are not simulated, such as ``accuracy``."""
+        names = TRACE_PROVIDERS.load(self.plan.study.traces.provider).measure_units
+        return [name for name in names if any(row.get(name) is not None for row in self.feasible)]
 
     @cached_property
     def front(self) -> Front:
@@ -97,16 +109,19 @@ def prepare(request: SweepRequest) -> tuple[Plan, StudyFolder]:
         raise ConfigError(
             f"study '{study.name}': unknown kind '{study.kind}'; {near_matches(study.kind, [*SAMPLERS, _SEARCH])}"
         )
+    if study.kind == _SEARCH:
+        from focal_simulator.sweep.search_storage import check_storage
+
+        check_storage(study.sampling.storage)
     cache = request.output.parent / "trace_cache"
     plan = make_plan(study, request.base, request.trace, cache)
+    check_size(study.kind, plan.space, study.sampling)
     folder = StudyFolder(request.output)
     if request.fork:
         fork = StudyFolder(request.output.with_name(f"{request.output.name}-{plan.sha256[:8]}"))
-        if not (fork.path / "study.json").is_file():
-            old = folder.everything() if folder.path.is_dir() else []
-            unique = {row["configuration_sha256"]: row for row in old}
-            if unique:
-                write_table(table_of(list(unique.values()), study.axes), fork.inherited)
+        if not (fork.path / "study.json").is_file() and (folder.path / "study.json").is_file():
+            before = read_plan(folder.path, None, cache).study
+            fork.inherit(folder.everything(), before.axes)
         folder = fork
     return plan, folder
 
@@ -133,17 +148,18 @@ def run_sweep(
         with study_lock(folder.path):
             known = folder.begin(plan)
             if known and folder.results.is_file():
-                rows, before = read_rows([folder.results]), None
+                rows = read_rows([folder.results])
+                before, taken_over = len(rows), 0
             else:
                 context = WorkerContext(
                     folder.path.resolve(), _resolved(plan.root), plan.cache.resolve(), plan.sha256
                 )
                 driver = _Driver(plan, folder, chosen, context, progress)
-                table, before = driver.table(), driver.before
+                table, before, taken_over = driver.table(), driver.before, driver.taken_over
                 rows = rows_of(table)
                 folder.finish(table, plan, answers_table(plan, rows))
-    evaluated = 0 if before is None else len(rows) - before
-    result = SweepResult(plan, folder, rows, evaluated, time.perf_counter() - start)
+    evaluated = len(rows) - before - taken_over
+    result = SweepResult(plan, folder, rows, evaluated, taken_over, time.perf_counter() - start)
     result.counts.update(str(row["status"]) for row in rows)
     _refuse_empty(result)
     return result
@@ -163,7 +179,7 @@ class _Driver:
         self._plan, self._folder, self._engine, self._context = plan, folder, engine, context
         self._progress = progress or (lambda chunks, total: chunks)
         self._makes_traces = TRACE_PROVIDERS.load(plan.study.traces.provider).makes_traces
-        self.before = 0
+        self.before, self.taken_over = 0, 0
 
     def table(self) -> pa.Table:
         """Return every row, by index, as a table."""
@@ -214,10 +230,18 @@ class _Driver:
         chunks = list(_chunks(prefix, points))
         for _ in self._run(chunks):
             pass
-        rows.update({row["configuration_sha256"]: row for row in self._folder.rows(chunks)})
+        # Under the hashes of this version: a row may have been written by an earlier one.
+        hashes = [self._sha256(point) for point in points]
+        rows.update(zip(hashes, self._folder.rows(chunks), strict=True))
+
+    def _sha256(self, point: Point) -> str:
+        return self._plan.configuration_sha256(self._plan.space.settings(point.choices))
 
     def _run(self, chunks: Sequence[Chunk]) -> Iterator[Chunk]:
-        self.before += self._folder.finished_points(chunks)
+        left = self._folder.unfinished_points(chunks)
+        self.before += sum(len(chunk.points) for chunk in chunks) - len(left)
+        if earlier := self._folder.inherited_rows:
+            self.taken_over += sum(self._sha256(point) in earlier for point in left)
         ordered = traces_first(self._plan.space, chunks) if self._makes_traces else chunks
         yield from self._engine.run(self._context, ordered)
 

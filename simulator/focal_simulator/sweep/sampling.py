@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from focal_common.errors import ConfigError
-from focal_simulator.sweep.axes import BASE, Point, Space, changes_trace
-from focal_simulator.sweep.study import Sampling
+from focal_simulator.sweep.axes import BASE, Point, Space, changes_trace, settings_key
+from focal_simulator.sweep.study import ONE_AT_A_TIME, Sampling
 
-__all__ = ["SAMPLERS", "chosen_points", "grid", "one_at_a_time", "quasi_random"]
+__all__ = ["SAMPLERS", "check_size", "chosen_points", "grid", "one_at_a_time", "quasi_random"]
 
 Choices = tuple[int, ...]
 
@@ -29,10 +28,7 @@ def one_at_a_time(space: Space, sampling: Sampling) -> Iterator[Choices]:
 
 def grid(space: Space, sampling: Sampling) -> Iterator[Choices]:
     """Yield the full product, the last axis fastest; method axes are slowest, so that a trace is read once."""
-    if space.size > _MOST_POINTS:
-        raise ConfigError(
-            f"the grid has {space.size} points, expected at most {_MOST_POINTS}; use kind: search"
-        )
+    _check_grid(space, sampling)
     order = sorted(range(len(space.axes)), key=lambda place: not changes_trace(space.axes[place]))
     for found in itertools.product(*(range(len(space.axes[place].settings)) for place in order)):
         by_axis = dict(zip(order, found, strict=True))
@@ -43,8 +39,7 @@ def quasi_random(space: Space, sampling: Sampling) -> Iterator[Choices]:
     """Yield distinct points of a scrambled Sobol or Halton sequence (scipy.stats.qmc)."""
     from scipy.stats import qmc
 
-    if sampling.points > space.size:
-        raise ConfigError(f"sampling.points is {sampling.points}, but the axes have only {space.size} points")
+    _check_quasi_random(space, sampling)
     sequences = {"sobol": qmc.Sobol, "halton": qmc.Halton}
     sequence = sequences[sampling.sequence](
         len(space.axes), scramble=True, rng=np.random.default_rng(sampling.seed)
@@ -68,11 +63,34 @@ def quasi_random(space: Space, sampling: Sampling) -> Iterator[Choices]:
 
 
 SAMPLERS: dict[str, Callable[[Space, Sampling], Iterator[Choices]]] = {
-    "one_at_a_time": one_at_a_time,
+    ONE_AT_A_TIME: one_at_a_time,
     "grid": grid,
     "quasi_random": quasi_random,
 }
 """Kinds whose points do not depend on results; ``search`` is the other one."""
+
+
+def _check_grid(space: Space, sampling: Sampling) -> None:
+    if space.size > _MOST_POINTS:
+        raise ConfigError(
+            f"the grid has {space.size} points, expected at most {_MOST_POINTS}; use kind: search"
+        )
+
+
+def _check_quasi_random(space: Space, sampling: Sampling) -> None:
+    if sampling.points > space.size:
+        raise ConfigError(f"sampling.points is {sampling.points}, but the axes have only {space.size} points")
+
+
+def check_size(kind: str, space: Space, sampling: Sampling) -> None:
+    """Refuse a number of points that a kind cannot choose, before anything runs.
+
+    Raises:
+        ConfigError: The grid is too large, or has fewer points than are asked for.
+    """
+    checks = {"grid": _check_grid, "quasi_random": _check_quasi_random}
+    if kind in checks:
+        checks[kind](space, sampling)
 
 
 def chosen_points(space: Space, choices: Iterable[Choices], include_base: bool) -> list[Point]:
@@ -80,7 +98,7 @@ def chosen_points(space: Space, choices: Iterable[Choices], include_base: bool) 
     first = [(BASE,) * len(space.axes)] if include_base else []
     points: dict[str, Point] = {}
     for one in itertools.chain(first, choices):
-        key = json.dumps(space.settings(one), sort_keys=True)
+        key = settings_key(space.settings(one))
         if key not in points:
             points[key] = Point(len(points), one)
     return list(points.values())

@@ -8,19 +8,17 @@ that goes on after a kill proposes the same points again and finds them in the s
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from focal_common.errors import RunError, UnsupportedError
 from focal_simulator.sweep.axes import Axis
 from focal_simulator.sweep.constraints import violations
-from focal_simulator.sweep.evaluate import FAILED
 from focal_simulator.sweep.plan import Plan
-from focal_simulator.sweep.rows import Row
+from focal_simulator.sweep.rows import FAILED, Row
+from focal_simulator.sweep.search_storage import fresh_study, load_optuna, storage_errors
 
 __all__ = ["Evaluate", "search"]
 
@@ -43,47 +41,26 @@ def search(plan: Plan, folder: Path, evaluate: Evaluate) -> None:
         RunError: The storage is locked, read-only or gone.
         UnsupportedError: Optuna is not installed.
     """
-    try:
-        import optuna
-    except ImportError as error:
-        raise UnsupportedError("kind: search needs the package optuna; install focal-vlm[sweep]") from error
+    optuna = load_optuna()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampling = plan.study.sampling
-    with _storage_errors(sampling.storage, folder):
-        # Proposals are made in memory and each told batch is stored at once: a database commits for every
-        # parameter of every trial, which takes longer than the simulation. What must survive is in the rows.
-        stored = _fresh_study(optuna, plan, folder)
-        study = optuna.create_study(directions=[objective.goal for objective in plan.study.objectives])
-        for number, start in enumerate(range(0, sampling.points, sampling.batch)):
-            size = min(sampling.batch, sampling.points - start)
-            trials = []
-            for proposal in range(start, start + size):
-                study.sampler = _sampler(optuna, plan, proposal)
-                trial = study.ask()
-                trials.append((trial, _proposed(trial, plan.study.axes)))
-            rows = evaluate(number, [choices for _, choices in trials])
-            for (trial, _), row in zip(trials, rows, strict=True):
-                _report(optuna, study, trial, row, plan)
+    # Proposals are made in memory and each told batch is stored at once: a database commits for every
+    # parameter of every trial, which takes longer than the simulation. What must survive is in the rows.
+    with storage_errors(sampling.storage, folder):
+        stored = fresh_study(optuna, plan, folder)
+    study = optuna.create_study(directions=[objective.goal for objective in plan.study.objectives])
+    for number, start in enumerate(range(0, sampling.points, sampling.batch)):
+        size = min(sampling.batch, sampling.points - start)
+        trials = []
+        for proposal in range(start, start + size):
+            study.sampler = _sampler(optuna, plan, proposal)
+            trial = study.ask()
+            trials.append((trial, _proposed(trial, plan.study.axes)))
+        rows = evaluate(number, [choices for _, choices in trials])
+        for (trial, _), row in zip(trials, rows, strict=True):
+            _report(optuna, study, trial, row, plan)
+        with storage_errors(sampling.storage, folder):
             stored.add_trials(study.get_trials(deepcopy=False)[start : start + size])
-
-
-def _fresh_study(optuna: Any, plan: Plan, folder: Path) -> Any:
-    """Return an empty Optuna study; an earlier one of this name is proposed anew from the stored rows."""
-    name = f"{plan.study.name}-{plan.sha256[:12]}"
-    storage = _storage(optuna, plan.study.sampling.storage, folder)
-    if name in [
-        summary.study_name for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)
-    ]:
-        optuna.delete_study(study_name=name, storage=storage)
-    directions = [objective.goal for objective in plan.study.objectives]
-    return optuna.create_study(study_name=name, storage=storage, directions=directions)
-
-
-def _storage(optuna: Any, word: str, folder: Path) -> Any:
-    if word == "journal":
-        backend = optuna.storages.journal.JournalFileBackend(str(folder / "optuna.journal"))
-        return optuna.storages.JournalStorage(backend)
-    return optuna.storages.RDBStorage(f"sqlite:///{folder / 'optuna.db'}" if word == "sqlite" else word)
 
 
 def _sampler(optuna: Any, plan: Plan, proposal: int) -> Any:
@@ -124,24 +101,3 @@ def _report(optuna: Any, study: Any, trial: Any, row: Row, plan: Plan) -> None:
         # A point outside a limit is not simulated: as bad as can be, and marked infeasible above.
         values.append(objective.sign * np.inf if value is None else value)
     study.tell(trial, values)
-
-
-@contextmanager
-def _storage_errors(word: str, folder: Path) -> Iterator[None]:
-    """Turn what a database says into one sentence."""
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    place = (
-        folder / "optuna.db" if word == "sqlite" else folder / "optuna.journal" if word == "journal" else word
-    )
-    try:
-        yield
-    except (StorageInternalError, SQLAlchemyError) as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        raise RunError(
-            f"{place}: the search storage is locked, read-only or out of reach "
-            f"({' '.join(str(cause).split())[:160]}); finished points are kept"
-        ) from error

@@ -21,9 +21,9 @@ import pyarrow as pa
 
 from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text
-from focal_simulator.sweep.axes import Point
+from focal_simulator.sweep.axes import Axis, Point
 from focal_simulator.sweep.plan import Plan
-from focal_simulator.sweep.rows import Row, joined_table, read_rows, table_of, write_table
+from focal_simulator.sweep.rows import FAILED, Row, joined_table, read_rows, table_of, write_table
 
 __all__ = ["Chunk", "StudyFolder"]
 
@@ -123,13 +123,19 @@ class StudyFolder:
 
     def finished_points(self, chunks: Sequence[Chunk]) -> int:
         """Return how many points of the chunks are kept already."""
-        total = 0
+        return sum(len(chunk.points) for chunk in chunks) - len(self.unfinished_points(chunks))
+
+    def unfinished_points(self, chunks: Sequence[Chunk]) -> list[Point]:
+        """Return the points of the chunks that are not kept yet, in order."""
+        found: list[Point] = []
         for chunk in chunks:
             if self._part(chunk).is_file():
-                total += len(chunk.points)
-            elif self._journal(chunk).is_file():
-                total += self._journal(chunk).read_bytes().count(b"\n")
-        return total
+                continue
+            journal = self._journal(chunk)
+            # A chunk is evaluated in order, so its journal holds its first points.
+            done = journal.read_bytes().count(b"\n") if journal.is_file() else 0
+            found += chunk.points[done:]
+        return found
 
     def table(self, chunks: Iterable[Chunk]) -> pa.Table:
         """Return the rows of finished chunks as a table; raises `RunError` if a part is damaged."""
@@ -149,10 +155,26 @@ class StudyFolder:
 
     @cached_property
     def inherited_rows(self) -> dict[str, Row]:
-        """Rows taken over from an earlier study, by configuration hash."""
+        """Simulated rows of an earlier study, by configuration hash, without the columns of its axes."""
         if not self.inherited.is_file():
             return {}
         return {row["configuration_sha256"]: row for row in read_rows([self.inherited])}
+
+    def inherit(self, earlier: Iterable[Row], axes: Sequence[Axis]) -> None:
+        """Keep the simulated rows of an earlier study, for `inherited_rows`.
+
+        Args:
+            earlier: Its rows.
+            axes: Its axes, whose columns are not kept: the new study has its own.
+        """
+        theirs = {name for axis in axes for name in (axis.label, *axis.settings[0])}
+        unique: dict[str, Row] = {}
+        for row in earlier:
+            if row["status"] != FAILED and row["seconds"] is not None:
+                own = {name: value for name, value in row.items() if name not in theirs}
+                unique[row["configuration_sha256"]] = own
+        if unique:
+            write_table(table_of(list(unique.values()), ()), self.inherited)
 
     def everything(self) -> list[Row]:
         """Return every row the folder holds, finished or not, for a fork."""

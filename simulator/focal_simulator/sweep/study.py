@@ -6,14 +6,34 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from focal_common.config import StrictModel, parse_yaml, read_yaml, validated
 from focal_common.errors import ConfigError, near_matches
 from focal_simulator.buffer_costs import SramChoice
 from focal_simulator.sweep.axes import Axis, fields_of
 
-__all__ = ["Constraint", "Objective", "Sampling", "Study", "TraceSource", "preset_names", "read_study"]
+__all__ = [
+    "JOURNAL",
+    "ONE_AT_A_TIME",
+    "SQLITE",
+    "STORAGES",
+    "Constraint",
+    "Objective",
+    "Sampling",
+    "Study",
+    "TraceSource",
+    "preset_names",
+    "read_study",
+]
+
+
+SQLITE, JOURNAL = STORAGES = ("sqlite", "journal")
+"""Optuna storages that lie in the study folder."""
+
+
+ONE_AT_A_TIME = "one_at_a_time"
+"""The kind of study whose points leave the base design in one axis."""
 
 
 class Objective(StrictModel):
@@ -83,7 +103,8 @@ class Sampling(StrictModel):
         sequence: Low-discrepancy sequence of quasi_random.
         sampler: Optuna sampler of search.
         batch: Proposals made before any of them is reported back; the population of NSGA-II.
-        storage: Optuna storage of search: ``sqlite`` or ``journal`` in the study folder, or a database URL.
+        storage: Optuna storage of search: ``sqlite`` or ``journal`` in the study folder, or a database URL. It decides
+            no number.
     """
 
     points: PositiveInt = 100
@@ -91,7 +112,16 @@ class Sampling(StrictModel):
     sequence: Literal["sobol", "halton"] = "sobol"
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     batch: int = Field(default=20, ge=2)
-    storage: str = "sqlite"
+    storage: str = SQLITE
+
+    @field_validator("storage")
+    @classmethod
+    def _is_a_storage(cls, word: str) -> str:
+        if word not in STORAGES and "://" not in word:
+            raise ValueError(
+                f"unknown storage '{word}'; {near_matches(word, STORAGES)}, or the URL of a database"
+            )
+        return word
 
 
 class Study(StrictModel):

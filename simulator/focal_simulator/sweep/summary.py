@@ -10,9 +10,9 @@ from focal_common.files import atomic_write_text
 from focal_common.provenance import package_versions
 from focal_common.registry import Registry
 from focal_simulator.results import table_text
-from focal_simulator.sweep.evaluate import FAILED, INFEASIBLE, OK
-from focal_simulator.sweep.rows import Row
+from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row
 from focal_simulator.sweep.run import SweepResult
+from focal_simulator.sweep.study import Objective
 
 __all__ = ["SWEEP_FIGURES", "front_table", "report", "write_files"]
 
@@ -41,6 +41,8 @@ def report(result: SweepResult) -> dict[str, Any]:
         **{status: result.counts[status] for status in (OK, INFEASIBLE, FAILED)},
         "failures": sorted({row["reason"] for row in result.rows if row["status"] == FAILED})[:10],
         "remarks": sum(bool(row["remarks"]) for row in result.rows),
+        "counts": result.origins,
+        "metric_sources": {name: result.plan.source(name) for name in result.given_metrics},
         "objectives": [objective.model_dump(mode="json") for objective in study.objectives],
         "front_points": [row["index"] for row in front.rows],
         "knee_point": front.knee["index"],
@@ -87,13 +89,21 @@ def front_table(result: SweepResult) -> Any:
         title=f"{study.name}: Pareto front, {len(front.rows)} of {len(result.feasible)} feasible points"
     )
     table.add_column("point", justify="right")
-    for name in [*axes, *(f"{one.metric} ({one.goal})" for one in study.objectives)]:
+    for name in [*axes, *(_heading(result, one) for one in study.objectives)]:
         table.add_column(name, justify="right")
     for row in shown:
         mark = " knee" if row is front.knee else ""
         cells = [f"{row['index']}{mark}", *(_short(row[name]) for name in axes)]
         table.add_row(*cells, *(_short(row[one.metric]) for one in study.objectives))
     return table
+
+
+def _heading(result: SweepResult, objective: Objective) -> str:
+    """Return an objective with what a reader must know of it; simulated metrics have their unit in their name."""
+    source = result.plan.source(objective.metric)
+    if not source:
+        return f"{objective.metric} ({objective.goal})"
+    return f"{objective.metric} in {result.plan.unit(objective.metric)} ({objective.goal}; {source})"
 
 
 def _thinned(rows: list[Row], knee: Row) -> list[Row]:

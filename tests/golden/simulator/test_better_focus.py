@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from focal_common.errors import ConfigError
@@ -24,6 +25,17 @@ def test_the_committed_page_follows_from_the_committed_rows() -> None:
     assert committed.startswith(page(read_rows(POINTS))), (
         "run: focal reproduce better-focus --output docs/better_focus.md"
     )
+
+
+def test_the_page_gives_the_mean_without_its_outlier_and_says_why_the_m_tiles_are_these() -> None:
+    text = page(read_rows(POINTS))
+    lines = [line.split("|") for line in text.splitlines() if "| " in line and "/" in line.split("|")[1]]
+    speeds = [float(line[2].strip().removesuffix(" x")) for line in lines if line[1].count("/") == 1]
+    *workloads, without = speeds[-10:]
+    others = sorted(workloads)[:-1]
+    assert without == pytest.approx(float(np.exp(np.mean(np.log(others)))), abs=2e-3)
+    assert f"the other 8 gain {others[0]:.3f} to {others[-1]:.3f} x" in text
+    assert "The m-tile is 1,024 and 2,048 only" in text
 
 
 @pytest.mark.parametrize(

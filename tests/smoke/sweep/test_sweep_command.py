@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from focal_common.console import run_command
-from focal_simulator.sweep.cli import app
+from focal_simulator.sweep.cli import _rate, app
 from simulator_support import PUBLISHED_ROOT
-from sweep_support import study_text
+from sweep_support import AXES, study_text
 
 FIGURES = {"pareto", "parallel", "hypervolume", "sensitivity"}
 
@@ -51,6 +52,46 @@ def test_a_study_leaves_table_front_summary_and_figures_and_the_same_bytes_again
     assert summary["ok"] == 24
     assert summary["knee_point"] in summary["front_points"]
     assert summary["hypervolume"] > 0
+
+
+def test_published_accuracy_and_synthetic_counts_are_called_so_everywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, list[str]] = {}
+
+    def note(figure: Any, folder: Path, name: str) -> list[Path]:
+        drawn[name] = [label for panel in figure.axes for label in (panel.get_xlabel(), panel.get_ylabel())]
+        return []
+
+    for module in ("sweep_effects", "sweep_fronts"):
+        monkeypatch.setattr(f"focal_evaluation.exhibits.{module}.save", note)
+    assert sweep("dse_c_block_size", "--output", tmp_path / "c") == 0
+    for name in ("levels", "pareto"):
+        assert "accuracy [%]\n(published, not measured)" in drawn[name]
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "fidelity parity; counts: synthetic, calibrated; accuracy: published, not measured" in shown
+    summary = json.loads((tmp_path / "c" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["counts"] == ["synthetic, calibrated"]
+    assert summary["metric_sources"] == {"accuracy": "published, not measured"}
+
+
+def test_rows_of_several_versions_of_the_code_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sweep(written(tmp_path), "--output", tmp_path / "out", "--no-figures") == 0
+    assert "versions of the code" not in capsys.readouterr().err
+    other = {"commit": "0123456789", "is_dirty": False}
+    monkeypatch.setattr("focal_simulator.sweep.evaluate.code_revision", lambda: other)
+    axes = [{"field": "core.scatter_vectors", "values": [1, 2, 3, 4, 5]}, *AXES[1:]]
+    changed = written(tmp_path, axes=axes)
+    assert sweep(changed, "--output", tmp_path / "out", "--no-figures", "--fork") == 0
+    shown = capsys.readouterr()
+    assert "24 taken over from the earlier study, 0 were finished before" in " ".join(shown.out.split())
+    assert "note: rows come from 2 versions of the code" in " ".join(shown.err.split())
+
+
+def test_slow_studies_have_a_rate() -> None:
+    assert [_rate(rate) for rate in (0.33, 9.9, 2544.4)] == ["0.33", "9.9", "2,544"]
 
 
 def test_the_published_sweeps_are_drawn_against_their_axis(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from focal_algorithm.cli_measure import app
 from focal_algorithm.measuring.lines import serve
 from focal_algorithm.measuring.settings import MeasureSettings
+from focal_common.console import run_command
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.root import TraceRoot
 
@@ -37,6 +39,16 @@ def test_the_identity_follows_content_and_not_places(tmp_path: Path) -> None:
     assert MeasureSettings(model=str(here), method="dense").identity() != first
     (there / "model.safetensors").write_bytes(b"trained further")
     assert MeasureSettings(model=str(there)).identity() != first
+
+
+def test_the_identity_is_printed_with_the_parameters_of_the_method(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = checkpoint(tmp_path / "here", b"weights")
+    assert run_command(app, ["--model", str(place), "--identity"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == MeasureSettings(model=str(place)).identity()
+    assert {"similarity_threshold", "m_tile"} < set(json.loads(second)["parameters"])
 
 
 @pytest.mark.parametrize(

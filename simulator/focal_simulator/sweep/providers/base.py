@@ -57,12 +57,16 @@ class TraceProvider(ABC):
 
     Attributes:
         makes_traces: Whether a trace takes long to make, so that workers should not want the same one at once.
+        measure_units: Units of the metrics it gives, by name.
+        measures_are: Where those metrics come from, in words for figures and tables.
 
     Raises:
         ConfigError: Options are missing or unknown.
     """
 
     makes_traces: ClassVar[bool] = False
+    measure_units: ClassVar[Mapping[str, str]] = {}
+    measures_are: ClassVar[str] = ""
 
     def __init__(self, context: ProviderContext) -> None:
         self.context = context

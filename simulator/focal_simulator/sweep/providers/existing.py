@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, TraceError
@@ -43,6 +43,9 @@ class ExistingOptions(StrictModel):
 
 class ExistingTraces(TraceProvider):
     """Picks traces from the folders of a trace root."""
+
+    measure_units: ClassVar[Mapping[str, str]] = {"accuracy": "%"}
+    measures_are: ClassVar[str] = "published, not measured"
 
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)

@@ -39,7 +39,8 @@ class MeasureOptions(StrictModel):
     Attributes:
         arguments: Words after ``focal measure``, such as ``--questions 400``; no shell reads them.
         command: Program and first words in place of ``focal measure``. With ``--identity`` it must print a hash of
-            all that decides its results; with ``--lines`` it must answer requests as ``focal measure`` does, and leave
+            all that decides its results, and may print a line of JSON after it, ``{"parameters": [...]}``, with the
+            parameters it takes; with ``--lines`` it must answer requests as ``focal measure`` does, and leave
             a trace root with ``measured.json``.
         folder: Trace folder the command writes.
         metrics: Numbers under ``metrics`` of ``measured.json`` that become metrics of the study.
@@ -57,6 +58,10 @@ class MeasuredTraces(TraceProvider):
     """Has a model measured once for each set of method parameters; keeps trace root, metrics and answers."""
 
     makes_traces: ClassVar[bool] = True
+    measure_units: ClassVar[Mapping[str, str]] = {
+        name: "questions" if name == "questions" else "%" for name in _METRICS
+    }
+    measures_are: ClassVar[str] = "measured"
 
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
@@ -64,11 +69,14 @@ class MeasuredTraces(TraceProvider):
         words = [*(self._options.command or (*FOCAL, "measure")), *self._options.arguments]
         self._child = MeasureChild(words, self._options.timeout_s)
         # The identity holds the content of the weights; their place, a word of the arguments, decides nothing.
-        decides = {"identity": self._child.identity(), "version": __version__}
+        identity = self._child.identity()
+        self._parameters = identity.parameters
+        decides = {"identity": identity.sha256, "version": __version__}
         self._cache = TraceCache(context.cache, content_hash(decides))
 
-    def parameters(self) -> None:
-        """Return None: the method behind the command checks its parameters."""
+    def parameters(self) -> Sequence[str] | None:
+        """Return the parameters the command names; None if it leaves their check to its method."""
+        return self._parameters
 
     def measures(self) -> Sequence[str]:
         """Return the metrics read from ``measured.json``."""

@@ -8,18 +8,32 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from focal_common.errors import ConfigError, TraceError
 from focal_simulator.sweep.providers.trace_cache import child_environment
 
-__all__ = ["MeasureChild"]
+__all__ = ["Identity", "MeasureChild"]
 
 _LONGEST_REASON = 300
 _LAST_WORDS_BYTES = 4000
 _IDENTITY_TIMEOUT_S = 120.0
 _END_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a measuring command prints for ``--identity``.
+
+    Attributes:
+        sha256: Hash of everything beside the parameters that decides a measurement.
+        parameters: Names of the parameters it takes; None if it does not say.
+    """
+
+    sha256: str
+    parameters: tuple[str, ...] | None = None
 
 
 class MeasureChild:
@@ -35,8 +49,8 @@ class MeasureChild:
         self._process: subprocess.Popen[str] | None = None
         self._errors: IO[bytes] | None = None
 
-    def identity(self) -> str:
-        """Return the hash of everything beside the parameters that decides a measurement.
+    def identity(self) -> Identity:
+        """Return what the command says of itself.
 
         Raises:
             ConfigError: The command does not exist, or refuses its arguments.
@@ -61,7 +75,8 @@ class MeasureChild:
         if done.returncode or not done.stdout.strip():
             said = _sentence(done.stderr) or "it printed no hash"
             raise ConfigError(f"traces.options: the measuring command refused to start: {said}")
-        return done.stdout.strip()
+        sha256, _, more = done.stdout.strip().partition("\n")
+        return Identity(sha256.strip(), _parameters(more))
 
     def measure(self, parameters: Mapping[str, Any], output: Path) -> None:
         """Have one set of parameters measured into a folder.
@@ -125,6 +140,22 @@ class MeasureChild:
             raise TraceError(f"the measuring command replied {reply[:80]!r}; expected one line of JSON")
         if "error" in content:
             raise TraceError(f"the measurement failed: {_sentence(str(content['error']))}")
+
+
+def _parameters(text: str) -> tuple[str, ...] | None:
+    """Return the parameters named in the second line of an identity."""
+    if not text.strip():
+        return None
+    try:
+        names = json.loads(text)["parameters"]
+    except (ValueError, KeyError, TypeError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(
+            f"traces.options.command: --identity printed {text.strip()[:80]!r} after the hash; expected one line of "
+            'JSON such as {"parameters": ["m_tile"]}'
+        )
+    return tuple(names)
 
 
 def _asked(process: subprocess.Popen[str], request: str) -> str:

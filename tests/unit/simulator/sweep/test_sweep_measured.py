@@ -170,6 +170,20 @@ def test_a_command_that_cannot_measure_is_refused_before_anything_runs(
     assert not (tmp_path / "out" / "a").exists()
 
 
+def test_parameters_that_the_command_names_are_checked_before_anything_runs(tmp_path: Path) -> None:
+    axes = [{"field": "method.similarity_treshold", "values": [0.9]}]
+    with pytest.raises(ConfigError, match="unknown method parameter 'similarity_treshold'; did you mean"):
+        prepare(request_for(measured_study("--names", axes=axes), tmp_path / "out" / "a"))
+    assert not (tmp_path / "out" / "a").exists()
+    # Names decide nothing: what was measured before they were printed still holds.
+    good = [{"field": "method.similarity_threshold", "values": [0.9]}]
+    named, silent = (
+        prepare(request_for(measured_study(axes=good), tmp_path / "out" / "a"))[0],
+        prepare(request_for(measured_study("--names", axes=good), tmp_path / "out" / "a"))[0],
+    )
+    assert named.traces_sha256 == silent.traces_sha256
+
+
 def test_a_schedule_with_decreasing_layers_is_refused_in_one_sentence(tmp_path: Path) -> None:
     choices = [{"label": "x", "set": {"method.selected_layers": [4, 2], "method.alpha_list": [0.4, 0.2]}}]
     study = measured_study(axes=[{"name": "schedule", "choices": choices}])

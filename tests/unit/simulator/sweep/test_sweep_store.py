@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,9 @@ from focal_simulator.sweep.axes import Point
 from focal_simulator.sweep.evaluate import Evaluator
 from focal_simulator.sweep.locks import study_lock
 from focal_simulator.sweep.rows import Row
-from focal_simulator.sweep.run import prepare, run_sweep
+from focal_simulator.sweep.run import SweepResult, prepare, run_sweep
 from focal_simulator.sweep.store import Chunk
-from sweep_support import grid_study, request_for, run_study
+from sweep_support import AXES, grid_study, request_for, run_study
 
 
 class Killed(BaseException):
@@ -87,6 +88,35 @@ def test_a_changed_study_is_refused_and_a_fork_keeps_what_still_holds(tmp_path: 
     )
     assert fork.counts == fresh.counts
     assert len(fork.folder.inherited_rows) == 24
+
+
+def test_a_fork_simulates_only_what_is_new(tmp_path: Path) -> None:
+    first, second, _ = AXES
+    run_study(grid_study(axes=[first, second]), tmp_path / "out")
+
+    def forked(*axes: dict[str, Any]) -> SweepResult:
+        return run_sweep(request_for(grid_study(axes=list(axes)), tmp_path / "out", fork=True))
+
+    wider = forked({**first, "values": [1, 2, 3, 4, 5]}, second)
+    assert (wider.evaluated, wider.taken_over, len(wider.rows)) == (3, 12, 15)
+    # The base value of a new axis is what the rows had before.
+    added = forked(first, second, {"field": "tiles.k_tile", "values": [32, 64]})
+    assert (added.evaluated, added.taken_over, len(added.rows)) == (12, 12, 24)
+    fresh = run_study(
+        grid_study(axes=[first, second, {"field": "tiles.k_tile", "values": [32, 64]}]), tmp_path / "b"
+    )
+    assert added.rows == fresh.rows
+    # Called again, nothing is left to do or to take over.
+    again = forked(first, second, {"field": "tiles.k_tile", "values": [32, 64]})
+    assert (again.evaluated, again.taken_over) == (0, 0)
+
+
+def test_a_fork_without_an_axis_keeps_none_of_its_columns(tmp_path: Path) -> None:
+    run_study(grid_study(), tmp_path / "out")
+    less = grid_study(axes=AXES[:2])
+    fork = run_sweep(request_for(less, tmp_path / "out", fork=True))
+    assert (fork.evaluated, fork.taken_over) == (0, 12)
+    assert fork.rows == run_study(less, tmp_path / "fresh").rows
 
 
 def test_a_study_another_command_works_on_is_left_alone(tmp_path: Path) -> None:
