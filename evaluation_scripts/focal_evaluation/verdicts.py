@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
-from focal_evaluation.claims import Claim, Comparison, compare
+from focal_evaluation.claims import Claim, Comparison, Kind, compare
 from focal_evaluation.material import Material
 
-__all__ = ["VERDICT_COLUMNS", "verdict_frame"]
+__all__ = ["VERDICT_COLUMNS", "Tally", "tally", "verdict_frame"]
 
 VERDICT_COLUMNS = (
     "exhibit",
@@ -44,6 +46,35 @@ def verdict_frame(claims: Sequence[Claim], material: Material) -> pd.DataFrame:
     """
     rows = [_row(item, material) for item in compare(list(claims), material.numbers)]
     return pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many claims of one kind hold.
+
+    Attributes:
+        claims: There are.
+        compared: Claims that have a number of ours.
+        met: Claims that hold.
+    """
+
+    claims: int = 0
+    compared: int = 0
+    met: int = 0
+
+
+def tally(claims: Sequence[Claim], material: Material) -> dict[Kind, Tally]:
+    """Count claims by what our number rests on: agreement of a solved number is not that of a formula."""
+    compared = compare(list(claims), material.numbers)
+    found: dict[Kind, Tally] = {}
+    for kind in get_args(Kind):
+        of_kind = [item for item in compared if item.claim.kind == kind]
+        found[kind] = Tally(
+            len(of_kind),
+            sum(item.ours is not None for item in of_kind),
+            sum(item.is_met for item in of_kind),
+        )
+    return found
 
 
 def _row(item: Comparison, material: Material) -> dict[str, str | float]:

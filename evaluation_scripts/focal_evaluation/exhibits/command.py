@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from rich.markup import escape
 from rich.table import Table
 
 from focal_common.errors import ConfigError, RunError, near_matches
+from focal_evaluation.claims import Kind
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.make import Made, make_all, needs_of, write_index
 from focal_evaluation.exhibits.registry import EXHIBITS, GROUPS, chosen_names
 from focal_evaluation.exhibits.style import FORMATS
 from focal_evaluation.sources import Source, find_source, material_of
+from focal_evaluation.verdicts import Tally
 
 __all__ = ["ExhibitReport", "make_exhibits"]
 
@@ -91,11 +94,15 @@ def _twins(
 
 def _table(made: Sequence[Made]) -> Table:
     table = Table(title="Exhibits")
-    for name in ("exhibit", "title", "fidelity", "claims met", "status"):
+    # Claims met, by what our numbers rest on; a solved number that agrees is no evidence.
+    for name in ("exhibit", "title", "fidelity", *(f"met: {kind}" for kind in get_args(Kind)), "status"):
         table.add_column(name)
     for item in made:
-        claims = f"{item.met} of {item.compared}" if item.compared else "-"
-        if item.compared < item.claims:
-            claims += f" ({item.claims - item.compared} not compared)"
-        table.add_row(item.name, item.title, item.fidelity, claims, escape(item.status))
+        cells = [_met(item.tallies.get(kind, Tally())) for kind in get_args(Kind)]
+        table.add_row(item.name, item.title, item.fidelity, *cells, escape(item.status))
     return table
+
+
+def _met(count: Tally) -> str:
+    absent = f" ({count.claims - count.compared} not compared)" if count.compared < count.claims else ""
+    return f"{count.met} of {count.compared}{absent}" if count.claims else "-"
