@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,6 +17,7 @@ from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.make import Made, make_all, needs_of, write_index
 from focal_evaluation.exhibits.registry import EXHIBITS, GROUPS, chosen_names
 from focal_evaluation.exhibits.style import FORMATS
+from focal_evaluation.main_rows import check_labels
 from focal_evaluation.sources import Source, find_source, material_of
 from focal_evaluation.verdicts import Tally
 
@@ -47,7 +49,7 @@ def make_exhibits(
 
     Raises:
         ConfigError: An unknown exhibit, fidelity or format, or a folder with two fidelities.
-        TraceError: The source holds no results.
+        TraceError: The source holds no results, or rows that must not be compared; nothing is written.
         RunError: An exhibit asked for by its own name could not be made; the others are written.
     """
     kinds = tuple(word.strip() for word in formats.split(",") if word.strip())
@@ -62,7 +64,7 @@ def make_exhibits(
     results = output / "results"
     if alone:
         material, problems = material_of(place, root, fidelity, needs_of(alone), results, is_mixed)
-        notes += problems
+        notes += [*problems, *material.mixed_notes]
         made += make_all(alone, material, output, kinds)
         write_index(made, material, output)
     if twins:
@@ -87,7 +89,10 @@ def _twins(
 ) -> list[Made]:
     main = frozenset({"main"})
     published, _ = material_of(place, root, "parity", main, results, is_mixed)
-    material_of(place, root, "cycle", main, results, is_mixed)
+    corrected, _ = material_of(place, root, "cycle", main, results, is_mixed)
+    if not is_mixed:
+        versions = pd.concat([published.labels, corrected.labels], ignore_index=True)
+        check_labels(versions.assign(fidelity="", corrections=""), str(published.folder))
     # Twins find the other fidelity beside this one.
     return make_all(names, published, output, kinds)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +17,7 @@ from focal_evaluation.claims import Kind
 from focal_evaluation.exhibits.base import DONE, Exhibit
 from focal_evaluation.exhibits.registry import EXHIBITS
 from focal_evaluation.exhibits.style import FORMATS, save, style
+from focal_evaluation.main_rows import PREFIXES
 from focal_evaluation.material import Material
 from focal_evaluation.verdicts import Tally, tally, verdict_frame
 
@@ -82,15 +83,19 @@ def _make(
 ) -> Made:
     try:
         table = exhibit.table(material)
+        levels = PREFIXES if exhibit.both else (material.fidelity,)
+        marks = [note for level in levels for note in replace(material, fidelity=level).mixed_notes]
+        table = replace(table, notes=(*dict.fromkeys(marks), *table.notes))
     except FocalError as error:
         return Made(exhibit.name, exhibit.title, fidelity, str(error))
-    stem = output / exhibit.name
-    paths = [stem.with_name(f"{exhibit.name}.csv")]
-    atomic_write_text(paths[0], csv_text(table.frame))
     claims = [claim for claim in material.claims if exhibit.claims(claim)]
+    texts = {f"{exhibit.name}.csv": csv_text(table.frame)}
     if claims and not exhibit.both:
-        paths.append(stem.with_name(f"{exhibit.name}_claims.csv"))
-        atomic_write_text(paths[1], csv_text(verdict_frame(claims, material)))
+        texts[f"{exhibit.name}_claims.csv"] = csv_text(verdict_frame(claims, material))
+    stem = output / exhibit.name
+    paths = [stem.with_name(name) for name in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        atomic_write_text(path, text)
     with style():
         paths += save(exhibit.draw(table), stem, formats)
     absent = int((table.frame["status"] != DONE).sum()) if "status" in table.frame.columns else 0

@@ -246,7 +246,10 @@ def _claims(found: RunSet, root: Path) -> dict[str, Any]:
 
 def _claim_row(row: Any) -> dict[str, str]:
     return {
-        **{name: str(row[name]) for name in ("subject", "quantity", "unit", "met", "rests_on", "reason")},
+        **{name: str(row[name]) for name in ("subject", "quantity", "unit", "met", "rests_on")},
+        "reason": "; ".join(
+            text for text in (row["reason"], row["remark"] if row["met"] == "yes" else "") if text
+        ),
         "published": f"{row['published']:.6g}",
         "ours": f"{row['ours']:.6g}",
         "difference": f"{row['difference_percent']:+.3f}",
@@ -262,6 +265,7 @@ def _summary(found: RunSet) -> str:
     return (
         f"{workloads} workload{'s' if workloads != 1 else ''} on {rows['method'].nunique()} accelerators; simulated "
         f"prefill of the language model, visual tokens only; fidelity {levels}; inputs: {origins}."
+        + "".join(f" {note}" for note in found.mixed)
     )
 
 

@@ -14,7 +14,15 @@ import pandas as pd
 from focal_common.errors import ConfigError, TraceError, near_matches
 from focal_common.files import sha256_of_file
 from focal_evaluation.exhibits.parts import in_order
-from focal_evaluation.main_rows import DONE, PREFIXES, check_uniform, read_tables
+from focal_evaluation.main_rows import (
+    DONE,
+    PREFIXES,
+    check_labels,
+    check_uniform,
+    mixed_notes,
+    read_labels,
+    read_tables,
+)
 
 __all__ = ["LAYER_COLUMNS", "Run", "RunSet", "read_runs"]
 
@@ -73,12 +81,14 @@ class RunSet:
         rows: Result rows, see `read_tables`; ``method`` tells rows of different variants or folders apart.
         layers: Timed GEMMs with columns ``method`` and `LAYER_COLUMNS`; empty in fidelity parity.
         gaps: One sentence for everything that makes the report partial.
+        mixed: One sentence for everything in which rows differ that must not be compared; empty unless asked for.
     """
 
     runs: list[Run]
     rows: pd.DataFrame
     layers: pd.DataFrame
     gaps: list[str] = field(default_factory=list)
+    mixed: tuple[str, ...] = ()
 
 
 def read_runs(folders: Sequence[Path], fidelity: str = "", is_mixed: bool = False) -> RunSet:
@@ -119,14 +129,21 @@ def read_runs(folders: Sequence[Path], fidelity: str = "", is_mixed: bool = Fals
             f"{f' of fidelity {fidelity}' if fidelity else ''}, expected main_<accelerator>.csv of focal sim"
         )
     rows = pd.concat(frames, ignore_index=True)
+    levels = [name for name in PREFIXES if (rows["fidelity"] == name).any()]
+    labels = pd.concat(
+        [read_labels(run.folder, PREFIXES[level]) for run in runs for level in levels], ignore_index=True
+    )
     if not is_mixed:
-        check_uniform(rows, " and ".join(run.name for run in runs))
+        where = " and ".join(run.name for run in runs)
+        check_uniform(rows, where)
+        # Claims read the sweeps and INT8 rows too.
+        check_labels(labels, where)
     timed_rows = pd.concat(layers, ignore_index=True) if layers else pd.DataFrame()
     names = _method_names(rows)
     rows["method"] = [names[key] for key in _keys(rows)]
     if not timed_rows.empty:
         timed_rows["method"] = [names[key] for key in _keys(timed_rows)]
-    return RunSet(runs, _sorted(rows), timed_rows, [*gaps, *_absent(rows)])
+    return RunSet(runs, _sorted(rows), timed_rows, [*gaps, *_absent(rows)], mixed_notes(labels))
 
 
 def _sorted(rows: pd.DataFrame) -> pd.DataFrame:

@@ -276,3 +276,13 @@ def test_folders_without_results_are_named(tmp_path: Path, folder: Path) -> None
     (folder / "cycle_main_focus_layers.parquet").write_bytes(b"PAR1")
     with pytest.raises(TraceError, match="not a readable Parquet table"):
         read_runs([folder])
+
+
+def test_a_mix_in_the_rows_that_claims_read_is_refused_or_marked(tmp_path: Path) -> None:
+    write_table(tmp_path, "dense", [result_row("m", "x", "dense")])
+    sweep = "block_size,total_cycles,origin,focal_version\n3x3x3,1,measured,0.0.1\n"
+    (tmp_path / "dse_c_block_size.csv").write_text(sweep, encoding="utf-8")
+    with pytest.raises(TraceError, match="different versions of Focal"):
+        read_runs([tmp_path])
+    text, _ = page_of(tmp_path, is_mixed=True)
+    assert "MIXED versions of Focal: 0.0.1, 0.1.0." in text
