@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -13,7 +13,7 @@ from focal_evaluation.claims import Claim, Comparison, Kind, Reproduced, compare
 from focal_evaluation.correction_steps import largest_moves
 from focal_evaluation.material import Material
 
-__all__ = ["VERDICT_COLUMNS", "Tally", "tally", "verdict_frame"]
+__all__ = ["VERDICT_COLUMNS", "Tally", "rests_on", "tally", "verdict_frame"]
 
 VERDICT_COLUMNS = (
     "exhibit",
@@ -31,11 +31,7 @@ VERDICT_COLUMNS = (
     "where",
 )
 
-_RESTS_ON = {
-    "formula": "formulas on published inputs",
-    "calibrated": "synthetic, calibrated counts",
-    "published": "published data, recomputed",
-}
+_PUBLISHED = "published"
 
 _LAST_BITS = 1e-12
 """Relative; machines sum reals with different last bits, and files must not depend on the machine."""
@@ -89,7 +85,6 @@ def _row(item: Comparison, material: Material) -> dict[str, str | float]:
     claim = item.claim
     met = "not compared" if item.ours is None else "yes" if item.is_met else "no"
     difference = 0.0 if abs(item.difference) <= _LAST_BITS else item.difference
-    rests_on = _RESTS_ON[claim.kind]
     return {
         "exhibit": claim.exhibit,
         "subject": claim.subject,
@@ -100,11 +95,25 @@ def _row(item: Comparison, material: Material) -> dict[str, str | float]:
         "difference_percent": 100 * difference,
         "tolerance_percent": 100 * claim.tolerance,
         "met": met,
-        "rests_on": rests_on,
+        "rests_on": rests_on(claim.kind, material),
         "reason": _reason(item, material),
         "remark": remark.text if (remark := material.remarks.get(claim.key)) else "",
         "where": claim.where,
     }
+
+
+def rests_on(kind: Kind, material: Material) -> str:
+    """Return what a number of a kind rests on in these results, by the origins of their rows."""
+    if kind == "published":
+        return "published data, recomputed"
+    origins = {row.origin for rows in material.results.values() for row in rows.values() if row.origin}
+    if kind == "formula":
+        return f"formulas on {_PUBLISHED if _PUBLISHED in origins else _words(origins)} inputs"
+    return f"{_words(origins - {_PUBLISHED})} counts"
+
+
+def _words(origins: Iterable[str]) -> str:
+    return "; ".join(sorted(origins)) or "unstated"
 
 
 def _reason(item: Comparison, material: Material) -> str:

@@ -216,7 +216,7 @@ def _claims(found: RunSet, root: Path) -> dict[str, Any]:
                 material = Material(run.folder, root, level)
                 frame = verdict_frame(material.claims, material)
             except FocalError as error:
-                groups.append({"title": f"{run.name}: {error}", "met": 0, "unmet": False, "rows": []})
+                groups.append({"title": f"{run.name}: {error}", "met": 0, "unmet": True, "rows": []})
                 continue
             # Rows of result files and sweeps are in the page docs/parity.md; here is what the paper prints.
             shown = frame[frame["exhibit"].str.startswith(("fig_", "table_", "text", "abstract"))]
@@ -229,7 +229,7 @@ def _claims(found: RunSet, root: Path) -> dict[str, Any]:
                     {
                         "title": f"{_cut(run.name)}, {level}, {exhibit}",
                         "met": met,
-                        "unmet": False,
+                        "unmet": met < len(part),
                         "rows": [_claim_row(row) for row in part.to_dict("records")],
                     }
                 )
@@ -240,7 +240,13 @@ def _claims(found: RunSet, root: Path) -> dict[str, Any]:
             "text": "These results hold none of the published workloads in full; no claim applies.",
             "groups": groups,
         }
-    text = f"{met} of {compared} compared claims are met; {skipped} more need rows that these results lack."
+    rows = [row for group in groups for row in group["rows"]]
+    bases = "; ".join(
+        f"{sum(row['met'] == 'yes' for row in part)} of {len(part)} on {basis}"
+        for basis in dict.fromkeys(row["rests_on"] for row in rows)
+        for part in ([row for row in rows if row["rests_on"] == basis],)
+    )
+    text = f"{met} of {compared} compared claims are met ({bases}); {skipped} more need rows that these results lack."
     return {"text": text, "groups": groups}
 
 

@@ -11,10 +11,11 @@ from focal_common.errors import TraceError
 from focal_evaluation.claims import Claim, Kind, read_claims
 from focal_evaluation.correction_steps import STEPS, read_steps
 from focal_evaluation.exhibits.parts import _gpu_notes
+from focal_evaluation.exhibits.registry import EXHIBITS
 from focal_evaluation.material import Material, read_material
 from focal_evaluation.published import read_gpu_runs
 from focal_evaluation.remarks import read_remarks
-from focal_evaluation.verdicts import Tally, tally, verdict_frame
+from focal_evaluation.verdicts import Tally, rests_on, tally, verdict_frame
 from published_support import ROOT
 
 
@@ -140,3 +141,18 @@ def test_gpu_runs_that_follow_a_factor_are_not_called_measured(material: Materia
             for pair, run in runs["gpu_framefusion"].items()
         ]
         assert 0.2985 < min(shares) <= max(shares) < 0.3015
+
+
+def test_what_a_number_rests_on_follows_the_results(material: Material, tmp_path: Path) -> None:
+    assert rests_on("calibrated", material) == "measured counts"
+    assert rests_on("formula", material) == "formulas on measured inputs"
+    assert rests_on("published", material) == "published data, recomputed"
+    (note,) = EXHIBITS.load("text").table(material).notes
+    assert "measured counts" in note
+    assert "synthetic" not in note
+    rows = {"dense": "published", "focus": "synthetic, calibrated"}
+    for method, origin in rows.items():
+        write_table(tmp_path / "two", method, [result_row("m", "x", method, origin=origin)])
+    published = read_material(tmp_path / "two", ROOT, "")
+    assert rests_on("calibrated", published) == "synthetic, calibrated counts"
+    assert rests_on("formula", published) == "formulas on published inputs"
