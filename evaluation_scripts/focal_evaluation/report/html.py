@@ -318,7 +318,10 @@ def report_html(found: RunSet, root: Path, beside: Path) -> str:
         maps=_maps(found) if has_layers else "",
         maps_absent="" if has_layers else _NO_LAYERS,
         claims=_claims(found, root),
-        links=[_link(run.name, path, beside) for run in found.runs for path in run.links],
+        links=[
+            *(_link(run.name, path, beside) for run in found.runs for path in run.links),
+            *(_link("overlay", path, beside) for path in found.overlays),
+        ],
         runs=[
             {"name": run.name, "text": json.dumps(run.manifest, indent=1, sort_keys=True, ensure_ascii=False)}
             for run in found.runs

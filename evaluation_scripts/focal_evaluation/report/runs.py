@@ -81,6 +81,7 @@ class RunSet:
         rows: Result rows, see `read_tables`; ``method`` tells rows of different variants or folders apart.
         layers: Timed GEMMs with columns ``method`` and `LAYER_COLUMNS`; empty in fidelity parity.
         gaps: One sentence for everything that makes the report partial.
+        overlays: Pages and pictures of `focal show` elsewhere, to link to.
         mixed: One sentence for everything in which rows differ that must not be compared; empty unless asked for.
     """
 
@@ -89,22 +90,32 @@ class RunSet:
     layers: pd.DataFrame
     gaps: list[str] = field(default_factory=list)
     mixed: tuple[str, ...] = ()
+    overlays: tuple[Path, ...] = ()
 
 
-def read_runs(folders: Sequence[Path], fidelity: str = "", is_mixed: bool = False) -> RunSet:
+def read_runs(
+    folders: Sequence[Path],
+    fidelity: str = "",
+    is_mixed: bool = False,
+    overlays: Sequence[Path] = (),
+) -> RunSet:
     """Return what result folders hold.
 
     Args:
         folders: Result folders of `focal sim`.
         fidelity: Only rows of this level; empty takes all, which must be one unless ``is_mixed``.
         is_mixed: Show different fidelities, corrections, versions or repeated rows side by side.
+        overlays: Pages and pictures of `focal show` to link to.
 
     Raises:
-        ConfigError: An unknown fidelity.
+        ConfigError: An unknown fidelity, or an overlay that is no file.
         TraceError: No folder, no results in one, or rows that must not stand side by side.
     """
     if fidelity and fidelity not in PREFIXES:
         raise ConfigError(f"--fidelity '{fidelity}': {near_matches(fidelity, PREFIXES)}")
+    for path in overlays:
+        if not path.is_file():
+            raise ConfigError(f"--overlay {path}: no such file, expected a page or picture of focal show")
     runs, frames, layers, gaps = [], [], [], []
     for folder in dict.fromkeys(folders):
         tables = _tables(folder)
@@ -143,7 +154,14 @@ def read_runs(folders: Sequence[Path], fidelity: str = "", is_mixed: bool = Fals
     rows["method"] = [names[key] for key in _keys(rows)]
     if not timed_rows.empty:
         timed_rows["method"] = [names[key] for key in _keys(timed_rows)]
-    return RunSet(runs, _sorted(rows), timed_rows, [*gaps, *_absent(rows)], mixed_notes(labels))
+    return RunSet(
+        runs,
+        _sorted(rows),
+        timed_rows,
+        [*gaps, *_absent(rows)],
+        mixed_notes(labels),
+        tuple(dict.fromkeys(overlays)),
+    )
 
 
 def _sorted(rows: pd.DataFrame) -> pd.DataFrame:

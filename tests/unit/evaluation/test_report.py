@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from exhibit_support import cycle_folder, result_row, write_table
-from focal_common.errors import TraceError
+from focal_common.errors import ConfigError, TraceError
 from focal_evaluation.report.charts import cause_chart, cdf_chart, energy_chart, roofline_chart, speedup_chart
 from focal_evaluation.report.html import report_html, write_report
 from focal_evaluation.report.layers import heat_maps, roofline, roofs, utilisation_cdf
@@ -296,3 +296,14 @@ def test_groups_with_unmet_claims_stand_open(tmp_path: Path) -> None:
     assert "<details open><summary>" in text
     assert "measured counts" in text
     assert "synthetic" not in text[text.index('<section id="claims">') :].split("</section>")[0]
+
+
+def test_overlays_elsewhere_are_linked(folder: Path, tmp_path: Path) -> None:
+    shown = tmp_path / "pictures" / "layer view.html"
+    shown.parent.mkdir()
+    shown.write_text("<p>", encoding="utf-8")
+    found = read_runs([folder], overlays=[shown, shown])
+    page = Page(report_html(found, ROOT, folder))
+    assert [one for one in page.targets if not one.startswith("#")] == ["./../pictures/layer%20view.html"]
+    with pytest.raises(ConfigError, match=r"--overlay .*absent\.html: no such file"):
+        read_runs([folder], overlays=[tmp_path / "absent.html"])
