@@ -242,7 +242,7 @@ def test_a_sweep_whose_reference_has_no_cycles_is_refused_in_one_sentence(
 ) -> None:
     path = sweep_table(folder)
     path.write_text(path.read_text(encoding="utf-8").replace("-1,100", f"-1,{cell}"), encoding="utf-8")
-    with pytest.raises(RunError, match="fig10a was not made: .* lacks cycles of the full tile"):
+    with pytest.raises(RunError, match=r"fig10a was not made: .* lacks cycles of the full tile"):
         make_exhibits(["fig10a"], str(folder), "", ROOT, tmp_path / "out", False, "png")
     assert not list((tmp_path / "out").glob("fig10a*"))
 

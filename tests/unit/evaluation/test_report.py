@@ -292,7 +292,7 @@ def test_groups_with_unmet_claims_stand_open(tmp_path: Path) -> None:
     # The published time of this workload is another one, and so is its energy.
     for method, cycles in (("dense", 4000), ("focus", 1000)):
         write_table(tmp_path, method, [result_row("llava_vid", "videomme", method, cycles)])
-    text, page = page_of(tmp_path)
+    text, _ = page_of(tmp_path)
     assert "<details open><summary>" in text
     assert "measured counts" in text
     assert "synthetic" not in text[text.index('<section id="claims">') :].split("</section>")[0]
