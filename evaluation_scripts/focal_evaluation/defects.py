@@ -203,7 +203,7 @@ def _sweeps(results: Results, published: dict[Key, float]) -> list[DefectEffect]
             "D11",
             "the vector-size sweep overwrites GEMM bytes with detection bytes and leaves out leakage",
             f"SRAM is {_percent(vector['sram_energy'] / vector['total_energy'])} of its energy at size 32",
-            _FORMULA,
+            _CALIBRATED,
         ),
         DefectEffect(
             "D12",

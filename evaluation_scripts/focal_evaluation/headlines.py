@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from statistics import fmean, geometric_mean
+from statistics import StatisticsError, fmean, geometric_mean
 
 from focal_evaluation.claims import Key
 from focal_evaluation.headline_runs import MAIN_METHODS, MainRuns, is_whole
@@ -47,21 +48,30 @@ def headline_numbers(results: Results, root: Path) -> Numbers:
 def available_numbers(results: Results, root: Path) -> Numbers:
     """Return the headline numbers that partial results hold.
 
-    A mean appears only where every published workload is there, a number of one workload wherever it was run.
+    A mean appears only where every published workload is there, a number of one workload wherever it was run. What
+    divides by a cell that is zero or absent does not appear.
     Arguments as of `headline_numbers`, where files, rows and cells may be missing.
     """
     runs = MainRuns(results, root)
     numbers = _single_workloads(runs)
     for part, videos, images in _PARTS:
         if runs.has(*videos) and runs.has(*images, images=True):
-            numbers |= part(runs)
+            numbers |= _where_defined(partial(part, runs))
     for file_part, files in _FILE_PARTS:
         whole_runs = "main" not in files or runs.has("dense", "adaptiv", "cmc", "focus")
         if "int8_focus" in files and not set(runs.video) <= set(results.get("int8_focus", {})):
             continue
         if whole_runs and all(_is_there(results, file) for file in files if file != "main"):
-            numbers |= file_part(runs, results, root)
+            numbers |= _where_defined(partial(file_part, runs, results, root))
     return numbers
+
+
+def _where_defined(part: Callable[[], Numbers]) -> Numbers:
+    """Return the numbers of a part; none if a cell that it needs is zero or absent, as in a row that failed."""
+    try:
+        return part()
+    except (ZeroDivisionError, KeyError, StatisticsError):
+        return {}
 
 
 def _single_workloads(runs: MainRuns) -> Numbers:
@@ -84,7 +94,7 @@ def _single_workloads(runs: MainRuns) -> Numbers:
             elif subject in runs.image:
                 found["table_v", subject, f"{method}_speedup"] = speedup
         for subject, row, focus in both(method, "focus"):
-            if subject in runs.video:
+            if subject in runs.video and focus.numbers.get("dense_ops", 0) > 0 and "num_ops" in row.numbers:
                 sparsity = 100 * (1 - row["num_ops"] / focus["dense_ops"])
                 found["table_ii", subject, f"{method}_sparsity"] = sparsity
     for subject, row, pruned in both("focus", "sec_only"):
@@ -156,7 +166,7 @@ def mean_power_mw(breakdown: Mapping[str, ResultRow]) -> dict[str, float]:
     The column ``power`` says the same in fidelity parity; in fidelity cycle that of buffers is leakage alone.
     """
     dram = breakdown["dram"]
-    if not dram["power"] > 0:
+    if not (dram["power"] > 0 and dram["energy"] > 0):
         return {name: row["power"] for name, row in breakdown.items()}
     seconds = dram["energy"] / dram["power"]
     return {name: row["energy"] / seconds for name, row in breakdown.items()}
@@ -186,7 +196,9 @@ def _relative_latency(results: Results, exhibit: str, file: str) -> Numbers:
     rows = results[file]
     base = rows[_BASES[file]]["total_cycles"]
     return {
-        (exhibit, subject, "relative_latency"): row["total_cycles"] / base for subject, row in rows.items()
+        (exhibit, subject, "relative_latency"): row["total_cycles"] / base
+        for subject, row in rows.items()
+        if row.numbers.get("total_cycles", 0) > 0
     }
 
 

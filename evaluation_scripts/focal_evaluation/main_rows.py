@@ -8,7 +8,18 @@ import pandas as pd
 
 from focal_common.errors import TraceError
 
-__all__ = ["DONE", "PREFIXES", "check_uniform", "prefixes", "read_tables", "tables_of"]
+__all__ = [
+    "DONE",
+    "PREFIXES",
+    "ROW_KEYS",
+    "check_labels",
+    "check_uniform",
+    "mixed_notes",
+    "prefixes",
+    "read_labels",
+    "read_tables",
+    "tables_of",
+]
 
 DONE = "ok"
 
@@ -63,14 +74,18 @@ def read_tables(paths: list[Path]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _text_table(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError as error:
         raise TraceError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, ValueError) as error:
         # ValueError includes the parser's own errors, and a file without any column.
         raise TraceError(f"{path}: not a CSV table ({' '.join(str(error).split())})") from error
+
+
+def _read(path: Path) -> pd.DataFrame:
+    table = _text_table(path)
     expected = ("model", "dataset", "accelerator", *_NUMBERS, *_LABELS)
     if missing := [name for name in expected if name not in table.columns]:
         raise TraceError(f"{path}: column '{missing[0]}' is missing, expected a table of focal sim")
@@ -107,25 +122,70 @@ def _numbers(cells: pd.Series, status: pd.Series, where: str) -> pd.Series:
     return numbers
 
 
+ROW_KEYS = ("model", "dataset", "method", "variant")
+"""Columns that tell one result row from another."""
+
+_MUST_AGREE = {"fidelity": "fidelities", "corrections": "corrections", "focal_version": "versions of Focal"}
+"""Label and what several of it are called."""
+
+
+def read_labels(folder: Path, prefix: str) -> pd.DataFrame:
+    """Return what must agree in all result files of a folder: main, INT8 and sweeps.
+
+    Args:
+        folder: Result folder.
+        prefix: Start of the names of the files; sweeps have none.
+
+    Returns:
+        One row per result row with columns ``file`` and the labels, absent where a file does not state one; files
+        without a version are left out.
+
+    Raises:
+        TraceError: A file is no CSV table.
+    """
+    stems = [f"{prefix}main", f"{prefix}int8", *(["dse"] if not prefix else [])]
+    frames = [pd.DataFrame({"file": [], **{name: [] for name in _MUST_AGREE}}, dtype=str)]
+    for path in [path for stem in stems for path in tables_of(folder, stem)]:
+        table = _text_table(path)
+        if "focal_version" not in table.columns:
+            continue
+        labels = {name: table[name] if name in table.columns else None for name in _MUST_AGREE}
+        frames.append(pd.DataFrame({"file": path.name, **labels}, index=table.index))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _found_labels(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """Return what differs, as it is called, with its values."""
+    values = {what: sorted(frame[name].dropna().unique()) for name, what in _MUST_AGREE.items()}
+    return {what: [value or "(none)" for value in found] for what, found in values.items() if len(found) > 1}
+
+
+def check_labels(frame: pd.DataFrame, where: str) -> None:
+    """Refuse rows of different fidelities, corrections or versions.
+
+    Raises:
+        TraceError: What differs, and how to ask for it anyway.
+    """
+    for what, found in _found_labels(frame).items():
+        raise TraceError(
+            f"{where}: holds rows of different {what} ({', '.join(found)}), which must not be compared; "
+            "give --mixed to show them together all the same"
+        )
+
+
+def mixed_notes(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Return a sentence for everything in which rows differ that must not be compared."""
+    return tuple(f"MIXED {what}: {', '.join(found)}." for what, found in _found_labels(frame).items())
+
+
 def check_uniform(frame: pd.DataFrame, where: str) -> None:
     """Refuse rows of different fidelities, corrections or versions, and two rows of one combination.
 
     Raises:
         TraceError: What differs, and how to ask for it anyway.
     """
-    for column, what in (
-        ("fidelity", "fidelities"),
-        ("corrections", "corrections"),
-        ("focal_version", "versions of Focal"),
-    ):
-        found = sorted(frame[column].unique())
-        if len(found) > 1:
-            raise TraceError(
-                f"{where}: holds rows of different {what} ({', '.join(name or '(none)' for name in found)}), which "
-                "must not be compared; give --mixed to show them together all the same"
-            )
-    keys = ["model", "dataset", "method", "variant"]
-    double = frame[frame.duplicated(keys)]
+    check_labels(frame, where)
+    double = frame[frame.duplicated(list(ROW_KEYS))]
     if not double.empty:
         row = double.iloc[0]
         raise TraceError(

@@ -10,8 +10,20 @@ import pandas as pd
 
 from focal_common.errors import ConfigError, TraceError, near_matches
 from focal_evaluation.claims import Claim, Key, Reproduced, read_claims
+from focal_evaluation.correction_steps import read_steps
 from focal_evaluation.headlines import available_numbers
-from focal_evaluation.main_rows import PREFIXES, check_uniform, prefixes, read_tables, tables_of
+from focal_evaluation.main_rows import (
+    PREFIXES,
+    ROW_KEYS,
+    check_labels,
+    check_uniform,
+    mixed_notes,
+    prefixes,
+    read_labels,
+    read_tables,
+    tables_of,
+)
+from focal_evaluation.remarks import Remark, read_remarks
 from focal_evaluation.result_rows import Results, numbers_of_rows, read_available
 from focal_simulator.tile_lengths import SUMMARY_COLUMNS
 
@@ -41,6 +53,18 @@ class Material:
     def prefix(self) -> str:
         """Start of the names of the result files."""
         return PREFIXES[self.fidelity]
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """Labels of every result row that must agree; see `read_labels`."""
+        return read_labels(self.folder, self.prefix)
+
+    @property
+    def mixed_notes(self) -> tuple[str, ...]:
+        """Sentences for the foot of whatever is made of rows that must not be compared."""
+        repeated = int(self.rows.duplicated(list(ROW_KEYS)).sum())
+        again = (f"MIXED: of repeated rows the first is shown ({repeated} left out).",) if repeated else ()
+        return (*mixed_notes(self.labels), *again)
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -80,6 +104,16 @@ class Material:
     def claims(self) -> list[Claim]:
         """Every published claim."""
         return read_claims(self.root)
+
+    @cached_property
+    def remarks(self) -> dict[Key, Remark]:
+        """What a reader must know of single claims."""
+        return read_remarks(self.root)
+
+    @cached_property
+    def correction_steps(self) -> dict[Key, tuple[float, ...]]:
+        """Claimed numbers of the published inputs after each correction; see `read_steps`."""
+        return read_steps(self.root)
 
     @cached_property
     def numbers(self) -> dict[Key, Reproduced]:
@@ -147,7 +181,8 @@ def read_material(folder: Path, root: Path, fidelity: str, is_mixed: bool = Fals
 
     Raises:
         ConfigError: The fidelity is unknown, or the folder holds both and none was asked for.
-        TraceError: The folder holds no results of that fidelity.
+        TraceError: The folder holds no results of that fidelity, or rows of any of its files, sweeps included, that
+            must not be compared.
     """
     if fidelity and fidelity not in PREFIXES:
         raise ConfigError(f"--fidelity '{fidelity}': {near_matches(fidelity, PREFIXES)}")
@@ -162,4 +197,8 @@ def read_material(folder: Path, root: Path, fidelity: str, is_mixed: bool = Fals
         fidelity = next(iter(found))
     if fidelity not in found:
         raise TraceError(f"{folder}: holds no results of fidelity {fidelity}, only of {', '.join(found)}")
-    return Material(folder, root, fidelity, is_mixed)
+    material = Material(folder, root, fidelity, is_mixed)
+    if not is_mixed:
+        # Once and for all files, before anything is made of them.
+        check_labels(material.labels, str(folder))
+    return material

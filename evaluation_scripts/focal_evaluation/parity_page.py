@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from focal_common.files import atomic_write_text
 from focal_evaluation.claims import Comparison, Key, Kind, Reproduced, compare, read_claims
 from focal_evaluation.defects import defect_effects
 from focal_evaluation.headlines import headline_numbers
+from focal_evaluation.remarks import Remark, read_remarks
 from focal_evaluation.reproduce import run_published
 from focal_evaluation.result_rows import Results, numbers_of_rows, read_results
 from focal_evaluation.tile_pool import tile_numbers
@@ -104,7 +105,8 @@ def page(results: Results, root: Path) -> str:
         root: Trace root with the published tables, claims and stand-ins.
     """
     compared = comparisons(results, root)
-    parts = [_INTRODUCTION, _overview(compared), _unmet(compared)]
+    remarks = read_remarks(root)
+    parts = [_INTRODUCTION, _overview(compared), _unmet(compared, remarks), _remarks(remarks)]
     for exhibit, title in _TITLES.items():
         parts.append(_section(title, [item for item in compared if item.claim.exhibit == exhibit]))
     parts.append(_defects(results, root))
@@ -132,16 +134,37 @@ def _overview(compared: Sequence[Comparison]) -> str:
     )
 
 
-def _unmet(compared: Sequence[Comparison]) -> str:
+def _unmet(compared: Sequence[Comparison], remarks: Mapping[Key, Remark]) -> str:
     unmet = [item for item in compared if not item.is_met]
     text = "## Not met\n\n"
     if not unmet:
         return text + "None.\n"
     text += _comparison_table(unmet, with_exhibit=True)
     places = dict.fromkeys(
-        f"- {item.claim.subject}, {item.claim.quantity}: {item.claim.where}." for item in unmet
+        f"- {item.claim.subject}, {item.claim.quantity}: {item.claim.where}{_contradiction(item, remarks)}."
+        for item in unmet
     )
     return f"{text}\nWhere these were published:\n\n" + "\n".join(places) + "\n"
+
+
+def _contradiction(item: Comparison, remarks: Mapping[Key, Remark]) -> str:
+    remark = remarks.get(item.claim.key)
+    if remark is None or item.ours is None:
+        return ""
+    agrees = ", and so does our run" if remark.agrees_with(item.ours.value) else ", but our run does not"
+    return f"; {remark.text}{agrees if remark.contradicts else ''}"
+
+
+def _remarks(remarks: Mapping[Key, Remark]) -> str:
+    """Return remarks on claims that nothing contradicts, each with the claims it is about."""
+    claims: dict[str, list[str]] = {}
+    for (exhibit, subject, quantity), remark in remarks.items():
+        if not remark.contradicts:
+            claims.setdefault(remark.text, []).append(f"{exhibit} {subject} {quantity}")
+    if not claims:
+        return ""
+    lines = "".join(f"- {'; '.join(names)}: {text}.\n" for text, names in claims.items())
+    return f"## Met, with a remark\n\n{lines}"
 
 
 def _section(title: str, compared: Sequence[Comparison]) -> str:

@@ -44,6 +44,7 @@ def run_parts(
     fidelity: str,
     parts: tuple[str, ...],
     accelerators: tuple[str, ...] = PAPER_ACCELERATORS,
+    corrections: str = "all",
 ) -> None:
     """Write some of the result files.
 
@@ -53,6 +54,7 @@ def run_parts(
         fidelity: Level of modelling of the main and INT8 runs; sweeps and tile lengths exist in parity only.
         parts: Of ``int8``, ``main``, ``sweeps`` and ``tiles``, in this order.
         accelerators: Of the main runs; ``all`` takes those that accept the workloads.
+        corrections: Switches of fidelity cycle, as for ``--corrections``.
 
     Raises:
         FocalError: A table, a trace or a stand-in is missing or wrong.
@@ -61,7 +63,7 @@ def run_parts(
         trace=root,
         accelerators=accelerators,
         fidelity=fidelity,
-        corrections="all",
+        corrections=corrections,
         output=output,
         models=(),
         datasets=(),
@@ -73,7 +75,7 @@ def run_parts(
         tile_lengths=False,
         figure=False,
     )
-    parity = replace(request, fidelity="parity")
+    parity = replace(request, fidelity="parity", corrections="all")
     for part in parts:
         if part == "int8":
             run_request(replace(request, accelerators=(Focus.preset,), variant="focus_int8"))

@@ -10,7 +10,16 @@ import pandas as pd
 
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.parts import GEOMEAN, in_order
-from focal_evaluation.exhibits.style import PARTS, colour, hatch, label, workload_label
+from focal_evaluation.exhibits.style import (
+    PARTS,
+    colour,
+    drawable,
+    hatch,
+    label,
+    short,
+    width_points,
+    workload_label,
+)
 
 __all__ = [
     "foot",
@@ -26,6 +35,20 @@ __all__ = [
 _CHARACTERS_PER_INCH = 24.5
 """Of the foot's font size."""
 
+_LONGEST_NOTE = 320
+"""In characters; what stands there may name files and errors of any length, which the table has in full."""
+
+_FOOT_SHARE = 0.98
+"""Of the width of a figure."""
+
+_LABEL_POINTS = 5.8
+"""Size of tick labels under groups of bars."""
+
+_AXES_SHARE = 0.92
+"""Of the width of a figure, beside the label of the vertical axis."""
+
+_SHORTEST_LABEL, _LONGEST_LABEL = 4, 14
+
 _EMPTY = "\u2013"
 
 _INCHES_PER_CHARACTER = 0.066
@@ -38,17 +61,27 @@ _MANY_CHARACTERS = 36
 def foot(figure: Any, notes: Sequence[str]) -> None:
     """Write notes under a figure, inside its layout."""
     width = int(figure.get_figwidth() * _CHARACTERS_PER_INCH)
-    lines = textwrap.fill(" ".join(notes), width)
+    text = " ".join(short(note, _LONGEST_NOTE) for note in notes)
+    room = 72 * _FOOT_SHARE * figure.get_figwidth()
+    lines = textwrap.fill(text, width)
+    # Wide characters need more room than the usual number of them.
+    while width > 1 and max((width_points(one, 5.2) for one in lines.split("\n")), default=0.0) > room:
+        width = int(0.95 * width)
+        lines = textwrap.fill(text, width)
     figure.supxlabel(lines, fontsize=5.2, x=0.01, ha="left", color="#404040", linespacing=1.25)
 
 
-def group_labels(frame: pd.DataFrame) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return the (model, dataset) groups from left to right, and their two-line labels."""
+def group_labels(frame: pd.DataFrame, width_inches: float) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the (model, dataset) groups from left to right, and two-line labels that fit side by side."""
     pairs = list(dict.fromkeys(zip(frame["model"], frame["dataset"], strict=True)))
-    labels = [
-        f"Geomean\n{dataset}" if model == GEOMEAN else workload_label(model, dataset)
-        for model, dataset in pairs
-    ]
+    room = 0.97 * 72 * width_inches / max(len(pairs), 1)
+    for longest in range(_LONGEST_LABEL, _SHORTEST_LABEL - 1, -1):
+        labels = [
+            f"Geomean\n{dataset}" if model == GEOMEAN else workload_label(model, dataset, longest)
+            for model, dataset in pairs
+        ]
+        if all(width_points(line, _LABEL_POINTS) <= room for one in labels for line in one.split("\n")):
+            break
     return pairs, labels
 
 
@@ -64,7 +97,7 @@ def grouped_bars(
         methods: From left to right.
         digits: Behind the point of the value that is written on each bar of the mean.
     """
-    pairs, labels = group_labels(frame)
+    pairs, labels = group_labels(frame, _AXES_SHARE * axis.figure.get_figwidth())
     width = 0.82 / len(methods)
     for number, method in enumerate(methods):
         offset = (number - (len(methods) - 1) / 2) * width
@@ -97,7 +130,7 @@ def _cross(axis: Any, place: float) -> None:
 
 def _finish_groups(axis: Any, pairs: list[tuple[str, str]], labels: list[str]) -> None:
     axis.set_xticks(range(len(pairs)), labels)
-    axis.tick_params(axis="x", length=0, labelsize=5.8)
+    axis.tick_params(axis="x", length=0, labelsize=_LABEL_POINTS)
     axis.set_xlim(-0.55, len(pairs) - 0.45)
     axis.grid(axis="y")
     axis.margins(y=0.16)
@@ -116,7 +149,7 @@ def stacked_bars(axis: Any, frame: pd.DataFrame, methods: Sequence[str], top: fl
         methods: From left to right.
         top: Bars above are cut, and their value is written.
     """
-    pairs, labels = group_labels(frame)
+    pairs, labels = group_labels(frame, _AXES_SHARE * axis.figure.get_figwidth())
     width = 0.82 / len(methods)
     for number, method in enumerate(methods):
         offset = (number - (len(methods) - 1) / 2) * width
@@ -219,7 +252,7 @@ def table_figure(frame: pd.DataFrame, title: str, notes: Sequence[str], first_co
     """
     from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure
 
-    cells = [[str(cell) or _EMPTY for cell in row] for row in frame.itertuples(index=False)]
+    cells = [[drawable(str(cell)) or _EMPTY for cell in row] for row in frame.itertuples(index=False)]
     heads = [str(name).split("\n") for name in frame.columns]
     lines = max(len(head) for head in heads)
     widths = [

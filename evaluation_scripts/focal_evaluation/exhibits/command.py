@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
+import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
 from focal_common.errors import ConfigError, RunError, near_matches
+from focal_evaluation.claims import Kind
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.make import Made, make_all, needs_of, write_index
 from focal_evaluation.exhibits.registry import EXHIBITS, GROUPS, chosen_names
 from focal_evaluation.exhibits.style import FORMATS
+from focal_evaluation.main_rows import check_labels
 from focal_evaluation.sources import Source, find_source, material_of
+from focal_evaluation.verdicts import Tally
 
 __all__ = ["ExhibitReport", "make_exhibits"]
 
@@ -44,7 +49,7 @@ def make_exhibits(
 
     Raises:
         ConfigError: An unknown exhibit, fidelity or format, or a folder with two fidelities.
-        TraceError: The source holds no results.
+        TraceError: The source holds no results, or rows that must not be compared; nothing is written.
         RunError: An exhibit asked for by its own name could not be made; the others are written.
     """
     kinds = tuple(word.strip() for word in formats.split(",") if word.strip())
@@ -59,7 +64,7 @@ def make_exhibits(
     results = output / "results"
     if alone:
         material, problems = material_of(place, root, fidelity, needs_of(alone), results, is_mixed)
-        notes += problems
+        notes += [*problems, *material.mixed_notes]
         made += make_all(alone, material, output, kinds)
         write_index(made, material, output)
     if twins:
@@ -84,18 +89,25 @@ def _twins(
 ) -> list[Made]:
     main = frozenset({"main"})
     published, _ = material_of(place, root, "parity", main, results, is_mixed)
-    material_of(place, root, "cycle", main, results, is_mixed)
+    corrected, _ = material_of(place, root, "cycle", main, results, is_mixed)
+    if not is_mixed:
+        versions = pd.concat([published.labels, corrected.labels], ignore_index=True)
+        check_labels(versions.assign(fidelity="", corrections=""), str(published.folder))
     # Twins find the other fidelity beside this one.
     return make_all(names, published, output, kinds)
 
 
 def _table(made: Sequence[Made]) -> Table:
     table = Table(title="Exhibits")
-    for name in ("exhibit", "title", "fidelity", "claims met", "status"):
+    # Claims met, by what our numbers rest on; a solved number that agrees is no evidence.
+    for name in ("exhibit", "title", "fidelity", *(f"met: {kind}" for kind in get_args(Kind)), "status"):
         table.add_column(name)
     for item in made:
-        claims = f"{item.met} of {item.compared}" if item.compared else "-"
-        if item.compared < item.claims:
-            claims += f" ({item.claims - item.compared} not compared)"
-        table.add_row(item.name, item.title, item.fidelity, claims, escape(item.status))
+        cells = [_met(item.tallies.get(kind, Tally())) for kind in get_args(Kind)]
+        table.add_row(item.name, item.title, item.fidelity, *cells, escape(item.status))
     return table
+
+
+def _met(count: Tally) -> str:
+    absent = f" ({count.claims - count.compared} not compared)" if count.compared < count.claims else ""
+    return f"{count.met} of {count.compared}{absent}" if count.claims else "-"

@@ -19,11 +19,11 @@ _SWEPT = "m_tile_size"
 
 def table(material: Material) -> ExhibitTable:
     """Return latency relative to a tile of all rows, buffer size and published accuracy."""
-    frame = sweep_frame(material, "dse_m_tile", _SWEPT, _ORDER)
+    frame = sweep_frame(material, "dse_m_tile", _SWEPT, _ORDER, ("total_cycles", "total_buffer_capacity"))
     base = frame.loc[frame["value"] == _FULL, "total_cycles"]
     if base.isna().any():
         raise TraceError(
-            f"{material.folder}: the m-tile sweep lacks the full tile, which latency is relative to"
+            f"{material.folder}: the m-tile sweep lacks cycles of the full tile, which latency is relative to"
         )
     frame["latency_over_full"] = frame["total_cycles"] / base.iloc[0]
     frame["buffer_mib"] = frame["total_buffer_capacity"] / 2**20

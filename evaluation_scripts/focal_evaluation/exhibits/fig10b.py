@@ -18,7 +18,7 @@ _GIBI = 2**30
 
 def table(material: Material) -> ExhibitTable:
     """Return operations of the array and of the scatter accumulators, in 2^30, and published accuracy."""
-    frame = sweep_frame(material, "dse_vector", _SWEPT, _ORDER)
+    frame = sweep_frame(material, "dse_vector", _SWEPT, _ORDER, ("layer_array_ops", "layer_scatter_ops"))
     frame["array_gi_operations"] = frame["layer_array_ops"] / _GIBI
     frame["scatter_gi_operations"] = frame["layer_scatter_ops"] / _GIBI
     frame["all_gi_operations"] = frame["array_gi_operations"] + frame["scatter_gi_operations"]

@@ -21,10 +21,12 @@ _VECTOR_ELEMENTS = 32
 
 def table(material: Material) -> ExhibitTable:
     """Return latency relative to most accumulators, and the area of the buffers behind the array."""
-    frame = sweep_frame(material, "dse_scatter", _SWEPT, _ORDER)
+    frame = sweep_frame(material, "dse_scatter", _SWEPT, _ORDER, ("total_cycles", "buffer_area"))
     base = frame.loc[frame["value"] == _MOST, "total_cycles"]
     if base.isna().any():
-        raise TraceError(f"{material.folder}: the scatter sweep lacks {_MOST}, which latency is relative to")
+        raise TraceError(
+            f"{material.folder}: the scatter sweep lacks cycles of {_MOST}, which latency is relative to"
+        )
     frame["latency_over_most"] = frame["total_cycles"] / base.iloc[0]
     frame["accumulators"] = [int(value) * _VECTOR_ELEMENTS for value in frame["value"]]
     frame = frame.rename(columns={"buffer_area": "buffer_area_mm2"})

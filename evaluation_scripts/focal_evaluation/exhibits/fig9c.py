@@ -9,7 +9,7 @@ import pandas as pd
 from focal_common.errors import TraceError
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import foot
-from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure
+from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure, short
 from focal_evaluation.headlines import mean_power_mw, part_of
 from focal_evaluation.material import Material
 
@@ -26,6 +26,8 @@ _PARTS = {
 _SMALL_PERCENT = 5.0
 """Slices below are drawn apart."""
 
+_PUBLISHED_PAIR = ("llava_vid", "videomme")
+
 _COLUMNS = ("area_mm2", "power_mw")
 
 
@@ -34,6 +36,8 @@ def table(material: Material) -> ExhibitTable:
     rows = material.results.get("breakdown")
     if not rows:
         raise TraceError(f"{material.folder}: holds no {material.prefix}detailed_power_area_breakdown.csv")
+    if not {"energy", "power"} <= set(rows["dram"].numbers if "dram" in rows else ()):
+        raise TraceError(f"{material.folder}: the breakdown of components lacks energy or power of dram")
     power = mean_power_mw(rows)
     focus = material.rows[material.rows["method"] == "focus"]
     counts = "; ".join(sorted(set(focus["origin"])))
@@ -58,8 +62,11 @@ def table(material: Material) -> ExhibitTable:
 
 def _notes(material: Material) -> tuple[str, ...]:
     rows = material.rows
-    pairs = [f"{row.model}/{row.dataset}" for row in rows[rows["method"] == "focus"].itertuples()]
-    workload = "llava_vid/videomme" if "llava_vid/videomme" in pairs else (pairs or ["?"])[0]
+    pairs = [
+        (str(row["model"]), str(row["dataset"])) for row in rows[rows["method"] == "focus"].to_dict("records")
+    ]
+    first = _PUBLISHED_PAIR if _PUBLISHED_PAIR in pairs else (pairs or [("?", "?")])[0]
+    workload = "/".join(short(name) for name in first)
     focus = rows[rows["method"] == "focus"]
     counts = "; ".join(sorted(set(focus["origin"])))
     return (

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 
 from focal_common.console import track
 from focal_common.errors import FocalError
 from focal_common.files import atomic_write_text
+from focal_evaluation.claims import Kind
 from focal_evaluation.exhibits.base import DONE, Exhibit
 from focal_evaluation.exhibits.registry import EXHIBITS
 from focal_evaluation.exhibits.style import FORMATS, save, style
+from focal_evaluation.main_rows import PREFIXES
 from focal_evaluation.material import Material
-from focal_evaluation.verdicts import verdict_frame
+from focal_evaluation.verdicts import Tally, tally, verdict_frame
 
 __all__ = ["Made", "csv_text", "make_all", "needs_of", "write_index"]
 
@@ -31,9 +34,7 @@ class Made:
         fidelity: Level of modelling.
         status: `DONE`, or why there is no figure.
         absent: Rows without a number.
-        claims: Claims it answers.
-        met: Claims that hold.
-        compared: Claims that could be compared.
+        tallies: Claims it answers and those that hold, by what our number rests on.
         paths: Files written.
     """
 
@@ -42,9 +43,7 @@ class Made:
     fidelity: str
     status: str
     absent: int = 0
-    claims: int = 0
-    met: int = 0
-    compared: int = 0
+    tallies: Mapping[Kind, Tally] = field(default_factory=dict)
     paths: tuple[Path, ...] = ()
 
 
@@ -84,15 +83,19 @@ def _make(
 ) -> Made:
     try:
         table = exhibit.table(material)
+        levels = PREFIXES if exhibit.both else (material.fidelity,)
+        marks = [note for level in levels for note in replace(material, fidelity=level).mixed_notes]
+        table = replace(table, notes=(*dict.fromkeys(marks), *table.notes))
     except FocalError as error:
         return Made(exhibit.name, exhibit.title, fidelity, str(error))
+    claims = [claim for claim in material.claims if exhibit.claims(claim)]
+    texts = {f"{exhibit.name}.csv": csv_text(table.frame)}
+    if claims and not exhibit.both:
+        texts[f"{exhibit.name}_claims.csv"] = csv_text(verdict_frame(claims, material))
     stem = output / exhibit.name
-    paths = [stem.with_name(f"{exhibit.name}.csv")]
-    atomic_write_text(paths[0], csv_text(table.frame))
-    verdicts = verdict_frame([claim for claim in material.claims if exhibit.claims(claim)], material)
-    if len(verdicts) and not exhibit.both:
-        paths.append(stem.with_name(f"{exhibit.name}_claims.csv"))
-        atomic_write_text(paths[1], csv_text(verdicts))
+    paths = [stem.with_name(name) for name in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        atomic_write_text(path, text)
     with style():
         paths += save(exhibit.draw(table), stem, formats)
     absent = int((table.frame["status"] != DONE).sum()) if "status" in table.frame.columns else 0
@@ -102,9 +105,7 @@ def _make(
         fidelity,
         DONE,
         absent=absent,
-        claims=len(verdicts),
-        met=int((verdicts["met"] == "yes").sum()),
-        compared=int((verdicts["met"] != "not compared").sum()),
+        tallies=tally(claims, material),
         paths=tuple(paths),
     )
 
@@ -125,9 +126,11 @@ def write_index(made: Sequence[Made], material: Material, output: Path) -> list[
             "fidelity": item.fidelity,
             "status": item.status,
             "absent_rows": item.absent,
-            "claims": item.claims,
-            "claims_compared": item.compared,
-            "claims_met": item.met,
+            **{
+                f"{kind}_claims{what}": getattr(item.tallies.get(kind, Tally()), name)
+                for kind in get_args(Kind)
+                for what, name in (("", "claims"), ("_compared", "compared"), ("_met", "met"))
+            },
         }
         for item in made
     ]

@@ -10,9 +10,9 @@ import pandas as pd
 
 from focal_common.errors import TraceError
 from focal_evaluation.exhibits.base import DONE
-from focal_evaluation.exhibits.style import METHODS, base_of
+from focal_evaluation.exhibits.style import METHODS, base_of, label, short
 from focal_evaluation.material import Material
-from focal_evaluation.published import read_gpu_runs
+from focal_evaluation.published import GpuRun, read_gpu_runs
 
 __all__ = [
     "GEOMEAN",
@@ -124,7 +124,10 @@ def ratios(where: object, rows: pd.DataFrame, columns: dict[str, str], inverse: 
                 record[ours] = np.nan
                 if status == DONE:
                     top, bottom = (base[column], cell[column]) if inverse else (cell[column], base[column])
-                    record[ours] = top / bottom
+                    if top > 0 and bottom > 0:
+                        record[ours] = top / bottom
+                    else:
+                        record["status"] = f"{column} is zero"
             found.append(record)
     return pd.DataFrame(found)
 
@@ -168,10 +171,38 @@ def geomean_rows(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _gpu_notes(material: Material, methods: Iterable[str]) -> list[str]:
+    """Return what GPU bars are: measurements, or a constant share of another method's, which no measurement is."""
+    runs = read_gpu_runs(material.root)
+    notes = []
+    for method in [name for name in methods if name in runs]:
+        share = _constant_share(runs[method], runs[_PLAIN_GPU]) if _PLAIN_GPU in runs else None
+        if method == _PLAIN_GPU or share is None:
+            notes.append(f"{label(method)}: published measurement (Jetson Orin Nano).")
+        else:
+            notes.append(
+                f"{label(method)}: published as measured, but {share:.2f} of {label(_PLAIN_GPU)} on every workload: "
+                "looks scaled."
+            )
+    return notes
+
+
+_PLAIN_GPU = "gpu"
+
+_MEASURED_SPREAD = 0.01
+"""Relative; times of different models and videos that agree nearer than this follow a factor, not a clock."""
+
+
+def _constant_share(runs: Mapping[Any, GpuRun], plain: Mapping[Any, GpuRun]) -> float | None:
+    """Return the ratio of times if it is the same on every workload, of three or more."""
+    ratios = [run.seconds / plain[pair].seconds for pair, run in runs.items() if pair in plain]
+    if len(ratios) < 3 or max(ratios) > (1 + _MEASURED_SPREAD) * min(ratios):
+        return None
+    return float(np.mean(ratios))
+
+
 def origin_notes(material: Material, frame: pd.DataFrame) -> tuple[str, ...]:
     """Return the sentences that say what the numbers rest on and what is absent."""
-    from focal_evaluation.exhibits.style import label
-
     level = "Simulated, fidelity parity (published formulas)"
     if material.fidelity != "parity":
         words = sorted(set(material.rows["corrections"]))
@@ -181,13 +212,15 @@ def origin_notes(material: Material, frame: pd.DataFrame) -> tuple[str, ...]:
         methods = in_order(frame.loc[frame["origin"] == origin, "method"])
         if origin.startswith("synthetic") or origin == "estimated":
             notes.append(f"{', '.join(map(label, methods))}: {origin} counts.")
-        elif any(method.startswith("gpu") for method in methods):
-            names = [label(method) for method in methods if method.startswith("gpu")]
-            notes.append(f"{', '.join(names)}: published measurement (Jetson Orin Nano).")
+        elif any(method.startswith(_PLAIN_GPU) for method in methods):
+            notes += _gpu_notes(material, methods)
     absent = frame[frame["status"] != DONE]
     for status in sorted(set(absent["status"])):
         part = absent[absent["status"] == status]
-        names = [f"{label(row['method'])} {row['model']}/{row['dataset']}" for row in part.to_dict("records")]
+        names = [
+            f"{label(row['method'])} {short(row['model'])}/{short(row['dataset'])}"
+            for row in part.to_dict("records")
+        ]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        notes.append(f"Absent ({status}): {', '.join(names[:3])}{more}.")
+        notes.append(f"Absent ({short(status, 60)}): {', '.join(names[:3])}{more}.")
     return tuple(notes)

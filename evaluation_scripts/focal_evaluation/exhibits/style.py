@@ -19,6 +19,7 @@ __all__ = [
     "PARTS",
     "base_of",
     "colour",
+    "drawable",
     "hatch",
     "label",
     "new_figure",
@@ -26,6 +27,7 @@ __all__ = [
     "save_pages",
     "short",
     "style",
+    "width_points",
     "workload_label",
 ]
 
@@ -191,19 +193,37 @@ def _drawable() -> frozenset[int]:
     return frozenset(get_font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap())
 
 
+def width_points(text: str, size: float) -> float:
+    """Return how wide a line of text is drawn."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    font = get_font(findfont(FontProperties(family="DejaVu Sans")))
+    font.set_size(size, _DPI)
+    font.set_text(drawable(text), 0.0)
+    return float(font.get_width_height()[0]) / _SUBPIXELS
+
+
+_DPI, _SUBPIXELS = 72, 64
+"""Of the measure: a pixel is a point, and FreeType counts in 64ths."""
+
+
+def drawable(text: str) -> str:
+    """Return a text in which every character that the font lacks is a box."""
+    return "".join(sign if ord(sign) in _drawable() and sign.isprintable() else "\u25a1" for sign in text)
+
+
 def short(name: str, longest: int = _LONGEST_NAME) -> str:
     """Return a name that fits under a bar: known names as printed, long ones cut in the middle.
 
     A character that the font lacks becomes a box; tables keep the name in full.
     """
-    known = _NAMES.get(name, name)
-    visible = "".join(sign if ord(sign) in _drawable() and sign.isprintable() else "\u25a1" for sign in known)
+    visible = drawable(_NAMES.get(name, name))
     if len(visible) <= longest:
         return visible
     head = (longest - 1) // 2
     return f"{visible[:head]}\u2026{visible[head + 1 - longest :]}"
 
 
-def workload_label(model: str, dataset: str) -> str:
+def workload_label(model: str, dataset: str, longest: int = _LONGEST_NAME) -> str:
     """Return two lines: dataset, then model."""
-    return f"{short(dataset)}\n{short(model)}"
+    return f"{short(dataset, longest)}\n{short(model, longest)}"

@@ -38,7 +38,9 @@ def _accuracies(root: Path, swept: str) -> dict[str, float]:
         raise TraceError(f"{path}: expected columns swept, value and accuracy ({error})") from error
 
 
-def sweep_frame(material: Material, file: str, swept: str, order: Sequence[str]) -> pd.DataFrame:
+def sweep_frame(
+    material: Material, file: str, swept: str, order: Sequence[str], needs: Sequence[str]
+) -> pd.DataFrame:
     """Return the rows of a sweep in the order of the paper, with the published accuracy.
 
     Args:
@@ -46,9 +48,11 @@ def sweep_frame(material: Material, file: str, swept: str, order: Sequence[str])
         file: Exhibit name of the result file, such as ``dse_m_tile``.
         swept: Column of the swept value.
         order: Values from left to right; one that is absent has status ``not run``, other values follow.
+        needs: Columns that the panel shows. A row in which one is zero or no number has a status that says so, and
+            NaN in all of them.
 
     Raises:
-        TraceError: The results hold no such sweep.
+        TraceError: The results hold no such sweep, or a column without any number.
     """
     rows = material.sweep(file, swept).set_index("value")
     accuracy = _accuracies(material.root, swept)
@@ -56,6 +60,12 @@ def sweep_frame(material: Material, file: str, swept: str, order: Sequence[str])
     frame = rows.reindex(values).reset_index(names="value")
     is_run = [value in rows.index for value in values]
     frame["status"] = [DONE if run else "not run" for run in is_run]
+    for column in needs:
+        if column not in frame.columns:
+            raise TraceError(f"{material.folder}: the sweep over {swept} holds no number in column {column}")
+        is_empty = (frame["status"] == DONE) & ~(frame[column] > 0)
+        frame.loc[is_empty, "status"] = f"{column} is zero"
+    frame.loc[frame["status"] != DONE, list(needs)] = np.nan
     frame["origin"] = frame["origin"].fillna("")
     frame["accuracy_percent"] = [accuracy.get(value, np.nan) for value in values]
     return frame
@@ -67,8 +77,9 @@ def sweep_notes(frame: pd.DataFrame, swept: str, accuracy: bool = True) -> tuple
     notes = [f"LLaVA-Video, {short(_WORKLOADS[swept])}; simulated, fidelity parity. Counts: {origins}."]
     if accuracy and frame["accuracy_percent"].notna().any():
         notes.append("Accuracy: published.")
-    if absent := list(frame.loc[frame["status"] != DONE, "value"]):
-        notes.append(f"Absent (not run): {', '.join(absent)}.")
+    absent = frame[frame["status"] != DONE]
+    for status, part in absent.groupby("status", sort=True):
+        notes.append(f"Absent ({status}): {', '.join(part['value'])}.")
     return tuple(notes)
 
 

@@ -125,7 +125,7 @@ def _cell(part: pd.DataFrame, column: str) -> str:
         return ""
     row = part.iloc[0]
     if row["status"] != DONE and column == SPARSITY:
-        return str(row["status"])
+        return short(str(row["status"]), 20)
     return "" if pd.isna(row[column]) else f"{row[column]:.2f}"
 
 

@@ -65,7 +65,7 @@ def _cell(row: pd.Series | None, column: str) -> str:
     if row is None:
         return ""
     if row["status"] != DONE and column == SPEEDUP:
-        return str(row["status"])
+        return short(str(row["status"]), 20)
     return "" if pd.isna(row[column]) else f"{row[column]:.2f}"
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import table_figure
 from focal_evaluation.material import Material
-from focal_evaluation.verdicts import verdict_frame
+from focal_evaluation.verdicts import rests_on, verdict_frame
 
 __all__ = ["EXHIBIT"]
 
@@ -23,8 +23,8 @@ def table(material: Material) -> ExhibitTable:
     return ExhibitTable(
         frame,
         (
-            f"Simulated, fidelity {level}. Numbers of Focus rest on synthetic, calibrated counts; accuracies and GPU "
-            "runs are published.",
+            f"Simulated, fidelity {level}. Numbers of Focus rest on {rests_on('calibrated', material)}; accuracies and "
+            "GPU runs are published.",
         ),
     )
 

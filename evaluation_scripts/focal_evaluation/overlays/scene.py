@@ -16,7 +16,10 @@ from focal_evaluation.overlays.looks import DIFFERENCE_LOOKS, FATE_LOOKS, Look
 from focal_traces.fates import Fate
 from focal_traces.frames import SampleFrames
 
-__all__ = ["Scene", "difference_scene", "fate_scene"]
+__all__ = ["SEPARATOR", "Scene", "difference_scene", "fate_scene"]
+
+SEPARATOR = "; "
+"""Between parameters; values may hold commas."""
 
 _NAMES = {"dense": "Dense", "sparsevlm": "SparseVLM", "sparsezip": "SparseZip", "visionzip": "VisionZip"}
 """Methods that are no accelerator, or are called otherwise there."""
@@ -181,4 +184,5 @@ def _parameters(parameters: dict[str, Any]) -> str:
         for name, value in parameters.items()
         if name not in skipped
     ]
-    return ", ".join(words) or "no parameters"
+    # Not what came of it: a number that a method chooses per picture is in the counts.
+    return f"configured: {SEPARATOR.join(words)}" if words else "no parameters"

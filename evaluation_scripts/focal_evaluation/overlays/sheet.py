@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from focal_evaluation.exhibits.style import short
 from focal_evaluation.overlays.cell_map import CellMap, cell_map, painted
 from focal_evaluation.overlays.looks import SHADE, Look
-from focal_evaluation.overlays.scene import Scene
+from focal_evaluation.overlays.scene import SEPARATOR, Scene
 
 __all__ = ["Panel", "Sheet", "SheetMaker"]
 
@@ -131,7 +131,7 @@ class SheetMaker:
     def _header_lines(self) -> list[str]:
         lines: list[str] = []
         for fact in self._scene.facts:
-            lines += _wrapped(fact, self.width)[:_MOST_FACT_LINES]
+            lines += _first_lines(_wrapped(fact, self.width), _MOST_FACT_LINES)
         return lines
 
     def _legend(self, layer: int) -> list[tuple[Look | None, str]]:
@@ -210,6 +210,16 @@ def _wrapped(text: str, width: int) -> list[str]:
     """Break a text into lines that fit; characters the font lacks become boxes."""
     room = max(20, int((width - 2 * _MARGIN) / (0.56 * _TEXT_PIXELS)))
     return [short(line, room) for line in textwrap.wrap(" ".join(text.split()), room)] or [""]
+
+
+def _first_lines(lines: list[str], most: int) -> list[str]:
+    """Return the first lines of a text; where some are left out, the last ends behind a whole entry, in an ellipsis."""
+    if len(lines) <= most:
+        return lines
+    whole, comma, _ = lines[most - 1].rpartition(SEPARATOR)
+    # A sentence has no entries: its last characters make room.
+    last = f"{whole}{comma}\u2026" if comma else f"{lines[most - 1][:-2]}\u2026"
+    return [*lines[: most - 1], last]
 
 
 @lru_cache(maxsize=8)

@@ -25,6 +25,12 @@ def report(
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Show different fidelities, corrections or versions side by side.")
     ] = False,
+    overlay: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Page or picture of focal show to link to; repeatable. Those in a run folder are found."
+        ),
+    ] = None,
     root: Annotated[
         Path, typer.Option("--root", help="Trace root with claims.csv, for published claims.")
     ] = Path("example_output/published"),
@@ -33,7 +39,7 @@ def report(
     from focal_evaluation.report.html import write_report
     from focal_evaluation.report.runs import read_runs
 
-    found = read_runs(runs, fidelity, mixed)
+    found = read_runs(runs, fidelity, mixed, overlay or ())
     write_report(found, root, output)
     output_console().print(f"wrote {output}", markup=False)
     if pdf:

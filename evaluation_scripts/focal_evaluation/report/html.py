@@ -216,7 +216,7 @@ def _claims(found: RunSet, root: Path) -> dict[str, Any]:
                 material = Material(run.folder, root, level)
                 frame = verdict_frame(material.claims, material)
             except FocalError as error:
-                groups.append({"title": f"{run.name}: {error}", "met": 0, "unmet": False, "rows": []})
+                groups.append({"title": f"{run.name}: {error}", "met": 0, "unmet": True, "rows": []})
                 continue
             # Rows of result files and sweeps are in the page docs/parity.md; here is what the paper prints.
             shown = frame[frame["exhibit"].str.startswith(("fig_", "table_", "text", "abstract"))]
@@ -229,7 +229,7 @@ def _claims(found: RunSet, root: Path) -> dict[str, Any]:
                     {
                         "title": f"{_cut(run.name)}, {level}, {exhibit}",
                         "met": met,
-                        "unmet": False,
+                        "unmet": met < len(part),
                         "rows": [_claim_row(row) for row in part.to_dict("records")],
                     }
                 )
@@ -240,13 +240,22 @@ def _claims(found: RunSet, root: Path) -> dict[str, Any]:
             "text": "These results hold none of the published workloads in full; no claim applies.",
             "groups": groups,
         }
-    text = f"{met} of {compared} compared claims are met; {skipped} more need rows that these results lack."
+    rows = [row for group in groups for row in group["rows"]]
+    bases = "; ".join(
+        f"{sum(row['met'] == 'yes' for row in part)} of {len(part)} on {basis}"
+        for basis in dict.fromkeys(row["rests_on"] for row in rows)
+        for part in ([row for row in rows if row["rests_on"] == basis],)
+    )
+    text = f"{met} of {compared} compared claims are met ({bases}); {skipped} more need rows that these results lack."
     return {"text": text, "groups": groups}
 
 
 def _claim_row(row: Any) -> dict[str, str]:
     return {
-        **{name: str(row[name]) for name in ("subject", "quantity", "unit", "met", "rests_on", "reason")},
+        **{name: str(row[name]) for name in ("subject", "quantity", "unit", "met", "rests_on")},
+        "reason": "; ".join(
+            text for text in (row["reason"], row["remark"] if row["met"] == "yes" else "") if text
+        ),
         "published": f"{row['published']:.6g}",
         "ours": f"{row['ours']:.6g}",
         "difference": f"{row['difference_percent']:+.3f}",
@@ -262,6 +271,7 @@ def _summary(found: RunSet) -> str:
     return (
         f"{workloads} workload{'s' if workloads != 1 else ''} on {rows['method'].nunique()} accelerators; simulated "
         f"prefill of the language model, visual tokens only; fidelity {levels}; inputs: {origins}."
+        + "".join(f" {note}" for note in found.mixed)
     )
 
 
@@ -308,7 +318,10 @@ def report_html(found: RunSet, root: Path, beside: Path) -> str:
         maps=_maps(found) if has_layers else "",
         maps_absent="" if has_layers else _NO_LAYERS,
         claims=_claims(found, root),
-        links=[_link(run.name, path, beside) for run in found.runs for path in run.links],
+        links=[
+            *(_link(run.name, path, beside) for run in found.runs for path in run.links),
+            *(_link("overlay", path, beside) for path in found.overlays),
+        ],
         runs=[
             {"name": run.name, "text": json.dumps(run.manifest, indent=1, sort_keys=True, ensure_ascii=False)}
             for run in found.runs

@@ -14,7 +14,15 @@ import pandas as pd
 from focal_common.errors import ConfigError, TraceError, near_matches
 from focal_common.files import sha256_of_file
 from focal_evaluation.exhibits.parts import in_order
-from focal_evaluation.main_rows import DONE, PREFIXES, check_uniform, read_tables
+from focal_evaluation.main_rows import (
+    DONE,
+    PREFIXES,
+    check_labels,
+    check_uniform,
+    mixed_notes,
+    read_labels,
+    read_tables,
+)
 
 __all__ = ["LAYER_COLUMNS", "Run", "RunSet", "read_runs"]
 
@@ -73,28 +81,41 @@ class RunSet:
         rows: Result rows, see `read_tables`; ``method`` tells rows of different variants or folders apart.
         layers: Timed GEMMs with columns ``method`` and `LAYER_COLUMNS`; empty in fidelity parity.
         gaps: One sentence for everything that makes the report partial.
+        overlays: Pages and pictures of `focal show` elsewhere, to link to.
+        mixed: One sentence for everything in which rows differ that must not be compared; empty unless asked for.
     """
 
     runs: list[Run]
     rows: pd.DataFrame
     layers: pd.DataFrame
     gaps: list[str] = field(default_factory=list)
+    mixed: tuple[str, ...] = ()
+    overlays: tuple[Path, ...] = ()
 
 
-def read_runs(folders: Sequence[Path], fidelity: str = "", is_mixed: bool = False) -> RunSet:
+def read_runs(
+    folders: Sequence[Path],
+    fidelity: str = "",
+    is_mixed: bool = False,
+    overlays: Sequence[Path] = (),
+) -> RunSet:
     """Return what result folders hold.
 
     Args:
         folders: Result folders of `focal sim`.
         fidelity: Only rows of this level; empty takes all, which must be one unless ``is_mixed``.
         is_mixed: Show different fidelities, corrections, versions or repeated rows side by side.
+        overlays: Pages and pictures of `focal show` to link to.
 
     Raises:
-        ConfigError: An unknown fidelity.
+        ConfigError: An unknown fidelity, or an overlay that is no file.
         TraceError: No folder, no results in one, or rows that must not stand side by side.
     """
     if fidelity and fidelity not in PREFIXES:
         raise ConfigError(f"--fidelity '{fidelity}': {near_matches(fidelity, PREFIXES)}")
+    for path in overlays:
+        if not path.is_file():
+            raise ConfigError(f"--overlay {path}: no such file, expected a page or picture of focal show")
     runs, frames, layers, gaps = [], [], [], []
     for folder in dict.fromkeys(folders):
         tables = _tables(folder)
@@ -119,14 +140,28 @@ def read_runs(folders: Sequence[Path], fidelity: str = "", is_mixed: bool = Fals
             f"{f' of fidelity {fidelity}' if fidelity else ''}, expected main_<accelerator>.csv of focal sim"
         )
     rows = pd.concat(frames, ignore_index=True)
+    levels = [name for name in PREFIXES if (rows["fidelity"] == name).any()]
+    labels = pd.concat(
+        [read_labels(run.folder, PREFIXES[level]) for run in runs for level in levels], ignore_index=True
+    )
     if not is_mixed:
-        check_uniform(rows, " and ".join(run.name for run in runs))
+        where = " and ".join(run.name for run in runs)
+        check_uniform(rows, where)
+        # Claims read the sweeps and INT8 rows too.
+        check_labels(labels, where)
     timed_rows = pd.concat(layers, ignore_index=True) if layers else pd.DataFrame()
     names = _method_names(rows)
     rows["method"] = [names[key] for key in _keys(rows)]
     if not timed_rows.empty:
         timed_rows["method"] = [names[key] for key in _keys(timed_rows)]
-    return RunSet(runs, _sorted(rows), timed_rows, [*gaps, *_absent(rows)])
+    return RunSet(
+        runs,
+        _sorted(rows),
+        timed_rows,
+        [*gaps, *_absent(rows)],
+        mixed_notes(labels),
+        tuple(dict.fromkeys(overlays)),
+    )
 
 
 def _sorted(rows: pd.DataFrame) -> pd.DataFrame:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from exhibit_support import result_row, write_table
@@ -15,7 +17,7 @@ from focal_evaluation.exhibits.command import make_exhibits
 from focal_evaluation.exhibits.make import make_all
 from focal_evaluation.exhibits.parts import geomean_rows, ratios
 from focal_evaluation.exhibits.registry import EXHIBITS, chosen_names
-from focal_evaluation.exhibits.style import short
+from focal_evaluation.exhibits.style import short, style
 from focal_evaluation.main_rows import read_tables
 from focal_evaluation.material import Material, read_material
 from published_support import ROOT
@@ -177,3 +179,131 @@ def test_a_single_workload_has_no_mean_and_is_drawn(tmp_path: Path) -> None:
     made = make_all(["fig9a", "fig9b", "fig11"], material(tmp_path), tmp_path / "out", ("png",))
     assert [item.status for item in made] == [DONE] * 3
     assert "geomean" not in set(EXHIBITS.load("fig9b").table(material(tmp_path)).frame["model"])
+
+
+def sweep_table(folder: Path, **changes: str) -> Path:
+    """Write a sweep over the height of the m-tile; the second row differs in what is asked for."""
+    rows = [
+        {
+            "m_tile_size": size,
+            "total_cycles": cycles,
+            "total_buffer_capacity": 2**20,
+            "model": "llava_vid",
+            "dataset": "videomme",
+            "fidelity": "parity",
+            "origin": "measured",
+            "focal_version": "0.1.0",
+        }
+        for size, cycles in (("-1", "100"), ("1024", "110"))
+    ]
+    rows[1] |= changes
+    path = folder / "dse_a_m_tile_size.csv"
+    pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
+    return path
+
+
+@pytest.mark.parametrize("words", [["fig9a"], ["fig10a"], ["figures"], ["text"]])
+@pytest.mark.parametrize("file", ["main", "sweep"])
+def test_a_mix_in_any_file_is_refused_before_anything_is_written(
+    folder: Path, tmp_path: Path, words: list[str], file: str
+) -> None:
+    sweep_table(folder, **({"focal_version": "0.0.1"} if file == "sweep" else {}))
+    if file == "main":
+        write_table(folder, "focus", [result_row("m", "x", "focus", 1000, focal_version="0.0.1")])
+    with pytest.raises(TraceError, match=r"different versions of Focal \(0\.0\.1, 0\.1\.0\)") as refusal:
+        make_exhibits(words, str(folder), "", ROOT, tmp_path / "out", False, "png")
+    assert refusal.value.exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_twins_of_different_versions_are_refused(folder: Path, tmp_path: Path) -> None:
+    row = result_row("m", "x", "dense", 4000, fidelity="cycle", corrections="all", focal_version="0.0.1")
+    write_table(folder, "dense", [row], "cycle_")
+    with pytest.raises(TraceError, match="different versions of Focal"):
+        make_exhibits(["twin9a"], str(folder), "", ROOT, tmp_path / "out", False, "png")
+
+
+def test_a_mix_that_was_asked_for_is_marked_in_the_picture(folder: Path, tmp_path: Path) -> None:
+    write_table(folder, "focus", [result_row("m", "x", "focus", 1000)])
+    make_exhibits(["fig9a"], str(folder), "", ROOT, tmp_path / "one", True, "png")
+    write_table(folder, "focus", [result_row("m", "x", "focus", 1000, focal_version="0.0.1")] * 2)
+    report = make_exhibits(["fig9a"], str(folder), "", ROOT, tmp_path / "two", True, "png")
+    assert report.notes[:2] == [
+        "MIXED versions of Focal: 0.0.1, 0.1.0.",
+        "MIXED: of repeated rows the first is shown (1 left out).",
+    ]
+    one, two = ((tmp_path / name / "fig9a.png").read_bytes() for name in ("one", "two"))
+    assert one != two
+
+
+@pytest.mark.parametrize("cell", ["0", ""])
+def test_a_sweep_whose_reference_has_no_cycles_is_refused_in_one_sentence(
+    folder: Path, tmp_path: Path, cell: str
+) -> None:
+    path = sweep_table(folder)
+    path.write_text(path.read_text(encoding="utf-8").replace("-1,100", f"-1,{cell}"), encoding="utf-8")
+    with pytest.raises(RunError, match=r"fig10a was not made: .* lacks cycles of the full tile"):
+        make_exhibits(["fig10a"], str(folder), "", ROOT, tmp_path / "out", False, "png")
+    assert not list((tmp_path / "out").glob("fig10a*"))
+
+
+def test_a_zero_row_of_a_sweep_is_a_row_with_status(folder: Path) -> None:
+    sweep_table(folder, total_cycles="0")
+    found = material(folder)
+    made = EXHIBITS.load("fig10a").table(found)
+    row = made.frame.set_index("value").loc["1024"]
+    assert row["status"] == "total_cycles is zero"
+    assert np.isnan(row["latency_over_full"])
+    assert any("Absent (total_cycles is zero): 1024." in note for note in made.notes)
+    assert ("fig_10a", "1024", "relative_latency") not in found.numbers
+
+
+@pytest.mark.parametrize("column", ["total_dram_access", "total_activation", "dense_ops", "num_ops"])
+def test_zeros_anywhere_leave_no_traceback(folder: Path, tmp_path: Path, column: str) -> None:
+    for method in ("dense", "focus"):
+        write_table(folder, method, [result_row("llava_vid", "videomme", method, 1000, **{column: 0})])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = make_exhibits(["figures", "tables"], str(folder), "", ROOT, tmp_path / "out", False, "png")
+    assert {item.status for item in report.made if item.name in ("fig9a", "fig12a", "table2")} == {DONE}
+
+
+LONG_NAMES = ("模型-Ünï" + "x" * 200, "w" * 60)
+
+
+@pytest.fixture
+def long_folder(tmp_path: Path) -> Path:
+    """Ten workloads with names that no picture has room for, some of them absent on CMC."""
+    for method, cycles in (("dense", 4000), ("cmc", 2000), ("focus", 1000)):
+        rows = [
+            result_row(model, f"{dataset}{'日本語' * 70}", method, cycles)
+            for model in LONG_NAMES
+            for dataset in "abcde"
+            if method != "cmc" or dataset in "abcd"
+        ]
+        rows[1]["status"] = "failed: lost worker " + "/very/long" * 40
+        write_table(tmp_path / "run", method, rows)
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("name", ["fig9a", "fig9b", "fig11", "fig12a", "table2"])
+def test_long_names_warn_of_nothing_and_stay_inside_the_picture(long_folder: Path, name: str) -> None:
+    exhibit = EXHIBITS.load(name)
+    with warnings.catch_warnings(), style():
+        warnings.simplefilter("error")
+        figure = exhibit.draw(exhibit.table(material(long_folder)))
+        figure.draw_without_rendering()
+    edges = figure.bbox
+    foot = figure._supxlabel.get_window_extent()
+    assert edges.x0 <= foot.x0 <= foot.x1 <= edges.x1
+
+
+@pytest.mark.parametrize("name", ["fig9a", "fig9b"])
+def test_labels_of_groups_stand_side_by_side(long_folder: Path, name: str) -> None:
+    exhibit = EXHIBITS.load(name)
+    with style():
+        figure = exhibit.draw(exhibit.table(material(long_folder)))
+        figure.draw_without_rendering()
+        boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    assert len(boxes) == 11
+    assert all(left.x1 <= right.x0 for left, right in pairwise(boxes))

@@ -16,8 +16,8 @@ from focal_common.errors import ConfigError
 from focal_evaluation.overlays.loading import ShownSample
 from focal_evaluation.overlays.looks import DIFFERENCE_LOOKS, FATE_LOOKS, Look
 from focal_evaluation.overlays.page import write_page
-from focal_evaluation.overlays.scene import Scene, difference_scene, fate_scene
-from focal_evaluation.overlays.sheet import Sheet, SheetMaker
+from focal_evaluation.overlays.scene import Scene, _parameters, difference_scene, fate_scene
+from focal_evaluation.overlays.sheet import Sheet, SheetMaker, _first_lines, _wrapped
 from focal_traces.fates import SampleFates
 from focal_traces.frames import KeptPicture, SampleFrames
 from traces_support import tiny_trace
@@ -153,3 +153,17 @@ def test_edges_can_be_told_from_everything_else_by_their_blue() -> None:
     for looks in (FATE_LOOKS, DIFFERENCE_LOOKS):
         assert all(look.edge[2] % 2 for look in looks)
         assert len({look.edge for look in looks}) == len(looks)
+
+
+def test_a_line_of_parameters_ends_behind_a_whole_pair() -> None:
+    text = _parameters(
+        {"alphas": [1.0, 0.4], "vector_size": 32, **{f"name_{place}": place for place in range(40)}}
+    )
+    assert text.startswith("configured: alphas [1.0, 0.4]; name_0 0; ")
+    lines = _first_lines(_wrapped(text, 640), 2)
+    assert len(lines) == 2
+    assert lines[-1].endswith("; \u2026")
+    pairs = " ".join(lines).removeprefix("configured: ").removesuffix("; \u2026").split("; ")
+    assert all(len(pair.split(" ", 1)) == 2 for pair in pairs)
+    assert _first_lines(["one", "two"], 2) == ["one", "two"]
+    assert _first_lines(["What is", "in this picture", "?"], 2) == ["What is", "in this pictu\u2026"]

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from exhibit_support import cycle_folder, result_row, write_table
-from focal_common.errors import TraceError
+from focal_common.errors import ConfigError, TraceError
 from focal_evaluation.report.charts import cause_chart, cdf_chart, energy_chart, roofline_chart, speedup_chart
 from focal_evaluation.report.html import report_html, write_report
 from focal_evaluation.report.layers import heat_maps, roofline, roofs, utilisation_cdf
@@ -276,3 +276,34 @@ def test_folders_without_results_are_named(tmp_path: Path, folder: Path) -> None
     (folder / "cycle_main_focus_layers.parquet").write_bytes(b"PAR1")
     with pytest.raises(TraceError, match="not a readable Parquet table"):
         read_runs([folder])
+
+
+def test_a_mix_in_the_rows_that_claims_read_is_refused_or_marked(tmp_path: Path) -> None:
+    write_table(tmp_path, "dense", [result_row("m", "x", "dense")])
+    sweep = "block_size,total_cycles,origin,focal_version\n3x3x3,1,measured,0.0.1\n"
+    (tmp_path / "dse_c_block_size.csv").write_text(sweep, encoding="utf-8")
+    with pytest.raises(TraceError, match="different versions of Focal"):
+        read_runs([tmp_path])
+    text, _ = page_of(tmp_path, is_mixed=True)
+    assert "MIXED versions of Focal: 0.0.1, 0.1.0." in text
+
+
+def test_groups_with_unmet_claims_stand_open(tmp_path: Path) -> None:
+    # The published time of this workload is another one, and so is its energy.
+    for method, cycles in (("dense", 4000), ("focus", 1000)):
+        write_table(tmp_path, method, [result_row("llava_vid", "videomme", method, cycles)])
+    text, _ = page_of(tmp_path)
+    assert "<details open><summary>" in text
+    assert "measured counts" in text
+    assert "synthetic" not in text[text.index('<section id="claims">') :].split("</section>")[0]
+
+
+def test_overlays_elsewhere_are_linked(folder: Path, tmp_path: Path) -> None:
+    shown = tmp_path / "pictures" / "layer view.html"
+    shown.parent.mkdir()
+    shown.write_text("<p>", encoding="utf-8")
+    found = read_runs([folder], overlays=[shown, shown])
+    page = Page(report_html(found, ROOT, folder))
+    assert [one for one in page.targets if not one.startswith("#")] == ["./../pictures/layer%20view.html"]
+    with pytest.raises(ConfigError, match=r"--overlay .*absent\.html: no such file"):
+        read_runs([folder], overlays=[tmp_path / "absent.html"])
