@@ -24,7 +24,7 @@ from focal_algorithm.training.words import word_tokenizer
 from focal_algorithm.zip_study.bench import Bench, Eyes, open_bench
 from focal_algorithm.zip_study.cells import run_cells
 from focal_algorithm.zip_study.configuration import Configuration
-from focal_algorithm.zip_study.evaluate import Outcome, evaluated, selection
+from focal_algorithm.zip_study.evaluate import Outcome, _inside_scores, evaluated, selection
 from focal_algorithm.zip_study.features import read_features, visual_rows, write_features
 from focal_algorithm.zip_study.forward import logits_of_pictures, logits_of_rows
 from focal_algorithm.zip_study.inside import InsideBatch, logits_pruned_inside
@@ -212,3 +212,15 @@ def test_an_outcome_counts_what_entered_the_decoder() -> None:
     assert inner.entering == 144
     assert abs(inner.visual_tokens - 64) < 0.5
     assert one.flops < inner.flops
+
+
+def test_one_cut_keeps_what_the_same_scores_keep_before_the_decoder() -> None:
+    bench = _bench()
+    parameters = {"scorer": "projected_text", "merger": "none", "contextual": 0, "dominant": 21}
+    before = Configuration("b", "t", "before", "zip_parts", parameters, reads_text=True)
+    once = Configuration("c", "t", "inside", "projected_text", {"cut_after": 2}, 21)
+    scores = _inside_scores(bench, "projected_text", [(0, _TEXTS[0])])
+    assert scores is not None
+    chosen = scores[0].sort(descending=True, stable=True).indices[:21].sort().values
+    assert torch.equal(chosen, selection(bench, before, bench.features[0], _TEXTS[0]).kept)
+    assert evaluated(bench, once).layer_tokens == (144, 144, 144, 21, 21, 21, 21, 21)

@@ -15,11 +15,15 @@ from focal_algorithm.zip_study.budgets import require_equal_budgets
 from focal_algorithm.zip_study.cells import Cell
 from focal_algorithm.zip_study.questions import QuestionSet
 
-__all__ = ["EFFECTS", "Scores", "accuracy_rows", "effect_rows", "pair_row", "verdict"]
+__all__ = ["EFFECTS", "SQUARES", "Scores", "accuracy_rows", "effect_rows", "pair_row", "verdict"]
 
 EFFECTS = ("text awareness", "timing", "interaction")
 _LEVEL = 0.05
-_CELLS = ("before-agnostic", "before-aware", "inside-agnostic", "inside-aware")
+SQUARES = {
+    "layer mean": ("before-agnostic", "before-aware", "inside-agnostic", "inside-aware"),
+    "kept tokens": ("before-agnostic", "before-aware", "onecut-agnostic", "onecut-aware"),
+}
+"""Cells of the 2 x 2 design, by what is equal in them: the mean over layers, or the tokens kept after the cut."""
 
 
 class Scores:
@@ -121,14 +125,19 @@ def pair_row(
     return named | used | renamed | values | {"verdict": verdict(found)}
 
 
-def effect_rows(scores: Scores, budget: int) -> list[dict[str, Any]]:
-    """Return main effects and interaction of the 2 x 2 design at one budget, per benchmark and overall.
+def effect_rows(scores: Scores, budget: int, equal: str = "layer mean") -> list[dict[str, Any]]:
+    """Return main effects and interaction of the 2 x 2 design at one budget, per benchmark and split.
 
     Text awareness: aware less agnostic, averaged over both places. Timing: inside less before, averaged over both
     scorers. Interaction: what awareness gains inside less what it gains before. Intervals: paired bootstrap over
     pictures.
+
+    Args:
+        scores: With the cells.
+        budget: Visual tokens.
+        equal: Of `SQUARES`.
     """
-    names = [f"{cell}-{budget}" for cell in _CELLS]
+    names = [f"{cell}-{budget}" for cell in SQUARES[equal]]
     if any(name not in scores.cells for name in names):
         return []
     rows = []
@@ -146,7 +155,7 @@ def effect_rows(scores: Scores, budget: int) -> list[dict[str, Any]]:
             is_apart = found.low > 0 or found.high < 0
             rows.append(
                 {
-                    "budget": budget, "group": group, "effect": effect, "value": found.difference,
+                    "equal": equal, "budget": budget, "group": group, "effect": effect, "value": found.difference,
                     "low": found.low, "high": found.high, "is_apart_from_zero": is_apart,
                     "questions": found.questions, "pictures": found.pictures,
                 }

@@ -14,6 +14,7 @@ __all__ = [
     "InsideSchedule",
     "flops",
     "inside_schedule",
+    "one_cut_schedule",
     "require_equal_budgets",
     "visual_counts",
 ]
@@ -126,6 +127,27 @@ def inside_schedule(budget: int, visual: int, layers: int, recycles: bool) -> In
             f"budget: no schedule of {layers} layers averages {budget} visual tokens; the nearest gives {least:.1f}"
         )
     return best
+
+
+def one_cut_schedule(budget: int, visual: int, layers: int, after: int) -> InsideSchedule:
+    """Return the schedule that cuts once and works on a budget of tokens from there on, whatever its mean.
+
+    Args:
+        budget: Visual tokens of every layer after the cut.
+        visual: Tokens that enter.
+        layers: Decoder layers.
+        after: Layer, counted from 0, whose output is cut.
+
+    Raises:
+        ConfigError: There is no layer after the cut, or the budget exceeds the tokens.
+    """
+    if not 0 <= after < layers - 1 or not 1 <= budget <= visual:
+        raise ConfigError(
+            f"one cut after layer {after} to {budget} tokens: expected a layer of 0 to {layers - 2} and 1 to "
+            f"{visual} tokens"
+        )
+    kept_at = {after: budget}
+    return InsideSchedule(kept_at, visual_counts(kept_at, visual, layers, recycles=False))
 
 
 def require_equal_budgets(

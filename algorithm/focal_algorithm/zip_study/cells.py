@@ -17,7 +17,7 @@ from focal_common.provenance import content_hash
 
 __all__ = ["Cell", "run_cells"]
 
-_VERSION = 1
+_VERSION = 2
 """Raised whenever the same configuration gives other answers."""
 
 

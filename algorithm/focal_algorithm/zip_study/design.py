@@ -11,6 +11,7 @@ from focal_algorithm.zip_study.configuration import Configuration
 __all__ = [
     "BUDGETS",
     "CURVE_METHODS",
+    "CUT_AFTER",
     "TWO_BY_TWO_BUDGETS",
     "adaptive_part",
     "as_published",
@@ -30,6 +31,10 @@ CURVE_METHODS = (
 """As published, then with tokens that keep their positions; ``sparsevlm2`` is SparseVLM 2.0, which does so itself."""
 
 TWO_BY_TWO_BUDGETS = (21, 32, 64)
+
+CUT_AFTER = 2
+"""Layer, counted from 0, of the one cut: between those at which SparseVLM's proportions cut 8 layers (0, 1, 3)."""
+
 _SWEEP_BUDGET = 64
 _CONTEXTUAL = {21: 12, 32: 12, 64: 16, 87: 32, 128: 32}
 """C of SparseZip; 12 at 21 and 32 at 87 are published, 16 is its default, the others are chosen between them."""
@@ -65,10 +70,15 @@ def curve(budgets: Sequence[int]) -> list[Configuration]:
 
 
 def two_by_two(budgets: Sequence[int]) -> list[Configuration]:
-    """Return the four cells at each budget.
+    """Return the cells at each budget: two before the decoder, and inside it two forms that are equal differently.
 
-    Selection only, without CLS and merging, and every token keeps its position, so that the cells differ in nothing
-    else. Renumbering would hurt the tokens cut before the decoder alone.
+    ``inside`` cuts three times in SparseVLM's proportions and has the budget as its mean over layers; its aware cell
+    lets the question's raters choose, as SparseVLM does. ``onecut`` cuts once and keeps the budget from there on,
+    chosen by the very scores of the cells before the decoder, so that only the place differs; ``onecut-raters``
+    shows what the raters would have chosen there.
+
+    Selection only, without CLS and merging, and every token keeps its position. Renumbering would hurt the tokens
+    cut before the decoder alone.
     """
     found = []
     for budget in budgets:
@@ -80,11 +90,15 @@ def two_by_two(budgets: Sequence[int]) -> list[Configuration]:
                     reads_text=awareness == "aware", with_prefix=False, keeps_positions=True,
                 )
             )  # fmt: skip
-        for awareness, scorer in (("agnostic", "tower"), ("aware", "raters")):
+        once = {"cut_after": CUT_AFTER}
+        for cell, scorer, parameters in (
+            ("inside-agnostic", "tower", {}), ("inside-aware", "raters", {}), ("onecut-agnostic", "tower", once),
+            ("onecut-aware", "projected_text", once), ("onecut-raters", "raters", once),
+        ):  # fmt: skip
             found.append(
                 Configuration(
-                    f"inside-{awareness}-{budget}", "two_by_two", "inside", scorer, {}, budget,
-                    reads_text=awareness == "aware", keeps_positions=True,
+                    f"{cell}-{budget}", "two_by_two", "inside", scorer, parameters, budget,
+                    reads_text=scorer != "tower", keeps_positions=True,
                 )
             )  # fmt: skip
     return found

@@ -44,6 +44,7 @@ def _provenance(bench: Bench, cell: Cell, seed: int) -> dict[str, Any]:
         "parameters": json.dumps(dict(one.parameters), sort_keys=True), "reads_text": one.reads_text,
         "budget": one.budget, "config_hash": one.digest,
         "visual_tokens": "" if outcome is None else outcome.visual_tokens,
+        "layer_tokens": "" if outcome is None else " ".join(f"{count:.6g}" for count in outcome.layer_tokens),
         "entering": "" if outcome is None else outcome.entering,
         "flops": "" if outcome is None else outcome.flops,
         "status": cell.status, "reason": cell.reason, "model": bench.eyes.name,

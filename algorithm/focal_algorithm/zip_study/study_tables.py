@@ -9,7 +9,7 @@ from typing import Any
 
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.methods.sparsezip import SparseZip
-from focal_algorithm.zip_study.analysis import Scores, effect_rows, pair_row
+from focal_algorithm.zip_study.analysis import SQUARES, Scores, effect_rows, pair_row
 from focal_algorithm.zip_study.audit import audited
 from focal_algorithm.zip_study.bench import Bench
 from focal_algorithm.zip_study.cells import Cell
@@ -62,8 +62,13 @@ def write_curve(scores: Scores, settings: StudySettings, output: Path) -> None:
 
 def write_effects(scores: Scores, settings: StudySettings, output: Path) -> None:
     """Write main effects and interaction of the 2 x 2 design."""
-    rows = [row for budget in settings.square_budgets for row in effect_rows(scores, budget)]
-    write_table(output / "effects.csv", rows, ("budget", "group", "effect"))
+    rows = [
+        row
+        for equal in SQUARES
+        for budget in settings.square_budgets
+        for row in effect_rows(scores, budget, equal)
+    ]
+    write_table(output / "effects.csv", rows, ("equal", "budget", "group", "effect"))
 
 
 def write_audit(bench: Bench, output: Path) -> None:

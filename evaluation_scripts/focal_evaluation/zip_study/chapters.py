@@ -1,4 +1,4 @@
-"""Chapters of the page on budgets: the curve, the metrics in both conventions, the 2 x 2 design, sub-tasks."""
+"""Chapters of the page on budgets: the curve, the metrics in both conventions, sub-tasks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.summary import summary
 from focal_evaluation.zip_study.words import interval, listed, percent, points, rows_of, table
 
-__all__ = ["curve", "metrics", "subtasks", "two_by_two"]
+__all__ = ["curve", "metrics", "subtasks"]
 
 _PUBLISHED = ("visionzip", "sparsezip", "sparsevlm", "random")
 _PLACED = ("visionzip_placed", "sparsezip_placed", "sparsevlm2", "random_placed")
@@ -140,67 +140,6 @@ def _pope_tables(found: dict[str, Any]) -> list[str]:
             )
         )
     return text
-
-
-def two_by_two(results: Results, _: Parser) -> str:
-    """Main effects and interaction."""
-    effects = results.tables["effects"]
-    accuracy = results.tables["accuracy"].set_index(["configuration", "group"])
-    facts = results.configurations.set_index("configuration")
-    text = [
-        "## Text awareness and timing, apart",
-        "Four cells that differ in nothing else: no CLS, no merging, one projector, positions kept. Before the "
-        "decoder, tokens are ranked by the CLS attention (agnostic) or by 0.6 of it and 0.4 of the likeness to "
-        "the question behind the projector (aware); inside it, by the CLS attention (agnostic) or by the "
-        "attention of the question's rater tokens (aware), cut after three layers in SparseVLM's proportions.",
-    ]
-    cells = ("before-agnostic", "before-aware", "inside-agnostic", "inside-aware")
-    groups = [name for name in effects["group"].unique() if " " not in name]
-    rows = []
-    for budget in sorted(effects["budget"].unique()):
-        for cell in cells:
-            name = f"{cell}-{budget}"
-            ratio = facts.loc[name, "flops"] / facts.loc[f"before-agnostic-{budget}", "flops"]
-            shares = [percent(accuracy.loc[(name, group), "accuracy"]) for group in groups]
-            tokens = f"{facts.loc[name, 'visual_tokens']:.2f}"
-            rows.append((name, tokens, f"{facts.loc[name, 'flops'] / 1e6:.1f}", f"{ratio:.3f}", *shares))
-    head = ("cell", "tokens, mean over layers", "MFLOPs (estimated)", "over before-agnostic", *groups)
-    text.append(table(head, rows))
-    rows = []
-    for row in rows_of(effects):
-        if row.group in groups:
-            says = "yes" if row.is_apart_from_zero else "no"
-            rows.append(
-                (row.budget, row.group, row.effect, points(row.value), interval(row.low, row.high), says)
-            )
-    text.append(table(("tokens", "benchmark", "effect", "points", "95 % interval", "apart from zero"), rows))
-    text.append("\n".join(_effect_sentences(effects, groups)))
-    text.append(
-        "Tokens and FLOPs cannot both be matched exactly: FLOPs have a term in the square of the length, so equal "
-        "means cost more where the first layers hold everything. The column shows what is left."
-    )
-    return "\n\n".join(text)
-
-
-def _effect_sentences(effects: Any, groups: list[str]) -> list[str]:
-    means = {
-        "text awareness": ("reading the question helps", "reading the question hurts"),
-        "timing": ("cutting inside the decoder is better", "cutting before the decoder is better"),
-        "interaction": (
-            "reading the question helps more inside the decoder", "reading the question helps less inside the decoder",
-        ),
-    }  # fmt: skip
-    lines = []
-    for group in groups:
-        for effect, (above, below) in means.items():
-            own = effects[(effects["group"] == group) & (effects["effect"] == effect)]
-            said = [
-                f"{above if row.value > 0 else below} at {row.budget} ({points(row.value)} points)"
-                for row in rows_of(own)
-                if row.is_apart_from_zero
-            ]
-            lines.append(f"- {group}, {effect}: {listed(said, 'no effect apart from zero at any budget')}.")
-    return lines
 
 
 def subtasks(results: Results, _: Parser) -> str:

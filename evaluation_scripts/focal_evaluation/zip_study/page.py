@@ -8,6 +8,7 @@ from pathlib import Path
 from focal_evaluation.metrics.yes_no import Parser
 from focal_evaluation.zip_study import chapters, more_chapters
 from focal_evaluation.zip_study.results import Results
+from focal_evaluation.zip_study.square_chapter import two_by_two
 from focal_evaluation.zip_study.words import table
 
 __all__ = ["page"]
@@ -15,7 +16,7 @@ __all__ = ["page"]
 _CHAPTERS: tuple[tuple[str, tuple[str, ...], Callable[[Results, Parser], str]], ...] = (
     ("budget_curve", ("accuracy", "pairs"), chapters.curve),
     ("", (), chapters.metrics),
-    ("two_by_two", ("effects",), chapters.two_by_two),
+    ("two_by_two", ("effects",), two_by_two),
     ("subtasks", ("pairs",), chapters.subtasks),
     ("", ("audit",), more_chapters.audit),
     ("adaptive_k", ("adaptive", "adaptive_pairs"), more_chapters.adaptive),

@@ -17,6 +17,7 @@ from focal_algorithm.zip_study.budgets import (
     DecoderShape,
     flops,
     inside_schedule,
+    one_cut_schedule,
     require_equal_budgets,
     visual_counts,
 )
@@ -40,7 +41,7 @@ def _questions(pictures: int, per_picture: int = 2) -> QuestionSet:
 
 
 def _cell(name: str, answers: list[str], tokens: float = 64.0) -> Cell:
-    outcome = Outcome(tuple(answers), tokens, tokens, 1.0, (), (), 0.0)
+    outcome = Outcome(tuple(answers), (tokens,) * len(answers), (tokens,), tokens, 1.0, (), (), 0.0)
     return Cell(Configuration(name, "two_by_two", "before", "visionzip"), "done", outcome)
 
 
@@ -163,6 +164,27 @@ def test_schedules_inside_the_decoder_average_their_budget(budget: int, recycles
     assert abs(found.mean - budget) <= max(0.5, 0.01 * budget)
     assert found.counts == visual_counts(found.kept_at, 144, 8, recycles)
     assert list(found.counts) == sorted(found.counts, reverse=True)
+
+
+def test_one_cut_keeps_the_same_tokens_from_there_on() -> None:
+    found = one_cut_schedule(21, 144, 8, 2)
+    assert found.counts == (144, 144, 144, 21, 21, 21, 21, 21)
+    for budget, after in ((145, 2), (21, 7), (0, 2)):
+        with pytest.raises(ConfigError, match="expected a layer of 0 to 6 and 1 to 144 tokens"):
+            one_cut_schedule(budget, 144, 8, after)
+
+
+def test_timing_at_equal_kept_tokens_is_told_from_timing_at_equal_means() -> None:
+    questions = _questions(100)
+    count = len(questions.questions)
+    right = {"before-agnostic": 150, "before-aware": 150, "inside-agnostic": 90, "inside-aware": 90}
+    right |= {"onecut-agnostic": 150, "onecut-aware": 150}
+    scores = Scores(questions, [_cell(f"{name}-64", _answers(n, count)) for name, n in right.items()])
+    timing = {
+        equal: next(row["value"] for row in effect_rows(scores, 64, equal) if row["effect"] == "timing")
+        for equal in ("layer mean", "kept tokens")
+    }
+    assert timing == {"layer mean": pytest.approx(-60 / count), "kept tokens": 0}
 
 
 def test_the_published_schedule_averages_what_was_published() -> None:
