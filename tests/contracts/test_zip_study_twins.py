@@ -119,6 +119,8 @@ def test_keeping_all_tokens_in_place_is_the_dense_answer_in_both_numberings() ->
     assert kept.places.tolist() == answer.kept.tolist()
     renumbered = visual_rows(bench.eyes.points, picture, answer, with_prefix=False)
     assert renumbered.after == 143
+    text_kept = visual_rows(bench.eyes.points, picture, answer, with_prefix=False, keeps_text_place=True)
+    assert (text_kept.after, text_kept.places.tolist()) == (bench.visual, list(range(143)))
     dense, _ = _hooked(build_method("dense", {}), 0, _TEXTS[0])
     whole = visual_rows(bench.eyes.points, picture, None)
     fast = logits_of_rows(bench.eyes.model, bench.prompts, [whole], _TEXTS[:1])[0]

@@ -19,6 +19,7 @@ __all__ = ["EFFECTS", "SQUARES", "Scores", "accuracy_rows", "effect_rows", "pair
 
 EFFECTS = ("text awareness", "timing", "interaction")
 _LEVEL = 0.05
+_CHOICES = ("yes", "no")
 SQUARES = {
     "layer mean": ("before-agnostic", "before-aware", "inside-agnostic", "inside-aware"),
     "kept tokens": ("before-agnostic", "before-aware", "onecut-agnostic", "onecut-aware"),
@@ -50,6 +51,14 @@ class Scores:
             if cell.outcome is not None
         }
 
+    def unparsed(self, name: str, group: str) -> float:
+        """Return the share of a group's answers that are neither yes nor no."""
+        outcome = self.cells[name].outcome
+        said = np.array(
+            () if outcome is None else [parse_choice(one, _CHOICES) is None for one in outcome.answers]
+        )
+        return float(said[self._groups[group]].mean())
+
     @property
     def groups(self) -> tuple[str, ...]:
         """Benchmarks, and their variants or sub-tasks as ``benchmark split``."""
@@ -77,7 +86,7 @@ class Scores:
 def right(answers: Sequence[str], truths: Sequence[str]) -> NDArray[np.float64]:
     """Return 1 where the first word of an answer is the right one, in any case, else 0."""
     return np.array(
-        [parse_choice(said, ("yes", "no")) == true for said, true in zip(answers, truths, strict=True)],
+        [parse_choice(said, _CHOICES) == true for said, true in zip(answers, truths, strict=True)],
         dtype=float,
     )
 
@@ -99,7 +108,7 @@ def accuracy_rows(scores: Scores) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "configuration": name, "group": group, "accuracy": found.mean, "low": found.low,
-                    "high": found.high, "questions": found.questions,
+                    "high": found.high, "questions": found.questions, "unparsed": scores.unparsed(name, group),
                 }
             )  # fmt: skip
     return rows

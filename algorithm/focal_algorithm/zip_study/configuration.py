@@ -30,6 +30,7 @@ class Configuration:
         reads_text: Whether the choice depends on the question.
         with_prefix: Whether CLS joins the tokens, for ``before``.
         keeps_positions: Whether tokens keep their positions; otherwise they are renumbered, as the methods do.
+        keeps_text_place: Whether the text keeps its position although tokens are renumbered; for ``before``.
         adaptive: Rule of `AdaptiveK` that sets ``dominant`` per picture; empty for a fixed K.
     """
 
@@ -42,6 +43,7 @@ class Configuration:
     reads_text: bool = False
     with_prefix: bool = True
     keeps_positions: bool = False
+    keeps_text_place: bool = False
     adaptive: Mapping[str, Any] = field(default_factory=dict)
 
     @property

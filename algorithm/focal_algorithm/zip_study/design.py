@@ -28,7 +28,11 @@ CURVE_METHODS = (
     "visionzip", "sparsezip", "sparsevlm", "random",
     "visionzip_placed", "sparsezip_placed", "sparsevlm2", "random_placed",
 )  # fmt: skip
-"""As published, then with tokens that keep their positions; ``sparsevlm2`` is SparseVLM 2.0, which does so itself."""
+"""As published, then with tokens that keep their positions; ``sparsevlm2`` is SparseVLM 2.0, which does so itself.
+
+``curve`` adds ``visionzip_text``: tokens renumbered as published, text where it stands after a whole picture. It tells
+which of the two a decoder cannot bear.
+"""
 
 TWO_BY_TWO_BUDGETS = (21, 32, 64)
 
@@ -52,11 +56,13 @@ def curve(budgets: Sequence[int]) -> list[Configuration]:
             "random": ("zip_parts", random, False),
         }
         for name, (method, parameters, with_prefix) in before.items():
-            for suffix in ("", "_placed"):
+            suffixes = ("", "_placed", "_text") if name == "visionzip" else ("", "_placed")
+            for suffix in suffixes:
                 found.append(
                     Configuration(
                         f"{name}{suffix}-{budget}", "curve", "before", method, parameters, budget,
-                        with_prefix=with_prefix, keeps_positions=bool(suffix),
+                        with_prefix=with_prefix, keeps_positions=suffix == "_placed",
+                        keeps_text_place=suffix == "_text",
                     )
                 )  # fmt: skip
         for name, parameters in (("sparsevlm", {}), ("sparsevlm2", {"version": "2.0", "mode": "strict"})):

@@ -139,6 +139,7 @@ def _before(bench: Bench, configuration: Configuration) -> _Run:
                 answer,
                 with_prefix=configuration.with_prefix,
                 keeps_positions=configuration.keeps_positions,
+                keeps_text_place=configuration.keeps_text_place,
             )
             rows[one.number, text] = tokens
         kept.append(len(one.embeddings) if answer is None else len(answer.kept))

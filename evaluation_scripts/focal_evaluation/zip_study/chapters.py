@@ -1,4 +1,4 @@
-"""Chapters of the page on budgets: the curve, the metrics in both conventions, sub-tasks."""
+"""Chapters of the page at one budget: the metrics in both conventions, and what is lost in which sub-task."""
 
 from __future__ import annotations
 
@@ -7,74 +7,14 @@ from typing import Any
 from focal_evaluation.metrics.yes_no import Parser
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.summary import summary
-from focal_evaluation.zip_study.words import interval, listed, percent, points, rows_of, table
+from focal_evaluation.zip_study.words import interval, percent, points, table
 
-__all__ = ["curve", "metrics", "subtasks"]
+__all__ = ["metrics", "subtasks"]
 
 _PUBLISHED = ("visionzip", "sparsezip", "sparsevlm", "random")
 _PLACED = ("visionzip_placed", "sparsezip_placed", "sparsevlm2", "random_placed")
-_METHODS = (*_PUBLISHED, *_PLACED)
+_METHODS = (*_PLACED, *_PUBLISHED)
 _SIDE_BUDGET = 64
-_CHANCE = 0.5  # half of the questions are answered by yes
-
-
-def curve(results: Results, _: Parser) -> str:
-    """Accuracy at equal budgets, and who beats whom."""
-    accuracy = results.tables["accuracy"].set_index(["configuration", "group"])
-    pairs = results.tables["pairs"]
-    pairs = pairs[pairs["part"] == "equal budget"]
-    budgets = sorted({int(name.rsplit("-", 1)[1]) for name in pairs["first"]})
-    text = ["## Accuracy at equal budgets"]
-    for group in pairs["group"].unique():
-        asked = int(accuracy.xs(group, level="group")["questions"].iloc[0])
-        head = f"{group}, {asked} questions"
-        if ("dense", group) in accuracy.index:
-            dense = accuracy.loc[("dense", group)]
-            head += (
-                f"; dense {percent(dense['accuracy'])} [{100 * dense['low']:.1f}, {100 * dense['high']:.1f}]"
-            )
-            if dense["low"] <= _CHANCE:
-                text.append(f"**{group}: dense is not clearly above chance; differences there say little.**")
-        for kind, methods in (("as published", _PUBLISHED), ("positions kept", _PLACED)):
-            rows = [
-                (budget, *(_cell(accuracy, f"{method}-{budget}", group) for method in methods))
-                for budget in budgets
-            ]
-            text.append(f"{head}; {kind}:\n\n" + table(("visual tokens", *methods), rows))
-        text.append("\n".join(_verdicts(pairs[pairs["group"] == group], budgets)))
-    text.append(
-        "Totals count CLS where a method feeds it. SparseVLM's total is its mean over layers, as its paper counts; "
-        "`random` keeps tokens drawn per picture and merges none. SparseZip runs with its default weights, a fixed K "
-        "and k-means merging. As published, tokens that remain are renumbered 0, 1, 2, ...; `_placed` lets every token "
-        "keep its position, and a merged one takes that of a token it stands for; `sparsevlm2` is version 2.0, which "
-        "keeps positions and merges nothing. This decoder has little else than positions to tell where a token is "
-        "from, so renumbering costs it more than a model whose tower carries places well. All pairs with intervals: "
-        "`pairs.csv`."
-    )
-    return "\n\n".join(text)
-
-
-def _cell(accuracy: Any, name: str, group: str) -> str:
-    if (name, group) not in accuracy.index:
-        return "failed"
-    one = accuracy.loc[(name, group)]
-    return f"{percent(one['accuracy'])} [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
-
-
-def _verdicts(pairs: Any, budgets: list[int]) -> list[str]:
-    lines = []
-    for budget in budgets:
-        own = pairs[pairs["first"].str.endswith(f"-{budget}")]
-        wins, ties = [], []
-        for row in rows_of(own):
-            first, second = (str(name).rsplit("-", 1)[0] for name in (row.first, row.second))
-            if row.verdict == "tie":
-                ties.append(f"{first} = {second}")
-                continue
-            winner, loser = (first, second) if row.verdict == "first" else (second, first)
-            wins.append(f"{winner} > {loser} by {100 * abs(row.difference):.1f}")
-        lines.append(f"- {budget} tokens: {listed(wins, 'no method beats another')}; ties: {listed(ties)}.")
-    return lines
 
 
 def metrics(results: Results, parser: Parser) -> str:
@@ -95,16 +35,20 @@ def metrics(results: Results, parser: Parser) -> str:
     mme = own[(own["benchmark"] == "shapes-mme") & (own["split"] == "all") & (own["status"] == "done")]
     if len(mme):
         wide = mme.pivot(index="configuration", columns="metric", values="value")
+        unparsed, asked = (mme.groupby("configuration")[name].first() for name in ("n_unparsed", "n"))
         splits = own.loc[(own["benchmark"] == "shapes-mme") & (own["split"] != "all"), "split"].nunique()
         rows = [
             (name, percent(one["accuracy"]), percent(one["macro_accuracy"]), percent(one["macro_accuracy_plus"]),
-             f"{one['score_official']:.1f}")
+             f"{one['score_official']:.1f}", f"{unparsed[name]} ({percent(unparsed[name] / asked[name])})")
             for name, one in wide.iterrows()
         ]  # fmt: skip
         text.append(
             f"shapes-mme: questions right (micro), mean over sub-tasks (macro), pictures with both right, and the "
             f"official sum of 100 accuracy + 100 accuracy+ over {splits} sub-tasks (most {200 * splits}):\n\n"
-            + table(("configuration", "micro accuracy", "macro accuracy", "macro accuracy+", "score"), rows)
+            + table(
+                ("configuration", "micro accuracy", "macro accuracy", "macro accuracy+", "score", "unparsed"),
+                rows,
+            )
         )
     text.append("Every configuration, variant and sub-task, with intervals: `summary_final.csv`.")
     return "\n\n".join(text)

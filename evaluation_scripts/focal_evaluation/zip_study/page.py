@@ -7,6 +7,7 @@ from pathlib import Path
 
 from focal_evaluation.metrics.yes_no import Parser
 from focal_evaluation.zip_study import chapters, more_chapters
+from focal_evaluation.zip_study.curve_chapter import curve
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.square_chapter import two_by_two
 from focal_evaluation.zip_study.words import table
@@ -14,7 +15,7 @@ from focal_evaluation.zip_study.words import table
 __all__ = ["page"]
 
 _CHAPTERS: tuple[tuple[str, tuple[str, ...], Callable[[Results, Parser], str]], ...] = (
-    ("budget_curve", ("accuracy", "pairs"), chapters.curve),
+    ("budget_curve", ("accuracy", "pairs"), curve),
     ("", (), chapters.metrics),
     ("two_by_two", ("effects",), two_by_two),
     ("subtasks", ("pairs",), chapters.subtasks),

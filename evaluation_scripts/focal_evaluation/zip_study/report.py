@@ -8,6 +8,7 @@ from typing import cast
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import atomic_write_text
 from focal_evaluation.metrics.yes_no import Parser
+from focal_evaluation.zip_study.accuracies import read_by
 from focal_evaluation.zip_study.figures import write_figures
 from focal_evaluation.zip_study.page import page
 from focal_evaluation.zip_study.results import read_results
@@ -34,7 +35,7 @@ def write_report(folder: Path, parser: str = "repo") -> tuple[list[Path], int]:
     """
     if parser not in _PARSERS:
         raise ConfigError(f"--parser '{parser}'; {near_matches(parser, _PARSERS)}")
-    results = read_results(folder)
+    results = read_by(read_results(folder), cast(Parser, parser))
     written = [write_summary(results, cast(Parser, parser))]
     figures = write_figures(results)
     text = folder / "README.md"

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from focal_evaluation.zip_study.accuracies import read_by
+from focal_evaluation.zip_study.curve_chapter import curve
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.square_chapter import two_by_two
 
@@ -60,3 +62,55 @@ def test_a_schedule_that_keeps_enough_gives_a_sentence_on_timing() -> None:
 @pytest.mark.parametrize("cell", ["21, 21, 21, 21", "75, 3, 3, 3", "144, 144, 21, 21"])
 def test_every_cell_shows_the_tokens_of_each_layer(cell: str) -> None:
     assert f"| {cell} |" in two_by_two(_square(_LAYERS), "repo")
+
+
+def _curve(published: list[str]) -> Results:
+    """Dense and three forms of VisionZip at 64 tokens; ``published`` is what the renumbered one says."""
+    truths = ["yes", "no"] * 10
+    said = {
+        "dense": truths,
+        "visionzip-64": published,
+        "visionzip_placed-64": truths,
+        "visionzip_text-64": truths,
+    }
+    questions = pd.DataFrame(
+        {
+            "benchmark": "shapes-mme",
+            "split": "count",
+            "truth": truths,
+            "picture_id": [f"p-{n // 2}" for n in range(20)],
+        }
+    )
+    configurations = pd.DataFrame({"configuration": list(said), "part": "curve", "status": "done"})
+    pairs = pd.DataFrame(
+        {"part": ["equal budget"], "group": "shapes-mme", "first": "visionzip_placed-64", "second": "visionzip-64",
+         "verdict": "first", "difference": 0.5}
+    )  # fmt: skip
+    tables = {"pairs": pairs, "accuracy": pd.DataFrame({"x": [0]})}
+    return Results(Path(), questions, pd.DataFrame(said), configurations, tables, {"visual_tokens": 144})
+
+
+def test_accuracies_that_stand_on_unparsed_answers_are_marked_and_come_second() -> None:
+    mute = ["yes", "no"] * 5 + ["<|im_end|>"] * 10
+    page = curve(read_by(_curve(mute), "repo"), "repo")
+    assert "| 64 (44 %) | 50.0 % [29.9, 70.1] (50.0 %)† |" in page
+    assert "| 64 (44 %) | 100.0 % [83.9, 100.0] (0.0 %) |" in page
+    assert page.index("positions kept:") < page.index("as published, positions renumbered:")
+    assert "1 of 2 accuracies are marked, 1 of them as published" in page
+
+
+def test_the_cause_is_said_only_where_the_text_alone_brings_the_answers_back() -> None:
+    mute = ["yes", "no"] * 5 + ["<|im_end|>"] * 10
+    results = _curve(mute)
+    assert "what hurts this model is the text, shifted" in curve(read_by(results, "repo"), "repo")
+    results.answers["visionzip_text-64"] = mute
+    page = curve(read_by(results, "repo"), "repo")
+    assert "0 % of the loss by renumbering comes back" in page
+    assert "the text, shifted" not in page
+
+
+def test_the_parser_decides_what_an_answer_without_yes_or_no_counts() -> None:
+    results = _curve(["yes", "no"] * 5 + ["<|im_end|>"] * 10)
+    both = [read_by(results, parser).tables["accuracy"] for parser in ("repo", "official")]  # type: ignore[arg-type]
+    found = [one.set_index(["configuration", "group"]).loc[("visionzip-64", "shapes-mme")] for one in both]
+    assert [(one["accuracy"], one["unparsed"]) for one in found] == [(0.5, 0.5), (0.75, 0.0)]

@@ -39,7 +39,14 @@ def folder(tmp_path: Path) -> Path:
     shared = {"part": "curve", "place": "before", "method": "visionzip", "config_hash": "0", "model": "m"}
     rows = [
         shared
-        | {"configuration": "good-64", "status": "done", "reason": "", "visual_tokens": 64.0, "flops": 1e6},
+        | {
+            "configuration": "good-64",
+            "status": "done",
+            "reason": "",
+            "visual_tokens": 64.0,
+            "flops": 1e6,
+            "layer_tokens": "64 64",
+        },
         shared | {"configuration": "bad-64", "status": "failed", "reason": "too few tokens"},
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "configurations.csv", index=False)
