@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,15 @@ from focal_algorithm.recorder import Recorder
 from focal_algorithm.training.recipes import recipe
 from focal_algorithm.training.words import word_tokenizer
 from focal_algorithm.zip_study.bench import Bench, Eyes, open_bench
-from focal_algorithm.zip_study.cells import run_cells
+from focal_algorithm.zip_study.cells import Cell, run_cells
 from focal_algorithm.zip_study.configuration import Configuration
 from focal_algorithm.zip_study.evaluate import Outcome, _inside_scores, evaluated, selection
 from focal_algorithm.zip_study.features import read_features, visual_rows, write_features
 from focal_algorithm.zip_study.forward import logits_of_pictures, logits_of_rows
 from focal_algorithm.zip_study.inside import InsideBatch, logits_pruned_inside
+from focal_algorithm.zip_study.provenance import write_answers
 from focal_algorithm.zip_study.questions import Asked, QuestionSet
+from focal_algorithm.zip_study.tables import read_table
 from focal_common.errors import ConfigError, RunError
 
 _TEXTS = ("is there a red dot in the image?", "is the blue ring left of the white wheel?")
@@ -226,3 +228,13 @@ def test_one_cut_keeps_what_the_same_scores_keep_before_the_decoder() -> None:
     chosen = scores[0].sort(descending=True, stable=True).indices[:21].sort().values
     assert torch.equal(chosen, selection(bench, before, bench.features[0], _TEXTS[0]).kept)
     assert evaluated(bench, once).layer_tokens == (144, 144, 144, 21, 21, 21, 21, 21)
+
+
+def test_what_a_run_says_of_its_model_is_read_off_the_model(tmp_path: Path) -> None:
+    bench = _bench()
+    double = replace(bench, eyes=replace(bench.eyes, model=torch.nn.Linear(1, 1, dtype=torch.float64)))
+    cell = Cell(Configuration("x", "t", "dense", "dense"), "failed", None, "no such thing")
+    write_answers(double, [cell], tmp_path, 0)
+    row = read_table(tmp_path / "configurations.csv")[0]
+    assert (row["dtype"], row["backend"], row["status"]) == ("float64", "torch cpu", "failed")
+    assert not {"fallbacks", "quantization"} & set(row)

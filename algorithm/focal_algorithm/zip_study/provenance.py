@@ -38,6 +38,7 @@ def write_answers(bench: Bench, cells: Sequence[Cell], output: Path, seed: int) 
 
 def _provenance(bench: Bench, cell: Cell, seed: int) -> dict[str, Any]:
     one, outcome = cell.configuration, cell.outcome
+    weight = next(bench.eyes.model.parameters())
     versions = package_versions("focal-vlm", "torch", "transformers")
     return {
         "configuration": one.name, "part": one.part, "place": one.place, "method": one.method,
@@ -49,7 +50,7 @@ def _provenance(bench: Bench, cell: Cell, seed: int) -> dict[str, Any]:
         "flops": "" if outcome is None else outcome.flops,
         "status": cell.status, "reason": cell.reason, "model": bench.eyes.name,
         "model_sha256": bench.eyes.digest[:16], "data_sha256": bench.questions.manifest["sha256"][:16],
-        "backend": "torch cpu, hooks" if one.place == "hooks" else "torch cpu", "dtype": "float32",
-        "quantization": "none", "seed": seed, "fallbacks": "none",
+        "backend": f"torch {weight.device.type}{', hooks' * (one.place == 'hooks')}",
+        "dtype": str(weight.dtype).removeprefix("torch."), "seed": seed,
         "versions": " ".join(f"{name} {value}" for name, value in versions.items()),
     }  # fmt: skip

@@ -165,7 +165,6 @@ def _manifest(questions: tuple[Asked, ...], sources: dict[str, str]) -> dict[str
         "questions": len(questions),
         "pictures": len({one.picture for one in questions}),
         "questions_by_split": counts,
-        "missing_pictures": 0,
         "sources": sources,
         "sha256": content_hash([rows, sources]),
     }

@@ -35,11 +35,12 @@ def metrics(results: Results, parser: Parser) -> str:
     mme = own[(own["benchmark"] == "shapes-mme") & (own["split"] == "all") & (own["status"] == "done")]
     if len(mme):
         wide = mme.pivot(index="configuration", columns="metric", values="value")
-        unparsed, asked = (mme.groupby("configuration")[name].first() for name in ("n_unparsed", "n"))
+        mute, asked = (mme.groupby("configuration")[name].first() for name in ("n_unparsed", "n"))
+        unparsed = {name: f"{count} ({percent(count / asked[name])})" for name, count in mute.items()}
         splits = own.loc[(own["benchmark"] == "shapes-mme") & (own["split"] != "all"), "split"].nunique()
         rows = [
             (name, percent(one["accuracy"]), percent(one["macro_accuracy"]), percent(one["macro_accuracy_plus"]),
-             f"{one['score_official']:.1f}", f"{unparsed[name]} ({percent(unparsed[name] / asked[name])})")
+             f"{one['score_official']:.1f}", unparsed[name])
             for name, one in wide.iterrows()
         ]  # fmt: skip
         text.append(

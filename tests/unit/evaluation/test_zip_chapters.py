@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from focal_evaluation.zip_study.accuracies import read_by
 from focal_evaluation.zip_study.curve_chapter import curve
+from focal_evaluation.zip_study.page import page
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.square_chapter import two_by_two
 
@@ -114,3 +116,18 @@ def test_the_parser_decides_what_an_answer_without_yes_or_no_counts() -> None:
     both = [read_by(results, parser).tables["accuracy"] for parser in ("repo", "official")]  # type: ignore[arg-type]
     found = [one.set_index(["configuration", "group"]).loc[("visionzip-64", "shapes-mme")] for one in both]
     assert [(one["accuracy"], one["unparsed"]) for one in found] == [(0.5, 0.5), (0.75, 0.0)]
+
+
+def test_a_page_by_another_parser_says_what_it_did_not_change() -> None:
+    results = _curve(["yes", "no"] * 5 + ["<|im_end|>"] * 10)
+    facts = {"configuration": {"questions": {"questions": 20, "pictures": 10, "sha256": "a" * 64}}}
+    facts |= {"model": "m", "model_sha256": "b" * 64, "visual_tokens": 144, "layers": 8, "seed": 0}
+    configurations = results.configurations.assign(
+        model="m", method="m", config_hash="0", reason="", visual_tokens=64.0, flops=1e6
+    )
+    whole = replace(results, manifest=facts, configurations=configurations)
+    repo, official = (page(read_by(whole, parser), parser, []) for parser in ("repo", "official"))  # type: ignore[arg-type]
+    assert "50.0 % [29.9, 70.1] (50.0 %)†" in repo
+    assert "75.0 % [53.1, 88.8] (0.0 %) |" in official
+    assert "whatever `--parser` says: who beats whom." in official
+    assert "whatever `--parser` says" not in repo

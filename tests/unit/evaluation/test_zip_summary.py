@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
     pd.DataFrame(rows).to_csv(tmp_path / "configurations.csv", index=False)
     manifest = {
         "configuration": {
-            "questions": {"questions": 8, "pictures": 3, "sha256": "a" * 64, "missing_pictures": 0}
+            "questions": {"questions": 8, "pictures": 3, "sha256": "a" * 64}
         },
         "model": "m", "model_sha256": "b" * 64, "visual_tokens": 144, "layers": 8, "seed": 0,
     }  # fmt: skip
