@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from focal_algorithm.lmms.parsing import parse_choice
 from focal_algorithm.lmms.statistics import Comparison, accuracy, compared
-from focal_algorithm.zip_study.budgets import require_equal_budgets
+from focal_algorithm.zip_study.budgets import are_equal, require_equal_budgets
 from focal_algorithm.zip_study.cells import Cell
 from focal_algorithm.zip_study.questions import QuestionSet
 
@@ -77,10 +77,11 @@ class Scores:
         """Return what each question of a group is about."""
         return [str(one) for one in self._pictures[self._groups[group]]]
 
-    def tokens(self, name: str) -> float:
-        """Return the visual tokens averaged over layers of a configuration."""
+    def tokens(self, name: str, group: str) -> float:
+        """Return the visual tokens of a configuration, averaged over layers and a group's questions."""
         outcome = self.cells[name].outcome
-        return 0.0 if outcome is None else outcome.visual_tokens
+        used = np.array(() if outcome is None else outcome.question_tokens)
+        return float(used[self._groups[group]].mean())
 
 
 def right(answers: Sequence[str], truths: Sequence[str]) -> NDArray[np.float64]:
@@ -122,13 +123,13 @@ def pair_row(
     Raises:
         ConfigError: The budgets differ and ``allow_unequal`` is not set.
     """
-    tokens = scores.tokens(first), scores.tokens(second)
+    tokens = scores.tokens(first, group), scores.tokens(second, group)
     require_equal_budgets(*tokens, (first, second), allow_unequal=allow_unequal)
     found = compared(
         scores.of(first, group).tolist(), scores.of(second, group).tolist(), scores.pictures(group)
     )
     named = {"part": part, "group": group, "first": first, "second": second}
-    used = {"first_tokens": tokens[0], "second_tokens": tokens[1]}
+    used = {"first_tokens": tokens[0], "second_tokens": tokens[1], "is_equal_budget": are_equal(*tokens)}
     values = asdict(found)
     renamed = {"first_accuracy": values.pop("first"), "second_accuracy": values.pop("second")}
     return named | used | renamed | values | {"verdict": verdict(found)}

@@ -12,6 +12,7 @@ from focal_common.errors import ConfigError
 __all__ = [
     "DecoderShape",
     "InsideSchedule",
+    "are_equal",
     "flops",
     "inside_schedule",
     "one_cut_schedule",
@@ -150,6 +151,11 @@ def one_cut_schedule(budget: int, visual: int, layers: int, after: int) -> Insid
     return InsideSchedule(kept_at, visual_counts(kept_at, visual, layers, recycles=False))
 
 
+def are_equal(first: float, second: float) -> bool:
+    """Return whether two budgets, in visual tokens averaged over layers, lie within 2 % or within one token."""
+    return abs(first - second) <= max(1.0, 0.02 * max(first, second))
+
+
 def require_equal_budgets(
     first: float, second: float, names: tuple[str, str], *, allow_unequal: bool = False
 ) -> None:
@@ -164,8 +170,7 @@ def require_equal_budgets(
     Raises:
         ConfigError: They differ by more than 2 %, and by more than one token.
     """
-    apart = abs(first - second)
-    if allow_unequal or apart <= max(1.0, 0.02 * max(first, second)):
+    if allow_unequal or are_equal(first, second):
         return
     raise ConfigError(
         f"{names[0]} uses {first:.1f} visual tokens per layer and {names[1]} {second:.1f}; expected equal budgets, "

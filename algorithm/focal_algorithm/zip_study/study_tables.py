@@ -127,7 +127,7 @@ def write_sweep(bench: Bench, scores: Scores, output: Path) -> None:
         row: dict[str, Any] = {"knob": knob, "value": value, "configuration": one.name}
         row |= proxy_row(bench, one)
         if one.name in scores.cells:
-            row["visual_tokens"] = scores.tokens(one.name)
+            row["visual_tokens"] = scores.cells[one.name].outcome.visual_tokens  # type: ignore[union-attr]
             for group in scores.benchmarks:
                 found = pair_row(scores, "sweep", group, one.name, _BASE)
                 row |= {

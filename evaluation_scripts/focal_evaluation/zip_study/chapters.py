@@ -36,7 +36,9 @@ def metrics(results: Results, parser: Parser) -> str:
     if len(mme):
         wide = mme.pivot(index="configuration", columns="metric", values="value")
         mute, asked = (mme.groupby("configuration")[name].first() for name in ("n_unparsed", "n"))
-        unparsed = {name: f"{count} ({percent(count / asked[name])})" for name, count in mute.items()}
+        unparsed = {
+            name: f"{mute.loc[name]} ({percent(mute.loc[name] / asked.loc[name])})" for name in wide.index
+        }
         splits = own.loc[(own["benchmark"] == "shapes-mme") & (own["split"] != "all"), "split"].nunique()
         rows = [
             (name, percent(one["accuracy"]), percent(one["macro_accuracy"]), percent(one["macro_accuracy_plus"]),

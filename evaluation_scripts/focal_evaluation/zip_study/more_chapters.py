@@ -49,7 +49,8 @@ def adaptive(results: Results, _: Parser) -> str:
     lines = [
         f"- {row.group}: {row.first} {percent(row.first_accuracy)} at {row.first_tokens:.1f} tokens, fixed K "
         f"{percent(row.second_accuracy)} at {row.second_tokens:.1f}: {points(row.difference)} points "
-        f"{interval(row.low, row.high)}, {'a tie' if row.verdict == 'tie' else 'a difference'}."
+        f"{interval(row.low, row.high)}, {'a tie' if row.verdict == 'tie' else 'a difference'}"
+        f"{'' if row.is_equal_budget else '; **not at equal budgets** (more than 2 % and one token apart)'}."
         for row in rows_of(pairs)
     ]
     return "\n\n".join(

@@ -102,6 +102,20 @@ def test_unequal_budgets_are_refused_unless_allowed() -> None:
     assert pair_row(scores, "", "shapes-mme", "a", "b", allow_unequal=True)["first_tokens"] == 64.0
 
 
+def test_tokens_are_those_of_the_group_that_is_compared() -> None:
+    asked = [
+        Asked(name, "s", n, f"{name}-{n}", "?", "yes")
+        for name in ("shapes-pope", "shapes-mme")
+        for n in (0, 1)
+    ]
+    questions = QuestionSet(np.zeros((2, 1, 1, 3), np.uint8), tuple(asked), {})
+    outcome = Outcome(("yes",) * 4, (60.0, 62.0, 63.0, 65.0), (62.5,), 62.5, 1.0, (), (), 0.0)
+    moving = Cell(Configuration("a", "adaptive", "before", "sparsezip"), "done", outcome)
+    scores = Scores(questions, [moving, _cell("b", ["yes"] * 4)])
+    rows = [pair_row(scores, "", one, "a", "b", allow_unequal=True) for one in ("shapes-pope", "shapes-mme")]
+    assert [(row["first_tokens"], row["is_equal_budget"]) for row in rows] == [(61.0, False), (64.0, True)]
+
+
 @pytest.mark.parametrize(("second", "is_refused"), [(64.9, False), (65.0, False), (65.4, True), (62.5, True)])
 def test_budgets_one_token_or_two_percent_apart_are_equal(second: float, is_refused: bool) -> None:
     if is_refused:

@@ -11,6 +11,7 @@ import pytest
 
 from focal_evaluation.zip_study.accuracies import read_by
 from focal_evaluation.zip_study.curve_chapter import curve
+from focal_evaluation.zip_study.more_chapters import adaptive
 from focal_evaluation.zip_study.page import page
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.square_chapter import two_by_two
@@ -131,3 +132,25 @@ def test_a_page_by_another_parser_says_what_it_did_not_change() -> None:
     assert "75.0 % [53.1, 88.8] (0.0 %) |" in official
     assert "whatever `--parser` says: who beats whom." in official
     assert "whatever `--parser` says" not in repo
+
+
+def test_a_comparison_at_unequal_budgets_says_so() -> None:
+    audit = {"configuration": "adaptive-mass-64", "knob": 0.8, "k_mean": 45.0, "k_least": 16, "k_largest": 85}
+    audit |= {"total_mean": 62.4, "aimed_total": 64, "at_k_min": 0.0, "at_k_max": 0.0, "status": "done"}
+    pair = {
+        "first": "adaptive-mass-64",
+        "first_accuracy": 0.98,
+        "second_accuracy": 0.98,
+        "second_tokens": 64.0,
+    }
+    pair |= {"difference": 0.0, "low": -0.01, "high": 0.01, "verdict": "tie"}
+    pairs = [
+        pair | {"group": "shapes-pope", "first_tokens": 61.8, "is_equal_budget": False},
+        pair | {"group": "shapes-mme", "first_tokens": 63.5, "is_equal_budget": True},
+    ]
+    tables = {"adaptive": pd.DataFrame([audit]), "adaptive_pairs": pd.DataFrame(pairs)}
+    found = adaptive(Results(Path(), None, None, None, tables, {}), "repo")
+    lines = {line.partition(":")[0]: line for line in found.splitlines() if line.startswith("- ")}
+    assert "at 61.8 tokens" in lines["- shapes-pope"]
+    assert "**not at equal budgets**" in lines["- shapes-pope"]
+    assert "**not at equal budgets**" not in lines["- shapes-mme"]
