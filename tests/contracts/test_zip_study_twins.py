@@ -21,15 +21,19 @@ from focal_algorithm.models.llava import Llava
 from focal_algorithm.recorder import Recorder
 from focal_algorithm.training.recipes import recipe
 from focal_algorithm.training.words import word_tokenizer
+from focal_algorithm.zip_study.adaptive import AdaptiveK
+from focal_algorithm.zip_study.analysis import Scores
 from focal_algorithm.zip_study.bench import Bench, Eyes, open_bench
 from focal_algorithm.zip_study.cells import Cell, run_cells
 from focal_algorithm.zip_study.configuration import Configuration
+from focal_algorithm.zip_study.design import adaptive_part, sweep
 from focal_algorithm.zip_study.evaluate import Outcome, _inside_scores, evaluated, selection
 from focal_algorithm.zip_study.features import read_features, visual_rows, write_features
 from focal_algorithm.zip_study.forward import logits_of_pictures, logits_of_rows
 from focal_algorithm.zip_study.inside import InsideBatch, logits_pruned_inside
 from focal_algorithm.zip_study.provenance import write_answers
 from focal_algorithm.zip_study.questions import Asked, QuestionSet
+from focal_algorithm.zip_study.study_tables import write_adaptive, write_sweep
 from focal_algorithm.zip_study.tables import read_table
 from focal_common.errors import ConfigError, RunError
 
@@ -238,3 +242,26 @@ def test_what_a_run_says_of_its_model_is_read_off_the_model(tmp_path: Path) -> N
     row = read_table(tmp_path / "configurations.csv")[0]
     assert (row["dtype"], row["backend"], row["status"]) == ("float64", "torch cpu", "failed")
     assert not {"fallbacks", "quantization"} & set(row)
+
+
+def test_a_study_whose_reference_fails_still_writes_its_tables(tmp_path: Path) -> None:
+    bench = _bench()
+    bases = [Configuration(f"sparsezip_placed-{total}", "curve", "before", "sparsezip") for total in (21, 64)]
+    rules = {"mass": AdaptiveK("mass", 0.5, 8, 86)}
+    asked = [*bases, *adaptive_part(rules, 64), *(one for *_, one in sweep(21))]
+
+    def run(bench: Bench, configuration: Configuration) -> Outcome:
+        if configuration in bases:
+            raise ZeroDivisionError("a defect")
+        return Outcome(("yes",) * 6, (21.0,) * 6, (21.0,) * 8, 21.0, 1.0, (8,) * 3, (12,) * 3, 0.0)
+
+    cells = run_cells(bench, asked, tmp_path, run=run)
+    scores = Scores(bench.questions, cells)
+    write_sweep(bench, scores, cells, tmp_path)
+    write_adaptive(scores, cells, tmp_path)
+    first, *others = read_table(tmp_path / "sweep.csv")
+    assert (first["status"], first["reason"]) == ("failed", "ZeroDivisionError: a defect")
+    assert {row["status"] for row in others} == {"done"}
+    assert len(others) == len(sweep(21))
+    assert [row["status"] for row in read_table(tmp_path / "adaptive.csv")] == ["done"]
+    assert read_table(tmp_path / "adaptive_pairs.csv") == []

@@ -67,6 +67,10 @@ def run_cells(
             except FocalError as error:
                 found.append(Cell(configuration, "failed", None, str(error)))
                 continue
+            except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+                # A defect in one method must not lose the others; its kind tells it from a limit.
+                found.append(Cell(configuration, "failed", None, f"{type(error).__name__}: {error}"))
+                continue
             atomic_write_text(path, json.dumps(asdict(outcome)) + "\n")
         found.append(Cell(configuration, "done", outcome))
     return found

@@ -173,8 +173,10 @@ def _adaptive(results: Results) -> Any:
 
 def _sweep(results: Results) -> Any:
     table = results.tables["sweep"]
+    table = table[table["status"] == "done"]
     benchmarks = [name.removesuffix(" accuracy") for name in table if str(name).endswith(" accuracy")]
     figure = new_figure(PAGE_INCHES, 2.6)
+    budget = int(results.tables["sweep"]["budget"].iloc[0])
     panels = [("coverage", "share of CLS attention kept"), ("error", "reconstruction error of the rest")]
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     colours = ("#0072B2", "#D55E00")
@@ -192,7 +194,7 @@ def _sweep(results: Results) -> Any:
         axis.set(xlabel=words, ylabel="accuracy [%]")
         axis.grid(visible=True)
     axes[0].legend(loc="best")
-    figure.suptitle("Sweep at 64 visual tokens: does a proxy predict accuracy? (measured)", fontsize=7)
+    figure.suptitle(f"Sweep at {budget} visual tokens: does a proxy predict accuracy? (measured)", fontsize=7)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Chapters of the page on K, sweeps, policies, latency, and the published numbers beside ours."""
+"""Chapters of the page on K, policies, latency, and the published numbers beside ours."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pandas as pd
 
 from focal_evaluation.metrics.yes_no import Parser
 from focal_evaluation.zip_study.results import Results
-from focal_evaluation.zip_study.words import interval, listed, percent, points, rows_of, table
+from focal_evaluation.zip_study.words import interval, percent, points, rows_of, table
 
-__all__ = ["adaptive", "audit", "latency", "policy", "published", "sweep"]
+__all__ = ["adaptive", "audit", "latency", "policy", "published"]
 
 _FIXED = 64
 
@@ -31,7 +31,8 @@ def audit(results: Results, _: Parser) -> str:
     return "\n\n".join(
         (
             "## Budget audit: is a dynamic K dynamic?",
-            f"Published settings of SparseZip on {int(found['pictures'].iloc[0])} pictures; mean (least to largest):",
+            "Published settings of SparseZip, and a rule of ours marked so, on "
+            f"{int(found['pictures'].iloc[0])} pictures; mean (least to largest):",
             table(head, rows),
             "\n".join(warned) or "No dynamic K is constant.",
         )
@@ -40,10 +41,12 @@ def audit(results: Results, _: Parser) -> str:
 
 def adaptive(results: Results, _: Parser) -> str:
     """Adaptive K at a mean budget."""
-    found, pairs = results.tables["adaptive"], results.tables["adaptive_pairs"]
+    found = results.tables["adaptive"]
+    pairs = rows_of(results.tables["adaptive_pairs"]) if results.has("adaptive_pairs") else []
     rows = [
         (row.configuration, f"{row.knob:.3f}", f"{row.k_mean:.1f} ({row.k_least} to {row.k_largest})",
          f"{row.total_mean:.1f}", row.aimed_total, percent(row.at_k_min, 0), percent(row.at_k_max, 0))
+        if row.status == "done" else (row.configuration, *["failed"] * 6)
         for row in rows_of(found)
     ]  # fmt: skip
     lines = [
@@ -51,7 +54,7 @@ def adaptive(results: Results, _: Parser) -> str:
         f"{percent(row.second_accuracy)} at {row.second_tokens:.1f}: {points(row.difference)} points "
         f"{interval(row.low, row.high)}, {'a tie' if row.verdict == 'tie' else 'a difference'}"
         f"{'' if row.is_equal_budget else '; **not at equal budgets** (more than 2 % and one token apart)'}."
-        for row in rows_of(pairs)
+        for row in pairs
     ]
     return "\n\n".join(
         (
@@ -60,49 +63,8 @@ def adaptive(results: Results, _: Parser) -> str:
             "normalised entropy of that attention. The knob was set on pictures of another split, so the mean "
             "reached here is a result:",
             table(("rule", "knob", "K", "mean total", "aimed", "at k_min", "at k_max"), rows),
-            "\n".join(lines),
-        )
-    )
-
-
-def sweep(results: Results, _: Parser) -> str:
-    """Sweeps at a fixed total."""
-    found = results.tables["sweep"]
-    benchmarks = [str(name).removesuffix(" accuracy") for name in found if str(name).endswith(" accuracy")]
-    if not benchmarks:
-        return ""
-    front = found[found["is_on_front"].astype(bool)]
-    rows = [
-        (f"{row['knob']} {'' if pd.isna(row['value']) else row['value']}".strip(), f"{row['coverage']:.3f}",
-         f"{row['error']:.3f}", f"{row['overlap']:.2f}", percent(row["lost"], 0),
-         *(f"{percent(row[f'{name} accuracy'])} ({points(row[f'{name} difference'])})" for name in benchmarks))
-        for _, row in front.iterrows()
-    ]  # fmt: skip
-    apart = [
-        f"{row['knob']} {row['value']} ({name} {points(row[f'{name} difference'])})"
-        for _, row in found.iterrows()
-        for name in benchmarks
-        if row["knob"] != "defaults" and row[f"{name} verdict"] != "tie"
-    ]
-    ranks = [
-        f"{proxy} and {name} accuracy {found[proxy].corr(found[f'{name} accuracy'], method='spearman'):+.2f}"
-        for proxy in ("coverage", "error")
-        for name in benchmarks
-        if found[f"{name} accuracy"].nunique() > 1
-    ]
-    head = ("setting", "coverage", "error", "overlap", "lost", *benchmarks)
-    return "\n\n".join(
-        (
-            f"## Sweep at {_FIXED} visual tokens",
-            f"{len(found)} settings, each moving one knob from SparseZip's defaults, or putting scorer, selector and "
-            "merger together anew (`parts`). Vision features were computed once. Proxies: share of the CLS attention "
-            "that is kept, reconstruction error of the rest from the merged tokens, overlap with VisionZip's choice, "
-            "tokens neither kept nor merged. Pareto front of coverage, error and both accuracies (difference to the "
-            "defaults in points):",
-            table(head, rows),
-            f"Apart from the defaults by interval and McNemar: {listed(apart)}. "
-            f"With {len(benchmarks) * (len(found) - 1)} comparisons at 5 %, one in twenty is expected by chance alone.",
-            f"Rank correlation over the settings: {listed(ranks)}.",
+            "\n".join(lines)
+            or "Nothing to compare: the fixed K, or every K that follows the picture, failed.",
         )
     )
 

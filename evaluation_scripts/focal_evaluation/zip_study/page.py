@@ -11,6 +11,7 @@ from focal_evaluation.zip_study import chapters, more_chapters
 from focal_evaluation.zip_study.curve_chapter import curve
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.square_chapter import two_by_two
+from focal_evaluation.zip_study.sweep_chapter import sweep
 from focal_evaluation.zip_study.words import table
 
 __all__ = ["page"]
@@ -42,10 +43,8 @@ _CHAPTERS = (
     _Chapter(two_by_two, "two_by_two", ("effects",), "effects and the sentences on them"),
     _Chapter(chapters.subtasks, "subtasks", ("pairs",), "everything"),
     _Chapter(more_chapters.audit, "", ("audit",)),
-    _Chapter(
-        more_chapters.adaptive, "adaptive_k", ("adaptive", "adaptive_pairs"), "accuracies and differences"
-    ),
-    _Chapter(more_chapters.sweep, "sweep", ("sweep",), "accuracies and differences"),
+    _Chapter(more_chapters.adaptive, "adaptive_k", ("adaptive",), "accuracies and differences"),
+    _Chapter(sweep, "sweep", ("sweep",), "accuracies and differences"),
     _Chapter(more_chapters.policy, "", ("policy",), "everything"),
     _Chapter(more_chapters.latency, "latency", ("latency", "latency_by_length")),
     _Chapter(more_chapters.published, "", ("pairs",)),

@@ -88,12 +88,13 @@ def _cell_table(results: Results, counts: Mapping[str, tuple[float, ...]], group
     accuracy = results.tables["accuracy"].set_index(["configuration", "group"])
     facts = results.configurations.set_index("configuration")
     rows = []
-    for budget in sorted(results.tables["effects"]["budget"].unique()):
+    for budget in sorted(facts.loc[facts["part"] == "two_by_two", "budget"].unique()):
         for cell in _CELLS:
             name = f"{cell}-{budget}"
             if name not in counts:
                 rows.append((name, *["failed"] * (4 + len(groups))))
                 continue
+            # A failed reference has no FLOPs, and the ratio to it reads nan.
             ratio = facts.loc[name, "flops"] / facts.loc[f"before-agnostic-{budget}", "flops"]
             shares = [percent(accuracy.loc[(name, group), "accuracy"]) for group in groups]
             layers = ", ".join(f"{count:g}" for count in counts[name])

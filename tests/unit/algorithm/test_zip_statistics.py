@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from focal_algorithm.methods.build import build_method
 from focal_algorithm.zip_study.adaptive import calibrated, normalised_entropy
 from focal_algorithm.zip_study.analysis import Scores, effect_rows, pair_row
 from focal_algorithm.zip_study.audit import audited
@@ -23,6 +25,7 @@ from focal_algorithm.zip_study.budgets import (
 )
 from focal_algorithm.zip_study.cells import Cell
 from focal_algorithm.zip_study.configuration import Configuration
+from focal_algorithm.zip_study.design import as_published, sweep
 from focal_algorithm.zip_study.evaluate import Outcome
 from focal_algorithm.zip_study.policy import best_table, route
 from focal_algorithm.zip_study.questions import Asked, QuestionSet, require_same_questions
@@ -253,3 +256,25 @@ def test_best_table_beats_every_other_table_of_its_budget() -> None:
     assert right["count", found["count"]] + right["color", found["color"]] == max(options.values())
     with pytest.raises(ConfigError, match="exceeds the mean"):
         best_table(right, counts, (64, 128), 32)
+
+
+def test_the_sweep_moves_every_knob_it_should_and_keeps_its_total_where_k_is_fixed() -> None:
+    settings = sweep(21)
+    knobs = [knob for knob, *_ in settings]
+    for knob in ("contextual", "tau_feat", "tau_sim", "alphas", "k_min", "k_max", "dynk_c"):
+        assert knobs.count(knob) >= 3, knob
+    assert len({one.digest for *_, one in settings}) == len(settings)
+    for knob, _, one in settings:
+        method: Any = build_method(one.method, one.parameters)
+        if knob in ("k_min", "k_max", "dynk_c"):
+            assert (method.rules.k_min, method.rules.k_max) == (
+                one.parameters["k_min"],
+                one.parameters["k_max"],
+            )
+            continue
+        assert method.dominant + method.contextual + 1 == 21
+
+
+def test_the_audit_marks_the_rule_that_nobody_published() -> None:
+    for name, parameters in as_published().items():
+        assert name.startswith("ours: ") == ("k_rule" in parameters)

@@ -15,6 +15,7 @@ from focal_evaluation.zip_study.more_chapters import adaptive
 from focal_evaluation.zip_study.page import page
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.square_chapter import two_by_two
+from focal_evaluation.zip_study.sweep_chapter import sweep
 
 _LAYERS = {"before": "21 21 21 21", "inside": "75 3 3 3", "onecut": "144 144 21 21"}
 
@@ -28,7 +29,7 @@ def _square(layers: dict[str, str]) -> Results:
     cells = [f"{place}-{kind}-21" for place in layers for kind in ("agnostic", "aware")]
     configurations = pd.DataFrame(
         {
-            "configuration": cells, "part": "two_by_two", "status": "done", "flops": 1e6,
+            "configuration": cells, "part": "two_by_two", "status": "done", "flops": 1e6, "budget": 21,
             "layer_tokens": [layers[name.partition("-")[0]] for name in cells],
         }
     )  # fmt: skip
@@ -154,3 +155,58 @@ def test_a_comparison_at_unequal_budgets_says_so() -> None:
     assert "at 61.8 tokens" in lines["- shapes-pope"]
     assert "**not at equal budgets**" in lines["- shapes-pope"]
     assert "**not at equal budgets**" not in lines["- shapes-mme"]
+
+
+def _sweep(is_base_done: bool) -> Results:
+    shared = {
+        "budget": 21,
+        "reason": "",
+        "coverage": 0.5,
+        "error": 0.1,
+        "overlap": 1.0,
+        "lost": 0.0,
+        "is_on_front": True,
+    }
+    rows: list[dict[str, Any]] = []
+    for knob, value, tokens, right in (
+        ("defaults", "", 21.0, 0.9),
+        ("dynk_c", "12", 25.0, 0.95),
+        ("alphas", "1/0/0", 21.0, 0.8),
+    ):
+        row = shared | {
+            "knob": knob,
+            "value": value,
+            "status": "done",
+            "shapes-mme accuracy": right,
+            "shapes-mme tokens": tokens,
+        }
+        if is_base_done:
+            verdict = "tie" if knob == "defaults" else "first"
+            row |= {"shapes-mme difference": right - 0.9, "shapes-mme verdict": verdict}
+            row |= {"shapes-mme is_equal_budget": tokens == 21.0}
+        elif knob == "defaults":
+            row = {
+                "knob": knob,
+                "value": value,
+                "status": "failed",
+                "reason": "gone",
+                "budget": 21,
+                "is_on_front": False,
+            }
+        rows.append(row)
+    accuracy = pd.DataFrame([{"configuration": "dense", "group": "shapes-mme", "accuracy": 0.97}])
+    return Results(Path(), None, None, None, {"sweep": pd.DataFrame(rows), "accuracy": accuracy}, {})
+
+
+def test_a_knob_that_moves_the_budget_is_told_from_one_that_does_not() -> None:
+    found = sweep(_sweep(is_base_done=True), "repo")
+    assert found.startswith("## Sweep at 21 visual tokens")
+    assert "Room to win: shapes-mme: defaults 90.0 %, dense 97.0 %." in found
+    assert "at equal budgets: alphas 1/0/0 (shapes-mme -10.0);" in found
+    assert "cannot be told apart: dynk_c 12 (shapes-mme +5.0 at 25.0 tokens)." in found
+
+
+def test_a_sweep_without_its_defaults_is_still_shown() -> None:
+    found = sweep(_sweep(is_base_done=False), "repo")
+    assert "**The defaults failed, so nothing is compared with them.**" in found
+    assert "| alphas | 1/0/0 | 21.0 | 0 | 80.0 % to 80.0 % |" in found
