@@ -1,16 +1,12 @@
-"""Chapters of the page on K, policies, latency, and the published numbers beside ours."""
+"""Chapters of the page on K, policies and latency."""
 
 from __future__ import annotations
-
-from importlib.resources import files
-
-import pandas as pd
 
 from focal_evaluation.metrics.yes_no import Parser
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.words import interval, percent, points, rows_of, table
 
-__all__ = ["adaptive", "audit", "latency", "policy", "published"]
+__all__ = ["adaptive", "audit", "latency", "policy"]
 
 _FIXED = 64
 
@@ -127,45 +123,3 @@ def latency(results: Results, _: Parser) -> str:
             "that does not shrink with tokens; ratios say little about 7B parameters on a GPU.",
         )
     )  # fmt: skip
-
-
-def published(results: Results, _: Parser) -> str:
-    """Published numbers beside ours."""
-    with files("focal_evaluation.zip_study").joinpath("seeds.csv").open(encoding="utf-8") as source:
-        seeds = pd.read_csv(source)
-    accuracy = results.tables["accuracy"]
-    ours = {"POPE": "shapes-pope", "MME": "shapes-mme"}
-    names = {
-        "LLaVA-1.5-7B": "dense",
-        "VisionZip": "visionzip",
-        "SparseZip": "sparsezip",
-        "SparseVLM": "sparsevlm",
-    }
-    rows = []
-    for row in rows_of(seeds):
-        name = names[row.system]
-        if name != "dense":
-            name = f"{name}-{min(row.visual_tokens, _FIXED)}"
-        found = accuracy[(accuracy["configuration"] == name) & (accuracy["group"] == ours[row.benchmark])]
-        is_share = row.metric == "accuracy" and len(found)
-        own = f"{percent(found['accuracy'].iloc[0])} ({name})" if is_share else ""
-        value = f"{row.value:g} {row.unit}"
-        rows.append((row.benchmark, row.system, row.visual_tokens, row.metric, value, own, row.source))
-    head = (
-        "benchmark",
-        "system",
-        "tokens",
-        "metric",
-        "published",
-        "ours, offline model",
-        "source (published)",
-    )
-    return "\n\n".join(
-        (
-            "## Published numbers, and ours",
-            "Published: LLaVA-1.5-7B, real photographs, 576 tokens when dense. Ours: a model of a million parameters "
-            "on procedural shapes, 144 tokens when dense. Levels must not be compared; the order of methods at equal "
-            "budgets may be.",
-            table(head, rows),
-        )
-    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from focal_evaluation.metrics.yes_no import Parser
 from focal_evaluation.zip_study import chapters, more_chapters
 from focal_evaluation.zip_study.curve_chapter import curve
+from focal_evaluation.zip_study.published_chapter import published
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.square_chapter import two_by_two
 from focal_evaluation.zip_study.sweep_chapter import sweep
@@ -47,7 +48,7 @@ _CHAPTERS = (
     _Chapter(sweep, "sweep", ("sweep",), "accuracies and differences"),
     _Chapter(more_chapters.policy, "", ("policy",), "everything"),
     _Chapter(more_chapters.latency, "latency", ("latency", "latency_by_length")),
-    _Chapter(more_chapters.published, "", ("pairs",)),
+    _Chapter(published, "", ("pairs",)),
 )
 
 

@@ -13,6 +13,7 @@ from focal_evaluation.zip_study.accuracies import read_by
 from focal_evaluation.zip_study.curve_chapter import curve
 from focal_evaluation.zip_study.more_chapters import adaptive
 from focal_evaluation.zip_study.page import page
+from focal_evaluation.zip_study.published_chapter import published
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.square_chapter import two_by_two
 from focal_evaluation.zip_study.sweep_chapter import sweep
@@ -210,3 +211,24 @@ def test_a_sweep_without_its_defaults_is_still_shown() -> None:
     found = sweep(_sweep(is_base_done=False), "repo")
     assert "**The defaults failed, so nothing is compared with them.**" in found
     assert "| alphas | 1/0/0 | 21.0 | 0 | 80.0 % to 80.0 % |" in found
+
+
+def test_every_published_number_has_ours_beside_it_or_a_reason() -> None:
+    results = _curve(["yes", "no"] * 5 + ["<|im_end|>"] * 10)
+    pope = results.questions.assign(benchmark="shapes-pope", split="random")
+    whole = replace(
+        results,
+        questions=pd.concat([results.questions, pope], ignore_index=True),
+        answers=pd.concat([results.answers] * 2, ignore_index=True),
+        configurations=results.configurations.assign(
+            model="m", method="m", config_hash="0", reason="", visual_tokens=64.0, flops=1e6
+        ),
+    )
+    page = published(whole, "repo")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith(("| POPE", "| MME"))]
+    assert all(cell.strip() for row in rows for cell in row)
+    visionzip = next(row for row in rows if row[1] == "VisionZip" and row[3] == "F1")
+    assert visionzip[5:7] == ["100.0 % (0.0 %), visionzip_placed-64", "100.0 % (50.0 %), visionzip-64"]
+    assert "64 tokens are 11 % of theirs and 44 % of ours" in page
+    assert "none: the latency part was not run" in page
+    assert "none: sparsezip-64 was not run, or failed" in page
