@@ -197,7 +197,9 @@ def test_features_kept_on_disk_are_those_of_the_tower(tmp_path: Path) -> None:
         read_features(path, "key")
 
 
-def test_a_failed_configuration_is_a_row_and_a_finished_one_is_not_run_again(tmp_path: Path) -> None:
+def test_a_failed_configuration_is_a_row_and_a_finished_one_is_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = _bench()
     good = Configuration("good", "test", "before", "visionzip", {"dominant": 20, "contextual": 5})
     bad = Configuration("bad", "test", "before", "visionzip", {"dominant": 140, "contextual": 50})
@@ -210,6 +212,8 @@ def test_a_failed_configuration_is_a_row_and_a_finished_one_is_not_run_again(tmp
 
     again = run_cells(bench, [good], tmp_path, run=refuse)
     assert again[0].outcome == cells[0].outcome
+    monkeypatch.setattr("focal_algorithm.zip_study.cells.source_hash", lambda package: "other code")
+    assert run_cells(bench, [good], tmp_path, run=refuse)[0].reason == "ran again"
 
 
 def test_an_outcome_counts_what_entered_the_decoder() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from focal_evaluation.metrics.yes_no import Parser
+from focal_evaluation.metrics.yes_no import PARSERS, Parser
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.summary import summary
 from focal_evaluation.zip_study.words import interval, percent, points, table
@@ -28,7 +28,7 @@ def metrics(results: Results, parser: Parser) -> str:
     part = Results(
         results.folder, results.questions, results.answers, chosen, results.tables, results.manifest
     )
-    found = {which: summary(part, which) for which in ("repo", "official")}
+    found = {which: summary(part, which) for which in PARSERS}
     text = [f"## Metrics in both conventions ({_SIDE_BUDGET} visual tokens, and dense)"]
     text += _pope_tables(found)
     own = found[parser]
@@ -57,7 +57,7 @@ def metrics(results: Results, parser: Parser) -> str:
     return "\n\n".join(text)
 
 
-def _pope_tables(found: dict[str, Any]) -> list[str]:
+def _pope_tables(found: dict[Parser, Any]) -> list[str]:
     text = []
     for which, own in found.items():
         pope = own[(own["benchmark"] == "shapes-pope") & (own["split"] == "all") & (own["status"] == "done")]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pandas as pd
+
 from focal_evaluation.metrics.yes_no import Parser
 from focal_evaluation.zip_study.results import Results
-from focal_evaluation.zip_study.words import interval, percent, points, rows_of, table
+from focal_evaluation.zip_study.words import interval, listed, percent, points, rows_of, table
 
 __all__ = ["adaptive", "audit", "latency", "policy"]
 
@@ -98,8 +102,9 @@ def latency(results: Results, _: Parser) -> str:
     phases, lengths = results.tables["latency"], results.tables["latency_by_length"]
     rows = [
         (row.configuration, f"{row.vision_ms:.2f}", f"{row.compress_ms:.2f}", f"{row.projector_ms:.2f}",
-         f"{row.prefill_ms:.2f}", f"{row.decode_ms_per_token:.2f}", f"{row.fit_ms_per_token:.2f}",
-         f"{row.fit_fixed_ms:.2f}", f"{row.fit_r_squared:.3f}")
+         f"{row.prefill_ms:.2f}", f"{row.decode_ms_per_token:.2f}",
+         _with_interval(row, "ms_per_token", "per_token_ms"), _with_interval(row, "fixed_ms", "fixed_ms"),
+         _with_interval(row, "r_squared", "r_squared", 3), percent(row.spread, 0))
         for row in rows_of(phases)
     ]  # fmt: skip
     counts = sorted(lengths["new_tokens"].unique())
@@ -114,12 +119,37 @@ def latency(results: Results, _: Parser) -> str:
             "gives slope, intercept and R squared:",
             table(
                 ("configuration", "vision", "compress", "projector", "prefill", "decode per token", "fit per token",
-                 "fit fixed", "R squared"),
+                 "fit fixed", "R squared", "spread"),
                 rows,
             ),
+            _noise(phases),
             "Length-matched, total over that of dense at the same number of new tokens:",
             table(("configuration", *(f"{count} tokens" for count in counts)), ratios),
             "Selection inside the decoder counts as prefill. A model this small spends much of a prefill on overhead "
             "that does not shrink with tokens; ratios say little about 7B parameters on a GPU.",
         )
     )  # fmt: skip
+
+
+def _with_interval(row: Any, value: str, interval_of: str, digits: int = 2) -> str:
+    low, high = (getattr(row, f"fit_{interval_of}_{end}") for end in ("low", "high"))
+    return f"{getattr(row, f'fit_{value}'):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _noise(phases: pd.DataFrame) -> str:
+    """Return how far apart repeated answers lay, and which fixed costs their intervals tell from dense."""
+    rows = rows_of(phases)
+    least, most = min(row.spread for row in rows), max(row.spread for row in rows)
+    text = (
+        "Intervals: 95 %, bootstrap over pictures. Spread: interquartile range over median of answers of one length; "
+        f"here {percent(least, 0)} to {percent(most, 0)}, so a difference below that is noise of the machine."
+    )
+    dense = next((row for row in rows if row.configuration == "dense"), None)
+    if dense is None:
+        return text
+    apart = [
+        f"{row.configuration} ({row.fit_fixed_ms - dense.fit_fixed_ms:+.2f} ms)"
+        for row in rows
+        if row.fit_fixed_ms_low > dense.fit_fixed_ms_high or row.fit_fixed_ms_high < dense.fit_fixed_ms_low
+    ]
+    return f"{text} Fixed part apart from that of dense by its interval: {listed(apart)}."

@@ -27,6 +27,7 @@ from focal_algorithm.zip_study.cells import Cell
 from focal_algorithm.zip_study.configuration import Configuration
 from focal_algorithm.zip_study.design import as_published, sweep
 from focal_algorithm.zip_study.evaluate import Outcome
+from focal_algorithm.zip_study.latency import Timed, latency_rows, spread
 from focal_algorithm.zip_study.policy import best_table, route
 from focal_algorithm.zip_study.questions import Asked, QuestionSet, require_same_questions
 from focal_common.errors import ConfigError
@@ -278,3 +279,23 @@ def test_the_sweep_moves_every_knob_it_should_and_keeps_its_total_where_k_is_fix
 def test_the_audit_marks_the_rule_that_nobody_published() -> None:
     for name, parameters in as_published().items():
         assert name.startswith("ours: ") == ("k_rule" in parameters)
+
+
+def _timed(noise: float) -> list[Timed]:
+    generator = np.random.default_rng(1)
+    return [
+        Timed("dense", picture, length, {"vision": 5.0, "compress": 0.0, "projector": 0.0, "prefill": 5.0,
+                                         "decode": 2.0 * (length - 1) + noise * generator.random()})
+        for picture in range(8)
+        for length in (1, 4, 16)
+    ]  # fmt: skip
+
+
+def test_the_line_through_latencies_has_an_interval_that_widens_with_noise() -> None:
+    still, noisy = (latency_rows(_timed(noise))[0] for noise in (0.0, 10.0))
+    assert (
+        still["fit_per_token_ms_low"] == pytest.approx(still["fit_per_token_ms_high"]) == pytest.approx(2.0)
+    )
+    assert noisy["fit_per_token_ms_low"] < noisy["fit_ms_per_token"] < noisy["fit_per_token_ms_high"]
+    assert noisy["fit_r_squared_low"] < noisy["fit_r_squared"] < 1
+    assert spread(_timed(0.0)) == 0 < noisy["spread"]

@@ -122,3 +122,18 @@ def test_two_reports_have_the_same_bytes(folder: Path) -> None:
     first = {path.name: path.read_bytes() for path in folder.iterdir()}
     write_report(folder)
     assert first == {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_summary_on_disk_holds_both_parsers(folder: Path) -> None:
+    write_report(folder, "official")
+    found = pd.read_csv(folder / "summary_final.csv")
+    done = found[(found["status"] == "done") & (found["metric"] == "accuracy") & (found["split"] == "all")]
+    said = done.set_index(["benchmark", "parser"])["n_unparsed"]
+    assert (said["shapes-mme", "repo"], said["shapes-mme", "official"]) == (1, 0)
+
+
+def test_tables_of_an_older_version_are_refused_in_one_sentence(folder: Path) -> None:
+    path = folder / "configurations.csv"
+    pd.read_csv(path).drop(columns="layer_tokens").to_csv(path, index=False)
+    with pytest.raises(TraceError, match="no column 'layer_tokens', so an older version wrote it"):
+        read_results(folder)
