@@ -76,12 +76,17 @@ def two_by_two(results: Results, _: Parser) -> str:
 
 
 def _cuts(counts: Mapping[str, tuple[float, ...]], cell: str) -> str:
-    """Return after which layers a cell cuts."""
-    for name, own in counts.items():
-        if name.startswith(f"{cell}-"):
-            places = [str(n) for n, (one, after) in enumerate(pairwise(own)) if after < one]
-            return f"cuts after layer{'s' * (len(places) > 1)} {listed(places)} (counted from 0)"
-    return "did not run"
+    """Return after which layers a cell cuts at any budget; at a small one a later cut may find nothing to drop."""
+    places = {
+        layer
+        for name, own in counts.items()
+        if name.startswith(f"{cell}-")
+        for layer, (before, after) in enumerate(pairwise(own))
+        if after < before
+    }
+    if not places:
+        return "did not run"
+    return f"cuts after layer{'s' * (len(places) > 1)} {listed([str(one) for one in sorted(places)])} (counted from 0)"
 
 
 def _cell_table(results: Results, counts: Mapping[str, tuple[float, ...]], groups: list[str]) -> str:

@@ -64,6 +64,16 @@ def test_a_schedule_that_keeps_enough_gives_a_sentence_on_timing() -> None:
     assert "cutting before the decoder is better at 21 (-30.0 points)" in page
 
 
+def test_a_cut_that_finds_nothing_to_drop_at_one_budget_is_seen_at_another() -> None:
+    results = _square(_LAYERS)
+    more = results.configurations[results.configurations["configuration"] == "inside-agnostic-21"]
+    more = more.assign(configuration="inside-agnostic-64", layer_tokens="90 70 50 46")
+    results = replace(results, configurations=pd.concat([results.configurations, more], ignore_index=True))
+    page = two_by_two(results, "repo")
+    assert "`inside` cuts after layers 0, 1 and 2 (counted from 0)" in page
+    assert "`onecut` cuts after layer 1 (counted from 0)" in page
+
+
 @pytest.mark.parametrize("cell", ["21, 21, 21, 21", "75, 3, 3, 3", "144, 144, 21, 21"])
 def test_every_cell_shows_the_tokens_of_each_layer(cell: str) -> None:
     assert f"| {cell} |" in two_by_two(_square(_LAYERS), "repo")
