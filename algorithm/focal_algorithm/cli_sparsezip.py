@@ -32,6 +32,14 @@ Work = Annotated[
 ]
 PopePictures = Annotated[int, typer.Option(help="Pictures of shapes-pope, six questions per variant each.")]
 MmePictures = Annotated[int, typer.Option(help="Pictures of shapes-mme, two questions each.")]
+Pictures = Annotated[
+    int, typer.Option(help="Pictures: six questions per variant of shapes-pope each, two of shapes-mme.")
+]
+Methods = Annotated[
+    list[str],
+    typer.Option("--method", help="Method, or METHOD:field=value,field=value; may be given several times."),
+]
+Only = Annotated[str, typer.Option(help="Variants or sub-tasks, separated by commas; all if empty.")]
 Seed = Annotated[int, typer.Option(help="Of the data.")]
 Parser = Annotated[
     str, typer.Option(help="How an answer is read: repo (first word yes or no) or official (POPE's own).")
@@ -74,16 +82,11 @@ def study(
 @app.command()
 def evalkit(
     output: Output,
-    method: Annotated[
-        list[str],
-        typer.Option(
-            "--method", help="Method, or METHOD:field=value,field=value; may be given several times."
-        ),
-    ],
+    method: Methods,
     benchmark: Annotated[str, typer.Option(help="shapes-pope or shapes-mme.")] = "shapes-pope",
-    only: Annotated[str, typer.Option(help="Variants or sub-tasks, separated by commas; all if empty.")] = "",
+    only: Only = "",
     model: Model = None,
-    pictures: Annotated[int, typer.Option(help="Pictures of the benchmark.")] = 120,
+    pictures: Pictures = 120,
     seed: Seed = 0,
     parser: Parser = "repo",
     work: Work = None,
@@ -92,34 +95,30 @@ def evalkit(
     _evaluate(output, benchmark, method, only, model, pictures, seed, parser, work)
 
 
-@app.command("mme_run_all")
-def mme_run_all(
-    output: Output,
-    method: Annotated[list[str], typer.Option("--method", help="As for evalkit.")],
-    only: Annotated[str, typer.Option(help="Sub-tasks, separated by commas; all if empty.")] = "",
-    model: Model = None,
-    pictures: Annotated[int, typer.Option(help="Pictures, two questions each.")] = 300,
-    seed: Seed = 0,
-    parser: Parser = "repo",
-    work: Work = None,
-) -> None:
-    """Answer every sub-task of shapes-mme; accuracy, accuracy+ and score in both conventions."""
-    _evaluate(output, "shapes-mme", method, only, model, pictures, seed, parser, work)
+def _add_run_all(name: str, benchmark: str, count: int, words: str) -> None:
+    """Add a command that is `evalkit` on one benchmark."""
+
+    def command(
+        output: Output, method: Methods, only: Only = "", model: Model = None, pictures: Pictures = count,
+        seed: Seed = 0, parser: Parser = "repo", work: Work = None,
+    ) -> None:  # fmt: skip
+        _evaluate(output, benchmark, method, only, model, pictures, seed, parser, work)
+
+    app.command(name, help=words)(command)
 
 
-@app.command("pope_run_all")
-def pope_run_all(
-    output: Output,
-    method: Annotated[list[str], typer.Option("--method", help="As for evalkit.")],
-    only: Annotated[str, typer.Option(help="random, popular, adversarial; all if empty.")] = "",
-    model: Model = None,
-    pictures: Annotated[int, typer.Option(help="Pictures, six questions per variant each.")] = 80,
-    seed: Seed = 0,
-    parser: Parser = "repo",
-    work: Work = None,
-) -> None:
-    """Answer every variant of shapes-pope; accuracy, precision, recall, F1, yes-ratio and unparsed answers."""
-    _evaluate(output, "shapes-pope", method, only, model, pictures, seed, parser, work)
+_add_run_all(
+    "mme_run_all",
+    "shapes-mme",
+    300,
+    "Answer every sub-task of shapes-mme; accuracy, accuracy+ and score in both conventions.",
+)
+_add_run_all(
+    "pope_run_all",
+    "shapes-pope",
+    80,
+    "Answer every variant of shapes-pope; accuracy, precision, recall, F1, yes-ratio and unparsed answers.",
+)
 
 
 @app.command()
@@ -157,11 +156,10 @@ def _evaluate(
     parser: str, work: Path | None,
 ) -> None:  # fmt: skip
     from focal_algorithm.zip_study.bench import open_eyes
-    from focal_algorithm.zip_study.evalkit import run_methods
+    from focal_algorithm.zip_study.evalkit import request_of, run_methods
 
-    cells = run_methods(
-        open_eyes(model), benchmark, methods, _words(only), pictures, seed, output, work or output / ".work", _track
-    )  # fmt: skip
+    request = request_of(benchmark, methods, _words(only), pictures, seed)
+    cells = run_methods(open_eyes(model), request, output, work or output / ".work", _track)
     _finish(output, parser, [cell for cell in cells if cell.status == "failed"])
 
 

@@ -9,10 +9,19 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["Origin", "Sourced", "code_revision", "content_hash", "manifest", "package_versions"]
+__all__ = [
+    "Origin",
+    "Sourced",
+    "code_revision",
+    "content_hash",
+    "manifest",
+    "package_versions",
+    "source_hash",
+]
 
 Origin = Literal["measured", "simulated", "estimated", "synthetic", "synthetic, calibrated", "published"]
 """How a number came to be. Every exported table and figure carries one of these words."""
@@ -48,6 +57,19 @@ def package_versions(*names: str) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def source_hash(package: str) -> str:
+    """Return the SHA-256 of the Python files of an installed package, by their names in it: other code, other hash.
+
+    Args:
+        package: Top-level name of a package made of files.
+    """
+    root = Path(str(files(package)))
+    found = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()
 
 
 def code_revision() -> dict[str, Any]:

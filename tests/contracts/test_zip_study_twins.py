@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,20 @@ from focal_algorithm.models.llava import Llava
 from focal_algorithm.recorder import Recorder
 from focal_algorithm.training.recipes import recipe
 from focal_algorithm.training.words import word_tokenizer
+from focal_algorithm.zip_study.adaptive import AdaptiveK
+from focal_algorithm.zip_study.analysis import Scores
 from focal_algorithm.zip_study.bench import Bench, Eyes, open_bench
-from focal_algorithm.zip_study.cells import run_cells
+from focal_algorithm.zip_study.cells import Cell, run_cells
 from focal_algorithm.zip_study.configuration import Configuration
-from focal_algorithm.zip_study.evaluate import Outcome, evaluated, selection
+from focal_algorithm.zip_study.design import adaptive_part, sweep
+from focal_algorithm.zip_study.evaluate import Outcome, _inside_scores, evaluated, selection
 from focal_algorithm.zip_study.features import read_features, visual_rows, write_features
 from focal_algorithm.zip_study.forward import logits_of_pictures, logits_of_rows
 from focal_algorithm.zip_study.inside import InsideBatch, logits_pruned_inside
+from focal_algorithm.zip_study.provenance import write_answers
 from focal_algorithm.zip_study.questions import Asked, QuestionSet
+from focal_algorithm.zip_study.study_tables import write_adaptive, write_sweep
+from focal_algorithm.zip_study.tables import read_table
 from focal_common.errors import ConfigError, RunError
 
 _TEXTS = ("is there a red dot in the image?", "is the blue ring left of the white wheel?")
@@ -119,6 +125,8 @@ def test_keeping_all_tokens_in_place_is_the_dense_answer_in_both_numberings() ->
     assert kept.places.tolist() == answer.kept.tolist()
     renumbered = visual_rows(bench.eyes.points, picture, answer, with_prefix=False)
     assert renumbered.after == 143
+    text_kept = visual_rows(bench.eyes.points, picture, answer, with_prefix=False, keeps_text_place=True)
+    assert (text_kept.after, text_kept.places.tolist()) == (bench.visual, list(range(143)))
     dense, _ = _hooked(build_method("dense", {}), 0, _TEXTS[0])
     whole = visual_rows(bench.eyes.points, picture, None)
     fast = logits_of_rows(bench.eyes.model, bench.prompts, [whole], _TEXTS[:1])[0]
@@ -189,7 +197,9 @@ def test_features_kept_on_disk_are_those_of_the_tower(tmp_path: Path) -> None:
         read_features(path, "key")
 
 
-def test_a_failed_configuration_is_a_row_and_a_finished_one_is_not_run_again(tmp_path: Path) -> None:
+def test_a_failed_configuration_is_a_row_and_a_finished_one_is_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = _bench()
     good = Configuration("good", "test", "before", "visionzip", {"dominant": 20, "contextual": 5})
     bad = Configuration("bad", "test", "before", "visionzip", {"dominant": 140, "contextual": 50})
@@ -202,6 +212,8 @@ def test_a_failed_configuration_is_a_row_and_a_finished_one_is_not_run_again(tmp
 
     again = run_cells(bench, [good], tmp_path, run=refuse)
     assert again[0].outcome == cells[0].outcome
+    monkeypatch.setattr("focal_algorithm.zip_study.cells.source_hash", lambda package: "other code")
+    assert run_cells(bench, [good], tmp_path, run=refuse)[0].reason == "ran again"
 
 
 def test_an_outcome_counts_what_entered_the_decoder() -> None:
@@ -212,3 +224,48 @@ def test_an_outcome_counts_what_entered_the_decoder() -> None:
     assert inner.entering == 144
     assert abs(inner.visual_tokens - 64) < 0.5
     assert one.flops < inner.flops
+
+
+def test_one_cut_keeps_what_the_same_scores_keep_before_the_decoder() -> None:
+    bench = _bench()
+    parameters = {"scorer": "projected_text", "merger": "none", "contextual": 0, "dominant": 21}
+    before = Configuration("b", "t", "before", "zip_parts", parameters, reads_text=True)
+    once = Configuration("c", "t", "inside", "projected_text", {"cut_after": 2}, 21)
+    scores = _inside_scores(bench, "projected_text", [(0, _TEXTS[0])])
+    assert scores is not None
+    chosen = scores[0].sort(descending=True, stable=True).indices[:21].sort().values
+    assert torch.equal(chosen, selection(bench, before, bench.features[0], _TEXTS[0]).kept)
+    assert evaluated(bench, once).layer_tokens == (144, 144, 144, 21, 21, 21, 21, 21)
+
+
+def test_what_a_run_says_of_its_model_is_read_off_the_model(tmp_path: Path) -> None:
+    bench = _bench()
+    double = replace(bench, eyes=replace(bench.eyes, model=torch.nn.Linear(1, 1, dtype=torch.float64)))
+    cell = Cell(Configuration("x", "t", "dense", "dense"), "failed", None, "no such thing")
+    write_answers(double, [cell], tmp_path, 0)
+    row = read_table(tmp_path / "configurations.csv")[0]
+    assert (row["dtype"], row["backend"], row["status"]) == ("float64", "torch cpu", "failed")
+    assert not {"fallbacks", "quantization"} & set(row)
+
+
+def test_a_study_whose_reference_fails_still_writes_its_tables(tmp_path: Path) -> None:
+    bench = _bench()
+    bases = [Configuration(f"sparsezip_placed-{total}", "curve", "before", "sparsezip") for total in (21, 64)]
+    rules = {"mass": AdaptiveK("mass", 0.5, 8, 86)}
+    asked = [*bases, *adaptive_part(rules, 64), *(one for *_, one in sweep(21))]
+
+    def run(bench: Bench, configuration: Configuration) -> Outcome:
+        if configuration in bases:
+            raise ZeroDivisionError("a defect")
+        return Outcome(("yes",) * 6, (21.0,) * 6, (21.0,) * 8, 21.0, 1.0, (8,) * 3, (12,) * 3, 0.0)
+
+    cells = run_cells(bench, asked, tmp_path, run=run)
+    scores = Scores(bench.questions, cells)
+    write_sweep(bench, scores, cells, tmp_path)
+    write_adaptive(scores, cells, tmp_path)
+    first, *others = read_table(tmp_path / "sweep.csv")
+    assert (first["status"], first["reason"]) == ("failed", "ZeroDivisionError: a defect")
+    assert {row["status"] for row in others} == {"done"}
+    assert len(others) == len(sweep(21))
+    assert [row["status"] for row in read_table(tmp_path / "adaptive.csv")] == ["done"]
+    assert read_table(tmp_path / "adaptive_pairs.csv") == []

@@ -11,15 +11,20 @@ from numpy.typing import NDArray
 
 from focal_algorithm.lmms.parsing import parse_choice
 from focal_algorithm.lmms.statistics import Comparison, accuracy, compared
-from focal_algorithm.zip_study.budgets import require_equal_budgets
+from focal_algorithm.zip_study.budgets import are_equal, require_equal_budgets
 from focal_algorithm.zip_study.cells import Cell
 from focal_algorithm.zip_study.questions import QuestionSet
 
-__all__ = ["EFFECTS", "Scores", "accuracy_rows", "effect_rows", "pair_row", "verdict"]
+__all__ = ["EFFECTS", "SQUARES", "Scores", "accuracy_rows", "effect_rows", "pair_row", "verdict"]
 
 EFFECTS = ("text awareness", "timing", "interaction")
 _LEVEL = 0.05
-_CELLS = ("before-agnostic", "before-aware", "inside-agnostic", "inside-aware")
+_CHOICES = ("yes", "no")
+SQUARES = {
+    "layer mean": ("before-agnostic", "before-aware", "inside-agnostic", "inside-aware"),
+    "kept tokens": ("before-agnostic", "before-aware", "onecut-agnostic", "onecut-aware"),
+}
+"""Cells of the 2 x 2 design, by what is equal in them: the mean over layers, or the tokens kept after the cut."""
 
 
 class Scores:
@@ -46,6 +51,14 @@ class Scores:
             if cell.outcome is not None
         }
 
+    def unparsed(self, name: str, group: str) -> float:
+        """Return the share of a group's answers that are neither yes nor no."""
+        outcome = self.cells[name].outcome
+        said = np.array(
+            () if outcome is None else [parse_choice(one, _CHOICES) is None for one in outcome.answers]
+        )
+        return float(said[self._groups[group]].mean())
+
     @property
     def groups(self) -> tuple[str, ...]:
         """Benchmarks, and their variants or sub-tasks as ``benchmark split``."""
@@ -64,16 +77,17 @@ class Scores:
         """Return what each question of a group is about."""
         return [str(one) for one in self._pictures[self._groups[group]]]
 
-    def tokens(self, name: str) -> float:
-        """Return the visual tokens averaged over layers of a configuration."""
+    def tokens(self, name: str, group: str) -> float:
+        """Return the visual tokens of a configuration, averaged over layers and a group's questions."""
         outcome = self.cells[name].outcome
-        return 0.0 if outcome is None else outcome.visual_tokens
+        used = np.array(() if outcome is None else outcome.question_tokens)
+        return float(used[self._groups[group]].mean())
 
 
 def right(answers: Sequence[str], truths: Sequence[str]) -> NDArray[np.float64]:
     """Return 1 where the first word of an answer is the right one, in any case, else 0."""
     return np.array(
-        [parse_choice(said, ("yes", "no")) == true for said, true in zip(answers, truths, strict=True)],
+        [parse_choice(said, _CHOICES) == true for said, true in zip(answers, truths, strict=True)],
         dtype=float,
     )
 
@@ -95,7 +109,7 @@ def accuracy_rows(scores: Scores) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "configuration": name, "group": group, "accuracy": found.mean, "low": found.low,
-                    "high": found.high, "questions": found.questions,
+                    "high": found.high, "questions": found.questions, "unparsed": scores.unparsed(name, group),
                 }
             )  # fmt: skip
     return rows
@@ -109,26 +123,31 @@ def pair_row(
     Raises:
         ConfigError: The budgets differ and ``allow_unequal`` is not set.
     """
-    tokens = scores.tokens(first), scores.tokens(second)
+    tokens = scores.tokens(first, group), scores.tokens(second, group)
     require_equal_budgets(*tokens, (first, second), allow_unequal=allow_unequal)
     found = compared(
         scores.of(first, group).tolist(), scores.of(second, group).tolist(), scores.pictures(group)
     )
     named = {"part": part, "group": group, "first": first, "second": second}
-    used = {"first_tokens": tokens[0], "second_tokens": tokens[1]}
+    used = {"first_tokens": tokens[0], "second_tokens": tokens[1], "is_equal_budget": are_equal(*tokens)}
     values = asdict(found)
     renamed = {"first_accuracy": values.pop("first"), "second_accuracy": values.pop("second")}
     return named | used | renamed | values | {"verdict": verdict(found)}
 
 
-def effect_rows(scores: Scores, budget: int) -> list[dict[str, Any]]:
-    """Return main effects and interaction of the 2 x 2 design at one budget, per benchmark and overall.
+def effect_rows(scores: Scores, budget: int, equal: str = "layer mean") -> list[dict[str, Any]]:
+    """Return main effects and interaction of the 2 x 2 design at one budget, per benchmark and split.
 
     Text awareness: aware less agnostic, averaged over both places. Timing: inside less before, averaged over both
     scorers. Interaction: what awareness gains inside less what it gains before. Intervals: paired bootstrap over
     pictures.
+
+    Args:
+        scores: With the cells.
+        budget: Visual tokens.
+        equal: Of `SQUARES`.
     """
-    names = [f"{cell}-{budget}" for cell in _CELLS]
+    names = [f"{cell}-{budget}" for cell in SQUARES[equal]]
     if any(name not in scores.cells for name in names):
         return []
     rows = []
@@ -146,7 +165,7 @@ def effect_rows(scores: Scores, budget: int) -> list[dict[str, Any]]:
             is_apart = found.low > 0 or found.high < 0
             rows.append(
                 {
-                    "budget": budget, "group": group, "effect": effect, "value": found.difference,
+                    "equal": equal, "budget": budget, "group": group, "effect": effect, "value": found.difference,
                     "low": found.low, "high": found.high, "is_apart_from_zero": is_apart,
                     "questions": found.questions, "pictures": found.pictures,
                 }

@@ -12,8 +12,10 @@ from focal_common.errors import ConfigError
 __all__ = [
     "DecoderShape",
     "InsideSchedule",
+    "are_equal",
     "flops",
     "inside_schedule",
+    "one_cut_schedule",
     "require_equal_budgets",
     "visual_counts",
 ]
@@ -128,6 +130,32 @@ def inside_schedule(budget: int, visual: int, layers: int, recycles: bool) -> In
     return best
 
 
+def one_cut_schedule(budget: int, visual: int, layers: int, after: int) -> InsideSchedule:
+    """Return the schedule that cuts once and works on a budget of tokens from there on, whatever its mean.
+
+    Args:
+        budget: Visual tokens of every layer after the cut.
+        visual: Tokens that enter.
+        layers: Decoder layers.
+        after: Layer, counted from 0, whose output is cut.
+
+    Raises:
+        ConfigError: There is no layer after the cut, or the budget exceeds the tokens.
+    """
+    if not 0 <= after < layers - 1 or not 1 <= budget <= visual:
+        raise ConfigError(
+            f"one cut after layer {after} to {budget} tokens: expected a layer of 0 to {layers - 2} and 1 to "
+            f"{visual} tokens"
+        )
+    kept_at = {after: budget}
+    return InsideSchedule(kept_at, visual_counts(kept_at, visual, layers, recycles=False))
+
+
+def are_equal(first: float, second: float) -> bool:
+    """Return whether two budgets, in visual tokens averaged over layers, lie within 2 % or within one token."""
+    return abs(first - second) <= max(1.0, 0.02 * max(first, second))
+
+
 def require_equal_budgets(
     first: float, second: float, names: tuple[str, str], *, allow_unequal: bool = False
 ) -> None:
@@ -142,8 +170,7 @@ def require_equal_budgets(
     Raises:
         ConfigError: They differ by more than 2 %, and by more than one token.
     """
-    apart = abs(first - second)
-    if allow_unequal or apart <= max(1.0, 0.02 * max(first, second)):
+    if allow_unequal or are_equal(first, second):
         return
     raise ConfigError(
         f"{names[0]} uses {first:.1f} visual tokens per layer and {names[1]} {second:.1f}; expected equal budgets, "

@@ -13,11 +13,11 @@ from focal_algorithm.zip_study.configuration import Configuration
 from focal_algorithm.zip_study.evaluate import Outcome, evaluated
 from focal_common.errors import FocalError
 from focal_common.files import atomic_write_text
-from focal_common.provenance import content_hash
+from focal_common.provenance import content_hash, source_hash
 
 __all__ = ["Cell", "run_cells"]
 
-_VERSION = 1
+_VERSION = 2
 """Raised whenever the same configuration gives other answers."""
 
 
@@ -54,10 +54,10 @@ def run_cells(
         track: Wraps the configurations to show progress.
         run: Does the work.
     """
-    found = []
+    found, code = [], source_hash("focal_algorithm")
     for configuration in track(configurations):
         key = content_hash(
-            [configuration.digest, bench.questions.manifest["sha256"], bench.eyes.digest, _VERSION]
+            [configuration.digest, bench.questions.manifest["sha256"], bench.eyes.digest, _VERSION, code]
         )
         path = folder / f"{key[:24]}.json"
         outcome = _kept(path)
@@ -66,6 +66,10 @@ def run_cells(
                 outcome = run(bench, configuration)
             except FocalError as error:
                 found.append(Cell(configuration, "failed", None, str(error)))
+                continue
+            except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+                # A defect in one method must not lose the others; its kind tells it from a limit.
+                found.append(Cell(configuration, "failed", None, f"{type(error).__name__}: {error}"))
                 continue
             atomic_write_text(path, json.dumps(asdict(outcome)) + "\n")
         found.append(Cell(configuration, "done", outcome))

@@ -22,12 +22,15 @@ class Configuration:
         part: Part of the study that asked for it first.
         place: ``dense``; ``before`` the decoder, by a method that acts on the tower's output; ``inside`` it, as
             the 2 x 2 design cuts; ``hooks``, by a method attached to the model as every other command does.
-        method: Registry name; for ``inside``, what scores: ``tower`` or ``raters``.
-        parameters: Of the method; for ``inside`` none.
-        budget: Visual tokens averaged over layers that it aims at; 0 for none in particular.
+        method: Registry name; for ``inside``, what scores: ``tower``, ``raters`` or ``projected_text``.
+        parameters: Of the method; for ``inside`` ``cut_after``, a layer after which the budget is kept at once, or
+            nothing for the proportions of SparseVLM.
+        budget: Visual tokens averaged over layers that it aims at, or kept after ``cut_after``; 0 for none in
+            particular.
         reads_text: Whether the choice depends on the question.
         with_prefix: Whether CLS joins the tokens, for ``before``.
         keeps_positions: Whether tokens keep their positions; otherwise they are renumbered, as the methods do.
+        keeps_text_place: Whether the text keeps its position although tokens are renumbered; for ``before``.
         adaptive: Rule of `AdaptiveK` that sets ``dominant`` per picture; empty for a fixed K.
     """
 
@@ -40,6 +43,7 @@ class Configuration:
     reads_text: bool = False
     with_prefix: bool = True
     keeps_positions: bool = False
+    keeps_text_place: bool = False
     adaptive: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from focal_algorithm.methods import METHODS
-from focal_algorithm.methods.base import CompressionMethod, HookPoint
+from focal_algorithm.methods.base import HookPoint
 from focal_algorithm.methods.build import build_method
+from focal_algorithm.tasks.image_questions import IMAGE_KINDS
+from focal_algorithm.tasks.shapes_pope import VARIANTS
 from focal_algorithm.zip_study.analysis import Scores, accuracy_rows
 from focal_algorithm.zip_study.bench import Bench, Eyes, open_bench
 from focal_algorithm.zip_study.cells import Cell, run_cells
@@ -21,74 +24,128 @@ from focal_algorithm.zip_study.tables import write_table
 from focal_common.config import parse_yaml
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["configuration_of", "run_methods"]
+__all__ = ["SPLITS", "Request", "configuration_of", "request_of", "run_methods"]
 
 _COMMA = re.compile(r",(?![^\[]*\])")  # not inside a list such as alphas=[1,0.4,-0.6]
-_BUDGET = "total"  # for methods inside the decoder, whose schedule follows from a budget
+_BUDGET, _DEFAULT_BUDGET = "total", 64  # for SparseVLM, whose schedule follows from a budget
+_SCHEDULE = ("pruning_layers", "kept_tokens", "retained_tokens")
+
+SPLITS = {"shapes-pope": VARIANTS, "shapes-mme": tuple(IMAGE_KINDS)}
+"""Variants and sub-tasks by benchmark."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of one benchmark, checked before a model is read.
+
+    Attributes:
+        benchmark: Of `BENCHMARKS`.
+        configurations: Methods with their settings.
+        only: Variants or sub-tasks; all if empty.
+        pictures: Of the benchmark.
+        seed: Of the data.
+    """
+
+    benchmark: str
+    configurations: tuple[Configuration, ...]
+    only: tuple[str, ...]
+    pictures: int
+    seed: int
+
+
+def request_of(
+    benchmark: str, methods: Sequence[str], only: Sequence[str], pictures: int, seed: int
+) -> Request:
+    """Check what a user asked for.
+
+    Args:
+        benchmark: Of `BENCHMARKS`.
+        methods: See `configuration_of`; one that is given twice runs once.
+        only: Variants or sub-tasks.
+        pictures: Of the benchmark.
+        seed: Of the data.
+
+    Raises:
+        ConfigError: Anything in it is unknown or out of range.
+    """
+    if benchmark not in BENCHMARKS:
+        raise ConfigError(f"--benchmark '{benchmark}'; {near_matches(benchmark, BENCHMARKS)}")
+    for name in only:
+        if name not in SPLITS[benchmark]:
+            raise ConfigError(f"--only '{name}' of {benchmark}; {near_matches(name, SPLITS[benchmark])}")
+    if pictures < 1:
+        raise ConfigError(f"--pictures {pictures}: expected at least 1")
+    configurations = tuple(configuration_of(words) for words in dict.fromkeys(methods))
+    return Request(benchmark, configurations, tuple(dict.fromkeys(only)), pictures, seed)
 
 
 def configuration_of(words: str) -> Configuration:
     """Read ``METHOD`` or ``METHOD:field=value,...``.
 
-    ``total=N`` sets the layer-mean budget of a method that acts inside the decoder.
+    ``total=N`` sets the layer-mean budget of SparseVLM, whose schedule follows from it; 64 if left out.
 
     Raises:
         ConfigError: Unknown method or field, or a value that is not one.
     """
     method, _, rest = words.partition(":")
     if method not in METHODS:
-        raise ConfigError(f"unknown method '{method}'; {near_matches(method, METHODS)}")
+        raise ConfigError(f"--method '{words}': unknown method '{method}'; {near_matches(method, METHODS)}")
     given: dict[str, Any] = {}
     for part in (part for part in _COMMA.split(rest) if part.strip()):
         field, equals, value = part.partition("=")
         if not equals:
             raise ConfigError(f"--method '{words}': '{part}' is not field=value, such as dominant=54")
+        if field.strip() in given:
+            raise ConfigError(f"--method '{words}': '{field.strip()}' is given twice; expected it once")
         given[field.strip()] = parse_yaml(f"value: {value}", f"--method {words}")["value"]
-    budget = int(given.pop(_BUDGET, 0))
-    if method == "dense":
-        return Configuration(words, "evalkit", "dense", "dense")
-    built = build_method(method, given)
-    if HookPoint.VISION_OUTPUT in built.hook_points:
-        return Configuration(
-            words, "evalkit", "before", method, given, budget, reads_text=_reads_text(built, given)
+    if method == "sparsevlm":
+        return _inside_decoder(words, given)
+    if _BUDGET in given:
+        raise ConfigError(
+            f"--method '{words}': {_BUDGET} is the budget of sparsevlm alone; expected fields of {method}, whose "
+            "tokens are dominant + contextual"
         )
-    if method != "sparsevlm":
+    built = build_method(method, given)
+    if method == "dense":
+        return Configuration(words, "evalkit", "dense", "dense", given)
+    if HookPoint.VISION_OUTPUT not in built.hook_points:
         raise ConfigError(
             f"--method {method}: the study times token selection in pictures; expected dense, visionzip, sparsezip, "
             "zip_parts or sparsevlm; 'focal eval' takes every method"
         )
-    return Configuration(words, "evalkit", "hooks", method, given, budget or 64, reads_text=True)
+    return Configuration(words, "evalkit", "before", method, given, reads_text=built.reads_question)
 
 
-def run_methods(
-    eyes: Eyes,
-    benchmark: str,
-    methods: Sequence[str],
-    only: Sequence[str],
-    pictures: int,
-    seed: int,
-    output: Path,
-    work: Path,
-    track: Track,
-) -> list[Cell]:
+def _inside_decoder(words: str, given: dict[str, Any]) -> Configuration:
+    budget = given.pop(_BUDGET, _DEFAULT_BUDGET)
+    if type(budget) is not int or budget < 1:
+        raise ConfigError(
+            f"--method '{words}': {_BUDGET} must be a whole number of visual tokens of at least 1, such as "
+            f"{_DEFAULT_BUDGET}, got {budget!r}"
+        )
+    for field in _SCHEDULE:
+        if field in given:
+            raise ConfigError(
+                f"--method '{words}': {field} follows from {_BUDGET} here; expected {_BUDGET}=N alone"
+            )
+    build_method("sparsevlm", given)
+    return Configuration(words, "evalkit", "hooks", "sparsevlm", given, budget, reads_text=True)
+
+
+def run_methods(eyes: Eyes, request: Request, output: Path, work: Path, track: Track) -> list[Cell]:
     """Answer a benchmark with some methods and write the tables of `focal_algorithm.zip_study.study`.
 
     Args:
         eyes: The model.
-        benchmark: Of `BENCHMARKS`.
-        methods: See `configuration_of`.
-        only: Variants or sub-tasks; all if empty.
-        pictures: Of the benchmark.
-        seed: Of the data.
+        request: See `request_of`.
         output: Folder of the tables.
         work: Folder of finished results.
         track: Shows progress.
     """
-    if benchmark not in BENCHMARKS:
-        raise ConfigError(f"unknown benchmark '{benchmark}'; {near_matches(benchmark, BENCHMARKS)}")
-    configurations = [configuration_of(words) for words in dict.fromkeys(methods)]
+    benchmark, pictures, seed = request.benchmark, request.pictures, request.seed
+    configurations = request.configurations
     counts = (pictures, 0) if benchmark == "shapes-pope" else (0, pictures)
-    questions = load_questions(*counts, seed=seed).only(benchmark, only)
+    questions = load_questions(*counts, seed=seed).only(benchmark, request.only)
     bench: Bench = open_bench(eyes, questions, work)
     cells = run_cells(bench, configurations, work, lambda items: track(items, benchmark, len(configurations)))
     write_answers(bench, cells, output, seed)
@@ -98,12 +155,3 @@ def run_methods(
         ("configuration", "group", "accuracy", "low", "high", "questions"),
     )
     return cells
-
-
-def _reads_text(method: CompressionMethod, given: dict[str, Any]) -> bool:
-    return (
-        getattr(method, "scorer", "") == "projected_text"
-        or getattr(method, "text", "") == "projected"
-        or bool(getattr(method, "cross_beta", 0.0))
-        or ("text_share" in given and method.name == "visionzip" and given["text_share"] < 1)
-    )

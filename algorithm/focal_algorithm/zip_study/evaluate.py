@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.hooks.attach import attach
+from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.zip_study.adaptive import AdaptiveK
 from focal_algorithm.zip_study.bench import Bench
-from focal_algorithm.zip_study.budgets import InsideSchedule, flops, inside_schedule
+from focal_algorithm.zip_study.budgets import InsideSchedule, flops, inside_schedule, one_cut_schedule
 from focal_algorithm.zip_study.configuration import Configuration
 from focal_algorithm.zip_study.features import PictureFeatures, VisualRows, visual_rows
 from focal_algorithm.zip_study.forward import logits_of_pictures, logits_of_rows
@@ -34,7 +35,8 @@ class Outcome:
 
     Attributes:
         answers: First word of each answer, one per question.
-        visual_tokens: Visual tokens averaged over layers and questions.
+        question_tokens: Visual tokens of each question, averaged over layers.
+        layer_tokens: Visual tokens that each layer works on, averaged over questions.
         entering: Visual tokens that enter the decoder, averaged over questions.
         flops: Of a prefill, averaged over questions (estimated).
         kept: K of each picture, CLS not counted; empty where tokens are cut inside the decoder.
@@ -43,12 +45,18 @@ class Outcome:
     """
 
     answers: tuple[str, ...]
-    visual_tokens: float
+    question_tokens: tuple[float, ...]
+    layer_tokens: tuple[float, ...]
     entering: float
     flops: float
     kept: tuple[int, ...]
     merged: tuple[int, ...]
     seconds: float
+
+    @property
+    def visual_tokens(self) -> float:
+        """Visual tokens averaged over layers and questions."""
+        return sum(self.question_tokens) / len(self.question_tokens)
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,8 @@ def evaluated(bench: Bench, configuration: Configuration) -> Outcome:
     ]
     return Outcome(
         answers=tuple(run.words[key] for key in asked),
-        visual_tokens=sum(sum(own) / len(own) for own in counts) / len(counts),
+        question_tokens=tuple(sum(own) / len(own) for own in counts),
+        layer_tokens=tuple(sum(layer) / len(layer) for layer in zip(*counts, strict=True)),
         entering=sum(own[0] for own in counts) / len(counts),
         flops=sum(work) / len(work),
         kept=run.kept,
@@ -130,6 +139,7 @@ def _before(bench: Bench, configuration: Configuration) -> _Run:
                 answer,
                 with_prefix=configuration.with_prefix,
                 keeps_positions=configuration.keeps_positions,
+                keeps_text_place=configuration.keeps_text_place,
             )
             rows[one.number, text] = tokens
         kept.append(len(one.embeddings) if answer is None else len(answer.kept))
@@ -175,17 +185,13 @@ def _own_rows(bench: Bench, rows: dict[tuple[int, str], VisualRows]) -> dict[tup
 
 
 def _inside(bench: Bench, configuration: Configuration) -> _Run:
-    schedule = inside_schedule(configuration.budget, bench.visual, bench.shape.layers, recycles=False)
+    schedule = _inside_schedule(bench, configuration)
     keys = _keys(bench)
     words: list[str] = []
     for first in range(0, len(keys), _ROWS):
         part = keys[first : first + _ROWS]
         seen = [bench.features[number] for number, _ in part]
-        scores = None
-        if configuration.method == "tower":
-            scores = torch.stack([one.attention.sum(0) for one in seen])
-        elif configuration.method != "raters":
-            raise ConfigError(f"inside the decoder, got '{configuration.method}'; expected tower or raters")
+        scores = _inside_scores(bench, configuration.method, part)
         batch = InsideBatch(
             torch.stack([one.embeddings for one in seen]),
             [text for _, text in part],
@@ -195,6 +201,28 @@ def _inside(bench: Bench, configuration: Configuration) -> _Run:
         logits = logits_pruned_inside(bench.eyes.model, bench.prompts, batch, schedule.kept_at)
         words += _words(bench, logits)
     return _Run(dict(zip(keys, words, strict=True)), dict.fromkeys(keys, schedule.counts))
+
+
+def _inside_schedule(bench: Bench, configuration: Configuration) -> InsideSchedule:
+    size = configuration.budget, bench.visual, bench.shape.layers
+    if "cut_after" in configuration.parameters:
+        return one_cut_schedule(*size, configuration.parameters["cut_after"])
+    return inside_schedule(*size, recycles=False)
+
+
+def _inside_scores(bench: Bench, scorer: str, keys: Sequence[tuple[int, str]]) -> Tensor | None:
+    """Return what ranks the visual tokens of some questions, axes (questions, tokens); None lets the raters choose."""
+    if scorer == "raters":
+        return None
+    if scorer == "tower":
+        return torch.stack([bench.features[number].attention.sum(0) for number, _ in keys])
+    if scorer != "projected_text":
+        raise ConfigError(f"inside the decoder, got '{scorer}'; expected tower, raters or projected_text")
+    rows = []
+    for number, text in keys:
+        one = bench.features[number]
+        rows.append(projected_text_score(one.attention, one.embeddings, bench.text_embeddings(text)))
+    return torch.stack(rows)
 
 
 def _hooked(bench: Bench, configuration: Configuration) -> _Run:

@@ -146,6 +146,7 @@ def visual_rows(
     *,
     with_prefix: bool = True,
     keeps_positions: bool = False,
+    keeps_text_place: bool = False,
 ) -> VisualRows:
     """Return the rows that the decoder gets for a picture.
 
@@ -156,6 +157,8 @@ def visual_rows(
         with_prefix: Whether CLS is among the rows, as methods that act before the decoder have it.
         keeps_positions: Whether tokens keep their positions, merged ones taking that of a token they stand for
             and CLS the first; otherwise positions count up without gaps, as published.
+        keeps_text_place: Whether the text stands where it does after a whole picture although the tokens before it
+            are renumbered.
     """
     total = len(one.embeddings)
     if answer is None:
@@ -165,7 +168,8 @@ def visual_rows(
     made = points.projector(made) if points.projector is not None and len(made) else one.embeddings[:0]
     tokens = torch.cat((made[: len(prefix)], one.embeddings[answer.kept], made[len(prefix) :]))
     if not keeps_positions:
-        return VisualRows(tokens, torch.arange(len(tokens)), len(tokens))
+        after = total if keeps_text_place else len(tokens)
+        return VisualRows(tokens, torch.arange(len(tokens)), after)
     places = torch.cat((torch.zeros(len(prefix), dtype=torch.int64), answer.kept, _stands_at(answer)))
     return VisualRows(tokens, places, total)
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor
@@ -19,9 +20,22 @@ from focal_algorithm.zip_study.configuration import Configuration
 from focal_algorithm.zip_study.evaluate import hooked_method, selection
 from focal_common.errors import ConfigError
 
-__all__ = ["LENGTHS", "PHASES", "Fit", "Timed", "fit_of", "latency_rows", "length_matched", "measured"]
+__all__ = [
+    "LENGTHS",
+    "PHASES",
+    "Fit",
+    "Timed",
+    "fit_interval",
+    "fit_of",
+    "latency_rows",
+    "length_matched",
+    "measured",
+    "spread",
+]
 
 PHASES = ("vision", "compress", "projector", "prefill", "decode")
+_RESAMPLES, _SEED = 500, 0  # of the bootstrap
+
 LENGTHS = (1, 2, 4, 8, 16)
 """New tokens of the fixed-length runs; a model that would stop earlier goes on."""
 
@@ -107,12 +121,38 @@ def fit_of(times: Sequence[Timed]) -> Fit:
     return Fit(float(line.slope), float(line.intercept), float(line.rvalue) ** 2, len(times))
 
 
+def fit_interval(times: Sequence[Timed]) -> dict[str, tuple[float, float]]:
+    """Return 95 % intervals of slope, intercept and R squared, by bootstrap over pictures, percentiles.
+
+    A picture answers at every length, so whole pictures are drawn: what slowed the machine for one slowed all of it.
+    """
+    pictures = sorted({one.picture for one in times})
+    by_picture = [[one for one in times if one.picture == number] for number in pictures]
+    generator = np.random.default_rng(_SEED)
+    draws = generator.integers(0, len(pictures), (_RESAMPLES, len(pictures)))
+    fits = [fit_of([one for number in drawn for one in by_picture[number]]) for drawn in draws.tolist()]
+    found = {}
+    for name in ("per_token_ms", "fixed_ms", "r_squared"):
+        low, high = np.percentile([getattr(fit, name) for fit in fits], (2.5, 97.5))
+        found[name] = (float(low), float(high))
+    return found
+
+
+def spread(times: Sequence[Timed]) -> float:
+    """Return how noisy the machine was: interquartile range over median of the total, mean over the lengths."""
+    shares = []
+    for length in sorted({one.new_tokens for one in times}):
+        low, middle, high = np.percentile([t.total_ms for t in times if t.new_tokens == length], (25, 50, 75))
+        shares.append((high - low) / middle if middle else 0.0)
+    return float(np.mean(shares))
+
+
 def latency_rows(times: Sequence[Timed]) -> list[dict[str, Any]]:
     """Return the median of each phase per configuration, and the line over all lengths."""
     rows = []
     for name in dict.fromkeys(one.configuration for one in times):
         own = [one for one in times if one.configuration == name]
-        line = fit_of(own)
+        line, intervals = fit_of(own), fit_interval(own)
         decoding = [one for one in own if one.new_tokens > 1]
         per_token = _median([one.milliseconds["decode"] / (one.new_tokens - 1) for one in decoding])
         rows.append(
@@ -122,6 +162,12 @@ def latency_rows(times: Sequence[Timed]) -> list[dict[str, Any]]:
                 "decode_ms_per_token": per_token, "fit_ms_per_token": line.per_token_ms,
                 "fit_fixed_ms": line.fixed_ms, "fit_r_squared": line.r_squared, "answers": line.answers,
             }
+            | {
+                f"fit_{name}_{end}": value
+                for name, pair in intervals.items()
+                for end, value in zip(("low", "high"), pair, strict=True)
+            }
+            | {"spread": spread(own)}
         )  # fmt: skip
     return rows
 

@@ -38,17 +38,19 @@ def write_answers(bench: Bench, cells: Sequence[Cell], output: Path, seed: int) 
 
 def _provenance(bench: Bench, cell: Cell, seed: int) -> dict[str, Any]:
     one, outcome = cell.configuration, cell.outcome
+    weight = next(bench.eyes.model.parameters())
     versions = package_versions("focal-vlm", "torch", "transformers")
     return {
         "configuration": one.name, "part": one.part, "place": one.place, "method": one.method,
         "parameters": json.dumps(dict(one.parameters), sort_keys=True), "reads_text": one.reads_text,
         "budget": one.budget, "config_hash": one.digest,
         "visual_tokens": "" if outcome is None else outcome.visual_tokens,
+        "layer_tokens": "" if outcome is None else " ".join(f"{count:.6g}" for count in outcome.layer_tokens),
         "entering": "" if outcome is None else outcome.entering,
         "flops": "" if outcome is None else outcome.flops,
         "status": cell.status, "reason": cell.reason, "model": bench.eyes.name,
         "model_sha256": bench.eyes.digest[:16], "data_sha256": bench.questions.manifest["sha256"][:16],
-        "backend": "torch cpu, hooks" if one.place == "hooks" else "torch cpu", "dtype": "float32",
-        "quantization": "none", "seed": seed, "fallbacks": "none",
+        "backend": f"torch {weight.device.type}{', hooks' * (one.place == 'hooks')}",
+        "dtype": str(weight.dtype).removeprefix("torch."), "seed": seed,
         "versions": " ".join(f"{name} {value}" for name, value in versions.items()),
     }  # fmt: skip

@@ -69,9 +69,13 @@ class QuestionSet:
             for one in self.questions
             if one.benchmark == benchmark and (not wanted or one.split in wanted)
         ]
-        if not chosen:
-            known = sorted({one.split for one in self.questions if one.benchmark == benchmark})
-            raise ConfigError(f"{benchmark} has no split {sorted(wanted)} here; expected some of {known}")
+        known = sorted({one.split for one in self.questions if one.benchmark == benchmark})
+        missing = sorted(wanted - set(known))
+        if missing or not chosen:
+            raise ConfigError(
+                f"{benchmark}: no question of {', '.join(missing) or 'any kind'} among these pictures; expected some "
+                f"of {', '.join(known) or '(none)'}, or more pictures"
+            )
         numbers = sorted({one.picture for one in chosen})
         renamed = {old: new for new, old in enumerate(numbers)}
         moved = tuple(
@@ -165,7 +169,6 @@ def _manifest(questions: tuple[Asked, ...], sources: dict[str, str]) -> dict[str
         "questions": len(questions),
         "pictures": len({one.picture for one in questions}),
         "questions_by_split": counts,
-        "missing_pictures": 0,
         "sources": sources,
         "sha256": content_hash([rows, sources]),
     }

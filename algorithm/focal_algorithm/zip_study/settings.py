@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["FIXED_TOTAL", "PARTS", "StudySettings"]
+__all__ = ["FIXED_TOTAL", "PARTS", "SWEEP_TOTAL", "StudySettings"]
 
 PARTS = ("curve", "two_by_two", "audit", "adaptive", "sweep", "policy", "latency")
 
 FIXED_TOTAL = 64
-"""Total of everything that is compared at one budget: the published one of VisionZip."""
+"""Total of adaptive K, policies and latency: the published one of VisionZip."""
+
+SWEEP_TOTAL = 21
+"""Total of the sweep: that of the published runs of 30 November. At 64 of 144 tokens nothing is lost that a knob could
+win back."""
 
 
 @dataclass(frozen=True)

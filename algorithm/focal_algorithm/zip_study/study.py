@@ -13,7 +13,7 @@ from focal_algorithm.zip_study.configuration import Configuration
 from focal_algorithm.zip_study.design import adaptive_part, curve, sweep, two_by_two
 from focal_algorithm.zip_study.provenance import write_answers
 from focal_algorithm.zip_study.questions import load_questions
-from focal_algorithm.zip_study.settings import FIXED_TOTAL, PARTS, StudySettings
+from focal_algorithm.zip_study.settings import FIXED_TOTAL, PARTS, SWEEP_TOTAL, StudySettings
 from focal_algorithm.zip_study.study_tables import (
     Track,
     write_adaptive,
@@ -68,7 +68,7 @@ def run_study(eyes: Eyes, settings: StudySettings, output: Path, work: Path, tra
         "two_by_two": lambda: write_effects(scores, settings, output),
         "audit": lambda: write_audit(bench, output),
         "adaptive": lambda: write_adaptive(scores, cells, output),
-        "sweep": lambda: write_sweep(bench, scores, output),
+        "sweep": lambda: write_sweep(bench, scores, cells, output),
         "policy": lambda: write_policy(scores, questions, settings, output),
         "latency": lambda: write_latency(bench, settings, output, track),
     }
@@ -91,14 +91,19 @@ def _rules(eyes: Eyes, settings: StudySettings, work: Path) -> dict[str, Adaptiv
 
 def _configurations(settings: StudySettings, rules: dict[str, AdaptiveK]) -> list[Configuration]:
     wanted: list[Configuration] = []
-    needs_curve = {"curve", "adaptive", "sweep", "policy"} & set(settings.parts)
-    if needs_curve:
+    if {"curve", "policy"} & set(settings.parts):
         wanted += curve(settings.budgets)
     if "two_by_two" in settings.parts:
         wanted += two_by_two(settings.square_budgets)
-    if {"adaptive", "sweep"} & set(settings.parts):
-        wanted += curve([FIXED_TOTAL])
+    if "adaptive" in settings.parts:
+        wanted += _placed_sparsezip(FIXED_TOTAL)
     wanted += adaptive_part(rules, FIXED_TOTAL)
     if "sweep" in settings.parts:
-        wanted += [one for *_, one in sweep(FIXED_TOTAL)]
+        wanted += [*_placed_sparsezip(SWEEP_TOTAL), *(one for *_, one in sweep(SWEEP_TOTAL))]
     return list({one.name: one for one in wanted}.values())
+
+
+def _placed_sparsezip(budget: int) -> list[Configuration]:
+    """Return what adaptive K and sweeps are compared with, and dense as the ceiling."""
+    names = ("dense", f"sparsezip_placed-{budget}")
+    return [one for one in curve([budget]) if one.name in names]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
+from operator import ge
 from pathlib import Path
 from typing import Any
 
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.methods.sparsezip import SparseZip
-from focal_algorithm.zip_study.analysis import Scores, effect_rows, pair_row
+from focal_algorithm.zip_study.analysis import SQUARES, Scores, effect_rows, pair_row
 from focal_algorithm.zip_study.audit import audited
 from focal_algorithm.zip_study.bench import Bench
+from focal_algorithm.zip_study.budgets import are_equal
 from focal_algorithm.zip_study.cells import Cell
 from focal_algorithm.zip_study.configuration import Configuration
 from focal_algorithm.zip_study.design import CURVE_METHODS, as_published, curve, sweep
@@ -20,7 +22,7 @@ from focal_algorithm.zip_study.latency import latency_rows, length_matched, meas
 from focal_algorithm.zip_study.policy import policy_rows
 from focal_algorithm.zip_study.proxies import proxy_row
 from focal_algorithm.zip_study.questions import QuestionSet
-from focal_algorithm.zip_study.settings import FIXED_TOTAL, StudySettings
+from focal_algorithm.zip_study.settings import FIXED_TOTAL, SWEEP_TOTAL, StudySettings
 from focal_algorithm.zip_study.tables import write_table
 
 __all__ = [
@@ -62,8 +64,13 @@ def write_curve(scores: Scores, settings: StudySettings, output: Path) -> None:
 
 def write_effects(scores: Scores, settings: StudySettings, output: Path) -> None:
     """Write main effects and interaction of the 2 x 2 design."""
-    rows = [row for budget in settings.square_budgets for row in effect_rows(scores, budget)]
-    write_table(output / "effects.csv", rows, ("budget", "group", "effect"))
+    rows = [
+        row
+        for equal in SQUARES
+        for budget in settings.square_budgets
+        for row in effect_rows(scores, budget, equal)
+    ]
+    write_table(output / "effects.csv", rows, ("equal", "budget", "group", "effect"))
 
 
 def write_audit(bench: Bench, output: Path) -> None:
@@ -91,64 +98,74 @@ def write_audit(bench: Bench, output: Path) -> None:
 
 
 def write_adaptive(scores: Scores, cells: Sequence[Cell], output: Path) -> None:
-    """Write the achieved distribution of K, and the comparison with a fixed K."""
-    rows, counts = [], []
+    """Write the achieved distribution of K, and the comparison with a fixed K; what failed keeps a row."""
+    rows, counts, pairs = [], [], []
     for cell in cells:
-        if cell.configuration.part != "adaptive" or cell.outcome is None:
+        if cell.configuration.part != "adaptive":
             continue
         name, rule = cell.configuration.name, cell.configuration.adaptive
-        found = audited(
-            cell.outcome.kept, cell.outcome.merged, k_min=rule["k_min"], k_max=rule["k_max"], is_dynamic=True
-        )
-        row: dict[str, Any] = {"configuration": name, "rule": rule["rule"], "knob": rule["knob"]}
-        bounds = {"k_min": rule["k_min"], "k_max": rule["k_max"], "aimed_total": FIXED_TOTAL}
-        rows.append(row | bounds | found.row())
-        counts += [{"configuration": name, "picture": n, "k": k} for n, k in enumerate(cell.outcome.kept)]
+        row: dict[str, Any] = {"configuration": name, "status": cell.status, "reason": cell.reason}
+        row |= {key: rule[key] for key in ("rule", "knob", "k_min", "k_max")} | {"aimed_total": FIXED_TOTAL}
+        if cell.outcome is not None:
+            own = cell.outcome
+            bounds = {"k_min": rule["k_min"], "k_max": rule["k_max"]}
+            row |= audited(own.kept, own.merged, **bounds, is_dynamic=True).row()
+            counts += [{"configuration": name, "picture": n, "k": k} for n, k in enumerate(own.kept)]
+            if _BASE in scores.cells:
+                pairs += [
+                    pair_row(scores, "adaptive K", group, name, _BASE, allow_unequal=True)
+                    for group in scores.benchmarks
+                ]
+        rows.append(row)
     write_table(output / "adaptive.csv", rows)
     write_table(output / "adaptive_k.csv", counts)
-    pairs = [
-        pair_row(scores, "adaptive K", group, str(row["configuration"]), _BASE, allow_unequal=True)
-        for row in rows
-        for group in scores.benchmarks
-    ]
-    write_table(output / "adaptive_pairs.csv", pairs)
+    write_table(output / "adaptive_pairs.csv", pairs, ("part", "group", "first", "second"))
 
 
-def write_sweep(bench: Bench, scores: Scores, output: Path) -> None:
-    """Write proxies and accuracy of every setting of the sweep."""
+def write_sweep(bench: Bench, scores: Scores, cells: Sequence[Cell], output: Path) -> None:
+    """Write proxies and accuracy of every setting of the sweep; what failed keeps a row."""
+    ran = {cell.configuration.name: cell for cell in cells}
+    base = f"sparsezip_placed-{SWEEP_TOTAL}"
     rows = []
-    defaults = scores.cells[_BASE].configuration
-    for knob, value, one in [("defaults", "", defaults), *sweep(FIXED_TOTAL)]:
-        row: dict[str, Any] = {"knob": knob, "value": value, "configuration": one.name}
-        row |= proxy_row(bench, one)
-        if one.name in scores.cells:
-            row["visual_tokens"] = scores.tokens(one.name)
+    for knob, value, name in [
+        ("defaults", "", base),
+        *((knob, value, one.name) for knob, value, one in sweep(SWEEP_TOTAL)),
+    ]:
+        cell = ran[name]
+        row: dict[str, Any] = {"knob": knob, "value": value, "configuration": name, "budget": SWEEP_TOTAL}
+        row |= {"status": cell.status, "reason": cell.reason}
+        if name in scores.cells:
+            row |= proxy_row(bench, cell.configuration)
             for group in scores.benchmarks:
-                found = pair_row(scores, "sweep", group, one.name, _BASE)
-                row |= {
-                    f"{group} accuracy": found["first_accuracy"], f"{group} difference": found["difference"],
-                    f"{group} low": found["low"], f"{group} high": found["high"],
-                    f"{group} p_value": found["p_value"], f"{group} verdict": found["verdict"],
-                }  # fmt: skip
+                row[f"{group} accuracy"] = float(scores.of(name, group).mean())
+                row[f"{group} tokens"] = scores.tokens(name, group)
+                if base in scores.cells:
+                    found = pair_row(scores, "sweep", group, name, base, allow_unequal=True)
+                    row |= {
+                        f"{group} {key}": found[key]
+                        for key in ("difference", "low", "high", "p_value", "verdict", "is_equal_budget")
+                    }
         rows.append(row)
     write_table(output / "sweep.csv", _with_front(rows, scores.benchmarks))
 
 
 def _with_front(rows: list[dict[str, Any]], benchmarks: Sequence[str]) -> list[dict[str, Any]]:
-    """Mark the rows that no other beats in coverage, in error and in every accuracy at once."""
+    """Mark the rows at the budget that no other of them beats in coverage, in error and in every accuracy at once."""
 
     def values(row: dict[str, Any]) -> list[float]:
-        accuracies = [float(row.get(f"{name} accuracy", 0.0)) for name in benchmarks]
-        return [row["coverage"], -row["error"], *accuracies]
+        return [row["coverage"], -row["error"], *(row[f"{name} accuracy"] for name in benchmarks)]
 
-    marked = []
-    for row in rows:
-        own = values(row)
-        is_beaten = any(
-            all(a >= b for a, b in zip(values(other), own, strict=True)) and values(other) != own for other in rows
-        )  # fmt: skip
-        marked.append(row | {"is_on_front": not is_beaten})
-    return marked
+    def is_in(row: dict[str, Any]) -> bool:
+        return row["status"] == "done" and all(
+            are_equal(row[f"{name} tokens"], row["budget"]) for name in benchmarks
+        )
+
+    field = [values(row) for row in rows if is_in(row)]
+
+    def is_beaten(own: list[float]) -> bool:
+        return any(other != own and all(map(ge, other, own)) for other in field)
+
+    return [row | {"is_on_front": is_in(row) and not is_beaten(values(row))} for row in rows]
 
 
 def write_policy(scores: Scores, questions: QuestionSet, settings: StudySettings, output: Path) -> None:

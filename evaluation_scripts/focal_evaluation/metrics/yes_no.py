@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-__all__ = ["Answer", "Parser", "first_word", "official_pope", "parse"]
+__all__ = ["PARSERS", "Answer", "Parser", "first_word", "official_pope", "parse"]
 
 Answer = Literal["yes", "no"]
 Parser = Literal["repo", "official"]
+PARSERS: tuple[Parser, ...] = ("repo", "official")
 
 _WORD = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 _NEGATIONS = ("No", "not", "no")

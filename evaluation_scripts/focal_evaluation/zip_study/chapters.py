@@ -1,80 +1,20 @@
-"""Chapters of the page on budgets: the curve, the metrics in both conventions, the 2 x 2 design, sub-tasks."""
+"""Chapters of the page at one budget: the metrics in both conventions, and what is lost in which sub-task."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from focal_evaluation.metrics.yes_no import Parser
+from focal_evaluation.metrics.yes_no import PARSERS, Parser
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.summary import summary
-from focal_evaluation.zip_study.words import interval, listed, percent, points, rows_of, table
+from focal_evaluation.zip_study.words import interval, percent, points, table
 
-__all__ = ["curve", "metrics", "subtasks", "two_by_two"]
+__all__ = ["metrics", "subtasks"]
 
 _PUBLISHED = ("visionzip", "sparsezip", "sparsevlm", "random")
 _PLACED = ("visionzip_placed", "sparsezip_placed", "sparsevlm2", "random_placed")
-_METHODS = (*_PUBLISHED, *_PLACED)
+_METHODS = (*_PLACED, *_PUBLISHED)
 _SIDE_BUDGET = 64
-_CHANCE = 0.5  # half of the questions are answered by yes
-
-
-def curve(results: Results, _: Parser) -> str:
-    """Accuracy at equal budgets, and who beats whom."""
-    accuracy = results.tables["accuracy"].set_index(["configuration", "group"])
-    pairs = results.tables["pairs"]
-    pairs = pairs[pairs["part"] == "equal budget"]
-    budgets = sorted({int(name.rsplit("-", 1)[1]) for name in pairs["first"]})
-    text = ["## Accuracy at equal budgets"]
-    for group in pairs["group"].unique():
-        asked = int(accuracy.xs(group, level="group")["questions"].iloc[0])
-        head = f"{group}, {asked} questions"
-        if ("dense", group) in accuracy.index:
-            dense = accuracy.loc[("dense", group)]
-            head += (
-                f"; dense {percent(dense['accuracy'])} [{100 * dense['low']:.1f}, {100 * dense['high']:.1f}]"
-            )
-            if dense["low"] <= _CHANCE:
-                text.append(f"**{group}: dense is not clearly above chance; differences there say little.**")
-        for kind, methods in (("as published", _PUBLISHED), ("positions kept", _PLACED)):
-            rows = [
-                (budget, *(_cell(accuracy, f"{method}-{budget}", group) for method in methods))
-                for budget in budgets
-            ]
-            text.append(f"{head}; {kind}:\n\n" + table(("visual tokens", *methods), rows))
-        text.append("\n".join(_verdicts(pairs[pairs["group"] == group], budgets)))
-    text.append(
-        "Totals count CLS where a method feeds it. SparseVLM's total is its mean over layers, as its paper counts; "
-        "`random` keeps tokens drawn per picture and merges none. SparseZip runs with its default weights, a fixed K "
-        "and k-means merging. As published, tokens that remain are renumbered 0, 1, 2, ...; `_placed` lets every token "
-        "keep its position, and a merged one takes that of a token it stands for; `sparsevlm2` is version 2.0, which "
-        "keeps positions and merges nothing. This decoder has little else than positions to tell where a token is "
-        "from, so renumbering costs it more than a model whose tower carries places well. All pairs with intervals: "
-        "`pairs.csv`."
-    )
-    return "\n\n".join(text)
-
-
-def _cell(accuracy: Any, name: str, group: str) -> str:
-    if (name, group) not in accuracy.index:
-        return "failed"
-    one = accuracy.loc[(name, group)]
-    return f"{percent(one['accuracy'])} [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
-
-
-def _verdicts(pairs: Any, budgets: list[int]) -> list[str]:
-    lines = []
-    for budget in budgets:
-        own = pairs[pairs["first"].str.endswith(f"-{budget}")]
-        wins, ties = [], []
-        for row in rows_of(own):
-            first, second = (str(name).rsplit("-", 1)[0] for name in (row.first, row.second))
-            if row.verdict == "tie":
-                ties.append(f"{first} = {second}")
-                continue
-            winner, loser = (first, second) if row.verdict == "first" else (second, first)
-            wins.append(f"{winner} > {loser} by {100 * abs(row.difference):.1f}")
-        lines.append(f"- {budget} tokens: {listed(wins, 'no method beats another')}; ties: {listed(ties)}.")
-    return lines
 
 
 def metrics(results: Results, parser: Parser) -> str:
@@ -88,29 +28,36 @@ def metrics(results: Results, parser: Parser) -> str:
     part = Results(
         results.folder, results.questions, results.answers, chosen, results.tables, results.manifest
     )
-    found = {which: summary(part, which) for which in ("repo", "official")}
+    found = {which: summary(part, which) for which in PARSERS}
     text = [f"## Metrics in both conventions ({_SIDE_BUDGET} visual tokens, and dense)"]
     text += _pope_tables(found)
     own = found[parser]
     mme = own[(own["benchmark"] == "shapes-mme") & (own["split"] == "all") & (own["status"] == "done")]
     if len(mme):
         wide = mme.pivot(index="configuration", columns="metric", values="value")
+        mute, asked = (mme.groupby("configuration")[name].first() for name in ("n_unparsed", "n"))
+        unparsed = {
+            name: f"{mute.loc[name]} ({percent(mute.loc[name] / asked.loc[name])})" for name in wide.index
+        }
         splits = own.loc[(own["benchmark"] == "shapes-mme") & (own["split"] != "all"), "split"].nunique()
         rows = [
             (name, percent(one["accuracy"]), percent(one["macro_accuracy"]), percent(one["macro_accuracy_plus"]),
-             f"{one['score_official']:.1f}")
+             f"{one['score_official']:.1f}", unparsed[name])
             for name, one in wide.iterrows()
         ]  # fmt: skip
         text.append(
             f"shapes-mme: questions right (micro), mean over sub-tasks (macro), pictures with both right, and the "
             f"official sum of 100 accuracy + 100 accuracy+ over {splits} sub-tasks (most {200 * splits}):\n\n"
-            + table(("configuration", "micro accuracy", "macro accuracy", "macro accuracy+", "score"), rows)
+            + table(
+                ("configuration", "micro accuracy", "macro accuracy", "macro accuracy+", "score", "unparsed"),
+                rows,
+            )
         )
     text.append("Every configuration, variant and sub-task, with intervals: `summary_final.csv`.")
     return "\n\n".join(text)
 
 
-def _pope_tables(found: dict[str, Any]) -> list[str]:
+def _pope_tables(found: dict[Parser, Any]) -> list[str]:
     text = []
     for which, own in found.items():
         pope = own[(own["benchmark"] == "shapes-pope") & (own["split"] == "all") & (own["status"] == "done")]
@@ -140,67 +87,6 @@ def _pope_tables(found: dict[str, Any]) -> list[str]:
             )
         )
     return text
-
-
-def two_by_two(results: Results, _: Parser) -> str:
-    """Main effects and interaction."""
-    effects = results.tables["effects"]
-    accuracy = results.tables["accuracy"].set_index(["configuration", "group"])
-    facts = results.configurations.set_index("configuration")
-    text = [
-        "## Text awareness and timing, apart",
-        "Four cells that differ in nothing else: no CLS, no merging, one projector, positions kept. Before the "
-        "decoder, tokens are ranked by the CLS attention (agnostic) or by 0.6 of it and 0.4 of the likeness to "
-        "the question behind the projector (aware); inside it, by the CLS attention (agnostic) or by the "
-        "attention of the question's rater tokens (aware), cut after three layers in SparseVLM's proportions.",
-    ]
-    cells = ("before-agnostic", "before-aware", "inside-agnostic", "inside-aware")
-    groups = [name for name in effects["group"].unique() if " " not in name]
-    rows = []
-    for budget in sorted(effects["budget"].unique()):
-        for cell in cells:
-            name = f"{cell}-{budget}"
-            ratio = facts.loc[name, "flops"] / facts.loc[f"before-agnostic-{budget}", "flops"]
-            shares = [percent(accuracy.loc[(name, group), "accuracy"]) for group in groups]
-            tokens = f"{facts.loc[name, 'visual_tokens']:.2f}"
-            rows.append((name, tokens, f"{facts.loc[name, 'flops'] / 1e6:.1f}", f"{ratio:.3f}", *shares))
-    head = ("cell", "tokens, mean over layers", "MFLOPs (estimated)", "over before-agnostic", *groups)
-    text.append(table(head, rows))
-    rows = []
-    for row in rows_of(effects):
-        if row.group in groups:
-            says = "yes" if row.is_apart_from_zero else "no"
-            rows.append(
-                (row.budget, row.group, row.effect, points(row.value), interval(row.low, row.high), says)
-            )
-    text.append(table(("tokens", "benchmark", "effect", "points", "95 % interval", "apart from zero"), rows))
-    text.append("\n".join(_effect_sentences(effects, groups)))
-    text.append(
-        "Tokens and FLOPs cannot both be matched exactly: FLOPs have a term in the square of the length, so equal "
-        "means cost more where the first layers hold everything. The column shows what is left."
-    )
-    return "\n\n".join(text)
-
-
-def _effect_sentences(effects: Any, groups: list[str]) -> list[str]:
-    means = {
-        "text awareness": ("reading the question helps", "reading the question hurts"),
-        "timing": ("cutting inside the decoder is better", "cutting before the decoder is better"),
-        "interaction": (
-            "reading the question helps more inside the decoder", "reading the question helps less inside the decoder",
-        ),
-    }  # fmt: skip
-    lines = []
-    for group in groups:
-        for effect, (above, below) in means.items():
-            own = effects[(effects["group"] == group) & (effects["effect"] == effect)]
-            said = [
-                f"{above if row.value > 0 else below} at {row.budget} ({points(row.value)} points)"
-                for row in rows_of(own)
-                if row.is_apart_from_zero
-            ]
-            lines.append(f"- {group}, {effect}: {listed(said, 'no effect apart from zero at any budget')}.")
-    return lines
 
 
 def subtasks(results: Results, _: Parser) -> str:

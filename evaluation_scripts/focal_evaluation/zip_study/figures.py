@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +102,14 @@ def _base(method: str) -> str:
 def _effects(results: Results) -> Any:
     table = results.tables["effects"]
     groups = [name for name in table["group"].unique() if " " not in name]
-    figure = new_figure(PAGE_INCHES, 2.4)
-    axes = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
+    forms = list(table["equal"].unique())
+    figure = new_figure(PAGE_INCHES, 2.1 * len(forms))
+    axes = figure.subplots(len(forms), len(groups), squeeze=False, sharey=True)
     budgets = sorted(table["budget"].unique())
-    for axis, group in zip(axes, groups, strict=True):
+    for (row, form), (column, group) in product(enumerate(forms), enumerate(groups)):
+        axis = axes[row][column]
         for place, (effect, colour) in enumerate(_EFFECTS.items()):
-            own = table[(table["group"] == group) & (table["effect"] == effect)].sort_values("budget")
+            own = table[(table["equal"] == form) & (table["group"] == group) & (table["effect"] == effect)]
             at = [budgets.index(one) + 0.2 * (place - 1) for one in own["budget"]]
             values = 100 * own["value"]
             errors = [values - 100 * own["low"], 100 * own["high"] - values]
@@ -114,10 +117,10 @@ def _effects(results: Results) -> Any:
                 at, values, yerr=errors, fmt="os^"[place], color=colour, capsize=2, elinewidth=0.8, label=effect
             )  # fmt: skip
         axis.axhline(0, color="#000000", lw=0.6)
-        axis.set(title=group, xlabel="visual tokens, mean over layers", ylabel="effect [points]")
+        axis.set(title=f"{group}, equal {form}", xlabel="visual tokens", ylabel="effect [points]")
         axis.set_xticks(range(len(budgets)), [str(one) for one in budgets])
         axis.grid(visible=True, axis="y")
-    axes[0].legend(loc="best")
+    axes[0][0].legend(loc="best")
     figure.suptitle(f"Text awareness and timing, 2 x 2 ({_NOTE})", fontsize=7)
     return figure
 
@@ -170,8 +173,10 @@ def _adaptive(results: Results) -> Any:
 
 def _sweep(results: Results) -> Any:
     table = results.tables["sweep"]
+    table = table[table["status"] == "done"]
     benchmarks = [name.removesuffix(" accuracy") for name in table if str(name).endswith(" accuracy")]
     figure = new_figure(PAGE_INCHES, 2.6)
+    budget = int(results.tables["sweep"]["budget"].iloc[0])
     panels = [("coverage", "share of CLS attention kept"), ("error", "reconstruction error of the rest")]
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     colours = ("#0072B2", "#D55E00")
@@ -189,7 +194,7 @@ def _sweep(results: Results) -> Any:
         axis.set(xlabel=words, ylabel="accuracy [%]")
         axis.grid(visible=True)
     axes[0].legend(loc="best")
-    figure.suptitle("Sweep at 64 visual tokens: does a proxy predict accuracy? (measured)", fontsize=7)
+    figure.suptitle(f"Sweep at {budget} visual tokens: does a proxy predict accuracy? (measured)", fontsize=7)
     return figure
 
 

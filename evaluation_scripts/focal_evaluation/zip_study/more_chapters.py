@@ -1,8 +1,8 @@
-"""Chapters of the page on K, sweeps, policies, latency, and the published numbers beside ours."""
+"""Chapters of the page on K, policies and latency."""
 
 from __future__ import annotations
 
-from importlib.resources import files
+from typing import Any
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ from focal_evaluation.metrics.yes_no import Parser
 from focal_evaluation.zip_study.results import Results
 from focal_evaluation.zip_study.words import interval, listed, percent, points, rows_of, table
 
-__all__ = ["adaptive", "audit", "latency", "policy", "published", "sweep"]
+__all__ = ["adaptive", "audit", "latency", "policy"]
 
 _FIXED = 64
 
@@ -31,7 +31,8 @@ def audit(results: Results, _: Parser) -> str:
     return "\n\n".join(
         (
             "## Budget audit: is a dynamic K dynamic?",
-            f"Published settings of SparseZip on {int(found['pictures'].iloc[0])} pictures; mean (least to largest):",
+            "Published settings of SparseZip, and a rule of ours marked so, on "
+            f"{int(found['pictures'].iloc[0])} pictures; mean (least to largest):",
             table(head, rows),
             "\n".join(warned) or "No dynamic K is constant.",
         )
@@ -40,17 +41,20 @@ def audit(results: Results, _: Parser) -> str:
 
 def adaptive(results: Results, _: Parser) -> str:
     """Adaptive K at a mean budget."""
-    found, pairs = results.tables["adaptive"], results.tables["adaptive_pairs"]
+    found = results.tables["adaptive"]
+    pairs = rows_of(results.tables["adaptive_pairs"]) if results.has("adaptive_pairs") else []
     rows = [
         (row.configuration, f"{row.knob:.3f}", f"{row.k_mean:.1f} ({row.k_least} to {row.k_largest})",
          f"{row.total_mean:.1f}", row.aimed_total, percent(row.at_k_min, 0), percent(row.at_k_max, 0))
+        if row.status == "done" else (row.configuration, *["failed"] * 6)
         for row in rows_of(found)
     ]  # fmt: skip
     lines = [
         f"- {row.group}: {row.first} {percent(row.first_accuracy)} at {row.first_tokens:.1f} tokens, fixed K "
         f"{percent(row.second_accuracy)} at {row.second_tokens:.1f}: {points(row.difference)} points "
-        f"{interval(row.low, row.high)}, {'a tie' if row.verdict == 'tie' else 'a difference'}."
-        for row in rows_of(pairs)
+        f"{interval(row.low, row.high)}, {'a tie' if row.verdict == 'tie' else 'a difference'}"
+        f"{'' if row.is_equal_budget else '; **not at equal budgets** (more than 2 % and one token apart)'}."
+        for row in pairs
     ]
     return "\n\n".join(
         (
@@ -59,49 +63,8 @@ def adaptive(results: Results, _: Parser) -> str:
             "normalised entropy of that attention. The knob was set on pictures of another split, so the mean "
             "reached here is a result:",
             table(("rule", "knob", "K", "mean total", "aimed", "at k_min", "at k_max"), rows),
-            "\n".join(lines),
-        )
-    )
-
-
-def sweep(results: Results, _: Parser) -> str:
-    """Sweeps at a fixed total."""
-    found = results.tables["sweep"]
-    benchmarks = [str(name).removesuffix(" accuracy") for name in found if str(name).endswith(" accuracy")]
-    if not benchmarks:
-        return ""
-    front = found[found["is_on_front"].astype(bool)]
-    rows = [
-        (f"{row['knob']} {'' if pd.isna(row['value']) else row['value']}".strip(), f"{row['coverage']:.3f}",
-         f"{row['error']:.3f}", f"{row['overlap']:.2f}", percent(row["lost"], 0),
-         *(f"{percent(row[f'{name} accuracy'])} ({points(row[f'{name} difference'])})" for name in benchmarks))
-        for _, row in front.iterrows()
-    ]  # fmt: skip
-    apart = [
-        f"{row['knob']} {row['value']} ({name} {points(row[f'{name} difference'])})"
-        for _, row in found.iterrows()
-        for name in benchmarks
-        if row["knob"] != "defaults" and row[f"{name} verdict"] != "tie"
-    ]
-    ranks = [
-        f"{proxy} and {name} accuracy {found[proxy].corr(found[f'{name} accuracy'], method='spearman'):+.2f}"
-        for proxy in ("coverage", "error")
-        for name in benchmarks
-        if found[f"{name} accuracy"].nunique() > 1
-    ]
-    head = ("setting", "coverage", "error", "overlap", "lost", *benchmarks)
-    return "\n\n".join(
-        (
-            f"## Sweep at {_FIXED} visual tokens",
-            f"{len(found)} settings, each moving one knob from SparseZip's defaults, or putting scorer, selector and "
-            "merger together anew (`parts`). Vision features were computed once. Proxies: share of the CLS attention "
-            "that is kept, reconstruction error of the rest from the merged tokens, overlap with VisionZip's choice, "
-            "tokens neither kept nor merged. Pareto front of coverage, error and both accuracies (difference to the "
-            "defaults in points):",
-            table(head, rows),
-            f"Apart from the defaults by interval and McNemar: {listed(apart)}. "
-            f"With {len(benchmarks) * (len(found) - 1)} comparisons at 5 %, one in twenty is expected by chance alone.",
-            f"Rank correlation over the settings: {listed(ranks)}.",
+            "\n".join(lines)
+            or "Nothing to compare: the fixed K, or every K that follows the picture, failed.",
         )
     )
 
@@ -139,8 +102,9 @@ def latency(results: Results, _: Parser) -> str:
     phases, lengths = results.tables["latency"], results.tables["latency_by_length"]
     rows = [
         (row.configuration, f"{row.vision_ms:.2f}", f"{row.compress_ms:.2f}", f"{row.projector_ms:.2f}",
-         f"{row.prefill_ms:.2f}", f"{row.decode_ms_per_token:.2f}", f"{row.fit_ms_per_token:.2f}",
-         f"{row.fit_fixed_ms:.2f}", f"{row.fit_r_squared:.3f}")
+         f"{row.prefill_ms:.2f}", f"{row.decode_ms_per_token:.2f}",
+         _with_interval(row, "ms_per_token", "per_token_ms"), _with_interval(row, "fixed_ms", "fixed_ms"),
+         _with_interval(row, "r_squared", "r_squared", 3), percent(row.spread, 0))
         for row in rows_of(phases)
     ]  # fmt: skip
     counts = sorted(lengths["new_tokens"].unique())
@@ -155,9 +119,10 @@ def latency(results: Results, _: Parser) -> str:
             "gives slope, intercept and R squared:",
             table(
                 ("configuration", "vision", "compress", "projector", "prefill", "decode per token", "fit per token",
-                 "fit fixed", "R squared"),
+                 "fit fixed", "R squared", "spread"),
                 rows,
             ),
+            _noise(phases),
             "Length-matched, total over that of dense at the same number of new tokens:",
             table(("configuration", *(f"{count} tokens" for count in counts)), ratios),
             "Selection inside the decoder counts as prefill. A model this small spends much of a prefill on overhead "
@@ -166,43 +131,25 @@ def latency(results: Results, _: Parser) -> str:
     )  # fmt: skip
 
 
-def published(results: Results, _: Parser) -> str:
-    """Published numbers beside ours."""
-    with files("focal_evaluation.zip_study").joinpath("seeds.csv").open(encoding="utf-8") as source:
-        seeds = pd.read_csv(source)
-    accuracy = results.tables["accuracy"]
-    ours = {"POPE": "shapes-pope", "MME": "shapes-mme"}
-    names = {
-        "LLaVA-1.5-7B": "dense",
-        "VisionZip": "visionzip",
-        "SparseZip": "sparsezip",
-        "SparseVLM": "sparsevlm",
-    }
-    rows = []
-    for row in rows_of(seeds):
-        name = names[row.system]
-        if name != "dense":
-            name = f"{name}-{min(row.visual_tokens, _FIXED)}"
-        found = accuracy[(accuracy["configuration"] == name) & (accuracy["group"] == ours[row.benchmark])]
-        is_share = row.metric == "accuracy" and len(found)
-        own = f"{percent(found['accuracy'].iloc[0])} ({name})" if is_share else ""
-        value = f"{row.value:g} {row.unit}"
-        rows.append((row.benchmark, row.system, row.visual_tokens, row.metric, value, own, row.source))
-    head = (
-        "benchmark",
-        "system",
-        "tokens",
-        "metric",
-        "published",
-        "ours, offline model",
-        "source (published)",
+def _with_interval(row: Any, value: str, interval_of: str, digits: int = 2) -> str:
+    low, high = (getattr(row, f"fit_{interval_of}_{end}") for end in ("low", "high"))
+    return f"{getattr(row, f'fit_{value}'):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _noise(phases: pd.DataFrame) -> str:
+    """Return how far apart repeated answers lay, and which fixed costs their intervals tell from dense."""
+    rows = rows_of(phases)
+    least, most = min(row.spread for row in rows), max(row.spread for row in rows)
+    text = (
+        "Intervals: 95 %, bootstrap over pictures. Spread: interquartile range over median of answers of one length; "
+        f"here {percent(least, 0)} to {percent(most, 0)}, so a difference below that is noise of the machine."
     )
-    return "\n\n".join(
-        (
-            "## Published numbers, and ours",
-            "Published: LLaVA-1.5-7B, real photographs, 576 tokens when dense. Ours: a model of a million parameters "
-            "on procedural shapes, 144 tokens when dense. Levels must not be compared; the order of methods at equal "
-            "budgets may be.",
-            table(head, rows),
-        )
-    )
+    dense = next((row for row in rows if row.configuration == "dense"), None)
+    if dense is None:
+        return text
+    apart = [
+        f"{row.configuration} ({row.fit_fixed_ms - dense.fit_fixed_ms:+.2f} ms)"
+        for row in rows
+        if row.fit_fixed_ms_low > dense.fit_fixed_ms_high or row.fit_fixed_ms_high < dense.fit_fixed_ms_low
+    ]
+    return f"{text} Fixed part apart from that of dense by its interval: {listed(apart)}."

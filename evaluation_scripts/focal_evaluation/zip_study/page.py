@@ -3,26 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from focal_evaluation.metrics.yes_no import Parser
 from focal_evaluation.zip_study import chapters, more_chapters
+from focal_evaluation.zip_study.curve_chapter import curve
+from focal_evaluation.zip_study.published_chapter import published
 from focal_evaluation.zip_study.results import Results
+from focal_evaluation.zip_study.square_chapter import two_by_two
+from focal_evaluation.zip_study.sweep_chapter import sweep
 from focal_evaluation.zip_study.words import table
 
 __all__ = ["page"]
 
-_CHAPTERS: tuple[tuple[str, tuple[str, ...], Callable[[Results, Parser], str]], ...] = (
-    ("budget_curve", ("accuracy", "pairs"), chapters.curve),
-    ("", (), chapters.metrics),
-    ("two_by_two", ("effects",), chapters.two_by_two),
-    ("subtasks", ("pairs",), chapters.subtasks),
-    ("", ("audit",), more_chapters.audit),
-    ("adaptive_k", ("adaptive", "adaptive_pairs"), more_chapters.adaptive),
-    ("sweep", ("sweep",), more_chapters.sweep),
-    ("", ("policy",), more_chapters.policy),
-    ("latency", ("latency", "latency_by_length"), more_chapters.latency),
-    ("", ("pairs",), more_chapters.published),
+_TABLES_PARSER: Parser = "repo"
+"""By which `focal sparsezip` reads answers when it compares configurations and writes its tables."""
+
+
+@dataclass(frozen=True)
+class _Chapter:
+    """One chapter.
+
+    Attributes:
+        write: Returns its text; empty to leave it out.
+        figure: Name of its picture, or empty.
+        needs: Tables without which it is left out.
+        fixed: What in it is read by `_TABLES_PARSER` whatever parser the page is written with; empty for nothing.
+    """
+
+    write: Callable[[Results, Parser], str]
+    figure: str
+    needs: tuple[str, ...]
+    fixed: str = ""
+
+
+_CHAPTERS = (
+    _Chapter(curve, "budget_curve", ("accuracy", "pairs"), "who beats whom"),
+    _Chapter(chapters.metrics, "", ()),
+    _Chapter(two_by_two, "two_by_two", ("effects",), "effects and the sentences on them"),
+    _Chapter(chapters.subtasks, "subtasks", ("pairs",), "everything"),
+    _Chapter(more_chapters.audit, "", ("audit",)),
+    _Chapter(more_chapters.adaptive, "adaptive_k", ("adaptive",), "accuracies and differences"),
+    _Chapter(sweep, "sweep", ("sweep",), "accuracies and differences"),
+    _Chapter(more_chapters.policy, "", ("policy",), "everything"),
+    _Chapter(more_chapters.latency, "latency", ("latency", "latency_by_length")),
+    _Chapter(published, "", ("pairs",)),
 )
 
 
@@ -30,15 +56,18 @@ def page(results: Results, parser: Parser, figures: Sequence[Path]) -> str:
     """Return the page as Markdown; chapters whose tables are missing are left out."""
     drawn = {path.stem for path in figures}
     parts = [_opening(results, parser)]
-    for figure, needs, chapter in _CHAPTERS:
-        if not all(results.has(name) for name in needs):
-            continue
-        text = chapter(results, parser)
+    for chapter in _CHAPTERS:
+        text = chapter.write(results, parser) if all(results.has(name) for name in chapter.needs) else ""
         if not text:
             continue
-        if figure in drawn:
+        if chapter.figure in drawn:
             heading, _, rest = text.partition("\n")
-            text = f"{heading}\n\n![{figure}]({figure}.png)\n{rest}"
+            text = f"{heading}\n\n![{chapter.figure}]({chapter.figure}.png)\n{rest}"
+        if chapter.fixed and parser != _TABLES_PARSER:
+            text += (
+                f"\n\n**Read by the parser `{_TABLES_PARSER}` in this chapter, whatever `--parser` says: "
+                f"{chapter.fixed}.** The tables of a run hold comparisons by that parser only."
+            )
         parts.append(text)
     return "\n\n".join(parts) + "\n"
 
@@ -52,8 +81,7 @@ def _opening(results: Results, parser: Parser) -> str:
         "unless a line says otherwise. Levels are not comparable with LLaVA-1.5-7B on MME and POPE.",
         f"Model {facts['model']} ({facts['visual_tokens']} visual tokens, {facts['layers']} layers, weights "
         f"{facts['model_sha256'][:12]}); {data['questions']} questions on {data['pictures']} pictures (data "
-        f"{data['sha256'][:12]}, seed {facts['seed']}, {data['missing_pictures']} pictures missing); answers read "
-        f"by the parser `{parser}`.",
+        f"{data['sha256'][:12]}, seed {facts['seed']}); answers read by the parser `{parser}`.",
         "A tie is a difference whose 95 % interval (paired bootstrap over pictures) holds zero, or whose exact "
         "McNemar p is 0.05 or more. Intervals are not corrected for the number of comparisons.",
     ]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import atomic_write_text
-from focal_evaluation.metrics.yes_no import Parser
+from focal_evaluation.metrics.yes_no import PARSERS
+from focal_evaluation.zip_study.accuracies import read_by
 from focal_evaluation.zip_study.figures import write_figures
 from focal_evaluation.zip_study.page import page
 from focal_evaluation.zip_study.results import read_results
 from focal_evaluation.zip_study.summary import write_summary
 
 __all__ = ["write_report"]
-
-_PARSERS = ("repo", "official")
 
 
 def write_report(folder: Path, parser: str = "repo") -> tuple[list[Path], int]:
@@ -32,11 +30,11 @@ def write_report(folder: Path, parser: str = "repo") -> tuple[list[Path], int]:
         ConfigError: No such parser.
         TraceError: The folder is not whole.
     """
-    if parser not in _PARSERS:
-        raise ConfigError(f"--parser '{parser}'; {near_matches(parser, _PARSERS)}")
-    results = read_results(folder)
-    written = [write_summary(results, cast(Parser, parser))]
+    if parser not in PARSERS:
+        raise ConfigError(f"--parser '{parser}'; {near_matches(parser, PARSERS)}")
+    results = read_by(read_results(folder), parser)
+    written = [write_summary(results)]
     figures = write_figures(results)
     text = folder / "README.md"
-    atomic_write_text(text, page(results, cast(Parser, parser), figures))
+    atomic_write_text(text, page(results, parser, figures))
     return [*written, *figures, text], len(results.failed)

@@ -71,6 +71,11 @@ def read_results(folder: Path) -> Results:
         raise TraceError(
             f"{folder}/answers.csv: {len(answers)} rows for {len(questions)} questions; run focal sparsezip again"
         )
+    if "layer_tokens" not in configurations:
+        raise TraceError(
+            f"{folder}/configurations.csv: no column 'layer_tokens', so an older version wrote it; run focal sparsezip "
+            "again"
+        )
     for row in configurations.to_dict("records"):
         if row["status"] == "done" and row["configuration"] not in answers:
             raise TraceError(

@@ -15,7 +15,7 @@ from scipy import stats
 from focal_common.files import atomic_write_text
 from focal_evaluation.metrics.mme import MmeAnswer, mme_score
 from focal_evaluation.metrics.pope import pope_score
-from focal_evaluation.metrics.yes_no import Parser, parse
+from focal_evaluation.metrics.yes_no import PARSERS, Parser, parse
 from focal_evaluation.zip_study.results import Results
 
 __all__ = ["COLUMNS", "summary", "write_summary"]
@@ -66,10 +66,11 @@ def summary(results: Results, parser: Parser = "repo") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def write_summary(results: Results, parser: Parser = "repo") -> Path:
-    """Write ``summary_final.csv`` beside the tables."""
+def write_summary(results: Results) -> Path:
+    """Write ``summary_final.csv`` beside the tables: every metric by both parsers."""
     path = results.folder / "summary_final.csv"
-    text = summary(results, parser).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    both = pd.concat([summary(results, parser) for parser in PARSERS], ignore_index=True)
+    text = both.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     atomic_write_text(path, text)
     return path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from focal_algorithm.methods.build import build_method
 from focal_algorithm.zip_study.adaptive import calibrated, normalised_entropy
 from focal_algorithm.zip_study.analysis import Scores, effect_rows, pair_row
 from focal_algorithm.zip_study.audit import audited
@@ -17,12 +19,15 @@ from focal_algorithm.zip_study.budgets import (
     DecoderShape,
     flops,
     inside_schedule,
+    one_cut_schedule,
     require_equal_budgets,
     visual_counts,
 )
 from focal_algorithm.zip_study.cells import Cell
 from focal_algorithm.zip_study.configuration import Configuration
+from focal_algorithm.zip_study.design import as_published, sweep
 from focal_algorithm.zip_study.evaluate import Outcome
+from focal_algorithm.zip_study.latency import Timed, latency_rows, spread
 from focal_algorithm.zip_study.policy import best_table, route
 from focal_algorithm.zip_study.questions import Asked, QuestionSet, require_same_questions
 from focal_common.errors import ConfigError
@@ -40,7 +45,7 @@ def _questions(pictures: int, per_picture: int = 2) -> QuestionSet:
 
 
 def _cell(name: str, answers: list[str], tokens: float = 64.0) -> Cell:
-    outcome = Outcome(tuple(answers), tokens, tokens, 1.0, (), (), 0.0)
+    outcome = Outcome(tuple(answers), (tokens,) * len(answers), (tokens,), tokens, 1.0, (), (), 0.0)
     return Cell(Configuration(name, "two_by_two", "before", "visionzip"), "done", outcome)
 
 
@@ -99,6 +104,20 @@ def test_unequal_budgets_are_refused_unless_allowed() -> None:
     with pytest.raises(ConfigError, match=r"a uses 64\.0 visual tokens per layer and b 21\.0"):
         pair_row(scores, "", "shapes-mme", "a", "b")
     assert pair_row(scores, "", "shapes-mme", "a", "b", allow_unequal=True)["first_tokens"] == 64.0
+
+
+def test_tokens_are_those_of_the_group_that_is_compared() -> None:
+    asked = [
+        Asked(name, "s", n, f"{name}-{n}", "?", "yes")
+        for name in ("shapes-pope", "shapes-mme")
+        for n in (0, 1)
+    ]
+    questions = QuestionSet(np.zeros((2, 1, 1, 3), np.uint8), tuple(asked), {})
+    outcome = Outcome(("yes",) * 4, (60.0, 62.0, 63.0, 65.0), (62.5,), 62.5, 1.0, (), (), 0.0)
+    moving = Cell(Configuration("a", "adaptive", "before", "sparsezip"), "done", outcome)
+    scores = Scores(questions, [moving, _cell("b", ["yes"] * 4)])
+    rows = [pair_row(scores, "", one, "a", "b", allow_unequal=True) for one in ("shapes-pope", "shapes-mme")]
+    assert [(row["first_tokens"], row["is_equal_budget"]) for row in rows] == [(61.0, False), (64.0, True)]
 
 
 @pytest.mark.parametrize(("second", "is_refused"), [(64.9, False), (65.0, False), (65.4, True), (62.5, True)])
@@ -165,6 +184,27 @@ def test_schedules_inside_the_decoder_average_their_budget(budget: int, recycles
     assert list(found.counts) == sorted(found.counts, reverse=True)
 
 
+def test_one_cut_keeps_the_same_tokens_from_there_on() -> None:
+    found = one_cut_schedule(21, 144, 8, 2)
+    assert found.counts == (144, 144, 144, 21, 21, 21, 21, 21)
+    for budget, after in ((145, 2), (21, 7), (0, 2)):
+        with pytest.raises(ConfigError, match="expected a layer of 0 to 6 and 1 to 144 tokens"):
+            one_cut_schedule(budget, 144, 8, after)
+
+
+def test_timing_at_equal_kept_tokens_is_told_from_timing_at_equal_means() -> None:
+    questions = _questions(100)
+    count = len(questions.questions)
+    right = {"before-agnostic": 150, "before-aware": 150, "inside-agnostic": 90, "inside-aware": 90}
+    right |= {"onecut-agnostic": 150, "onecut-aware": 150}
+    scores = Scores(questions, [_cell(f"{name}-64", _answers(n, count)) for name, n in right.items()])
+    timing = {
+        equal: next(row["value"] for row in effect_rows(scores, 64, equal) if row["effect"] == "timing")
+        for equal in ("layer mean", "kept tokens")
+    }
+    assert timing == {"layer mean": pytest.approx(-60 / count), "kept tokens": 0}
+
+
 def test_the_published_schedule_averages_what_was_published() -> None:
     # Its log books a pruning layer as pruned although that layer works on every token: 64.81 booked, 82.25 worked on.
     counts = visual_counts({2: 66, 6: 30, 15: 17}, 576, 32, recycles=True)
@@ -217,3 +257,45 @@ def test_best_table_beats_every_other_table_of_its_budget() -> None:
     assert right["count", found["count"]] + right["color", found["color"]] == max(options.values())
     with pytest.raises(ConfigError, match="exceeds the mean"):
         best_table(right, counts, (64, 128), 32)
+
+
+def test_the_sweep_moves_every_knob_it_should_and_keeps_its_total_where_k_is_fixed() -> None:
+    settings = sweep(21)
+    knobs = [knob for knob, *_ in settings]
+    for knob in ("contextual", "tau_feat", "tau_sim", "alphas", "k_min", "k_max", "dynk_c"):
+        assert knobs.count(knob) >= 3, knob
+    assert len({one.digest for *_, one in settings}) == len(settings)
+    for knob, _, one in settings:
+        method: Any = build_method(one.method, one.parameters)
+        if knob in ("k_min", "k_max", "dynk_c"):
+            assert (method.rules.k_min, method.rules.k_max) == (
+                one.parameters["k_min"],
+                one.parameters["k_max"],
+            )
+            continue
+        assert method.dominant + method.contextual + 1 == 21
+
+
+def test_the_audit_marks_the_rule_that_nobody_published() -> None:
+    for name, parameters in as_published().items():
+        assert name.startswith("ours: ") == ("k_rule" in parameters)
+
+
+def _timed(noise: float) -> list[Timed]:
+    generator = np.random.default_rng(1)
+    return [
+        Timed("dense", picture, length, {"vision": 5.0, "compress": 0.0, "projector": 0.0, "prefill": 5.0,
+                                         "decode": 2.0 * (length - 1) + noise * generator.random()})
+        for picture in range(8)
+        for length in (1, 4, 16)
+    ]  # fmt: skip
+
+
+def test_the_line_through_latencies_has_an_interval_that_widens_with_noise() -> None:
+    still, noisy = (latency_rows(_timed(noise))[0] for noise in (0.0, 10.0))
+    assert (
+        still["fit_per_token_ms_low"] == pytest.approx(still["fit_per_token_ms_high"]) == pytest.approx(2.0)
+    )
+    assert noisy["fit_per_token_ms_low"] < noisy["fit_ms_per_token"] < noisy["fit_per_token_ms_high"]
+    assert noisy["fit_r_squared_low"] < noisy["fit_r_squared"] < 1
+    assert spread(_timed(0.0)) == 0 < noisy["spread"]

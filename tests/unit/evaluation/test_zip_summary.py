@@ -39,13 +39,20 @@ def folder(tmp_path: Path) -> Path:
     shared = {"part": "curve", "place": "before", "method": "visionzip", "config_hash": "0", "model": "m"}
     rows = [
         shared
-        | {"configuration": "good-64", "status": "done", "reason": "", "visual_tokens": 64.0, "flops": 1e6},
+        | {
+            "configuration": "good-64",
+            "status": "done",
+            "reason": "",
+            "visual_tokens": 64.0,
+            "flops": 1e6,
+            "layer_tokens": "64 64",
+        },
         shared | {"configuration": "bad-64", "status": "failed", "reason": "too few tokens"},
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "configurations.csv", index=False)
     manifest = {
         "configuration": {
-            "questions": {"questions": 8, "pictures": 3, "sha256": "a" * 64, "missing_pictures": 0}
+            "questions": {"questions": 8, "pictures": 3, "sha256": "a" * 64}
         },
         "model": "m", "model_sha256": "b" * 64, "visual_tokens": 144, "layers": 8, "seed": 0,
     }  # fmt: skip
@@ -115,3 +122,18 @@ def test_two_reports_have_the_same_bytes(folder: Path) -> None:
     first = {path.name: path.read_bytes() for path in folder.iterdir()}
     write_report(folder)
     assert first == {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_summary_on_disk_holds_both_parsers(folder: Path) -> None:
+    write_report(folder, "official")
+    found = pd.read_csv(folder / "summary_final.csv")
+    done = found[(found["status"] == "done") & (found["metric"] == "accuracy") & (found["split"] == "all")]
+    said = done.set_index(["benchmark", "parser"])["n_unparsed"]
+    assert (said["shapes-mme", "repo"], said["shapes-mme", "official"]) == (1, 0)
+
+
+def test_tables_of_an_older_version_are_refused_in_one_sentence(folder: Path) -> None:
+    path = folder / "configurations.csv"
+    pd.read_csv(path).drop(columns="layer_tokens").to_csv(path, index=False)
+    with pytest.raises(TraceError, match="no column 'layer_tokens', so an older version wrote it"):
+        read_results(folder)
