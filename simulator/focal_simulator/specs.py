@@ -136,7 +136,7 @@ class Dataflow(StrictModel):
         if given != "m,n,k,column":
             raise ValueError(
                 "only 'm,n,k,column' is simulated; what other loop orders would move is in docs/better_focus.md, "
-                "Loop order and buffer split"
+                f"Loop order and buffer split; got {given!r}"
             )
         return given
 

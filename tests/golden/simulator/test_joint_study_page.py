@@ -1,7 +1,5 @@
 """Does the page of the joint study say what its committed files hold, and are they the study that was asked for?"""
 
-import pytest
-
 from focal_evaluation.joint_page import page
 from focal_evaluation.joint_results import read_joint_study
 from simulator_support import PUBLISHED_ROOT
@@ -9,10 +7,6 @@ from simulator_support import PUBLISHED_ROOT
 EXAMPLES = PUBLISHED_ROOT.parent
 STUDY = EXAMPLES / "joint_study"
 PAGE = EXAMPLES.parent / "docs" / "joint_study.md"
-
-pytestmark = pytest.mark.skipif(
-    not STUDY.is_dir(), reason="the joint study has not been run on a shipped model"
-)
 
 
 def test_the_page_is_that_of_the_committed_files() -> None:
