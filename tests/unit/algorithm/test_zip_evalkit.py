@@ -44,8 +44,8 @@ def test_a_method_keeps_what_it_was_given() -> None:
 
 
 def test_one_wrong_name_among_right_ones_is_not_passed_over() -> None:
-    with pytest.raises(ConfigError, match="--only 'positon' of shapes-mme; did you mean 'position'"):
-        request_of("shapes-mme", ["dense"], ["count", "positon"], 12, 0)
+    with pytest.raises(ConfigError, match="--only 'positn' of shapes-mme; did you mean 'position'"):
+        request_of("shapes-mme", ["dense"], ["count", "positn"], 12, 0)
     with pytest.raises(ConfigError, match="expected at least 1"):
         request_of("shapes-mme", ["dense"], [], 0, 0)
     assert (
