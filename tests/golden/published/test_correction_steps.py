@@ -9,9 +9,8 @@ import pytest
 
 from focal_evaluation.correction_steps import read_steps
 from focal_evaluation.material import read_material
+from focal_evaluation.reproduce import run_parts
 from focal_evaluation.verdicts import verdict_frame
-from focal_simulator.commands import run_request
-from focal_simulator.report import Request
 from published_support import ROOT
 
 pytestmark = pytest.mark.golden
@@ -27,28 +26,11 @@ def test_the_first_step_is_parity(result_folder: Path) -> None:
 
 
 def test_the_last_step_is_cycle_and_each_reason_names_what_moved(tmp_path: Path) -> None:
-    run_request(
-        Request(
-            trace=ROOT,
-            accelerators=("dense", "adaptiv", "cmc", "focus", "focus_sec_only"),
-            fidelity="cycle",
-            corrections="all",
-            output=tmp_path,
-            models=("minicpm_v",),
-            datasets=("mvbench",),
-            variant="focus_main",
-            hardware=None,
-            overrides=(),
-            sram="auto",
-            sweep="",
-            tile_lengths=False,
-            figure=False,
-        )
-    )
+    run_parts(ROOT, tmp_path, "cycle", ("main",))
     material = read_material(tmp_path, ROOT, "cycle")
     steps = read_steps(ROOT)
     for key, values in steps.items():
-        if key[1] == SMALL and key in material.numbers and not key[0].startswith("int8"):
+        if key in material.numbers and not key[0].startswith("int8"):
             assert material.numbers[key].value == pytest.approx(values[-1], rel=1e-8), (key, AGAIN)
     verdicts = verdict_frame(
         [one for one in material.claims if one.subject == SMALL and one.key in material.numbers], material
