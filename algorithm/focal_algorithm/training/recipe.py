@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 from torch import Tensor
@@ -24,12 +25,16 @@ class Stage:
         samples: Of a batch.
         steps: Optimizer steps.
         trains_tower: Whether tower and projector learn too; always in the vision stage.
+        rounds: How often sub-tasks are asked of a sample that are asked more often than the others.
+        restarts: Whether the schedules of learning rate and of the losses on reading begin anew here.
     """
 
     frames: int
     samples: int
     steps: int
     trains_tower: bool = False
+    rounds: Mapping[str, int] = field(default_factory=dict)
+    restarts: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Recipe:
     Attributes:
         name: ``video`` or ``image``.
         build: Makes the model from torch's current random state, given the size of the vocabulary.
-        sample: Makes a sample from (seed, split, index, frames).
+        sample: Makes a sample from (seed, split, index, stage).
         crowd: Makes a still picture with many shapes from (seed, split, index), for the vision stage.
         normalise: From RGB in 0 to 1, axes (..., channels, rows, columns), to what the tower expects.
         template: Text before and after the visual tokens, the latter with ``{question}``.
@@ -53,12 +58,12 @@ class Recipe:
         rate: Peak learning rate of the decoder.
         guidance: Which layers read.
         weights: Factor of each auxiliary loss; one that is absent counts nothing.
-        evidence_until: Part of the decoder's steps after which the losses on reading have faded out.
+        evidence_until: Part of a cycle of the decoder's schedule after which the losses on reading have faded out.
     """
 
     name: str
     build: Callable[[int], Any]
-    sample: Callable[[int, str, int, int], TaskSample]
+    sample: Callable[[int, str, int, Stage], TaskSample]
     crowd: Callable[[int, str, int], TaskSample]
     normalise: Callable[[Tensor], Tensor]
     template: tuple[str, str]
@@ -91,6 +96,18 @@ class Recipe:
                 return number, stage
             step -= stage.steps
         raise IndexError(step)
+
+    def cycle_at(self, step: int) -> tuple[int, int]:
+        """Return the first step of the schedule's cycle that a step belongs to, and the cycle's steps."""
+        stages = (self.vision, *self.stages)
+        ends = list(accumulate(stage.steps for stage in stages))
+        starts = [0, *ends]
+        opens = [at for at, stage in zip(starts, stages, strict=False) if stage.restarts] + [
+            0,
+            self.vision.steps,
+        ]
+        first = max(at for at in opens if at <= step)
+        return first, min([at for at in opens if at > step] + [ends[-1]]) - first
 
     def scaled(self, factor: float) -> Recipe:
         """Return the recipe with every stage shortened or lengthened, to try things out."""

@@ -41,6 +41,7 @@ _WEIGHTS = {
     "evidence": 0.2,
 }
 
+_RELATIONS = {"relation": 12, "two-hop": 12}
 
 _IMAGE_TEMPLATE = (
     "<s>A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "
@@ -78,8 +79,8 @@ def _normalised(pixels: Tensor, name: str) -> Tensor:
 def _video() -> Recipe:
     from focal_algorithm.models.llava_onevision import LlavaOnevision
 
-    def sample(seed: int, split: str, index: int, frames: int) -> TaskSample:
-        return shapes_video_sample(seed, split, index, frames=frames, rounds=2)
+    def sample(seed: int, split: str, index: int, stage: Stage) -> TaskSample:
+        return shapes_video_sample(seed, split, index, frames=stage.frames, rounds=2, more=stage.rounds)
 
     return Recipe(
         name="video",
@@ -94,6 +95,9 @@ def _video() -> Recipe:
             Stage(frames=4, samples=6, steps=2000, trains_tower=True),
             Stage(frames=8, samples=4, steps=700, trains_tower=True),
             Stage(frames=16, samples=4, steps=500),
+            # A second cycle: of both sub-tasks too few were asked, and they were late to leave chance.
+            Stage(frames=4, samples=6, steps=500, rounds=_RELATIONS, restarts=True),
+            Stage(frames=16, samples=4, steps=250, rounds=_RELATIONS),
         ),
         questions=14,
         weights=_WEIGHTS,
@@ -101,7 +105,7 @@ def _video() -> Recipe:
 
 
 def _image() -> Recipe:
-    def sample(seed: int, split: str, index: int, frames: int) -> TaskSample:
+    def sample(seed: int, split: str, index: int, stage: Stage) -> TaskSample:
         return image_training_sample(seed, split, index)
 
     return Recipe(

@@ -137,7 +137,7 @@ def _samples(recipe: Recipe, step: int, seed: int, worker: int = 0, workers: int
     indices = range(first + worker, first + stage.samples, workers)
     if number == 0:
         return [recipe.crowd(seed, "train", index) for index in indices]
-    return [recipe.sample(seed, "train", index, stage.frames) for index in indices]
+    return [recipe.sample(seed, "train", index, stage) for index in indices]
 
 
 def _vision_losses(state: TrainingState, recipe: Recipe, samples: list[TaskSample]) -> dict[str, Tensor]:
@@ -174,7 +174,8 @@ def _decoder_losses(
     if stage.trains_tower:
         losses |= state.probes.vision_loss(seen, labels)
     parts = {name: recipe.weights[name] * value for name, value in losses.items() if name in recipe.weights}
-    done = (step - recipe.vision.steps) / max(1, recipe.steps - recipe.vision.steps)
+    first, total = recipe.cycle_at(step)
+    done = (step - first) / total
     for name in ("named", "evidence"):
         parts[name] = parts[name] * max(0.0, 1 - done / recipe.evidence_until)
     is_right = logits.argmax(-1)[is_answer] == batch.labels[is_answer]
@@ -193,10 +194,9 @@ def _some(sample: TaskSample, count: int, step: int) -> list[Any]:
 def _update(
     optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer], recipe: Recipe, step: int
 ) -> None:
-    """Step with linear warm-up and cosine decay, over the vision stage and over the others."""
+    """Step with linear warm-up and cosine decay, in each cycle of the schedule."""
     number, stage = recipe.stage_at(step)
-    first = 0 if number == 0 else recipe.vision.steps
-    total = recipe.vision.steps if number == 0 else recipe.steps - recipe.vision.steps
+    first, total = recipe.cycle_at(step)
     decay = _LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * (step - first) / total))
     factor = decay * min(1.0, (step - first + 1) / _WARMUP_STEPS)
     peaks: tuple[float | None, float | None] = (recipe.vision_rate, None)

@@ -47,7 +47,7 @@ def test_packed_rows_equal_prompts_of_their_own(name: str) -> None:
     torch.manual_seed(0)
     model = chosen.build(len(chosen.words)).eval()
     tokenizer = word_tokenizer(chosen.words)
-    samples = [chosen.sample(0, "val", index, 2) for index in range(2)]
+    samples = [chosen.sample(0, "val", index, Stage(2, 2, 1)) for index in range(2)]
     questions = [list(sample.questions[:3]) for sample in samples]
     batch = question_batch(samples, questions, tokenizer, chosen.template[1], chosen.side, chosen.slot)
     before = torch.tensor(tokenizer.encode(chosen.template[0], add_special_tokens=False))
@@ -66,7 +66,7 @@ def test_dropping_nothing_changes_no_answer_and_dropping_agrees_at_the_input() -
     torch.manual_seed(1)
     model = chosen.build(len(chosen.words)).eval()
     tokenizer = word_tokenizer(chosen.words)
-    sample = chosen.sample(0, "val", 0, 2)
+    sample = chosen.sample(0, "val", 0, Stage(2, 2, 1))
     batch = question_batch(
         [sample], [sample.questions], tokenizer, chosen.template[1], chosen.side, chosen.slot
     )
@@ -86,7 +86,7 @@ def test_no_question_has_an_unknown_word_or_overflows_its_slot(name: str) -> Non
     chosen = recipe(name)
     tokenizer = word_tokenizer(chosen.words)
     for index in range(40):
-        for question in chosen.sample(0, "train", index, 8).questions:
+        for question in chosen.sample(0, "train", index, chosen.stages[-1]).questions:
             ids = tokenizer.encode(
                 chosen.template[1].format(question=question.text), add_special_tokens=False
             )
