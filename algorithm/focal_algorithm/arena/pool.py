@@ -18,6 +18,7 @@ from focal_algorithm.arena.bench import Bench
 from focal_algorithm.arena.jobs import Job, finished
 from focal_algorithm.arena.plan import ArenaPlan
 from focal_common.errors import RunError
+from focal_common.workers import end_with_parent
 
 __all__ = ["Workers", "workers"]
 
@@ -114,6 +115,7 @@ def _start(plan: ArenaPlan, folder: Path, is_fresh: bool) -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_DFL
     )  # Ctrl-C ends workers without a word; the main process speaks
+    end_with_parent()
     torch.set_num_threads(1)
     _OWN.append(_Own(Bench(plan), folder, is_fresh))
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from focal_common.errors import RunError
+from focal_common.workers import end_with_parent
 from focal_simulator.sweep.evaluate import Evaluator
 from focal_simulator.sweep.plan import Plan, read_plan
 from focal_simulator.sweep.store import Chunk, StudyFolder
@@ -133,7 +132,7 @@ class ProcessEngine:
         if self._pool is None:
             # Spawn, not fork: the parent may hold threads of numerical libraries.
             self._pool = ProcessPoolExecutor(
-                self._processes, multiprocessing.get_context("spawn"), initializer=_end_with_parent
+                self._processes, multiprocessing.get_context("spawn"), initializer=_start
             )
         futures: dict[Future[int], Chunk] = {
             self._pool.submit(evaluate_chunk, context, chunk): chunk for chunk in chunks
@@ -161,18 +160,7 @@ def closing_engine(engine: Any) -> Iterator[Any]:
             close()
 
 
-def _end_with_parent() -> None:
-    """End this worker when the command dies; without this, workers of a killed command would stay.
-
-    Ctrl-C reaches every process of a terminal; the command alone answers it.
-    """
+def _start() -> None:
+    # Ctrl-C reaches every process of a terminal; the command alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent()
