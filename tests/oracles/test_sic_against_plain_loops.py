@@ -11,9 +11,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from focal_algorithm.kernels import chunks, grouping
+from focal_algorithm.kernels import chunks, grouping, small_matching
+from focal_algorithm.kernels.candidates import candidates_of, partner_rows
 from focal_algorithm.kernels.expansion import expand
+from focal_algorithm.kernels.matching import match_vectors_plain
 from focal_algorithm.kernels.similarity import concentrate
+from focal_algorithm.kernels.small_matching import is_small, match_vectors_at_once
+from focal_algorithm.kernels.tiles import tile_of_tokens
+from focal_algorithm.kernels.vectors import as_vectors, norms_and_zeros
 from focal_traces import TokenGrid
 from oracles.similarity_twin import twin
 
@@ -61,8 +66,10 @@ def cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, Any]]:
     return x[positions].to(dtype), positions, settings_
 
 
-@pytest.fixture(params=["ordinary blocks", "tiny blocks"])
+@pytest.fixture(params=["all at once", "ordinary blocks", "tiny blocks"])
 def block_sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param != "all at once":
+        monkeypatch.setattr(small_matching, "_MOST_ELEMENTS", 0)
     if request.param == "tiny blocks":
         monkeypatch.setattr(chunks, "_CPU_ELEMENTS", 24)
         monkeypatch.setattr(grouping, "_VECTORS_PER_BLOCK", 32)
@@ -97,3 +104,26 @@ def test_fast_code_equals_plain_loops(block_sizes: None, case: tuple[Tensor, Ten
     )
     assert found.values.dtype == x.dtype
     assert torch.equal(x, untouched)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(case=cases())
+def test_all_candidates_at_once_give_the_same_bits_as_one_after_the_other(
+    case: tuple[Tensor, Tensor, dict[str, Any]],
+) -> None:
+    x, positions, parameters = case
+    x = x.masked_fill(x == 2, torch.inf)  # what is not a number must not match
+    grid, is_strict = parameters["grid"], parameters["is_strict"]
+    candidates = candidates_of(grid, parameters["block"])
+    vectors = as_vectors(x, parameters["vector_size"])
+    assume(is_small(vectors, candidates))
+    norms, is_zero = norms_and_zeros(vectors, name="x")
+    tile = tile_of_tokens(is_zero.all(1), parameters["m_tile"])
+    partners = partner_rows(positions, tile, candidates, grid=grid, is_strict=is_strict)
+    rules = {"threshold": parameters["threshold"], "is_norm_rounded": not is_strict}
+    fast = match_vectors_at_once(vectors, norms, partners, candidates, **rules)
+    slow = match_vectors_plain(vectors, norms, partners, candidates, **rules)
+    for name in ("winner", "pointer", "best"):
+        found, wanted = getattr(fast, name), getattr(slow, name)
+        assert found.dtype == wanted.dtype
+        assert torch.equal(found, wanted), name

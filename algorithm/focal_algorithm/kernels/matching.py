@@ -10,6 +10,7 @@ from torch import Tensor
 from focal_algorithm.kernels.candidates import NO_WINNER, Candidate
 from focal_algorithm.kernels.chunks import row_blocks
 from focal_algorithm.kernels.matches import Matches, matching_kernel
+from focal_algorithm.kernels.small_matching import is_small, match_vectors_at_once
 
 __all__ = ["Matches", "match_vectors", "match_vectors_plain"]
 
@@ -29,8 +30,8 @@ def match_vectors(
     similarity is strictly above the threshold; among equals the smallest place q wins. A similarity that is
     not a number (infinite activations) never matches.
 
-    On CUDA the fused kernel does it where triton is installed (`matching_kernel`), elsewhere
-    `match_vectors_plain`.
+    On CUDA the fused kernel does it where triton is installed (`matching_kernel`), on a CPU
+    `match_vectors_at_once` for few vectors, elsewhere `match_vectors_plain`; the result is the same.
 
     Complexity:
         Time O(candidates x rows x width); extra memory O(rows x slices) and a few blocks of about 2 MiB.
@@ -43,7 +44,9 @@ def match_vectors(
         threshold: Compared in fp32.
         is_norm_rounded: Round |x| of the later vector to the dtype of ``vectors``, as published.
     """
-    if matching_kernel(vectors.device) == "torch":
+    if is_small(vectors, candidates):
+        chosen = match_vectors_at_once
+    elif matching_kernel(vectors.device) == "torch":
         chosen = match_vectors_plain
     else:
         from focal_algorithm.kernels.triton_matching import match_vectors_fused
