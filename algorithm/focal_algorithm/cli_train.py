@@ -57,18 +57,23 @@ def check(
     name: Annotated[str, typer.Argument(help="video or image.")],
     weights: Annotated[Path | None, typer.Option(help="Model folder; the shipped one if not given.")] = None,
     questions: Annotated[int, typer.Option(help="Test questions, at least.")] = 1000,
+    each: Annotated[
+        int | None,
+        typer.Option(help="Of every sub-task at least; a tenth of --questions if not given, 100 at most."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the test questions.")] = 0,
     threads: _Threads = 2,
     card: Annotated[Path | None, typer.Option(help="Write a model card here.")] = None,
     notes: Annotated[Path | None, typer.Option(help="Markdown to put into the card.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure accuracy, controls and losses under token dropping; exit 1 if a criterion does not hold."""
+    """Measure accuracy, controls and losses under token dropping; exit 1 unless every criterion holds."""
     if questions < 2:
         raise ConfigError(f"--questions must be at least 2, got {questions}")
     import torch
 
-    from focal_algorithm.training.recipes import checking_samples, recipe
+    from focal_algorithm.training.checking import checking_samples, rare_samples
+    from focal_algorithm.training.recipes import recipe
 
     torch.set_num_threads(threads)
     chosen = recipe(name)
@@ -77,8 +82,14 @@ def check(
 
     model, tokenizer, facts = read_trained(name, weights)
     samples = checking_samples(name, questions, seed)
+    more = rare_samples(name, samples, min(100, questions // 10) if each is None else each, seed)
     measured = measure(
-        model, chosen, tokenizer, samples, lambda items: track(items, "checking", len(samples))
+        model,
+        chosen,
+        tokenizer,
+        samples,
+        more,
+        lambda items: track(items, "checking", len(samples) + len(more)),
     )
     judged = verdicts(measured, model.config.text_config.num_hidden_layers)
     if card is not None:
@@ -89,7 +100,7 @@ def check(
         atomic_write_text(card, model_card(chosen, facts, measured, judged, text))
     if as_json:
         accuracies = {name: dict(_accuracies(measured, name)) for name in measured.right}
-        rows = [{"criterion": one.criterion, "holds": one.holds, "measured": one.numbers} for one in judged]
+        rows = [{"criterion": one.criterion, "state": one.state, "measured": one.numbers} for one in judged]
         output_console().print(json.dumps({"accuracy": accuracies, "criteria": rows}), markup=False)
     else:
         _print(measured, judged)
@@ -103,16 +114,19 @@ def _accuracies(measured: Any, condition: str) -> list[tuple[str, float]]:
 
 
 def _print(measured: Any, judged: Any) -> None:
-    table = Table(title=f"accuracy on {len(measured.kinds)} questions")
+    table = Table(title=f"accuracy on {measured.common} questions, of sub-tasks on {len(measured.kinds)}")
     table.add_column("condition")
     for kind in ("all", *dict.fromkeys(measured.kinds)):
         table.add_column(kind, justify="right")
     for condition in measured.right:
         table.add_row(condition, *(f"{share:.2f}" for _, share in _accuracies(measured, condition)))
+    table.add_row("luck", *(f"{measured.lucky(kind):.2f}" for kind in (None, *dict.fromkeys(measured.kinds))))
     console = output_console()
     console.print(table)
     for one in judged:
-        console.print(f"{'holds' if one.holds else 'FAILS':<6} {one.criterion}: {one.numbers}", markup=False)
+        console.print(f"{one.state:<9} {one.criterion}: {one.numbers}", markup=False)
+    if any(one.state == "undecided" for one in judged):
+        console.print("undecided: the interval holds the margin; more --questions or --each would tell")
 
 
 def _train(name: str, output: Path, seed: int, threads: int, bf16: bool, scale: float) -> None:

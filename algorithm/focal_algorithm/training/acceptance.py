@@ -3,52 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from focal_algorithm.tasks.guessing import luck
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.training.answering import Drop, answers
 from focal_algorithm.training.batches import pixels_of, question_batch
 from focal_algorithm.training.forward import see
-from focal_algorithm.training.intervals import paired_difference, wilson
+from focal_algorithm.training.measured import Measured
 from focal_algorithm.training.recipe import Recipe
 from focal_algorithm.training.tower_attention import tower_attention
 
-__all__ = ["Measured", "Verdict", "measure", "verdicts"]
+__all__ = ["Verdict", "depths", "measure", "verdicts"]
 
 KEPT = 0.1
 _LEAST_OVERALL, _LEAST_GAIN, _LEAST_LOSS = 0.75, 0.20, 0.10
 
 
-@dataclass
-class Measured:
-    """Which questions were answered right under which condition.
-
-    Attributes:
-        kinds: Sub-task of each question.
-        right: Per condition, one value per question.
-    """
-
-    kinds: list[str] = field(default_factory=list)
-    right: dict[str, list[bool]] = field(default_factory=dict)
-
-    def accuracy(self, condition: str, kind: str | None = None) -> tuple[float, float, float, int]:
-        """Return the proportion right with its 95 % interval, and the number of questions."""
-        pairs = zip(self.kinds, self.right[condition], strict=True)
-        own = [right for name, right in pairs if kind in (None, name)]
-        return (sum(own) / len(own), *wilson(sum(own), len(own)), len(own))
-
-
 @dataclass(frozen=True)
 class Verdict:
-    """One criterion: what was asked, whether it holds, and the numbers behind it."""
+    """One criterion.
+
+    Attributes:
+        criterion: What was asked.
+        state: ``holds`` or ``fails`` where the whole interval does, else ``undecided``: more questions would tell.
+        numbers: Behind it.
+    """
 
     criterion: str
-    holds: bool
+    state: Literal["holds", "undecided", "fails"]
     numbers: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the whole interval meets the criterion."""
+        return self.state == "holds"
 
 
 def depths(layers: int) -> tuple[int, int]:
@@ -61,6 +54,7 @@ def measure(
     recipe: Recipe,
     tokenizer: Any,
     samples: Sequence[TaskSample],
+    more: Sequence[TaskSample] = (),
     track: Callable[[Iterable[Any]], Iterable[Any]] = lambda items: items,
 ) -> Measured:
     """Answer every question under every condition.
@@ -73,19 +67,23 @@ def measure(
         recipe: Of the model.
         tokenizer: Of the model.
         samples: Of the test split; at least two.
+        more: With further questions of rare sub-tasks; see `rare_samples`.
         track: Wraps the samples to show progress.
     """
     before = torch.tensor(tokenizer.encode(recipe.template[0], add_special_tokens=False))
     measured = Measured()
-    eyes = {index: recipe.normalise(pixels_of([sample])) for index, sample in enumerate(samples)}
-    for index in track(range(len(samples))):
-        sample = samples[index]
+    measured.common = sum(len(sample.questions) for sample in samples)
+    every = [*samples, *more]
+    for index in track(range(len(every))):
+        sample = every[index]
         batch = question_batch(
             [sample], [sample.questions], tokenizer, recipe.template[1], recipe.side, recipe.slot
         )
         wanted = batch.labels[0].gather(1, batch.answer_rows[0][:, None])[:, 0]
         measured.kinds += [question.kind for question in sample.questions]
-        own, other = eyes[index], eyes[(index + 1) % len(samples)]
+        measured.pictures += [index] * len(sample.questions)
+        measured.luck += [luck(sample, question) for question in sample.questions]
+        own, other = (recipe.normalise(pixels_of([one])) for one in (sample, every[(index + 1) % len(every)]))
         blank = recipe.normalise(torch.full_like(own, 0.5))
         for name, pixels in {"other": other, "blank": blank}.items():
             with torch.no_grad():
@@ -116,24 +114,26 @@ def _note(measured: Measured, condition: str, right: Tensor) -> None:
 
 
 def verdicts(measured: Measured, layers: int) -> list[Verdict]:
-    """Judge the measurements; every margin must hold at the near end of its 95 % interval, but for accuracy."""
+    """Judge the measurements: a margin holds if the near end of its 95 % interval meets it.
+
+    A sub-task is set against the control, or luck, that comes nearest to it.
+    """
     third, two_thirds = depths(layers)
     share, low, high, count = measured.accuracy("dense")
     found = [
         Verdict(
             f"dense accuracy of at least {_LEAST_OVERALL}",
-            share >= _LEAST_OVERALL,
+            _state(low, high, _LEAST_OVERALL),
             f"{share:.3f} [{low:.3f}, {high:.3f}], {count} questions",
         )
     ]
     for kind in dict.fromkeys(measured.kinds):
-        dense = measured.accuracy("dense", kind)[0]
-        control = max(measured.accuracy(name, kind)[0] for name in ("other", "blank"))
+        mean, low, high = min(measured.gain("dense", worse, kind) for worse in ("other", "blank", None))
         found.append(
             Verdict(
-                f"{kind}: {_LEAST_GAIN:.0%} points above the controls",
-                dense - control >= _LEAST_GAIN,
-                f"{dense:.3f} against {control:.3f}",
+                f"{kind}: {_LEAST_GAIN:.0%} points above controls and luck",
+                _state(low, high, _LEAST_GAIN),
+                f"{mean:+.3f} [{low:+.3f}, {high:+.3f}], {len(measured.asked(kind))} questions",
             )
         )
     for layer in (0, third, two_thirds):
@@ -145,9 +145,15 @@ def verdicts(measured: Measured, layers: int) -> list[Verdict]:
 
 
 def _compared(measured: Measured, better: str, worse: str, least: float) -> Verdict:
-    mean, low, high = paired_difference(measured.right[better], measured.right[worse])
+    mean, low, high = measured.gain(better, worse)
     return Verdict(
         f"{better} beats {worse} by {least:.0%} points at {KEPT:.0%} kept",
-        low > 0 and mean >= least,
+        _state(low, high, least),
         f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]",
     )
+
+
+def _state(low: float, high: float, least: float) -> Literal["holds", "undecided", "fails"]:
+    if low > least or low == least > 0:
+        return "holds"
+    return "fails" if high < least else "undecided"

@@ -22,10 +22,27 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     return (centre - half) / scale, (centre + half) / scale
 
 
-def paired_difference(first: Sequence[bool], second: Sequence[bool]) -> tuple[float, float, float]:
-    """Return the mean of first - second on the same questions, with its interval (normal approximation)."""
-    steps = [int(one) - int(other) for one, other in zip(first, second, strict=True)]
+def paired_difference(
+    first: Sequence[float], second: Sequence[float], clusters: Sequence[int] | None = None
+) -> tuple[float, float, float]:
+    """Return the mean of first - second on the same questions, with its interval (normal approximation).
+
+    Args:
+        first: Of each question, 1 if right; or the chance to be right.
+        second: The same under another condition.
+        clusters: Which picture each question is about, since questions about one picture are not independent
+            (Liang and Zeger 1986, doi 10.1093/biomet/73.1.13); all independent if None.
+    """
+    steps = [float(one) - float(other) for one, other in zip(first, second, strict=True)]
     mean = sum(steps) / len(steps)
-    variance = sum((step - mean) ** 2 for step in steps) / max(1, len(steps) - 1)
-    half = _Z * math.sqrt(variance / len(steps))
+    sums: dict[int, float] = {}
+    for cluster, step in zip(clusters if clusters is not None else range(len(steps)), steps, strict=True):
+        sums[cluster] = sums.get(cluster, 0.0) + step - mean
+    many = len(sums)
+    if many < 2:
+        return mean, -1.0, 1.0
+    variance = sum(one**2 for one in sums.values()) * many / (many - 1)
+    half = _Z * math.sqrt(variance) / len(steps)
+    if len(set(first)) == 1 or len(set(second)) == 1:  # no spread is no certainty: the rule of three
+        half = max(half, 3 / many)
     return mean, mean - half, mean + half

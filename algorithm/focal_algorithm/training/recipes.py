@@ -9,14 +9,13 @@ from torch import Tensor
 
 from focal_algorithm.tasks.crowd import crowd_sample
 from focal_algorithm.tasks.sample import TaskSample
-from focal_algorithm.tasks.shapes_mme import image_training_sample, shapes_mme_sample
-from focal_algorithm.tasks.shapes_pope import shapes_pope_sample
+from focal_algorithm.tasks.shapes_mme import image_training_sample
 from focal_algorithm.tasks.shapes_video import shapes_video_sample
 from focal_algorithm.training.architecture import IMAGE_SIZE_PIXELS, VISUAL_SIDE, image_model, video_model
 from focal_algorithm.training.recipe import Recipe, Stage
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["PIXEL_SCALES", "checking_samples", "recipe"]
+__all__ = ["PIXEL_SCALES", "recipe"]
 
 _WEIGHTS = {
     "category": 1.0,
@@ -121,22 +120,3 @@ def _image() -> Recipe:
         questions=14,
         weights=_WEIGHTS,
     )
-
-
-def checking_samples(name: str, questions: int, seed: int = 0) -> list[TaskSample]:
-    """Return samples of the test split with at least so many questions.
-
-    Video: shapes-video with 16 frames. Image: as many questions of shapes-mme as of shapes-pope, adversarial.
-    """
-    samples: list[TaskSample] = []
-    found = index = 0
-    while found < questions:
-        if name == "video":
-            more = [shapes_video_sample(seed, "test", index)]
-        else:
-            pairs = [shapes_mme_sample(seed, "test", 3 * index + offset) for offset in range(3)]
-            more = [*pairs, shapes_pope_sample(seed, "test", index)]
-        samples += more
-        found += sum(len(sample.questions) for sample in more)
-        index += 1
-    return samples
