@@ -20,6 +20,7 @@ from focal_algorithm.training.tower_attention import tower_attention
 
 __all__ = ["Verdict", "depths", "measure", "verdicts"]
 
+State = Literal["holds", "undecided", "fails"]
 KEPT = 0.1
 _LEAST_OVERALL, _LEAST_GAIN, _LEAST_LOSS = 0.75, 0.20, 0.10
 
@@ -35,7 +36,7 @@ class Verdict:
     """
 
     criterion: str
-    state: Literal["holds", "undecided", "fails"]
+    state: State
     numbers: str
 
     @property
@@ -116,7 +117,7 @@ def _note(measured: Measured, condition: str, right: Tensor) -> None:
 def verdicts(measured: Measured, layers: int) -> list[Verdict]:
     """Judge the measurements: a margin holds if the near end of its 95 % interval meets it.
 
-    A sub-task is set against the control, or luck, that comes nearest to it.
+    A sub-task is set against the control that comes nearest to it; luck, which knows the scene, it must only exceed.
     """
     third, two_thirds = depths(layers)
     share, low, high, count = measured.accuracy("dense")
@@ -127,21 +128,25 @@ def verdicts(measured: Measured, layers: int) -> list[Verdict]:
             f"{share:.3f} [{low:.3f}, {high:.3f}], {count} questions",
         )
     ]
-    for kind in dict.fromkeys(measured.kinds):
-        mean, low, high = min(measured.gain("dense", worse, kind) for worse in ("other", "blank", None))
-        found.append(
-            Verdict(
-                f"{kind}: {_LEAST_GAIN:.0%} points above controls and luck",
-                _state(low, high, _LEAST_GAIN),
-                f"{mean:+.3f} [{low:+.3f}, {high:+.3f}], {len(measured.asked(kind))} questions",
-            )
-        )
+    found += [_sub_task(measured, kind) for kind in dict.fromkeys(measured.kinds)]
     for layer in (0, third, two_thirds):
         found.append(_compared(measured, "dense", f"random@{layer}", _LEAST_LOSS))
     for layer in (third, two_thirds):
         found.append(_compared(measured, f"attention@{layer}", f"random@{layer}", 0.0))
     found.append(_compared(measured, "tower@0", "random@0", 0.0))
     return found
+
+
+def _sub_task(measured: Measured, kind: str) -> Verdict:
+    mean, low, high = min(measured.gain("dense", worse, kind) for worse in ("other", "blank"))
+    lucky, lucky_low, lucky_high = measured.gain("dense", None, kind)
+    states = {_state(low, high, _LEAST_GAIN), _state(lucky_low, lucky_high, 0.0)}
+    return Verdict(
+        f"{kind}: {_LEAST_GAIN:.0%} points above controls, and above luck",
+        next(state for state in ("fails", "undecided", "holds") if state in states),
+        f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] and {lucky:+.3f} [{lucky_low:+.3f}, {lucky_high:+.3f}], "
+        f"{len(measured.asked(kind))} questions",
+    )
 
 
 def _compared(measured: Measured, better: str, worse: str, least: float) -> Verdict:
@@ -153,7 +158,7 @@ def _compared(measured: Measured, better: str, worse: str, least: float) -> Verd
     )
 
 
-def _state(low: float, high: float, least: float) -> Literal["holds", "undecided", "fails"]:
+def _state(low: float, high: float, least: float) -> State:
     if low > least or low == least > 0:
         return "holds"
     return "fails" if high < least else "undecided"

@@ -114,8 +114,8 @@ def model_card(
         "",
         f"{len(verdicts) - len(failed)} of {len(verdicts)} criteria hold"
         + (f"; {len(failed)} do not: treat results that rest on them with care." if failed else ".")
-        + " A margin holds if the near end of its 95 % interval meets it. Of controls and luck",
-        "the nearest counts. Questions about one picture are not independent: intervals of differences respect that.",
+        + " A margin holds if the near end of its 95 % interval meets it. Of controls the nearest",
+        "counts. Questions about one picture are not independent: intervals of differences respect that.",
         "",
         "| criterion | | measured |",
         "|---|---|---|",

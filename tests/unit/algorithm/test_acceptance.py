@@ -63,9 +63,9 @@ def test_each_criterion_can_fail(accuracies: dict[str, float], criterion: str, s
     assert [one.state for one in found] == [state]
 
 
-def test_luck_counts_as_a_control() -> None:
+def test_a_sub_task_must_exceed_luck() -> None:
     model = measured(2000)
-    model.luck = [0.9] * 2000
+    model.luck = [0.99] * 2000
     assert [one.state for one in verdicts(model, 8) if one.criterion.startswith("color")] == ["fails"]
 
 
