@@ -1,4 +1,4 @@
-"""Setting a method's knob so that a budget is met: bisection over runs."""
+"""Setting a method's knob so that a budget is met: bisection over runs, and a scan where the budget turns back."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from focal_algorithm.methods.knobs import MatchKnob
 from focal_common.errors import ConfigError
 
-__all__ = ["TOLERANCE", "Match", "solve"]
+__all__ = ["TOLERANCE", "Match", "OutOfReach", "solve"]
 
 TOLERANCE = 0.01
 _MOST_RUNS = 40
 _FIRST_TRIES = (0.5, 0.25, 0.1, 0.75, 0.0, 1.0)
+_SCAN_STEPS = 6
+"""From the start to each end of the range, denser near the start: settings like those in force are preferred."""
 _LEAST_STEP = 1e-6
 """Of a real knob, relative to its range: below it, steps of the budget are those of its grid."""
 
@@ -28,6 +30,7 @@ class Match:
         budget: What is reached there.
         target: What was asked for.
         runs: Runs that it took.
+        beyond: First knob and its end where this is a further one, such as ``schedule scale 10``.
     """
 
     knob: str
@@ -35,6 +38,7 @@ class Match:
     budget: float
     target: float
     runs: int
+    beyond: str = ""
 
     @property
     def is_met(self) -> bool:
@@ -42,17 +46,37 @@ class Match:
         return abs(self.budget - self.target) <= TOLERANCE * abs(self.target)
 
 
-def solve(knob: MatchKnob, target: float, evaluate: Callable[[float], float | None], what: str) -> Match:
+class OutOfReach(ConfigError):
+    """No value of a knob gives the budget.
+
+    Attributes:
+        nearest: The value that comes nearest.
+        end: End of the knob's range on the side of the budget; of the values that run, the one nearest to it.
+    """
+
+    def __init__(self, message: str, nearest: Match, end: float) -> None:
+        super().__init__(message)
+        self.nearest, self.end = nearest, end
+
+
+def solve(
+    knob: MatchKnob, target: float, evaluate: Callable[[float], float | None], what: str, beyond: str = ""
+) -> Match:
     """Return the knob's value whose budget is nearest to ``target``.
 
+    Where the range from the parameters in force to its end does not enclose the budget, the whole range is scanned
+    before it is called out of reach: the budget of some methods turns back on the way.
+
     Args:
-        knob: See `MatchKnob`; the budget should be monotone in it, but nearest values are kept if it is not.
+        knob: See `MatchKnob`.
         target: Budget, above 0.
         evaluate: Budget at a value of the knob; None where the method refuses it.
         what: Of the budget, for messages, such as ``equivalent tokens``.
+        beyond: As of `Match`.
 
     Raises:
-        ConfigError: Out of reach; the sentence gives the range.
+        OutOfReach: The sentence gives the range.
+        ConfigError: The target is no budget, or the method refuses every value.
     """
     if not (math.isfinite(target) and target > 0):
         raise ConfigError(f"--match: the budget must be a number above 0, got {target:g}")
@@ -66,17 +90,18 @@ def solve(knob: MatchKnob, target: float, evaluate: Callable[[float], float | No
     end = knob.most if (start < target) == knob.rises else knob.least
     if not search.is_met():
         last = search.at(end)
-        # An end that runs and still falls short settles the matter; behind a refused one the search goes on.
+        # Behind a refused end the search goes on.
         if last is None or (last > target) != (start > target):
             search.halve(near, end)
+        if not (search.is_met() or search.is_enclosed()):
+            search.scan(near, end)
     value, budget = search.nearest()
-    found = Match(knob.name, value, budget, target, search.runs)
+    found = Match(knob.name, value, budget, target, search.runs, beyond)
     if not found.is_met and not search.is_enclosed():
         low, high = search.range()
-        raise ConfigError(
-            f"--match: with the other parameters as they are, {knob.name} reaches {low:,.6g} to {high:,.6g} {what}, "
-            f"not {target:,.6g}"
-        )
+        where = f"beyond {beyond}" if beyond else "with the other parameters as they are"
+        sentence = f"{where}, {knob.name} reaches {low:,.6g} to {high:,.6g} {what}, not {target:,.6g}"
+        raise OutOfReach(f"--match: {sentence}", found, search.end(is_high=(high < target) == knob.rises))
     return found
 
 
@@ -117,6 +142,23 @@ class _Search:
             else:
                 far = middle
 
+    def scan(self, near: float, end: float) -> None:
+        """Halve between the first neighbours that enclose the target, from ``near`` to ``end``, then the other way."""
+        other = self._knob.least if end == self._knob.most else self._knob.most
+        is_above = self.at(near) > self._target  # type: ignore[operator]
+        for far in (end, other):
+            before = near
+            for step in range(1, _SCAN_STEPS + 1):
+                value = near + (far - near) * (step / _SCAN_STEPS) ** 2
+                value = float(round(value)) if self._knob.is_integer else value
+                budget = self.at(value)
+                if budget is None:
+                    continue
+                if self.is_met() or (budget > self._target) != is_above:
+                    self.halve(before, value)
+                    return
+                before = value
+
     def is_met(self) -> bool:
         return any(abs(budget - self._target) <= TOLERANCE * self._target for _, budget in self._known())
 
@@ -127,6 +169,11 @@ class _Search:
 
     def nearest(self) -> tuple[float, float]:
         return min(self._known(), key=lambda one: (abs(one[1] - self._target), one[0]))
+
+    def end(self, is_high: bool) -> float:
+        """Return the largest value that runs, or the smallest."""
+        values = [value for value, _ in self._known()]
+        return max(values) if is_high else min(values)
 
     def range(self) -> tuple[float, float]:
         budgets = [budget for _, budget in self._known()]

@@ -6,13 +6,16 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from focal_algorithm.budget import TOLERANCE, Match, solve
+from focal_algorithm.budget import TOLERANCE, Match
+from focal_algorithm.budget_turns import solve_in_turn
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
+from focal_algorithm.methods.knobs import MatchKnob
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.runner import (
     Prepared,
@@ -53,8 +56,9 @@ def match_budget(
 ) -> tuple[RunSettings, Match]:
     """Return the settings with the knob at its solution, and the solution.
 
-    Runs the chosen sample, or the first, once per step; cycles and energy come from ``focal sim`` as a separate
-    process each time.
+    Further knobs of the method are turned where the first one does not reach the budget, except those of parameters
+    that the settings give: what was asked for stays. Runs the chosen sample, or the first, once per step; cycles and
+    energy come from ``focal sim`` as a separate process each time.
 
     Args:
         settings: Of the run that is to follow.
@@ -88,10 +92,9 @@ def match_budget(
 
     refusals: list[str] = []
 
-    def evaluate(value: float) -> float | None:
-        given = dict(settings.parameters) | knob.parameters(value)
+    def evaluate(turned: Mapping[str, Any]) -> float | None:
         try:
-            changed = replace(one, parameters=given)
+            changed = _changed(one, turned)
             return measure(changed, method_of(changed, prepared)[0])
         except _SimulationError:
             raise
@@ -99,21 +102,31 @@ def match_budget(
             refusals.append(str(error))
             return None
 
+    kept = settings.parameters.keys() - knob.parameters(knob.start).keys()
+
+    def further(turned: Mapping[str, Any]) -> tuple[MatchKnob, ...]:
+        others = method_of(_changed(one, turned), prepared)[0].further_knobs(geometry, dense)
+        return tuple(other for other in others if not kept & other.parameters(other.start).keys())
+
     errors_console().print(f"matching {knob.name} to {target:,.6g} {QUANTITIES[quantity]}", markup=False)
-    try:
-        found = solve(knob, target, evaluate, QUANTITIES[quantity])
-    except ConfigError as error:
+    found = solve_in_turn(knob, further, target, evaluate, QUANTITIES[quantity], TOLERANCE)
+    if found.reason:
         why = f" (beyond, the method refuses: {refusals[-1]})" if refusals else ""
-        raise ConfigError(f"{error}{why}") from error
-    return replace(settings, parameters=dict(settings.parameters) | knob.parameters(found.value)), found
+        raise ConfigError(f"--match: {found.reason}{why}")
+    return _changed(settings, found.parameters), found.match
+
+
+def _changed(settings: RunSettings, parameters: Mapping[str, Any]) -> RunSettings:
+    return replace(settings, parameters={**settings.parameters, **parameters})
 
 
 def match_note(found: Match, quantity: str) -> str:
     """Return the sentence that says what was reached."""
     unit = QUANTITIES[quantity]
     miss = "" if found.is_met else f", the nearest that the knob's steps allow (over {TOLERANCE:.0%} off)"
+    knob = f"{found.beyond} and {found.knob}" if found.beyond else found.knob
     return (
-        f"matched on one sample in {found.runs} runs: {found.knob} {found.value:.6g} gives {found.budget:,.6g} "
+        f"matched on one sample in {found.runs} runs: {knob} {found.value:.6g} gives {found.budget:,.6g} "
         f"{unit} for {found.target:,.6g} asked{miss}"
     )
 

@@ -23,6 +23,7 @@ from focal_algorithm.arena.plan import ArenaPlan, ModelFolder
 from focal_algorithm.arena.simulation import accelerators, simulate
 from focal_algorithm.offline.costs import costs_of, mean_cost
 from focal_algorithm.offline.evaluator import Evaluator
+from focal_algorithm.weights import shipped_model
 from focal_common.console import run_command
 from focal_common.errors import RunError
 
@@ -192,6 +193,25 @@ def test_focus_reaches_beyond_its_schedule_by_its_threshold(evaluator: Evaluator
     assert mean_cost(costs_of(evaluator, method, replies)).equivalent_tokens == setting.reached
     assert (setting.status, setting.knob) == ("ok", "similarity_threshold")
     assert set(method.alpha_list) == {1.0}  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow  # some sixty prefills of 1024 visual tokens
+def test_focus_on_video_meets_every_budget_by_schedule_or_threshold() -> None:
+    plan = ArenaPlan(
+        (ModelFolder("video", str(shipped_model("shapes_video"))),), ("shapes-video",), questions=4
+    )
+    video = Bench(plan).evaluator(plan.models[0], "shapes-video")
+    # The schedule alone ends below 30 of 1024 tokens, and not at its end: it costs most at about twice its fractions.
+    shares = (0.5, 0.25, 0.125, 0.02)
+    found = settings_of(video, "focus", shares, "tokens", (3,))
+    assert [one.status for one in found] == ["ok"] * 4
+    assert [one.knob for one in found] == ["similarity_threshold"] * 3 + ["schedule scale"]
+    for one in found[:3]:
+        assert set(one.parameters["alpha_list"]) == {1.0}
+        assert 0.9 < one.parameters["similarity_threshold"] < 1
+    assert len({one.value for one in found}) == 4
+    assert "similarity_threshold" not in found[3].parameters  # the published one
+    assert settings_of(video, "focus", (0.125,), "tokens", (3,)) == [found[2]]  # whatever else is asked for
 
 
 def test_sparsezip_gives_up_merged_tokens_where_they_alone_cost_too_much(evaluator: Evaluator) -> None:

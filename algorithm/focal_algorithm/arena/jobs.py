@@ -23,6 +23,8 @@ from focal_common.provenance import content_hash
 __all__ = ["AnswerJob", "Job", "MatchJob", "finished"]
 
 _FORMAT = "focal arena 1"
+_RULE = 2
+"""Of the search for settings; parts of an earlier rule are not taken over."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class MatchJob:
         evaluator = bench.evaluator(self.bout.model, self.bout.benchmark)
         return _shared(bench, self.bout, entrant(self.bout.method).build(evaluator)) | {
             "work": "match",
+            "rule": _RULE,
             "budgets": plan.budgets,
             "quantity": plan.quantity,
             "traced": bench.traced(self.bout.benchmark),

@@ -1,13 +1,14 @@
-"""One knob of each method, solved so that the mean cost of some prompts meets a budget."""
+"""The knobs of each method, solved so that the mean cost of some prompts meets a budget."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from focal_algorithm.arena.entrants import entrant
 from focal_algorithm.arena.plan import DENSE
-from focal_algorithm.budget import solve
+from focal_algorithm.budget_turns import solve_in_turn
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.knobs import MatchKnob
 from focal_algorithm.offline.costs import Cost, costs_of, mean_cost
@@ -78,31 +79,15 @@ def settings_of(
     return [search.setting(budget, budget * total) for budget in budgets]
 
 
-@dataclass
-class _Tried:
-    """Values of one knob with their mean cost; None where the method refuses. Shared by the budgets."""
-
-    knob: MatchKnob
-    base: dict[str, Any]
-    seen: dict[float, float | None] = field(default_factory=dict)
-
-    def parameters(self, value: float) -> dict[str, Any]:
-        return self.base | self.knob.parameters(value)
-
-    def nearest(self, target: float) -> tuple[float, float] | None:
-        known = [(value, cost) for value, cost in self.seen.items() if cost is not None]
-        return min(known, key=lambda one: (abs(one[1] - target), one[0])) if known else None
-
-
 class _Search:
-    """Turns the knobs of a method one after the other: the next one where those before fall short."""
+    """Solves the budgets of one method; they share their runs, and no budget's setting depends on the others."""
 
     def __init__(
         self, evaluator: Evaluator, method: str, quantity: str, traced: tuple[int, ...], header: SampleHeader
     ) -> None:
         self._evaluator, self._entrant, self._quantity = evaluator, entrant(method), quantity
         self._traced, self._header = traced, header
-        self._tried: dict[tuple[str, str], _Tried] = {}
+        self._seen: dict[str, float | None] = {}
         self._refusal = ""
 
     def setting(self, budget: float, target: float) -> Setting:
@@ -113,68 +98,37 @@ class _Search:
         if first is None:
             reason = f"method {self._entrant.method} has no knob to turn with these parameters and inputs"
             return Setting(budget, REFUSED, reason, name, target, None)
-        knobs, reasons = [first], list[str]()
-        base: dict[str, Any] = {}
-        best: tuple[_Tried, float, float] | None = None
-        while knobs:
-            tried = self._of(knobs.pop(0), base)
-            reasons.append(self._solve(tried, target, name))
-            found = tried.nearest(target)
-            if found is None:
-                break
-            if best is None or abs(found[1] - target) < abs(best[2] - target):
-                best = (tried, *found)
-            if abs(found[1] - target) <= TOLERANCE * target or not reasons[-1]:
-                break
-            if tried.knob.name == first.name:
-                base = tried.parameters(found[0])
-                knobs = list(self._entrant.build(self._evaluator, base).further_knobs(geometry, self._header))
-        return self._named(budget, target, name, best, [one for one in reasons if one], first)
 
-    def _of(self, knob: MatchKnob, base: dict[str, Any]) -> _Tried:
-        return self._tried.setdefault((knob.name, content_hash(base)), _Tried(knob, base))
-
-    def _solve(self, tried: _Tried, target: float, name: str) -> str:
-        """Search, and return why the budget is out of reach; empty if it is enclosed."""
-
-        def evaluate(value: float) -> float | None:
-            if value not in tried.seen:
-                tried.seen[value] = self._cost(tried.parameters(value))
-            return tried.seen[value]
+        def further(turned: Mapping[str, Any]) -> tuple[MatchKnob, ...]:
+            return self._entrant.build(self._evaluator, turned).further_knobs(geometry, self._header)
 
         try:
-            solve(tried.knob, target, evaluate, name)
-        except ConfigError as error:
-            return str(error).removeprefix("--match: ")
-        return ""
-
-    def _named(
-        self,
-        budget: float,
-        target: float,
-        name: str,
-        best: tuple[_Tried, float, float] | None,
-        reasons: list[str],
-        first: MatchKnob,
-    ) -> Setting:
-        if best is None:
-            return Setting(budget, REFUSED, self._refusal or reasons[-1], name, target, None, first.name)
-        tried, value, reached = best
+            found = solve_in_turn(first, further, target, self._cost, name, TOLERANCE)
+        except ConfigError as error:  # it refuses every value
+            reason = self._refusal or str(error).removeprefix("--match: ")
+            return Setting(budget, REFUSED, reason, name, target, None, first.name)
+        reached = found.match.budget
         is_met = abs(reached - target) <= TOLERANCE * target
-        steps = f"the steps of {tried.knob.name} allow no nearer value"
+        steps = f"the steps of {found.match.knob} allow no nearer value"
         return Setting(
             budget=budget,
             status=MET if is_met else NEAREST,
-            reason="" if is_met else (reasons[-1] if reasons else steps),
+            reason="" if is_met else found.reason or steps,
             quantity=name,
             target=target,
             reached=reached,
-            knob=tried.knob.name,
-            value=value,
-            parameters=tried.parameters(value),
+            knob=found.match.knob,
+            value=found.match.value,
+            parameters=found.parameters,
         )
 
-    def _cost(self, parameters: dict[str, Any]) -> float | None:
+    def _cost(self, parameters: Mapping[str, Any]) -> float | None:
+        key = content_hash(dict(parameters))
+        if key not in self._seen:
+            self._seen[key] = self._measured(parameters)
+        return self._seen[key]
+
+    def _measured(self, parameters: Mapping[str, Any]) -> float | None:
         try:
             method = self._entrant.build(self._evaluator, parameters)
             replies = list(self._evaluator.replies(method, self._traced, frozenset(self._traced)))

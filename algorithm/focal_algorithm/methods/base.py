@@ -214,7 +214,8 @@ class CompressionMethod(ABC):
 
         Args:
             geometry: Decoder shape.
-            sample: As for `match_knob`; the parameters in force are those at the end of its range.
+            sample: As for `match_knob`; the parameters in force are those at the end of its range, on the side of the
+                budget.
         """
         return ()
 

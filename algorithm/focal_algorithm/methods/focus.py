@@ -142,7 +142,10 @@ class Focus(CompressionMethod):
         return {"selected_layers": tuple(moved), "alpha_list": tuple(moved.values())}
 
     def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
-        """Return one factor for all fractions of the schedule, cut at 1; none for an empty schedule."""
+        """Return one factor for all fractions of the schedule, cut at 1; none for an empty schedule.
+
+        The cost turns back on the way where most vectors match: of more tokens, more are alike.
+        """
         if not self.alpha_list:
             return None
 

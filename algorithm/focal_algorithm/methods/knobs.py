@@ -18,7 +18,7 @@ class MatchKnob:
         start: Value of the parameters in force.
         least: Smallest value worth trying; the method may refuse it.
         most: Largest value, likewise.
-        rises: Whether the budget rises with the knob.
+        rises: Whether the budget rises with the knob, if only on the whole: a budget may turn back on the way.
         parameters: Hyper-parameters at a value, over those in force.
         is_integer: Whether only whole numbers count.
         is_logarithmic: Whether halving is by ratio rather than by difference; ``least`` is then above 0.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from focal_algorithm.budget import TOLERANCE, solve
+from focal_algorithm.budget_turns import solve_in_turn
 from focal_algorithm.match_run import check_quantity, match_budget, match_note
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.knobs import MatchKnob
@@ -50,11 +53,53 @@ def test_out_of_reach_is_one_sentence_with_the_range() -> None:
         runs.append(value)
         return value
 
-    with pytest.raises(ConfigError, match="k reaches 1 to 10 tokens, not 50"):
+    with pytest.raises(ConfigError, match=r"k reaches 0\.01 to 10 tokens, not 50"):
         solve(knob(), 50, counted, "tokens")
-    assert len(runs) == 2
+    assert len(runs) <= 14  # start, end, and a coarse scan of the rest
     with pytest.raises(ConfigError, match="above 0"):
         solve(knob(), 0, lambda value: value, "tokens")
+
+
+def hill(value: float) -> float:
+    """Rises from 0 to 28 at 2 and falls to 12 at 10."""
+    return 14 * value if value < 2 else 32 - 2 * value
+
+
+def test_a_budget_that_turns_back_is_found_on_its_near_side() -> None:
+    # The start gives 14 and the end 12: neither tells that 26 lies between, and at 3 again.
+    found = solve(knob(), 26, hill, "tokens")
+    assert found.is_met
+    assert found.value < 2
+    # It may lie on the other side of the start, too, where the knob should not rise.
+    assert solve(knob(start=6.0), 26, hill, "tokens").is_met
+    with pytest.raises(ConfigError, match=r"k reaches 0\.14 to 28 tokens, not 40"):
+        solve(knob(), 40, hill, "tokens")
+
+
+def focus_like(parameters: Mapping[str, Any]) -> float:
+    return hill(parameters["scale"]) + 100 * float(parameters.get("threshold", 0.0))
+
+
+SCALE = knob(parameters=lambda value: {"scale": value})
+THRESHOLD = knob(name="t", start=0.0, least=0.0, parameters=lambda value: {"threshold": value})
+
+
+def test_further_knobs_start_at_the_end_of_the_first_and_not_at_its_nearest_value() -> None:
+    starts: list[Mapping[str, Any]] = []
+
+    def further(parameters: Mapping[str, Any]) -> tuple[MatchKnob, ...]:
+        starts.append(parameters)
+        return (THRESHOLD,)
+
+    near = solve_in_turn(SCALE, further, 26, focus_like, "tokens", TOLERANCE)
+    assert (near.match.knob, starts) == ("k", [])  # as long as the first reaches it, it alone is turned
+    far = solve_in_turn(SCALE, further, 112, focus_like, "tokens", TOLERANCE)
+    assert starts == [{"scale": 10.0}]  # although the cost is nearer to 112 at 2
+    assert (far.match.knob, far.match.beyond, far.reason) == ("t", "k 10", "")
+    assert far.parameters == {"scale": 10.0, "threshold": pytest.approx(1, rel=0.02)}
+    reason = solve_in_turn(SCALE, further, 5000, focus_like, "tokens", TOLERANCE).reason
+    assert "with the other parameters as they are, k reaches 0.14 to 28 tokens" in reason
+    assert "beyond k 10, t reaches 12 to 1,012 tokens" in reason
 
 
 def test_refused_values_bound_the_search() -> None:
@@ -116,13 +161,17 @@ CASES = {
 @pytest.mark.parametrize("method", CASES)
 def test_every_method_comes_as_near_as_its_steps_allow(method: str, model: Prepared) -> None:
     one = settings(method, **CASES[method])
-    # Of 81; Focus also merges vectors, so even without pruning it leaves 27 on this clip.
-    target = 20.0 if method == "focus" else 60.0
+    target = 60.0  # of 81; Focus turns its second knob, for without pruning it leaves 27 on this clip
     solved, found = match_budget(one, model, "tokens", target, "dense")
     # The parameters that are handed on give the budget that was promised.
     assert tokens_of(solved, model) == pytest.approx(found.budget)
     # One token of nine frames per picture is the coarsest step.
     assert abs(found.budget - target) <= 9
+
+
+def test_a_given_parameter_is_not_turned_by_a_further_knob(model: Prepared) -> None:
+    with pytest.raises(ConfigError, match=r"schedule scale reaches .* not 60$"):
+        match_budget(settings("focus", similarity_threshold=0.9), model, "tokens", 60.0, "dense")
 
 
 def test_every_registered_method_is_matched_above() -> None:

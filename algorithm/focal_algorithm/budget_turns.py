@@ -1,0 +1,100 @@
+"""The knobs of a method one after the other: the next one where those before fall short of a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from focal_algorithm.budget import Match, OutOfReach, solve
+from focal_algorithm.methods.knobs import MatchKnob
+from focal_common.errors import ConfigError
+
+__all__ = ["Turned", "solve_in_turn"]
+
+
+@dataclass(frozen=True)
+class Turned:
+    """What the knobs of a method reach.
+
+    Attributes:
+        match: Of the knob that comes nearest; an earlier one where it is near enough.
+        parameters: Hyper-parameters there, over those in force.
+        reason: Why the budget is out of reach, with the range of each knob; empty if it is enclosed.
+    """
+
+    match: Match
+    parameters: dict[str, Any]
+    reason: str
+
+
+def solve_in_turn(
+    first: MatchKnob,
+    further: Callable[[Mapping[str, Any]], tuple[MatchKnob, ...]],
+    target: float,
+    evaluate: Callable[[Mapping[str, Any]], float | None],
+    what: str,
+    tolerance: float,
+) -> Turned:
+    """Return the setting nearest to a budget.
+
+    The first knob is turned with everything else as it is. Where nothing in its range comes within the tolerance, it
+    stays at the end of its range on the side of the budget, and the further knobs are turned from there. The end,
+    not its nearest value: a budget that turns back on the way would hold the further knobs at a setting in between.
+
+    Args:
+        first: Of `CompressionMethod.match_knob`.
+        further: `CompressionMethod.further_knobs` of the method with some parameters over those in force.
+        target: Budget, above 0.
+        evaluate: Budget with some parameters over those in force; None where the method refuses them.
+        what: Of the budget, for messages.
+        tolerance: Relative distance within which no further knob is turned.
+
+    Raises:
+        ConfigError: The method refuses every value of the first knob, or the target is no budget.
+    """
+    turned, end = _turn(first, {}, target, evaluate, what, "")
+    if not turned.reason or _miss(turned.match) <= tolerance:
+        return turned
+    base, reasons = first.parameters(end), [turned.reason]
+    for knob in further(base):
+        try:
+            another, _ = _turn(knob, base, target, evaluate, what, f"{first.name} {end:.6g}")
+        except ConfigError as error:  # it refuses every value
+            reasons.append(_plain(error))
+            continue
+        reasons.append(another.reason)
+        if _miss(another.match) < _miss(turned.match):
+            turned = another
+        if not another.reason or _miss(another.match) <= tolerance:
+            break
+    reason = "; ".join(filter(None, reasons)) if turned.reason else ""
+    return Turned(turned.match, turned.parameters, reason)
+
+
+def _turn(
+    knob: MatchKnob,
+    base: dict[str, Any],
+    target: float,
+    evaluate: Callable[[Mapping[str, Any]], float | None],
+    what: str,
+    beyond: str,
+) -> tuple[Turned, float]:
+    """Return what one knob reaches, and the end of its range on the side of the budget."""
+
+    def at(value: float) -> dict[str, Any]:
+        return base | knob.parameters(value)
+
+    try:
+        found, end, reason = solve(knob, target, lambda value: evaluate(at(value)), what, beyond), 0.0, ""
+    except OutOfReach as error:
+        found, end, reason = error.nearest, error.end, _plain(error)
+    return Turned(found, at(found.value), reason), end
+
+
+def _miss(found: Match) -> float:
+    return abs(found.budget - found.target) / found.target
+
+
+def _plain(error: ConfigError) -> str:
+    return str(error).removeprefix("--match: ")
