@@ -138,7 +138,8 @@ def test_accelerators_that_refuse_a_trace_say_why(evaluator: Evaluator) -> None:
     (reply,) = evaluator.replies(method, [0], recorded={0})
     found = simulate(evaluator, method, reply)
     assert set(found.figures) | set(found.refused) == set(accelerators())
-    assert "cmc" in found.refused["cmc"]
+    for name in ("adaptiv", "cmc"):
+        assert f"expected a trace of method '{name}'" in found.refused[name]
     assert min(found.figures["focus"].values()) > 0
     with pytest.raises(RunError, match="not recorded"):
         simulate(evaluator, method, replace(reply, recorded=None))
@@ -252,6 +253,10 @@ def test_same_budget_again_in_another_order_is_the_same_plan() -> None:
         (["--tasks", "shapes-video"], "is for image models"),
         (["--match", "token"], "--match 'token'"),
         (["--questions", "-1"], "--questions must be at least 0, got -1"),
+        (
+            ["--questions", "100000"],
+            "--questions: shapes-pope holds 1,200, expected no more, or 0 for all; got 100,000",
+        ),
         (["--traced", "0"], "--traced must be at least 1, got 0"),
         (["-j", "0"], "--workers must be at least 1, got 0"),
         (["--model", "nothing"], "expected NAME=FOLDER"),
@@ -263,6 +268,7 @@ def test_bad_input_is_one_sentence(
     image: Path, tmp_path: Path, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ["--output", str(tmp_path / "out"), "--model", f"small={image}", "--questions", "6", *words]
+    given += [] if "--tasks" in words else ["--tasks", "shapes-pope"]
     assert run_command(cli_arena.app, given) == 2
     told = " ".join(capsys.readouterr().err.split())
     assert sentence in told

@@ -12,6 +12,7 @@ from focal_algorithm.loading import LoadedModel, load_model
 from focal_algorithm.offline.evaluator import Evaluator
 from focal_algorithm.offline.pictures import PictureCache
 from focal_algorithm.offline.questions import BENCHMARKS, QuestionSet, load_questions
+from focal_common.errors import ConfigError
 
 __all__ = ["Bench"]
 
@@ -38,9 +39,19 @@ class Bench:
         return self._model(model)[0]
 
     def questions(self, benchmark: str) -> QuestionSet:
-        """Return the questions that are asked of a benchmark."""
+        """Return the questions that are asked of a benchmark.
+
+        Raises:
+            ConfigError: The plan asks for more than it holds.
+        """
         if benchmark not in self._questions:
-            self._questions[benchmark] = load_questions(benchmark, self.plan.questions or None)
+            found = load_questions(benchmark, self.plan.questions or None)
+            if len(found.asked) < self.plan.questions:
+                raise ConfigError(
+                    f"--questions: {benchmark} holds {len(found.asked):,}, expected no more, or 0 for all; "
+                    f"got {self.plan.questions:,}"
+                )
+            self._questions[benchmark] = found
         return self._questions[benchmark]
 
     def evaluator(self, model: ModelFolder, benchmark: str) -> Evaluator:

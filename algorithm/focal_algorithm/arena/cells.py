@@ -137,10 +137,14 @@ def fight(
         count: Worker processes.
         is_fresh: Whether to do finished jobs again.
         track: Wraps the steps to show progress, given their number.
+
+    Raises:
+        FocalError: See `bouts_of` and `Bench.questions`; before any process starts.
     """
     whole = Fight(bench, bouts_of(bench))
+    total = whole.steps
     with workers(bench, folder, count, is_fresh) as crew:
-        steps: Iterable[None] = track(whole.run(crew), whole.steps)
+        steps: Iterable[None] = track(whole.run(crew), total)
         for _ in steps:
             pass
     return whole.cells()

@@ -27,7 +27,9 @@ _READING = """
   compare their accuracy with care. A method that leaves every token in place (CMC) saves work in linear layers
   only; its equivalent tokens are those MACs in units of one token's.
 - **Equivalent tokens**: unique vectors at the linear layers, layer mean, in whole tokens by work. *Sparsity*:
-  share of vectors left out.
+  share of vectors left out, weighted as the published traces weigh it, which also count the queries of the
+  scores. It is no other way to write the budget: where a method leaves out more or fewer queries than vectors of
+  linear layers, as CMC and Focus do, *sparsity* and equivalent tokens over visual tokens do not add up to 100 %.
 - **No answer**: share of replies that are none of the choices, such as an end of turn; they count as wrong. Where
   it is more than a few percent, the row shows a model thrown off, not only what it no longer sees.
 - **`_placed`**: the same method, but kept tokens hold the positions they had. As published, VisionZip and SparseZip

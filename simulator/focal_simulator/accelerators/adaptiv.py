@@ -79,7 +79,8 @@ class Adaptiv(Accelerator[AdaptivHardware]):
             return
         if workload.adaptiv_sparsity is None:
             raise UnsupportedError(
-                f"adaptiv: {workload.label} has no AdapTiV sparsity; add its row to adaptiv_sparsity.csv"
+                f"adaptiv: {workload.label} has no AdapTiV sparsity; expected a trace of method 'adaptiv', or an "
+                "adaptiv_sparsity.csv with its row beside the trace"
             )
 
     def live_tokens(self, workload: Workload) -> NDArray[np.int64]:

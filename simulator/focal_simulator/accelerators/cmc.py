@@ -80,7 +80,8 @@ class Cmc(Accelerator[CmcHardware]):
             return
         if workload.cmc_sparsity is None:
             raise UnsupportedError(
-                f"cmc: {workload.label} has no CMC sparsity; add its row to cmc_sparsity.csv (videos only)"
+                f"cmc: {workload.label} has no CMC sparsity; expected a trace of method 'cmc' (videos only), or a "
+                "cmc_sparsity.csv with its row beside the trace"
             )
         if workload.visual_tokens != workload.frames * workload.patches:
             raise UnsupportedError(
