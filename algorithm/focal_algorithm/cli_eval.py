@@ -106,12 +106,13 @@ def evaluate(
 
         torch.set_num_threads(threads)
     model_location(options.model)  # looks at the hashes of a shipped model
+    most = None if limit == -1 else limit
     with quiet():
         runs = run(
             options,
-            Tasks(names, options.profile == "offline"),
+            Tasks(names, options.profile == "offline", most),
             output_path,
-            limit=None if limit == -1 else limit,
+            limit=most,
             logs_samples=log_samples,
             sweep=chosen,
         )

@@ -179,7 +179,7 @@ def test_command_line_of_lmms_eval_gives_the_same_numbers(image: Path, dense: Pa
     (logged,) = (tmp_path / "theirs").rglob("*_samples_shapes-pope.jsonl")
     theirs = json.loads(results.read_text())["results"]["shapes-pope"]
     ours = table(dense / "accuracy.csv")[0]
-    assert float(ours["accuracy"]) == pytest.approx(theirs["accuracy,none"], abs=0.005)
+    assert float(ours["accuracy"]) == pytest.approx(100 * theirs["accuracy,none"], abs=0.005)
     rows = sorted(map(json.loads, logged.read_text().splitlines()), key=lambda row: row["doc_id"])
     assert [row["accuracy"] for row in rows] == [row["score"] for row in samples(dense, "shapes-pope")]
     (summary,) = dense.rglob("summary.json")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from focal_algorithm.lmms import MODEL_ID, TASK_FOLDER, local_tasks
-from focal_algorithm.lmms.hub_tasks import HUB_TASKS, require_cached, require_data
+from focal_algorithm.lmms.hub_tasks import HUB_TASKS, require_cached, require_data, require_pairs
 from focal_algorithm.lmms.scoring import ScoredAnswer, scored
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError, near_matches
 
@@ -40,13 +40,15 @@ class Tasks:
     Args:
         names: Local tasks, published names of `HUB_TASKS`, or any other task of lmms-eval.
         is_offline: Whether only local files may be used.
+        limit: That `run` will be given.
 
     Raises:
-        ConfigError: No such task.
+        ConfigError: No such task, or a limit that cuts what belongs together.
         UnsupportedError: A task needs data from the Hub that is not there.
     """
 
-    def __init__(self, names: list[str], is_offline: bool) -> None:
+    def __init__(self, names: list[str], is_offline: bool, limit: float | None = None) -> None:
+        require_pairs(names, limit)
         if not names:
             raise ConfigError(f"--tasks names no task; {near_matches('', [*local_tasks(), *HUB_TASKS])}")
         if is_offline:

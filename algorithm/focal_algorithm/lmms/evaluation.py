@@ -9,9 +9,9 @@ from typing import Any
 
 from focal_algorithm.lmms.answering import load
 from focal_algorithm.lmms.engine import TaskOutcome, Tasks
-from focal_algorithm.lmms.hub_tasks import HUB_TASKS
 from focal_algorithm.lmms.model import FocalModel
 from focal_algorithm.lmms.options import ModelOptions, Sweep
+from focal_algorithm.lmms.rows import accuracy_by_kind, accuracy_rows
 from focal_algorithm.lmms.run_files import (
     ACCURACY_COLUMNS,
     DSE_COLUMNS,
@@ -19,17 +19,13 @@ from focal_algorithm.lmms.run_files import (
     upsert_rows,
     write_samples,
 )
-from focal_algorithm.lmms.scoring import ScoredAnswer
-from focal_algorithm.lmms.statistics import accuracy
 from focal_algorithm.loading import LoadedModel
 from focal_common.files import atomic_write_text
-from focal_common.provenance import content_hash, manifest, package_versions
+from focal_common.provenance import content_hash, manifest
 
 __all__ = ["Run", "evaluate"]
 
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "lmms-eval", "datasets")
-_SCORE_METRICS = ("mme_perception_score", "mme_cognition_score", "mme_score")
-"""Aggregates that published tables give as a score instead of a percentage; a task's are added up."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +112,7 @@ def _run(
         shared["config_sha256"] = content_hash(
             {"model": identity, "tasks": outcome.configuration, "limit": limit}
         )
-        rows += _rows(shared, task, outcome)
+        rows += accuracy_rows(shared, task, outcome)
     every = [answer for outcome in outcomes.values() for answer in outcome.answers]
     write_samples(folder, every)
     content = manifest(asked, *_PACKAGES, seed=options.seed)
@@ -125,46 +121,10 @@ def _run(
         "linear_layers": loaded.quantization or f"in {options.dtype}",
         "rows": rows,
         "metrics": {own: found for outcome in outcomes.values() for own, found in outcome.metrics.items()},
-        "accuracy_by_kind": {task: _by_kind(outcome.answers) for task, outcome in outcomes.items()},
+        "accuracy_by_kind": {task: accuracy_by_kind(outcome.answers) for task, outcome in outcomes.items()},
         "task_configuration": {
             own: found for outcome in outcomes.values() for own, found in outcome.configuration.items()
         },
     }
     atomic_write_text(folder / SUMMARY, json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
     return Run(folder, tuple(rows), content, model.log.resumed)
-
-
-def _rows(shared: dict[str, Any], task: str, outcome: TaskOutcome) -> list[dict[str, Any]]:
-    versions = package_versions("focal-vlm", "lmms-eval")
-    source = "measured, " + ", ".join(
-        f"{name} {found}" for name, found in versions.items() if name != "python"
-    )
-    found = accuracy([one.score for one in outcome.answers], [one.picture for one in outcome.answers])
-    unparsable = sum(not one.is_parsable for one in outcome.answers)
-    shared = shared | {"source": source, "n": found.questions, "unparsable": unparsable}
-    shares = {"accuracy": found.mean, "low": found.low, "high": found.high}
-    rows = [shared | {"unit": "percent"} | {name: 100 * value for name, value in shares.items()}]
-    scores = [
-        value
-        for own in outcome.metrics.values()
-        for name, value in own.items()
-        if name in _SCORE_METRICS and (task not in HUB_TASKS or HUB_TASKS[task].unit == "score")
-    ]
-    if scores:
-        rows.append(shared | {"unit": "score", "accuracy": float(sum(scores)), "low": None, "high": None})
-    return rows
-
-
-def _by_kind(answers: tuple[ScoredAnswer, ...]) -> dict[str, dict[str, float]]:
-    found = {}
-    for kind in sorted({answer.kind for answer in answers}):
-        own = [answer for answer in answers if answer.kind == kind]
-        share = accuracy([one.score for one in own], [one.picture for one in own])
-        found[kind] = {
-            "accuracy": share.mean,
-            "low": share.low,
-            "high": share.high,
-            "n": share.questions,
-            "unparsable": sum(not one.is_parsable for one in own),
-        }
-    return found

@@ -7,9 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from focal_common.errors import UnsupportedError
+from focal_common.errors import ConfigError, UnsupportedError
 
-__all__ = ["HUB_TASKS", "HubTask", "answer_form", "dataset_of", "require_cached", "require_data"]
+__all__ = [
+    "HUB_TASKS",
+    "HubTask",
+    "answer_form",
+    "dataset_of",
+    "require_cached",
+    "require_data",
+    "require_pairs",
+]
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,20 @@ def answer_form(task: str) -> str:
     """Return the form of answers of a task that lmms-eval brings along; ``free`` where it is not known."""
     known = HUB_TASKS.get(dataset_of(task))
     return known.form if known is not None else "free"
+
+
+def require_pairs(names: Iterable[str], limit: float | None) -> None:
+    """Refuse a limit that cuts a pair of published MME: lmms-eval's score stops there, with every answer known.
+
+    Raises:
+        ConfigError: The limit is not an even number.
+    """
+    for name in names:
+        if limit is not None and limit % 2 and name in HUB_TASKS and HUB_TASKS[name].unit == "score":
+            raise ConfigError(
+                f"--limit {limit:g}: task '{name}' scores the two questions of an image together; expected an even "
+                "number"
+            )
 
 
 def require_cached(names: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from focal_algorithm import cli_eval
 from focal_algorithm.lmms import TASK_FOLDER, local_tasks
 from focal_algorithm.lmms.answering import generation_limits
-from focal_algorithm.lmms.hub_tasks import dataset_of, require_cached
+from focal_algorithm.lmms.hub_tasks import dataset_of, require_cached, require_pairs
 from focal_algorithm.lmms.options import ModelOptions, Sweep, options_from_arguments
 from focal_algorithm.lmms.parsing import is_parsable, parse_choice
 from focal_algorithm.lmms.scoring import scored
@@ -177,3 +177,11 @@ def test_unknown_names_are_refused_by_the_model(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="unknown method"):
         Answerer(ModelOptions(method="focuss"))
+
+
+@pytest.mark.parametrize("limit", [7, 0.5])
+def test_a_limit_that_cuts_a_pair_of_published_mme_is_refused_at_once(limit: float) -> None:
+    with pytest.raises(ConfigError, match="expected an even number"):
+        require_pairs(["pope", "mme"], limit)
+    for names, most in ((["pope", "shapes-mme"], limit), (["mme"], None), (["mme"], 8)):
+        require_pairs(names, most)
