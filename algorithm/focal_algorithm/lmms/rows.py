@@ -8,7 +8,7 @@ from typing import Any
 from focal_algorithm.lmms.engine import TaskOutcome
 from focal_algorithm.lmms.hub_tasks import HUB_TASKS
 from focal_algorithm.lmms.scoring import ScoredAnswer
-from focal_algorithm.lmms.statistics import accuracy
+from focal_algorithm.lmms.statistics import Accuracy, accuracy
 from focal_common.provenance import package_versions
 
 __all__ = ["accuracy_by_kind", "accuracy_rows"]
@@ -32,8 +32,9 @@ def accuracy_rows(shared: dict[str, Any], task: str, outcome: TaskOutcome) -> li
     found = accuracy([one.score for one in outcome.answers], [one.picture for one in outcome.answers])
     unparsable = sum(not one.is_parsable for one in outcome.answers)
     shared = shared | {"source": source, "n": found.questions, "unparsable": unparsable}
-    shares = {"accuracy": found.mean, "low": found.low, "high": found.high}
-    rows = [shared | {"unit": "percent"} | {name: 100 * value for name, value in shares.items()}]
+    shares = {"accuracy": found.mean} | _interval(found)
+    percent = {name: None if value is None else 100 * value for name, value in shares.items()}
+    rows = [shared | {"unit": "percent"} | percent]
     scores = [
         value
         for own in outcome.metrics.values()
@@ -54,17 +55,22 @@ def _pairs(answers: tuple[ScoredAnswer, ...]) -> list[ScoredAnswer]:
     return [one for one in answers if asked[one.task, one.picture] == 2]
 
 
-def accuracy_by_kind(answers: tuple[ScoredAnswer, ...]) -> dict[str, dict[str, float]]:
+def accuracy_by_kind(answers: tuple[ScoredAnswer, ...]) -> dict[str, dict[str, float | None]]:
     """Return accuracy with its interval, as fractions, by sub-task."""
-    found = {}
+    found: dict[str, dict[str, float | None]] = {}
     for kind in sorted({answer.kind for answer in answers}):
         own = [answer for answer in answers if answer.kind == kind]
         share = accuracy([one.score for one in own], [one.picture for one in own])
         found[kind] = {
             "accuracy": share.mean,
-            "low": share.low,
-            "high": share.high,
+            **_interval(share),
             "n": share.questions,
             "unparsable": sum(not one.is_parsable for one in own),
         }
     return found
+
+
+def _interval(found: Accuracy) -> dict[str, float | None]:
+    """Return the interval; none where no picture differs from another, since resampling them then tells nothing."""
+    is_known = found.low < found.high
+    return {"low": found.low if is_known else None, "high": found.high if is_known else None}

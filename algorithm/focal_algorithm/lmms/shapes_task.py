@@ -73,10 +73,12 @@ def _documents(loaded: TaskSplit, options: dict[str, Any]) -> list[dict[str, Any
             "kind": asked.kind,
             "task": manifest["task"],
             "split": manifest["split"],
+            "pixels_sha256": pixels,
             "data_sha256": manifest["sha256"][:_SHORT_HASH],
             "options": [f"{name}={value}" for name, value in sorted(options.items())],
         }
         for index, sample in enumerate(loaded.samples)
+        for pixels in (sample.media().pixels_sha256,)
         for number, asked in enumerate(sample.questions)
     ]
 

@@ -129,7 +129,8 @@ def test_data_of_the_hub_that_is_missing_is_named(tmp_path: Path, monkeypatch: p
 
 
 def logged(**metrics: Any) -> dict[str, Any]:
-    return {"doc_id": 3, "doc": {"videoID": "v"}, "target": "B", "filtered_resps": ["B."], **metrics}
+    asked = {"doc_id": 3, "doc": {"videoID": "v"}, "target": "B", "arguments": ["which?", {}, 3]}
+    return asked | {"filtered_resps": ["B."], **metrics}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def logged(**metrics: Any) -> dict[str, Any]:
 )
 def test_scores_of_published_tasks_are_read(task: str, metrics: dict[str, Any], score: float) -> None:
     found = scored(task, logged(**metrics))
-    assert (found.score, found.picture, found.question) == (score, "v", 3)
+    assert (found.score, found.picture, found.question, found.text) == (score, "v", 3, "which?")
 
 
 def test_a_task_without_scores_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from focal_algorithm.lmms import local_tasks, shapes_task
 from focal_algorithm.lmms.engine import TaskOutcome
 from focal_algorithm.lmms.rows import accuracy_rows
 from focal_algorithm.lmms.scoring import scored
+from focal_algorithm.tasks.store import load_split
 
 RIGHT = ("yes", "no", "yes", "yes", "no", "yes")
 SAID = ("yes", "no", "no", "yes", "yes", "perhaps")
@@ -68,7 +70,7 @@ def test_a_score_of_mme_counts_whole_pairs_only(count: int, scored_questions: in
     answers = tuple(
         scored(
             "shapes-mme",
-            {"doc_id": number, "doc": document(number, 2), "target": RIGHT[number], "filtered_resps": [SAID[number]]}
+            {"doc_id": number, "doc": document(number, 2), "target": RIGHT[number], "arguments": ["?"], "filtered_resps": [SAID[number]]}
             | shapes_task.parsed_mme(document(number, 2), [SAID[number]]),
         )
         for number in range(count)
@@ -79,3 +81,18 @@ def test_a_score_of_mme_counts_whole_pairs_only(count: int, scored_questions: in
     assert [row["n"] for row in rows[1:]] == ([scored_questions] if scored_questions else [])
     if not scored_questions:
         assert found["mme_score"] == "N/A"
+
+
+def test_variants_of_a_task_tell_that_they_show_the_same_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOCAL_CACHE", str(tmp_path))
+
+    def pixels(variant: str) -> list[str]:
+        options = {"seed": 0, "samples": 2, "variant": variant}
+        loaded = load_split("shapes-pope", split="test", **options)
+        return [one["pixels_sha256"] for one in shapes_task._documents(loaded, options)]
+
+    found = pixels("adversarial")
+    assert found == pixels("random")
+    assert len(set(found)) == 2
