@@ -80,6 +80,9 @@ def evaluate(
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress is ours
     if profile == "offline":  # read by the Hub's library when it is imported
         os.environ.update(dict.fromkeys(_OFFLINE, "1"))
+    from focal_algorithm.lmms.hub_data import hub_home
+
+    os.environ.setdefault("HF_HOME", str(hub_home()))  # lmms-eval does not know XDG_CACHE_HOME
     from focal_algorithm.lmms import require_lmms_eval
     from focal_algorithm.lmms.options import options_from_arguments
     from focal_algorithm.methods.build import build_method

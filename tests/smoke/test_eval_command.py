@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tomllib
@@ -172,7 +173,7 @@ def test_command_line_of_lmms_eval_gives_the_same_numbers(image: Path, dense: Pa
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (results,) = (tmp_path / "theirs").rglob("*_results.json")
@@ -180,6 +181,10 @@ def test_command_line_of_lmms_eval_gives_the_same_numbers(image: Path, dense: Pa
     theirs = json.loads(results.read_text())["results"]["shapes-pope"]
     ours = table(dense / "accuracy.csv")[0]
     assert float(ours["accuracy"]) == pytest.approx(100 * theirs["accuracy,none"], abs=0.005)
+    # Its standard error is that of fractions, and only where the metric is a mean.
+    deviation = statistics.stdev(row["score"] for row in samples(dense, "shapes-pope"))
+    assert theirs["accuracy_stderr_clt,none"] == pytest.approx(deviation / LIMIT**0.5)
+    assert theirs["pope_f1_stderr_clt,none"] == "N/A"
     rows = sorted(map(json.loads, logged.read_text().splitlines()), key=lambda row: row["doc_id"])
     assert [row["accuracy"] for row in rows] == [row["score"] for row in samples(dense, "shapes-pope")]
     (summary,) = dense.rglob("summary.json")

@@ -11,7 +11,7 @@ from PIL import Image
 from focal_algorithm import cli_eval
 from focal_algorithm.lmms import TASK_FOLDER, local_tasks
 from focal_algorithm.lmms.answering import generation_limits
-from focal_algorithm.lmms.hub_tasks import dataset_of, require_cached, require_pairs
+from focal_algorithm.lmms.hub_tasks import dataset_of, require_pairs
 from focal_algorithm.lmms.options import ModelOptions, Sweep, options_from_arguments
 from focal_algorithm.lmms.parsing import is_parsable, parse_choice
 from focal_algorithm.lmms.scoring import scored
@@ -116,16 +116,6 @@ def test_published_names_cover_their_sub_tasks() -> None:
     assert {"shapes-video", "shapes-pope", "shapes-mme"} <= local_tasks().keys()
     assert all(f"task: {name}\n" in path.read_text() for name, path in local_tasks().items())
     assert TASK_FOLDER.is_dir()
-
-
-def test_data_of_the_hub_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    with pytest.raises(UnsupportedError, match=r"'mme' needs .*lmms-lab-encoder/MME.*--profile hub"):
-        require_cached(["shapes-pope", "mme"])
-    (tmp_path / "hub" / "datasets--lmms-lab-encoder--MME").mkdir(parents=True)
-    require_cached(["shapes-pope", "mme"])
 
 
 def logged(**metrics: Any) -> dict[str, Any]:

@@ -70,7 +70,8 @@ def test_a_score_of_mme_counts_whole_pairs_only(count: int, scored_questions: in
     answers = tuple(
         scored(
             "shapes-mme",
-            {"doc_id": number, "doc": document(number, 2), "target": RIGHT[number], "arguments": ["?"], "filtered_resps": [SAID[number]]}
+            {"doc_id": number, "doc": document(number, 2), "target": RIGHT[number]}
+            | {"arguments": ["?"], "filtered_resps": [SAID[number]]}
             | shapes_task.parsed_mme(document(number, 2), [SAID[number]]),
         )
         for number in range(count)
