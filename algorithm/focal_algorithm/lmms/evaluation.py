@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from focal_algorithm.lmms.answering import load
+from focal_algorithm.lmms.answering import generation_limits, load
 from focal_algorithm.lmms.engine import TaskOutcome, Tasks
 from focal_algorithm.lmms.model import FocalModel
 from focal_algorithm.lmms.options import ModelOptions, Sweep
@@ -20,6 +20,13 @@ from focal_algorithm.lmms.run_files import (
     write_samples,
 )
 from focal_algorithm.loading import LoadedModel
+from focal_algorithm.run_identity import (
+    AskedPart,
+    checkpoint_label,
+    configuration_hash,
+    questions_hash,
+    resolved_parameters,
+)
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash, manifest
 
@@ -90,13 +97,14 @@ def _run(
     limit: float | None,
     logs_samples: bool,
 ) -> Run:
-    identity = options.identity()
-    asked = {"model": identity, "tasks": sorted(tasks.names), "limit": limit}
+    identity = options.identity(loaded.checkpoint)
     name = f"{loaded.name}_{options.method}"
-    folder = output / "runs" / f"{name}_{content_hash(asked)[:12]}"
-    # Answers depend on the model alone: another limit or another task of the same model finds them again.
+    # Answers are found by their question: another limit or another task of the same model finds them again.
     answers = output / "answers" / f"{name}_{content_hash(identity)[:12]}.jsonl"
     model = FocalModel(options.model_copy(update={"answers": answers}), loaded)
+    in_force = {task: resolved_parameters(model.method(task)) for task in tasks.names}
+    asked = {"model": identity, "tasks": sorted(tasks.names), "limit": limit, "resolved_parameters": in_force}
+    folder = output / "runs" / f"{name}_{content_hash(asked)[:12]}"
     outcomes: dict[str, TaskOutcome] = {}
     try:
         for task in tasks.names:
@@ -104,20 +112,19 @@ def _run(
     finally:
         model.log.close()
     rows: list[dict[str, Any]] = []
+    checkpoint = checkpoint_label(loaded.checkpoint, identity["checkpoint"])
     for task, outcome in outcomes.items():
         seconds = sum(model.seconds.get(own, 0.0) for own in outcome.configuration)
         about = {"model": loaded.name, "dataset": task, "method": options.method}
         precision = options.dtype if options.precision == "float" else options.precision
-        shared = about | {"precision": precision, "wall_time_s": seconds}
-        shared["config_sha256"] = content_hash(
-            {"model": identity, "tasks": outcome.configuration, "limit": limit}
-        )
+        shared = about | {"precision": precision, "wall_time_s": seconds, "checkpoint": checkpoint}
+        shared["config_sha256"] = _configuration(model, identity["checkpoint"], outcome)
         rows += accuracy_rows(shared, task, outcome)
     every = [answer for outcome in outcomes.values() for answer in outcome.answers]
     write_samples(folder, every)
     content = manifest(asked, *_PACKAGES, seed=options.seed)
     content |= {
-        "checkpoint": loaded.checkpoint,
+        "checkpoint": checkpoint,
         "linear_layers": loaded.quantization or f"in {options.dtype}",
         "rows": rows,
         "metrics": {own: found for outcome in outcomes.values() for own, found in outcome.metrics.items()},
@@ -128,3 +135,26 @@ def _run(
     }
     atomic_write_text(folder / SUMMARY, json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
     return Run(folder, tuple(rows), content, model.log.resumed)
+
+
+def _configuration(model: FocalModel, checkpoint: dict[str, Any], outcome: TaskOutcome) -> str:
+    """Return the hash of a task's answers, the same as that of ``focal trace --task`` with the same questions."""
+    options, parts = model.options, []
+    for task in sorted({one.task for one in outcome.answers}):
+        is_sequence = task.startswith(options.frame_tasks)
+        asked = (
+            # Where pixels are not known, the document stands for them, with what is done to its pictures.
+            (one.pixels_sha256 or [task, one.digest, options.frames, is_sequence], one.text, one.target)
+            for one in outcome.answers
+            if one.task == task
+        )
+        limits = generation_limits(outcome.configuration[task]["generation_kwargs"] or {})
+        parts.append(AskedPart(model.method(task), *limits, questions_hash(asked)))
+    return configuration_hash(
+        checkpoint=checkpoint,
+        dtype=options.dtype,
+        precision=options.precision,
+        device=options.device,
+        attention=options.attention,
+        parts=parts,
+    )

@@ -21,12 +21,13 @@ def accuracy_rows(shared: dict[str, Any], task: str, outcome: TaskOutcome) -> li
     """Return the rows of one task: accuracy in percent and, for MME, its score.
 
     Args:
-        shared: Fields of every row.
+        shared: Fields of every row, ``checkpoint`` among them.
         task: As it was asked for.
         outcome: Of that task.
     """
     versions = package_versions("focal-vlm", "lmms-eval")
-    source = "measured, " + ", ".join(
+    is_random = str(shared["checkpoint"]).startswith("random:")
+    source = f"measured{' on random weights' if is_random else ''}, " + ", ".join(
         f"{name} {found}" for name, found in versions.items() if name != "python"
     )
     found = accuracy([one.score for one in outcome.answers], [one.picture for one in outcome.answers])

@@ -77,7 +77,9 @@ def test_a_score_of_mme_counts_whole_pairs_only(count: int, scored_questions: in
         for number in range(count)
     )  # fmt: skip
     metrics = {name: value for name, value in found.items() if isinstance(value, float)}
-    rows = accuracy_rows({}, "shapes-mme", TaskOutcome(answers, {"shapes-mme": metrics}, {}))
+    rows = accuracy_rows(
+        {"checkpoint": "random:0"}, "shapes-mme", TaskOutcome(answers, {"shapes-mme": metrics}, {})
+    )
     assert (rows[0]["unit"], rows[0]["n"]) == ("percent", count)
     assert [row["n"] for row in rows[1:]] == ([scored_questions] if scored_questions else [])
     if not scored_questions:
