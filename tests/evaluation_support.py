@@ -53,13 +53,24 @@ def _directions(folder: Path, task: str) -> tuple[Tensor, Tensor]:
     return mean.clone(), torch.linalg.svd(stacked - mean).Vh.clone()
 
 
-def answered(task: str, number: int, score: float, *, picture: str = "", digest: str = "d") -> ScoredAnswer:
+def answered(
+    task: str,
+    number: int,
+    score: float,
+    *,
+    picture: str = "",
+    digest: str = "d",
+    pixels: str = "",
+    text: str = "",
+) -> ScoredAnswer:
     """Return an answer with the given score."""
     return ScoredAnswer(
         task=task,
         question=number,
         picture=picture or str(number),
+        pixels_sha256=pixels,
         kind="k",
+        text=text or str(number),
         digest=digest,
         answer="yes",
         target="yes" if score else "no",

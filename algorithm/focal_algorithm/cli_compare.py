@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -12,6 +13,9 @@ from rich.table import Table
 from focal_common.console import output_console
 
 __all__ = ["app"]
+
+FEW_PICTURES = 20
+"""Below so many a percentile bootstrap covers clearly less than 95 %. Chosen here."""
 
 app = typer.Typer(help="Compare two runs of focal eval.", add_completion=False)
 
@@ -41,7 +45,7 @@ def compare(
             f"{row['first']:.2%}",
             f"{row['second']:.2%}",
             f"{row['difference']:+.2%}",
-            f"{row['low']:+.2%} to {row['high']:+.2%}",
+            "" if row["low"] is None else f"{row['low']:+.2%} to {row['high']:+.2%}",
             *counted,
             "" if row["p_value"] is None else f"{row['p_value']:.3g}",
             str(row["questions"]),
@@ -49,13 +53,25 @@ def compare(
         )
     console.print(table)
     for row in records:
-        if row["unpaired"]:
-            console.print(
-                f"{row['dataset']}: {row['unpaired']} questions of one run only are left out", markup=False
-            )
-        if row["unparsable_first"] or row["unparsable_second"]:
-            console.print(
-                f"{row['dataset']}: unparsable answers, counted as wrong: A {row['unparsable_first']}, "
-                f"B {row['unparsable_second']}",
-                markup=False,
-            )
+        for note in _notes(row):
+            console.print(f"{row['dataset']}: {note}", markup=False)
+
+
+def _notes(row: dict[str, Any]) -> Iterator[str]:
+    if row["unpaired"]:
+        yield f"{row['unpaired']} questions of one run only are left out"
+    if row["repeated"]:
+        yield f"{row['repeated']} questions that another task asks about the same picture are counted once"
+    if row["unparsable_first"] or row["unparsable_second"]:
+        yield (
+            f"unparsable answers, counted as wrong: A {row['unparsable_first']}, B {row['unparsable_second']}"
+        )
+    if row["low"] is None:
+        yield "no interval: the difference is the same on every picture, so nothing tells how far others may be off"
+    elif row["pictures"] < FEW_PICTURES:
+        yield f"{row['pictures']} pictures are few for a bootstrap; its interval is a rough guide"
+    if row["p_value"] is not None and row["pictures"] < row["questions"]:
+        yield (
+            "McNemar's p takes questions for independent; several are about one picture, so read it with the interval, "
+            "which does not"
+        )

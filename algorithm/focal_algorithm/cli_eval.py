@@ -22,6 +22,9 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Accuracy through lmms-eval.", add_completion=False)
 
+_TEXTS = ("model", "pretrained", "revision", "frame_tasks")
+"""Never numbers, whatever they look like: a commit may be all digits."""
+
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
@@ -43,7 +46,8 @@ def evaluate(
     model_args: Annotated[
         str,
         typer.Option(
-            "--model_args", help="name=value,...: size, seed, dtype, precision, device, attention, frames."
+            "--model_args",
+            help="name=value,...: revision, size, seed, dtype, precision, device, attention, frames.",
         ),
     ] = "",
     batch_size: Annotated[str, typer.Option("--batch_size", help="1: prompts run one by one.")] = "1",
@@ -80,6 +84,9 @@ def evaluate(
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress is ours
     if profile == "offline":  # read by the Hub's library when it is imported
         os.environ.update(dict.fromkeys(_OFFLINE, "1"))
+    from focal_algorithm.lmms.hub_data import hub_home
+
+    os.environ.setdefault("HF_HOME", str(hub_home()))  # lmms-eval does not know XDG_CACHE_HOME
     from focal_algorithm.lmms import require_lmms_eval
     from focal_algorithm.lmms.options import options_from_arguments
     from focal_algorithm.methods.build import build_method
@@ -106,12 +113,13 @@ def evaluate(
 
         torch.set_num_threads(threads)
     model_location(options.model)  # looks at the hashes of a shipped model
+    most = None if limit == -1 else limit
     with quiet():
         runs = run(
             options,
-            Tasks(names, options.profile == "offline"),
+            Tasks(names, options.profile == "offline", most),
             output_path,
-            limit=None if limit == -1 else limit,
+            limit=most,
             logs_samples=log_samples,
             sweep=chosen,
         )
@@ -138,7 +146,7 @@ def _arguments(text: str) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not equals:
             raise ConfigError(f"--model_args '{word}': expected name=value, such as dtype=bf16")
-        is_text = name.startswith("method.") or name in ("model", "pretrained", "frame_tasks")
+        is_text = name.startswith("method.") or name in _TEXTS
         parsed[name] = value if is_text else parse_yaml(f"value: {value}", f"--model_args {name}")["value"]
     return parsed
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from focal_algorithm.lmms.options import checkpoint_digest
 from focal_algorithm.lmms.parsing import parse_choice
 from focal_algorithm.lmms.statistics import accuracy
 from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.run_identity import (
+    AskedPart,
+    checkpoint_digest,
+    checkpoint_label,
+    configuration_hash,
+    questions_hash,
+)
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.tasks.asking import AskedTask
 from focal_algorithm.tasks.question import Question
-from focal_common.provenance import content_hash
 
 __all__ = ["judged", "run_accuracy"]
 
@@ -27,9 +32,11 @@ def run_accuracy(
     settings: RunSettings,
     task: AskedTask,
     method: CompressionMethod,
+    checkpoint: str,
     quantization: str,
     questions: Sequence[Question],
     records: Sequence[dict[str, Any]],
+    pixels: Sequence[str],
 ) -> dict[str, Any]:
     """Return accuracy with its 95 % interval (Wilson), over all questions and by sub-task.
 
@@ -37,30 +44,33 @@ def run_accuracy(
         settings: Of the run.
         task: What it asked.
         method: With its parameters.
+        checkpoint: `LoadedModel.checkpoint`.
         quantization: Arithmetic of the linear layers; empty for the model's own.
         questions: One per record.
         records: With ``sample_id``, ``answer``, and ``dense_answer`` where the run compares with the dense model.
+        pixels: SHA-256 of the picture of each question.
     """
     answers = [record["answer"] for record in records]
     dense = [record.get("dense_answer") for record in records]
-    asked = [
-        [record["sample_id"], question.text, question.answer]
-        for record, question in zip(records, questions, strict=True)
-    ]
-    digest = content_hash(asked)
-    identity = {
-        "checkpoint": checkpoint_digest(settings.model, settings.size, settings.seed),
-        "method": repr(method),
-        "dtype": settings.dtype,
-        "precision": settings.precision,
-        "questions": digest,
-    }
+    digest = questions_hash(
+        (shown, question.text, question.answer) for shown, question in zip(pixels, questions, strict=True)
+    )
+    weights = checkpoint_digest(settings.model, settings.size, settings.seed, checkpoint)
+    configuration = configuration_hash(
+        checkpoint=weights,
+        dtype=settings.dtype,
+        precision=settings.precision,
+        device=settings.device,
+        attention=settings.attention,
+        parts=[AskedPart(method, settings.new_tokens, (), digest)],
+    )
     return {
         "origin": "measured",
         "task": task.name,
         "split": task.split,
         "task_seed": task.seed,
         "samples": len({record["sample_id"].rpartition("-")[0] for record in records}),
+        "checkpoint": checkpoint_label(checkpoint, weights),
         "method": method.name,
         "precision": settings.dtype if settings.precision == "float" else settings.precision,
         "linear_layers": quantization or f"in {settings.dtype}",
@@ -68,7 +78,7 @@ def run_accuracy(
         "by_kind": _by_kind(questions, answers),
         "dense": None if None in dense else _counted(questions, [str(answer) for answer in dense]),
         "questions_sha256": digest,
-        "config_sha256": content_hash(identity),
+        "config_sha256": configuration,
     }
 
 

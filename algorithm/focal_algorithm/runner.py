@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from focal_algorithm.checkpoints.hub import local_snapshot
+from focal_algorithm.checkpoints.hub import pinned
 from focal_algorithm.hooks import attach
 from focal_algorithm.inputs import MediaSample
 from focal_algorithm.inputs.media import read_image, read_video
@@ -19,7 +19,6 @@ from focal_algorithm.inputs.photographs import photograph_clip
 from focal_algorithm.loading import LoadedModel, load_model
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.models import MODELS
 from focal_algorithm.prompts import Prompt, build_prompt
 from focal_algorithm.quantization import quantize
 from focal_algorithm.recorder import RecordedSample, Recorder
@@ -29,7 +28,6 @@ from focal_algorithm.run_output import build_trace, sample_facts, write_run
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.tasks.asking import Asked
 from focal_algorithm.tasks.question import Question
-from focal_algorithm.weights import SHIPPED
 from focal_common.console import track as progress
 from focal_common.errors import ConfigError, RunError
 from focal_traces.counts import Trace
@@ -141,13 +139,9 @@ def prepare(settings: RunSettings) -> Prepared:
     """Load and, if asked, quantise the model of a run."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    is_local = settings.model in (*MODELS, *SHIPPED) or Path(settings.model).is_dir()
-    is_pinned = bool(settings.revision) and not is_local
-    name = settings.model
-    if is_pinned:
-        name = str(local_snapshot(settings.model, settings.revision, settings.is_offline))
+    place, checkpoint = pinned(settings.model, settings.revision, settings.is_offline)
     loaded = load_model(
-        name,
+        place,
         size=settings.size,
         seed=settings.seed,
         dtype=settings.dtype,
@@ -156,8 +150,7 @@ def prepare(settings: RunSettings) -> Prepared:
         is_offline=settings.is_offline,
         trust_remote_code=settings.trust_remote_code,
     )
-    if is_pinned:  # the folder of a snapshot is named after its commit
-        loaded = replace(loaded, checkpoint=f"{settings.model}@{Path(name).name}")
+    loaded = replace(loaded, checkpoint=checkpoint or loaded.checkpoint)
     return Prepared(loaded, quantize(loaded.model, settings.precision, settings.device))
 
 
@@ -202,7 +195,12 @@ def finish(
     questions = [one.asked for one in traced if one.asked is not None]
     accuracy = None
     if settings.task is not None:
-        accuracy = run_accuracy(settings, settings.task, method, prepared.quantization, questions, records)
+        pixels = [one.media().pixels_sha256 for one in settings.task.load()]  # in the order of the samples
+        checkpoint = prepared.loaded.checkpoint
+        arithmetic = prepared.quantization
+        accuracy = run_accuracy(
+            settings, settings.task, method, checkpoint, arithmetic, questions, records, pixels
+        )
     frames = tuple(one.frames for one in traced) if settings.keeps_frames else ()
     files = write_run(settings, method, trace, recorder, records, wall_time_s, frames, accuracy)
     return RunResult(trace, records, files, (), accuracy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tomllib
@@ -17,17 +18,19 @@ import torch
 pytest.importorskip("lmms_eval", reason="lmms-eval is not installed; run 'sh scripts/setup_lmms_eval.sh'")
 
 from evaluation_support import model_folder
-from focal_algorithm import cli_compare, cli_eval
+from focal_algorithm import cli, cli_compare, cli_eval
 from focal_algorithm.lmms import TASK_FOLDER
 from focal_algorithm.lmms.answering import Answerer
 from focal_algorithm.lmms.options import options_from_arguments
 from focal_algorithm.lmms.parsing import parse_choice
 from focal_algorithm.lmms.run_files import SAMPLES
 from focal_algorithm.loading import load_model
+from focal_algorithm.methods.focus import Focus
 from focal_algorithm.prompts import build_prompt
 from focal_algorithm.quantization import quantize
 from focal_algorithm.tasks.store import load_split
 from focal_common.console import run_command
+from focal_common.files import sha256_of_file
 from focal_common.provenance import content_hash
 
 ROOT = Path(__file__).parents[2]
@@ -172,14 +175,18 @@ def test_command_line_of_lmms_eval_gives_the_same_numbers(image: Path, dense: Pa
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (results,) = (tmp_path / "theirs").rglob("*_results.json")
     (logged,) = (tmp_path / "theirs").rglob("*_samples_shapes-pope.jsonl")
     theirs = json.loads(results.read_text())["results"]["shapes-pope"]
     ours = table(dense / "accuracy.csv")[0]
-    assert float(ours["accuracy"]) == pytest.approx(theirs["accuracy,none"], abs=0.005)
+    assert float(ours["accuracy"]) == pytest.approx(100 * theirs["accuracy,none"], abs=0.005)
+    # Its standard error is that of fractions, and only where the metric is a mean.
+    deviation = statistics.stdev(row["score"] for row in samples(dense, "shapes-pope"))
+    assert theirs["accuracy_stderr_clt,none"] == pytest.approx(deviation / LIMIT**0.5)
+    assert theirs["pope_f1_stderr_clt,none"] == "N/A"
     rows = sorted(map(json.loads, logged.read_text().splitlines()), key=lambda row: row["doc_id"])
     assert [row["accuracy"] for row in rows] == [row["score"] for row in samples(dense, "shapes-pope")]
     (summary,) = dense.rglob("summary.json")
@@ -230,6 +237,66 @@ def test_int8_is_a_run_of_its_own_and_says_so(image: Path, tmp_path: Path) -> No
     )
     assert content_hash(named.identity() | {"method": "dense"}) == ours
     assert content_hash(plain.identity() | {"method": "dense"}) != ours
+
+
+def test_a_traced_run_of_the_same_questions_has_the_same_hash(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--model", str(image), "--method", "focus")
+    focal(tmp_path, *words, "--tasks", "shapes-pope", "--limit", "6")
+    row = table(tmp_path / "accuracy.csv")[0]
+    (summary,) = map(json.loads, (path.read_text() for path in tmp_path.rglob("summary.json")))
+    parameters = summary["configuration"]["resolved_parameters"]["shapes-pope"]
+    assert parameters["similarity_threshold"] == 0.9
+    capsys.readouterr()
+    asked = ("--task", "shapes-pope", "--samples", "1", "--output", str(tmp_path / "trace"), "--json")
+    assert run_command(cli.app, [*words, *asked]) == 0
+    found = json.loads(capsys.readouterr().out)["accuracy"]
+    assert (found["n"], found["config_sha256"]) == (6, row["config_sha256"])
+    # A checkpoint of one's own is known by its weights, though it is filed under its family.
+    weights = sha256_of_file(image / "model.safetensors")[:12]
+    assert row["model"] == "llava"
+    assert row["checkpoint"] == found["checkpoint"] == summary["checkpoint"] == f"{image.name}@{weights}"
+
+
+def test_answers_under_other_defaults_are_not_taken_for_new(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--model", str(image), "--method", "focus", "--tasks", "shapes-pope", "--limit", "2")
+    focal(tmp_path, *words)
+    asked: list[str] = []
+    answer = Answerer.answer
+
+    def counted(self: Answerer, *arguments: Any) -> str:
+        asked.append(arguments[1])
+        return answer(self, *arguments)
+
+    monkeypatch.setattr(Answerer, "answer", counted)
+    focal(tmp_path, *words)
+    assert not asked
+    monkeypatch.setattr(
+        Focus, "fitted", classmethod(lambda cls, geometry: {"selected_layers": ()} | {"alpha_list": ()})
+    )
+    focal(tmp_path, *words)
+    assert len(asked) == 2
+    assert len({row["config_sha256"] for row in table(tmp_path / "accuracy.csv")}) == 2
+
+
+def test_random_weights_are_named_in_the_table(tmp_path: Path) -> None:
+    focal(
+        tmp_path,
+        "--model",
+        "llava",
+        "--model_args",
+        "size=tiny,seed=3",
+        "--tasks",
+        "shapes-pope",
+        "--limit",
+        "1",
+    )
+    (row,) = table(tmp_path / "accuracy.csv")
+    assert row["checkpoint"] == "random:3"
+    assert row["source"].startswith("measured on random weights, ")
 
 
 @pytest.mark.parametrize(

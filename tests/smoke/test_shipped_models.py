@@ -11,8 +11,9 @@ import pytest
 
 from evaluation_support import model_folder
 from focal_algorithm import cli, cli_doctor, cli_eval, cli_matrix, weights
-from focal_algorithm.lmms.options import ModelOptions, checkpoint_digest
+from focal_algorithm.lmms.options import ModelOptions
 from focal_algorithm.loading import load_model
+from focal_algorithm.run_identity import checkpoint_digest
 from focal_algorithm.training.export import write_manifest
 from focal_common.console import run_command
 from focal_common.errors import ConfigError

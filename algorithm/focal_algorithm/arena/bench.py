@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from focal_algorithm.arena.plan import ArenaPlan, ModelFolder
-from focal_algorithm.lmms.options import checkpoint_digest
 from focal_algorithm.loading import LoadedModel, load_model
 from focal_algorithm.offline.evaluator import Evaluator
 from focal_algorithm.offline.pictures import PictureCache
 from focal_algorithm.offline.questions import BENCHMARKS, QuestionSet, load_questions
+from focal_algorithm.run_identity import checkpoint_digest
 from focal_common.errors import ConfigError
 
 __all__ = ["Bench"]

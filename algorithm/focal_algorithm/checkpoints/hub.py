@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from focal_algorithm.models import MODELS
+from focal_algorithm.weights import SHIPPED
 from focal_common.errors import ConfigError
 
-__all__ = ["local_snapshot"]
+__all__ = ["local_snapshot", "pinned"]
+
+
+def pinned(model: str, revision: str, is_offline: bool) -> tuple[str, str]:
+    """Return where to load a model from, and how results call it; raises what `local_snapshot` raises.
+
+    Args:
+        model: Shipped model, family, folder or Hub name.
+        revision: Of a Hub name; without effect on others, empty for its newest.
+        is_offline: Whether only the local cache may be used.
+
+    Returns:
+        The name itself and an empty text; or the folder of a snapshot and the Hub name with its commit.
+    """
+    if not revision or model in (*MODELS, *SHIPPED) or Path(model).is_dir():
+        return model, ""
+    folder = local_snapshot(model, revision, is_offline)  # named after its commit
+    return str(folder), f"{model}@{folder.name}"
 
 
 def local_snapshot(name: str, revision: str, is_offline: bool) -> Path:

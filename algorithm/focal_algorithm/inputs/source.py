@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from PIL.Image import Image
@@ -30,3 +31,11 @@ class MediaSample:
     origin: str
     question: str = ""
     asked: Question | None = None
+
+    @property
+    def pixels_sha256(self) -> str:
+        """What identifies the pictures, whatever they are called."""
+        found = hashlib.sha256()
+        for frame in self.frames:
+            found.update(f"{frame.mode} {frame.width} x {frame.height}\n".encode() + frame.tobytes())
+        return found.hexdigest()

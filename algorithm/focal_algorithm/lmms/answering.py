@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from focal_algorithm.checkpoints.hub import pinned
 from focal_algorithm.hooks import attach
 from focal_algorithm.inputs.source import MediaSample
 from focal_algorithm.lmms.options import ModelOptions
@@ -23,18 +24,21 @@ _DEFAULT_NEW_TOKENS = 16
 
 
 def load(options: ModelOptions) -> LoadedModel:
-    """Load and, if asked, quantise the model of some options; see `load_model` and `quantize` for errors."""
+    """Load and, if asked, quantise the model of some options; see `pinned`, `load_model` and `quantize` for errors."""
+    is_offline = options.profile == "offline"
+    place, checkpoint = pinned(options.model, options.revision, is_offline)
     loaded = load_model(
-        options.model,
+        place,
         size=options.size,
         seed=options.seed,
         dtype=options.dtype,
         attention=options.attention,
         device=options.device,
-        is_offline=options.profile == "offline",
+        is_offline=is_offline,
         trust_remote_code=options.trust_remote_code,
     )
-    return replace(loaded, quantization=quantize(loaded.model, options.precision, options.device))
+    quantization = quantize(loaded.model, options.precision, options.device)
+    return replace(loaded, quantization=quantization, checkpoint=checkpoint or loaded.checkpoint)
 
 
 class Answerer:

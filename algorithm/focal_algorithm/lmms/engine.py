@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from focal_algorithm.lmms import MODEL_ID, TASK_FOLDER, local_tasks
-from focal_algorithm.lmms.hub_tasks import HUB_TASKS, require_cached, require_data
+from focal_algorithm.lmms.hub_data import HubData, from_snapshots
+from focal_algorithm.lmms.hub_tasks import HUB_TASKS, require_cached, require_data, require_pairs
 from focal_algorithm.lmms.scoring import ScoredAnswer, scored
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError, near_matches
 
@@ -40,13 +41,15 @@ class Tasks:
     Args:
         names: Local tasks, published names of `HUB_TASKS`, or any other task of lmms-eval.
         is_offline: Whether only local files may be used.
+        limit: That `run` will be given.
 
     Raises:
-        ConfigError: No such task.
+        ConfigError: No such task, or a limit that cuts what belongs together.
         UnsupportedError: A task needs data from the Hub that is not there.
     """
 
-    def __init__(self, names: list[str], is_offline: bool) -> None:
+    def __init__(self, names: list[str], is_offline: bool, limit: float | None = None) -> None:
+        require_pairs(names, limit)
         if not names:
             raise ConfigError(f"--tasks names no task; {near_matches('', [*local_tasks(), *HUB_TASKS])}")
         if is_offline:
@@ -83,17 +86,18 @@ class Tasks:
 
         tracker = None if log_folder is None else EvaluationTracker(output_path=str(log_folder))
         try:
-            results = evaluator.simple_evaluate(
-                model=model,
-                tasks=[self._lmms_name(name)],
-                task_manager=self._manager,
-                batch_size=1,
-                limit=limit,
-                log_samples=True,
-                bootstrap_iters=0,
-                evaluation_tracker=tracker,
-                verbosity="ERROR",
-            )
+            with from_snapshots() if self._is_offline else nullcontext():
+                results = evaluator.simple_evaluate(
+                    model=model,
+                    tasks=[self._lmms_name(name)],
+                    task_manager=self._manager,
+                    batch_size=1,
+                    limit=limit,
+                    log_samples=True,
+                    bootstrap_iters=0,
+                    evaluation_tracker=tracker,
+                    verbosity="ERROR",
+                )
         except (OSError, RetryError, SystemExit) as error:  # tasks use sys.exit where a video is missing
             raise self._failure(name, error) from error
         if results is None:
@@ -117,16 +121,18 @@ class Tasks:
     def _lmms_name(self, name: str) -> str:
         return HUB_TASKS[name].task if name in HUB_TASKS else name
 
-    def _other_data(self, names: list[str]) -> Iterator[tuple[str, str]]:
+    def _other_data(self, names: list[str]) -> Iterator[tuple[str, HubData]]:
         from lmms_eval.utils import load_yaml_config
 
         for name in names:
             if name in local_tasks() or name in HUB_TASKS:
                 continue
             path = self._manager.task_index[name]["yaml_path"]
-            data = load_yaml_config(path, mode="simple").get("dataset_path") if path != -1 else None
-            if data is not None and str(data).count("/") == 1:
-                yield name, str(data)
+            found = load_yaml_config(path, mode="simple") if path != -1 else {}
+            data = str(found.get("dataset_path") or "")
+            if data.count("/") == 1:
+                revision = (found.get("dataset_kwargs") or {}).get("revision") or "main"
+                yield name, HubData(data, str(found.get("dataset_name") or ""), str(revision))
 
 
 @cache

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from focal_algorithm.lmms.answering import load
+from focal_algorithm.lmms.answering import generation_limits, load
 from focal_algorithm.lmms.engine import TaskOutcome, Tasks
-from focal_algorithm.lmms.hub_tasks import HUB_TASKS
 from focal_algorithm.lmms.model import FocalModel
 from focal_algorithm.lmms.options import ModelOptions, Sweep
+from focal_algorithm.lmms.rows import accuracy_by_kind, accuracy_rows
 from focal_algorithm.lmms.run_files import (
     ACCURACY_COLUMNS,
     DSE_COLUMNS,
@@ -19,17 +19,20 @@ from focal_algorithm.lmms.run_files import (
     upsert_rows,
     write_samples,
 )
-from focal_algorithm.lmms.scoring import ScoredAnswer
-from focal_algorithm.lmms.statistics import accuracy
 from focal_algorithm.loading import LoadedModel
+from focal_algorithm.run_identity import (
+    AskedPart,
+    checkpoint_label,
+    configuration_hash,
+    questions_hash,
+    resolved_parameters,
+)
 from focal_common.files import atomic_write_text
-from focal_common.provenance import content_hash, manifest, package_versions
+from focal_common.provenance import content_hash, manifest
 
 __all__ = ["Run", "evaluate"]
 
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "lmms-eval", "datasets")
-_SCORE_METRICS = ("mme_perception_score", "mme_cognition_score", "mme_score")
-"""Aggregates that published tables give as a score instead of a percentage; a task's are added up."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,14 @@ def _run(
     limit: float | None,
     logs_samples: bool,
 ) -> Run:
-    identity = options.identity()
-    asked = {"model": identity, "tasks": sorted(tasks.names), "limit": limit}
+    identity = options.identity(loaded.checkpoint)
     name = f"{loaded.name}_{options.method}"
-    folder = output / "runs" / f"{name}_{content_hash(asked)[:12]}"
-    # Answers depend on the model alone: another limit or another task of the same model finds them again.
+    # Answers are found by their question: another limit or another task of the same model finds them again.
     answers = output / "answers" / f"{name}_{content_hash(identity)[:12]}.jsonl"
     model = FocalModel(options.model_copy(update={"answers": answers}), loaded)
+    in_force = {task: resolved_parameters(model.method(task)) for task in tasks.names}
+    asked = {"model": identity, "tasks": sorted(tasks.names), "limit": limit, "resolved_parameters": in_force}
+    folder = output / "runs" / f"{name}_{content_hash(asked)[:12]}"
     outcomes: dict[str, TaskOutcome] = {}
     try:
         for task in tasks.names:
@@ -108,24 +112,23 @@ def _run(
     finally:
         model.log.close()
     rows: list[dict[str, Any]] = []
+    checkpoint = checkpoint_label(loaded.checkpoint, identity["checkpoint"])
     for task, outcome in outcomes.items():
         seconds = sum(model.seconds.get(own, 0.0) for own in outcome.configuration)
         about = {"model": loaded.name, "dataset": task, "method": options.method}
         precision = options.dtype if options.precision == "float" else options.precision
-        shared = about | {"precision": precision, "wall_time_s": seconds}
-        shared["config_sha256"] = content_hash(
-            {"model": identity, "tasks": outcome.configuration, "limit": limit}
-        )
-        rows += _rows(shared, task, outcome)
+        shared = about | {"precision": precision, "wall_time_s": seconds, "checkpoint": checkpoint}
+        shared["config_sha256"] = _configuration(model, identity["checkpoint"], outcome)
+        rows += accuracy_rows(shared, task, outcome)
     every = [answer for outcome in outcomes.values() for answer in outcome.answers]
     write_samples(folder, every)
     content = manifest(asked, *_PACKAGES, seed=options.seed)
     content |= {
-        "checkpoint": loaded.checkpoint,
+        "checkpoint": checkpoint,
         "linear_layers": loaded.quantization or f"in {options.dtype}",
         "rows": rows,
         "metrics": {own: found for outcome in outcomes.values() for own, found in outcome.metrics.items()},
-        "accuracy_by_kind": {task: _by_kind(outcome.answers) for task, outcome in outcomes.items()},
+        "accuracy_by_kind": {task: accuracy_by_kind(outcome.answers) for task, outcome in outcomes.items()},
         "task_configuration": {
             own: found for outcome in outcomes.values() for own, found in outcome.configuration.items()
         },
@@ -134,37 +137,24 @@ def _run(
     return Run(folder, tuple(rows), content, model.log.resumed)
 
 
-def _rows(shared: dict[str, Any], task: str, outcome: TaskOutcome) -> list[dict[str, Any]]:
-    versions = package_versions("focal-vlm", "lmms-eval")
-    source = "measured, " + ", ".join(
-        f"{name} {found}" for name, found in versions.items() if name != "python"
+def _configuration(model: FocalModel, checkpoint: dict[str, Any], outcome: TaskOutcome) -> str:
+    """Return the hash of a task's answers, the same as that of ``focal trace --task`` with the same questions."""
+    options, parts = model.options, []
+    for task in sorted({one.task for one in outcome.answers}):
+        is_sequence = task.startswith(options.frame_tasks)
+        asked = (
+            # Where pixels are not known, the document stands for them, with what is done to its pictures.
+            (one.pixels_sha256 or [task, one.digest, options.frames, is_sequence], one.text, one.target)
+            for one in outcome.answers
+            if one.task == task
+        )
+        limits = generation_limits(outcome.configuration[task]["generation_kwargs"] or {})
+        parts.append(AskedPart(model.method(task), *limits, questions_hash(asked)))
+    return configuration_hash(
+        checkpoint=checkpoint,
+        dtype=options.dtype,
+        precision=options.precision,
+        device=options.device,
+        attention=options.attention,
+        parts=parts,
     )
-    found = accuracy([one.score for one in outcome.answers], [one.picture for one in outcome.answers])
-    unparsable = sum(not one.is_parsable for one in outcome.answers)
-    shared = shared | {"source": source, "n": found.questions, "unparsable": unparsable}
-    shares = {"accuracy": found.mean, "low": found.low, "high": found.high}
-    rows = [shared | {"unit": "percent"} | {name: 100 * value for name, value in shares.items()}]
-    scores = [
-        value
-        for own in outcome.metrics.values()
-        for name, value in own.items()
-        if name in _SCORE_METRICS and (task not in HUB_TASKS or HUB_TASKS[task].unit == "score")
-    ]
-    if scores:
-        rows.append(shared | {"unit": "score", "accuracy": float(sum(scores)), "low": None, "high": None})
-    return rows
-
-
-def _by_kind(answers: tuple[ScoredAnswer, ...]) -> dict[str, dict[str, float]]:
-    found = {}
-    for kind in sorted({answer.kind for answer in answers}):
-        own = [answer for answer in answers if answer.kind == kind]
-        share = accuracy([one.score for one in own], [one.picture for one in own])
-        found[kind] = {
-            "accuracy": share.mean,
-            "low": share.low,
-            "high": share.high,
-            "n": share.questions,
-            "unparsable": sum(not one.is_parsable for one in own),
-        }
-    return found

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from focal_common.errors import UnsupportedError
+from focal_algorithm.lmms.hub_data import HubData
+from focal_common.errors import ConfigError, UnsupportedError
 
-__all__ = ["HUB_TASKS", "HubTask", "answer_form", "dataset_of", "require_cached", "require_data"]
+__all__ = [
+    "HUB_TASKS",
+    "HubTask",
+    "answer_form",
+    "dataset_of",
+    "require_cached",
+    "require_data",
+    "require_pairs",
+]
 
 
 @dataclass(frozen=True)
@@ -21,19 +28,28 @@ class HubTask:
         data: Data set on the Hub.
         form: Of answers, see `is_parsable`.
         unit: Of the published result: ``percent``, or ``score`` where lmms-eval's aggregate is not a percentage.
+        configuration: Of the data set; empty where it has one, or where sub-tasks have their own.
+        revision: Of the data set.
     """
 
     task: str
     data: str
     form: str
     unit: str = "percent"
+    configuration: str = ""
+    revision: str = "main"
+
+    @property
+    def hub_data(self) -> HubData:
+        """What it needs from the Hub."""
+        return HubData(self.data, self.configuration, self.revision)
 
 
 HUB_TASKS = {
     "mlvu": HubTask("mlvu_dev", "sy1998/MLVU_dev", "letter"),
-    "mmbench": HubTask("mmbench_en_dev", "lmms-lab-encoder/MMBench", "letter"),
+    "mmbench": HubTask("mmbench_en_dev", "lmms-lab-encoder/MMBench", "letter", configuration="en"),
     "mme": HubTask("mme", "lmms-lab-encoder/MME", "yes/no", "score"),
-    "mvbench": HubTask("mvbench", "OpenGVLab/MVBench", "letter"),
+    "mvbench": HubTask("mvbench", "OpenGVLab/MVBench", "letter", revision="video"),
     "pope": HubTask("pope", "lmms-lab-encoder/POPE", "yes/no"),
     "videomme": HubTask("videomme", "lmms-eval/Video-MME", "letter"),
     "vqav2": HubTask("vqav2_val", "lmms-lab-encoder/VQAv2", "free"),
@@ -55,35 +71,37 @@ def answer_form(task: str) -> str:
     return known.form if known is not None else "free"
 
 
-def require_cached(names: Iterable[str]) -> None:
-    """Refuse those of our published names whose data is not in the local cache; see `require_data`."""
-    require_data([(name, HUB_TASKS[name].data) for name in names if name in HUB_TASKS])
-
-
-def require_data(data_sets: Iterable[tuple[str, str]]) -> None:
-    """Refuse tasks whose data is not in the local cache of the Hub.
-
-    Args:
-        data_sets: Task and Hub name of its data.
+def require_pairs(names: Iterable[str], limit: float | None) -> None:
+    """Refuse a limit that cuts a pair of published MME: lmms-eval's score stops there, with every answer known.
 
     Raises:
-        UnsupportedError: The sentence says which data is missing and which flag fetches it.
+        ConfigError: The limit is not an even number.
     """
-    for task, data in data_sets:
-        if not _is_cached(data):
-            raise UnsupportedError(
-                f"task '{task}' needs the data set '{data}' from the Hub and --profile is offline; use --profile hub, "
-                f"or fetch it before with 'hf download --repo-type dataset {data}'"
+    for name in names:
+        if limit is not None and limit % 2 and name in HUB_TASKS and HUB_TASKS[name].unit == "score":
+            raise ConfigError(
+                f"--limit {limit:g}: task '{name}' scores the two questions of an image together; expected an even "
+                "number"
             )
 
 
-def _is_cached(data: str) -> bool:
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    datasets = Path(os.environ.get("HF_DATASETS_CACHE", home / "datasets"))
-    owner, name = data.lower().split("/")
-    places = ((hub, f"datasets--{owner}--{name}"), (datasets, f"{owner}___{name}"))
-    return any(
-        folder.is_dir() and any(entry.name.lower() == wanted for entry in folder.iterdir())
-        for folder, wanted in places
-    )
+def require_cached(names: Iterable[str]) -> None:
+    """Refuse those of our published names whose data is not in the local cache; see `require_data`."""
+    require_data([(name, HUB_TASKS[name].hub_data) for name in names if name in HUB_TASKS])
+
+
+def require_data(data_sets: Iterable[tuple[str, HubData]]) -> None:
+    """Refuse tasks whose data is not on this machine.
+
+    Args:
+        data_sets: Task and its data.
+
+    Raises:
+        UnsupportedError: The sentence says which data is missing and what fetches it.
+    """
+    for task, data in data_sets:
+        if not data.is_here():
+            raise UnsupportedError(
+                f"task '{task}' needs the data set '{data.name}' from the Hub and --profile is offline; use --profile "
+                f"hub, or fetch it before with '{data.fetch_command}'"
+            )

@@ -13,6 +13,8 @@ from focal_algorithm.lmms.hub_tasks import dataset_of
 from focal_algorithm.lmms.options import ModelOptions, options_from_arguments
 from focal_algorithm.lmms.visuals import media_of
 from focal_algorithm.loading import LoadedModel
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.run_identity import resolved_parameters
 from focal_common.console import track
 from focal_common.errors import UnsupportedError
 from focal_common.provenance import content_hash
@@ -37,12 +39,16 @@ class FocalModel(lmms):
         super().__init__()
         self.options = options or options_from_arguments(arguments)
         self._answerer = Answerer(self.options, loaded)
-        self.log = AnswerLog(self.options.answers, self.options.identity())
+        self.log = AnswerLog(self.options.answers, self.options.identity(self._answerer.loaded.checkpoint))
         self.seconds: dict[str, float] = {}
 
     def generate_until(self, requests: list[Any]) -> list[str]:
         """Answer requests in their order; finished ones are taken from the log."""
         return [self._answer(*request.args) for request in track(requests, "answering", len(requests))]
+
+    def method(self, task: str) -> CompressionMethod:
+        """Return the method with the parameters in force for a task of lmms-eval."""
+        return self._answerer.method(dataset_of(task))
 
     def loglikelihood(self, requests: list[Any]) -> list[tuple[float, bool]]:
         """Refuse: compression acts on the prefill of a prompt, and such tasks put the answer into it."""
@@ -58,7 +64,9 @@ class FocalModel(lmms):
         self, question: str, settings: dict[str, Any], show: Any, index: int, task: str, split: str
     ) -> str:
         document = self.task_dict[task][split][index]
-        key = content_hash([task, split, index, question, settings, _plain(document)])
+        # Parameters in force: after a change of published or default ones, old answers are not taken for new.
+        method = resolved_parameters(self.method(task))
+        key = content_hash([task, split, index, question, settings, _plain(document), method])
         answer = self.log.get(key)
         if answer is None:
             new_tokens, ends = generation_limits(settings)

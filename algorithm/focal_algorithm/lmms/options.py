@@ -9,15 +9,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from focal_algorithm.model_names import model_location
+from focal_algorithm.run_identity import checkpoint_digest
 from focal_common.config import StrictModel, parse_yaml, validated
 from focal_common.errors import ConfigError, UnsupportedError
-from focal_common.files import sha256_of_file
 
-__all__ = ["ModelOptions", "Sweep", "checkpoint_digest", "options_from_arguments"]
+__all__ = ["ModelOptions", "Sweep", "options_from_arguments"]
 
-_LARGE_BYTES = 256 << 20
 _METHOD_PREFIX = "method."
+_NOT_IDENTITY = ("answers", "profile", "trust_remote_code", "model", "revision", "size", "seed")
+"""Options that decide no answer, or that the weights stand for."""
 
 
 class ModelOptions(StrictModel):
@@ -25,6 +25,7 @@ class ModelOptions(StrictModel):
 
     Attributes:
         model: Shipped model, family with random weights, checkpoint folder, or Hub name.
+        revision: Of a Hub name: commit, branch or tag; empty for its newest.
         method: Compression method.
         parameters: Of the method, over published or default ones.
         size: Of a random model.
@@ -41,6 +42,7 @@ class ModelOptions(StrictModel):
     """
 
     model: str = "llava_onevision"
+    revision: str = ""
     method: str = "dense"
     parameters: dict[str, Any] = Field(default_factory=dict)
     size: str = "small"
@@ -55,10 +57,17 @@ class ModelOptions(StrictModel):
     frame_tasks: tuple[str, ...] = ("mvbench",)
     answers: Path | None = None
 
-    def identity(self) -> dict[str, Any]:
-        """Return what an answer depends on, as JSON values: equal identities give equal answers."""
-        values = self.model_dump(exclude={"answers", "profile", "trust_remote_code", "model"})
-        return values | {"checkpoint": checkpoint_digest(self.model, self.size, self.seed)}
+    def identity(self, loaded: str = "") -> dict[str, Any]:
+        """Return what the answers to all questions depend on, as JSON values.
+
+        The method's parameters are those given. Those in force depend on the data set too, see `Answerer.method`;
+        they are part of the key of each answer.
+
+        Args:
+            loaded: `LoadedModel.checkpoint`, where the model is loaded: it holds the commit of a Hub name.
+        """
+        values = self.model_dump(exclude=set(_NOT_IDENTITY))
+        return values | {"checkpoint": checkpoint_digest(self.model, self.size, self.seed, loaded)}
 
 
 @dataclass(frozen=True)
@@ -117,24 +126,6 @@ def options_from_arguments(arguments: Mapping[str, Any]) -> ModelOptions:
     if isinstance(given.get("frame_tasks"), str):
         given["frame_tasks"] = tuple(filter(None, given["frame_tasks"].split(";")))
     return validated(ModelOptions, given | {"parameters": parameters}, "model_args")
-
-
-def checkpoint_digest(model: str, size: str, seed: int) -> dict[str, Any]:
-    """Return what identifies the weights.
-
-    Returns:
-        Family, size and seed of random weights; the Hub name; or the SHA-256 of each file of a folder or
-        shipped model, of which files above 256 MiB count with their size alone.
-    """
-    folder = Path(model_location(model))
-    if not folder.is_dir():
-        return {"name": model, "size": size, "seed": seed}
-    digests = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".json", ".safetensors", ".model", ".txt", ".jinja"):
-            length = path.stat().st_size
-            digests[path.name] = f"{length} bytes" if length > _LARGE_BYTES else sha256_of_file(path)
-    return digests
 
 
 def _value(text: Any) -> Any:

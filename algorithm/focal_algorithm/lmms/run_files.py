@@ -27,7 +27,7 @@ __all__ = [
 SAMPLES = "samples.jsonl"
 SUMMARY = "summary.json"
 
-_MEASURED = ("n", "low", "high", "unparsable", "wall_time_s", "config_sha256")
+_MEASURED = ("n", "low", "high", "unparsable", "wall_time_s", "config_sha256", "checkpoint")
 ACCURACY_COLUMNS = ("model", "dataset", "method", "precision", "accuracy", "unit", "source", *_MEASURED)
 """Of ``accuracy.csv``: those of the published table, then ours."""
 

@@ -27,7 +27,9 @@ class ScoredAnswer:
         task: Name in lmms-eval.
         question: Number of the document.
         picture: What it is about; questions about one picture are not independent.
+        pixels_sha256: Of that picture, the same in every task that shows it; empty where the task does not say.
         kind: Sub-task.
+        text: As the model read it.
         digest: Of the question and its right answer, to tell whether two runs asked the same.
         answer: As the model gave it.
         target: Right answer.
@@ -38,7 +40,9 @@ class ScoredAnswer:
     task: str
     question: int
     picture: str
+    pixels_sha256: str
     kind: str
+    text: str
     digest: str
     answer: str
     target: str
@@ -61,7 +65,9 @@ def scored(task: str, sample: Mapping[str, Any]) -> ScoredAnswer:
         task=task,
         question=int(sample["doc_id"]),
         picture=_field(document, _PICTURE_FIELDS, str(sample["doc_id"])),
+        pixels_sha256=str(document.get("pixels_sha256", "")),
         kind=_field(document, _KIND_FIELDS, task),
+        text=str(_first(sample["arguments"])),
         digest=content_hash([asked, str(sample["target"])])[:16],
         answer=answer,
         target=str(sample["target"]),

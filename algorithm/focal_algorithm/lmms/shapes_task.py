@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
 from functools import lru_cache
+from statistics import fmean
 from typing import Any
 
 import datasets
@@ -22,13 +22,12 @@ __all__ = [
     "parsed",
     "parsed_mme",
     "parsed_pope",
-    "percent",
     "pope_f1",
-    "pope_yes",
     "question",
     "show",
 ]
 
+_NO_VALUE = "N/A"
 _SHORT_HASH = 16
 
 
@@ -74,10 +73,12 @@ def _documents(loaded: TaskSplit, options: dict[str, Any]) -> list[dict[str, Any
             "kind": asked.kind,
             "task": manifest["task"],
             "split": manifest["split"],
+            "pixels_sha256": pixels,
             "data_sha256": manifest["sha256"][:_SHORT_HASH],
             "options": [f"{name}={value}" for name, value in sorted(options.items())],
         }
         for index, sample in enumerate(loaded.samples)
+        for pixels in (sample.media().pixels_sha256,)
         for number, asked in enumerate(sample.questions)
     ]
 
@@ -99,13 +100,13 @@ def question(document: dict[str, Any], lmms_eval_specific_kwargs: Any = None) ->
 def parsed(document: dict[str, Any], results: list[str]) -> dict[str, Any]:
     """Score one answer; one that names none of the choices counts as wrong and as unparsable."""
     outcome = _outcome(document, results)
-    return {"accuracy": outcome["score"], "unparsable": float(outcome["said"] is None)}
+    return {"accuracy": float(outcome["is_right"]), "unparsable": float(outcome["said"] is None)}
 
 
 def parsed_pope(document: dict[str, Any], results: list[str]) -> dict[str, Any]:
     """Score one answer of shapes-pope; see `parsed`."""
     outcome = _outcome(document, results)
-    return parsed(document, results) | {"pope_f1": outcome, "pope_yes": outcome}
+    return parsed(document, results) | {"pope_f1": outcome, "pope_yes": float(outcome["said"] == "yes")}
 
 
 def parsed_mme(document: dict[str, Any], results: list[str]) -> dict[str, Any]:
@@ -114,42 +115,32 @@ def parsed_mme(document: dict[str, Any], results: list[str]) -> dict[str, Any]:
     return parsed(document, results) | {"mme_score": outcome, "mme_score_plus": outcome}
 
 
-def percent(values: list[float]) -> float:
-    """Return the mean in percent."""
-    return 100.0 * statistics.fmean(values)
-
-
 def pope_f1(outcomes: list[dict[str, Any]]) -> float:
-    """Return F1 of "yes" in percent; what is not parsable is not a "yes"."""
-    return 100.0 * _pope(outcomes)["f1"]
+    """Return F1 of "yes" as a fraction; what is not parsable is not a "yes"."""
+    right, said = ([one[name] == "yes" for one in outcomes] for name in ("answer", "said"))
+    return pope_scores(right, said)["f1"]
 
 
-def pope_yes(outcomes: list[dict[str, Any]]) -> float:
-    """Return the share of "yes" among all answers in percent."""
-    return 100.0 * _pope(outcomes)["yes"]
+def mme_score(outcomes: list[dict[str, Any]]) -> float | str:
+    """Return the sum over sub-tasks of accuracy and accuracy+ in percent, at most 200 each, as MME publishes it.
 
-
-def mme_score(outcomes: list[dict[str, Any]]) -> float:
-    """Return the sum over sub-tasks of accuracy and accuracy+ in percent, at most 200 each."""
-    return sum(scores["score"] for scores in _mme(outcomes).values())
-
-
-def mme_score_plus(outcomes: list[dict[str, Any]]) -> float:
-    """Return accuracy+ in percent, images with both questions right, averaged over sub-tasks."""
+    Only whole pairs count; without any it is lmms-eval's word for no value.
+    """
     scores = _mme(outcomes).values()
-    return 100.0 * statistics.fmean(one["acc+"] for one in scores) if scores else 0.0
+    return sum(one["score"] for one in scores) if scores else _NO_VALUE
+
+
+def mme_score_plus(outcomes: list[dict[str, Any]]) -> float | str:
+    """Return accuracy+ as a fraction, images with both questions right, averaged over sub-tasks; see `mme_score`."""
+    scores = _mme(outcomes).values()
+    return fmean(one["acc+"] for one in scores) if scores else _NO_VALUE
 
 
 def _outcome(document: dict[str, Any], results: list[str]) -> dict[str, Any]:
     said = parse_choice(results[0], document["choices"])
     named = {name: document[name] for name in ("kind", "sample_id", "answer")}
-    return named | {"said": said, "score": float(said == document["answer"])}
-
-
-def _pope(outcomes: list[dict[str, Any]]) -> dict[str, float]:
-    return pope_scores(
-        [one["answer"] == "yes" for one in outcomes], [one["said"] == "yes" for one in outcomes]
-    )
+    # Not "score": from a field of that name lmms-eval takes a standard error, which would be that of accuracy.
+    return named | {"said": said, "is_right": said == document["answer"]}
 
 
 def _mme(outcomes: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -158,7 +149,7 @@ def _mme(outcomes: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     for one in outcomes:
         images.setdefault(one["sample_id"], []).append(one)
     whole = [one for pair in images.values() if len(pair) == 2 for one in pair]
-    return mme_scores([one["kind"] for one in whole], [bool(one["score"]) for one in whole])
+    return mme_scores([one["kind"] for one in whole], [one["is_right"] for one in whole])
 
 
 def _typed(value: str) -> Any:

@@ -26,6 +26,7 @@ def evaluate_row(row: MatrixRow, matrix: Matrix, output: Path) -> None:
             f"{row.name}: dataset '{row.dataset_name}' has no 'task'; expected a name in lmms-eval"
         )
     arguments = {"dtype": model.dtype, "frames": model.frames, "device": matrix.device}
+    arguments |= {"revision": model.revision} if model.checkpoint and model.revision else {}
     arguments |= {} if model.checkpoint else {"size": model.size}
     arguments |= {} if suite.precision == "float" else {"precision": suite.precision}
     words = ["--tasks", row.dataset.task, "--model", model.checkpoint or model.family]

@@ -135,11 +135,13 @@ def test_accuracy_counts_every_question_and_names_its_configuration(tmp_path: Pa
         for n, answer in enumerate(answers)
     ]
     task = AskedTask("shapes-video")
+    shown = ["pixels"] * 4
 
     def found(**changes: object) -> dict[str, object]:
         method = build_method("focus", {"vector_size": changes.pop("vector_size", 32)})
         given = RunSettings(output=tmp_path, task=task, **changes)  # type: ignore[arg-type]
-        return run_accuracy(given, task, method, "", questions, records)
+        checkpoint = f"random:{given.seed}"
+        return run_accuracy(given, task, method, checkpoint, "", questions, records, shown)
 
     plain = found()
     low, high = wilson(2, 4)
@@ -152,3 +154,6 @@ def test_accuracy_counts_every_question_and_names_its_configuration(tmp_path: Pa
     changed = [found(), found(precision="int8"), found(seed=1), found(vector_size=16)]
     assert len({str(one["config_sha256"]) for one in changed}) == 4
     assert found() == plain
+    assert plain["checkpoint"] == "random:0"
+    shown[0] = "others"
+    assert found()["config_sha256"] != plain["config_sha256"]

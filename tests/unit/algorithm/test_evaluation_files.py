@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from evaluation_support import answered
+from focal_algorithm import cli_compare
 from focal_algorithm.lmms.answer_log import AnswerLog
 from focal_algorithm.lmms.comparison import compare_runs
 from focal_algorithm.lmms.run_files import ACCURACY_COLUMNS, SAMPLES, read_samples, upsert_rows, write_samples
+from focal_algorithm.lmms.scoring import ScoredAnswer
+from focal_common.console import run_command
 from focal_common.errors import ConfigError
 
 
@@ -108,3 +111,62 @@ def test_other_questions_cannot_be_compared(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no question in common"):
         compare_runs(first, third)
     assert json.dumps(compare_runs(first, first))
+
+
+def variants(outcome: dict[str, list[bool]], images: int = 5) -> list[ScoredAnswer]:
+    """Return two questions on each image for every task; the first one is the same in all tasks."""
+    return [
+        answered(
+            task,
+            2 * image + one,
+            float(right[2 * image + one]),
+            picture=f"{task}-{image}",
+            pixels=f"pixels of {image}",
+            text="is there a dot?" if one == 0 else f"is there what {task} asks for?",
+            digest=f"{task} {image} {one}",
+        )
+        for task, right in outcome.items()
+        for image in range(images)
+        for one in (0, 1)
+    ]
+
+
+def test_tasks_that_share_pictures_make_nothing_more_certain(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    right = [True] * 9 + [False]
+    wrong = [False, False, True, False, True, True, True, False, True, False]
+    names = ("shapes-pope", "shapes-pope-random", "shapes-pope-popular")
+    write_samples(first, variants(dict.fromkeys(names, right)))
+    write_samples(second, variants(dict.fromkeys(names, wrong)))
+    records = {record["dataset"]: record for record in compare_runs(first, second)}
+    alone, together = records["shapes-pope"], records["all"]
+    assert (alone["questions"], alone["repeated"], alone["pictures"]) == (10, 0, 5)
+    # Five questions are the same in all three tasks; five are asked by each.
+    assert (together["questions"], together["repeated"], together["pictures"]) == (20, 10, 5)
+    assert together["high"] - together["low"] > 0.8 * (alone["high"] - alone["low"])
+
+
+def test_the_same_question_with_other_answers_is_kept(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    write_samples(first, variants({"shapes-pope": [True] * 10, "shapes-mme": [False] * 10}))
+    write_samples(second, variants({"shapes-pope": [False] * 10, "shapes-mme": [False] * 10}))
+    record = compare_runs(first, second)[-1]
+    assert (record["dataset"], record["questions"], record["repeated"]) == ("all", 20, 0)
+
+
+def test_where_no_picture_differs_there_is_no_interval(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    write_samples(first, variants({"shapes-pope": [True] * 10}))
+    write_samples(second, variants({"shapes-pope": [False] * 10}))
+    (record,) = compare_runs(first, second)
+    assert (record["difference"], record["low"], record["high"]) == (1.0, None, None)
+    assert run_command(cli_compare.app, [str(first), str(second)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "no interval: the difference is the same on every picture" in said
+    assert "McNemar's p takes questions for independent" in said
+    assert "+100.00% to" not in said
+    write_samples(second, variants({"shapes-pope": [True] * 8 + [False] * 2}))
+    assert run_command(cli_compare.app, [str(first), str(second)]) == 0
+    assert "5 pictures are few for a bootstrap" in " ".join(capsys.readouterr().out.split())

@@ -11,7 +11,7 @@ from PIL import Image
 from focal_algorithm import cli_eval
 from focal_algorithm.lmms import TASK_FOLDER, local_tasks
 from focal_algorithm.lmms.answering import generation_limits
-from focal_algorithm.lmms.hub_tasks import dataset_of, require_cached
+from focal_algorithm.lmms.hub_tasks import dataset_of, require_pairs
 from focal_algorithm.lmms.options import ModelOptions, Sweep, options_from_arguments
 from focal_algorithm.lmms.parsing import is_parsable, parse_choice
 from focal_algorithm.lmms.scoring import scored
@@ -118,18 +118,9 @@ def test_published_names_cover_their_sub_tasks() -> None:
     assert TASK_FOLDER.is_dir()
 
 
-def test_data_of_the_hub_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    with pytest.raises(UnsupportedError, match=r"'mme' needs .*lmms-lab-encoder/MME.*--profile hub"):
-        require_cached(["shapes-pope", "mme"])
-    (tmp_path / "hub" / "datasets--lmms-lab-encoder--MME").mkdir(parents=True)
-    require_cached(["shapes-pope", "mme"])
-
-
 def logged(**metrics: Any) -> dict[str, Any]:
-    return {"doc_id": 3, "doc": {"videoID": "v"}, "target": "B", "filtered_resps": ["B."], **metrics}
+    asked = {"doc_id": 3, "doc": {"videoID": "v"}, "target": "B", "arguments": ["which?", {}, 3]}
+    return asked | {"filtered_resps": ["B."], **metrics}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +134,7 @@ def logged(**metrics: Any) -> dict[str, Any]:
 )
 def test_scores_of_published_tasks_are_read(task: str, metrics: dict[str, Any], score: float) -> None:
     found = scored(task, logged(**metrics))
-    assert (found.score, found.picture, found.question) == (score, "v", 3)
+    assert (found.score, found.picture, found.question, found.text) == (score, "v", 3, "which?")
 
 
 def test_a_task_without_scores_is_refused() -> None:
@@ -177,3 +168,11 @@ def test_unknown_names_are_refused_by_the_model(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="unknown method"):
         Answerer(ModelOptions(method="focuss"))
+
+
+@pytest.mark.parametrize("limit", [7, 0.5])
+def test_a_limit_that_cuts_a_pair_of_published_mme_is_refused_at_once(limit: float) -> None:
+    with pytest.raises(ConfigError, match="expected an even number"):
+        require_pairs(["pope", "mme"], limit)
+    for names, most in ((["pope", "shapes-mme"], limit), (["mme"], None), (["mme"], 8)):
+        require_pairs(names, most)

@@ -7,9 +7,7 @@ from focal_algorithm.lmms.shapes_task import (
     parsed,
     parsed_mme,
     parsed_pope,
-    percent,
     pope_f1,
-    pope_yes,
     question,
     show,
 )
@@ -21,9 +19,7 @@ __all__ = [
     "parsed",
     "parsed_mme",
     "parsed_pope",
-    "percent",
     "pope_f1",
-    "pope_yes",
     "question",
     "show",
 ]
