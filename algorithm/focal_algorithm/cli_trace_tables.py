@@ -73,6 +73,13 @@ def print_answers(result: RunResult, simulation: dict[str, Any] | None) -> None:
         + (", which is simulated; speed-up and energy: simulated prefill, visual tokens" if rows else ""),
         markup=False,
     )
+    borrowed = [name for name in rows if name not in answered and name != "dense"]
+    if borrowed:
+        console.print(
+            f"{', '.join(borrowed)}: no run of its own but other hardware for the same traces, so its accuracy is that "
+            f"of {method}; docs/methods.md says what each accelerator takes from a trace",
+            markup=False,
+        )
     for note in (simulation or {"notes": []})["notes"]:
         errors_console().print(f"note: {note}", markup=False)
     _print_files(result)

@@ -18,7 +18,7 @@ from focal_algorithm.inputs.media import read_image, read_video
 from focal_algorithm.inputs.photographs import photograph_clip
 from focal_algorithm.loading import LoadedModel, load_model
 from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.methods.build import build_method
+from focal_algorithm.methods.build import build_method, fitted_parameters
 from focal_algorithm.prompts import Prompt, build_prompt
 from focal_algorithm.quantization import quantize
 from focal_algorithm.recorder import RecordedSample, Recorder
@@ -231,9 +231,9 @@ def method_of(settings: RunSettings, prepared: Prepared) -> tuple[CompressionMet
     published = default.published(loaded.adapter.published_name, settings.dataset_name)
     if not published and default.hook_points:
         geometry = loaded.adapter.geometry(loaded.model)
-        published = default.fitted(geometry)
+        published = fitted_parameters(default, geometry, settings.parameters)
         left = {name: value for name, value in published.items() if name not in settings.parameters}
-        moved = f", moved to {geometry.layers} layers: {left}" if left else ""
+        moved = f", fitted to this model and its prompts: {left}" if left else ""
         if moved or not settings.parameters:
             notes.append(
                 f"no published parameters of {settings.method} for ({loaded.name}, "

@@ -7,6 +7,7 @@ from pathlib import Path
 from focal_common.errors import ConfigError
 from focal_simulator.loading import load_workloads
 from focal_simulator.output import file_prefix, write_outcome, write_rows
+from focal_simulator.precision import precision_remarks
 from focal_simulator.report import Report, Request
 from focal_simulator.runner import Outcome, Settings, run_all
 from focal_simulator.tables import gemm_sparsity_table, result_table
@@ -57,6 +58,7 @@ def run_request(request: Request) -> Report:
             f"no trace in {request.variant}/ of {', '.join(assumed)}: "
             "the decoder is taken to be Qwen2-7B, as published"
         )
+    outcome.remarks += precision_remarks(workloads, request.precision)
     paths = write_outcome(request.output, outcome, order, request.variant, request.sram, request.figure)
     whole = None
     if request.whole_model:

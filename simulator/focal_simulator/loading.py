@@ -66,6 +66,7 @@ def with_trace(workload: Workload, trace: Trace, variant: str) -> Workload:
         recorded_vector_size=trace.header.vector_size,
         shape=trace.header.model_shape,
         method=trace.header.method,
+        quantization=trace.header.quantization,
     )
 
 

@@ -47,6 +47,7 @@ class Workload:
         recorded_vector_size: Elements per vector of the trace; None without a trace.
         shape: Shape of the whole model and of the prompt, if the trace knows it.
         method: Method that left the counts; empty without a trace.
+        quantization: Arithmetic of the linear layers in the traced forward; empty for the checkpoint's own.
     """
 
     model: str
@@ -67,6 +68,7 @@ class Workload:
     recorded_vector_size: int | None = None
     shape: ModelShape | None = None
     method: str = ""
+    quantization: str = ""
 
     def __post_init__(self) -> None:
         if self.visual_tokens < self.frames * self.patches:

@@ -126,5 +126,6 @@ def test_wrong_use_is_one_sentence(
 
 def test_a_budget_beyond_the_tokens_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--size", "tiny", "--samples", "1", "--frames", "2", "--output", str(tmp_path)]
-    assert run_command(app, [*words, "--method", "sparsevlm"]) == 0
+    asked = ["--method", "sparsevlm", "--set", "retained_tokens=192"]
+    assert run_command(app, [*words, *asked]) == 0
     assert "sparsevlm left out nothing in any prompt" in re.sub(r"\s+", " ", capsys.readouterr().err)

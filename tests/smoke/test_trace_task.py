@@ -13,6 +13,7 @@ from focal_algorithm.cli import app
 from focal_algorithm.lmms.answering import Answerer
 from focal_algorithm.lmms.options import ModelOptions
 from focal_algorithm.tasks.asking import AskedTask
+from focal_common.command import VERBS
 from focal_common.console import run_command
 from focal_traces.store import open_trace
 
@@ -81,20 +82,41 @@ def test_unparsable_answers_are_counted_and_files_repeat(
 def test_one_table_holds_accuracy_speed_and_energy(
     video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*ASKED, "--model", str(video), "--against-dense", "--simulate", "dense,focus"]
+    words = [*ASKED, "--model", str(video), "--against-dense", "--simulate", "dense,focus,focus_sec_only"]
     assert run_command(app, [*words, "--output", str(tmp_path)]) == 0
-    printed = capsys.readouterr().out
+    told = capsys.readouterr()
+    printed = told.out
     rows = {line.split("│")[1].strip(): line for line in printed.splitlines() if line.startswith("│")}
-    assert set(rows) == {"dense", "focus"}
-    for line in rows.values():
+    assert set(rows) == {"dense", "focus", "focus_sec_only"}
+    for name, line in rows.items():
         cells = [cell.strip() for cell in line.strip("│").split("│")]
         assert len(cells) == 8
-        assert all(cells)
+        assert all(cells) == (name != "focus_sec_only")
+    # The row with empty cells is explained, and only that one.
+    said = " ".join(printed.split())
+    assert " focus_sec_only: no run of its own but other hardware for the same traces" in said
+    assert "accuracy is that of focus;" in said
+    assert "FP16 hardware is simulated" not in told.err
     assert "measured on 4 questions about 2 samples" in printed
     accuracy = json.loads(next(tmp_path.rglob("*.accuracy.json")).read_text())
     assert f"{accuracy['right']} of 4" in rows["focus"]
     assert f"{accuracy['dense']['right']} of 4" in rows["dense"]
     assert (tmp_path / "simulation" / "cycle_main_focus.csv").is_file()
+
+
+def test_8_bit_layers_on_fp16_hardware_are_said(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*ASKED, "--model", str(video), "--simulate", "dense", "--precision", "int8"]
+    assert run_command(app, [*words, "--output", str(tmp_path)]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "linear layers of the forward were quantised, but FP16 hardware is simulated" in said
+    again = ["--trace", str(tmp_path), "--variant", "focus_int8", "--accelerator", "dense", "--no-figure"]
+    for precision, is_said in (("fp16", True), ("int8", False)):
+        given = [*again, "--precision", precision, "--output", str(tmp_path / precision)]
+        assert run_command(VERBS.load("sim"), given) == 0
+        told = " ".join(capsys.readouterr().err.split())
+        assert ("FP16 hardware is simulated" in told) == is_said
 
 
 def test_words_that_the_model_does_not_know_are_named(

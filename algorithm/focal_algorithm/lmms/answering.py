@@ -13,7 +13,7 @@ from focal_algorithm.inputs.source import MediaSample
 from focal_algorithm.lmms.options import ModelOptions
 from focal_algorithm.loading import LoadedModel, load_model
 from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.methods.build import build_method
+from focal_algorithm.methods.build import build_method, fitted_parameters
 from focal_algorithm.prompts import build_prompt
 from focal_algorithm.quantization import quantize
 from focal_common.errors import RunError, UnsupportedError
@@ -57,13 +57,14 @@ class Answerer:
         self._methods: dict[str, CompressionMethod] = {}
 
     def method(self, dataset: str) -> CompressionMethod:
-        """Return the method for a data set: published parameters, else defaults fitted to the depth; own ones win."""
+        """Return the method for a data set: published parameters, else fitted defaults; own ones win."""
         if dataset not in self._methods:
             loaded, options = self.loaded, self.options
             default = build_method(options.method, {})
             chosen = default.published(loaded.adapter.published_name, dataset)
             if not chosen and default.hook_points:
-                chosen = default.fitted(loaded.adapter.geometry(loaded.model))
+                geometry = loaded.adapter.geometry(loaded.model)
+                chosen = fitted_parameters(default, geometry, options.parameters)
             self._methods[dataset] = build_method(options.method, chosen | options.parameters)
         return self._methods[dataset]
 

@@ -8,7 +8,7 @@ from typing import Any
 from focal_algorithm.loading import load_model
 from focal_algorithm.matrix.rows import MatrixRow
 from focal_algorithm.matrix.schema import ModelSpec
-from focal_algorithm.methods.build import build_method
+from focal_algorithm.methods.build import build_method, fitted_parameters
 from focal_algorithm.models import MODELS
 from focal_algorithm.quantization import PRECISIONS
 from focal_algorithm.weights import SHIPPED
@@ -92,8 +92,9 @@ def _check(row: MatrixRow, built: tuple[DecoderGeometry, float] | FocalError) ->
         if (row.dataset.hub or row.suite.measure == "accuracy") and not row.dataset.task:
             raise ConfigError(f"dataset '{row.dataset_name}' has no 'task'; expected a name in lmms-eval")
         default = build_method(row.suite.method, {})
-        parameters = default.published(adapter().published_name, row.dataset_name) or default.fitted(geometry)
-        parameters |= row.suite.parameters | (row.variant.parameters if row.variant else {})
+        own = row.suite.parameters | (row.variant.parameters if row.variant else {})
+        parameters = default.published(adapter().published_name, row.dataset_name)
+        parameters = (parameters or fitted_parameters(default, geometry, own)) | own
         method = build_method(row.suite.method, parameters)
         layers = [*getattr(method, "selected_layers", ()), *getattr(method, "pruning_layers", ())]
         if layers and max(layers) >= geometry.layers:

@@ -148,6 +148,8 @@ class CompressionMethod(ABC):
         trace_folder: Folder of its traces below a trace root.
         vector_size: Elements per recorded vector.
         m_tile: Tokens per m-tile; 0 for a single tile.
+        budget_fields: Hyper-parameters that state a budget together. Where a user sets one of them, `fitted` values
+            of the others are left out: a budget that is half ours would be neither.
     """
 
     name: ClassVar[str]
@@ -155,6 +157,7 @@ class CompressionMethod(ABC):
     hook_points: ClassVar[frozenset[HookPoint]]
     changes_length: ClassVar[bool]
     trace_folder: ClassVar[str]
+    budget_fields: ClassVar[frozenset[str]] = frozenset()
 
     vector_size: int = 32
     m_tile: int = 1024
@@ -197,7 +200,10 @@ class CompressionMethod(ABC):
 
     @classmethod
     def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
-        """Return defaults that must follow the decoder's shape; empty where the plain defaults fit."""
+        """Return defaults that must follow the decoder or the prompt; empty where the plain defaults fit.
+
+        `focal_algorithm.methods.build.fitted_parameters` says which of them stand beside a user's own.
+        """
         return {}
 
     def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:

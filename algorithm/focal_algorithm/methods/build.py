@@ -9,8 +9,9 @@ from typing import Any
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod
 from focal_common.errors import ConfigError, near_matches
+from focal_traces.schema import DecoderGeometry
 
-__all__ = ["build_method"]
+__all__ = ["build_method", "fitted_parameters"]
 
 
 def build_method(name: str, parameters: Mapping[str, Any]) -> CompressionMethod:
@@ -31,6 +32,20 @@ def build_method(name: str, parameters: Mapping[str, Any]) -> CompressionMethod:
             raise ConfigError(f"method '{name}' has no parameter '{field}'; {near_matches(field, names)}")
         values[field] = _checked(name, field, names[field].default, value)
     return chosen(**values)
+
+
+def fitted_parameters(
+    method: CompressionMethod | type[CompressionMethod], geometry: DecoderGeometry, own: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the fitted defaults that hold where nothing is published; own parameters go over them.
+
+    Args:
+        method: See `CompressionMethod.fitted`.
+        geometry: Decoder shape.
+        own: Hyper-parameters that a user, a suite or a search set.
+    """
+    settled = method.budget_fields if method.budget_fields & own.keys() else frozenset[str]()
+    return {name: value for name, value in method.fitted(geometry).items() if name not in settled}
 
 
 def _checked(name: str, field: str, default: Any, value: Any) -> Any:

@@ -77,7 +77,8 @@ class SparseVlm(CompressionMethod):
         pruning_layers: Layers, from 0, whose output is shortened; empty for none. Where two fall together the
             later one holds. Default: published code, moved to the same relative depth in other decoders.
         kept_tokens: Tokens kept at each pruning layer; empty for the published ones of the budget.
-        scale_by_tokens: Scale the counts by the prompt's visual tokens over 576, for which they were made.
+        scale_by_tokens: Scale the counts by the prompt's visual tokens over 576, for which they were made; set where
+            neither a budget nor counts are given (`fitted`).
         heads_kept: Heads that score in version 2.0. Default 14: published code.
         mode: ``compatible`` or ``strict``.
     """
@@ -89,6 +90,7 @@ class SparseVlm(CompressionMethod):
     )
     changes_length: ClassVar[bool] = True
     trace_folder: ClassVar[str] = "sparsevlm"
+    budget_fields: ClassVar[frozenset[str]] = frozenset({"retained_tokens", "kept_tokens", "scale_by_tokens"})
 
     version: Literal["1.0", "1.5", "2.0"] = "1.5"
     retained_tokens: int = 192
@@ -137,11 +139,12 @@ class SparseVlm(CompressionMethod):
 
     @classmethod
     def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
-        """Return the pruning layers at the same relative depth, where the decoder has not 32 layers."""
+        """Return counts in their published share of the prompt, and pruning layers at the same relative depth."""
+        fitted: dict[str, Any] = {"scale_by_tokens": True}
         if geometry.layers == PUBLISHED_LAYERS:
-            return {}
+            return fitted
         moved = tuple(layer * geometry.layers // PUBLISHED_LAYERS for layer in PRUNING_LAYERS)
-        return {"pruning_layers": moved}
+        return fitted | {"pruning_layers": moved}
 
     @classmethod
     def without_effect(cls) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from focal_algorithm.kernels.sparsezip.scores import EPSILON
 from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score
 from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
 from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
+from focal_algorithm.kernels.visionzip.scaling import scaled_budget
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HookPoint
 from focal_algorithm.methods.knobs import MatchKnob
@@ -37,6 +38,8 @@ class VisionZip(CompressionMethod):
         dominant: Tokens kept per picture, CLS included where the tower has one; 0 keeps all and merges none.
             Default 54 of 64: published code.
         contextual: Merged tokens per picture, at least 0. Default 10: published code.
+        scale_by_tokens: Scale both by the picture's tokens over 576, for which they were published; set where neither
+            is given (`fitted`).
         text_share: Weight of the attention in the score, in (0, 1]; below 1 the rest is the likeness of the
             projected token to the question (a form published with SparseZip, there 0.6).
         keeps_positions: Whether kept tokens hold the positions they had, instead of counting up without gaps.
@@ -48,9 +51,11 @@ class VisionZip(CompressionMethod):
     hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.VISION_OUTPUT})
     changes_length: ClassVar[bool] = True
     trace_folder: ClassVar[str] = "visionzip"
+    budget_fields: ClassVar[frozenset[str]] = frozenset({"dominant", "contextual", "scale_by_tokens"})
 
     dominant: int = 54
     contextual: int = 10
+    scale_by_tokens: bool = False
     text_share: float = 1.0
     keeps_positions: bool = False
     mode: Literal["compatible", "strict"] = "compatible"
@@ -84,6 +89,11 @@ class VisionZip(CompressionMethod):
         """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
         return {"dominant": 0}
 
+    @classmethod
+    def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
+        """Return counts in their published share of each picture: 64 of 576, whatever the decoder."""
+        return {"scale_by_tokens": True}
+
     def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
         """Return the tokens per picture, dominant and contextual in the proportion in force."""
         if not self.dominant or sample.grid is None:
@@ -92,10 +102,10 @@ class VisionZip(CompressionMethod):
 
         def split(tokens: float) -> dict[str, Any]:
             dominant = max(1, round(tokens * share))
-            return {"dominant": dominant, "contextual": int(tokens) - dominant}
+            return {"dominant": dominant, "contextual": int(tokens) - dominant, "scale_by_tokens": False}
 
         most = sample.visual_tokens // sample.grid.frames
-        start = min(self.dominant + self.contextual, most)
+        start = min(sum(self._budget(most, 0)), most)
         return MatchKnob("tokens per picture", start, 1, most, rises=True, parameters=split, is_integer=True)
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
@@ -113,7 +123,8 @@ class VisionZip(CompressionMethod):
     def compress_visual(self, picture: TowerPicture, state: Any) -> CompressedPicture | None:
         """Keep the dominant tokens of a picture and merge the rest."""
         tokens = len(picture.places)
-        count = self.dominant - len(picture.prefix)
+        budget, contextual = self._budget(tokens, len(picture.prefix))
+        count = budget - len(picture.prefix)
         if not self.dominant or count == tokens:
             return None
         scores = picture.attention[0].sum(dim=0)
@@ -126,10 +137,16 @@ class VisionZip(CompressionMethod):
         done = merge_into_targets(
             picture.features[remaining],
             picture.keys[0, remaining],
-            self.contextual,
+            contextual,
             merge="mean" if is_strict else "sum",
             epsilon=EPSILON if is_strict else 0.0,
         )
         assignment = torch.full_like(picture.places, -1)
         assignment[remaining] = done.assignment
         return CompressedPicture(dominant, done.features, assignment, remaining[done.targets])
+
+    def _budget(self, tokens: int, prefix: int) -> tuple[int, int]:
+        """Return dominant (CLS included) and contextual tokens of a picture."""
+        if not self.scale_by_tokens or not self.dominant:
+            return self.dominant, self.contextual
+        return scaled_budget(self.dominant, self.contextual, tokens, prefix)

@@ -16,6 +16,7 @@ from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score
 from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
 from focal_algorithm.kernels.visionzip.diverse import select_diverse
 from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
+from focal_algorithm.kernels.visionzip.scaling import scaled_budget
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HookPoint
 from focal_algorithm.methods.knobs import MatchKnob
@@ -49,6 +50,7 @@ class ZipParts(CompressionMethod):
             and ``kmeans`` (SparseZip).
         dominant: Tokens kept per picture, CLS not counted; 0 keeps all and merges none.
         contextual: Merged tokens per picture.
+        scale_by_tokens: As VisionZip.
         alphas: Weights of attention, entropy and mutual information in the hybrid scores.
         tau_feat: Temperature over channels. tau_sim: Temperature over similarities.
         text_share: Weight of the attention for ``projected_text``, in (0, 1].
@@ -62,12 +64,14 @@ class ZipParts(CompressionMethod):
     hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.VISION_OUTPUT})
     changes_length: ClassVar[bool] = True
     trace_folder: ClassVar[str] = "zip_parts"
+    budget_fields: ClassVar[frozenset[str]] = frozenset({"dominant", "contextual", "scale_by_tokens"})
 
     scorer: Literal["attention", "hybrid", "hybrid_min_max", "projected_text", "random"] = "attention"
     selector: Literal["top", "diverse"] = "top"
     merger: Literal["none", "targets_sum", "targets_mean", "single_shot", "kmeans"] = "targets_sum"
     dominant: int = 53
     contextual: int = 10
+    scale_by_tokens: bool = False
     alphas: tuple[float, ...] = (1.0, 0.4, 0.6)
     tau_feat: float = 0.2
     tau_sim: float = 0.1
@@ -107,18 +111,25 @@ class ZipParts(CompressionMethod):
         """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
         return {"dominant": 0}
 
+    @classmethod
+    def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
+        """Return counts in their share of each picture, as VisionZip."""
+        return {"scale_by_tokens": True}
+
     def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
         """Return the dominant tokens per picture."""
         if not self.dominant or sample.grid is None:
             return None
-        most = max(2, sample.visual_tokens // sample.grid.frames) - 1
+        tokens = max(2, sample.visual_tokens // sample.grid.frames)
+        start, contextual = self._budget(tokens)
+        others = {"contextual": contextual, "scale_by_tokens": False}
         return MatchKnob(
             "dominant",
-            min(self.dominant, most),
+            min(start, tokens - 1),
             1,
-            most,
+            tokens - 1,
             rises=True,
-            parameters=lambda count: {"dominant": int(count)},
+            parameters=lambda count: {"dominant": int(count), **others},
             is_integer=True,
         )
 
@@ -137,18 +148,25 @@ class ZipParts(CompressionMethod):
     def compress_visual(self, picture: TowerPicture, state: Any) -> CompressedPicture | None:
         """Keep the dominant tokens of a picture and merge the rest."""
         tokens = len(picture.places)
-        if not self.dominant or self.dominant == tokens:
+        dominant, contextual = self._budget(tokens)
+        if not dominant or dominant == tokens:
             return None
         scores = self.scores(picture)
         if self.selector == "diverse":
-            chosen = select_diverse(scores, picture.keys[0], self.dominant, self.redundancy)
+            chosen = select_diverse(scores, picture.keys[0], dominant, self.redundancy)
         else:
-            chosen = select_dominant(scores, self.dominant)
-        kept, remaining = split_tokens(chosen, tokens)
-        merged, own = self._merged(picture.features[remaining], picture.keys[0, remaining], scores[remaining])
+            chosen = select_dominant(scores, dominant)
+        kept, rest = split_tokens(chosen, tokens)
+        merged, own = self._merged(picture.features[rest], picture.keys[0, rest], scores[rest], contextual)
         assignment = torch.full_like(picture.places, -1)
-        assignment[remaining] = own
+        assignment[rest] = own
         return CompressedPicture(kept, merged, assignment)
+
+    def _budget(self, tokens: int) -> tuple[int, int]:
+        """Return dominant and contextual tokens of a picture."""
+        if not self.scale_by_tokens or not self.dominant:
+            return self.dominant, self.contextual
+        return scaled_budget(self.dominant, self.contextual, tokens, 0)
 
     def scores(self, picture: TowerPicture) -> Tensor:
         """Return the score of each token, axes (tokens), float32."""
@@ -164,19 +182,21 @@ class ZipParts(CompressionMethod):
         weights = HybridWeights(attention_share, entropy, mutual, self.tau_feat, self.tau_sim)
         return hybrid_score(attention, picture.keys[0], weights, is_min_max=self.scorer == "hybrid_min_max")
 
-    def _merged(self, features: Tensor, keys: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        if self.merger == "none" or not self.contextual:
+    def _merged(
+        self, features: Tensor, keys: Tensor, scores: Tensor, contextual: int
+    ) -> tuple[Tensor, Tensor]:
+        if self.merger == "none" or not contextual:
             return features[:0], torch.full((len(features),), -1, dtype=torch.int64, device=features.device)
         if self.merger == "kmeans":
-            return merge_by_kmeans(features, keys, self.contextual, KMeansRules(), FarthestPoints())
+            return merge_by_kmeans(features, keys, contextual, KMeansRules(), FarthestPoints())
         if self.merger == "single_shot":
             # A weight below zero would subtract a token; the smallest score weighs nothing.
-            done = merge_single_shot(features, keys, self.contextual, scores - scores.amin())
+            done = merge_single_shot(features, keys, contextual, scores - scores.amin())
             return done.features, done.assignment
         done = merge_into_targets(
             features,
             keys,
-            self.contextual,
+            contextual,
             merge="sum" if self.merger == "targets_sum" else "mean",
             epsilon=EPSILON,
         )
