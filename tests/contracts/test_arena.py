@@ -202,7 +202,7 @@ def test_focus_on_video_meets_every_budget_by_schedule_or_threshold() -> None:
         (ModelFolder("video", str(shipped_model("shapes_video"))),), ("shapes-video",), questions=4
     )
     video = Bench(plan).evaluator(plan.models[0], "shapes-video")
-    # The schedule alone ends below 30 of 1024 tokens, and not at its end: it costs most at about twice its fractions.
+    # The schedule alone stays near 30 of 1024 tokens, and costs most at about twice its fractions, not at its end.
     shares = (0.5, 0.25, 0.125, 0.02)
     found = settings_of(video, "focus", shares, "tokens", (3,))
     assert [one.status for one in found] == ["ok"] * 4
