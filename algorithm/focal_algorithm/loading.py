@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -170,15 +171,20 @@ def model_settings(name: str, is_offline: bool) -> dict[str, Any]:
 def _from_files(
     adapter: type[ModelAdapter], name: str, dtype: torch.dtype, attention: str, is_offline: bool
 ) -> Any:
+    from safetensors import SafetensorError
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # it would mix with ours
     try:
         return adapter.load_model(name, dtype, attention, is_offline)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{name}: the checkpoint cannot be loaded ({_one_line(error)})") from error
     except torch.OutOfMemoryError as error:
         raise RunError(f"{name}: the checkpoint does not fit into memory") from error
+    except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        # Cut short, empty, a pointer of Git LFS in place of the file, or tensors of other sizes.
+        raise ConfigError(
+            f"{name}: the checkpoint cannot be loaded, expected whole weights that fit config.json "
+            f"({_one_line(error)})"
+        ) from error
 
 
 def _check_normalisation(adapter: type[ModelAdapter], name: str, is_offline: bool) -> None:

@@ -15,6 +15,7 @@ SHIPPED: dict[str, str] = {"shapes_video": "llava_onevision", "shapes_image": "l
 """Name of each shipped model, which is that of its folder here, and the family whose adapter reads it."""
 
 MANIFEST = "weights.json"
+_WEIGHTS = "model.safetensors"
 _INSTALL_AGAIN = "install Focal again"
 
 
@@ -34,7 +35,7 @@ def shipped_model(name: str) -> Path:
 def weights_digest(folder: Path) -> str:
     """Return what the manifest of a checked folder says is the SHA-256 of its weights."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    return str(manifest["sha256"]["model.safetensors"])
+    return str(manifest["sha256"][_WEIGHTS])
 
 
 def check_weights(folder: Path, remedy: str = "train the model again with 'focal train'") -> None:
@@ -50,9 +51,12 @@ def check_weights(folder: Path, remedy: str = "train the model again with 'focal
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         expected = dict(manifest["sha256"])
+        if _WEIGHTS not in expected:  # a list without it would call any weights right
+            raise ValueError(f"lists no {_WEIGHTS}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{folder / MANIFEST}: missing or unreadable, expected the hashes of all files; {remedy}"
+            f"{folder / MANIFEST}: missing or unreadable, expected the hashes of all files, {_WEIGHTS} among them; "
+            f"{remedy}"
         ) from error
     for name, digest in expected.items():
         path = folder / name
