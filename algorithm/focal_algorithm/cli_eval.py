@@ -75,8 +75,7 @@ def evaluate(
     if include_path or list_tasks:
         _print_places(include_path)
         return
-    if limit != -1 and limit <= 0:
-        raise ConfigError(f"--limit must be positive, or -1 for all questions, got {limit:g}")
+    _check_counts(limit, threads)
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress is ours
     if profile == "offline":  # read by the Hub's library when it is imported
         os.environ.update(dict.fromkeys(_OFFLINE, "1"))
@@ -116,6 +115,16 @@ def evaluate(
             sweep=chosen,
         )
     _print(runs, as_json)
+
+
+def _check_counts(limit: float, threads: int) -> None:
+    is_count = limit > 0 and (limit < 1 or limit.is_integer())  # neither holds for nan; inf is no integer
+    if limit != -1 and not is_count:
+        raise ConfigError(
+            f"--limit must be positive, a whole number of questions or a part below 1, or -1 for all, got {limit:g}"
+        )
+    if threads < 0:
+        raise ConfigError(f"--threads must be at least 0, got {threads}")
 
 
 def _print_places(is_path: bool) -> None:
