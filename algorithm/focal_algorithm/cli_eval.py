@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,13 +15,10 @@ from focal_common.errors import ConfigError
 
 if TYPE_CHECKING:
     from focal_algorithm.lmms.evaluation import Run
-    from focal_algorithm.lmms.options import Sweep
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Accuracy through lmms-eval.", add_completion=False)
-
-_OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 @app.command()
@@ -76,45 +72,26 @@ def evaluate(
         _print_places(include_path)
         return
     _check_counts(limit, threads)
-    os.environ.setdefault("TQDM_DISABLE", "1")  # progress is ours
-    if profile == "offline":  # read by the Hub's library when it is imported
-        os.environ.update(dict.fromkeys(_OFFLINE, "1"))
-    from focal_algorithm.lmms import require_lmms_eval
-    from focal_algorithm.lmms.options import options_from_arguments
-    from focal_algorithm.methods.build import build_method
-    from focal_algorithm.model_names import check_model_name, model_location
+    from focal_algorithm.lmms.options import Sweep
+    from focal_algorithm.lmms.request import Request, set_environment
 
+    set_environment(profile == "offline")
     given: dict[str, Any] = {"model": model, "method": method, "profile": profile, "batch_size": batch_size}
     given |= {"precision": precision, "trust_remote_code": trust_remote_code}
     given |= {"parameters": dict(map(_setting, settings or []))}
-    options = options_from_arguments(given | _arguments(model_args))
-    check_model_name(options.model)
-    build_method(options.method, options.parameters)
-    chosen = _sweep(sweep, options.method, options.parameters) if sweep else None
-    require_lmms_eval()
-    from focal_algorithm.lmms.hub_tasks import require_cached
-
-    names = [name.strip() for name in tasks.split(",") if name.strip()]
-    if options.profile == "offline":
-        require_cached(names)
-    from focal_algorithm.lmms.engine import Tasks, quiet
-    from focal_algorithm.lmms.evaluation import evaluate as run
-
+    request = Request.read(
+        given | _arguments(model_args),
+        tasks=tuple(name.strip() for name in tasks.split(",") if name.strip()),
+        output=output_path,
+        limit=None if limit == -1 else limit,
+        logs_samples=log_samples,
+        sweep=Sweep.read(sweep) if sweep else None,
+    )
     if threads:
         import torch
 
         torch.set_num_threads(threads)
-    model_location(options.model)  # looks at the hashes of a shipped model
-    with quiet():
-        runs = run(
-            options,
-            Tasks(names, options.profile == "offline"),
-            output_path,
-            limit=None if limit == -1 else limit,
-            logs_samples=log_samples,
-            sweep=chosen,
-        )
-    _print(runs, as_json)
+    _print(request.run(), as_json)
 
 
 def _check_counts(limit: float, threads: int) -> None:
@@ -159,17 +136,10 @@ def _setting(text: str) -> tuple[str, Any]:
     return field.strip(), parse_yaml(f"value: {value}", f"--set {field}")["value"]
 
 
-def _sweep(text: str, method: str, parameters: dict[str, Any]) -> Sweep:
-    from focal_algorithm.lmms.options import Sweep
-    from focal_algorithm.methods.build import build_method
-
-    sweep = Sweep.read(text)
-    for _, chosen in sweep.points:
-        build_method(method, parameters | chosen)
-    return sweep
-
-
 def _print(runs: list[Run], as_json: bool) -> None:
+    for run in runs:
+        for note in run.notes:
+            errors_console().print(f"note: {note}", markup=False)
     if as_json:
         records = [{"folder": str(run.folder), "resumed": run.resumed} | run.summary for run in runs]
         output_console().print(json.dumps(records, default=str), markup=False)
@@ -186,12 +156,4 @@ def _print(runs: list[Run], as_json: bool) -> None:
     console = output_console()
     console.print(table)
     for run in runs:
-        if run.resumed:
-            errors_console().print(
-                f"note: {run.resumed} answers were taken from an earlier run", markup=False
-            )
-        if str(run.summary["checkpoint"]).startswith("random:"):
-            errors_console().print(
-                "note: weights are random; this accuracy is that of guessing", markup=False
-            )
         console.print(f"run {run.folder}", markup=False)

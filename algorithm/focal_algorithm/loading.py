@@ -18,7 +18,7 @@ from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.weights import SHIPPED, weights_digest
 from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
 
-__all__ = ["DTYPES", "LoadedModel", "find_adapter", "load_model", "model_settings"]
+__all__ = ["DTYPES", "LoadedModel", "check_device", "find_adapter", "load_model", "model_settings"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -78,7 +78,7 @@ def load_model(
     """
     if dtype not in DTYPES:
         raise ConfigError(f"unknown dtype '{dtype}'; {near_matches(dtype, DTYPES)}")
-    kind = _checked_device(device)
+    kind = check_device(device)
     if dtype == "fp16" and kind == "cpu":
         raise UnsupportedError(
             "fp16 on a CPU is hundreds of times slower than bf16; use --dtype bf16 or fp32"
@@ -101,8 +101,13 @@ def load_model(
     return LoadedModel(model, adapter(), tokenizer, checkpoint, name if name in SHIPPED else "")
 
 
-def _checked_device(name: str) -> str:
-    """Return the kind of a torch device that exists here."""
+def check_device(name: str) -> str:
+    """Return the kind of a torch device that exists here.
+
+    Raises:
+        ConfigError: No device has such a name.
+        UnsupportedError: This machine has no CUDA device.
+    """
     try:
         device = torch.device(name)
     except RuntimeError as error:

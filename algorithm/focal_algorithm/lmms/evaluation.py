@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ from focal_algorithm.loading import LoadedModel
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash, manifest, package_versions
 
-__all__ = ["Run", "evaluate"]
+__all__ = ["Forget", "Run", "evaluate"]
+
+Forget = Callable[[Path], Any]
+"""Called with the file of finished answers before it is read; may remove it."""
 
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "lmms-eval", "datasets")
 _SCORE_METRICS = ("mme_perception_score", "mme_cognition_score", "mme_score")
@@ -41,12 +45,24 @@ class Run:
         rows: For the accuracy table.
         summary: As written.
         resumed: Answers taken from an interrupted run.
+        table: That holds the rows.
     """
 
     folder: Path
     rows: tuple[dict[str, Any], ...]
     summary: dict[str, Any]
     resumed: int
+    table: Path
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user."""
+        notes = []
+        if self.resumed:
+            notes.append(f"{self.resumed} answers were taken from an earlier run")
+        if str(self.summary["checkpoint"]).startswith("random:"):
+            notes.append("weights are random; this accuracy is that of guessing")
+        return tuple(notes)
 
 
 def evaluate(
@@ -57,6 +73,7 @@ def evaluate(
     limit: float | None = None,
     logs_samples: bool = False,
     sweep: Sweep | None = None,
+    forget: Forget | None = None,
 ) -> list[Run]:
     """Evaluate a method, once or for every value of a parameter, and write samples, summary and tables.
 
@@ -67,39 +84,49 @@ def evaluate(
         limit: First so many questions of each task, or a part below 1; None for all.
         logs_samples: Whether lmms-eval's own result and sample files are written too.
         sweep: Parameter to vary; None for one run.
+        forget: Told the file of finished answers before it is read, so that it can start afresh; None keeps them.
 
     Raises:
         FocalError: A setting, a file or the run is at fault; finished answers are kept and taken up again.
     """
     loaded = load(options)
+    label = "" if sweep is None else f"dse_{sweep.name.replace('+', '_')}_"
+    table = output / f"{label}accuracy.csv"
     runs = []
     for value, chosen in (("", {}),) if sweep is None else sweep.points:
         own = options.model_copy(update={"parameters": options.parameters | chosen})
-        run = _run(own, loaded, tasks, output, limit, logs_samples)
+        answers = _answers_file(own, loaded, output)
+        if forget is not None:
+            forget(answers)
+        run = _run(own, loaded, tasks, answers, table, limit, logs_samples)
         runs.append(run)
         if sweep is None:
-            upsert_rows(output / "accuracy.csv", ACCURACY_COLUMNS, run.rows)
+            upsert_rows(table, ACCURACY_COLUMNS, run.rows)
         else:
             swept = {"swept": sweep.name, "value": value}
-            table = output / f"dse_{sweep.name.replace('+', '_')}_accuracy.csv"
             upsert_rows(table, DSE_COLUMNS, [swept | row for row in run.rows])
     return runs
+
+
+def _answers_file(options: ModelOptions, loaded: LoadedModel, output: Path) -> Path:
+    # Answers depend on the model alone: another limit or another task of the same model finds them again.
+    name = f"{loaded.name}_{options.method}_{content_hash(options.identity())[:12]}"
+    return output / "answers" / f"{name}.jsonl"
 
 
 def _run(
     options: ModelOptions,
     loaded: LoadedModel,
     tasks: Tasks,
-    output: Path,
+    answers: Path,
+    table: Path,
     limit: float | None,
     logs_samples: bool,
 ) -> Run:
     identity = options.identity()
     asked = {"model": identity, "tasks": sorted(tasks.names), "limit": limit}
     name = f"{loaded.name}_{options.method}"
-    folder = output / "runs" / f"{name}_{content_hash(asked)[:12]}"
-    # Answers depend on the model alone: another limit or another task of the same model finds them again.
-    answers = output / "answers" / f"{name}_{content_hash(identity)[:12]}.jsonl"
+    folder = table.parent / "runs" / f"{name}_{content_hash(asked)[:12]}"
     model = FocalModel(options.model_copy(update={"answers": answers}), loaded)
     outcomes: dict[str, TaskOutcome] = {}
     try:
@@ -131,7 +158,7 @@ def _run(
         },
     }
     atomic_write_text(folder / SUMMARY, json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
-    return Run(folder, tuple(rows), content, model.log.resumed)
+    return Run(folder, tuple(rows), content, model.log.resumed, table)
 
 
 def _rows(shared: dict[str, Any], task: str, outcome: TaskOutcome) -> list[dict[str, Any]]:
