@@ -205,6 +205,19 @@ def test_sweep_writes_a_table_and_runs_compare(
     assert (record["dataset"], record["questions"], record["pictures"]) == ("shapes-video", 4, 1)
 
 
+@pytest.mark.parametrize(("model", "is_foreign"), [("shapes_video", True), ("shapes_image", False)])
+def test_a_shipped_model_asked_about_other_pictures_says_so(
+    model: str, is_foreign: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    focal(tmp_path, "--model", model, "--tasks", "shapes-pope", "--limit", "2", "--json")
+    said = capsys.readouterr()
+    (record,) = json.loads(said.out)
+    assert ("mean nothing" in " ".join(said.err.split())) == is_foreign
+    assert len(record["notes"]) == is_foreign
+    if is_foreign:
+        assert record["notes"][0].startswith("shapes_video was trained on shapes-video alone")
+
+
 def test_int8_is_a_run_of_its_own_and_says_so(image: Path, tmp_path: Path) -> None:
     words = ("--model", str(image), "--tasks", "shapes-pope", "--limit", "3", "--output_path", str(tmp_path))
     assert run_command(cli_eval.app, [*words, "--precision", "int8"]) == 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from focal_algorithm.lmms import LOCAL_DATA
 from focal_algorithm.lmms.answering import load
 from focal_algorithm.lmms.engine import TaskOutcome, Tasks
 from focal_algorithm.lmms.hub_tasks import HUB_TASKS
@@ -23,6 +24,7 @@ from focal_algorithm.lmms.run_files import (
 from focal_algorithm.lmms.scoring import ScoredAnswer
 from focal_algorithm.lmms.statistics import accuracy
 from focal_algorithm.loading import LoadedModel
+from focal_algorithm.run_notes import foreign_notes
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash, manifest, package_versions
 
@@ -46,6 +48,7 @@ class Run:
         summary: As written.
         resumed: Answers taken from an interrupted run.
         table: That holds the rows.
+        notes: Sentences for the user.
     """
 
     folder: Path
@@ -53,16 +56,7 @@ class Run:
     summary: dict[str, Any]
     resumed: int
     table: Path
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences for the user."""
-        notes = []
-        if self.resumed:
-            notes.append(f"{self.resumed} answers were taken from an earlier run")
-        if str(self.summary["checkpoint"]).startswith("random:"):
-            notes.append("weights are random; this accuracy is that of guessing")
-        return tuple(notes)
+    notes: tuple[str, ...]
 
 
 def evaluate(
@@ -147,8 +141,10 @@ def _run(
     every = [answer for outcome in outcomes.values() for answer in outcome.answers]
     write_samples(folder, every)
     content = manifest(asked, *_PACKAGES, seed=options.seed)
+    notes = _notes(loaded, outcomes)
     content |= {
         "checkpoint": loaded.checkpoint,
+        "notes": notes,
         "linear_layers": loaded.quantization or f"in {options.dtype}",
         "rows": rows,
         "metrics": {own: found for outcome in outcomes.values() for own, found in outcome.metrics.items()},
@@ -158,7 +154,20 @@ def _run(
         },
     }
     atomic_write_text(folder / SUMMARY, json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
-    return Run(folder, tuple(rows), content, model.log.resumed, table)
+    resumed = model.log.resumed
+    said = (*notes, *([f"{resumed} answers were taken from an earlier run"] if resumed else ()))
+    return Run(folder, tuple(rows), content, resumed, table, said)
+
+
+def _notes(loaded: LoadedModel, outcomes: Mapping[str, TaskOutcome]) -> list[str]:
+    generators = [
+        str(found["dataset_name"]) if found["dataset_path"] == LOCAL_DATA else ""
+        for outcome in outcomes.values()
+        for found in outcome.configuration.values()
+    ]
+    is_random = loaded.checkpoint.startswith("random:")
+    guessed = ["weights are random; this accuracy is that of guessing"] if is_random else []
+    return guessed + foreign_notes(loaded, generators)
 
 
 def _rows(shared: dict[str, Any], task: str, outcome: TaskOutcome) -> list[dict[str, Any]]:

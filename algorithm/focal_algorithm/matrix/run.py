@@ -16,6 +16,7 @@ from focal_algorithm.matrix.rows import MatrixRow, matrix_rows, row_settings
 from focal_algorithm.matrix.schema import Matrix
 from focal_algorithm.matrix.wording import in_words_of_a_matrix
 from focal_algorithm.run_accuracy import judged
+from focal_algorithm.run_notes import unfit_notes
 from focal_algorithm.run_output import sample_facts
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.runner import (
@@ -131,8 +132,7 @@ class MatrixRun:
 
     def _evaluate_row(self, row: MatrixRow) -> RowState:
         runs = evaluate_row(row, self._matrix, self._output, None if self._is_resumed else self._forget)
-        for note in (note for run in runs for note in run.notes):
-            self._note(f"{row.name}: {note}")
+        self._tell(row, (note for run in runs for note in run.notes))
         found = accuracy_results(runs, self._output)
         state = RowState("done", "", tuple(_head(row) | {"status": "done"} | one for one in found))
         self._keep_accuracy(row, state)
@@ -161,10 +161,7 @@ class MatrixRun:
         settings = row_settings(row, self._matrix, self._output, self._data)
         prepared = self._prepare(settings)
         method, notes = method_of(settings, prepared)
-        for note in notes:
-            if note not in self._said:  # the same of every row is said once
-                self._said.add(note)
-                self._note(f"{row.name}: {note}")
+        self._tell(row, notes)
         results = list(state.results) if state else []
         sources = sample_sources(settings)
         alone = replace(settings, chosen_sample=None, samples=1)
@@ -177,6 +174,7 @@ class MatrixRun:
             progress.write(RowState("running", "", tuple(results)))
         # From disk also without an interruption, so that both ways give the same bytes.
         everything = [progress.load(index) for index in range(len(sources))]
+        self._tell(row, unfit_notes(prepared.loaded, everything, settings.task))
         done = finish(settings, prepared, method, everything, time.monotonic() - started)
         chosen = done.trace.chosen_sample()
         results = [result | {"is_chosen": index == chosen} for index, result in enumerate(results)]
@@ -184,6 +182,12 @@ class MatrixRun:
         progress.write(state)
         progress.drop_samples()
         return state
+
+    def _tell(self, row: MatrixRow, notes: Iterable[str]) -> None:
+        for note in notes:
+            if note not in self._said:  # the same of every row is said once
+                self._said.add(note)
+                self._note(f"{row.name}: {note}")
 
     def _prepare(self, settings: RunSettings) -> Prepared:
         """Return the model of a run; the last one is kept, and only that one."""

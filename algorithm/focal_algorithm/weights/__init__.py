@@ -9,10 +9,16 @@ from pathlib import Path
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import sha256_of_file
 
-__all__ = ["MANIFEST", "SHIPPED", "check_weights", "shipped_model", "weights_digest"]
+__all__ = ["MANIFEST", "SHIPPED", "TRAINED_ON", "check_weights", "shipped_model", "weights_digest"]
 
 SHIPPED: dict[str, str] = {"shapes_video": "llava_onevision", "shapes_image": "llava"}
 """Name of each shipped model, which is that of its folder here, and the family whose adapter reads it."""
+
+TRAINED_ON: dict[str, tuple[str, ...]] = {
+    "shapes_video": ("shapes-video",),
+    "shapes_image": ("shapes-pope", "shapes-mme"),
+}
+"""The procedural benchmarks, by name in `focal_algorithm.tasks.TASKS`, whose pictures each shipped model knows."""
 
 MANIFEST = "weights.json"
 _WEIGHTS = "model.safetensors"
