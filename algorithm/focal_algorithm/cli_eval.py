@@ -62,14 +62,18 @@ def evaluate(
     ] = False,
     list_tasks: Annotated[bool, typer.Option("--list_tasks", help="Name the tasks and leave.")] = False,
     include_path: Annotated[
+        Path | None,
+        typer.Option("--include_path", help="Folder of task files of your own, as for lmms-eval."),
+    ] = None,
+    print_include_path: Annotated[
         bool,
         typer.Option("--print_include_path", help="Print the folder of our task files, for lmms-eval's CLI."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Ask a model the questions of some tasks and write its accuracy; an interrupted evaluation goes on."""
-    if include_path or list_tasks:
-        _print_places(include_path)
+    if print_include_path or list_tasks:
+        _print_places(print_include_path)
         return
     _check_counts(limit, threads)
     from focal_algorithm.lmms.options import Sweep
@@ -86,6 +90,7 @@ def evaluate(
         limit=None if limit == -1 else limit,
         logs_samples=log_samples,
         sweep=Sweep.read(sweep) if sweep else None,
+        include=include_path,
     )
     if threads:
         import torch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -273,6 +274,52 @@ def test_wrong_use_is_one_sentence(
     said = " ".join(capsys.readouterr().err.split())
     assert message in said
     assert "Traceback" not in said
+
+
+def own_task(folder: Path, name: str = "my-pope") -> Path:
+    """As docs/evaluation.md says: three files, another name, seed and size."""
+    folder.mkdir()
+    text = (TASK_FOLDER / "shapes_pope.yaml").read_text()
+    text = text.replace("task: shapes-pope", f"task: {name}").replace("seed: 0", "seed: 7")
+    (folder / "mine.yaml").write_text(text.replace("samples: 200", "samples: 2"))
+    for other in ("_shapes_yaml", "shapes.py"):
+        shutil.copy(TASK_FOLDER / other, folder)
+    return folder
+
+
+def test_a_task_file_of_ones_own_is_asked(image: Path, tmp_path: Path) -> None:
+    words = ("--model", str(image), "--tasks", "my-pope,shapes-pope", "--limit", "2")
+    focal(tmp_path / "out", *words, "--include_path", str(own_task(tmp_path / "own")))
+    assert [row["dataset"] for row in table(tmp_path / "out" / "accuracy.csv")] == ["my-pope", "shapes-pope"]
+    split = load_split("shapes-pope", seed=7, split="test", samples=2, variant="adversarial")
+    rows = samples(tmp_path / "out", "my-pope")
+    assert [row["target"] for row in rows] == [one.answer for one in split.samples[0].questions[:2]]
+    assert {row["picture"] for row in rows} == {split.samples[0].sample_id}
+
+
+def test_task_files_that_cannot_be_meant_are_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken, alone = own_task(tmp_path / "taken", "shapes-pope"), own_task(tmp_path / "alone")
+    (alone / "_shapes_yaml").unlink()
+    (tmp_path / "empty").mkdir()
+    for folder, message in (
+        (taken, "task 'shapes-pope' exists; give it another name"),
+        (alone, "needs _shapes_yaml and shapes.py beside it"),
+        (tmp_path / "empty", "holds no task file"),
+        (tmp_path / "nowhere", "no such folder"),
+    ):
+        words = [
+            "--include_path",
+            str(folder),
+            "--tasks",
+            "shapes-pope",
+            "--output_path",
+            str(tmp_path / "out"),
+        ]
+        assert run_command(cli_eval.app, words) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

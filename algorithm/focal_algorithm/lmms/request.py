@@ -36,6 +36,7 @@ class Request:
         limit: First so many questions of each task, or a part below 1; None for all.
         logs_samples: Whether lmms-eval's own files are written too.
         sweep: Parameters to vary; None for one run.
+        include: Folder of further task files; None for none.
     """
 
     tasks: tuple[str, ...]
@@ -44,6 +45,7 @@ class Request:
     limit: float | None = None
     logs_samples: bool = False
     sweep: Sweep | None = None
+    include: Path | None = None
 
     @classmethod
     def read(cls, arguments: Mapping[str, Any], **others: Any) -> Request:
@@ -91,7 +93,7 @@ class Request:
         with quiet():
             return evaluate(
                 self.options,
-                Tasks(list(self.tasks), is_offline),
+                Tasks(list(self.tasks), is_offline, self.include),
                 self.output,
                 limit=self.limit,
                 logs_samples=self.logs_samples,
