@@ -53,7 +53,7 @@ def evaluate(
         "output/accuracy"
     ),
     sweep: Annotated[
-        str, typer.Option(help="field=value,value,...: once per value; writes dse_FIELD_accuracy.csv.")
+        str, typer.Option(help="field=value,value,...: once per value; writes dse_AXIS_accuracy.csv.")
     ] = "",
     profile: Annotated[str, typer.Option(help="offline: local files only; hub: may download.")] = "offline",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,

@@ -198,6 +198,9 @@ def test_sweep_writes_a_table_and_runs_compare(
         ("vector_size", value, "shapes-video") for value in ("16", "32")
     ]
     assert len({row["config_sha256"] for row in rows}) == 2
+    focal(tmp_path / "block", *words, "--sweep", "frame_block_size+block_size=1x2")
+    (row,) = table(tmp_path / "block" / "dse_block_size_accuracy.csv")
+    assert (row["swept"], row["value"]) == ("block_size", "1x2x2")
     assert list(tmp_path.rglob("*_samples_shapes-video.jsonl"))
     folders = sorted((tmp_path / "runs").iterdir())
     capsys.readouterr()

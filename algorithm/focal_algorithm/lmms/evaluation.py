@@ -24,6 +24,7 @@ from focal_algorithm.lmms.run_files import (
 from focal_algorithm.lmms.scoring import ScoredAnswer
 from focal_algorithm.lmms.statistics import accuracy
 from focal_algorithm.loading import LoadedModel
+from focal_algorithm.methods.build import build_method
 from focal_algorithm.run_notes import foreign_notes
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash, manifest, package_versions
@@ -74,7 +75,7 @@ def evaluate(
     Args:
         options: Model and method.
         tasks: What to ask.
-        output: Folder: ``accuracy.csv`` (in a sweep ``dse_FIELD_accuracy.csv``), and one folder per run in ``runs``.
+        output: Folder: ``accuracy.csv`` (in a sweep ``dse_AXIS_accuracy.csv``), and one folder per run in ``runs``.
         limit: First so many questions of each task, or a part below 1; None for all.
         logs_samples: Whether lmms-eval's own result and sample files are written too.
         sweep: Parameter to vary; None for one run.
@@ -84,22 +85,26 @@ def evaluate(
         FocalError: A setting, a file or the run is at fault; finished answers are kept and taken up again.
     """
     loaded = load(options)
-    label = "" if sweep is None else f"dse_{sweep.name.replace('+', '_')}_"
-    table = output / f"{label}accuracy.csv"
     runs = []
     for value, chosen in (("", {}),) if sweep is None else sweep.points:
         own = options.model_copy(update={"parameters": options.parameters | chosen})
+        table, swept = output / "accuracy.csv", dict[str, str]()
+        if sweep is not None:
+            # In the published spelling, so that rows join those of the published design space.
+            axis, value = _axis(own, chosen) or (sweep.name, value)
+            table = output / f"dse_{axis.replace('+', '_')}_accuracy.csv"
+            swept = {"swept": axis, "value": value}
         answers = _answers_file(own, loaded, output)
         if forget is not None:
             forget(answers)
         run = _run(own, loaded, tasks, answers, table, limit, logs_samples)
         runs.append(run)
-        if sweep is None:
-            upsert_rows(table, ACCURACY_COLUMNS, run.rows)
-        else:
-            swept = {"swept": sweep.name, "value": value}
-            upsert_rows(table, DSE_COLUMNS, [swept | row for row in run.rows])
+        upsert_rows(table, DSE_COLUMNS if swept else ACCURACY_COLUMNS, [swept | row for row in run.rows])
     return runs
+
+
+def _axis(options: ModelOptions, chosen: Mapping[str, Any]) -> tuple[str, str] | None:
+    return build_method(options.method, options.parameters).published_axis(chosen.keys())
 
 
 def _answers_file(options: ModelOptions, loaded: LoadedModel, output: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from focal_algorithm.lmms.options import ModelOptions, Sweep, options_from_arguments
+from focal_common.errors import ConfigError
 
 if TYPE_CHECKING:
     from focal_algorithm.lmms.evaluation import Forget, Run
@@ -65,7 +66,12 @@ class Request:
         options = request.options
         check_model_name(options.model)
         for _, chosen in (("", {}),) if request.sweep is None else request.sweep.points:
-            build_method(options.method, options.parameters | chosen)
+            method = build_method(options.method, options.parameters | chosen)
+            if request.sweep is not None and chosen.keys() <= method.recorded_only:
+                raise ConfigError(
+                    f"--sweep {request.sweep.name}: changes no answer of method '{method.name}', only what its trace "
+                    "counts; expected a parameter that the method reads, or method focus"
+                )
         return request
 
     def run(self, forget: Forget | None = None) -> list[Run]:
