@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 from focal_algorithm import cli_eval
 from focal_algorithm.lmms import TASK_FOLDER, local_tasks
 from focal_algorithm.lmms.answering import generation_limits
-from focal_algorithm.lmms.hub_tasks import dataset_of, require_cached
+from focal_algorithm.lmms.hub_tasks import HUB_TASKS, dataset_of, require_cached
 from focal_algorithm.lmms.options import ModelOptions, Sweep, options_from_arguments
 from focal_algorithm.lmms.parsing import is_parsable, parse_choice
 from focal_algorithm.lmms.request import Request
@@ -184,6 +185,25 @@ def test_points_of_a_sweep_are_spelt_as_the_published_ones() -> None:
     # A block of which one side varies is spelt with the other side in force.
     assert build_method("focus", {"block_size": 3}).published_axis(["block_size"]) == ("block_size", "2x3x3")
     assert build_method("focus", {}).published_axis(["similarity_threshold"]) is None
+
+
+def test_the_published_matrix_names_the_data_that_lmms_eval_reads() -> None:
+    datasets = read_matrix("paper").datasets
+    assert {name: one.hub for name, one in datasets.items()} == {
+        name: HUB_TASKS[name].data for name in datasets
+    }
+    tasks = Path(pytest.importorskip("lmms_eval").__file__).parent / "tasks"
+    for one in datasets.values():
+        files = [
+            path
+            for path in (tasks / one.task).iterdir()
+            if path.suffix == ".yaml" or path.name.endswith("_yaml")
+        ]
+        text = "".join(path.read_text(encoding="utf-8") for path in files)
+        assert f"dataset_path: {one.hub}\n" in text
+        assert re.search(rf"test_split: [\"']?{one.split}\b", text)
+        if one.revision != "main":
+            assert f"revision: {one.revision}\n" in text
 
 
 @pytest.mark.parametrize(
