@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -323,6 +324,48 @@ def test_task_files_that_cannot_be_meant_are_one_sentence(
         assert run_command(cli_eval.app, words) == 2
         assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
+
+
+KILLED = """
+import os, signal
+from focal_algorithm.lmms.answer_log import AnswerLog
+from focal_common.command import main
+
+put = AnswerLog.put
+
+def killed(log, *values):
+    put(log, *values)
+    if len(log._answers) == 3:
+        log._target.write('{"key": "half of a li')
+        log._target.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+AnswerLog.put = killed
+main()
+"""
+
+
+def test_a_killed_evaluation_goes_on_to_the_same_bytes(image: Path, tmp_path: Path) -> None:
+    words = ["--model", str(image), "--method", "focus", "--tasks", "my-pope", "--limit", "6"]
+    words += ["--include_path", str(own_task(tmp_path / "own"))]
+    sources = [str(ROOT / name) for name in ("common", "traces", "algorithm", "simulator")]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, "eval", *words, "--output_path", str(tmp_path / "cut")],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sources)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (answers,) = (tmp_path / "cut" / "answers").iterdir()
+    assert len(answers.read_text().splitlines()) == 5  # header, three answers, half a line
+    assert not (tmp_path / "cut" / "runs").exists()
+    focal(tmp_path / "cut", *words)
+    focal(tmp_path / "whole", *words)
+    (cut,), (whole,) = ((tmp_path / name / "runs").glob(f"*/{SAMPLES}") for name in ("cut", "whole"))
+    assert cut.relative_to(tmp_path / "cut") == whole.relative_to(tmp_path / "whole")
+    assert cut.read_bytes() == whole.read_bytes()
+    assert len(answers.read_text().splitlines()) == 7
 
 
 @pytest.mark.slow
