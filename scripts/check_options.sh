@@ -1,9 +1,13 @@
 #!/bin/sh
-# Refuses an unknown option or a file that is not there, before anything is installed.
+# Refuses an unknown option, a word that belongs to none, or a file that is not there, before anything is installed.
 #   check_options.sh SCRIPT "--known ..." [word ...]
 set -eu
 script=$1 known=$2
 shift 2
+
+# Options of `focal trace` and `focal matrix` that take no value; a word after one of them belongs to nothing.
+flags="--against-dense --trust-remote-code --masks --no-masks --keep-frames --no-keep-frames --resume --offline --check \
+--list --json --help"
 
 # The known option with the fewest edits, if they are few.
 nearest() {
@@ -39,6 +43,23 @@ for word in "$@"; do
             exit 2
             ;;
         esac
+        ;;
+    -?*) ;;
+    *)
+        case " $flags " in
+        *" $previous "*) is_value=no ;;
+        *)
+            case $previous in
+            --*=*) is_value=no ;;
+            --*) is_value=yes ;;
+            *) is_value=no ;;
+            esac
+            ;;
+        esac
+        if [ "$is_value" = no ]; then
+            echo "error: sh $script: '$word' belongs to no option; plain words stand before the options" >&2
+            exit 2
+        fi
         ;;
     esac
     case $previous in

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,21 +13,33 @@ from focal_algorithm.lmms.scoring import ScoredAnswer
 from focal_algorithm.loading import load_model
 from focal_algorithm.prompts import build_prompt
 from focal_algorithm.tasks.store import load_split
+from focal_algorithm.training.recipe import Recipe
 from focal_algorithm.training.recipes import recipe
 from focal_algorithm.training.words import word_tokenizer
 
 
-def model_folder(name: str, folder: Path, words: Sequence[str]) -> Path:
-    """Write the random ``image`` or ``video`` model of the recipes, taught to answer with ``words``.
+def random_model_folder(name: str, folder: Path) -> Path:
+    """Write the random ``image`` or ``video`` model of the recipes."""
+    _write_random(name, folder)
+    return folder
 
-    A random decoder hardly tells prompts apart, so the head is set along the directions in which it does.
-    """
+
+def _write_random(name: str, folder: Path) -> tuple[Recipe, Any]:
     chosen = recipe(name)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = chosen.build(len(chosen.words))
     model.save_pretrained(folder)
     word_tokenizer(chosen.words).save_pretrained(folder)
+    return chosen, model
+
+
+def model_folder(name: str, folder: Path, words: Sequence[str]) -> Path:
+    """Write such a model, taught to answer with ``words``.
+
+    A random decoder hardly tells prompts apart, so the head is set along the directions in which it does.
+    """
+    chosen, model = _write_random(name, folder)
     mean, directions = _directions(folder, "shapes-video" if name == "video" else "shapes-pope")
     head = torch.zeros_like(model.lm_head.weight)
     for index, word in enumerate(words):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,6 @@ from focal_common.errors import ConfigError
 
 if TYPE_CHECKING:
     from focal_algorithm.lmms.evaluation import Run
-    from focal_algorithm.lmms.options import Sweep
 
 __all__ = ["app"]
 
@@ -24,8 +22,6 @@ app = typer.Typer(help="Accuracy through lmms-eval.", add_completion=False)
 
 _TEXTS = ("model", "pretrained", "revision", "frame_tasks")
 """Never numbers, whatever they look like: a commit may be all digits."""
-
-_OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 @app.command()
@@ -61,7 +57,7 @@ def evaluate(
         "output/accuracy"
     ),
     sweep: Annotated[
-        str, typer.Option(help="field=value,value,...: once per value; writes dse_FIELD_accuracy.csv.")
+        str, typer.Option(help="field=value,value,...: once per value; writes dse_AXIS_accuracy.csv.")
     ] = "",
     profile: Annotated[str, typer.Option(help="offline: local files only; hub: may download.")] = "offline",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
@@ -70,60 +66,51 @@ def evaluate(
     ] = False,
     list_tasks: Annotated[bool, typer.Option("--list_tasks", help="Name the tasks and leave.")] = False,
     include_path: Annotated[
+        Path | None,
+        typer.Option("--include_path", help="Folder of task files of your own, as for lmms-eval."),
+    ] = None,
+    print_include_path: Annotated[
         bool,
         typer.Option("--print_include_path", help="Print the folder of our task files, for lmms-eval's CLI."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Ask a model the questions of some tasks and write its accuracy; an interrupted evaluation goes on."""
-    if include_path or list_tasks:
-        _print_places(include_path)
+    if print_include_path or list_tasks:
+        _print_places(print_include_path)
         return
-    if limit != -1 and limit <= 0:
-        raise ConfigError(f"--limit must be positive, or -1 for all questions, got {limit:g}")
-    os.environ.setdefault("TQDM_DISABLE", "1")  # progress is ours
-    if profile == "offline":  # read by the Hub's library when it is imported
-        os.environ.update(dict.fromkeys(_OFFLINE, "1"))
-    from focal_algorithm.lmms.hub_data import hub_home
+    _check_counts(limit, threads)
+    from focal_algorithm.lmms.options import Sweep
+    from focal_algorithm.lmms.request import Request, set_environment
 
-    os.environ.setdefault("HF_HOME", str(hub_home()))  # lmms-eval does not know XDG_CACHE_HOME
-    from focal_algorithm.lmms import require_lmms_eval
-    from focal_algorithm.lmms.options import options_from_arguments
-    from focal_algorithm.methods.build import build_method
-    from focal_algorithm.model_names import check_model_name, model_location
-
+    set_environment(profile == "offline")
     given: dict[str, Any] = {"model": model, "method": method, "profile": profile, "batch_size": batch_size}
     given |= {"precision": precision, "trust_remote_code": trust_remote_code}
     given |= {"parameters": dict(map(_setting, settings or []))}
-    options = options_from_arguments(given | _arguments(model_args))
-    check_model_name(options.model)
-    build_method(options.method, options.parameters)
-    chosen = _sweep(sweep, options.method, options.parameters) if sweep else None
-    require_lmms_eval()
-    from focal_algorithm.lmms.hub_tasks import require_cached
-
-    names = [name.strip() for name in tasks.split(",") if name.strip()]
-    if options.profile == "offline":
-        require_cached(names)
-    from focal_algorithm.lmms.engine import Tasks, quiet
-    from focal_algorithm.lmms.evaluation import evaluate as run
-
+    request = Request.read(
+        given | _arguments(model_args),
+        tasks=tuple(name.strip() for name in tasks.split(",") if name.strip()),
+        output=output_path,
+        limit=None if limit == -1 else limit,
+        logs_samples=log_samples,
+        sweep=Sweep.read(sweep) if sweep else None,
+        include=include_path,
+    )
     if threads:
         import torch
 
         torch.set_num_threads(threads)
-    model_location(options.model)  # looks at the hashes of a shipped model
-    most = None if limit == -1 else limit
-    with quiet():
-        runs = run(
-            options,
-            Tasks(names, options.profile == "offline", most),
-            output_path,
-            limit=most,
-            logs_samples=log_samples,
-            sweep=chosen,
+    _print(request.run(), as_json)
+
+
+def _check_counts(limit: float, threads: int) -> None:
+    is_count = limit > 0 and (limit < 1 or limit.is_integer())  # neither holds for nan; inf is no integer
+    if limit != -1 and not is_count:
+        raise ConfigError(
+            f"--limit must be positive, a whole number of questions or a part below 1, or -1 for all, got {limit:g}"
         )
-    _print(runs, as_json)
+    if threads < 0:
+        raise ConfigError(f"--threads must be at least 0, got {threads}")
 
 
 def _print_places(is_path: bool) -> None:
@@ -158,17 +145,10 @@ def _setting(text: str) -> tuple[str, Any]:
     return field.strip(), parse_yaml(f"value: {value}", f"--set {field}")["value"]
 
 
-def _sweep(text: str, method: str, parameters: dict[str, Any]) -> Sweep:
-    from focal_algorithm.lmms.options import Sweep
-    from focal_algorithm.methods.build import build_method
-
-    sweep = Sweep.read(text)
-    for _, chosen in sweep.points:
-        build_method(method, parameters | chosen)
-    return sweep
-
-
 def _print(runs: list[Run], as_json: bool) -> None:
+    for run in runs:
+        for note in run.notes:
+            errors_console().print(f"note: {note}", markup=False)
     if as_json:
         records = [{"folder": str(run.folder), "resumed": run.resumed} | run.summary for run in runs]
         output_console().print(json.dumps(records, default=str), markup=False)
@@ -185,12 +165,4 @@ def _print(runs: list[Run], as_json: bool) -> None:
     console = output_console()
     console.print(table)
     for run in runs:
-        if run.resumed:
-            errors_console().print(
-                f"note: {run.resumed} answers were taken from an earlier run", markup=False
-            )
-        if str(run.summary["checkpoint"]).startswith("random:"):
-            errors_console().print(
-                "note: weights are random; this accuracy is that of guessing", markup=False
-            )
         console.print(f"run {run.folder}", markup=False)

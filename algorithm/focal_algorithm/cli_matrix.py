@@ -41,7 +41,7 @@ def matrix(
         ),
     ] = "",
     resume: Annotated[
-        bool, typer.Option("--resume", help="Keep finished samples of an earlier call.")
+        bool, typer.Option("--resume", help="Keep finished samples and answers of an earlier call.")
     ] = False,
     samples: Annotated[int, typer.Option(min=0, help="Samples per row; 0 for those of the matrix.")] = 0,
     choose: Annotated[
@@ -50,7 +50,9 @@ def matrix(
     checkpoint: Annotated[
         list[str] | None, typer.Option(help="MODEL=FOLDER or Hub name, in place of the matrix's; repeatable.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder with a folder of files per dataset.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with a folder of files per dataset, for rows that trace.")
+    ] = None,
     device: Annotated[str, typer.Option(help="torch device in place of the matrix's.")] = "",
     offline: Annotated[
         bool, typer.Option("--offline", help="Local files only, whatever the matrix allows.")
@@ -79,6 +81,7 @@ def matrix(
     if check:
         _check(rows, as_json)
         return
+    _check_places(found, rows, data)
     _run(found, rows, output, data, resume, as_json)
 
 
@@ -92,7 +95,7 @@ def _changed(
     is_offline: bool,
 ) -> Matrix:
     """Return the matrix with what the command line says in place of its own."""
-    from focal_algorithm.matrix.schema import Matrix
+    from focal_algorithm.matrix.schema import Matrix, check_names
     from focal_common.config import validated
 
     tree = found.model_dump(exclude_unset=True)
@@ -110,7 +113,23 @@ def _changed(
         tree["models"][name] |= {"checkpoint": place, "revision": ""}
     tree |= {"device": device} if device else {}
     tree |= {"hub": False} if is_offline else {}
-    return validated(Matrix, tree, "command line")
+    return check_names(validated(Matrix, tree, "command line"), "command line")
+
+
+def _check_places(found: Matrix, rows: list[MatrixRow], data: Path | None) -> None:
+    """Refuse a device or a folder that is not there before the first row, as none could run."""
+    from focal_algorithm.loading import check_device
+
+    check_device(found.device)
+    if data is None:
+        return
+    if not data.is_dir():
+        raise ConfigError(f"--data {data}: no such folder; expected one with a folder of files per dataset")
+    if not any(row.suite.measure == "trace" and row.dataset.hub for row in rows):
+        errors_console().print(
+            "note: --data is not read: no chosen row traces files, and accuracy takes its data through lmms-eval",
+            markup=False,
+        )
 
 
 def _run(
@@ -125,16 +144,30 @@ def _run(
             found, output, data, is_resumed, lambda text: bar.console.print(f"note: {text}", markup=False)
         )
         failed = runner.run(rows, _step(bar, task))
+    tables = list(dict.fromkeys(str(output / one["table"]) for one in runner.accuracies))
     results = output / RESULTS_NAME
     if as_json:
         facts = {"rows": len(rows), "failed": [row.name for row in failed], "results": str(results)}
-        output_console().print(json.dumps(facts), markup=False)
+        output_console().print(json.dumps(facts | {"tables": tables}), markup=False)
     else:
-        output_console().print(
-            f"{len(rows) - len(failed)} of {len(rows)} rows done; wrote {results}", markup=False
-        )
+        if runner.accuracies:
+            output_console().print(_accuracy_table(runner.accuracies))
+        done = f"{len(rows) - len(failed)} of {len(rows)} rows done"
+        output_console().print(f"{done}; wrote {', '.join([str(results), *tables])}", markup=False)
     if failed:
         raise typer.Exit(1)
+
+
+def _accuracy_table(accuracies: list[dict[str, Any]]) -> Table:
+    table = Table("row", title="accuracy with 95 % interval")
+    for column in ("accuracy", "interval", "questions", "unparsable"):
+        table.add_column(column, justify="right")
+    for one in accuracies:
+        unit = "%" if one["unit"] == "percent" else one["unit"]
+        interval = "" if one["low"] is None else f"{one['low']:.2f} to {one['high']:.2f}"
+        counts = (str(one["questions"]), str(one["unparsable"]))
+        table.add_row(escape(one["row"]), f"{one['accuracy']:.2f} {unit}", interval, *counts)
+    return table
 
 
 def _step(bar: Progress, task: Any) -> Callable[[str], None]:

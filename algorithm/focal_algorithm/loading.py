@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.weights import SHIPPED, weights_digest
 from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
 
-__all__ = ["DTYPES", "LoadedModel", "find_adapter", "load_model", "model_settings"]
+__all__ = ["DTYPES", "LoadedModel", "check_device", "find_adapter", "load_model", "model_settings"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -77,7 +78,7 @@ def load_model(
     """
     if dtype not in DTYPES:
         raise ConfigError(f"unknown dtype '{dtype}'; {near_matches(dtype, DTYPES)}")
-    kind = _checked_device(device)
+    kind = check_device(device)
     if dtype == "fp16" and kind == "cpu":
         raise UnsupportedError(
             "fp16 on a CPU is hundreds of times slower than bf16; use --dtype bf16 or fp32"
@@ -100,8 +101,13 @@ def load_model(
     return LoadedModel(model, adapter(), tokenizer, checkpoint, name if name in SHIPPED else "")
 
 
-def _checked_device(name: str) -> str:
-    """Return the kind of a torch device that exists here."""
+def check_device(name: str) -> str:
+    """Return the kind of a torch device that exists here.
+
+    Raises:
+        ConfigError: No device has such a name.
+        UnsupportedError: This machine has no CUDA device.
+    """
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -170,15 +176,20 @@ def model_settings(name: str, is_offline: bool) -> dict[str, Any]:
 def _from_files(
     adapter: type[ModelAdapter], name: str, dtype: torch.dtype, attention: str, is_offline: bool
 ) -> Any:
+    from safetensors import SafetensorError
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # it would mix with ours
     try:
         return adapter.load_model(name, dtype, attention, is_offline)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{name}: the checkpoint cannot be loaded ({_one_line(error)})") from error
     except torch.OutOfMemoryError as error:
         raise RunError(f"{name}: the checkpoint does not fit into memory") from error
+    except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        # Cut short, empty, a pointer of Git LFS in place of the file, or tensors of other sizes.
+        raise ConfigError(
+            f"{name}: the checkpoint cannot be loaded, expected whole weights that fit config.json "
+            f"({_one_line(error)})"
+        ) from error
 
 
 def _check_normalisation(adapter: type[ModelAdapter], name: str, is_offline: bool) -> None:

@@ -6,27 +6,41 @@ import re
 from pathlib import Path
 
 from focal_algorithm.models import MODELS
-from focal_algorithm.weights import SHIPPED, shipped_model
+from focal_algorithm.weights import MANIFEST, SHIPPED, check_weights, shipped_model
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["check_model_name", "model_location"]
+__all__ = ["check_model_name", "is_hub_name", "model_location"]
+
+_REMEDY = "copy the folder again, or train the model again with 'focal train'"
 
 
 def check_model_name(name: str) -> None:
     """Refuse what cannot be a model, before anything is loaded; raises `ConfigError` with near matches."""
     if name in MODELS or name in SHIPPED or Path(name).is_dir():
         return
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+    if not is_hub_name(name):
         raise ConfigError(
             f"unknown model '{name}', neither a shipped model nor a family nor a folder nor a Hub name; "
             f"{near_matches(name, [*SHIPPED, *MODELS])}"
         )
 
 
+def is_hub_name(name: str) -> bool:
+    """Return whether a name has the form of one on the Hub, OWNER/NAME; nothing is looked up."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
+
+
 def model_location(name: str) -> str:
-    """Return the folder of a shipped model, its hashes checked; every other name as it is.
+    """Return the folder of a shipped model; every other name as it is.
+
+    Files are compared with their hashes wherever there are any: in a shipped model, and in a folder that
+    ``focal train`` wrote.
 
     Raises:
-        ConfigError: Weights of a shipped model are missing or were changed.
+        ConfigError: Weights are missing or were changed.
     """
-    return str(shipped_model(name)) if name in SHIPPED else name
+    if name in SHIPPED:
+        return str(shipped_model(name))
+    if (Path(name) / MANIFEST).is_file():
+        check_weights(Path(name), _REMEDY)
+    return name

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from focal_algorithm.loading import LoadedModel
 from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.tasks.asking import BENCHMARKS, AskedTask
+from focal_algorithm.weights import TRAINED_ON
 from focal_traces.counts import Trace
 
 if TYPE_CHECKING:
     from focal_algorithm.runner import TracedSample
 
-__all__ = ["idle_notes", "unfit_notes"]
+__all__ = ["foreign_notes", "idle_notes", "unfit_notes"]
 
 
-def unfit_notes(loaded: LoadedModel, traced: Sequence[TracedSample]) -> list[str]:
-    """Say where a model was asked what it was not trained for."""
+def foreign_notes(loaded: LoadedModel, generators: Iterable[str]) -> list[str]:
+    """Say where a shipped model was asked about pictures that it has not learned.
+
+    Args:
+        loaded: The model.
+        generators: Of the pictures, by name in `focal_algorithm.tasks.TASKS`; empty for pictures of no benchmark.
+    """
+    if not loaded.shipped:
+        return []
+    known = TRAINED_ON[loaded.shipped]
+    foreign = dict.fromkeys(name or "of no procedural benchmark" for name in generators if name not in known)
+    if not foreign:
+        return []
+    return [
+        f"{loaded.name} was trained on {' and '.join(known)} alone; its answers about other pictures "
+        f"({', '.join(foreign)}) mean nothing"
+    ]
+
+
+def unfit_notes(loaded: LoadedModel, traced: Sequence[TracedSample], task: AskedTask | None) -> list[str]:
+    """Say where a model was asked what it was not trained for.
+
+    Args:
+        loaded: The model.
+        traced: What it answered.
+        task: Whose questions they are; None for other inputs.
+    """
     words = dict.fromkeys(word for one in traced for word in loaded.tokenizer.unknown_words(one.question))
     notes = []
     if words:
@@ -24,11 +51,8 @@ def unfit_notes(loaded: LoadedModel, traced: Sequence[TracedSample]) -> list[str
         notes.append(
             f"{loaded.name} does not know {listed}, which its tokenizer reads as unknown; the answer says little"
         )
-    if loaded.shipped and any(one.asked is None for one in traced):
-        notes.append(
-            f"{loaded.name} was trained on procedural scenes alone; its answers about other pictures mean nothing"
-        )
-    return notes
+    generator = "" if task is None else BENCHMARKS.get(task.name, (task.name, {}))[0]
+    return notes + foreign_notes(loaded, [generator])
 
 
 def idle_notes(method: CompressionMethod, trace: Trace) -> list[str]:

@@ -128,7 +128,7 @@ def run(
     traced = [trace_sample(settings, prepared, method, source) for source in track(sources, len(sources))]
     result = finish(settings, prepared, method, traced, time.monotonic() - started)
     notes += [
-        *unfit_notes(prepared.loaded, traced),
+        *unfit_notes(prepared.loaded, traced, settings.task),
         *method.run_notes(torch.device(settings.device)),
         *idle_notes(method, result.trace),
     ]

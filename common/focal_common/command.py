@@ -76,7 +76,7 @@ def _help() -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one verb and leave with its exit code: 0 done, 1 failed, 2 wrong use."""
-    words = sys.argv[1:] if arguments is None else arguments
+    words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         output_console().print(_help(), markup=False)
         sys.exit(0 if words else 2)
@@ -88,5 +88,6 @@ def main(arguments: list[str] | None = None) -> None:
     except FocalError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
-    sys.argv[0] = f"focal {words[0]}"
+    # Help names the verb, and a manifest repeats the command: neither may hold the verb twice.
+    sys.argv[:] = [f"focal {words[0]}", *words[1:]]
     sys.exit(run_command(application, words[1:]))

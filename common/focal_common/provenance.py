@@ -108,6 +108,12 @@ def manifest(configuration: Any, *packages: str, **extra: Any) -> dict[str, Any]
         "configuration_sha256": content_hash(configuration),
         "code": code_revision(),
         "versions": package_versions("focal-vlm", *packages),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": _command(),
         **extra,
     }
+
+
+def _command() -> list[str]:
+    program = Path(sys.argv[0]).name
+    verb = program.removeprefix("focal ")  # the command `focal` puts its verb into the name of the program
+    return [*(["focal", verb] if verb != program else [program]), *sys.argv[1:]]

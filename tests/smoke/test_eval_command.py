@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -204,12 +206,28 @@ def test_sweep_writes_a_table_and_runs_compare(
         ("vector_size", value, "shapes-video") for value in ("16", "32")
     ]
     assert len({row["config_sha256"] for row in rows}) == 2
+    focal(tmp_path / "block", *words, "--sweep", "frame_block_size+block_size=1x2")
+    (row,) = table(tmp_path / "block" / "dse_block_size_accuracy.csv")
+    assert (row["swept"], row["value"]) == ("block_size", "1x2x2")
     assert list(tmp_path.rglob("*_samples_shapes-video.jsonl"))
     folders = sorted((tmp_path / "runs").iterdir())
     capsys.readouterr()
     assert run_command(cli_compare.app, [*map(str, folders), "--json"]) == 0
     (record,) = json.loads(capsys.readouterr().out)
     assert (record["dataset"], record["questions"], record["pictures"]) == ("shapes-video", 4, 1)
+
+
+@pytest.mark.parametrize(("model", "is_foreign"), [("shapes_video", True), ("shapes_image", False)])
+def test_a_shipped_model_asked_about_other_pictures_says_so(
+    model: str, is_foreign: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    focal(tmp_path, "--model", model, "--tasks", "shapes-pope", "--limit", "2", "--json")
+    said = capsys.readouterr()
+    (record,) = json.loads(said.out)
+    assert ("mean nothing" in " ".join(said.err.split())) == is_foreign
+    assert len(record["notes"]) == is_foreign
+    if is_foreign:
+        assert record["notes"][0].startswith("shapes_video was trained on shapes-video alone")
 
 
 def test_int8_is_a_run_of_its_own_and_says_so(image: Path, tmp_path: Path) -> None:
@@ -306,6 +324,12 @@ def test_random_weights_are_named_in_the_table(tmp_path: Path) -> None:
         (("--tasks", "shapes-pope,mme"), "task 'mme' needs the data set 'lmms-lab-encoder/MME' from the Hub"),
         (("--tasks", ","), "--tasks names no task"),
         (("--limit", "0"), "--limit must be positive"),
+        (("--limit", "nan"), "--limit must be positive"),
+        (("--limit", "inf"), "a whole number of questions"),
+        (("--limit", "2.7"), "a whole number of questions"),
+        (("--threads", "-3"), "--threads must be at least 0, got -3"),
+        (("--model_args", "frames=0"), "greater than 0, got 0"),
+        (("--model_args", "seed=-1"), "greater than or equal to 0, got -1"),
         (("--batch_size", "8"), "batch_size must be 1"),
         (("--method", "focuss"), "unknown method 'focuss'"),
         (("--model_args", "dtype"), "expected name=value"),
@@ -321,6 +345,94 @@ def test_wrong_use_is_one_sentence(
     said = " ".join(capsys.readouterr().err.split())
     assert message in said
     assert "Traceback" not in said
+
+
+def own_task(folder: Path, name: str = "my-pope") -> Path:
+    """As docs/evaluation.md says: three files, another name, seed and size."""
+    folder.mkdir()
+    text = (TASK_FOLDER / "shapes_pope.yaml").read_text()
+    text = text.replace("task: shapes-pope", f"task: {name}").replace("seed: 0", "seed: 7")
+    (folder / "mine.yaml").write_text(text.replace("samples: 200", "samples: 2"))
+    for other in ("_shapes_yaml", "shapes.py"):
+        shutil.copy(TASK_FOLDER / other, folder)
+    return folder
+
+
+def test_a_task_file_of_ones_own_is_asked(image: Path, tmp_path: Path) -> None:
+    words = ("--model", str(image), "--tasks", "my-pope,shapes-pope", "--limit", "2")
+    focal(tmp_path / "out", *words, "--include_path", str(own_task(tmp_path / "own")))
+    assert [row["dataset"] for row in table(tmp_path / "out" / "accuracy.csv")] == ["my-pope", "shapes-pope"]
+    split = load_split("shapes-pope", seed=7, split="test", samples=2, variant="adversarial")
+    rows = samples(tmp_path / "out", "my-pope")
+    assert [row["target"] for row in rows] == [one.answer for one in split.samples[0].questions[:2]]
+    assert {row["picture"] for row in rows} == {split.samples[0].sample_id}
+
+
+def test_task_files_that_cannot_be_meant_are_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken, alone = own_task(tmp_path / "taken", "shapes-pope"), own_task(tmp_path / "alone")
+    (alone / "_shapes_yaml").unlink()
+    (tmp_path / "empty").mkdir()
+    for folder, message in (
+        (taken, "task 'shapes-pope' exists; give it another name"),
+        (alone, "needs _shapes_yaml and shapes.py beside it"),
+        (tmp_path / "empty", "holds no task file"),
+        (tmp_path / "nowhere", "no such folder"),
+    ):
+        words = [
+            "--include_path",
+            str(folder),
+            "--tasks",
+            "shapes-pope",
+            "--output_path",
+            str(tmp_path / "out"),
+        ]
+        assert run_command(cli_eval.app, words) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+KILLED = """
+import os, signal
+from focal_algorithm.lmms.answer_log import AnswerLog
+from focal_common.command import main
+
+put = AnswerLog.put
+
+def killed(log, *values):
+    put(log, *values)
+    if len(log._answers) == 3:
+        log._target.write('{"key": "half of a li')
+        log._target.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+AnswerLog.put = killed
+main()
+"""
+
+
+def test_a_killed_evaluation_goes_on_to_the_same_bytes(image: Path, tmp_path: Path) -> None:
+    words = ["--model", str(image), "--method", "focus", "--tasks", "my-pope", "--limit", "6"]
+    words += ["--include_path", str(own_task(tmp_path / "own"))]
+    sources = [str(ROOT / name) for name in ("common", "traces", "algorithm", "simulator")]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, "eval", *words, "--output_path", str(tmp_path / "cut")],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sources)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (answers,) = (tmp_path / "cut" / "answers").iterdir()
+    assert len(answers.read_text().splitlines()) == 5  # header, three answers, half a line
+    assert not (tmp_path / "cut" / "runs").exists()
+    focal(tmp_path / "cut", *words)
+    focal(tmp_path / "whole", *words)
+    (cut,), (whole,) = ((tmp_path / name / "runs").glob(f"*/{SAMPLES}") for name in ("cut", "whole"))
+    assert cut.relative_to(tmp_path / "cut") == whole.relative_to(tmp_path / "whole")
+    assert cut.read_bytes() == whole.read_bytes()
+    assert len(answers.read_text().splitlines()) == 7
 
 
 @pytest.mark.slow

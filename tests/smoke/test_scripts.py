@@ -66,6 +66,7 @@ def test_focus_alone_keeps_its_quick_run(tree: Path) -> None:
     for words in (("--video", str(clip)), ("--model", "llava"), ("--model=llava",), ("--size=tiny",)):
         assert call(tree, "run_focus.sh", *words).stdout.strip() == f"{trace} {' '.join(words)}"
     assert call(tree, "run_focus.sh", "--profile", "hub", "--model", "a/b").stdout.strip().startswith(trace)
+    assert call(tree, "run_focus.sh", "--json", "--samples", "-1").stdout.endswith("--json --samples -1\n")
     assert "trace --precision int8" in call(tree, "run_focus.sh", "int8", "--samples", "1").stdout
 
 
@@ -111,6 +112,10 @@ def test_a_slip_of_the_pen_is_one_sentence(name: str, tree: Path) -> None:
         ("run_cmc.sh", ("--sampels=3",), "unknown option '--sampels'; did you mean '--samples'?"),
         ("run_dse.sh", ("accuracy", "--nothing-like-it"), "unknown option '--nothing-like-it'; Valid:"),
         ("run_focus.sh", ("--video", "absent.mp4"), "error: absent.mp4: no such file"),
+        ("run_focus.sh", ("--samples", "2", "stray"), "'stray' belongs to no option"),
+        ("run_focus.sh", ("--samples=2", "stray"), "'stray' belongs to no option"),
+        ("run_focus.sh", ("--samples", "2", "full"), "'full' belongs to no option; plain words stand before"),
+        ("run_cmc.sh", ("full", "--resume", "int8"), "'int8' belongs to no option"),
     ],
 )
 def test_a_wrong_option_is_told_before_anything_is_installed(
@@ -126,6 +131,16 @@ def test_a_wrong_option_is_told_before_anything_is_installed(
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_scripts_know_which_options_take_no_value() -> None:
+    found = re.search(r'^flags="([^"]*)"', (ROOT / "scripts" / "check_options.sh").read_text(), re.MULTILINE)
+    assert found is not None
+    flags = {"--help"}
+    for app in (cli.app, cli_matrix.app):
+        options = [one for one in typer.main.get_group(app).params if getattr(one, "is_flag", False)]
+        flags |= {word for one in options for word in (*one.opts, *one.secondary_opts)}
+    assert set(found[1].replace("\\\n", "").split()) == flags
 
 
 @pytest.mark.parametrize(

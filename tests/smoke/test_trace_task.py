@@ -64,6 +64,17 @@ def test_answers_are_those_of_the_evaluation(
     assert accuracy["linear_layers"] == (header.quantization or "in fp32")
 
 
+@pytest.mark.parametrize(("model", "is_foreign"), [("shapes_video", True), ("shapes_image", False)])
+def test_a_shipped_model_asked_about_other_pictures_says_so(
+    model: str, is_foreign: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--task", "shapes-pope", "--questions", "2", "--samples", "1", "--method", "dense")
+    assert run_command(app, ["--model", model, *words, "--output", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    found = " ".join((said.out + said.err).split())
+    assert ("about other pictures (shapes-pope) mean nothing" in found) == is_foreign
+
+
 def test_unparsable_answers_are_counted_and_files_repeat(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

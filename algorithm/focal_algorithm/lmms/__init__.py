@@ -11,13 +11,17 @@ from typing import Any
 
 from focal_common.errors import UnsupportedError
 
-__all__ = ["MODEL_ID", "TASK_FOLDER", "local_tasks", "manifests", "require_lmms_eval"]
+__all__ = ["LOCAL_DATA", "MODEL_ID", "TASK_FOLDER", "local_tasks", "manifests", "require_lmms_eval"]
 
 MODEL_ID = "focal"
 """Name of our model in lmms-eval, as in ``python -m lmms_eval --model focal``."""
 
 TASK_FOLDER = Path(__file__).parent / "tasks"
 """Local task files, for ``--include_path`` of lmms-eval."""
+
+
+LOCAL_DATA = "focal"
+"""What our task files have as ``dataset_path``: their pictures are generated."""
 
 
 def local_tasks() -> dict[str, Path]:

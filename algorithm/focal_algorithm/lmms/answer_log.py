@@ -70,18 +70,19 @@ class AnswerLog:
             self._target.close()
 
     def _read(self, path: Path, header: dict[str, Any]) -> int:
-        text = path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
         try:
-            first, *rows = [json.loads(line) for line in whole.splitlines()]
+            content = path.read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]  # what follows is torn, perhaps within a letter
+            lines = whole.decode("utf-8").splitlines()
+            first, *rows = [json.loads(line) for line in lines]
             found = first["identity_sha256"] if first["format"] == _FORMAT else ""
             self._answers = {row["key"]: (str(row["answer"]), float(row["seconds"])) for row in rows}
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{path}: is damaged; remove it to answer all questions again") from error
         if found != header["identity_sha256"]:
             raise ConfigError(
                 f"{path}: holds answers of another model or method; remove it or choose another folder"
             )
-        if whole != text:
-            atomic_write_text(path, whole)
+        if whole != content:
+            atomic_write_text(path, whole.decode("utf-8"))
         return len(rows)

@@ -42,13 +42,17 @@ class Tasks:
         names: Local tasks, published names of `HUB_TASKS`, or any other task of lmms-eval.
         is_offline: Whether only local files may be used.
         limit: That `run` will be given.
+        include: Folder of further task files; None for none.
 
     Raises:
-        ConfigError: No such task, or a limit that cuts what belongs together.
+        ConfigError: No such task, task files that cannot be read or take a name that exists, or a limit that cuts what
+            belongs together.
         UnsupportedError: A task needs data from the Hub that is not there.
     """
 
-    def __init__(self, names: list[str], is_offline: bool, limit: float | None = None) -> None:
+    def __init__(
+        self, names: list[str], is_offline: bool, limit: float | None = None, include: Path | None = None
+    ) -> None:
         require_pairs(names, limit)
         if not names:
             raise ConfigError(f"--tasks names no task; {near_matches('', [*local_tasks(), *HUB_TASKS])}")
@@ -56,15 +60,18 @@ class Tasks:
             require_cached(names)
         self._is_offline = is_offline
         self.names = tuple(dict.fromkeys(names))
-        is_local = set(names) <= set(local_tasks())
-        self._manager = _manager(is_local)
+        own = {} if include is None else _own_index(include)
+        is_local = set(names) <= {*local_tasks(), *own}
+        self._manager = _manager(is_local) if include is None else _new_manager(is_local, include)
         for name in names:
             if self._lmms_name(name) not in self._manager.all_tasks:
-                choices = [*local_tasks(), *HUB_TASKS]
+                choices = [*local_tasks(), *HUB_TASKS, *own]
                 raise ConfigError(
                     f"unknown task '{name}'; {near_matches(name, choices)} and all tasks of lmms-eval"
                 )
-        if is_offline and not is_local:
+            if name in own and (name in HUB_TASKS or self._manager.task_index[name] != own[name]):
+                raise ConfigError(f"--include_path {include}: task '{name}' exists; give it another name")
+        if is_offline:
             require_data(self._other_data(names))
 
     def run(self, name: str, model: Any, limit: float | None, log_folder: Path | None) -> TaskOutcome:
@@ -137,12 +144,37 @@ class Tasks:
 
 @cache
 def _manager(is_local: bool) -> Any:
+    return _new_manager(is_local)
+
+
+def _new_manager(is_local: bool, *further: Path) -> Any:
     # Reading the 2,000 task files of lmms-eval takes seconds; our own need none of them.
     from lmms_eval.tasks import TaskManager
 
-    return TaskManager(
-        "ERROR", include_path=str(TASK_FOLDER), include_defaults=not is_local, model_name=MODEL_ID
-    )
+    folders = [str(folder) for folder in (TASK_FOLDER, *further)]
+    return TaskManager("ERROR", include_path=folders, include_defaults=not is_local, model_name=MODEL_ID)
+
+
+def _own_index(folder: Path) -> dict[str, Any]:
+    """Return what lmms-eval finds in a folder; where a name exists elsewhere, it would leave this one out silently."""
+    from lmms_eval.tasks import TaskManager
+
+    if not folder.is_dir():
+        raise ConfigError(
+            f"--include_path {folder}: no such folder; expected one with task files of lmms-eval"
+        )
+    try:
+        index = TaskManager("ERROR", include_path=str(folder), include_defaults=False).task_index
+    except (
+        Exception
+    ) as error:  # YAML, missing files, assertions: whatever stops lmms-eval lies in these files
+        raise ConfigError(
+            f"--include_path {folder}: a task file cannot be read ({_innermost(error)}); a copy of one of ours "
+            "needs _shapes_yaml and shapes.py beside it"
+        ) from error
+    if not index:
+        raise ConfigError(f"--include_path {folder}: holds no task file NAME.yaml")
+    return dict(index)
 
 
 @contextmanager

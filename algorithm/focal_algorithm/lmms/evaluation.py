@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from focal_algorithm.lmms import LOCAL_DATA
 from focal_algorithm.lmms.answering import generation_limits, load
 from focal_algorithm.lmms.engine import TaskOutcome, Tasks
 from focal_algorithm.lmms.model import FocalModel
@@ -20,6 +22,7 @@ from focal_algorithm.lmms.run_files import (
     write_samples,
 )
 from focal_algorithm.loading import LoadedModel
+from focal_algorithm.methods.build import build_method
 from focal_algorithm.run_identity import (
     AskedPart,
     checkpoint_label,
@@ -27,10 +30,14 @@ from focal_algorithm.run_identity import (
     questions_hash,
     resolved_parameters,
 )
+from focal_algorithm.run_notes import foreign_notes
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash, manifest
 
-__all__ = ["Run", "evaluate"]
+__all__ = ["Forget", "Run", "evaluate"]
+
+Forget = Callable[[Path], Any]
+"""Called with the file of finished answers before it is read; may remove it."""
 
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "lmms-eval", "datasets")
 
@@ -44,12 +51,16 @@ class Run:
         rows: For the accuracy table.
         summary: As written.
         resumed: Answers taken from an interrupted run.
+        table: That holds the rows.
+        notes: Sentences for the user.
     """
 
     folder: Path
     rows: tuple[dict[str, Any], ...]
     summary: dict[str, Any]
     resumed: int
+    table: Path
+    notes: tuple[str, ...]
 
 
 def evaluate(
@@ -60,16 +71,18 @@ def evaluate(
     limit: float | None = None,
     logs_samples: bool = False,
     sweep: Sweep | None = None,
+    forget: Forget | None = None,
 ) -> list[Run]:
     """Evaluate a method, once or for every value of a parameter, and write samples, summary and tables.
 
     Args:
         options: Model and method.
         tasks: What to ask.
-        output: Folder: ``accuracy.csv`` (in a sweep ``dse_FIELD_accuracy.csv``), and one folder per run in ``runs``.
+        output: Folder: ``accuracy.csv`` (in a sweep ``dse_AXIS_accuracy.csv``), and one folder per run in ``runs``.
         limit: First so many questions of each task, or a part below 1; None for all.
         logs_samples: Whether lmms-eval's own result and sample files are written too.
         sweep: Parameter to vary; None for one run.
+        forget: Told the file of finished answers before it is read, so that it can start afresh; None keeps them.
 
     Raises:
         FocalError: A setting, a file or the run is at fault; finished answers are kept and taken up again.
@@ -78,33 +91,46 @@ def evaluate(
     runs = []
     for value, chosen in (("", {}),) if sweep is None else sweep.points:
         own = options.model_copy(update={"parameters": options.parameters | chosen})
-        run = _run(own, loaded, tasks, output, limit, logs_samples)
+        table, swept = output / "accuracy.csv", dict[str, str]()
+        if sweep is not None:
+            # In the published spelling, so that rows join those of the published design space.
+            axis, value = _axis(own, chosen) or (sweep.name, value)
+            table = output / f"dse_{axis.replace('+', '_')}_accuracy.csv"
+            swept = {"swept": axis, "value": value}
+        answers = _answers_file(own, loaded, output)
+        if forget is not None:
+            forget(answers)
+        run = _run(own, loaded, tasks, answers, table, limit, logs_samples)
         runs.append(run)
-        if sweep is None:
-            upsert_rows(output / "accuracy.csv", ACCURACY_COLUMNS, run.rows)
-        else:
-            swept = {"swept": sweep.name, "value": value}
-            table = output / f"dse_{sweep.name.replace('+', '_')}_accuracy.csv"
-            upsert_rows(table, DSE_COLUMNS, [swept | row for row in run.rows])
+        upsert_rows(table, DSE_COLUMNS if swept else ACCURACY_COLUMNS, [swept | row for row in run.rows])
     return runs
+
+
+def _axis(options: ModelOptions, chosen: Mapping[str, Any]) -> tuple[str, str] | None:
+    return build_method(options.method, options.parameters).published_axis(chosen.keys())
+
+
+def _answers_file(options: ModelOptions, loaded: LoadedModel, output: Path) -> Path:
+    # Answers are found by their question: another limit or another task of the same model finds them again.
+    name = f"{loaded.name}_{options.method}_{content_hash(options.identity(loaded.checkpoint))[:12]}"
+    return output / "answers" / f"{name}.jsonl"
 
 
 def _run(
     options: ModelOptions,
     loaded: LoadedModel,
     tasks: Tasks,
-    output: Path,
+    answers: Path,
+    table: Path,
     limit: float | None,
     logs_samples: bool,
 ) -> Run:
     identity = options.identity(loaded.checkpoint)
     name = f"{loaded.name}_{options.method}"
-    # Answers are found by their question: another limit or another task of the same model finds them again.
-    answers = output / "answers" / f"{name}_{content_hash(identity)[:12]}.jsonl"
     model = FocalModel(options.model_copy(update={"answers": answers}), loaded)
     in_force = {task: resolved_parameters(model.method(task)) for task in tasks.names}
     asked = {"model": identity, "tasks": sorted(tasks.names), "limit": limit, "resolved_parameters": in_force}
-    folder = output / "runs" / f"{name}_{content_hash(asked)[:12]}"
+    folder = table.parent / "runs" / f"{name}_{content_hash(asked)[:12]}"
     outcomes: dict[str, TaskOutcome] = {}
     try:
         for task in tasks.names:
@@ -123,8 +149,10 @@ def _run(
     every = [answer for outcome in outcomes.values() for answer in outcome.answers]
     write_samples(folder, every)
     content = manifest(asked, *_PACKAGES, seed=options.seed)
+    notes = _notes(loaded, outcomes)
     content |= {
         "checkpoint": checkpoint,
+        "notes": notes,
         "linear_layers": loaded.quantization or f"in {options.dtype}",
         "rows": rows,
         "metrics": {own: found for outcome in outcomes.values() for own, found in outcome.metrics.items()},
@@ -134,7 +162,20 @@ def _run(
         },
     }
     atomic_write_text(folder / SUMMARY, json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
-    return Run(folder, tuple(rows), content, model.log.resumed)
+    resumed = model.log.resumed
+    said = (*notes, *([f"{resumed} answers were taken from an earlier run"] if resumed else ()))
+    return Run(folder, tuple(rows), content, resumed, table, said)
+
+
+def _notes(loaded: LoadedModel, outcomes: Mapping[str, TaskOutcome]) -> list[str]:
+    generators = [
+        str(found["dataset_name"]) if found["dataset_path"] == LOCAL_DATA else ""
+        for outcome in outcomes.values()
+        for found in outcome.configuration.values()
+    ]
+    is_random = loaded.checkpoint.startswith("random:")
+    guessed = ["weights are random; this accuracy is that of guessing"] if is_random else []
+    return guessed + foreign_notes(loaded, generators)
 
 
 def _configuration(model: FocalModel, checkpoint: dict[str, Any], outcome: TaskOutcome) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from focal_algorithm.run_identity import checkpoint_digest
 from focal_common.config import StrictModel, parse_yaml, validated
@@ -46,12 +46,12 @@ class ModelOptions(StrictModel):
     method: str = "dense"
     parameters: dict[str, Any] = Field(default_factory=dict)
     size: str = "small"
-    seed: int = 0
+    seed: NonNegativeInt = 0
     dtype: str = "fp32"
     precision: Literal["float", "int8"] = "float"
     device: str = "cpu"
     attention: Literal["sdpa", "eager"] = "sdpa"
-    frames: int = 16
+    frames: PositiveInt = 16
     profile: Literal["offline", "hub"] = "offline"
     trust_remote_code: bool = False
     frame_tasks: tuple[str, ...] = ("mvbench",)

@@ -6,9 +6,9 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from focal_algorithm.lmms.scoring import ScoredAnswer
 from focal_common.errors import ConfigError
@@ -60,32 +60,37 @@ def read_samples(folder: Path) -> dict[tuple[str, int], ScoredAnswer]:
         raise ConfigError(
             f"{path}: cannot be read; expected the folder of a run of 'focal eval', such as OUTPUT/runs/NAME"
         ) from error
-    wanted = {field.name for field in fields(ScoredAnswer)}
+    wanted = get_type_hints(ScoredAnswer)
     answers = []
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-            if row.keys() != wanted:
-                raise ValueError(f"fields {sorted(row.keys() ^ wanted)} differ")
+            if row.keys() != wanted.keys():
+                raise ValueError(f"fields {sorted(row.keys() ^ wanted.keys())} differ")
+            _check_values(row, wanted)
             answers.append(ScoredAnswer(**row))
         except (ValueError, AttributeError) as error:
             raise ConfigError(f"{path}, line {number}: not an answer of 'focal eval' ({error})") from error
     return {(answer.task, answer.question): answer for answer in answers}
 
 
+def _check_values(row: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    for name, kind in kinds.items():
+        value = row[name]
+        # Exactly: true is no number, and a score that is not written as one is none of ours.
+        if type(value) is not kind:
+            raise ValueError(f"field '{name}' is {value!r:.40}, expected {kind.__name__}")
+    if not 0 <= row["score"] <= 1:
+        raise ValueError(f"field 'score' is {row['score']}, expected 0 to 1")
+
+
 def upsert_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Put rows into a table; rows of the same configuration are replaced, and others kept in their order.
 
     Raises:
-        ConfigError: The table has other columns.
+        ConfigError: The table cannot be read, has other columns, or a row of more or fewer cells.
     """
-    kept: dict[tuple[str, ...], dict[str, str]] = {}
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as source:
-            reader = csv.DictReader(source)
-            if tuple(reader.fieldnames or ()) != tuple(columns):
-                raise ConfigError(f"{path}: columns are {reader.fieldnames}, expected {list(columns)}")
-            kept = {_key(row): row for row in reader}
+    kept = {_key(row): row for row in _read_table(path, columns)} if path.is_file() else {}
     for row in rows:
         text = {name: _text(row[name]) for name in columns}
         kept[_key(text)] = text
@@ -94,6 +99,25 @@ def upsert_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, 
     writer.writeheader()
     writer.writerows(kept.values())
     atomic_write_text(path, target.getvalue())
+
+
+def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as source:
+            reader = csv.DictReader(source, strict=True)
+            found = tuple(reader.fieldnames or ())
+            if found != tuple(columns):
+                raise ConfigError(f"{path}: columns are {list(found)}, expected {list(columns)}")
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(
+            f"{path}: cannot be read as a table of UTF-8 text ({error}); mend or move it"
+        ) from error
+    for number, row in enumerate(rows, start=1):
+        # Cells beyond the columns stand under None; cells that lack are None.
+        if None in row or None in row.values():
+            raise ConfigError(f"{path}, row {number}: expected {len(columns)} cells; mend or move the table")
+    return rows
 
 
 def _key(row: Mapping[str, str]) -> tuple[str, ...]:

@@ -54,11 +54,14 @@ def scored(task: str, sample: Mapping[str, Any]) -> ScoredAnswer:
     """Read a logged sample of lmms-eval.
 
     Raises:
-        RunError: It holds no score; our accuracy would be that of another set of questions.
+        RunError: It holds no score, or one that is no share of right; our accuracy would mean something else.
     """
     document = sample["doc"]
     answer = str(_first(sample["filtered_resps"]))
     own = sample.get("unparsable")  # local tasks know the choices of each question
+    score = _score(task, sample, answer)
+    if not 0 <= score <= 1:
+        raise RunError(f"task '{task}': lmms-eval logs a score of {score} per question, expected 0 to 1")
     parsable = is_parsable(answer, answer_form(task)) if own is None else not own
     asked = {name: value for name, value in document.items() if isinstance(value, (str, int, float))}
     return ScoredAnswer(
@@ -71,7 +74,7 @@ def scored(task: str, sample: Mapping[str, Any]) -> ScoredAnswer:
         digest=content_hash([asked, str(sample["target"])])[:16],
         answer=answer,
         target=str(sample["target"]),
-        score=_score(task, sample, answer),
+        score=score,
         is_parsable=parsable,
     )
 

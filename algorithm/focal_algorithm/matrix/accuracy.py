@@ -1,50 +1,107 @@
-"""Rows that measure accuracy: handed to ``focal eval``."""
+"""Rows that measure accuracy: what ``focal eval`` does, without its printed tables."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from focal_algorithm.lmms.options import Sweep
+from focal_algorithm.lmms.request import Request, set_environment
+from focal_algorithm.lmms.run_files import SAMPLES, SUMMARY
 from focal_algorithm.matrix.rows import MatrixRow
 from focal_algorithm.matrix.schema import Matrix
-from focal_common.command import VERBS
-from focal_common.errors import ConfigError, RunError
+from focal_common.errors import ConfigError
 
-__all__ = ["evaluate_row"]
+if TYPE_CHECKING:
+    from focal_algorithm.lmms.evaluation import Forget, Run
+
+__all__ = ["accuracy_results", "evaluate_row", "is_written"]
 
 
-def evaluate_row(row: MatrixRow, matrix: Matrix, output: Path) -> None:
-    """Measure the accuracy of a row; ``focal eval`` writes its tables below ``output/accuracy``.
+def evaluate_row(row: MatrixRow, matrix: Matrix, output: Path, forget: Forget | None = None) -> list[Run]:
+    """Measure the accuracy of a row; tables and runs are written below ``output/accuracy``.
+
+    Args:
+        row: The row.
+        matrix: Its matrix.
+        output: Trace root.
+        forget: See `focal_algorithm.lmms.evaluation.evaluate`.
 
     Raises:
-        ConfigError: The dataset names no task.
-        RunError: The evaluation failed.
+        FocalError: The dataset names no task, or the evaluation failed.
     """
     suite, model = row.suite, row.model
     if not row.dataset.task:
         raise ConfigError(
             f"{row.name}: dataset '{row.dataset_name}' has no 'task'; expected a name in lmms-eval"
         )
-    arguments = {"dtype": model.dtype, "frames": model.frames, "device": matrix.device}
+    set_environment(is_offline=not matrix.hub)
+    arguments: dict[str, Any] = {"dtype": model.dtype, "frames": model.frames, "device": matrix.device}
     arguments |= {"revision": model.revision} if model.checkpoint and model.revision else {}
     arguments |= {} if model.checkpoint else {"size": model.size}
-    arguments |= {} if suite.precision == "float" else {"precision": suite.precision}
-    words = ["--tasks", row.dataset.task, "--model", model.checkpoint or model.family]
-    words += ["--method", suite.method, "--output_path", str(output / "accuracy")]
-    words += ["--model_args", ",".join(f"{name}={value}" for name, value in arguments.items())]
-    words += ["--profile", "hub" if matrix.hub else "offline"]
-    words += ["--limit", str(suite.samples)] if suite.samples else []
-    words += ["--trust-remote-code"] if model.trust_remote_code else []
-    for name, value in suite.parameters.items():
-        words += ["--set", f"{name}={json.dumps(value)}"]
-    if row.variant is not None:  # a table of its own, dse_FIELD_accuracy.csv
-        varied = row.variant.parameters
-        values = "x".join(map(json.dumps, varied.values()))
-        if not varied or set(values) & set(",[{"):
-            raise ConfigError(
-                f"{row.name}: accuracy takes variants with plain numbers or words, got {varied}"
-            )
-        words += ["--sweep", f"{'+'.join(varied)}={values}"]
-    code = VERBS.load("eval")(args=words, standalone_mode=False)
-    if code:
-        raise RunError(f"{row.name}: focal eval left with exit code {code}")
+    arguments |= {"model": model.checkpoint or model.family, "trust_remote_code": model.trust_remote_code}
+    arguments |= {"method": suite.method, "precision": suite.precision, "parameters": suite.parameters}
+    arguments |= {"profile": "hub" if matrix.hub else "offline"}
+    request = Request.read(
+        arguments,
+        tasks=(row.dataset.task,),
+        output=output / "accuracy",
+        limit=suite.samples or None,
+        sweep=_sweep(row),
+    )
+    return request.run(forget)
+
+
+def _sweep(row: MatrixRow) -> Sweep | None:
+    if row.variant is None:
+        return None
+    varied = row.variant.parameters
+    if not varied:
+        raise ConfigError(
+            f"{row.name}: the variant has no 'parameters'; expected those that its sweep varies"
+        )
+    return Sweep("+".join(varied), (("x".join(map(str, varied.values())), dict(varied)),))
+
+
+def accuracy_results(runs: Sequence[Run], output: Path) -> list[dict[str, Any]]:
+    """Return one JSON-like record per line that a row has put into its table, and where to find it.
+
+    Args:
+        runs: Of one row.
+        output: Trace root.
+    """
+    return [
+        {
+            "task": line["dataset"],
+            **{
+                name: None if line[name] is None else round(line[name], 2)
+                for name in ("accuracy", "low", "high")
+            },
+            "unit": line["unit"],
+            "questions": line["n"],
+            "unparsable": line["unparsable"],
+            "config_sha256": line["config_sha256"],
+            "table": run.table.relative_to(output).as_posix(),
+            "run": run.folder.relative_to(output).as_posix(),
+        }
+        for run in runs
+        for line in run.rows
+    ]
+
+
+def is_written(results: Sequence[dict[str, Any]], output: Path) -> bool:
+    """Return whether tables and runs still hold what `accuracy_results` said of a finished row."""
+    return bool(results) and all(
+        (output / one["run"] / SUMMARY).is_file()
+        and (output / one["run"] / SAMPLES).is_file()
+        and _holds(output / one["table"], one["config_sha256"])
+        for one in results
+    )
+
+
+def _holds(table: Path, digest: str) -> bool:
+    try:
+        return digest in table.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False

@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from focal_algorithm.matrix.accuracy import evaluate_row
+from focal_algorithm.matrix.accuracy import accuracy_results, evaluate_row, is_written
 from focal_algorithm.matrix.progress import RowProgress, RowState
 from focal_algorithm.matrix.rows import MatrixRow, matrix_rows, row_settings
 from focal_algorithm.matrix.schema import Matrix
+from focal_algorithm.matrix.wording import in_words_of_a_matrix
 from focal_algorithm.run_accuracy import judged
+from focal_algorithm.run_notes import unfit_notes
 from focal_algorithm.run_output import sample_facts
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.runner import (
@@ -57,8 +59,11 @@ class MatrixRun:
         matrix: What to run.
         output: Trace root.
         data: See `row_settings`.
-        is_resumed: Whether finished samples of an earlier call are kept.
+        is_resumed: Whether finished samples and answers of an earlier call are kept.
         note: Takes sentences for the user.
+
+    Attributes:
+        accuracies: What rows that measure accuracy have found, see `accuracy_results`, with the name of the row.
     """
 
     def __init__(
@@ -72,6 +77,8 @@ class MatrixRun:
         self._matrix, self._output, self._data = matrix, output, data
         self._is_resumed, self._note = is_resumed, note
         self._said: set[str] = set()
+        self._begun: set[Path] = set()
+        self.accuracies: list[dict[str, Any]] = []
         self._key: Any = None
         self._prepared: Prepared | None = None
 
@@ -103,25 +110,49 @@ class MatrixRun:
                 state = progress.read()
                 if state is None and (progress.folder / "row.json").is_file():
                     self._note(f"{row.name}: its settings changed, so it starts again")
-            if state is not None and state.status == "done":
+            if state is not None and state.status == "done" and self._is_kept(row, state):
+                self._keep_accuracy(row, state)
                 return state
             if state is None:
                 progress.clear()
             if row.suite.measure == "accuracy":
                 step(row.name)
-                evaluate_row(row, self._matrix, self._output)
-                state = RowState("done", "", ())
+                state = self._evaluate_row(row)
             else:
                 state = self._trace_row(row, progress, state, step)
         except Exception as error:
             # Whatever stops a row must not take the others with it.
             reason = str(error) if isinstance(error, FocalError) else f"{type(error).__name__}: {error}"
-            reason = " ".join(reason.split())
+            reason = in_words_of_a_matrix(" ".join(reason.split()))
             self._note(f"{row.name} failed: {reason}")
             done = progress.read() if self._has_state(progress) else None
             state = RowState("failed", reason, () if done is None else done.results)
         progress.write(state)
         return state
+
+    def _evaluate_row(self, row: MatrixRow) -> RowState:
+        runs = evaluate_row(row, self._matrix, self._output, None if self._is_resumed else self._forget)
+        self._tell(row, (note for run in runs for note in run.notes))
+        found = accuracy_results(runs, self._output)
+        state = RowState("done", "", tuple(_head(row) | {"status": "done"} | one for one in found))
+        self._keep_accuracy(row, state)
+        return state
+
+    def _forget(self, answers: Path) -> None:
+        """Remove the answers of an earlier call; rows of this one may share them."""
+        if answers not in self._begun:
+            answers.unlink(missing_ok=True)
+            self._begun.add(answers)
+
+    def _is_kept(self, row: MatrixRow, state: RowState) -> bool:
+        if row.suite.measure == "trace" or is_written(state.results, self._output):
+            return True
+        self._note(f"{row.name}: its tables or samples are gone, so they are written again")
+        return False
+
+    def _keep_accuracy(self, row: MatrixRow, state: RowState) -> None:
+        if row.suite.measure == "accuracy":
+            self.accuracies += state.results
 
     def _trace_row(
         self, row: MatrixRow, progress: RowProgress, state: RowState | None, step: Callable[[str], Any]
@@ -130,10 +161,7 @@ class MatrixRun:
         settings = row_settings(row, self._matrix, self._output, self._data)
         prepared = self._prepare(settings)
         method, notes = method_of(settings, prepared)
-        for note in notes:
-            if note not in self._said:  # the same of every row is said once
-                self._said.add(note)
-                self._note(f"{row.name}: {note}")
+        self._tell(row, notes)
         results = list(state.results) if state else []
         sources = sample_sources(settings)
         alone = replace(settings, chosen_sample=None, samples=1)
@@ -146,6 +174,7 @@ class MatrixRun:
             progress.write(RowState("running", "", tuple(results)))
         # From disk also without an interruption, so that both ways give the same bytes.
         everything = [progress.load(index) for index in range(len(sources))]
+        self._tell(row, unfit_notes(prepared.loaded, everything, settings.task))
         done = finish(settings, prepared, method, everything, time.monotonic() - started)
         chosen = done.trace.chosen_sample()
         results = [result | {"is_chosen": index == chosen} for index, result in enumerate(results)]
@@ -153,6 +182,12 @@ class MatrixRun:
         progress.write(state)
         progress.drop_samples()
         return state
+
+    def _tell(self, row: MatrixRow, notes: Iterable[str]) -> None:
+        for note in notes:
+            if note not in self._said:  # the same of every row is said once
+                self._said.add(note)
+                self._note(f"{row.name}: {note}")
 
     def _prepare(self, settings: RunSettings) -> Prepared:
         """Return the model of a run; the last one is kept, and only that one."""

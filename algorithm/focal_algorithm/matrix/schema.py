@@ -15,7 +15,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from focal_common.config import StrictModel, read_yaml, validated
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["PRESETS", "DatasetSpec", "Matrix", "ModelSpec", "Suite", "Variant", "read_matrix"]
+__all__ = ["PRESETS", "DatasetSpec", "Matrix", "ModelSpec", "Suite", "Variant", "check_names", "read_matrix"]
 
 PRESETS = ("offline", "paper")
 
@@ -153,27 +153,37 @@ def read_matrix(profile: str) -> Matrix:
     """
     if profile in PRESETS:
         with as_file(files("focal_algorithm.matrix") / "presets" / f"{profile}.yaml") as path:
-            return _checked(validated(Matrix, read_yaml(path), f"{profile}.yaml"), f"{profile}.yaml")
+            return check_names(validated(Matrix, read_yaml(path), f"{profile}.yaml"), f"{profile}.yaml")
     if not Path(profile).suffix:
         raise ConfigError(f"--profile '{profile}': no such file, and {near_matches(profile, PRESETS)}")
-    return _checked(validated(Matrix, read_yaml(Path(profile)), profile), profile)
+    return check_names(validated(Matrix, read_yaml(Path(profile)), profile), profile)
 
 
 def _check_checkpoint(place: str, model: ModelSpec) -> None:
+    from focal_algorithm.model_names import is_hub_name
     from focal_algorithm.weights import SHIPPED
 
     checkpoint = model.checkpoint
     if SHIPPED.get(checkpoint, model.family) != model.family:
         raise ConfigError(f"{place}.family': '{checkpoint}' is a {SHIPPED[checkpoint]}, got '{model.family}'")
-    is_plain_word = checkpoint and not {"/", "\\"} & set(checkpoint) and checkpoint not in SHIPPED
-    if is_plain_word and not Path(checkpoint).is_dir():
+    is_known = not checkpoint or checkpoint in SHIPPED or is_hub_name(checkpoint)
+    if not is_known and not Path(checkpoint).is_dir():
         raise ConfigError(
             f"{place}.checkpoint': '{checkpoint}' is neither a folder nor a Hub name nor a shipped model; "
             f"{near_matches(checkpoint, SHIPPED)}"
         )
 
 
-def _checked(matrix: Matrix, where: str) -> Matrix:
+def check_names(matrix: Matrix, where: str) -> Matrix:
+    """Return a matrix in which every name is known.
+
+    Args:
+        matrix: To look at.
+        where: Where it comes from, for messages.
+
+    Raises:
+        ConfigError: With near matches.
+    """
     from focal_algorithm.methods import METHODS
     from focal_algorithm.models import MODELS
 

@@ -7,7 +7,7 @@ tokens of one prompt at a time and carries its decisions out.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -182,6 +182,24 @@ class CompressionMethod(ABC):
         Where it does not, one prefill of a picture serves many questions about it.
         """
         return True
+
+    @property
+    def recorded_only(self) -> frozenset[str]:
+        """Fields that change what a trace counts and no answer."""
+        return frozenset({"vector_size", "m_tile"})
+
+    def published_axis(self, fields: Collection[str]) -> tuple[str, str] | None:
+        """Return how published tables of design points spell fields that vary: axis, and value here.
+
+        Args:
+            fields: Of this class.
+
+        Returns:
+            None where they have no spelling of their own.
+        """
+        if set(fields) == {"m_tile"}:
+            return "m_tile_size", str(self.m_tile if self.m_tile > 0 else -1)
+        return None
 
     @property
     def tower_layers(self) -> tuple[int, ...]:

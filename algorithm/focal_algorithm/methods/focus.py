@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import as_file, files
@@ -122,6 +123,18 @@ class Focus(CompressionMethod):
             "alpha_list": row.schedule.alphas,
             "similarity_threshold": row.similarity_threshold,
         }
+
+    @property
+    def recorded_only(self) -> frozenset[str]:
+        """Nothing: vectors are matched within tiles; without matching, all that only matching reads."""
+        matching = {"similarity_threshold", "block_size", "frame_block_size", "mode"}
+        return super().recorded_only | matching if self.sec_only else frozenset()
+
+    def published_axis(self, fields: Collection[str]) -> tuple[str, str] | None:
+        """Return frames, rows and columns of the block as one value (Focus, HPCA 2026, Fig. 10c)."""
+        if fields and set(fields) <= {"frame_block_size", "block_size"}:
+            return "block_size", f"{self.frame_block_size}x{self.block_size}x{self.block_size}"
+        return super().published_axis(fields)
 
     @classmethod
     def without_effect(cls) -> dict[str, Any]:

@@ -134,9 +134,12 @@ def _read(folder: Path, request: dict[str, Any]) -> TaskSplit:
         lines = (folder / "questions.jsonl").read_text(encoding="utf-8")
         frames = np.load(folder / "frames.npy", allow_pickle=False)
         found = _digest(frames, lines)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{folder}: cannot be read ({error}); remove it to generate it again") from error
-    if manifest.get("sha256") != found:
+        made = {name: manifest[name] for name in (*request, "sha256", "is_video")}
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        reason = f"manifest.json lacks {error}" if isinstance(error, KeyError) else error
+        raise ConfigError(f"{folder}: cannot be read ({reason}); remove it to generate it again") from error
+    _check_manifest(made, request, folder / "manifest.json")
+    if made["sha256"] != found:
         raise ConfigError(f"{folder}: was changed (sha256 {found[:12]}); remove it to generate it again")
     rows = [json.loads(line) for line in lines.splitlines()]
     samples = tuple(
@@ -146,6 +149,16 @@ def _read(folder: Path, request: dict[str, Any]) -> TaskSplit:
         for index, row in enumerate(rows)
     )
     return TaskSplit(samples, manifest)
+
+
+def _check_manifest(made: dict[str, Any], request: dict[str, Any], path: Path) -> None:
+    """Refuse the data of another request: the hash of frames and questions does not tell whose they are."""
+    remedy = "remove the folder to generate it again"
+    for name, wanted in json.loads(json.dumps(request)).items():  # tuples become lists, as in the file
+        if made[name] != wanted:
+            raise ConfigError(f"{path}: '{name}' is {made[name]!r:.80}, expected {wanted!r}; {remedy}")
+    if type(made["is_video"]) is not bool:
+        raise ConfigError(f"{path}: 'is_video' is {made['is_video']!r:.80}, expected true or false; {remedy}")
 
 
 def _digest(frames: NDArray[np.uint8], lines: str) -> str:

@@ -9,12 +9,19 @@ from pathlib import Path
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import sha256_of_file
 
-__all__ = ["MANIFEST", "SHIPPED", "check_weights", "shipped_model", "weights_digest"]
+__all__ = ["MANIFEST", "SHIPPED", "TRAINED_ON", "check_weights", "shipped_model", "weights_digest"]
 
 SHIPPED: dict[str, str] = {"shapes_video": "llava_onevision", "shapes_image": "llava"}
 """Name of each shipped model, which is that of its folder here, and the family whose adapter reads it."""
 
+TRAINED_ON: dict[str, tuple[str, ...]] = {
+    "shapes_video": ("shapes-video",),
+    "shapes_image": ("shapes-pope", "shapes-mme"),
+}
+"""The procedural benchmarks, by name in `focal_algorithm.tasks.TASKS`, whose pictures each shipped model knows."""
+
 MANIFEST = "weights.json"
+_WEIGHTS = "model.safetensors"
 _INSTALL_AGAIN = "install Focal again"
 
 
@@ -34,7 +41,7 @@ def shipped_model(name: str) -> Path:
 def weights_digest(folder: Path) -> str:
     """Return what the manifest of a checked folder says is the SHA-256 of its weights."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    return str(manifest["sha256"]["model.safetensors"])
+    return str(manifest["sha256"][_WEIGHTS])
 
 
 def check_weights(folder: Path, remedy: str = "train the model again with 'focal train'") -> None:
@@ -50,9 +57,12 @@ def check_weights(folder: Path, remedy: str = "train the model again with 'focal
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         expected = dict(manifest["sha256"])
+        if _WEIGHTS not in expected:  # a list without it would call any weights right
+            raise ValueError(f"lists no {_WEIGHTS}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{folder / MANIFEST}: missing or unreadable, expected the hashes of all files; {remedy}"
+            f"{folder / MANIFEST}: missing or unreadable, expected the hashes of all files, {_WEIGHTS} among them; "
+            f"{remedy}"
         ) from error
     for name, digest in expected.items():
         path = folder / name

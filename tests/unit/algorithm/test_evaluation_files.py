@@ -13,9 +13,9 @@ from focal_algorithm import cli_compare
 from focal_algorithm.lmms.answer_log import AnswerLog
 from focal_algorithm.lmms.comparison import compare_runs
 from focal_algorithm.lmms.run_files import ACCURACY_COLUMNS, SAMPLES, read_samples, upsert_rows, write_samples
-from focal_algorithm.lmms.scoring import ScoredAnswer
+from focal_algorithm.lmms.scoring import ScoredAnswer, scored
 from focal_common.console import run_command
-from focal_common.errors import ConfigError
+from focal_common.errors import ConfigError, RunError
 
 
 def test_a_torn_last_line_is_dropped_and_written_again(tmp_path: Path) -> None:
@@ -47,6 +47,19 @@ def test_a_damaged_log_is_refused(tmp_path: Path, text: str) -> None:
         AnswerLog(path, {})
 
 
+def test_a_byte_that_is_no_letter_is_damage_of_a_whole_line_and_a_torn_one_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    log = AnswerLog(path, {})
+    log.put("a", "yes", 0.5)
+    log.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"key": "\xff')
+    assert AnswerLog(path, {}).resumed == 1
+    path.write_bytes(whole + b'{"key": "\xff"}\n')
+    with pytest.raises(ConfigError, match="is damaged"):
+        AnswerLog(path, {})
+
+
 def test_samples_round_trip(tmp_path: Path) -> None:
     answers = [answered("t", 0, 1.0), answered("t", 1, 0.0)]
     write_samples(tmp_path, answers)
@@ -60,6 +73,39 @@ def test_damaged_samples_name_their_line(tmp_path: Path, line: str) -> None:
         target.write(line + "\n")
     with pytest.raises(ConfigError, match="line 2"):
         read_samples(tmp_path)
+
+
+@pytest.mark.parametrize("score", ["abc", None, True, 2.0, -0.5, float("nan")])
+def test_a_score_that_is_no_share_names_its_line(score: object, tmp_path: Path) -> None:
+    write_samples(tmp_path, [answered("t", 0, 1.0)])
+    found = json.loads((tmp_path / SAMPLES).read_text()) | {"score": score}
+    (tmp_path / SAMPLES).write_text(json.dumps(found) + "\n")
+    with pytest.raises(ConfigError, match=r"line 1: not an answer of 'focal eval' \(field 'score' is"):
+        read_samples(tmp_path)
+
+
+def test_a_score_that_is_no_share_is_not_written(tmp_path: Path) -> None:
+    logged = {"doc": {"question": "?"}, "doc_id": 0, "target": "a", "filtered_resps": ["a"]}
+    assert scored("t", logged | {"accuracy": 1}).score == 1
+    with pytest.raises(RunError, match="score of 45"):
+        scored("t", logged | {"accuracy": 45.0})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"m\xff\n", "cannot be read as a table of UTF-8 text"),
+        (b",\n", "row 1: expected"),
+        (b"," * len(ACCURACY_COLUMNS) + b"\n", "row 1: expected"),
+    ],
+)
+def test_a_damaged_table_is_refused_and_left_as_it_is(text: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "accuracy.csv"
+    content = ",".join(ACCURACY_COLUMNS).encode() + b"\n" + text
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        upsert_rows(path, ACCURACY_COLUMNS, [row(model="m")])
+    assert path.read_bytes() == content
 
 
 def test_a_folder_without_samples_is_no_run(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,15 @@ from PIL import Image
 from focal_algorithm import cli_eval
 from focal_algorithm.lmms import TASK_FOLDER, local_tasks
 from focal_algorithm.lmms.answering import generation_limits
-from focal_algorithm.lmms.hub_tasks import dataset_of, require_pairs
+from focal_algorithm.lmms.hub_tasks import HUB_TASKS, dataset_of, require_pairs
 from focal_algorithm.lmms.options import ModelOptions, Sweep, options_from_arguments
 from focal_algorithm.lmms.parsing import is_parsable, parse_choice
+from focal_algorithm.lmms.request import Request
 from focal_algorithm.lmms.scoring import scored
 from focal_algorithm.lmms.visuals import media_of
+from focal_algorithm.matrix.rows import chosen_rows
+from focal_algorithm.matrix.schema import read_matrix
+from focal_algorithm.methods.build import build_method
 from focal_common.console import run_command
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError
 
@@ -152,6 +158,66 @@ def test_fields_of_a_sweep_may_vary_together() -> None:
     for wrong in ("vector_size", "vector_size=", "=3", "a+b=1", "a+=1x2"):
         with pytest.raises(ConfigError, match="--sweep"):
             Sweep.read(wrong)
+
+
+def test_points_of_a_sweep_are_spelt_as_the_published_ones() -> None:
+    place = Path(__file__).parents[3] / "example_output" / "published" / "design_space_accuracy.csv"
+    with place.open(encoding="utf-8", newline="") as source:
+        published = {(row["swept"], row["value"], row["dataset"]) for row in csv.DictReader(source)}
+    ours = set()
+    for row in chosen_rows(read_matrix("paper"), "dse_accuracy"):
+        assert row.variant is not None
+        varied = row.variant.parameters
+        method = build_method("focus", varied)
+        (field,) = varied if len(varied) == 1 else (None,)
+        axis = method.published_axis(varied) or (field, str(varied.get(field)))
+        ours.add((*axis, row.dataset_name))
+    assert ours == published
+    # A block of which one side varies is spelt with the other side in force.
+    assert build_method("focus", {"block_size": 3}).published_axis(["block_size"]) == ("block_size", "2x3x3")
+    assert build_method("focus", {}).published_axis(["similarity_threshold"]) is None
+
+
+def test_the_published_matrix_names_the_data_that_lmms_eval_reads() -> None:
+    datasets = read_matrix("paper").datasets
+    assert {name: one.hub for name, one in datasets.items()} == {
+        name: HUB_TASKS[name].data for name in datasets
+    }
+    tasks = Path(pytest.importorskip("lmms_eval").__file__).parent / "tasks"
+    for one in datasets.values():
+        files = [
+            path
+            for path in (tasks / one.task).iterdir()
+            if path.suffix == ".yaml" or path.name.endswith("_yaml")
+        ]
+        text = "".join(path.read_text(encoding="utf-8") for path in files)
+        assert f"dataset_path: {one.hub}\n" in text
+        assert re.search(rf"test_split: [\"']?{one.split}\b", text)
+        if one.revision != "main":
+            assert f"revision: {one.revision}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "sweep", "is_refused"),
+    [
+        ("dense", "vector_size=16,32", True),
+        ("visionzip", "m_tile=128,256", True),
+        ("focus_sec_only", "frame_block_size+block_size=1x1,2x2", True),
+        ("focus", "vector_size=16,32", False),
+    ],
+)
+def test_a_sweep_of_equal_points_is_refused(
+    method: str, sweep: str, is_refused: bool, tmp_path: Path
+) -> None:
+    def read() -> Request:
+        arguments = {"model": "llava", "method": method}
+        return Request.read(arguments, tasks=("t",), output=tmp_path, sweep=Sweep.read(sweep))
+
+    if is_refused:
+        with pytest.raises(ConfigError, match="changes no answer of method"):
+            read()
+    else:
+        assert read().sweep is not None
 
 
 @pytest.mark.parametrize("words", [(), ("--sweep", "vector_size=16,32", "--method", "focus")])

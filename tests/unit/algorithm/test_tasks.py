@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,6 +90,40 @@ def test_a_split_is_read_back_as_it_was_made(tmp_path: Path) -> None:
     assert read.manifest["questions"] == sum(len(sample.questions) for sample in read.samples)
     sheet = contact_sheet(read.samples)
     assert sheet.size == (8 * 64 * 2, 3 * 64 * 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda manifest: [], "cannot be read"),
+        (lambda manifest: {k: v for k, v in manifest.items() if k != "is_video"}, "lacks 'is_video'"),
+        (lambda manifest: manifest | {"is_video": "no"}, "'is_video' is 'no', expected true or false"),
+        (lambda manifest: manifest | {"seed": 5}, "'seed' is 5, expected 1"),
+        (
+            lambda manifest: manifest | {"options": {"variant": "random"}},
+            "'options' is {'variant': 'random'}, expected {'variant': 'popular'}",
+        ),
+    ],
+)
+def test_a_manifest_of_other_data_is_refused(
+    change: Callable[[dict[str, Any]], Any], message: str, tmp_path: Path
+) -> None:
+    def load() -> object:
+        return load_split("shapes-pope", seed=1, split="test", samples=1, cache=tmp_path, variant="popular")
+
+    load()
+    (path,) = tmp_path.rglob("manifest.json")
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load()
+
+
+def test_an_empty_file_of_frames_is_refused(tmp_path: Path) -> None:
+    load_split("shapes-pope", seed=1, split="test", samples=1, cache=tmp_path)
+    (path,) = tmp_path.rglob("frames.npy")
+    path.write_bytes(b"")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_split("shapes-pope", seed=1, split="test", samples=1, cache=tmp_path)
 
 
 def test_a_changed_cache_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """Does a manifest identify its run by content?"""
 
+import pytest
+
+from focal_common import command
 from focal_common.provenance import content_hash, manifest
 
 
@@ -15,3 +18,20 @@ def test_a_manifest_names_configuration_code_and_versions() -> None:
     assert "no-such-package" not in made["versions"]
     assert set(made["code"]) == {"commit", "is_dirty"}
     assert made["seed"] == 7
+
+
+def test_the_command_of_a_manifest_names_its_verb_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = []
+
+    def application(args: list[str], standalone_mode: bool) -> None:
+        commands.append((args, manifest({})["command"]))
+
+    monkeypatch.setattr(type(command.VERBS), "load", lambda registry, name: application)
+    for argv in (["/bin/focal", "eval", "--limit", "2"], ["script.py"]):
+        monkeypatch.setattr("sys.argv", argv)
+        given = None if len(argv) > 1 else ["eval", "--limit", "2"]
+        with pytest.raises(SystemExit):
+            command.main(given)
+    assert commands == [(["--limit", "2"], ["focal", "eval", "--limit", "2"])] * 2
+    monkeypatch.setattr("sys.argv", ["/some/where/study.py", "eval"])
+    assert manifest({})["command"] == ["study.py", "eval"]
