@@ -148,7 +148,15 @@ def test_interrupted_evaluation_resumes_to_the_same_samples(
     assert [row | {"wall_time_s": ""} for row in cut] == [row | {"wall_time_s": ""} for row in whole]
 
 
-def test_command_line_of_lmms_eval_gives_the_same_numbers(image: Path, dense: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["dense", pytest.param("focus", marks=pytest.mark.slow)])
+def test_command_line_of_lmms_eval_gives_the_same_numbers(
+    method: str, image: Path, dense: Path, tmp_path: Path
+) -> None:
+    ours_at = dense
+    if method != "dense":
+        ours_at = tmp_path / "ours"
+        words = ("--model", str(image), "--tasks", "shapes-pope", "--limit", str(LIMIT))
+        focal(ours_at, *words, "--method", method)
     # The entry point as an installation of pyproject.toml leaves it, whether this tree is installed or not.
     points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][
         "lmms_eval.models"
@@ -165,7 +173,7 @@ def test_command_line_of_lmms_eval_gives_the_same_numbers(image: Path, dense: Pa
         "--model",
         "focal",
         "--model_args",
-        f"model={image},method=dense",
+        f"model={image},method={method}",
     ]
     command += ["--tasks", "shapes-pope", "--include_path", str(TASK_FOLDER), "--limit", str(LIMIT)]
     command += ["--batch_size", "1", "--log_samples", "--output_path", str(tmp_path / "theirs")]
@@ -183,15 +191,15 @@ def test_command_line_of_lmms_eval_gives_the_same_numbers(image: Path, dense: Pa
     (results,) = (tmp_path / "theirs").rglob("*_results.json")
     (logged,) = (tmp_path / "theirs").rglob("*_samples_shapes-pope.jsonl")
     theirs = json.loads(results.read_text())["results"]["shapes-pope"]
-    ours = table(dense / "accuracy.csv")[0]
+    ours = table(ours_at / "accuracy.csv")[0]
     assert float(ours["accuracy"]) == pytest.approx(100 * theirs["accuracy,none"], abs=0.005)
     # Its standard error is that of fractions, and only where the metric is a mean.
-    deviation = statistics.stdev(row["score"] for row in samples(dense, "shapes-pope"))
+    deviation = statistics.stdev(row["score"] for row in samples(ours_at, "shapes-pope"))
     assert theirs["accuracy_stderr_clt,none"] == pytest.approx(deviation / LIMIT**0.5)
     assert theirs["pope_f1_stderr_clt,none"] == "N/A"
     rows = sorted(map(json.loads, logged.read_text().splitlines()), key=lambda row: row["doc_id"])
-    assert [row["accuracy"] for row in rows] == [row["score"] for row in samples(dense, "shapes-pope")]
-    (summary,) = dense.rglob("summary.json")
+    assert [row["accuracy"] for row in rows] == [row["score"] for row in samples(ours_at, "shapes-pope")]
+    (summary,) = ours_at.rglob("summary.json")
     metrics = json.loads(summary.read_text())["metrics"]["shapes-pope"]
     assert {name: theirs[f"{name},none"] for name in metrics} == pytest.approx(metrics)
 
