@@ -52,9 +52,12 @@ def compare(
             str(row["pictures"]),
         )
     console.print(table)
+    notes: dict[str, list[str]] = {}
     for row in records:
         for note in _notes(row):
-            console.print(f"{row['dataset']}: {note}", markup=False)
+            notes.setdefault(note, []).append(row["dataset"])
+    for note, names in notes.items():
+        console.print(f"{', '.join(names)}: {note}", markup=False)
 
 
 def _notes(row: dict[str, Any]) -> Iterator[str]:

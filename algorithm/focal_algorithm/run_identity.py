@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 _LARGE_BYTES = 256 << 20
+_SHA256_DIGITS = 64
 _SHORT_HASH = 12
 
 
@@ -127,8 +128,8 @@ def checkpoint_label(loaded: str, digest: dict[str, Any]) -> str:
     if "@" in loaded or loaded.startswith("random:") or "name" in digest:
         return loaded
     weights = {name: value for name, value in digest.items() if name.endswith(".safetensors")}
+    values = list(weights.values())
     # The hash of a single file is that of a shipped model too: a copy is known by it.
-    alone = next(iter(weights.values())) if len(weights) == 1 else ""
-    return (
-        f"{loaded}@{(alone if ' ' not in alone and alone else content_hash(weights or digest))[:_SHORT_HASH]}"
-    )
+    is_hash = len(values) == 1 and len(values[0]) == _SHA256_DIGITS
+    known = values[0] if is_hash else content_hash(weights or digest)
+    return f"{loaded}@{known[:_SHORT_HASH]}"
