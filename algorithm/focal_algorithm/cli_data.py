@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -51,18 +52,22 @@ def show(
     from focal_algorithm.tasks.contact_sheet import contact_sheet
     from focal_algorithm.tasks.store import load_split
 
-    try:
-        loaded = load_split(
-            task,
-            seed=seed,
-            split=split,
-            samples=samples,
-            cache=cache,
-            track=lambda items: track(items, "generating", samples),
-            **_options(settings or []),
+    if output is not None and output.suffix.lower() != ".png":
+        raise ConfigError(f"--output {output}: expected a name that ends in .png")
+    options = _options(settings or [])
+    for name in options.keys() & inspect.signature(load_split).parameters.keys():
+        raise ConfigError(
+            f"--set {name}: no option of a task; seed, split, samples and cache are given as --NAME"
         )
-    except TypeError as error:
-        raise ConfigError(f"--set: {task} has no such option ({error})") from error
+    loaded = load_split(
+        task,
+        seed=seed,
+        split=split,
+        samples=samples,
+        cache=cache,
+        track=lambda items: track(items, "generating", samples),
+        **options,
+    )
     if output is not None:
         with atomic_path(output) as path:
             contact_sheet(loaded.samples).save(path, format="PNG")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,10 @@ _Output = Annotated[Path, typer.Option(help="Folder of checkpoint, log and finis
 _Seed = Annotated[int, typer.Option(help="Of weights and data.")]
 _Threads = Annotated[int, typer.Option(help="CPU threads.")]
 _Bf16 = Annotated[bool, typer.Option(help="Round products to bf16; weights stay fp32.")]
+_Device = Annotated[
+    str | None,
+    typer.Option(help="cpu or cuda (untried on hardware); cuda where torch sees a device if not given."),
+]
 _Scale = Annotated[float, typer.Option(help="Factor on the length of every stage, to try things out.")]
 
 
@@ -35,9 +40,10 @@ def video(
     threads: _Threads = 2,
     bf16: _Bf16 = True,
     scale: _Scale = 1.0,
+    device: _Device = None,
 ) -> None:
     """Train the video model."""
-    _train("video", output, seed, threads, bf16, scale)
+    _train("video", output, seed, threads, bf16, scale, device)
 
 
 @app.command()
@@ -47,9 +53,10 @@ def image(
     threads: _Threads = 2,
     bf16: _Bf16 = True,
     scale: _Scale = 1.0,
+    device: _Device = None,
 ) -> None:
     """Train the image model."""
-    _train("image", output, seed, threads, bf16, scale)
+    _train("image", output, seed, threads, bf16, scale, device)
 
 
 @app.command()
@@ -68,8 +75,15 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure accuracy, controls and losses under token dropping; exit 1 unless every criterion holds."""
-    if questions < 2:
-        raise ConfigError(f"--questions must be at least 2, got {questions}")
+    for option, value, least in (
+        ("--questions", questions, 2),
+        ("--threads", threads, 1),
+        ("--seed", seed, 0),
+        ("--each", questions if each is None else each, 1),
+    ):
+        if value < least:
+            raise ConfigError(f"{option} must be at least {least}, got {value}")
+    paragraphs = _paragraphs(notes)
     import torch
 
     from focal_algorithm.training.checking import checking_samples, rare_samples
@@ -96,8 +110,7 @@ def check(
         from focal_algorithm.training.card import model_card
         from focal_common.files import atomic_write_text
 
-        text = notes.read_text(encoding="utf-8") if notes is not None else ""
-        atomic_write_text(card, model_card(chosen, facts, measured, judged, text))
+        atomic_write_text(card, model_card(chosen, facts, measured, judged, paragraphs))
     if as_json:
         accuracies = {name: dict(_accuracies(measured, name)) for name in measured.right}
         rows = [{"criterion": one.criterion, "state": one.state, "measured": one.numbers} for one in judged]
@@ -129,32 +142,52 @@ def _print(measured: Any, judged: Any) -> None:
         console.print("undecided: the interval holds the margin; more --questions or --each would tell")
 
 
-def _train(name: str, output: Path, seed: int, threads: int, bf16: bool, scale: float) -> None:
-    if threads < 1 or scale <= 0 or seed < 0:
+def _paragraphs(notes: Path | None) -> str:
+    """Return what a card is to say besides; read before minutes of measuring, not after."""
+    if notes is None:
+        return ""
+    try:
+        return notes.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--notes {notes}: expected a readable text file") from error
+
+
+def _train(
+    name: str, output: Path, seed: int, threads: int, bf16: bool, scale: float, device: str | None
+) -> None:
+    if threads < 1 or not 0 < scale < math.inf or seed < 0:
         raise ConfigError(
             f"--threads must be at least 1, --scale positive and --seed not negative, got {threads}, {scale}, {seed}"
         )
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"--output {output}: is a file, expected a folder")
     import torch
 
+    from focal_algorithm.training.checkpoint import LOG
+    from focal_algorithm.training.device import training_device
     from focal_algorithm.training.export import export_model, write_manifest
     from focal_algorithm.training.plot import plot_log
     from focal_algorithm.training.recipes import recipe
-    from focal_algorithm.training.trainer import LOG
     from focal_algorithm.training.trainer import train as run
 
     torch.set_num_threads(threads)
+    place = training_device(device, bf16)
     chosen = recipe(name) if scale == 1 else recipe(name).scaled(scale)
+    messages = errors_console()
+    messages.print(f"training on {place}", markup=False)
     run(
         chosen,
         output,
         seed=seed,
         is_bf16=bf16,
+        device=place,
         track=lambda steps: track(steps, f"training the {name} model", len(range(chosen.steps))),
+        tell=lambda text: messages.print(text, markup=False),
     )
     facts = export_model(chosen, output, output / "model")
     plot_log(output / LOG, output / "model" / "training.svg")
     write_manifest(output / "model", facts)
-    errors_console().print(
+    messages.print(
         "now look at it: focal train check " + name + f" --weights {output / 'model'}", markup=False
     )
     output_console().print(str(output / "model"), markup=False)

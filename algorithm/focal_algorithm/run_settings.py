@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,10 @@ class RunSettings:
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         values["output"] = str(self.output)
         values["videos"], values["images"] = [str(p) for p in self.videos], [str(p) for p in self.images]
-        values["task"] = None if self.task is None else asdict(self.task)
+        values["task"] = None if self.task is None else self.task.to_json()
         for name in ("revision", "folder", "variant", "chosen_sample", "task", "against_dense"):
             if values[name] in ("", None) or values[name] is False:  # manifests of plain runs keep their hash
                 del values[name]
+        if self.task is not None:  # its questions are asked, of its own samples
+            del values["question"], values["samples"]
         return values | {"parameters": dict(self.parameters)}

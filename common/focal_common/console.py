@@ -71,6 +71,8 @@ def run_command(command: Callable[..., Any], arguments: list[str] | None = None)
 
 def _click_exit(error: Exception) -> int:
     # Typer and Click raise their own classes for wrong use, --help and Exit; anything else is our defect.
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed by then, and is all there is to say
+        return int(getattr(error, "exit_code", 2))
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         errors_console().print(f"error: {error.format_message()}", markup=False)
         return int(error.exit_code)

@@ -31,7 +31,18 @@ def test_data_show_prints_questions_and_writes_pictures(
     [
         (["show", "shapes-vidio"], "did you mean 'shapes-video'"),
         (["show", "shapes-pope", "--set", "variant=rare"], "unknown variant"),
-        (["show", "shapes-mme", "--set", "frames=8"], "no such option"),
+        (["show", "shapes-mme", "--set", "frames=8"], "has no option 'frames'"),
+        (["show", "shapes-video", "--set", "frame=8"], "did you mean 'frames'"),
+        (["show", "shapes-video", "--set", "seed=3"], "seed, split, samples and cache are given as --NAME"),
+        *(
+            (["show", "shapes-video", "--set", f"frames={value}"], "a whole number from 4 to 32")
+            for value in ("0", "1", "true", "-3", "3", "64", "abc", "8.0")
+        ),
+        (["show", "shapes-video", "--set", "rounds=0"], "rounds of shapes-video must be a whole number"),
+        (["show", "shapes-video", "--set", "more={relaton: 2}"], "did you mean 'relation'"),
+        (["show", "shapes-video", "--set", "more=3"], "must map sub-tasks to numbers"),
+        (["show", "shapes-pope", "--set", "variant=3"], "unknown variant '3'"),
+        (["show", "shapes-mme", "--output", "v.jpg"], "expected a name that ends in .png"),
         (["show", "shapes-mme", "--split", "all"], "unknown split"),
     ],
 )
@@ -72,10 +83,22 @@ def test_a_short_training_makes_a_model_that_traces(
     assert "sha256" in capsys.readouterr().err
 
 
+def test_a_group_without_a_command_is_its_help_and_no_empty_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(data_app, []) == 2
+    said = capsys.readouterr()
+    assert "show" in said.out + said.err
+    assert "error" not in said.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["check", "audio"], "unknown model 'audio'"),
+        (["check", "video", "--threads", "0", "--questions", "2"], "--threads must be at least 1, got 0"),
+        (["check", "video", "--notes", "nowhere.md"], "expected a readable text file"),
+        (["video", "--scale", "nan"], "--scale positive"),
+        (["video", "--output", __file__], "is a file, expected a folder"),
+        (["video", "--device", "tpu"], "--device must be cpu or cuda, got 'tpu'"),
         (["check", "video", "--weights", "nowhere"], "weights.json"),
         (["video", "--threads", "0"], "--threads must be at least 1"),
     ],

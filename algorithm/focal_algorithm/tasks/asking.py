@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from focal_algorithm.inputs.source import MediaSample
@@ -86,6 +86,16 @@ class AskedTask:
             if getattr(self, name) < 0:
                 raise ConfigError(f"{option} must not be negative, got {getattr(self, name)}")
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the request as JSON values, with the numbers that zeros stand for; ``all`` questions of a sample."""
+        questions, samples = self._counts()
+        return asdict(self) | {"questions": questions or "all", "samples": samples}
+
+    def _counts(self) -> tuple[int, int]:
+        """Return questions (0 for all) and samples."""
+        questions = self.questions or (0 if self.samples else DEFAULT_QUESTIONS)
+        return questions, self.samples or -(-questions // _QUESTIONS_PER_SAMPLE)
+
     def load(self, track: Callable[[Iterable[int]], Iterable[int]] = lambda items: items) -> list[Asked]:
         """Return the questions in the order of their samples; data is generated on first use.
 
@@ -101,8 +111,7 @@ class AskedTask:
                 least, most = _FRAMES
                 raise ConfigError(f"--frames must be {least} to {most} for {self.name}, got {self.frames}")
             options = options | {"frames": self.frames}
-        questions = self.questions or (0 if self.samples else DEFAULT_QUESTIONS)
-        samples = self.samples or -(-questions // _QUESTIONS_PER_SAMPLE)
+        questions, samples = self._counts()
         loaded = load_split(
             generator, seed=self.seed, split=self.split, samples=samples, track=track, **options
         )

@@ -37,7 +37,7 @@ def shapes_pope_sample(seed: int, split: str, index: int, *, variant: str = "adv
             shape with the most objects of the image.
     """
     if variant not in VARIANTS:
-        raise ConfigError(f"unknown variant '{variant}' of {TASK}; {near_matches(variant, VARIANTS)}")
+        raise ConfigError(f"unknown variant '{variant}' of {TASK}; {near_matches(str(variant), VARIANTS)}")
     generator = sample_generator(TASK, seed, split, index)
     scene = sample_image_scene(generator)
     pixels, owners = draw_image(generator, scene)

@@ -8,10 +8,13 @@ from focal_algorithm.tasks.question import Question
 from focal_algorithm.tasks.sample import TaskSample, sample_generator
 from focal_algorithm.tasks.video_questions import VIDEO_KINDS, ask_video
 from focal_algorithm.tasks.video_scene import draw_video, sample_video_scene
+from focal_common.errors import ConfigError, near_matches
 
 __all__ = ["TASK", "shapes_video_sample"]
 
 TASK = "shapes-video"
+_FRAMES = (4, 32)
+"""In fewer an object is visible once and moves nowhere; scenes were not tried with more."""
 
 
 def shapes_video_sample(
@@ -35,7 +38,11 @@ def shapes_video_sample(
 
     Returns:
         Frames of 64 x 64 pixels. A sub-task appears at most so many times, never with equal text.
+
+    Raises:
+        ConfigError: An option out of range.
     """
+    _check(frames, rounds, more or {})
     generator = sample_generator(TASK, seed, split, index)
     scene = sample_video_scene(generator, frames)
     pixels, owners = draw_video(generator, scene)
@@ -48,3 +55,21 @@ def shapes_video_sample(
                 questions.setdefault(question.text, question)
     name = f"{TASK}-{seed}-{split}-{index}"
     return TaskSample(name, pixels, owners, scene, tuple(questions.values()), is_video=True)
+
+
+def _check(frames: int, rounds: int, more: Mapping[str, int]) -> None:
+    least, most = _FRAMES
+    if type(frames) is not int or not least <= frames <= most:
+        raise ConfigError(f"frames of {TASK} must be a whole number from {least} to {most}, got {frames}")
+    if not isinstance(more, Mapping):
+        raise ConfigError(
+            f"more of {TASK} must map sub-tasks to numbers, such as {{relation: 4}}, got {more}"
+        )
+    for name in more:
+        if name not in VIDEO_KINDS:
+            raise ConfigError(
+                f"more of {TASK}: unknown sub-task '{name}'; {near_matches(str(name), VIDEO_KINDS)}"
+            )
+    for name, times in {"rounds": rounds, **more}.items():
+        if type(times) is not int or times < 1:
+            raise ConfigError(f"{name} of {TASK} must be a whole number of at least 1, got {times}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 from collections import Counter
@@ -18,7 +19,7 @@ from PIL import Image
 from focal_algorithm.inputs.source import MediaSample
 from focal_algorithm.tasks import TASKS
 from focal_algorithm.tasks.question import Question
-from focal_common.errors import ConfigError
+from focal_common.errors import ConfigError, near_matches
 from focal_common.files import atomic_path, atomic_write_text
 from focal_common.provenance import content_hash
 
@@ -90,6 +91,7 @@ def load_split(
     """
     if samples < 1:
         raise ConfigError(f"samples must be at least 1, got {samples}")
+    _check_names(task, options)
     request = {
         "task": task,
         "seed": seed,
@@ -102,6 +104,14 @@ def load_split(
     if not (folder / "manifest.json").is_file():
         _generate(request, folder, track)
     return _read(folder, request)
+
+
+def _check_names(task: str, options: dict[str, Any]) -> None:
+    parameters = inspect.signature(TASKS.load(task)).parameters.values()
+    known = [one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"{task} has no option '{name}'; {near_matches(name, known)}")
 
 
 def _generate(request: dict[str, Any], folder: Path, track: Callable[[Iterable[int]], Iterable[int]]) -> None:

@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from focal_algorithm.training.architecture import IMAGE_SIZE_PIXELS
+from focal_algorithm.training.checkpoint import CHECKPOINT, LOG, read_checkpoint
 from focal_algorithm.training.recipe import Recipe
 from focal_algorithm.training.recipes import PIXEL_SCALES
-from focal_algorithm.training.trainer import CHECKPOINT, LOG
 from focal_algorithm.training.words import word_tokenizer
 from focal_algorithm.weights import MANIFEST
 from focal_common.errors import ConfigError
@@ -39,7 +37,7 @@ def export_model(recipe: Recipe, run: Path, folder: Path) -> dict[str, Any]:
     path = run / CHECKPOINT
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; train first")
-    saved = torch.load(path, weights_only=True, map_location="cpu")
+    saved = read_checkpoint(path)
     if saved["step"] < saved["steps"]:
         raise ConfigError(
             f"{path}: stopped at step {saved['step']} of {saved['steps']}; train to the end first"

@@ -92,7 +92,7 @@ def packed_forward(
     embeddings = torch.cat([opening, seen.tokens, seen.newline, text], 1)
     visual = slice(len(before), len(before) + seen.tokens.shape[1])
     prefix = embeddings.shape[1] - text.shape[1]
-    columns = torch.zeros(size, prefix, batch.columns.shape[-1])
+    columns = batch.columns.new_zeros(size, prefix, batch.columns.shape[-1])
     columns[:, visual] = batch.columns
     packing = Packing(prefix, questions, slot, columns)
     kept: list[Tensor] = []

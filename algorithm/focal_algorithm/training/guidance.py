@@ -49,7 +49,7 @@ class Guidance:
             batch: The questions.
         """
         size, questions, slot = batch.token_ids.shape
-        is_text = torch.arange(slot) <= batch.answer_rows[..., None]
+        is_text = torch.arange(slot, device=batch.answer_rows.device) <= batch.answer_rows[..., None]
         is_naming = batch.mentions.any(-1)
         mass, early, named, seen = [], [], [], []
         for layer, targets in enumerate(masses):

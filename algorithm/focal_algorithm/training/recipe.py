@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.training.guidance import Guidance
 from focal_algorithm.training.words import vocabulary
+from focal_common.provenance import content_hash
 
 __all__ = ["Recipe", "Stage"]
 
@@ -83,6 +84,12 @@ class Recipe:
     def words(self) -> tuple[str, ...]:
         """Vocabulary of the model."""
         return vocabulary(" ".join(self.template))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that is data, the vocabulary included, cut to 16 digits; functions are not told apart."""
+        plain = {name: value for name, value in asdict(self).items() if not callable(value)}
+        return content_hash(plain | {"words": self.words})[:16]
 
     @property
     def steps(self) -> int:

@@ -43,7 +43,7 @@ class TextProbes(nn.Module):
             labels: Of their objects.
         """
         is_naming = batch.subjects != IGNORED
-        rows = torch.arange(len(hidden))[:, None, None].expand_as(is_naming)[is_naming]
+        rows = torch.arange(len(hidden), device=hidden.device)[:, None, None].expand_as(is_naming)[is_naming]
         objects, words = batch.subjects[is_naming], hidden[is_naming].float()
         numbers = (self.numbers(words) - labels.numbers[rows, objects]).abs().mean()
         kinds = {
@@ -60,7 +60,9 @@ class TextProbes(nn.Module):
 
     def _pair_loss(self, answering: Tensor, batch: QuestionBatch, labels: ObjectLabels) -> Tensor:
         is_named = batch.pair != IGNORED
-        rows = torch.arange(len(answering))[:, None, None].expand_as(is_named)[is_named]
+        rows = torch.arange(len(answering), device=answering.device)[:, None, None].expand_as(is_named)[
+            is_named
+        ]
         guesses = self.pair(answering).float().unflatten(-1, (2, NUMBERS))[is_named]
         total = (guesses - labels.numbers[rows, batch.pair[is_named]]).abs().mean(-1).sum()
         return total / is_named.sum().clamp(min=1)

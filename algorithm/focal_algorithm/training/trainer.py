@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +14,29 @@ from torch.nn import functional
 
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.training.batches import IGNORED, pixels_of, question_batch
+from focal_algorithm.training.checkpoint import (
+    LOG_FIELDS,
+    TrainingState,
+    identity,
+    resume,
+    write_checkpoint,
+)
+from focal_algorithm.training.device import moved
 from focal_algorithm.training.forward import packed_forward, see
 from focal_algorithm.training.object_labels import object_labels
 from focal_algorithm.training.probes import Probes
 from focal_algorithm.training.recipe import Recipe, Stage
 from focal_algorithm.training.visual_labels import visual_labels
 from focal_algorithm.training.words import word_tokenizer
-from focal_common.errors import ConfigError, RunError
-from focal_common.files import atomic_path
+from focal_common.errors import RunError
 
-__all__ = ["CHECKPOINT", "LOG", "TrainingState", "train"]
+__all__ = ["train"]
 
-CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
 _SAVE_EVERY_STEPS = 100
 _LOG_EVERY_STEPS = 20
 _WARMUP_STEPS = 100
 _LEAST_RATE = 0.03
-_FIELDS = ("step", "stage", "seconds", "loss", "accuracy", "parts")
-
-
-@dataclass
-class TrainingState:
-    """Everything that changes while training.
-
-    Attributes:
-        model: Video or image model.
-        probes: Thrown away at the end.
-        optimizers: Of the vision stage and of the decoder's stages.
-        step: Next step.
-        seconds: Wall time of all steps so far.
-        rows: The log.
-    """
-
-    model: Any
-    probes: Probes
-    optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer]
-    step: int = 0
-    seconds: float = 0.0
-    rows: list[dict[str, Any]] = field(default_factory=list)
+_CPU = torch.device("cpu")
 
 
 def train(
@@ -62,7 +45,9 @@ def train(
     *,
     seed: int,
     is_bf16: bool,
+    device: torch.device = _CPU,
     track: Callable[[Iterable[int]], Iterable[int]] = lambda steps: steps,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> TrainingState:
     """Train from scratch, or from the checkpoint in ``folder``.
 
@@ -71,23 +56,30 @@ def train(
         folder: For checkpoint and log.
         seed: Of weights and data.
         is_bf16: Whether products are rounded to bf16; the weights stay fp32.
+        device: Where to compute. Weights start, and data are made and shuffled, on the CPU: they are the same on all.
         track: Wraps the steps to show progress.
+        tell: Says in a sentence where a training goes on.
 
     Raises:
-        ConfigError: The checkpoint belongs to another recipe or seed.
+        ConfigError: The checkpoint cannot be read, or belongs to another recipe, seed or precision.
         RunError: The loss is no longer finite.
     """
-    state = _start(recipe, seed)
-    _resume(state, recipe, folder, seed)
+    state = _start(recipe, seed, device)
+    own = identity(recipe, seed, is_bf16)
+    resume(state, folder, own)
+    if state.step == recipe.steps:
+        tell(f"{folder}: finished already, all {recipe.steps} steps; remove the folder to train again")
+    elif state.step:
+        tell(f"{folder}: goes on at step {state.step} of {recipe.steps}")
     tokenizer = word_tokenizer(recipe.words)
-    before = torch.tensor(tokenizer.encode(recipe.template[0], add_special_tokens=False))
+    before = torch.tensor(tokenizer.encode(recipe.template[0], add_special_tokens=False), device=device)
     state.model.train()
     for step in track(range(state.step, recipe.steps)):
         started = time.monotonic()
         number, stage = recipe.stage_at(step)
         samples = _samples(recipe, step, seed)
         # Products of a small tower are faster in fp32: measured 0.30 against 0.43 s a step (image, one thread).
-        with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16 and number > 0):
+        with torch.autocast(device.type, torch.bfloat16, enabled=is_bf16 and number > 0):
             if number == 0:
                 parts, accuracy = _vision_losses(state, recipe, samples), math.nan
             else:
@@ -101,19 +93,20 @@ def train(
         if step % _LOG_EVERY_STEPS == 0 or state.step == recipe.steps:
             shown = " ".join(f"{name}={value.item():.3f}" for name, value in parts.items())
             row = (step, number, round(state.seconds, 1), round(loss.item(), 4), round(accuracy, 4), shown)
-            state.rows.append(dict(zip(_FIELDS, row, strict=True)))
+            state.rows.append(dict(zip(LOG_FIELDS, row, strict=True)))
         if state.step % _SAVE_EVERY_STEPS == 0 or state.step == recipe.steps:
-            _save(state, recipe, folder, seed)
+            write_checkpoint(state, folder, own)
     return state
 
 
-def _start(recipe: Recipe, seed: int) -> TrainingState:
+def _start(recipe: Recipe, seed: int, device: torch.device) -> TrainingState:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = recipe.build(len(recipe.words))
         width = model.config.text_config.hidden_size
         has_summary = recipe.name == "image"
         probes = Probes(width, model.config.vision_config.hidden_size if has_summary else width)
+    model, probes = model.to(device), probes.to(device)
     inner = model.model
     eyes = [*inner.vision_tower.parameters(), *inner.multi_modal_projector.parameters()]
     seen = {id(parameter) for parameter in eyes}
@@ -141,8 +134,9 @@ def _samples(recipe: Recipe, step: int, seed: int, worker: int = 0, workers: int
 
 
 def _vision_losses(state: TrainingState, recipe: Recipe, samples: list[TaskSample]) -> dict[str, Tensor]:
-    seen = see(state.model, recipe.normalise(pixels_of(samples)))
-    losses = state.probes.vision_loss(seen, visual_labels(samples, recipe.side))
+    device = state.model.device
+    seen = see(state.model, recipe.normalise(pixels_of(samples)).to(device))
+    losses = state.probes.vision_loss(seen, moved(visual_labels(samples, recipe.side), device))
     return {name: recipe.weights[name] * value for name, value in losses.items() if name in recipe.weights}
 
 
@@ -156,19 +150,22 @@ def _decoder_losses(
     before: Tensor,
 ) -> tuple[dict[str, Tensor], float]:
     chosen = [_some(sample, recipe.questions, step) for sample in samples]
+    device = before.device
     batch = question_batch(samples, chosen, tokenizer, recipe.template[1], recipe.side, recipe.slot)
-    labels = visual_labels(samples, recipe.side)
+    batch, labels = moved(batch, device), moved(visual_labels(samples, recipe.side), device)
     with torch.set_grad_enabled(stage.trains_tower):
-        seen = see(state.model, recipe.normalise(pixels_of(samples)))
+        seen = see(state.model, recipe.normalise(pixels_of(samples)).to(device))
     packed = packed_forward(state.model, seen, before, batch, recipe.guidance.naming_layer)
     logits = packed.logits.float()
     each = functional.cross_entropy(
         logits.flatten(0, 2), batch.labels.flatten(), ignore_index=IGNORED, reduction="none"
     ).view_as(batch.labels)
-    is_answer = torch.arange(recipe.slot) == batch.answer_rows[..., None]
+    is_answer = torch.arange(recipe.slot, device=device) == batch.answer_rows[..., None]
     is_end = (batch.labels != IGNORED) & ~is_answer
     losses = recipe.guidance.losses(packed.packing.masses, batch)
-    losses |= state.probes.text.losses(packed.named, packed.answering, batch, object_labels(samples))
+    losses |= state.probes.text.losses(
+        packed.named, packed.answering, batch, moved(object_labels(samples), device)
+    )
     if samples[0].is_video:
         losses |= state.probes.decoder_loss(packed.probed, labels)
     if stage.trains_tower:
@@ -209,43 +206,3 @@ def _update(
                 nn.utils.clip_grad_norm_(group["params"], 1.0)
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-
-
-def _save(state: TrainingState, recipe: Recipe, folder: Path, seed: int) -> None:
-    with atomic_path(folder / CHECKPOINT) as path:
-        torch.save(
-            {
-                "recipe": recipe.name,
-                "steps": recipe.steps,
-                "seed": seed,
-                "step": state.step,
-                "seconds": state.seconds,
-                "rows": state.rows,
-                "model": state.model.state_dict(),
-                "probes": state.probes.state_dict(),
-                "optimizers": [one.state_dict() for one in state.optimizers],
-            },
-            path,
-        )
-    with atomic_path(folder / LOG) as path, path.open("w", newline="", encoding="utf-8") as target:
-        writer = csv.DictWriter(target, _FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(state.rows)
-
-
-def _resume(state: TrainingState, recipe: Recipe, folder: Path, seed: int) -> None:
-    path = folder / CHECKPOINT
-    if not path.is_file():
-        return
-    saved = torch.load(path, weights_only=True, map_location="cpu")
-    wanted = {"recipe": recipe.name, "steps": recipe.steps, "seed": seed}
-    for name, value in wanted.items():
-        if saved[name] != value:
-            raise ConfigError(
-                f"{path}: {name} is {saved[name]}, expected {value}; give another --output or remove the file"
-            )
-    state.model.load_state_dict(saved["model"])
-    state.probes.load_state_dict(saved["probes"])
-    for optimizer, values in zip(state.optimizers, saved["optimizers"], strict=True):
-        optimizer.load_state_dict(values)
-    state.step, state.seconds, state.rows = saved["step"], saved["seconds"], saved["rows"]

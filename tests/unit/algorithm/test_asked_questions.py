@@ -90,13 +90,26 @@ def test_wrong_requests_are_refused(words: dict[str, object], message: str) -> N
         AskedTask(**words)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("given", "told"), [({}, (24, 12)), ({"questions": 5}, (5, 3)), ({"samples": 2}, ("all", 2))]
+)
+def test_a_request_tells_the_numbers_that_zeros_stand_for(
+    given: dict[str, int], told: tuple[object, int]
+) -> None:
+    found = AskedTask("shapes-video", **given).to_json()  # type: ignore[arg-type]
+    assert (found["questions"], found["samples"]) == told
+
+
 def test_settings_name_the_task_and_keep_what_is_zero(tmp_path: Path) -> None:
     asked = RunSettings(output=tmp_path, task=AskedTask("shapes-mme", questions=4), chosen_sample=0)
     assert asked.dataset_name == "shapes-mme"
     told = replace(asked, new_tokens=0).to_json()  # as a search for a budget asks
     assert (told["chosen_sample"], told["task"]["questions"]) == (0, 4)
     assert "against_dense" not in told
-    assert "task" not in RunSettings(output=tmp_path).to_json()
+    plain = RunSettings(output=tmp_path).to_json()
+    assert "task" not in plain
+    assert {"question", "samples"} <= plain.keys()
+    assert told.keys().isdisjoint({"question", "samples"})  # of the task they are
     with pytest.raises(ConfigError, match="chosen_sample must be 0 to 3"):
         replace(asked, chosen_sample=4)
 

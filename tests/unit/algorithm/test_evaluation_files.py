@@ -85,7 +85,13 @@ def test_a_score_that_is_no_share_names_its_line(score: object, tmp_path: Path) 
 
 
 def test_a_score_that_is_no_share_is_not_written(tmp_path: Path) -> None:
-    logged = {"doc": {"question": "?"}, "doc_id": 0, "target": "a", "filtered_resps": ["a"], "arguments": ["?"]}
+    logged = {
+        "doc": {"question": "?"},
+        "doc_id": 0,
+        "target": "a",
+        "filtered_resps": ["a"],
+        "arguments": ["?"],
+    }
     assert scored("t", logged | {"accuracy": 1}).score == 1
     with pytest.raises(RunError, match="score of 45"):
         scored("t", logged | {"accuracy": 45.0})

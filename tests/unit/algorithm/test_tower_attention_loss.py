@@ -8,6 +8,7 @@ import torch
 from focal_algorithm.training.batches import pixels_of
 from focal_algorithm.training.forward import see
 from focal_algorithm.training.probes import _drawn_loss
+from focal_algorithm.training.recipe import Stage
 from focal_algorithm.training.recipes import recipe
 from focal_algorithm.training.tower_attention import tower_attention
 from focal_algorithm.training.visual_labels import VisualLabels, visual_labels
@@ -23,12 +24,12 @@ def one_thread() -> None:
 
 
 def labels(frames: int = 4) -> VisualLabels:
-    return visual_labels([VIDEO.sample(0, "train", 5, frames)], VIDEO.side)
+    return visual_labels([VIDEO.sample(0, "train", 5, Stage(frames, 1, 1))], VIDEO.side)
 
 
 def test_watched_attention_is_that_of_the_eager_tower() -> None:
     model = VIDEO.build(len(VIDEO.words))
-    pixels = VIDEO.normalise(pixels_of([VIDEO.sample(0, "train", 0, 4)]))
+    pixels = VIDEO.normalise(pixels_of([VIDEO.sample(0, "train", 0, Stage(4, 1, 1))]))
     theirs = tower_attention(model, pixels)
     with torch.no_grad(), watched_attention(model.model.vision_tower) as watched:
         model.model.get_video_features(pixels, return_dict=True)
@@ -40,13 +41,18 @@ def test_watched_attention_is_that_of_the_eager_tower() -> None:
 
 def test_what_a_frame_draws_adds_up_to_one_and_has_gradients() -> None:
     model = VIDEO.build(len(VIDEO.words))
-    seen = see(model, VIDEO.normalise(pixels_of([VIDEO.sample(0, "train", 0, 4)])))
+    seen = see(model, VIDEO.normalise(pixels_of([VIDEO.sample(0, "train", 0, Stage(4, 1, 1))])))
     assert seen.received is not None
     assert torch.allclose(seen.received.view(4, -1).sum(1), torch.ones(4))
-    _drawn_loss(seen.received, visual_labels([VIDEO.sample(0, "train", 0, 4)], VIDEO.side)).backward()
+    _drawn_loss(
+        seen.received, visual_labels([VIDEO.sample(0, "train", 0, Stage(4, 1, 1))], VIDEO.side)
+    ).backward()
     assert model.model.vision_tower.encoder.layers[-1].self_attn.k_proj.weight.grad.abs().sum() > 0
     image = recipe("image")
-    other = see(image.build(len(image.words)), image.normalise(pixels_of([image.sample(0, "train", 0, 1)])))
+    other = see(
+        image.build(len(image.words)),
+        image.normalise(pixels_of([image.sample(0, "train", 0, Stage(1, 1, 1))])),
+    )
     assert other.received is None
 
 

@@ -8,6 +8,7 @@ import torch
 
 from focal_algorithm.tasks.vocabulary import COLORS, SHAPES
 from focal_algorithm.training.batches import IGNORED, WINDOWS, question_batch
+from focal_algorithm.training.recipe import Stage
 from focal_algorithm.training.recipes import recipe
 from focal_algorithm.training.visual_labels import visual_labels
 from focal_algorithm.training.words import word_tokenizer
@@ -19,7 +20,7 @@ def test_a_shape_after_a_colour_names_the_objects_that_are_both(name: str) -> No
     tokenizer = word_tokenizer(chosen.words)
     pairs = 0
     for index in range(6):
-        sample = chosen.sample(3, "val", index, 4)
+        sample = chosen.sample(3, "val", index, Stage(4, 1, 1))
         batch = question_batch(
             [sample], [sample.questions], tokenizer, chosen.template[1], chosen.side, chosen.slot
         )
@@ -52,7 +53,7 @@ def test_a_shape_after_a_colour_names_the_objects_that_are_both(name: str) -> No
 def test_every_visible_object_has_one_middle_in_a_frame(name: str) -> None:
     chosen = recipe(name)
     for index in range(6):
-        sample = chosen.sample(4, "val", index, 8)
+        sample = chosen.sample(4, "val", index, Stage(8, 1, 1))
         middles = visual_labels([sample], chosen.side).is_middle[0].view(len(sample.frames), -1).sum(1)
         visible = [len(np.unique(owners[owners >= 0])) for owners in sample.owners]
         assert torch.equal(middles, torch.tensor(visible, dtype=middles.dtype))
