@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from focal_algorithm import cli_eval
 from focal_algorithm.checkpoints import hub
 from focal_algorithm.lmms import answering
 from focal_algorithm.lmms.options import ModelOptions, options_from_arguments
+from focal_algorithm.lmms.request import Request
 from focal_algorithm.matrix import accuracy
 from focal_algorithm.matrix.rows import MatrixRow
 from focal_algorithm.matrix.schema import DatasetSpec, Matrix, ModelSpec, Suite
@@ -89,20 +91,16 @@ def test_a_pinned_revision_is_loaded_and_named(monkeypatch: pytest.MonkeyPatch) 
 def test_an_accuracy_row_of_a_matrix_keeps_its_revision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[list[str]] = []
-
-    def evaluate(args: list[str], standalone_mode: bool) -> int:
-        said.append(args)
-        return 0
-
-    monkeypatch.setattr(accuracy, "VERBS", SimpleNamespace(load=lambda name: evaluate))
+    asked: list[Request] = []
+    monkeypatch.setattr(Request, "run", lambda request, forget: asked.append(request))
+    monkeypatch.setattr(accuracy, "set_environment", lambda is_offline: None)
     suite = Suite(models=("mine",), datasets=("pope",), method="dense", measure="accuracy")
     dataset = DatasetSpec(modality="image", task="pope")
     model = ModelSpec(family="llava", checkpoint="someone/model", revision=COMMIT)
     matrix = Matrix(models={"mine": model}, datasets={"pope": dataset}, suites={"dense": suite})
     accuracy.evaluate_row(MatrixRow("dense", "mine", "pope", suite, model, dataset), matrix, tmp_path)
-    given = said[0][said[0].index("--model_args") + 1]
-    assert f"revision={COMMIT}" in given.split(",")
-    from focal_algorithm.cli_eval import _arguments
+    assert asked[0].options.revision == COMMIT  # a text, though all its characters are digits
 
-    assert _arguments(given)["revision"] == COMMIT  # a text, though all its characters are digits
+
+def test_a_revision_of_digits_stays_a_text() -> None:
+    assert cli_eval._arguments(f"revision={COMMIT}")["revision"] == COMMIT
