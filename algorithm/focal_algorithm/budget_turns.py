@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,8 @@ def solve_in_turn(
     The first knob is turned with everything else as it is. Where nothing in its range comes within the tolerance, it
     stays at the end of its range on the side of the budget, and the further knobs are turned from there. The end,
     not its nearest value: a budget that turns back on the way would hold the further knobs at a setting in between.
+    Before a further knob that shares (`MatchKnob.shares`), the first is set such that it alone goes half of the way, by
+    ratio, from the most that both can spend to the budget.
 
     Args:
         first: Of `CompressionMethod.match_knob`.
@@ -56,10 +59,13 @@ def solve_in_turn(
     turned, end = _turn(first, {}, target, evaluate, what, "")
     if not turned.reason or _miss(turned.match) <= tolerance:
         return turned
-    base, reasons = first.parameters(end), [turned.reason]
-    for knob in further(base):
+    reasons = [turned.reason]
+    for knob in further(first.parameters(end)):
+        start = _half_way(first, end, knob, target, evaluate, what) if knob.shares else end
         try:
-            another, _ = _turn(knob, base, target, evaluate, what, f"{first.name} {end:.6g}")
+            another, _ = _turn(
+                knob, first.parameters(start), target, evaluate, what, f"{first.name} {start:.6g}"
+            )
         except ConfigError as error:  # it refuses every value
             reasons.append(_plain(error))
             continue
@@ -70,6 +76,28 @@ def solve_in_turn(
             break
     reason = "; ".join(filter(None, reasons)) if turned.reason else ""
     return Turned(turned.match, turned.parameters, reason)
+
+
+def _half_way(
+    first: MatchKnob,
+    end: float,
+    further: MatchKnob,
+    target: float,
+    evaluate: Callable[[Mapping[str, Any]], float | None],
+    what: str,
+) -> float:
+    """Return the value of the first knob that saves half of what is to be saved, with the further one out of action."""
+    idle = further.parameters(further.most if further.rises else further.least)
+    most = evaluate(first.parameters(end) | idle)
+    if most is None or most <= target:
+        return end
+    try:
+        found = solve(
+            first, math.sqrt(most * target), lambda value: evaluate(first.parameters(value) | idle), what
+        )
+    except OutOfReach as error:
+        return error.nearest.value
+    return found.value
 
 
 def _turn(

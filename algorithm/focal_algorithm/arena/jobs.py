@@ -23,7 +23,7 @@ from focal_common.provenance import content_hash
 __all__ = ["AnswerJob", "Job", "MatchJob", "finished"]
 
 _FORMAT = "focal arena 1"
-_RULE = 2
+_RULE = 3
 """Of the search for settings; parts of an earlier rule are not taken over."""
 
 

@@ -171,7 +171,10 @@ class Focus(CompressionMethod):
         )
 
     def further_knobs(self, geometry: DecoderGeometry, sample: SampleHeader) -> tuple[MatchKnob, ...]:
-        """Return the similarity threshold: above what a schedule that drops nothing costs, fewer vectors match."""
+        """Return the similarity threshold: where no schedule costs as much, fewer vectors are to match.
+
+        Semantic and similarity concentration then save the same factor each.
+        """
         if self.sec_only or self.similarity_threshold >= 1:
             return ()
         own = self.similarity_threshold
@@ -183,6 +186,7 @@ class Focus(CompressionMethod):
                 1.0,
                 rises=True,
                 parameters=lambda threshold: {"similarity_threshold": threshold},
+                shares=True,
             ),
         )
 

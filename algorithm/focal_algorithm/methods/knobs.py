@@ -22,6 +22,8 @@ class MatchKnob:
         parameters: Hyper-parameters at a value, over those in force.
         is_integer: Whether only whole numbers count.
         is_logarithmic: Whether halving is by ratio rather than by difference; ``least`` is then above 0.
+        shares: Of a further knob: whether it and the first are to save the same factor each, so that both act.
+            Otherwise the first stays at its end.
     """
 
     name: str
@@ -32,3 +34,4 @@ class MatchKnob:
     parameters: Callable[[float], dict[str, Any]]
     is_integer: bool = False
     is_logarithmic: bool = False
+    shares: bool = False

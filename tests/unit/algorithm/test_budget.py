@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,21 @@ def test_further_knobs_start_at_the_end_of_the_first_and_not_at_its_nearest_valu
     reason = solve_in_turn(SCALE, further, 5000, focus_like, "tokens", TOLERANCE).reason
     assert "with the other parameters as they are, k reaches 0.14 to 28 tokens" in reason
     assert "beyond k 10, t reaches 12 to 1,012 tokens" in reason
+
+
+def test_a_knob_that_shares_and_the_first_save_the_same_factor() -> None:
+    def cost(parameters: Mapping[str, Any]) -> float:
+        return 10 * parameters["scale"] * (0.01 + float(parameters.get("threshold", 0.0)))
+
+    shared = replace(THRESHOLD, most=0.99, shares=True)
+    found = solve_in_turn(SCALE, lambda _: (shared,), 25, cost, "tokens", TOLERANCE)
+    assert found.reason == ""
+    # 100 at most: the first alone saves a factor of two, and the other the second one.
+    assert found.parameters == {
+        "scale": pytest.approx(5, rel=0.02),
+        "threshold": pytest.approx(0.49, rel=0.05),
+    }
+    assert solve_in_turn(SCALE, lambda _: (shared,), 500, cost, "tokens", TOLERANCE).reason
 
 
 def test_refused_values_bound_the_search() -> None:
