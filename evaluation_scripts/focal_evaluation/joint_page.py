@@ -51,7 +51,9 @@ _LIMITS = """\
   correct for the number of comparisons in the table, not for this choice.
 - McNemar's test takes questions as independent; the intervals resample whole videos. A design is called better or
   worse only where both agree.
-- Energy-delay is that of the median prefill of the traced samples, decoder only."""
+- Energy-delay is that of the median prefill of the traced samples, decoder only.
+- Code and weights are those of the commits that `code_versions` in `example_output/joint_study/summary.json` names; the
+  model that ships now may be a later one (docs/training.md), with another dense accuracy."""
 
 
 def page(study: JointStudy, picture: str) -> str:
