@@ -76,8 +76,8 @@ def print_answers(result: RunResult, simulation: dict[str, Any] | None) -> None:
     borrowed = [name for name in rows if name not in answered and name != "dense"]
     if borrowed:
         console.print(
-            f"{', '.join(borrowed)}: no run of its own but other hardware for the same traces, so its accuracy is that "
-            f"of {method}; docs/methods.md says what each accelerator takes from a trace",
+            f"{', '.join(borrowed)}: no run of its own but other hardware for the same traces; accuracy was measured "
+            f"for {method} alone; docs/methods.md says what each accelerator takes from a trace",
             markup=False,
         )
     for note in (simulation or {"notes": []})["notes"]:

@@ -106,7 +106,7 @@ def test_one_table_holds_accuracy_speed_and_energy(
     # The row with empty cells is explained, and only that one.
     said = " ".join(printed.split())
     assert " focus_sec_only: no run of its own but other hardware for the same traces" in said
-    assert "accuracy is that of focus;" in said
+    assert "accuracy was measured for focus alone;" in said
     assert "FP16 hardware is simulated" not in told.err
     assert "measured on 4 questions about 2 samples" in printed
     accuracy = json.loads(next(tmp_path.rglob("*.accuracy.json")).read_text())
