@@ -186,14 +186,20 @@ def test_processes_give_the_same_cells(image: Path, tmp_path: Path) -> None:
     assert [cell.bout.method for cell in one] == ["dense", "visionzip"]
 
 
+def tokens_of_focus(evaluator: Evaluator, traced: tuple[int, ...], parameters: dict[str, Any]) -> float:
+    method = evaluator.method("focus", parameters)
+    replies = list(evaluator.replies(method, traced, traced))
+    return mean_cost(costs_of(evaluator, method, replies)).equivalent_tokens
+
+
 def test_focus_reaches_beyond_its_schedule_by_its_threshold(evaluator: Evaluator) -> None:
     traced = (1, 7)
     (setting,) = settings_of(evaluator, "focus", (0.9,), "tokens", traced)
-    method = evaluator.method("focus", setting.parameters)
-    replies = list(evaluator.replies(method, traced, traced))
-    assert mean_cost(costs_of(evaluator, method, replies)).equivalent_tokens == setting.reached
+    assert tokens_of_focus(evaluator, traced, setting.parameters) == setting.reached
     assert (setting.status, setting.knob) == ("ok", "similarity_threshold")
-    assert set(method.alpha_list) == {1.0}  # type: ignore[attr-defined]
+    # Both concentrators save the same factor: without similarity, half of the way from dense is left.
+    alone = tokens_of_focus(evaluator, traced, setting.parameters | {"similarity_threshold": 1.0})
+    assert alone == pytest.approx(setting.target / 0.9**0.5, rel=0.03)
 
 
 @pytest.mark.slow  # some sixty prefills of 1024 visual tokens
@@ -207,9 +213,10 @@ def test_focus_on_video_meets_every_budget_by_schedule_or_threshold() -> None:
     found = settings_of(video, "focus", shares, "tokens", (3,))
     assert [one.status for one in found] == ["ok"] * 4
     assert [one.knob for one in found] == ["similarity_threshold"] * 3 + ["schedule scale"]
-    for one in found[:3]:
-        assert set(one.parameters["alpha_list"]) == {1.0}
+    for one, share in zip(found[:3], shares, strict=False):
         assert 0.9 < one.parameters["similarity_threshold"] < 1
+        alone = tokens_of_focus(video, (3,), one.parameters | {"similarity_threshold": 1.0})
+        assert alone == pytest.approx(1024 * share**0.5, rel=0.03)
     assert len({one.value for one in found}) == 4
     assert "similarity_threshold" not in found[3].parameters  # the published one
     assert settings_of(video, "focus", (0.125,), "tokens", (3,)) == [found[2]]  # whatever else is asked for
