@@ -30,7 +30,7 @@ class Match:
         budget: What is reached there.
         target: What was asked for.
         runs: Runs that it took.
-        beyond: First knob and its end where this is a further one, such as ``schedule scale 10``.
+        beyond: First knob and its value where this is a further one, such as ``schedule scale 10``.
     """
 
     knob: str

@@ -34,7 +34,7 @@ def matching_kernel(device: torch.device) -> Literal["triton", "torch"]:
 
 
 def matching_note(device: torch.device) -> str:
-    """Return a sentence on the kernel in use; empty on a CPU, where there is only one."""
+    """Return a sentence on the kernel in use; empty on a CPU, where nothing that is installed decides it."""
     if device.type != "cuda":
         return ""
     if matching_kernel(device) == "triton":
