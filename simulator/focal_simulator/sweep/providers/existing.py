@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, TraceError
 from focal_common.files import sha256_of_file
+from focal_common.places import PlainName, check_names, plain_name
 from focal_common.provenance import content_hash
 from focal_simulator.loading import with_trace
 from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
@@ -35,10 +36,10 @@ class ExistingOptions(StrictModel):
         accuracy_of: Value of the column ``swept``.
     """
 
-    folder: str | None = None
-    variant: str | None = None
-    accuracy_table: str | None = None
-    accuracy_of: str | None = None
+    folder: PlainName | None = None
+    variant: PlainName | None = None
+    accuracy_table: PlainName | None = None
+    accuracy_of: PlainName | None = None
 
 
 class ExistingTraces(TraceProvider):
@@ -59,6 +60,12 @@ class ExistingTraces(TraceProvider):
     def parameters(self) -> Sequence[str]:
         """Return the parameters that the trace name holds."""
         return _PARAMETER.findall(self._options.variant or "")
+
+    def check(self, name: str, value: Any) -> None:
+        """Refuse a parameter that cannot stand in the name of a trace, too."""
+        super().check(name, value)
+        if name in self.parameters():
+            plain_name(str(value), f"method.{name}")
 
     def measures(self) -> Sequence[str]:
         """Return ``accuracy`` where a table gives it."""
@@ -127,9 +134,13 @@ class ExistingTraces(TraceProvider):
         path = self._root.path / (self._options.accuracy_table or "")
         try:
             with path.open(encoding="utf-8", newline="") as source:
-                return {
-                    (row["swept"], row["value"], row["model"], row["dataset"]): float(row["accuracy"])
-                    for row in csv.DictReader(source)
-                }
+                rows = list(csv.DictReader(source))
+            found = {
+                (row["swept"], row["value"], row["model"], row["dataset"]): float(row["accuracy"])
+                for row in rows
+            }
         except (OSError, KeyError, ValueError) as error:
             raise TraceError(f"{path}: not a readable table of accuracies ({error})") from error
+        for number, row in enumerate(rows, start=1):
+            check_names(row, f"{path}, row {number}")
+        return found
