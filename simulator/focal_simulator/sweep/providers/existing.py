@@ -56,6 +56,8 @@ class ExistingTraces(TraceProvider):
         self._options = validated(ExistingOptions, dict(context.options), "traces.options")
         if (self._options.folder is None) != (self._options.variant is None):
             raise ConfigError("traces.options: expected folder and variant together")
+        # Read before anything runs, and not when the first point asks for it.
+        self._accuracies = self._read_accuracies()
 
     def parameters(self) -> Sequence[str]:
         """Return the parameters that the trace name holds."""
@@ -129,9 +131,10 @@ class ExistingTraces(TraceProvider):
             values.append(self._accuracies[key])
         return {"accuracy": sum(values) / len(values)}
 
-    @cached_property
-    def _accuracies(self) -> dict[tuple[str, str, str, str], float]:
-        path = self._root.path / (self._options.accuracy_table or "")
+    def _read_accuracies(self) -> dict[tuple[str, str, str, str], float]:
+        if self._options.accuracy_table is None:
+            return {}
+        path = self._root.path / self._options.accuracy_table
         try:
             with path.open(encoding="utf-8", newline="") as source:
                 rows = list(csv.DictReader(source))
