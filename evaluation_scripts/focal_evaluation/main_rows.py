@@ -7,11 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from focal_common.errors import TraceError
+from focal_common.places import NAME_COLUMNS, check_names
 
 __all__ = [
     "DONE",
     "PREFIXES",
     "ROW_KEYS",
+    "check_frame",
     "check_labels",
     "check_uniform",
     "mixed_notes",
@@ -91,6 +93,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise TraceError(f"{path}: column '{missing[0]}' is missing, expected a table of focal sim")
     if table.empty:
         raise TraceError(f"{path}: holds no rows, expected at least one")
+    check_frame(table, path)
     status = table["status"] if "status" in table.columns else pd.Series(DONE, index=table.index)
     frame = pd.DataFrame(
         {
@@ -111,6 +114,13 @@ def _read(path: Path) -> pd.DataFrame:
         is_zero = (frame["status"] == DONE) & ~(frame[name] > 0)
         frame.loc[is_zero, "status"] = f"{name} is zero"
     return frame
+
+
+def check_frame(table: pd.DataFrame, path: Path) -> None:
+    """Refuse a table with a name that is no plain name; see `focal_common.places.check_names`."""
+    names = [column for column in NAME_COLUMNS if column in table.columns]
+    for place, row in table[names].drop_duplicates().iterrows():
+        check_names(dict(zip(names, row, strict=True)), f"{path}, row {int(str(place)) + 1}")
 
 
 def _numbers(cells: pd.Series, status: pd.Series, where: str) -> pd.Series:

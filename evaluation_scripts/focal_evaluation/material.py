@@ -15,6 +15,7 @@ from focal_evaluation.headlines import available_numbers
 from focal_evaluation.main_rows import (
     PREFIXES,
     ROW_KEYS,
+    check_frame,
     check_labels,
     check_uniform,
     mixed_notes,
@@ -98,6 +99,7 @@ class Material:
             raise TraceError(f"{path}: column '{missing[0]}' is missing")
         if frame.empty:
             raise TraceError(f"{path}: holds no rows, expected at least one")
+        check_frame(frame, path)
         return frame
 
     @cached_property

@@ -32,6 +32,7 @@ from focal_algorithm.run_identity import (
 )
 from focal_algorithm.run_notes import foreign_notes
 from focal_common.files import atomic_write_text
+from focal_common.places import check_inside
 from focal_common.provenance import content_hash, manifest
 
 __all__ = ["Forget", "Run", "evaluate"]
@@ -39,6 +40,7 @@ __all__ = ["Forget", "Run", "evaluate"]
 Forget = Callable[[Path], Any]
 """Called with the file of finished answers before it is read; may remove it."""
 
+_ANSWERS, _RUNS = "answers", "runs"
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "lmms-eval", "datasets")
 
 
@@ -87,6 +89,8 @@ def evaluate(
     Raises:
         FocalError: A setting, a file or the run is at fault; finished answers are kept and taken up again.
     """
+    for name in (_ANSWERS, _RUNS):
+        check_inside(output, output / name)
     loaded = load(options)
     runs = []
     for value, chosen in (("", {}),) if sweep is None else sweep.points:
@@ -113,7 +117,7 @@ def _axis(options: ModelOptions, chosen: Mapping[str, Any]) -> tuple[str, str] |
 def _answers_file(options: ModelOptions, loaded: LoadedModel, output: Path) -> Path:
     # Answers are found by their question: another limit or another task of the same model finds them again.
     name = f"{loaded.name}_{options.method}_{content_hash(options.identity(loaded.checkpoint))[:12]}"
-    return output / "answers" / f"{name}.jsonl"
+    return output / _ANSWERS / f"{name}.jsonl"
 
 
 def _run(
@@ -130,7 +134,7 @@ def _run(
     model = FocalModel(options.model_copy(update={"answers": answers}), loaded)
     in_force = {task: resolved_parameters(model.method(task)) for task in tasks.names}
     asked = {"model": identity, "tasks": sorted(tasks.names), "limit": limit, "resolved_parameters": in_force}
-    folder = table.parent / "runs" / f"{name}_{content_hash(asked)[:12]}"
+    folder = table.parent / _RUNS / f"{name}_{content_hash(asked)[:12]}"
     outcomes: dict[str, TaskOutcome] = {}
     try:
         for task in tasks.names:

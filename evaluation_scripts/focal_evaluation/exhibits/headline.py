@@ -13,6 +13,7 @@ from typing import Any
 
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_path
+from focal_common.places import check_names
 
 __all__ = ["Bar", "draw", "geometric_mean", "read_bars"]
 
@@ -51,7 +52,8 @@ def read_bars(
     rows: dict[str, dict[Pair, dict[str, str]]] = {}
     for table in tables:
         with table.open(encoding="utf-8", newline="") as source:
-            for row in csv.DictReader(source):
+            for number, row in enumerate(csv.DictReader(source), start=1):
+                check_names(row, f"{table}, row {number}", ConfigError)
                 rows.setdefault(row["accelerator"], {})[row["model"], row["dataset"]] = row
     origins = {row["origin"] for by_pair in rows.values() for row in by_pair.values()}
     bars: dict[str, dict[Pair, Bar]] = {}
