@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ import focal_algorithm.cli as trace_cli
 import focal_algorithm.cli_matrix as matrix_cli
 import focal_simulator.cli as sim_cli
 import focal_simulator.sweep.cli as sweep_cli
+from focal_algorithm.arena.plan import ModelFolder
+from focal_algorithm.lmms.engine import _own_index
 from focal_algorithm.lmms.run_files import ACCURACY_COLUMNS, upsert_rows
 from focal_algorithm.measuring.files import ANSWERS
 from focal_algorithm.weights import check_weights
@@ -31,6 +35,7 @@ from focal_evaluation.arena_figure import read_arena
 from focal_evaluation.exhibits.headline import read_bars
 from focal_evaluation.main_rows import read_tables
 from focal_evaluation.published import read_accuracies, read_gpu_runs
+from focal_evaluation.report.runs import read_runs
 from focal_evaluation.result_rows import read_available
 from focal_simulator.calibration.cases import read_cases
 from focal_simulator.hardware_files import build_accelerator, hardware_tree
@@ -471,3 +476,32 @@ def test_a_sweep_leaves_parts_of_another_alone(tmp_path: Path, capsys: pytest.Ca
     assert MARKER in " ".join(capsys.readouterr().err.split())
     assert (output / "parts" / "precious.txt").read_text() == "x"
     assert not (output / "study.json").exists()
+
+
+def test_the_tables_of_a_manifest(away: str, results: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(results.parent, tmp_path / "run"))
+    read_runs([folder])
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"tables": {away: "0"}}))
+    with pytest.raises(FocalError, match=r"manifest\.json: field 'tables'"):
+        read_runs([folder])
+
+
+def test_the_name_of_a_model_in_an_arena(away: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    ModelFolder.read(f"mine={tmp_path}")
+    with pytest.raises(FocalError, match="--model"):
+        ModelFolder.read(f"{away}={tmp_path}")
+
+
+def test_a_task_of_a_folder_of_tasks(away: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OneTask:
+        def __init__(self, *_words: str, **_options: Any) -> None:
+            self.task_index = {away: {"yaml_path": "x.yaml"}}
+
+    tasks = ModuleType("lmms_eval.tasks")
+    tasks.TaskManager = OneTask  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "lmms_eval", ModuleType("lmms_eval"))
+    monkeypatch.setitem(sys.modules, "lmms_eval.tasks", tasks)
+    with pytest.raises(FocalError, match="name of a task"):
+        _own_index(tmp_path)
