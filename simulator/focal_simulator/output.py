@@ -90,7 +90,8 @@ def write_outcome(
             written.append(path)
             written += _write_layers(folder, f"{prefix}_{name}", outcome, name)
         written += _write_summaries(folder, outcome, sram)
-        if with_figure:
+        # Without the dense array there is no ratio to draw.
+        if with_figure and outcome.dense:
             written.append(_draw(folder, prefix, order))
         settings = {
             name: accelerator.hardware.model_dump(mode="json")
