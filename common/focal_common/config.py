@@ -72,7 +72,7 @@ def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> d
 
     Args:
         tree: Nested mapping as read from YAML.
-        overrides: Such as ``["core.array_rows=64"]``; the value is read as YAML.
+        overrides: Such as ``["core.array_columns=64"]``; the value is read as YAML.
         where: Name of the preset for messages.
 
     Raises:
@@ -84,7 +84,7 @@ def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> d
     for override in overrides:
         field, equals, text = override.partition("=")
         if not equals or not field.strip():
-            raise ConfigError(f"--set '{override}': expected field=value, such as core.array_rows=64")
+            raise ConfigError(f"--set '{override}': expected field=value, such as core.array_columns=64")
         node: Any = result
         parts = field.strip().split(".")
         for depth, part in enumerate(parts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,7 +145,7 @@ def _run(
     rows: list[dict[str, Any]] = []
     checkpoint = checkpoint_label(loaded.checkpoint, identity["checkpoint"])
     for task, outcome in outcomes.items():
-        seconds = sum(model.seconds.get(own, 0.0) for own in outcome.configuration)
+        seconds = math.fsum(model.seconds.get(own, 0.0) for own in outcome.configuration)
         about = {"model": loaded.name, "dataset": task, "method": options.method}
         precision = options.dtype if options.precision == "float" else options.precision
         shared = about | {"precision": precision, "wall_time_s": seconds, "checkpoint": checkpoint}

@@ -226,22 +226,23 @@ def test_parity_results_have_a_report_without_layers(tmp_path: Path) -> None:
     assert "fidelity parity has no timed layers" in text
 
 
-def test_a_run_without_dense_is_compared_with_that_of_another_folder(tmp_path: Path) -> None:
+def test_a_run_without_dense_is_never_compared_with_that_of_another_folder(tmp_path: Path) -> None:
     one = cycle_folder(tmp_path / "one")
-    write_table(
-        tmp_path / "two", "focus", [result_row("m", "x", "focus", 500, fidelity="cycle", corrections="all")]
-    )
+    row = result_row("m", "x", "focus", 500, fidelity="cycle", corrections="all", speedup_over_dense=3.0)
+    write_table(tmp_path / "two", "focus", [row])
     both = read_runs([one, tmp_path / "two"], is_mixed=True)
     frames = ratio_frames(both)
     assert frames is not None
     found = frames[0].set_index(["dataset", "method"])["speedup_over_dense"]
-    assert found["x", "focus (two)"] == pytest.approx(8.0)
+    assert found["x", "focus (two)"] == 3.0
+    assert found["x", "focus (one)"] == 4.0
 
 
-def test_without_dense_rows_the_table_remains(tmp_path: Path) -> None:
-    write_table(tmp_path, "focus", [result_row("m", "x", "focus")])
+def test_without_ratios_the_table_remains(tmp_path: Path) -> None:
+    row = result_row("m", "x", "focus", speedup_over_dense="", energy_over_dense="")
+    write_table(tmp_path, "focus", [row])
     text, page = page_of(tmp_path)
-    assert "no row of the dense array" in text
+    assert "no row has a ratio over the dense array" in text
     assert "speedup-data" not in page.data
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -129,7 +130,7 @@ class ExistingTraces(TraceProvider):
                     f"{self._options.accuracy_of} {variant}"
                 )
             values.append(self._accuracies[key])
-        return {"accuracy": sum(values) / len(values)}
+        return {"accuracy": math.fsum(values) / len(values)}
 
     def _read_accuracies(self) -> dict[tuple[str, str, str, str], float]:
         if self._options.accuracy_table is None:
