@@ -9,11 +9,28 @@ import typer
 from typer.core import TyperGroup
 
 from focal_common.console import errors_console, output_console
+from focal_common.errors import ConfigError
 
 __all__ = ["app"]
 
 _PUBLISHED = Path("example_output/published")
+_Folder = Annotated[Path, typer.Option("--output", help="Folder for the tables and figures.")]
 _Root = Annotated[Path, typer.Option("--root", help="Trace root with the published tables and claims.csv.")]
+
+
+def _folder(output: Path) -> Path:
+    """Return the output folder; raises `ConfigError` for the Markdown file that version 0.1 took."""
+    if output.suffix == ".md":
+        raise ConfigError(
+            f"{output}: pages are written by hand, expected a folder for the tables and figures"
+        )
+    return output
+
+
+def _wrote(*paths: Path, page: str) -> None:
+    for path in paths:
+        output_console().print(f"wrote {path}", markup=False)
+    errors_console().print(f"note: what follows from them is written in {page}", markup=False)
 
 
 class _ExhibitsByDefault(TyperGroup):
@@ -106,17 +123,15 @@ def corrections(
 
 @app.command("better-focus")
 def better_focus(
-    output: Annotated[Path, typer.Option("--output", help="Markdown file to write.")],
+    output: _Folder,
     points: Annotated[Path, typer.Option("--points", help="Rows of the study better_focus as CSV.")] = Path(
         "example_output/better_focus/points.csv"
     ),
-    root: _Root = _PUBLISHED,
 ) -> None:
-    """Say what the committed studies found: is there a better Focus at no more area, would another loop order help?"""
-    from focal_evaluation.better_focus_page import write_page
+    """Set every design of the committed study beside the published Focus; docs/better_focus.md says what follows."""
+    from focal_evaluation.better_focus import write_designs
 
-    write_page(points, root, output)
-    output_console().print(f"wrote {output}", markup=False)
+    _wrote(write_designs(points, _folder(output)), page="docs/better_focus.md")
 
 
 @app.command()
