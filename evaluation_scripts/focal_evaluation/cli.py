@@ -86,15 +86,14 @@ def exhibits(
 
 @app.command()
 def parity(
-    output: Annotated[Path, typer.Option("--output", help="Markdown file to write.")],
+    output: _Folder,
     root: _Root = _PUBLISHED,
     results: Annotated[Path | None, typer.Option("--results", help="Keep the result files here.")] = None,
 ) -> None:
     """Run every published experiment in parity mode and set each published number beside ours."""
-    from focal_evaluation.parity_page import write_page
+    from focal_evaluation.parity import write_parity
 
-    write_page(root, output, results)
-    output_console().print(f"wrote {output}", markup=False)
+    _wrote(*write_parity(root, _folder(output), results), page="docs/parity.md")
 
 
 @app.command()
