@@ -98,7 +98,7 @@ def parity(
 
 @app.command()
 def corrections(
-    output: Annotated[Path, typer.Option("--output", help="Markdown file to write.")],
+    output: _Folder,
     root: _Root = _PUBLISHED,
     steps: Annotated[
         Path | None,
@@ -108,16 +108,16 @@ def corrections(
         ),
     ] = None,
 ) -> None:
-    """Show what each correction of fidelity cycle does to the headline (about a minute)."""
-    from focal_evaluation.corrections_page import write_page
+    """Compute what each correction of fidelity cycle does to the headline (about a minute)."""
+    from focal_evaluation.corrections import write_corrections
 
-    write_page(root, output)
-    output_console().print(f"wrote {output}", markup=False)
+    paths = write_corrections(root, _folder(output))
     if steps is not None:
         from focal_evaluation.correction_steps import write_steps
 
         write_steps(root, steps)
-        output_console().print(f"wrote {steps}", markup=False)
+        paths.append(steps)
+    _wrote(*paths, page="docs/corrections.md")
 
 
 @app.command("better-focus")
