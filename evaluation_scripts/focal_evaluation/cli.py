@@ -135,7 +135,7 @@ def better_focus(
 
 @app.command()
 def joint(
-    output: Annotated[Path, typer.Option("--output", help="Markdown file to write.")],
+    output: _Folder,
     study: Annotated[Path, typer.Option("--study", help="Folder of the study joint_focus.")] = Path(
         "example_output/joint_study"
     ),
@@ -144,12 +144,12 @@ def joint(
         typer.Option("--dense", help="Folder of the study joint_focus_dense; STUDY/dense if it is there."),
     ] = None,
 ) -> None:
-    """Say what the joint study of method and hardware found, with its picture."""
-    from focal_evaluation.joint_page import write_page
+    """Compare the designs of the joint study of method and hardware, with its picture."""
+    from focal_evaluation.joint_study import write_joint
 
     beside = study / "dense"
-    for path in write_page(study, beside if dense is None and beside.is_dir() else dense, output):
-        output_console().print(f"wrote {path}", markup=False)
+    known = beside if dense is None and beside.is_dir() else dense
+    _wrote(*write_joint(study, known, _folder(output)), page="docs/joint_study.md")
 
 
 @app.command()

@@ -12,8 +12,8 @@ from focal_algorithm.tasks.guessing import luck
 from focal_algorithm.tasks.shapes_video import shapes_video_sample
 from focal_algorithm.training.acceptance import verdicts
 from focal_algorithm.training.checking import checking_samples, rare_samples
-from focal_algorithm.training.intervals import paired_difference
 from focal_algorithm.training.measured import Measured
+from focal_common.statistics import paired_difference
 
 CONDITIONS = {
     "dense": 0.95,
