@@ -50,7 +50,7 @@ def joint_table(study: JointStudy) -> pd.DataFrame:
         rows.append({"role": _FRONT, **_design(row), **verdicts})
     rows += [{"role": f"best: {name}", **found} for name, found in _searches(study).items()]
     table = pd.DataFrame(rows)
-    table.insert(table.columns.get_loc("edp_mj_s") + 1, "edp_gain", base["edp_mj_s"] / table["edp_mj_s"])
+    table.insert(list(table.columns).index("edp_mj_s") + 1, "edp_gain", base["edp_mj_s"] / table["edp_mj_s"])
     return table
 
 

@@ -60,7 +60,8 @@ def sweep_rows(name: str, root: TraceRoot) -> list[Row]:
     """
     study, _ = read_study(name)
     (axis,) = study.axes
-    (workload,) = load_workloads(root, *([part] for part in study.workloads[0].split("/")))
+    model, dataset = study.workloads[0].split("/")
+    (workload,) = load_workloads(root, [model], [dataset])
     rows = []
     for label, settings in zip(axis.labels, axis.settings, strict=True):
         parameters = {
@@ -108,8 +109,8 @@ def _row(column: str, value: str, accelerator: Accelerator[Any], workload: Workl
         near_array = [cost.area_mm2 for cost in costs if cost.name in ("concentrate_out", "output")]
         extra = {"buffer_area": sum(near_array), **extra}
     result = simulate(accelerator, workload, sram, costs)
-    labels = sram_label(costs), hardware_label(accelerator)
-    return result_row(accelerator, "focus", workload, result, "parity", *labels, **extra)
+    sram_model, label = sram_label(costs), hardware_label(accelerator)
+    return result_row(accelerator, "focus", workload, result, "parity", sram_model, label, **extra)
 
 
 def layer_row(
