@@ -16,8 +16,7 @@ from focal_algorithm.inputs.photographs import photograph_clip
 from focal_algorithm.loading import LoadedModel, find_adapter, load_model, model_settings
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.model_names import model_location
-from focal_algorithm.models import MODELS
+from focal_algorithm.models import MODELS, model_location
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.prompts import build_prompt
 from focal_algorithm.weights import SHIPPED
