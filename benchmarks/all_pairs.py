@@ -130,7 +130,8 @@ def rows(root: Path, options: argparse.Namespace) -> Iterator[PairRow]:
             continue
         sample = result.samples[result.trace.chosen_sample()]
         totals = result.trace.totals(result.trace.chosen_sample())
-        folder = build_method(method, {}).trace_folder
+        built = build_method(method, {})
+        folder = built.study.folder(built)
         yield PairRow(
             method,
             model,

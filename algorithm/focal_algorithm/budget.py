@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.methods.study import BudgetParameter
 from focal_common.errors import ConfigError
 
 __all__ = ["TOLERANCE", "Match", "OutOfReach", "solve"]
@@ -60,7 +60,11 @@ class OutOfReach(ConfigError):
 
 
 def solve(
-    knob: MatchKnob, target: float, evaluate: Callable[[float], float | None], what: str, beyond: str = ""
+    knob: BudgetParameter,
+    target: float,
+    evaluate: Callable[[float], float | None],
+    what: str,
+    beyond: str = "",
 ) -> Match:
     """Return the knob's value whose budget is nearest to ``target``.
 
@@ -68,7 +72,7 @@ def solve(
     before it is called out of reach: the budget of some methods turns back on the way.
 
     Args:
-        knob: See `MatchKnob`.
+        knob: See `BudgetParameter`.
         target: Budget, above 0.
         evaluate: Budget at a value of the knob; None where the method refuses it.
         what: Of the budget, for messages, such as ``equivalent tokens``.
@@ -106,7 +110,9 @@ def solve(
 
 
 class _Search:
-    def __init__(self, knob: MatchKnob, target: float, evaluate: Callable[[float], float | None]) -> None:
+    def __init__(
+        self, knob: BudgetParameter, target: float, evaluate: Callable[[float], float | None]
+    ) -> None:
         self._knob, self._target, self._evaluate = knob, target, evaluate
         self._seen: dict[float, float | None] = {}
 

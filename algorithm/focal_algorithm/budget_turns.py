@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from focal_algorithm.budget import Match, OutOfReach, solve
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.methods.study import BudgetParameter
 from focal_common.errors import ConfigError
 
 __all__ = ["Turned", "solve_in_turn"]
@@ -30,8 +30,8 @@ class Turned:
 
 
 def solve_in_turn(
-    first: MatchKnob,
-    further: Callable[[Mapping[str, Any]], tuple[MatchKnob, ...]],
+    first: BudgetParameter,
+    further: Callable[[Mapping[str, Any]], tuple[BudgetParameter, ...]],
     target: float,
     evaluate: Callable[[Mapping[str, Any]], float | None],
     what: str,
@@ -42,12 +42,12 @@ def solve_in_turn(
     The first knob is turned with everything else as it is. Where nothing in its range comes within the tolerance, it
     stays at the end of its range on the side of the budget, and the further knobs are turned from there. The end,
     not its nearest value: a budget that turns back on the way would hold the further knobs at a setting in between.
-    Before a further knob that shares (`MatchKnob.shares`), the first is set such that it alone goes half of the way, by
-    ratio, from the most that both can spend to the budget.
+    Before a further knob that shares (`BudgetParameter.shares`), the first is set such that it alone goes half of the
+    way, by ratio, from the most that both can spend to the budget.
 
     Args:
-        first: Of `CompressionMethod.match_knob`.
-        further: `CompressionMethod.further_knobs` of the method with some parameters over those in force.
+        first: Of `MethodStudy.budget`.
+        further: `MethodStudy.further_budgets` of the method with some parameters over those in force.
         target: Budget, above 0.
         evaluate: Budget with some parameters over those in force; None where the method refuses them.
         what: Of the budget, for messages.
@@ -79,9 +79,9 @@ def solve_in_turn(
 
 
 def _half_way(
-    first: MatchKnob,
+    first: BudgetParameter,
     end: float,
-    further: MatchKnob,
+    further: BudgetParameter,
     target: float,
     evaluate: Callable[[Mapping[str, Any]], float | None],
     what: str,
@@ -101,7 +101,7 @@ def _half_way(
 
 
 def _turn(
-    knob: MatchKnob,
+    knob: BudgetParameter,
     base: dict[str, Any],
     target: float,
     evaluate: Callable[[Mapping[str, Any]], float | None],

@@ -15,7 +15,7 @@ from focal_algorithm.budget import TOLERANCE, Match
 from focal_algorithm.budget_turns import solve_in_turn
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.methods.study import BudgetParameter
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.runner import (
     Prepared,
@@ -83,7 +83,7 @@ def match_budget(
     dense = trace_sample(one, prepared, build_method("dense", {}), source).recorded.header
     method, _ = method_of(settings, prepared)
     geometry = prepared.loaded.adapter.geometry(prepared.loaded.model)
-    knob = method.match_knob(geometry, dense)
+    knob = method.study.budget(method, geometry, dense)
     if knob is None or not dense.visual_tokens:
         raise UnsupportedError(
             f"--match: method {settings.method} has no knob to turn with these parameters and inputs"
@@ -104,8 +104,9 @@ def match_budget(
 
     kept = settings.parameters.keys() - knob.parameters(knob.start).keys()
 
-    def further(turned: Mapping[str, Any]) -> tuple[MatchKnob, ...]:
-        others = method_of(_changed(one, turned), prepared)[0].further_knobs(geometry, dense)
+    def further(turned: Mapping[str, Any]) -> tuple[BudgetParameter, ...]:
+        changed, _ = method_of(_changed(one, turned), prepared)
+        others = changed.study.further_budgets(changed, geometry, dense)
         return tuple(other for other in others if not kept & other.parameters(other.start).keys())
 
     errors_console().print(f"matching {knob.name} to {target:,.6g} {QUANTITIES[quantity]}", markup=False)

@@ -60,7 +60,7 @@ def build_trace(
         geometry=loaded.adapter.geometry(loaded.model),
         method=method.name,
         parameters={k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()},
-        mode=method.trace_mode,
+        mode=method.study.mode(method),
         vector_size=method.vector_size,
         m_tile=method.m_tile,
         samples=tuple(sample.header for sample in recorder.samples),
@@ -85,8 +85,8 @@ def _folder(settings: RunSettings, method: CompressionMethod) -> str:
     if settings.folder:
         return settings.folder
     if settings.precision == "float":
-        return method.trace_folder
-    return f"{method.trace_folder.removesuffix('_main')}_{settings.precision}"
+        return method.study.folder(method)
+    return f"{method.study.folder(method).removesuffix('_main')}_{settings.precision}"
 
 
 def _has_trace(folder: Path, stem: str) -> bool:
@@ -167,8 +167,8 @@ def write_run(
         pictures.unlink(missing_ok=True)  # those of an earlier run are not of this one
     summaries = [sample.summary for sample in recorder.samples if sample.summary]
     # The tables do not tell precisions apart: a run in floating point owns its rows.
-    if settings.precision == "float" or not _has_trace(root / method.trace_folder, stem):
-        files |= method.write_tables(root, header.model, header.dataset, summaries)
+    if settings.precision == "float" or not _has_trace(root / method.study.folder(method), stem):
+        files |= method.study.write_tables(root, header.model, header.dataset, summaries)
     files["samples"] = folder / f"{stem}.samples.json"
     atomic_write_text(files["samples"], json.dumps(records, indent=1) + "\n")
     if accuracy is not None:

@@ -35,10 +35,10 @@ def printed(page: str, name: str, lines: int, folder: Path) -> None:
 
 @pytest.fixture
 def method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    printed("adding_a_method.md", "largest", 50, tmp_path)
+    printed("adding_a_method.md", "normprune", 25, tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(METHODS._table, "largest", "largest:Largest")
-    return "largest"
+    monkeypatch.setitem(METHODS._table, "normprune", "normprune:NormPrune")
+    return "normprune"
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def test_the_printed_method_runs_in_the_printed_family_through_the_command(
     assert run_command(app, [*words, "--output", str(tmp_path / "out")]) == 0
     printed_json = json.loads(capsys.readouterr().out)
     header = open_trace(Path(printed_json["files"]["counts"])).header
-    assert (header.model, header.method, header.samples[0].visual_tokens) == ("internvl", "largest", 16)
-    assert printed_json["samples"][0]["visual_tokens_by_layer"] == [16, 8, 8, 8]
+    assert (header.model, header.method, header.samples[0].visual_tokens) == ("internvl", "normprune", 16)
+    assert printed_json["samples"][0]["visual_tokens_by_layer"] == [16, 16, 4, 4]
 
 
 def test_the_printed_family_is_lawful(family: str, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_the_printed_family_is_lawful(family: str, tmp_path: Path) -> None:
 def test_the_printed_method_drops_the_smallest_and_nothing_else(method: str) -> None:
     model = families.tiny("llava")
     prompt = families.prompt(model, "image")
-    samples, _ = families.record(model, build_method(method, {"from_layer": 2}), prompt.inputs)
+    samples, _ = families.record(model, build_method(method, {"keep": 0.5}), prompt.inputs)
     with torch.inference_mode():
         hidden = model.model(**prompt.inputs, output_hidden_states=True).hidden_states[2][0]
     norms = hidden[prompt.layout.visual_start : prompt.layout.visual_stop].norm(dim=-1)

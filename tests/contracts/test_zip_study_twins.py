@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.hooks.attach import attach
-from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
+from focal_algorithm.methods.base import AttentionOperands, CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.methods.sparsevlm import SparseVlm, SparseVlmState
 from focal_algorithm.models.llava import Llava
@@ -140,13 +140,10 @@ class _OnlyDrops(SparseVlm):
     scores: tuple[float, ...] = ()
     keeps: bool = False
 
-    @property
-    def renumbers_positions(self) -> bool:
-        return not self.keeps
-
-    def attend(self, layer: int, query: Tensor, key: Tensor, scaling: float, stream: TokenStream,
-               state: SparseVlmState) -> None:  # fmt: skip
-        super().attend(layer, query, key, scaling, stream, state)
+    def see_attention(
+        self, layer: int, operands: AttentionOperands, stream: TokenStream, state: SparseVlmState
+    ) -> None:
+        super().see_attention(layer, operands, stream, state)
         if self.scores and layer in self.pruning_layers:
             state.relevance = torch.tensor(self.scores)[stream.visual_positions]
 
@@ -154,7 +151,8 @@ class _OnlyDrops(SparseVlm):
         self, hidden: Tensor, stream: TokenStream, relevance: Tensor, is_kept: Tensor
     ) -> Resequenced:
         visual, every = stream.visual_rows, torch.arange(len(hidden))
-        return Resequenced(torch.cat((every[: visual[0]], visual[is_kept], every[visual[-1] + 1 :])))
+        rows = torch.cat((every[: visual[0]], visual[is_kept], every[visual[-1] + 1 :]))
+        return Resequenced(rows, renumbers=not self.keeps)
 
 
 @pytest.mark.parametrize("scorer", ["raters", "tower"])

@@ -9,8 +9,8 @@ from typing import Any
 from focal_algorithm.arena.entrants import entrant
 from focal_algorithm.arena.plan import DENSE
 from focal_algorithm.budget_turns import solve_in_turn
-from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.methods.base import CompressionMethod, changes_length, hook_points
+from focal_algorithm.methods.study import BudgetParameter
 from focal_algorithm.offline.costs import Cost, costs_of, mean_cost
 from focal_algorithm.offline.evaluator import Evaluator
 from focal_common.errors import ConfigError, FocalError
@@ -94,13 +94,14 @@ class _Search:
         chosen = self._entrant.build(self._evaluator)
         name = _name(chosen, self._quantity)
         geometry = self._evaluator.loaded.adapter.geometry(self._evaluator.loaded.model)
-        first = chosen.match_knob(geometry, self._header)
+        first = chosen.study.budget(chosen, geometry, self._header)
         if first is None:
             reason = f"method {self._entrant.method} has no knob to turn with these parameters and inputs"
             return Setting(budget, REFUSED, reason, name, target, None)
 
-        def further(turned: Mapping[str, Any]) -> tuple[MatchKnob, ...]:
-            return self._entrant.build(self._evaluator, turned).further_knobs(geometry, self._header)
+        def further(turned: Mapping[str, Any]) -> tuple[BudgetParameter, ...]:
+            changed = self._entrant.build(self._evaluator, turned)
+            return changed.study.further_budgets(changed, geometry, self._header)
 
         try:
             found = solve_in_turn(first, further, target, self._cost, name, TOLERANCE)
@@ -146,5 +147,5 @@ def _name(method: CompressionMethod, quantity: str) -> str:
     """Return what is matched. Where every token stays, equivalent tokens are MACs of linear layers in another unit."""
     if quantity == "macs":
         return "prefill MACs"
-    stays = not method.changes_length and method.hook_points
+    stays = not changes_length(method) and hook_points(method)
     return "linear MACs as equivalent tokens" if stays else "equivalent tokens"

@@ -14,16 +14,16 @@ from focal_algorithm.budget import TOLERANCE, solve
 from focal_algorithm.budget_turns import solve_in_turn
 from focal_algorithm.match_run import check_quantity, match_budget, match_note
 from focal_algorithm.methods import METHODS
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.methods.study import BudgetParameter
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.runner import Prepared, method_of, prepare, sample_sources, trace_of, trace_sample
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.ledger import ledger
 
 
-def knob(**changes: object) -> MatchKnob:
+def knob(**changes: object) -> BudgetParameter:
     fields = {"name": "k", "start": 1.0, "least": 0.01, "most": 10.0, "rises": True, "parameters": dict}
-    return MatchKnob(**(fields | changes))  # type: ignore[arg-type]
+    return BudgetParameter(**(fields | changes))  # type: ignore[arg-type]
 
 
 def test_a_real_knob_meets_the_budget_within_one_percent() -> None:
@@ -88,7 +88,7 @@ THRESHOLD = knob(name="t", start=0.0, least=0.0, parameters=lambda value: {"thre
 def test_further_knobs_start_at_the_end_of_the_first_and_not_at_its_nearest_value() -> None:
     starts: list[Mapping[str, Any]] = []
 
-    def further(parameters: Mapping[str, Any]) -> tuple[MatchKnob, ...]:
+    def further(parameters: Mapping[str, Any]) -> tuple[BudgetParameter, ...]:
         starts.append(parameters)
         return (THRESHOLD,)
 
