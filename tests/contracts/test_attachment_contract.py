@@ -110,6 +110,17 @@ class _MergeAfterAttention(_Toy):
 
 
 @dataclass(frozen=True, kw_only=True)
+class _RenumberThenKeepGaps(_Toy):
+    """Drops tokens three times: counting anew, then with gaps, then counting anew."""
+
+    def before_layer(self, layer: int, hidden: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
+        if layer > 2:
+            return None
+        chosen = torch.arange(len(stream.visual_rows))[1::2]
+        return Resequenced(stream.keeping(chosen), renumbers=layer != 1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class _KeepProbabilities(_Toy):
     def replace_probabilities(
         self, layer: int, first_head: int, probabilities: Tensor, stream: TokenStream, state: Any
@@ -120,7 +131,9 @@ class _KeepProbabilities(_Toy):
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize(
-    "method", [_DropBeforeFirstLayer(), _MergeAfterAttention()], ids=lambda m: type(m).__name__
+    "method",
+    [_DropBeforeFirstLayer(), _MergeAfterAttention(), _RenumberThenKeepGaps()],
+    ids=lambda m: type(m).__name__,
 )
 def test_dropping_at_the_input_and_merging_decode_alike_with_and_without_a_cache(
     method: CompressionMethod, attention: str

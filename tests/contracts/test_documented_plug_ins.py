@@ -15,9 +15,12 @@ import family_support as families
 from focal_algorithm.cli import app
 from focal_algorithm.hooks import attach
 from focal_algorithm.loading import load_model
+from focal_algorithm.match_run import match_budget
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS
+from focal_algorithm.run_settings import RunSettings
+from focal_algorithm.runner import prepare
 from focal_common.console import run_command
 from focal_common.errors import UnsupportedError
 from focal_traces.store import open_trace
@@ -84,6 +87,16 @@ def test_the_printed_family_is_lawful(family: str, tmp_path: Path) -> None:
         families.prompt(model, "video")
     model.model.save_pretrained(tmp_path / "checkpoint")
     assert loaded(str(tmp_path / "checkpoint")).adapter.family == "internvl"
+
+
+def test_the_printed_method_meets_a_budget_of_the_arena_and_does_nothing_at_full_budget(method: str) -> None:
+    settings = RunSettings(
+        output=Path("unused"), size="tiny", method=method, samples=1, frames=9, new_tokens=0
+    )
+    _, found = match_budget(settings, prepare(settings), "tokens", 60.0, "dense")
+    assert abs(found.budget - 60) <= 1
+    built = build_method(method, {})
+    assert build_method(method, built.study.without_effect(built)).keep == 1.0  # type: ignore[attr-defined]
 
 
 def test_the_printed_method_drops_the_smallest_and_nothing_else(method: str) -> None:
