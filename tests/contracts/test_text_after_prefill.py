@@ -82,10 +82,9 @@ def test_what_does_not_read_the_question_records_the_same_for_every_question(nam
 
 
 def test_readers_are_told_apart() -> None:
-    reads = {name: reads_question(support.suited(name)) for name in METHODS}
-    assert reads == {
-        name: name in ("focus", "focus_sec_only", "framefusion", "sparsevlm") for name in METHODS
-    }
+    # A method that says nothing counts as a reader, which is right and slower.
+    assert set(QUIET) >= {"adaptiv", "cmc", "dense", "divprune", "sparsezip", "visionzip", "zip_parts"}
+    assert not {"fastv", "focus", "focus_sec_only", "framefusion", "sparsevlm"} & set(QUIET)
     assert reads_question(build_method("visionzip", {"text_share": 0.5}))
     assert reads_question(build_method("zip_parts", {"scorer": "projected_text"}))
     assert reads_question(build_method("sparsezip", {"cross_beta": 0.3}))
