@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -153,7 +154,7 @@ def _measure(
 
     def recorded(changed: RunSettings, method: CompressionMethod) -> float:
         trace = trace_of(changed, prepared, method, [trace_sample(changed, prepared, method, source)])
-        return sum(ledger(trace, 0).value(line) for line in lines)
+        return math.fsum(ledger(trace, 0).value(line) for line in lines)
 
     return recorded
 

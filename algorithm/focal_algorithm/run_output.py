@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.recorder import Recorder
 from focal_algorithm.run_settings import RunSettings
 from focal_common.files import atomic_write_text
+from focal_common.places import check_inside
 from focal_common.provenance import manifest, package_versions
 from focal_traces.counts import Trace
 from focal_traces.counts_file import COUNTS_SUFFIX, write_counts
@@ -26,11 +28,16 @@ from focal_traces.records_file import RECORDS_SUFFIX, write_records
 from focal_traces.root import MAIN_FOLDER
 from focal_traces.schema import GEMMS, TraceHeader
 from focal_traces.statistics import median_index, sparsity_by_layer, tokens_by_layer
-from focal_traces.tables import Workload, read_workloads
+from focal_traces.tables import Workload, read_adaptiv_sparsity, read_cmc_sparsity, read_workloads
 from focal_traces.upsert import upsert_workload
 
-__all__ = ["build_trace", "sample_facts", "write_run"]
+__all__ = ["build_trace", "check_output", "sample_facts", "trace_folder", "write_run"]
 
+_TABLES: dict[str, Callable[[Path], Any]] = {
+    "meta_data.csv": read_workloads,
+    "adaptiv_sparsity.csv": read_adaptiv_sparsity,
+    "cmc_sparsity.csv": read_cmc_sparsity,
+}
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "scikit-image", "av")
 
 
@@ -81,12 +88,30 @@ def build_trace(
 
 
 def _folder(settings: RunSettings, method: CompressionMethod) -> str:
-    """Return the trace folder; the published one of INT8 runs of Focus is ``focus_int8``."""
-    if settings.folder:
-        return settings.folder
-    if settings.precision == "float":
-        return method.study.folder(method)
-    return f"{method.study.folder(method).removesuffix('_main')}_{settings.precision}"
+    return settings.folder or trace_folder(method, settings.precision)
+
+
+def trace_folder(method: CompressionMethod | type[CompressionMethod], precision: str) -> str:
+    """Return a method's own trace folder; the published one of INT8 runs of Focus is ``focus_int8``."""
+    own = method.study.folder(method)
+    return own if precision == "float" else f"{own.removesuffix('_main')}_{precision}"
+
+
+def check_output(root: Path, folder: str) -> None:
+    """Refuse, before anything runs, a trace root that a run could not write its results into.
+
+    Args:
+        root: Trace root; absent or with earlier results.
+        folder: Folder in it that the run will write.
+
+    Raises:
+        ConfigError: The folder is a link that leads out of the root.
+        TraceError: A table of the root is damaged, so no row can be put into it.
+    """
+    check_inside(root, root / folder)
+    for name, read in _TABLES.items():
+        if (root / name).exists():
+            read(root / name)
 
 
 def _has_trace(folder: Path, stem: str) -> bool:

@@ -17,6 +17,7 @@ from focal_algorithm.inputs import MediaSample
 from focal_algorithm.inputs.media import read_image, read_video
 from focal_algorithm.inputs.photographs import photograph_clip
 from focal_algorithm.loading import LoadedModel, load_model
+from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_algorithm.methods.build import build_method, fitted_parameters
 from focal_algorithm.prompts import Prompt, build_prompt
@@ -24,7 +25,7 @@ from focal_algorithm.quantization import quantize
 from focal_algorithm.recorder import RecordedSample, Recorder
 from focal_algorithm.run_accuracy import judged, run_accuracy
 from focal_algorithm.run_notes import idle_notes, unfit_notes
-from focal_algorithm.run_output import build_trace, sample_facts, write_run
+from focal_algorithm.run_output import build_trace, check_output, sample_facts, trace_folder, write_run
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.tasks.asking import Asked
 from focal_algorithm.tasks.question import Question
@@ -136,7 +137,9 @@ def run(
 
 
 def prepare(settings: RunSettings) -> Prepared:
-    """Load and, if asked, quantise the model of a run."""
+    """Check where results will go, then load and, if asked, quantise the model of a run."""
+    folder = settings.folder or trace_folder(METHODS.load(settings.method), settings.precision)
+    check_output(settings.output, folder)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     place, checkpoint = pinned(settings.model, settings.revision, settings.is_offline)

@@ -36,12 +36,14 @@ class JointStudy:
         answers: One row per question and set of method parameters; empty if none were kept.
         array: The uncompressed model on the dense array; None if that study was not given.
         arguments: Words of the measuring command.
+        code_versions: Commits whose code and weights measured it.
     """
 
     rows: pd.DataFrame
     answers: pd.DataFrame
     array: pd.Series[Any] | None
     arguments: tuple[str, ...]
+    code_versions: frozenset[str]
 
     @cached_property
     def feasible(self) -> pd.DataFrame:
@@ -107,7 +109,10 @@ def read_joint_study(folder: Path, dense: Path | None) -> JointStudy:
         if finished.empty:
             raise ConfigError(f"{dense / 'results.parquet'}: holds no finished point")
         array = finished.iloc[0]
-    found = JointStudy(rows, answers, array, _arguments(folder / "study.json"))
+    versions = (
+        frozenset(rows["code_version"].dropna()) if "code_version" in rows.columns else frozenset[str]()
+    )
+    found = JointStudy(rows, answers, array, _arguments(folder / "study.json"), versions)
     if found.feasible.empty:
         raise ConfigError(f"{folder / 'results.parquet'}: holds no finished point")
     return found

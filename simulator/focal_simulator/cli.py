@@ -48,7 +48,11 @@ def sim(
     ] = "focus_main",
     hardware: Annotated[Path | None, typer.Option(help="Hardware YAML in place of a preset.")] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Hardware field=value, such as core.array_rows=64.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Hardware field=value, such as core.array_columns=64, where an accelerator has the field.",
+        ),
     ] = None,
     sram: Annotated[str, typer.Option(help="Buffer costs: auto (as published), compiler, cacti.")] = "auto",
     sweep: Annotated[

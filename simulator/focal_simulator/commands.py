@@ -8,6 +8,7 @@ from focal_common.errors import ConfigError
 from focal_simulator.loading import load_workloads
 from focal_simulator.output import file_prefix, write_outcome, write_rows
 from focal_simulator.precision import precision_remarks
+from focal_simulator.ratios import DENSE
 from focal_simulator.report import Report, Request
 from focal_simulator.runner import Outcome, Settings, run_all
 from focal_simulator.tables import gemm_sparsity_table, result_table
@@ -64,10 +65,14 @@ def run_request(request: Request) -> Report:
     if request.whole_model:
         from focal_simulator.whole_run import PHASE_KEY, inference_rows, inference_table
 
-        rows = inference_rows(outcome, settings, request.model_shape, request.generated_tokens)
+        asked = (settings, request.model_shape, request.generated_tokens)
+        rows = inference_rows(outcome, outcome.runs, *asked)
         name = f"{outcome.fidelity.file_prefix}{file_prefix(request.variant)}_phases.csv"
         paths.append(write_rows(request.output, name, rows, PHASE_KEY, order))
-        whole = inference_table(rows)
+        dense = rows
+        if DENSE not in outcome.accelerators:
+            dense = inference_rows(outcome, list(outcome.dense.values()), *asked)
+        whole = inference_table(rows, dense, outcome.basis)
     if request.timeline is not None:
         paths.append(_draw_timeline(request, request.timeline, outcome))
     report = _report(outcome, paths)
@@ -92,6 +97,7 @@ def _report(outcome: Outcome, paths: list[Path]) -> Report:
     report = Report(
         rows=[dict(run.row) for run in outcome.runs], notes=[*outcome.skipped, *outcome.remarks], paths=paths
     )
+    report.basis = outcome.basis
     report.tables.append(result_table(outcome))
     sparsity = gemm_sparsity_table(outcome.runs)
     if sparsity is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from focal_common.config import StrictModel
@@ -159,7 +160,7 @@ def _full_row(workload: Workload, overrides: list[str], sram: SramChoice, extra:
     costs = buffer_costs(accelerator, sram)
     if buffers == "area":
         near_array = [cost.area_mm2 for cost in costs if cost.name in ("concentrate_out", "output")]
-        extra = {"buffer_area": sum(near_array), **extra}
+        extra = {"buffer_area": math.fsum(near_array), **extra}
     if buffers == "capacity":
         extra = {**extra, "total_buffer_capacity": sum(cost.capacity_bytes for cost in costs)}
     result = simulate(accelerator, workload, sram, costs)

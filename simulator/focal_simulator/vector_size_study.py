@@ -9,7 +9,7 @@ from focal_common.errors import TraceError, UnsupportedError
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.focus_buffers import FocusBufferHardware
 from focal_simulator.accelerators.focus_bytes import detection_bytes
-from focal_simulator.arithmetic import ceil_div, fold_cycles
+from focal_simulator.arithmetic import ceil_div, exact_sum, fold_cycles
 from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs, sram_label
 from focal_simulator.energy import RunResult, core_power_mw
 from focal_simulator.hardware_files import build_accelerator, hardware_label
@@ -77,7 +77,7 @@ def simulate_layer(
     seconds = (compute + stall) / hardware.clock.value
 
     moved = detection_bytes(tokens, ceil_div(unique, slices), outputs, hardware)  # type: ignore[arg-type]
-    dram = sum(value for (level, _, _), value in moved.items() if level == "dram")
+    dram = exact_sum(value for (level, _, _), value in moved.items() if level == "dram")
     sram_pj = 0.0
     for cost in costs if costs is not None else buffer_costs(accelerator, sram):
         sram_pj += moved.get(("sram", "read", cost.name), 0) * cost.read_pj_per_byte

@@ -33,6 +33,9 @@ def attach(
 ) -> Iterator[Session]:
     """Compress the prefills of a stock model inside a ``with`` block; afterwards the model is as before.
 
+    For inference: a forward in training mode is refused, and so is a backward pass through activations that the
+    method replaced. Where it only chooses among tokens, gradients are exact.
+
     Args:
         model: A transformers model in evaluation mode.
         adapter: Its family.

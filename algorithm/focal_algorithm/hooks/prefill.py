@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
+from focal_algorithm.inference_only import refuse_gradients
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
 from focal_common.errors import ConfigError, RunError
@@ -137,7 +138,7 @@ class Prefill:
         """
         answers: dict[int, Resequenced] = {}
         for sample, rows, stream, state in self.samples():
-            own = hidden[sample, rows]
+            own = hidden[sample, rows].detach()  # kernels may write in place
             if decide is not None:
                 answer = decide(sample, own, stream, state)
             elif point is HookPoint.LAYER_INPUT:
@@ -164,6 +165,7 @@ class Prefill:
             for sample, answer in answers.items():
                 if answer.hidden is not None:
                     merged[sample, sequence.rows(sample)] = answer.hidden
+            merged = refuse_gradients(merged, self._method.name)
         change = None if merged is gathered else merged - gathered
         pending = PendingMlp(sequence, places, hidden.shape[1], change)
         self.sequence = sequence

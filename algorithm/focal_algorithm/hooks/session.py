@@ -16,6 +16,7 @@ from focal_algorithm.hooks.prefill import Prefill, last_positions
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
 from focal_algorithm.hooks.tower import TowerWatch
 from focal_algorithm.hooks.visual import compress_pictures
+from focal_algorithm.inference_only import refuse_gradients, refuse_training
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import (
     AttentionOperands,
@@ -64,6 +65,8 @@ class Session:
         )
         self._rotary_tables: tuple[Tensor, Tensor] | None = None
         self._model = model
+        self._decoder = adapter.points(model).decoder
+        self._modules = tuple(model.modules())
         self._adapter = adapter
         self._recorder = recorder
         self._found_layouts: Sequence[SampleLayout] | None = None
@@ -71,7 +74,7 @@ class Session:
         self._additions: tuple[Tensor, ...] = ()
         self._is_decoding = False
         self._continues_with_text = False
-        self._rotary = getattr(adapter.points(model).decoder, "rotary_emb", None)
+        self._rotary = getattr(self._decoder, "rotary_emb", None)
         self.tower = (
             TowerWatch(adapter.vision_points(model), method.needs.tower_layers)
             if HookPoint.VISION_OUTPUT in self.points
@@ -111,6 +114,7 @@ class Session:
             raise UnsupportedError(
                 "the cache was filled before the method was attached; attach before the prefill"
             )
+        refuse_training(self._model, (self._model, self._decoder))
         queries = embeddings.shape[1]
         if queries != 1 and not self._continues_with_text:
             raise UnsupportedError(
@@ -138,6 +142,7 @@ class Session:
     def _start_prefill(self, embeddings: Tensor, inputs: Mapping[str, Any]) -> Prefill:
         layouts = self.layouts if self.layouts is not None else self._found_layouts
         self._found_layouts = None
+        refuse_training(self._model, self._modules)
         if layouts is None:
             raise UnsupportedError(
                 "the prompt came as embeddings; give attach(..., layouts=...) to say what it holds"
@@ -288,7 +293,7 @@ class Session:
             if outcome.values is not own:
                 result = values.clone() if result is values else result
                 result[sample, rows] = outcome.values
-        return result
+        return result if result is values else refuse_gradients(result, self.method.name)
 
     def on_query(self, layer: int, query: Tensor, key: Tensor, scaling: float) -> Tensor:
         """Transform Q and show the operands of the attention to the method.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -45,7 +46,7 @@ def accuracy_rows(shared: dict[str, Any], task: str, outcome: TaskOutcome) -> li
     if scores:
         pairs = _pairs(outcome.answers) or outcome.answers
         counts = {"n": len(pairs), "unparsable": sum(not one.is_parsable for one in pairs)}
-        score = {"unit": "score", "accuracy": float(sum(scores)), "low": None, "high": None}
+        score = {"unit": "score", "accuracy": float(math.fsum(scores)), "low": None, "high": None}
         rows.append(shared | counts | score)
     return rows
 

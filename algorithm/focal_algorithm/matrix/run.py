@@ -15,9 +15,10 @@ from focal_algorithm.matrix.progress import RowProgress, RowState
 from focal_algorithm.matrix.rows import MatrixRow, matrix_rows, row_settings
 from focal_algorithm.matrix.schema import Matrix
 from focal_algorithm.matrix.wording import in_words_of_a_matrix
+from focal_algorithm.methods import METHODS
 from focal_algorithm.run_accuracy import judged
 from focal_algorithm.run_notes import unfit_notes
-from focal_algorithm.run_output import sample_facts
+from focal_algorithm.run_output import check_output, sample_facts, trace_folder
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.runner import (
     Prepared,
@@ -90,8 +91,14 @@ class MatrixRun:
         Args:
             rows: In the order of the matrix.
             step: Called before each sample with the name of the row, for progress.
+
+        Raises:
+            FocalError: A folder is not Focal's to write or to remove, or its tables are damaged; nothing has run.
         """
-        failed = []
+        rows, failed = list(rows), []
+        for row in rows:
+            self._progress(row).check(self._output)
+            check_output(self._output, _folder(row))
         try:
             for row in rows:
                 if self._run_row(row, step).status == "failed":
@@ -102,9 +109,11 @@ class MatrixRun:
             self._write_results()
         return failed
 
+    def _progress(self, row: MatrixRow) -> RowProgress:
+        return RowProgress(self._output / "matrix" / row.name, self._identity(row))
+
     def _run_row(self, row: MatrixRow, step: Callable[[str], Any]) -> RowState:
-        progress = RowProgress(self._output / "matrix" / row.name, self._identity(row))
-        state = None
+        progress, state = self._progress(row), None
         try:
             if self._is_resumed:
                 state = progress.read()
@@ -210,8 +219,7 @@ class MatrixRun:
         """Write one line per sample of every row that any call has begun, in the order of the matrix."""
         lines: list[dict[str, Any]] = []
         for row in matrix_rows(self._matrix):
-            progress = RowProgress(self._output / "matrix" / row.name, self._identity(row))
-            state = progress.read(of_any_settings=True)
+            state = self._progress(row).read(of_any_settings=True)
             if state is not None:
                 lines += state.results
                 if state.status == "failed":
@@ -222,6 +230,13 @@ class MatrixRun:
         writer.writeheader()
         writer.writerows(lines)
         atomic_write_text(self._output / RESULTS_NAME, text.getvalue())
+
+
+def _folder(row: MatrixRow) -> str:
+    if row.suite.measure == "accuracy":
+        return "accuracy"
+    given = row.variant.folder if row.variant else row.suite.folder
+    return given or trace_folder(METHODS.load(row.suite.method), row.suite.precision)
 
 
 def _head(row: MatrixRow) -> dict[str, Any]:

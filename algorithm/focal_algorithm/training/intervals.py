@@ -34,14 +34,14 @@ def paired_difference(
             (Liang and Zeger 1986, doi 10.1093/biomet/73.1.13); all independent if None.
     """
     steps = [float(one) - float(other) for one, other in zip(first, second, strict=True)]
-    mean = sum(steps) / len(steps)
+    mean = math.fsum(steps) / len(steps)
     sums: dict[int, float] = {}
     for cluster, step in zip(clusters if clusters is not None else range(len(steps)), steps, strict=True):
         sums[cluster] = sums.get(cluster, 0.0) + step - mean
     many = len(sums)
     if many < 2:
         return mean, -1.0, 1.0
-    variance = sum(one**2 for one in sums.values()) * many / (many - 1)
+    variance = math.fsum(one**2 for one in sums.values()) * many / (many - 1)
     half = _Z * math.sqrt(variance) / len(steps)
     if len(set(first)) == 1 or len(set(second)) == 1:  # no spread is no certainty: the rule of three
         half = max(half, 3 / many)

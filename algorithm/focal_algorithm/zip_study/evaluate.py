@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -56,7 +57,7 @@ class Outcome:
     @property
     def visual_tokens(self) -> float:
         """Visual tokens averaged over layers and questions."""
-        return sum(self.question_tokens) / len(self.question_tokens)
+        return math.fsum(self.question_tokens) / len(self.question_tokens)
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,10 @@ def evaluated(bench: Bench, configuration: Configuration) -> Outcome:
     ]
     return Outcome(
         answers=tuple(run.words[key] for key in asked),
-        question_tokens=tuple(sum(own) / len(own) for own in counts),
-        layer_tokens=tuple(sum(layer) / len(layer) for layer in zip(*counts, strict=True)),
-        entering=sum(own[0] for own in counts) / len(counts),
-        flops=sum(work) / len(work),
+        question_tokens=tuple(math.fsum(own) / len(own) for own in counts),
+        layer_tokens=tuple(math.fsum(layer) / len(layer) for layer in zip(*counts, strict=True)),
+        entering=math.fsum(own[0] for own in counts) / len(counts),
+        flops=math.fsum(work) / len(work),
         kept=run.kept,
         merged=run.merged,
         seconds=seconds,

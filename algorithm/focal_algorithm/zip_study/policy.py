@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -58,7 +59,7 @@ def best_table(
         tokens = sum(budget * counts[kind] for kind, budget in zip(kinds, table, strict=True)) / total
         if tokens > mean + 1e-9:
             continue
-        value = sum(right[kind, budget] for kind, budget in zip(kinds, table, strict=True))
+        value = math.fsum(right[kind, budget] for kind, budget in zip(kinds, table, strict=True))
         if best is None or (value, -tokens) > best:
             best, chosen = (value, -tokens), table
     if best is None:

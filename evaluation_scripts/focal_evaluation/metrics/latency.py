@@ -35,5 +35,5 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 def spread(values: Sequence[float]) -> Spread:
     """Return mean, median and 95th percentile."""
-    mean = sum(values) / len(values) if values else 0.0
+    mean = math.fsum(values) / len(values) if values else 0.0
     return Spread(mean, percentile(values, 50), percentile(values, 95))

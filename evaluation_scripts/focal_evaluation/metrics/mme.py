@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -132,8 +133,8 @@ def mme_total(subtasks: Mapping[str, MmeScore]) -> MmeTotal:
         perception=_sum(subtasks, PERCEPTION),
         cognition=_sum(subtasks, COGNITION),
         missing=tuple(name for name in (*PERCEPTION, *COGNITION) if name not in subtasks),
-        macro_accuracy=sum(score.accuracy for score in scores) / count,
-        macro_accuracy_plus=sum(score.accuracy_plus for score in scores) / count,
+        macro_accuracy=math.fsum(score.accuracy for score in scores) / count,
+        macro_accuracy_plus=math.fsum(score.accuracy_plus for score in scores) / count,
         micro_accuracy=sum(score.correct for score in scores) / questions if questions else 0.0,
     )
 
@@ -141,4 +142,4 @@ def mme_total(subtasks: Mapping[str, MmeScore]) -> MmeTotal:
 def _sum(subtasks: Mapping[str, MmeScore], names: Sequence[str]) -> float | None:
     if any(name not in subtasks for name in names):
         return None
-    return sum(subtasks[name].score for name in names)
+    return math.fsum(subtasks[name].score for name in names)

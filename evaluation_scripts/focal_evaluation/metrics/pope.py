@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -103,7 +104,7 @@ def pope_score(answers: Sequence[str], truths: Sequence[Answer], parser: Parser 
 
 def mean_f1(scores: Sequence[PopeScore]) -> float:
     """Return the plain mean of the F1 of the variants (random, popular, adversarial), as papers report it."""
-    return _share(sum(score.f1 for score in scores), len(scores))
+    return _share(math.fsum(score.f1 for score in scores), len(scores))
 
 
 def _share(part: float, whole: float) -> float:

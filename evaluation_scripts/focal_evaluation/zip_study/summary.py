@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +120,7 @@ def _mme(questions: pd.DataFrame, said: Sequence[str], parser: Parser, is_all: b
     found = [
         _share("accuracy", correct, n, n, unparsed),
         _share("accuracy_plus", both, images, n, unparsed),
-        _Metric("score_official", sum(one.score for one in scores), None, None, n, unparsed),
+        _Metric("score_official", math.fsum(one.score for one in scores), None, None, n, unparsed),
     ]
     if is_all:
         macro = [

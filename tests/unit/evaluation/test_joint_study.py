@@ -170,3 +170,18 @@ def test_bad_folders_are_one_sentence(tmp_path: Path) -> None:
     rows.to_parquet(other / "results.parquet")
     with pytest.raises(ConfigError, match="has no column 'edp_mj_s'"):
         read_joint_study(other, None)
+
+
+@pytest.mark.parametrize(
+    ("commit", "marks"), [("1c983d6b61a36d9471be7f7b3ef130ddf32a1daf", 1), ("f" * 40, 0)]
+)
+def test_a_page_of_weights_that_no_longer_ship_is_marked_at_its_top(
+    tmp_path: Path, commit: str, marks: int
+) -> None:
+    folder = write_study(tmp_path / "study")
+    rows = pd.read_parquet(folder / "results.parquet")
+    rows.assign(code_version=commit).to_parquet(folder / "results.parquet")
+    page, _ = write_page(folder, None, tmp_path / "page.md")
+    top = page.read_text(encoding="utf-8").partition("## ")[0]
+    assert top.count("**Measured on earlier weights.**") == marks
+    assert top.startswith("# ")
