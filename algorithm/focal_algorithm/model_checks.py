@@ -15,6 +15,7 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.inputs.photographs import photograph_clip
 from focal_algorithm.loading import LoadedModel, find_adapter, load_model, model_settings
 from focal_algorithm.methods import METHODS
+from focal_algorithm.methods.base import changes_length
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS, model_location
 from focal_algorithm.models.base import ModelAdapter
@@ -64,7 +65,7 @@ def _refusals(family: str, method: str) -> dict[str, str]:
     """Return why a method refuses pictures of a kind, by trying it on a tiny random model of the family."""
     loaded = _tiny(family)
     built = build_method(method, {})
-    built = build_method(method, built.fitted(loaded.adapter.geometry(loaded.model)))
+    built = build_method(method, built.study.fitted(loaded.adapter.geometry(loaded.model)))
     size_pixels = loaded.adapter.sample_pixels(loaded.model)
     found = {}
     for kind in sorted(loaded.adapter.modalities):
@@ -111,9 +112,9 @@ def _decoder(text: Mapping[str, Any]) -> str:
 
 
 def _method(name: str, text: Mapping[str, Any], adapter: type[ModelAdapter]) -> Check:
-    method = METHODS.load(name)
+    method = build_method(name, {})
     windowed = set(text.get("layer_types") or ()) - {"full_attention"} or bool(text.get("use_sliding_window"))
-    if method.changes_length and windowed:
+    if changes_length(method) and windowed:
         return Check(f"method {name}", "no: it drops tokens, which sliding-window layers do not support")
     refusals = _refusals(adapter.family, name)
     if set(refusals) == set(adapter.modalities):
@@ -121,5 +122,5 @@ def _method(name: str, text: Mapping[str, Any], adapter: type[ModelAdapter]) -> 
     if refusals:
         kind, reason = next(iter(refusals.items()))
         return Check(f"method {name}", f"yes, but not a {kind}: {reason}")
-    tasks = [task for task in _TASKS if method.published(adapter().published_name, task)]
+    tasks = [task for task in _TASKS if method.study.published(adapter().published_name, task)]
     return Check(f"method {name}", f"yes, published parameters for {', '.join(tasks)}" if tasks else "yes")

@@ -67,7 +67,7 @@ def build_trace(
         geometry=loaded.adapter.geometry(loaded.model),
         method=method.name,
         parameters={k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()},
-        mode=method.trace_mode,
+        mode=method.study.mode(method),
         vector_size=method.vector_size,
         m_tile=method.m_tile,
         samples=tuple(sample.header for sample in recorder.samples),
@@ -88,14 +88,13 @@ def build_trace(
 
 
 def _folder(settings: RunSettings, method: CompressionMethod) -> str:
-    return settings.folder or trace_folder(type(method), settings.precision)
+    return settings.folder or trace_folder(method, settings.precision)
 
 
-def trace_folder(method: type[CompressionMethod], precision: str) -> str:
+def trace_folder(method: CompressionMethod | type[CompressionMethod], precision: str) -> str:
     """Return a method's own trace folder; the published one of INT8 runs of Focus is ``focus_int8``."""
-    if precision == "float":
-        return method.trace_folder
-    return f"{method.trace_folder.removesuffix('_main')}_{precision}"
+    own = method.study.folder(method)
+    return own if precision == "float" else f"{own.removesuffix('_main')}_{precision}"
 
 
 def check_output(root: Path, folder: str) -> None:
@@ -193,8 +192,8 @@ def write_run(
         pictures.unlink(missing_ok=True)  # those of an earlier run are not of this one
     summaries = [sample.summary for sample in recorder.samples if sample.summary]
     # The tables do not tell precisions apart: a run in floating point owns its rows.
-    if settings.precision == "float" or not _has_trace(root / method.trace_folder, stem):
-        files |= method.write_tables(root, header.model, header.dataset, summaries)
+    if settings.precision == "float" or not _has_trace(root / method.study.folder(method), stem):
+        files |= method.study.write_tables(root, header.model, header.dataset, summaries)
     files["samples"] = folder / f"{stem}.samples.json"
     atomic_write_text(files["samples"], json.dumps(records, indent=1) + "\n")
     if accuracy is not None:

@@ -18,7 +18,7 @@ from focal_algorithm.inputs.media import read_image, read_video
 from focal_algorithm.inputs.photographs import photograph_clip
 from focal_algorithm.loading import LoadedModel, load_model
 from focal_algorithm.methods import METHODS
-from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_algorithm.methods.build import build_method, fitted_parameters
 from focal_algorithm.prompts import Prompt, build_prompt
 from focal_algorithm.quantization import quantize
@@ -130,7 +130,7 @@ def run(
     result = finish(settings, prepared, method, traced, time.monotonic() - started)
     notes += [
         *unfit_notes(prepared.loaded, traced, settings.task),
-        *method.run_notes(torch.device(settings.device)),
+        *method.study.run_notes(method, torch.device(settings.device)),
         *idle_notes(method, result.trace),
     ]
     return replace(result, notes=tuple(notes))
@@ -168,7 +168,7 @@ def trace_sample(
     recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
     answer = _forward(loaded, method, recorder, prompt, settings.new_tokens)
     dense_answer = None
-    if settings.against_dense and method.hook_points:
+    if settings.against_dense and hook_points(method):
         dense_answer = _forward(loaded, build_method("dense", {}), None, prompt, settings.new_tokens)
     frames = prompt.frames() if settings.keeps_frames and prompt.frames is not None else None
     return TracedSample(
@@ -231,8 +231,8 @@ def method_of(settings: RunSettings, prepared: Prepared) -> tuple[CompressionMet
     loaded = prepared.loaded
     notes: list[str] = []
     default = build_method(settings.method, {})
-    published = default.published(loaded.adapter.published_name, settings.dataset_name)
-    if not published and default.hook_points:
+    published = default.study.published(loaded.adapter.published_name, settings.dataset_name)
+    if not published and hook_points(default):
         geometry = loaded.adapter.geometry(loaded.model)
         published = fitted_parameters(default, geometry, settings.parameters)
         left = {name: value for name, value in published.items() if name not in settings.parameters}

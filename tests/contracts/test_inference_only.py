@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
@@ -15,15 +15,13 @@ from torch import Tensor, nn
 
 from contracts.conformance import FIRST_PAIRS, method_of, model_of, prompt_of, refusal
 from focal_algorithm.hooks import attach
-from focal_algorithm.layout import SampleLayout
-from focal_algorithm.methods.base import CompressionMethod, HookPoint, TokenStream
+from focal_algorithm.methods.base import CompressionMethod, TokenStream
 from focal_algorithm.recorder import Recorder
 from focal_common.errors import UnsupportedError
-from focal_traces.schema import DecoderGeometry
 
 SETTLED = "llava_onevision+video"
 TOWERS = ("vision_tower", "visual", "vpm")
-CHOOSE_TOKENS = {"adaptiv", "dense", "focus_sec_only"}
+CHOOSE_TOKENS = {"adaptiv", "dense", "divprune", "fastv", "focus_sec_only"}
 WRITE_VALUES = {"cmc", "focus", "visionzip"}
 """Some methods of either kind; which kind a method is of may depend on the prompt."""
 
@@ -204,15 +202,6 @@ def test_gradients_of_embeddings_are_exact_or_refused(name: str) -> None:
 @dataclass(frozen=True, kw_only=True)
 class Squared(CompressionMethod):
     """Squares what the softmax gives, and does nothing else."""
-
-    name: ClassVar[str] = "squared"
-    paper: ClassVar[str] = "none"
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.ATTENTION_PROBABILITIES})
-    changes_length: ClassVar[bool] = False
-    trace_folder: ClassVar[str] = "squared"
-
-    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
-        return None
 
     def replace_probabilities(
         self, layer: int, first_head: int, probabilities: Tensor, stream: TokenStream, state: Any

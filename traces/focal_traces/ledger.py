@@ -185,6 +185,8 @@ def _model_entries(trace: Trace, sample: int) -> tuple[Entry, ...]:
 def _selection(trace: Trace, sample: int) -> Entry:
     method = trace.header.method
     if method not in SELECTION:
-        return Entry("selection_macs", None, "MACs", "estimated", f"no formula for method '{method}'")
+        return Entry(
+            "selection_macs", None, "MACs", "estimated", f"not counted: no formula for method '{method}'"
+        )
     found = SELECTION.load(method)(SelectionContext(trace, sample))
     return Entry("selection_macs", found.macs, "MACs", "estimated", found.basis)

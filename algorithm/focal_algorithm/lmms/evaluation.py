@@ -112,7 +112,8 @@ def evaluate(
 
 
 def _axis(options: ModelOptions, chosen: Mapping[str, Any]) -> tuple[str, str] | None:
-    return build_method(options.method, options.parameters).published_axis(chosen.keys())
+    method = build_method(options.method, options.parameters)
+    return method.study.published_axis(method, chosen.keys())
 
 
 def _answers_file(options: ModelOptions, loaded: LoadedModel, output: Path) -> Path:

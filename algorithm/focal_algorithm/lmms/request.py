@@ -70,7 +70,7 @@ class Request:
         check_model_name(options.model)
         for _, chosen in (("", {}),) if request.sweep is None else request.sweep.points:
             method = build_method(options.method, options.parameters | chosen)
-            if request.sweep is not None and chosen.keys() <= method.recorded_only:
+            if request.sweep is not None and chosen.keys() <= method.study.recorded_only(method):
                 raise ConfigError(
                     f"--sweep {request.sweep.name}: changes no answer of method '{method.name}', only what its trace "
                     "counts; expected a parameter that the method reads, or method focus"

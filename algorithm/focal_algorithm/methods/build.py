@@ -43,12 +43,12 @@ def fitted_parameters(
     """Return the fitted defaults that hold where nothing is published; own parameters go over them.
 
     Args:
-        method: See `CompressionMethod.fitted`.
+        method: Its study gives what is fitted.
         geometry: Decoder shape.
         own: Hyper-parameters that a user, a suite or a search set.
     """
-    settled = method.budget_fields if method.budget_fields & own.keys() else frozenset[str]()
-    return {name: value for name, value in method.fitted(geometry).items() if name not in settled}
+    settled = method.study.budget_fields if method.study.budget_fields & own.keys() else frozenset[str]()
+    return {name: value for name, value in method.study.fitted(geometry).items() if name not in settled}
 
 
 @cache

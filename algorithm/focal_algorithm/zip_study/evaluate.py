@@ -113,7 +113,7 @@ def selection(bench: Bench, configuration: Configuration, one: PictureFeatures, 
     words = text or next(iter(bench.prompts.texts))
     state = method.start(bench.geometry, bench.layout(f"picture {one.number}", words))
     embeddings = bench.text_embeddings(words) if configuration.reads_text else one.embeddings[:0]
-    return method.compress_visual(one.picture(embeddings), state)
+    return method.compress_picture(one.picture(embeddings), state)
 
 
 def _parameters(configuration: Configuration, one: PictureFeatures) -> dict[str, Any]:

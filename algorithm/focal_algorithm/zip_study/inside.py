@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from focal_algorithm.methods.base import Resequenced, TokenStream
+from focal_algorithm.methods.base import AttentionOperands, Resequenced, TokenStream
 from focal_algorithm.methods.sparsevlm import SparseVlm, SparseVlmState
 
 __all__ = ["CutInside"]
@@ -27,28 +26,16 @@ class CutInside(SparseVlm):
     mode: Literal["compatible", "strict"] = "strict"
     ranks: Mapping[str, Tensor] = field(default_factory=dict)
 
-    @property
-    def renumbers_positions(self) -> bool:
-        """Tokens keep their positions."""
-        return False
-
-    def attend(
-        self,
-        layer: int,
-        query: Tensor,
-        key: Tensor,
-        scaling: float,
-        stream: TokenStream,
-        state: SparseVlmState,
+    def see_attention(
+        self, layer: int, operands: AttentionOperands, stream: TokenStream, state: SparseVlmState
     ) -> None:
         """Rate the visual tokens that are still present."""
         if not self.ranks:
-            super().attend(layer, query, key, scaling, stream, state)
+            super().see_attention(layer, operands, stream, state)
         elif layer in self.pruning_layers:
             state.relevance = self.ranks[stream.layout.sample_id][stream.visual_positions]
 
     def _shortened(
         self, hidden: Tensor, stream: TokenStream, relevance: Tensor, is_kept: Tensor
     ) -> Resequenced:
-        visual, every = stream.visual_rows, torch.arange(len(hidden), device=hidden.device)
-        return Resequenced(torch.cat((every[: visual[0]], visual[is_kept], every[visual[-1] + 1 :])))
+        return Resequenced(stream.keeping(is_kept.nonzero().flatten()))
