@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,9 @@ from focal_simulator.cycle.corrections import ALL
 from focal_simulator.cycle.jobs import GemmJob
 from focal_simulator.cycle.loop_traffic import tiled_gemm
 from focal_simulator.cycle.memory import MemoryRates
+from focal_simulator.cycle.packed import GroupCounts, batched_jobs, placed_jobs
 from focal_simulator.cycle.simulate import cycle_context
+from focal_simulator.cycle.systolic import SystolicUnits
 from focal_simulator.layer_table import LINEAR_LAYERS
 from focal_simulator.loop_orders import LOOP_ORDERS, PUBLISHED_ORDER, Kept, TiledGemm, moved_bytes
 from focal_simulator.workload import Workload
@@ -72,7 +74,7 @@ class LoopTraffic:
         context = cycle_context(accelerator, ALL)
         self.rates, self.kept = context.rates, Kept(*np.zeros((3, 1), dtype=np.int64))
         self.jobs: list[GemmJob] = [
-            job for workload in workloads for job in accelerator.jobs(workload, context)
+            job for workload in workloads for job in placed_jobs(accelerator.jobs(workload, context))
         ]
 
     def comparing(self, kept: Kept) -> LoopTraffic:
@@ -130,8 +132,10 @@ class LoopTraffic:
             if job.layer in LINEAR_LAYERS:
                 continue
             # With one n-tile as wide as the output every row is fetched once.
-            whole = replace(job, machine=job.machine._replace(columns_per_buffer=job.outputs)).shape
-            once += job.scaled(whole.fetched_elements * job.machine.element_bytes + whole.map_read_bytes)
+            units = SystolicUnits(job.machine._replace(columns_per_buffer=job.outputs))
+            whole = GroupCounts(batched_jobs([job]).groups[0], units).shape
+            elements, maps = int(whole.fetched_elements[0]), int(whole.map_read_bytes[0])
+            once += job.scaled(elements * job.machine.element_bytes + maps)
             read += _dram_bytes(job, "read")
         return read, read - once
 

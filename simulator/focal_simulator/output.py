@@ -15,8 +15,8 @@ from focal_common.files import atomic_path, atomic_write_text, sha256_of_file
 from focal_common.provenance import code_revision, content_hash, package_versions
 from focal_common.registry import Registry
 from focal_simulator.buffer_costs import SramChoice
-from focal_simulator.energy import RunResult
 from focal_simulator.results import KEY_COLUMNS, Row, merge_table, table_text
+from focal_simulator.run_result import RunResult
 from focal_simulator.runner import Outcome
 from focal_simulator.summary import area_power_summary, breakdown_rows
 

@@ -12,7 +12,7 @@ from focal_common import __version__
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.energy import RunResult
+from focal_simulator.run_result import RunResult
 from focal_simulator.workload import Workload
 
 __all__ = ["KEY_COLUMNS", "merge_table", "natural_key", "result_row", "table_text"]

@@ -12,11 +12,12 @@ from focal_common.registry import Registry
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import SramChoice, sram_label
-from focal_simulator.energy import RunResult
+from focal_simulator.cycle.design_cache import DesignCache
 from focal_simulator.fidelity import Fidelity
 from focal_simulator.hardware_files import build_accelerator, hardware_label
 from focal_simulator.precision import precision_overrides
 from focal_simulator.results import Row, result_row
+from focal_simulator.run_result import RunResult
 from focal_simulator.workload import Workload
 
 __all__ = ["FIDELITIES", "Outcome", "Run", "Settings", "accelerator_names", "build_all", "run_all"]
@@ -25,8 +26,8 @@ FIDELITIES: Registry[Any] = Registry(
     "fidelity",
     {
         "cycle": "focal_simulator.cycle.fidelity:cycle",
-        "parity": "focal_simulator.fidelity:parity",
-        "parity_layer": "focal_simulator.fidelity:parity_layer",
+        "parity": "focal_simulator.parity:parity",
+        "parity_layer": "focal_simulator.parity:parity_layer",
     },
     group="focal.fidelities",
 )
@@ -143,7 +144,7 @@ def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
         )
     fidelity: Fidelity = FIDELITIES.load(settings.fidelity)(settings)
     fidelity.check_fields((one.partition("=")[0].strip() for one in settings.overrides), "--set")
-    outcome = Outcome(fidelity, accelerators=build_all(settings))
+    outcome, cache = Outcome(fidelity, accelerators=build_all(settings)), DesignCache()
     # Ratios are over the dense preset in the same precision, whatever --set changed.
     dense = _built(replace(settings, overrides=()), "dense")
     for name, accelerator in outcome.accelerators.items():
@@ -152,7 +153,7 @@ def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
         for workload in workloads:
             try:
                 accelerator.accepts(workload)
-                result = fidelity.simulate(accelerator, workload, settings.sram)
+                result = fidelity.simulate(accelerator, workload, settings.sram, cache)
             except UnsupportedError as refusal:
                 refusals.append(str(refusal))
                 continue
@@ -170,7 +171,7 @@ def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
             outcome.remarks += accelerator.remarks(workload)
             pair = (workload.model, workload.dataset)
             if pair not in outcome.reference:
-                outcome.reference[pair] = fidelity.simulate(dense, workload, "auto")
+                outcome.reference[pair] = fidelity.simulate(dense, workload, "auto", cache)
         if len(refusals) == len(workloads) and "all" not in settings.accelerators:
             raise UnsupportedError(refusals[0])
         outcome.skipped += refusals

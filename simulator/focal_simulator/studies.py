@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from focal_common.config import StrictModel
 from focal_common.errors import ConfigError, TraceError, near_matches
-from focal_simulator.accelerators.base import SramModel
 from focal_simulator.buffer_costs import SramChoice, buffer_costs, sram_label
+from focal_simulator.costs.needs import SramModel
 from focal_simulator.energy import simulate
 from focal_simulator.hardware_files import build_accelerator, hardware_label
 from focal_simulator.loading import load_workloads, with_trace

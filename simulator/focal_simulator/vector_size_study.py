@@ -11,9 +11,10 @@ from focal_simulator.accelerators.focus_buffers import FocusBufferHardware
 from focal_simulator.accelerators.focus_bytes import detection_bytes
 from focal_simulator.arithmetic import ceil_div, fold_cycles
 from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs, sram_label
-from focal_simulator.energy import RunResult, core_power_mw
+from focal_simulator.energy import core_power_mw
 from focal_simulator.hardware_files import build_accelerator, hardware_label
 from focal_simulator.results import Row
+from focal_simulator.run_result import RunResult
 from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
 

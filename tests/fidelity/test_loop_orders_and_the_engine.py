@@ -9,20 +9,18 @@ from focal_common.errors import UnsupportedError
 from focal_simulator.cycle.corrections import ALL
 from focal_simulator.cycle.jobs import GemmJob
 from focal_simulator.cycle.loop_traffic import tiled_gemm
-from focal_simulator.cycle.simulate import cycle_context
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.layer_table import LINEAR_LAYERS
 from focal_simulator.loading import load_workloads
 from focal_simulator.loop_orders import LOOP_ORDERS, PUBLISHED_ORDER, Kept, moved_bytes
 from focal_simulator.workload import Workload
 from focal_traces.root import TraceRoot
-from simulator_support import PUBLISHED_ROOT, small_workload
+from simulator_support import PUBLISHED_ROOT, jobs_of, small_workload
 
 
 def linear_jobs(name: str, workload: Workload, overrides: list[str] | None = None) -> list[GemmJob]:
     accelerator: Any = build_accelerator(name, overrides=overrides or [])
-    jobs = accelerator.jobs(workload, cycle_context(accelerator, ALL))
-    return [job for job in jobs if job.layer in LINEAR_LAYERS]
+    return [job for job in jobs_of(accelerator, workload, ALL) if job.layer in LINEAR_LAYERS]
 
 
 def published_trace() -> Workload:
@@ -80,10 +78,8 @@ def test_a_kept_panel_is_fetched_once() -> None:
 
 
 def test_what_is_not_a_loop_order_or_has_none_is_refused() -> None:
-    jobs = build_accelerator("dense")
-    causal = [
-        job for job in jobs.jobs(small_workload(), cycle_context(jobs, ALL)) if job.tile_outputs is not None
-    ]
+    jobs = jobs_of(build_accelerator("dense"), small_workload(), ALL)
+    causal = [job for job in jobs if job.tile_outputs is not None]
     with pytest.raises(UnsupportedError, match="no common loop order"):
         tiled_gemm(causal[0])
     gemm = tiled_gemm(linear_jobs("dense", small_workload())[0])
