@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 __all__ = ["circles", "import_graph", "imports_in_functions", "product_files", "public_members"]
 
@@ -23,11 +23,13 @@ _INTERFACES = {"method": "CompressionMethod", "model": "ModelAdapter", "accelera
 
 def product_files(revision: str | None = None) -> dict[str, str]:
     """Return path to source text of every product file, in the working tree or at a git revision."""
-    listing = ["git", "ls-files", "*.py"] if revision is None else ["git", "ls-tree", "-r", "--name-only", revision]
+    listing = (
+        ["git", "ls-files", "*.py"] if revision is None else ["git", "ls-tree", "-r", "--name-only", revision]
+    )
     names = [name for name in _run(listing).splitlines() if name.endswith(".py")]
     names = [name for name in names if not name.startswith(("tests/", "benchmarks/"))]
     if revision is None:
-        return {name: open(name, encoding="utf-8").read() for name in names}
+        return {name: Path(name).read_text(encoding="utf-8") for name in names}
     return {name: _run(["git", "show", f"{revision}:{name}"]) for name in names}
 
 
@@ -104,7 +106,9 @@ def public_members(sources: Mapping[str, str], class_name: str) -> list[str]:
             continue
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.ClassDef) and node.name == class_name:
-                return sorted({name for item in node.body for name in _defined(item) if not name.startswith("_")})
+                return sorted(
+                    {name for item in node.body for name in _defined(item) if not name.startswith("_")}
+                )
     return []
 
 

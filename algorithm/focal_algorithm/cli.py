@@ -14,7 +14,7 @@ import typer
 
 from focal_algorithm.cli_trace_tables import print_answers, print_samples
 from focal_algorithm.method_config import configured_parameters
-from focal_algorithm.model_names import check_model_name
+from focal_algorithm.models import check_model_name
 from focal_common.command import VERBS
 from focal_common.config import parse_yaml
 from focal_common.console import errors_console, output_console, track

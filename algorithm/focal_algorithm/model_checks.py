@@ -17,8 +17,7 @@ from focal_algorithm.loading import LoadedModel, find_adapter, load_model, model
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import changes_length
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.model_names import model_location
-from focal_algorithm.models import MODELS
+from focal_algorithm.models import MODELS, model_location
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.prompts import build_prompt
 from focal_algorithm.weights import SHIPPED

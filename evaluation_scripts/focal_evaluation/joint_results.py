@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from focal_common.errors import ConfigError
-from focal_evaluation.metrics.paired import Paired, paired
+from focal_common.statistics import Comparison, compared
 from focal_simulator.sweep.pareto import Front
 from focal_simulator.sweep.study import Objective
 
@@ -36,14 +36,12 @@ class JointStudy:
         answers: One row per question and set of method parameters; empty if none were kept.
         array: The uncompressed model on the dense array; None if that study was not given.
         arguments: Words of the measuring command.
-        code_versions: Commits whose code and weights measured it.
     """
 
     rows: pd.DataFrame
     answers: pd.DataFrame
     array: pd.Series[Any] | None
     arguments: tuple[str, ...]
-    code_versions: frozenset[str]
 
     @cached_property
     def feasible(self) -> pd.DataFrame:
@@ -72,14 +70,14 @@ class JointStudy:
             )
         return rows.iloc[0]
 
-    def compared(self, first: pd.Series[Any], second: pd.Series[Any]) -> Paired | None:
+    def compared(self, first: pd.Series[Any], second: pd.Series[Any]) -> Comparison | None:
         """Compare the answers of two points; None where answers were not kept."""
         ours, theirs = self._answers_of(first), self._answers_of(second)
         if ours.empty or theirs.empty:
             return None
         if list(ours["picture"]) != list(theirs["picture"]):
             raise ConfigError("answers.parquet: two methods were asked different questions")
-        return paired(ours["right"].tolist(), theirs["right"].tolist(), ours["picture"].tolist())
+        return compared(ours["right"].tolist(), theirs["right"].tolist(), ours["picture"].tolist())
 
     def _answers_of(self, row: pd.Series[Any]) -> pd.DataFrame:
         found = self.answers
@@ -109,10 +107,7 @@ def read_joint_study(folder: Path, dense: Path | None) -> JointStudy:
         if finished.empty:
             raise ConfigError(f"{dense / 'results.parquet'}: holds no finished point")
         array = finished.iloc[0]
-    versions = (
-        frozenset(rows["code_version"].dropna()) if "code_version" in rows.columns else frozenset[str]()
-    )
-    found = JointStudy(rows, answers, array, _arguments(folder / "study.json"), versions)
+    found = JointStudy(rows, answers, array, _arguments(folder / "study.json"))
     if found.feasible.empty:
         raise ConfigError(f"{folder / 'results.parquet'}: holds no finished point")
     return found

@@ -37,10 +37,10 @@ def run_request(request: Request) -> Report:
     if request.timeline_layer and request.timeline is None:
         raise ConfigError("--timeline-layer needs --timeline FILE")
     root = TraceRoot.open(request.trace)
-    if request.sweep or request.tile_lengths:
-        from focal_simulator.studies import run_study
+    if request.tile_lengths:
+        from focal_simulator.tile_lengths import run_tile_lengths
 
-        return run_study(request, root)
+        return run_tile_lengths(request, root)
     workloads = load_workloads(root, list(request.models), list(request.datasets), request.variant)
     outcome = run_all(settings, workloads)
     if request.timeline is not None and len(outcome.runs) != 1:

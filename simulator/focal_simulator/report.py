@@ -24,7 +24,6 @@ class Request:
     hardware: Path | None
     overrides: tuple[str, ...]
     sram: Any
-    sweep: str
     tile_lengths: bool
     figure: bool
     precision: str = "fp16"

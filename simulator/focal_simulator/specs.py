@@ -123,7 +123,7 @@ class Dataflow(StrictModel):
     Attributes:
         loop_order: Loops from the outermost: m-tile, n-buffer tile, k-slice, array column. The only order modelled:
             output stationary outside, weight stationary inside (Focus, HPCA 2026, sec. VI-C). What the others
-            would move: `focal_simulator.loop_orders` and docs/better_focus.md, "Loop order and buffer split".
+            would move: docs/better_focus.md, "Loop order and buffer split".
         is_weight_double_buffered: Whether the weights of a fold load while the fold before it streams; folds then
             overlap their drain, too.
     """

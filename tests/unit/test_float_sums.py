@@ -54,16 +54,13 @@ def float_sums(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         ("--model-shape", "llava_video_7b", "--generate", "2"),
         ("--precision", "int8"),
         ("--corrections", "none"),
-        *(("--sweep", name) for name in ("m_tile", "vector_size", "block_size", "scatter")),
     ],
     ids=" ".join,
 )
 def test_no_simulation_sums_reals_with_the_builtin(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, float_sums: set[str]
 ) -> None:
-    dataset = {"vector_size": "mlvu"}.get(words[-1], "videomme")
-    chosen = CHOSEN if "--sweep" not in words else (*CHOSEN[:-1], dataset)
-    monkeypatch.setattr(sys, "argv", ["run.py", *chosen, "--output", str(tmp_path), *words])
+    monkeypatch.setattr(sys, "argv", ["run.py", *CHOSEN, "--output", str(tmp_path), *words])
     assert sim() == 0
     assert not float_sums
 

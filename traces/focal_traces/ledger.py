@@ -14,8 +14,6 @@ from focal_traces.counts import Trace
 from focal_traces.selection import SELECTION, SelectionContext
 from focal_traces.work import decode_macs, prefill_work, projector_macs, tower_macs
 
-_ZEROS = "; all-zero tokens count as absent"
-
 __all__ = ["Entry", "Ledger", "ledger"]
 
 Unit = Literal["tokens", "MACs", "bytes"]

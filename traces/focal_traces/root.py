@@ -92,10 +92,6 @@ class TraceRoot:
             return default
         return self._row(self._schedules, "schedules.csv", model, dataset)
 
-    def has_schedules(self) -> bool:
-        """Return whether the optional ``schedules.csv`` exists."""
-        return (self.path / "schedules.csv").is_file()
-
     @cached_property
     def _adaptiv(self) -> dict[Key, float]:
         return read_adaptiv_sparsity(self._folder() / "adaptiv_sparsity.csv")

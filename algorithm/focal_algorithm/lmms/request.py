@@ -63,7 +63,7 @@ class Request:
             FocalError: One of them cannot be meant.
         """
         from focal_algorithm.methods.build import build_method
-        from focal_algorithm.model_names import check_model_name
+        from focal_algorithm.models import check_model_name
 
         request = cls(options=options_from_arguments(arguments), **others)
         options = request.options
@@ -96,7 +96,7 @@ class Request:
             require_cached(self.tasks)
         from focal_algorithm.lmms.engine import Tasks, quiet
         from focal_algorithm.lmms.evaluation import evaluate
-        from focal_algorithm.model_names import model_location
+        from focal_algorithm.models import model_location
 
         model_location(self.options.model)  # looks at the hashes of its files
         with quiet():

@@ -9,8 +9,8 @@ from typing import Any
 from focal_algorithm.lmms.engine import TaskOutcome
 from focal_algorithm.lmms.hub_tasks import HUB_TASKS
 from focal_algorithm.lmms.scoring import ScoredAnswer
-from focal_algorithm.lmms.statistics import Accuracy, accuracy
 from focal_common.provenance import package_versions
+from focal_common.statistics import Accuracy, accuracy
 
 __all__ = ["accuracy_by_kind", "accuracy_rows"]
 

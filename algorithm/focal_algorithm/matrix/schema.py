@@ -161,7 +161,7 @@ def read_matrix(profile: str) -> Matrix:
 
 
 def _check_checkpoint(place: str, model: ModelSpec) -> None:
-    from focal_algorithm.model_names import is_hub_name
+    from focal_algorithm.models import is_hub_name
     from focal_algorithm.weights import SHIPPED
 
     checkpoint = model.checkpoint

@@ -14,8 +14,8 @@ from torch import Tensor
 from focal_algorithm.kernels.adaptiv import SignMerge, linear_margins, sign_merge
 from focal_algorithm.layout import SampleLayout, is_pyramid
 from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
+from focal_algorithm.methods.build import published_thresholds
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
-from focal_algorithm.threshold_tables import published_thresholds
 from focal_common.errors import ConfigError
 from focal_traces.records import Record
 from focal_traces.schema import DecoderGeometry, SampleHeader, TokenGrid

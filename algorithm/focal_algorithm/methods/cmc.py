@@ -28,8 +28,8 @@ from focal_algorithm.methods.base import (
     TokenStream,
     VectorMasks,
 )
+from focal_algorithm.methods.build import published_thresholds
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
-from focal_algorithm.threshold_tables import published_thresholds
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.records import WHOLE, Record
 from focal_traces.schema import DecoderGeometry, SampleHeader

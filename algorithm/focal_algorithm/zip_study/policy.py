@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_algorithm.lmms.statistics import compared
 from focal_algorithm.zip_study.analysis import Scores, verdict
 from focal_algorithm.zip_study.questions import QuestionSet
 from focal_common.errors import ConfigError
+from focal_common.statistics import compared
 
 __all__ = ["ROUTES", "best_table", "policy_rows", "route"]
 

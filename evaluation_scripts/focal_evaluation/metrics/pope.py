@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from focal_common.errors import ConfigError
 from focal_evaluation.metrics.yes_no import Answer, Parser, parse
 
-__all__ = ["PopeScore", "mean_f1", "pope_score"]
+__all__ = ["PopeScore", "pope_score"]
 
 
 @dataclass(frozen=True)
@@ -100,11 +99,6 @@ def pope_score(answers: Sequence[str], truths: Sequence[Answer], parser: Parser 
         true_negatives=counts["no", "no"],
         false_negatives=counts["no", "yes"],
     )
-
-
-def mean_f1(scores: Sequence[PopeScore]) -> float:
-    """Return the plain mean of the F1 of the variants (random, popular, adversarial), as papers report it."""
-    return _share(math.fsum(score.f1 for score in scores), len(scores))
 
 
 def _share(part: float, whole: float) -> float:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from math import comb
+from math import comb, sqrt
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from focal_algorithm.lmms.statistics import accuracy, compared
-from focal_algorithm.training.intervals import wilson
 from focal_common.errors import ConfigError
+from focal_common.statistics import accuracy, compared, holm, wilson
 
 
 @pytest.mark.parametrize(("right", "total"), [(0, 5), (5, 5), (7, 20), (812, 1200)])
 def test_wilson_interval_equals_the_closed_form(right: int, total: int) -> None:
     found = accuracy([1.0] * right + [0.0] * (total - right), [str(index) for index in range(total)])
     assert found.mean == pytest.approx(right / total)
-    assert (found.low, found.high) == pytest.approx(wilson(right, total), abs=1e-6)
+    share, square = right / total, 1.959963984540054**2
+    half = sqrt(square * (share * (1 - share) / total + square / (4 * total**2)))
+    ends = [(share + square / (2 * total) + sign * half) / (1 + square / total) for sign in (-1, 1)]
+    assert (found.low, found.high) == wilson(right, total) == pytest.approx(ends)
     assert found.questions == total
 
 
@@ -71,3 +75,14 @@ def test_nothing_asked_is_an_error() -> None:
         accuracy([], [])
     with pytest.raises(ConfigError, match="cannot be paired"):
         compared([1.0], [1.0, 0.0], ["a"])
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_equals_its_definition(values: list[float]) -> None:
+    found = holm(values)
+    order = sorted(range(len(values)), key=lambda place: values[place])
+    worst = 0.0
+    for rank, place in enumerate(order):
+        worst = max(worst, min(1.0, (len(values) - rank) * values[place]))
+        assert found[place] == pytest.approx(worst)
