@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,16 @@ from focal_simulator.precision import precision_overrides
 from focal_simulator.results import Row, result_row
 from focal_simulator.workload import Workload
 
-__all__ = ["FIDELITIES", "Outcome", "Run", "Settings", "accelerator_names", "build_all", "run_all"]
+__all__ = [
+    "FIDELITIES",
+    "Outcome",
+    "Run",
+    "Settings",
+    "accelerator_names",
+    "build_all",
+    "built_in_precision",
+    "run_all",
+]
 
 FIDELITIES: Registry[Any] = Registry(
     "fidelity",
@@ -125,13 +135,34 @@ def build_all(settings: Settings) -> dict[str, Accelerator[Any]]:
 
 
 def _built(settings: Settings, name: str, file: Path | None = None) -> Accelerator[Any]:
-    """Return one accelerator in the precision of the run; ``--set`` has the last word."""
-    by_precision = precision_overrides(build_accelerator(name, file), settings.precision)
-    return build_accelerator(name, file, [*by_precision, *settings.overrides])
+    """Return one accelerator in the precision of the run."""
+    return built_in_precision(name, settings.precision, settings.overrides, file)
 
 
-def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
+def built_in_precision(
+    name: str, precision: str, overrides: Sequence[str] = (), file: Path | None = None
+) -> Accelerator[Any]:
+    """Return an accelerator with its multipliers in a precision; ``field=value`` overrides have the last word.
+
+    Args:
+        name: Registry name.
+        precision: A name in `PRECISIONS`.
+        overrides: See `build_accelerator`.
+        file: Hardware file in place of the preset.
+    """
+    by_precision = precision_overrides(build_accelerator(name, file), precision)
+    return build_accelerator(name, file, [*by_precision, *overrides])
+
+
+def run_all(
+    settings: Settings, workloads: list[Workload], accelerators: Mapping[str, Accelerator[Any]] | None = None
+) -> Outcome:
     """Run every workload on every accelerator that accepts it.
+
+    Args:
+        settings: What to run on.
+        workloads: What to run.
+        accelerators: By the name that result rows give them, in place of those that the settings name.
 
     Raises:
         UnsupportedError: An accelerator asked for by name accepts none of the workloads.
@@ -143,7 +174,7 @@ def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
         )
     fidelity: Fidelity = FIDELITIES.load(settings.fidelity)(settings)
     fidelity.check_fields((one.partition("=")[0].strip() for one in settings.overrides), "--set")
-    outcome = Outcome(fidelity, accelerators=build_all(settings))
+    outcome = Outcome(fidelity, accelerators=dict(accelerators or build_all(settings)))
     # Ratios are over the dense preset in the same precision, whatever --set changed.
     dense = _built(replace(settings, overrides=()), "dense")
     for name, accelerator in outcome.accelerators.items():

@@ -14,7 +14,7 @@ from typing import Any
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_path
 
-__all__ = ["Bar", "draw", "geometric_mean", "read_bars"]
+__all__ = ["Bar", "bar_figure", "draw", "geometric_mean", "read_bars"]
 
 Pair = tuple[str, str]
 Bar = dict[str, float]
@@ -93,10 +93,22 @@ def draw(
         ConfigError: See `read_bars`.
         RunError: The file cannot be written.
     """
+    figure = bar_figure(*read_bars(tables, dense), order)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+
+
+def bar_figure(bars: Mapping[str, Mapping[Pair, Bar]], origins: set[str], order: Sequence[Pair]) -> Any:
+    """Return the figure of bars relative to dense, as a matplotlib figure.
+
+    Args:
+        bars: By accelerator and (model, dataset); see `read_bars`.
+        origins: That occur.
+        order: Workloads from left to right.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    bars, origins = read_bars(tables, dense)
     names = sorted(bars, key=lambda name: (_place(name), name))
     pairs = [pair for pair in order if any(pair in bars[name] for name in names)]
     groups = [f"{model}\n{dataset}" for model, dataset in pairs]
@@ -121,8 +133,7 @@ def draw(
     if has_mean:
         groups.append(f"geomean\nof {len(shared)} shared")
     _label(figure, upper, lower, groups, len(pairs) if has_mean else None, origins)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+    return figure
 
 
 def _draw_series(
