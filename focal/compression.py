@@ -32,8 +32,6 @@ _DATASET = "python"
 _MOST_PICTURES = 8
 """Prefills whose pictures are kept, as ``focal trace`` keeps those of short runs."""
 
-_NO_TOWER = "this family's vision tower cannot be watched, so its pictures are not known"
-
 
 class Run:
     """A method attached to a model, with a record of every prefill so far.
@@ -186,7 +184,7 @@ def compress(
         try:
             yield run
         finally:
-            recorder.tower, run._session = None, None
+            recorder.tower, run._session = "the run has ended", None
 
 
 @contextmanager
@@ -230,14 +228,14 @@ class _PictureRecorder(Recorder):
     Attributes:
         pictures: Of each sample: pictures, why there are none, or None.
         token_ids: Of the prompts of the current forward.
-        tower: What the vision tower is given; None where it cannot be watched.
+        tower: What the vision tower is given, or why that is not known.
     """
 
     def __init__(self, loaded: LoadedModel, method: CompressionMethod, keep_masks: bool) -> None:
         super().__init__(loaded.adapter.geometry(loaded.model), method, keep_masks)
         self.pictures: list[SampleFrames | str | None] = []
         self.token_ids: list[Tensor] = []
-        self.tower: TowerPixels | None = None
+        self.tower: TowerPixels | str = ""
         self._layouts: Sequence[SampleLayout] = ()
 
     def begin(self, layouts: Sequence[SampleLayout]) -> None:
@@ -249,8 +247,8 @@ class _PictureRecorder(Recorder):
         """Close the batch, with its pictures."""
         super().complete(states)
         new: Sequence[RecordedSample] = self.samples[len(self.pictures) :]
-        if self.tower is None:
-            self.pictures += [_NO_TOWER if one.header.visual_tokens else None for one in new]
+        if isinstance(self.tower, str):
+            self.pictures += [self.tower if one.header.visual_tokens else None for one in new]
         elif len(self.pictures) >= _MOST_PICTURES:
             self.tower.skip()
             self.pictures += [f"only those of the first {_MOST_PICTURES} prefills are kept"] * len(new)

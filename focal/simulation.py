@@ -6,17 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from focal.results import Results
-from focal.traces import Trace
-from focal_common.errors import ConfigError, FocalError, UnsupportedError, near_matches
+from focal.traces import Recording, Trace
+from focal_common.errors import ConfigError, UnsupportedError, near_matches
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator as SimulatedAccelerator
 from focal_simulator.commands import run_root, workload_order
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.runner import Settings, accelerator_names, built_in_precision
 from focal_traces.root import MAIN_FOLDER, TraceRoot
+
+if TYPE_CHECKING:
+    from focal_algorithm.loading import LoadedModel
+    from focal_algorithm.methods.base import CompressionMethod
+    from focal_algorithm.recorder import RecordedSample
 
 __all__ = ["Accelerator", "accelerator", "prefill_figures", "simulate"]
 
@@ -141,20 +146,22 @@ def simulate(
         return Results(outcome, workload_order(root), folder, settings)
 
 
-def prefill_figures(trace: Trace) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+def prefill_figures(
+    loaded: LoadedModel, method: CompressionMethod, sample: RecordedSample, dataset: str
+) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     """Return cycles, energy (mJ) and seconds of one prefill on every accelerator, and why others refuse it.
 
     Args:
-        trace: Of one prefill.
+        loaded: The model that ran.
+        method: What was attached.
+        sample: The prefill.
+        dataset: Name of what was asked.
 
     Returns:
         Figures by accelerator, and reasons by accelerator; each accelerator is in one of the two.
     """
-    names = tuple(ACCELERATORS)
-    try:
-        results = simulate(trace, "all")
-    except FocalError as error:
-        return {}, dict.fromkeys(names, str(error))
+    recording = Recording(loaded, method, (sample,), (), dataset, seed=None, keep_masks=False)
+    results = simulate(recording.trace(), "all")
     figures = {
         run.name: {
             "cycles": float(run.result.total_cycles),
@@ -163,8 +170,7 @@ def prefill_figures(trace: Trace) -> tuple[dict[str, dict[str, float]], dict[str
         }
         for run in results.runs
     }
-    reasons = {name: results.refusal(name) for name in names if name not in figures}
-    return figures, reasons
+    return figures, {name: results.refusal(name) for name in ACCELERATORS if name not in figures}
 
 
 def _built(given: Sequence[str | Accelerator], settings: Settings) -> dict[str, SimulatedAccelerator[Any]]:

@@ -301,14 +301,13 @@ class Recording:
 
     def trace(self) -> Trace:
         """Return the trace, which then holds the model no longer."""
-        from focal_algorithm.run_output import recorded_trace, trace_folder
+        from focal_algorithm.run_output import recorded_trace, trace_folder, write_method_tables
 
         counts = recorded_trace(self.loaded, self.method, self.samples, self.dataset, self.seed)
         header = counts.header
         folder = trace_folder(self.method, self.loaded.quantization)
         method, samples, pictures, keep_masks = self.method, self.samples, self.pictures, self.keep_masks
         masks = tuple(one.masks for one in samples if one.masks is not None)
-        summaries = [one.summary for one in samples if one.summary]
         return Trace(
             counts,
             folder,
@@ -317,11 +316,7 @@ class Recording:
             FramesTrace(header, pictures) if pictures else None,
             answers=[{"method": one.summary} for one in samples],
             write=lambda root: _write_recording(root / folder, counts, method, samples, pictures, keep_masks),
-            write_tables=(
-                (lambda root: method.write_tables(root, header.model, header.dataset, summaries))
-                if summaries
-                else None
-            ),
+            write_tables=lambda root: write_method_tables(root, header, method, samples),
         )
 
 
@@ -333,13 +328,19 @@ def _write_recording(
     pictures: tuple[SampleFrames | None, ...],
     keep_masks: bool,
 ) -> None:
-    from focal_algorithm.run_output import beside_main_run, sample_facts, write_manifest, write_recorded
+    from focal_algorithm.run_output import (
+        beside_main_run,
+        sample_facts,
+        trace_folder,
+        write_manifest,
+        write_recorded,
+    )
 
     counts = beside_main_run(counts, folder.parent, folder.name)
     header = counts.header
     stem = folder / f"{header.model}_{header.dataset}"
     facts = [sample_facts(counts, index) | {"method": one.summary} for index, one in enumerate(samples)]
-    owner = method if folder.name == method.trace_folder else None
+    owner = method if folder.name == trace_folder(method, "") else None
     write_recorded(stem, counts, samples, owner, facts, pictures, keep_masks)
     settings = {
         "made_with": "focal.compress",

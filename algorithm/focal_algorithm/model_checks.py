@@ -83,7 +83,7 @@ def method_support(
         return next(iter(refusals.values())), ""
     if refusals:
         kind, reason = next(iter(refusals.items()))
-        return "", f"not a {kind}: {reason}"
+        return "", f"not {'an image' if kind == 'image' else f'a {kind}'}: {reason}"
     return "", ""
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "trace_folder",
     "with_sample",
     "write_manifest",
+    "write_method_tables",
     "write_recorded",
     "write_run",
 ]
@@ -125,7 +126,9 @@ def beside_main_run(trace: Trace, root: Path, folder: str) -> Trace:
 
 
 def _folder(settings: RunSettings, method: CompressionMethod) -> str:
-    return settings.folder or trace_folder(method, "" if settings.precision == "float" else settings.precision)
+    return settings.folder or trace_folder(
+        method, "" if settings.precision == "float" else settings.precision
+    )
 
 
 def trace_folder(method: CompressionMethod, quantization: str) -> str:
@@ -133,7 +136,8 @@ def trace_folder(method: CompressionMethod, quantization: str) -> str:
 
     Args:
         method: The method.
-        quantization: Of the linear layers, of which the word before the colon names the folder; empty for their own arithmetic.
+        quantization: Of the linear layers; the word before its colon names the folder. Empty for their own
+            arithmetic.
     """
     if not quantization:
         return method.trace_folder
@@ -257,8 +261,7 @@ def write_recorded(
     else:
         pictures.unlink(missing_ok=True)  # those of an earlier run are not of this one
     if method is not None:
-        summaries = [sample.summary for sample in samples if sample.summary]
-        files |= method.write_tables(root, header.model, header.dataset, summaries)
+        files |= write_method_tables(root, header, method, samples)
     files["samples"] = _named(stem, ".samples.json")
     atomic_write_text(files["samples"], json.dumps(list(facts), indent=1) + "\n")
     chosen = header.samples[trace.chosen_sample()]
@@ -275,6 +278,21 @@ def write_recorded(
         upsert_workload(root, workload)
         files["meta_data"] = root / "meta_data.csv"
     return files
+
+
+def write_method_tables(
+    root: Path, header: TraceHeader, method: CompressionMethod, samples: Sequence[RecordedSample]
+) -> dict[str, Path]:
+    """Write what a method says of recorded prefills in tables of its own, and return them by role.
+
+    Args:
+        root: Trace root.
+        header: Of the trace.
+        method: What was attached.
+        samples: With the method's summaries.
+    """
+    summaries = [sample.summary for sample in samples if sample.summary]
+    return method.write_tables(root, header.model, header.dataset, summaries)
 
 
 def write_manifest(stem: Path, trace: Trace, configuration: Mapping[str, Any], **extra: Any) -> Path:

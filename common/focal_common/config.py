@@ -81,7 +81,7 @@ def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> d
     for override in overrides:
         field, equals, text = override.partition("=")
         if not equals or not field.strip():
-            raise ConfigError(f"--set '{override}': expected field=value, such as core.array_rows=64")
+            raise ConfigError(f"'{override}': expected field=value, such as core.array_rows=64")
         node: Any = result
         parts = field.strip().split(".")
         for depth, part in enumerate(parts):
@@ -91,7 +91,7 @@ def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> d
                 place = f"{where}: field '{prefix}'" if prefix else where
                 raise ConfigError(f"{place} has no field '{part}'; {near_matches(part, map(str, names))}")
             if depth == len(parts) - 1:
-                node[part] = parse_yaml(f"value: {text}", f"--set {field}")["value"]
+                node[part] = parse_yaml(f"value: {text}", f"field {field}")["value"]
             else:
                 node = node[part]
     return result

@@ -1,4 +1,4 @@
-"""Attach Focus to a stock picture model with its stock processor: python compress_a_model.py CHECKPOINT PICTURE"""
+"""Attach Focus to a stock picture model with its stock processor: python compress_a_model.py CHECKPOINT PICTURE."""
 
 import sys
 

@@ -80,7 +80,7 @@ def _compiler_cost(accelerator: Accelerator[Any], need: BufferNeed) -> BufferCos
     if hardware.sram_node.value != _MACRO_NODE_UM:
         raise ConfigError(
             f"{accelerator.preset}.yaml: memory-compiler macros exist for sram_node {_MACRO_NODE_UM:g} only, got "
-            f"{hardware.sram_node.value:g}; use --sram cacti"
+            f"{hardware.sram_node.value:g}; use sram cacti"
         )
     return BufferCost(
         name=need.name,

@@ -112,7 +112,7 @@ def accelerator_names(asked: tuple[str, ...]) -> list[str]:
             if name not in names:
                 names.append(name)
     if not names:
-        raise ConfigError("--accelerator: expected at least one name, or all")
+        raise ConfigError("accelerators: expected at least one name, or all")
     return names
 
 
@@ -170,10 +170,10 @@ def run_all(
     """
     if settings.precision != "fp16" and settings.fidelity == "parity":
         raise ConfigError(
-            "--precision int8 needs --fidelity cycle: the published INT8 run keeps FP16 hardware"
+            "precision int8 needs fidelity cycle: the published INT8 run keeps FP16 hardware"
         )
     fidelity: Fidelity = FIDELITIES.load(settings.fidelity)(settings)
-    fidelity.check_fields((one.partition("=")[0].strip() for one in settings.overrides), "--set")
+    fidelity.check_fields((one.partition("=")[0].strip() for one in settings.overrides), "hardware field")
     outcome = Outcome(fidelity, accelerators=dict(accelerators or build_all(settings)))
     # Ratios are over the dense preset in the same precision, whatever --set changed.
     dense = _built(replace(settings, overrides=()), "dense")

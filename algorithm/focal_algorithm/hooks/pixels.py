@@ -128,12 +128,12 @@ class TowerPixels:
 
 
 @contextmanager
-def watched_pixels(adapter: ModelAdapter, model: Any) -> Iterator[TowerPixels | None]:
-    """Watch what the vision tower is given inside a ``with`` block; None where no tower can be found."""
+def watched_pixels(adapter: ModelAdapter, model: Any) -> Iterator[TowerPixels | str]:
+    """Watch what the vision tower is given inside a ``with`` block; give the sentence where it cannot be watched."""
     try:
         tower: nn.Module = adapter.vision_points(model).tower
-    except UnsupportedError:
-        yield None
+    except UnsupportedError as refusal:
+        yield str(refusal)
         return
     seen = TowerPixels(adapter, model)
 

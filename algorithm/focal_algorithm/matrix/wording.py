@@ -10,7 +10,6 @@ _WORDS = {
     "'--profile hub'": _ONLINE,
     "--profile hub": _ONLINE,
     "with --profile offline": "in a matrix that is offline",
-    "--profile is offline": "the matrix is offline",
 }
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 from transformers import AutoModel
 
 from focal_algorithm.architectures.minicpm_v import MiniCpmVForConditionalGeneration, VisualMarks
@@ -216,15 +215,6 @@ class MiniCpmV(ModelAdapter):
             return VisualCells(tuple(pictures), tuple(labels), concatenated(grids), _QUERY_NOTE)
 
         return VisualPart(tuple(pieces), inputs, cells)
-
-    def seen_cells(
-        self, model: Any, pixels: Tensor, grid: Sequence[int] | None, layout: SampleLayout, is_video: bool
-    ) -> VisualCells:
-        """Refuse: the strips that the tower gets do not say how a picture was sliced."""
-        raise UnsupportedError(
-            f"{self.family}: pictures cannot be told from the strips of patches that its vision tower gets; record "
-            "with focal.trace to keep them"
-        )
 
     def sample_pixels(self, model: Any) -> int:
         """Return the side of an overview."""

@@ -63,7 +63,7 @@ def show(
             second = read_sample(diff, first.sample_id, frames)
         except ConfigError as error:
             raise ConfigError(
-                f"--diff: the two traces have unequal inputs: {diff} has no sample '{first.sample_id}'"
+                f"the two traces have unequal inputs: {diff} has no sample '{first.sample_id}'"
             ) from error
         scene = difference_scene(first, second)
     chosen = scene.check_layer(layer)

@@ -175,8 +175,8 @@ def _frames(files: _Files, frames_path: Path | None) -> FramesTrace:
     origin = _header(files).origin
     what = "" if origin == "measured" else f" (its numbers are {origin})"
     raise TraceError(
-        f"{files.given}: this trace keeps no frames{what}, so there is nothing to draw on; record it with 'focal "
-        f"trace --keep-frames', or give those of a run on the same inputs with --frames NAME{FRAMES_SUFFIX}"
+        f"{files.given}: this trace keeps no frames{what}, so there is nothing to draw on; record it again "
+        f"with frames kept, or give those of a run on the same inputs (NAME{FRAMES_SUFFIX})"
     )
 
 
@@ -210,14 +210,14 @@ def _check_same_inputs(header: TraceHeader, frames: FramesTrace, path: Path, is_
     names = ("sample_id", "visual_start", "visual_tokens", "sequence_tokens")
     if header.model != other.model or len(header.samples) != len(other.samples):
         raise TraceError(
-            f"--frames: of {len(other.samples)} samples on {other.model}, but {path} has {len(header.samples)} on "
+            f"frames: of {len(other.samples)} samples on {other.model}, but {path} has {len(header.samples)} on "
             f"{header.model}; expected frames of the same inputs"
         )
     for number, (one, two) in enumerate(zip(header.samples, other.samples, strict=True)):
         for name in names:
             if getattr(one, name) != getattr(two, name):
                 raise TraceError(
-                    f"--frames: sample {number} has {name} {getattr(two, name)!r}, but {getattr(one, name)!r} in "
+                    f"frames: sample {number} has {name} {getattr(two, name)!r}, but {getattr(one, name)!r} in "
                     f"{path}; expected frames of the same inputs"
                 )
 
@@ -232,8 +232,8 @@ def sample_index(header: TraceHeader, sample: str) -> int:
     if sample.isdigit() and int(sample) < len(ids):
         return int(sample)
     if sample.lstrip("-").isdigit():
-        raise ConfigError(f"--sample {sample}: the trace has samples 0 to {len(ids) - 1}")
-    raise ConfigError(f"--sample '{sample}': no such sample; {near_matches(sample, ids)}")
+        raise ConfigError(f"sample {sample}: the trace has samples 0 to {len(ids) - 1}")
+    raise ConfigError(f"sample '{sample}': no such sample; {near_matches(sample, ids)}")
 
 
 def _shares(files: _Files, header: TraceHeader, index: int) -> tuple[NDArray[np.float32] | None, str]:

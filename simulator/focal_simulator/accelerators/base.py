@@ -102,7 +102,7 @@ class Accelerator(ABC, Generic[H]):
         Raises:
             UnsupportedError: The plug-in has no cycle model, or the workload does not fit the hardware.
         """
-        raise UnsupportedError(f"{self.preset}: has no cycle model; use --fidelity parity")
+        raise UnsupportedError(f"{self.preset}: has no cycle model; use fidelity parity")
 
     def placed_groups(
         self, workload: Workload, context: CycleContext, remember: Remember

@@ -116,7 +116,7 @@ def test_settings_name_the_task_and_keep_what_is_zero(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("frames", [3, 33])
 def test_clips_have_the_frames_that_scenes_are_made_for(frames: int) -> None:
-    with pytest.raises(ConfigError, match="--frames must be 4 to 32"):
+    with pytest.raises(ConfigError, match="frames must be 4 to 32"):
         AskedTask("shapes-video", frames=frames).load()
 
 
