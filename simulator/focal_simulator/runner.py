@@ -169,9 +169,7 @@ def run_all(
         ConfigError: Unknown names or wrong hardware.
     """
     if settings.precision != "fp16" and settings.fidelity == "parity":
-        raise ConfigError(
-            "precision int8 needs fidelity cycle: the published INT8 run keeps FP16 hardware"
-        )
+        raise ConfigError("precision int8 needs fidelity cycle: the published INT8 run keeps FP16 hardware")
     fidelity: Fidelity = FIDELITIES.load(settings.fidelity)(settings)
     fidelity.check_fields((one.partition("=")[0].strip() for one in settings.overrides), "hardware field")
     outcome = Outcome(fidelity, accelerators=dict(accelerators or build_all(settings)))

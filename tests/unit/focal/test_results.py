@@ -87,7 +87,7 @@ def test_the_explanation_is_that_of_the_command(
     assert sum(cycles for _, cycles in found.causes) == found.total_cycles
     assert "9.o_proj" in str(found)
     assert "<table>" in found._repr_html_()
-    with pytest.raises(ConfigError, match="no layer '9.o_pro'; did you mean '9.o_proj'"):
+    with pytest.raises(ConfigError, match=r"no layer '9\.o_pro'; did you mean '9\.o_proj'"):
         results.explain("9.o_pro", model="llava_vid", dataset="videomme")
     with pytest.raises(ConfigError, match="choose one by model and dataset"):
         results.explain("9.o_proj")
@@ -111,8 +111,8 @@ def test_settings_reach_the_hardware() -> None:
         focal.simulate(support.PUBLISHED, [same, same], **PAIR)
     with pytest.raises(ConfigError, match="label must be a plain name"):
         focal.accelerator("dense", label="a/b")
-    slow = focal.simulate(support.PUBLISHED, "dense", dram="ddr4_2400", **PAIR)
-    assert slow.frame()["cycles"].tolist()[0] >= cycles["dense"]
+    slow = focal.simulate(support.PUBLISHED, "dense", dram="lpddr3_1ch_shipped", **PAIR)
+    assert slow.frame()["cycles"].tolist()[0] > cycles["dense"]
 
 
 def test_columns_that_compare_runs_keep_their_settings_apart() -> None:
