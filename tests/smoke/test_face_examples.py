@@ -33,7 +33,8 @@ def test_an_example_imports_one_name_of_ours_and_is_short(path: Path) -> None:
 
 
 def run(name: str, folder: Path, *words: str) -> str:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    root = str(support.EXAMPLES.parents[1])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": root}
     done = subprocess.run(
         [sys.executable, str(support.EXAMPLES / name), *words],
         cwd=folder,

@@ -159,6 +159,7 @@ def test_a_batch_with_padding_is_one_prefill_a_row() -> None:
         assert one is not None
         assert two is not None
         assert [picture.png for picture in one.pictures] == [picture.png for picture in two.pictures]
+        assert np.array_equal(one.cells, two.cells)
 
 
 def test_an_image_in_tiles_needs_to_be_announced_to_generate() -> None:
