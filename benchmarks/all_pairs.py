@@ -21,6 +21,7 @@ from rich.table import Table
 
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method
+from focal_algorithm.methods.study import paper_of
 from focal_algorithm.models import MODELS
 from focal_algorithm.runner import RunResult, RunSettings
 from focal_algorithm.runner import run as run_trace
@@ -34,7 +35,7 @@ from focal_traces.root import TraceRoot
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"
-MARKS = ("<!-- written by benchmarks/all_pairs.py -->", "<!-- end of what is written -->")
+START, END = "<!-- {} written by benchmarks/all_pairs.py --page -->", "<!-- end of what is written -->"
 ORIGIN = "synthetic: random weights"
 SMALL_BUDGET: dict[str, dict[str, Any]] = {
     "visionzip": {"dominant": 2, "contextual": 1},
@@ -130,7 +131,8 @@ def rows(root: Path, options: argparse.Namespace) -> Iterator[PairRow]:
             continue
         sample = result.samples[result.trace.chosen_sample()]
         totals = result.trace.totals(result.trace.chosen_sample())
-        folder = build_method(method, {}).trace_folder
+        built = build_method(method, {})
+        folder = built.study.folder(built)
         yield PairRow(
             method,
             model,
@@ -178,11 +180,29 @@ def support_table(found: list[PairRow]) -> str:
     return "\n".join([*lines, "", *(f"{place}. {reason}." for place, reason in enumerate(reasons, 1))])
 
 
+def method_table() -> str:
+    """Return the Markdown table of methods, from the docstrings of their classes."""
+    lines = ["| method | what it is | paper | own trace folder |", "|---|---|---|---|"]
+    for name in METHODS:
+        method = build_method(name, {})
+        summary = (type(method).__doc__ or "").strip().splitlines()[0]
+        folder = method.study.folder(method)
+        lines.append(f"| `{name}` | {summary} | {paper_of(type(method))} | `{folder}` |")
+    return "\n".join(lines)
+
+
+def written(page: str, what: str, text: str) -> str:
+    """Return a page with the part between the marks of one table replaced."""
+    before, mark, rest = page.partition(START.format(what))
+    if not mark:
+        raise ValueError(f"no mark {START.format(what)} in the page")
+    return f"{before}{mark}\n\n{text}\n\n{END}{rest.partition(END)[2]}"
+
+
 def write_page(path: Path, found: list[PairRow]) -> None:
-    """Replace the table between the marks of a page."""
-    before, _, rest = path.read_text(encoding="utf-8").partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    atomic_write_text(path, f"{before}{MARKS[0]}\n\n{support_table(found)}\n\n{MARKS[1]}{after}")
+    """Replace both tables of the page."""
+    page = written(path.read_text(encoding="utf-8"), "methods:", method_table())
+    atomic_write_text(path, written(page, "pairs:", support_table(found)))
 
 
 def main() -> None:
@@ -191,7 +211,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--traces", type=Path, default=Path("output/all_pairs"), help="trace root to write")
     parser.add_argument("--csv", type=Path, default=ROOT / "example_output" / "all_pairs" / "pairs.csv")
-    parser.add_argument("--page", action="store_true", help="also write the table of docs/methods.md")
+    parser.add_argument("--page", action="store_true", help="also write the tables of docs/methods.md")
     options = parser.parse_args()
     torch.set_num_threads(1)
     found = list(rows(options.traces, options))

@@ -77,7 +77,7 @@ def measure(name: str, layers: int, frames: int) -> dict[str, float]:
             loaded.model(**prompt.inputs, logits_to_keep=1)
         else:
             registered, changed = VARIANTS.get(name, (name, {}))
-            fitted = build_method(registered, {}).fitted(geometry)
+            fitted = build_method(registered, {}).study.fitted(geometry)
             method = build_method(registered, {**fitted, **changed})
             recorder = Recorder(geometry, method, True) if is_recorded else None
             with attach(loaded.model, loaded.adapter, method, recorder, layouts=[prompt.layout]):

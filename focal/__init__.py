@@ -32,17 +32,21 @@ if TYPE_CHECKING:
     from focal.traces import Trace, trace
     from focal_algorithm.methods.adaptiv import Adaptiv
     from focal_algorithm.methods.base import (
+        AttentionOperands,
         CompressionMethod,
         GemmOutcome,
-        HookPoint,
+        HostNeeds,
         Resequenced,
         TokenStream,
     )
     from focal_algorithm.methods.cmc import Cmc
     from focal_algorithm.methods.dense import Dense
+    from focal_algorithm.methods.divprune import DivPrune
+    from focal_algorithm.methods.fastv import FastV
     from focal_algorithm.methods.focus import Focus
     from focal_algorithm.methods.focus_sec_only import FocusSecOnly
     from focal_algorithm.methods.framefusion import Framefusion
+    from focal_algorithm.methods.selector import TokenSelector
     from focal_algorithm.methods.sparsevlm import SparseVlm
     from focal_algorithm.methods.sparsezip import SparseZip
     from focal_algorithm.methods.visionzip import VisionZip
@@ -60,12 +64,14 @@ _HOMES = {
     "focal.simulation": ("Accelerator", "accelerator", "simulate"),
     "focal.traces": ("Trace", "trace"),
     "focal_algorithm.methods.base": (
+        "AttentionOperands",
         "CompressionMethod",
         "GemmOutcome",
-        "HookPoint",
+        "HostNeeds",
         "Resequenced",
         "TokenStream",
     ),
+    "focal_algorithm.methods.selector": ("TokenSelector",),
     "focal_common.errors": ("ConfigError", "FocalError", "RunError", "TraceError", "UnsupportedError"),
 }
 """Names by the module they live in. Method classes are not among them: their registry names them."""
@@ -75,18 +81,21 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "Accelerator",
     "Adaptiv",
+    "AttentionOperands",
     "Cmc",
     "Comparison",
     "CompressionMethod",
     "ConfigError",
     "Dense",
+    "DivPrune",
     "Explanation",
+    "FastV",
     "FocalError",
     "Focus",
     "FocusSecOnly",
     "Framefusion",
     "GemmOutcome",
-    "HookPoint",
+    "HostNeeds",
     "Overlay",
     "Processor",
     "Resequenced",
@@ -97,6 +106,7 @@ __all__ = [
     "SparseVlm",
     "SparseZip",
     "Support",
+    "TokenSelector",
     "TokenStream",
     "Trace",
     "TraceError",

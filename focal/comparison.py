@@ -23,6 +23,7 @@ from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.offline.evaluator import Evaluator
 from focal_algorithm.offline.questions import Asked, QuestionSet, load_questions
 from focal_common.errors import ConfigError
+from focal_simulator.ratios import ENERGY, SPEEDUP, over_dense
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,8 +67,8 @@ class Comparison:
             ``method``, ``status`` (``ok``, ``nearest`` where a budget is out of reach, ``refused``) with ``reason``;
             ``accuracy`` with its 95 % interval, and minus dense; ``equivalent_tokens`` and MACs, means over the traced
             questions; ``accelerator``, the method's own or ``focus_sec_only``, with ``cycles``, ``energy_mj`` and
-            ``energy_delay_mj_s`` simulated on it; ``speedup`` and ``energy_vs_dense`` over the dense method on the
-            dense array.
+            ``energy_delay_mj_s`` simulated on it; ``speedup_over_dense`` and ``energy_over_dense`` are over the dense
+            method on the dense array.
         """
         import pandas as pd
 
@@ -81,24 +82,24 @@ class Comparison:
         energy_mj = row.get(f"energy_mj_simulated_{name}")
         dense = next((one for one in self.rows if one["method"] == DENSE), {})
         dense_cycles, dense_mj = (dense.get(f"{what}_simulated_{DENSE}") for what in ("cycles", "energy_mj"))
+        ratios: dict[str, Any] = dict.fromkeys((SPEEDUP, ENERGY))
+        if cycles and dense_cycles and dense_mj:
+            ratios = dict(over_dense(cycles, energy_mj or 0.0, (dense_cycles, dense_mj)))
         return found | {
             "accelerator": name,
             "cycles": cycles,
             "energy_mj": energy_mj,
             "energy_delay_mj_s": row.get(f"energy_delay_mj_s_simulated_{name}"),
-            "speedup": dense_cycles / cycles if cycles and dense_cycles else None,
-            "energy_vs_dense": energy_mj / dense_mj if energy_mj and dense_mj else None,
+            **ratios,
         }
 
     def __repr__(self) -> str:
         return f"<comparison of {', '.join(row['method'] for row in self.rows)}>"
 
     def _repr_html_(self) -> str:
-        shown = ("method", "accuracy", "accuracy_minus_dense", "equivalent_tokens", "accelerator", "speedup")
+        shown = ("method", "accuracy", "accuracy_minus_dense", "equivalent_tokens", "accelerator", SPEEDUP)
         frame = self.frame()
-        table = frame[[*shown, "energy_vs_dense", "status"]].to_html(
-            index=False, float_format="{:.4g}".format
-        )
+        table = frame[[*shown, ENERGY, "status"]].to_html(index=False, float_format="{:.4g}".format)
         reasons = "".join(
             f"<li>{html.escape(row['method'])}: {html.escape(row['reason'])}</li>"
             for row in self.rows

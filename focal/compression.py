@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from focal.loading import loaded_model, seed_of
+from focal.loading import NOWHERE, loaded_model, seed_of
 from focal.traces import Recording, Trace
 from focal_algorithm.hooks import Session, attach
 from focal_algorithm.hooks.pixels import TowerPixels, watched_pixels
@@ -163,7 +162,7 @@ def compress(
         UnsupportedError: A model of no known family, one that is attached already, or a pair that cannot work.
     """
     loaded = loaded_model(model)
-    settings = RunSettings(output=Path(), dataset=dataset)  # refuses a name that is none
+    settings = RunSettings(output=NOWHERE, dataset=dataset)  # refuses a name that is none
     notes: list[str] = []
     if isinstance(method, str):
         settings = replace(settings, method=method, parameters=parameters)

@@ -21,7 +21,11 @@ from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.runner import prepare
 from focal_common.errors import ConfigError
 
-__all__ = ["Processor", "family_of", "load_model", "loaded_model", "seed_of"]
+__all__ = ["NOWHERE", "Processor", "family_of", "load_model", "loaded_model", "seed_of"]
+
+
+NOWHERE = Path("in memory")
+"""Output of runs that write nothing."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def load_model(
     """
     require_runnable()
     settings = RunSettings(
-        output=Path(),
+        output=NOWHERE,
         model=name,
         size=size,
         seed=seed,

@@ -68,7 +68,8 @@ def _budget(name: str, tokens: int) -> dict[str, Any]:
         grid=grid,
     )
     built = METHODS.load(name)()
-    known = (built.match_knob(QWEN2_7B, picture), *built.further_knobs(QWEN2_7B, picture))
+    study = built.study
+    known = (study.budget(built, QWEN2_7B, picture), *study.further_budgets(built, QWEN2_7B, picture))
     for parameter in known:
         if parameter is not None and parameter.name == "tokens per picture":
             if type(tokens) is not int or tokens < parameter.least:

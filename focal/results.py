@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from focal_common.errors import ConfigError, RunError, TraceError, near_matches
-from focal_evaluation.exhibits.headline import bar_figure, geometric_mean
+from focal_evaluation.exhibits.headline import Bar, bar_figure, bar_of, geometric_mean
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.explain import explain, find_row, read_layers
 from focal_simulator.output import write_outcome
+from focal_simulator.ratios import DENSE, ENERGY, SPEEDUP, over_dense
 from focal_simulator.runner import Outcome, Run, Settings
 from focal_simulator.summary import area_power_rows
 
@@ -34,6 +35,8 @@ _COLUMNS = {
     "total_dram_access": "dram_bytes",
     "num_ops": "macs",
     "dense_ops": "dense_macs",
+    SPEEDUP: SPEEDUP,
+    ENERGY: ENERGY,
 }
 """Columns of the published layout, by the name with a unit that they have here."""
 
@@ -98,16 +101,13 @@ class Results:
     """
 
     def __init__(self, outcome: Outcome, order: Mapping[Pair, int], variant: str, settings: Settings) -> None:
-        self.notes = tuple(dict.fromkeys((*outcome.skipped, *outcome.remarks)))
+        self.notes = tuple(dict.fromkeys((outcome.basis, *outcome.skipped, *outcome.remarks)))
         self.settings: Settings | None = settings
         self._outcome: Outcome | None = outcome
         self._order, self._variant = order, variant
         self._folder: Path | None = None
-        self._dense = {
-            pair: (float(result.seconds), float(result.total_mj))
-            for pair, result in outcome.reference.items()
-        }
         areas = {name: _area_mm2(outcome, settings, name) for name in outcome.accelerators}
+        self._cells = [run.row for run in outcome.runs]
         self._rows = [_tidy(run.row, areas[run.name]) for run in outcome.runs]
 
     @classmethod
@@ -120,21 +120,17 @@ class Results:
         where = Path(folder)
         if not where.is_dir():
             raise TraceError(f"{where}: no such result folder")
-        rows: list[dict[str, Any]] = []
-        for path in sorted(where.glob("*.csv")):
-            rows += _read_rows(where, path)
-        if not rows:
+        cells = [row for path in sorted(where.glob("*.csv")) for row in _read_rows(path)]
+        if not cells:
             raise TraceError(
                 f"{where}: holds no main_<accelerator>.csv, expected a result folder of focal sim"
             )
         found = cls.__new__(cls)
         found.notes, found.settings, found._outcome, found._folder = (), None, None, where
-        found._rows = rows
+        found._cells = cells
+        found._rows = rows = [_tidy(row, _saved_area(where, row)) for row in cells]
         found._order = {pair: place for place, pair in enumerate(dict.fromkeys(map(_pair, rows)))}
         found._variant = ""
-        found._dense = {
-            _pair(row): (row["seconds"], row["energy_mj"]) for row in rows if row["accelerator"] == "dense"
-        }
         return found
 
     @property
@@ -163,7 +159,7 @@ class Results:
             ``model``, ``dataset``, ``accelerator``; ``cycles``, ``compute_cycles``, ``stall_cycles``; ``seconds``;
             ``energy_mj`` and its parts ``core_energy_mj``, ``sram_energy_mj``, ``dram_energy_mj``; ``dram_bytes``;
             ``macs`` executed and ``dense_macs``; ``area_mm2``, missing where another accelerator's row holds it;
-            ``speedup`` and ``energy_vs_dense`` over the dense array; in fidelity ``cycle`` the cycles of each cause;
+            ``speedup_over_dense`` and ``energy_over_dense``; in fidelity ``cycle`` the cycles of each cause;
             and where a number comes from: ``fidelity``, ``corrections``, ``variant``, ``origin``, ``sram_model``,
             ``hardware``.
         """
@@ -171,14 +167,8 @@ class Results:
 
         rows = []
         for row in self._rows:
-            seconds, energy_mj = self._dense.get(_pair(row), (float("nan"), float("nan")))
-            ratios = {
-                "speedup": seconds / row["seconds"] if row["seconds"] else float("nan"),
-                "energy_vs_dense": row["energy_mj"] / energy_mj if energy_mj else float("nan"),
-            }
             labels = {name: row[name] for name in _LABELS if name in row}
-            numbers = {name: value for name, value in row.items() if name not in _LABELS}
-            rows.append({**numbers, **ratios, **labels})
+            rows.append({name: value for name, value in row.items() if name not in _LABELS} | labels)
         return pd.DataFrame(rows)
 
     def speedup(self, accelerator: str, over: str = "dense") -> float:
@@ -194,21 +184,27 @@ class Results:
         Raises:
             ConfigError: No such accelerator (with near matches), or no workload that both ran.
         """
-        own, other = self._seconds(accelerator), self._seconds(over)
+        own, other = self._times(accelerator), self._times(over)
         shared = [pair for pair in own if pair in other]
         if not shared:
             raise ConfigError(f"'{accelerator}' and '{over}' ran no workload both; expected at least one")
-        return geometric_mean([other[pair] / own[pair] for pair in shared])
+        ratios = [over_dense(*own[pair], other[pair])[SPEEDUP] for pair in shared]
+        return geometric_mean([float(ratio) for ratio in ratios])
 
-    def _seconds(self, accelerator: str) -> dict[Pair, float]:
-        found = {_pair(row): row["seconds"] for row in self._rows if row["accelerator"] == accelerator}
-        if not found and accelerator == "dense":
-            found = {pair: seconds for pair, (seconds, _) in self._dense.items()}
-        if not found:
+    def _times(self, accelerator: str) -> dict[Pair, tuple[float, float]]:
+        """Return seconds and mJ by workload."""
+        rows = [row for row in self._rows if row["accelerator"] == accelerator]
+        if not rows and accelerator == DENSE:  # run for the ratios, and not shown
+            return {
+                _pair(row): (row["seconds"] * row[SPEEDUP], row["energy_mj"] / row[ENERGY])
+                for row in self._rows
+                if row[SPEEDUP] is not None and row[ENERGY]
+            }
+        if not rows:
             raise ConfigError(
                 f"unknown accelerator '{accelerator}' in these results; {near_matches(accelerator, self.accelerators)}"
             )
-        return found
+        return {_pair(row): (row["seconds"], row["energy_mj"]) for row in rows}
 
     def refusal(self, accelerator: str) -> str:
         """Return why an accelerator gave no row; empty if it did, or if nothing is known."""
@@ -229,18 +225,10 @@ class Results:
         Raises:
             RunError: The file cannot be written.
         """
-        bars: dict[str, dict[Pair, dict[str, float]]] = {}
-        for row in self._rows:
-            pair = _pair(row)
-            if pair not in self._dense or not row["seconds"]:
-                continue
-            seconds, energy_mj = self._dense[pair]
-            bars.setdefault(row["accelerator"], {})[pair] = {
-                "speed-up": seconds / row["seconds"],
-                "core": row["core_energy_mj"] / energy_mj,
-                "buffer": row["sram_energy_mj"] / energy_mj,
-                "DRAM": row["dram_energy_mj"] / energy_mj,
-            }
+        bars: dict[str, dict[Pair, Bar]] = {}
+        for cells in self._cells:
+            if cells[SPEEDUP] != "" and cells[ENERGY] != "":
+                bars.setdefault(str(cells["accelerator"]), {})[_pair(cells)] = bar_of(cells, "results")
         origins = {str(row["origin"]) for row in self._rows}
         figure = bar_figure(bars, origins, sorted(self.workloads, key=lambda pair: self._order[pair]))
         if path is not None:
@@ -312,16 +300,7 @@ class Results:
         return f"<results: {len(self.workloads)} workloads on {names}; {len(self)} rows>"
 
     def _repr_html_(self) -> str:
-        shown = (
-            "model",
-            "dataset",
-            "accelerator",
-            "cycles",
-            "seconds",
-            "speedup",
-            "energy_mj",
-            "energy_vs_dense",
-        )
+        shown = ("model", "dataset", "accelerator", "cycles", "seconds", SPEEDUP, "energy_mj", ENERGY)
         table = self.frame()[[*shown, "origin"]].to_html(
             index=False, float_format=lambda value: f"{value:,.4g}"
         )
@@ -336,7 +315,7 @@ def _pair(row: Mapping[str, Any]) -> Pair:
 def _tidy(row: Mapping[str, Any], area_mm2: float | None) -> dict[str, Any]:
     """Return a row of the published layout with units in its names."""
     found: dict[str, Any] = {name: row[name] for name in ("model", "dataset", "accelerator")}
-    found |= {name: row[column] for column, name in _COLUMNS.items()}
+    found |= {name: None if row[column] == "" else row[column] for column, name in _COLUMNS.items()}
     found["area_mm2"] = area_mm2
     found |= {name: value for name, value in row.items() if name.endswith("_cycles") and name not in _COLUMNS}
     return found | {name: row[name] for name in _LABELS if name in row}
@@ -348,17 +327,16 @@ def _area_mm2(outcome: Outcome, settings: Settings, name: str) -> float:
     return float(area_power_rows(accelerator, fidelity.components(accelerator), costs)["Area"])
 
 
-def _read_rows(folder: Path, path: Path) -> list[dict[str, Any]]:
+def _read_rows(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a result table; none for a table of another kind."""
     try:
         with path.open(encoding="utf-8", newline="") as source:
             reader = csv.DictReader(source)
             if not {"model", "dataset", "accelerator", *_COLUMNS} <= set(reader.fieldnames or ()):
                 return []
-            rows = [{name: _number(cell) for name, cell in row.items()} for row in reader]
+            return [{name: _number(cell) for name, cell in row.items()} for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TraceError(f"{path}: not a CSV table ({error})") from error
-    return [_tidy(row, _saved_area(folder, row)) for row in rows]
 
 
 def _saved_area(folder: Path, row: Mapping[str, Any]) -> float | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from focal.results import Results
 from focal.traces import Recording, Trace
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
+from focal_common.places import plain_name
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator as SimulatedAccelerator
 from focal_simulator.commands import run_root, workload_order
@@ -79,9 +80,7 @@ def accelerator(
     changed = ",".join(overrides) if file is None else ",".join((file.stem, *overrides))
     built = build_accelerator(plugin, file, list(overrides))
     chosen = label or (f"{plugin}@{changed}" if changed else plugin)
-    if "/" in chosen:
-        raise ConfigError(f"label must be a plain name, got '{chosen}'; give one with label=...")
-    return Accelerator(plugin, chosen, file, overrides, built.hardware)
+    return Accelerator(plugin, plain_name(chosen, "label"), file, overrides, built.hardware)
 
 
 def simulate(
@@ -130,19 +129,18 @@ def simulate(
     common = [f"{path}={_yaml(value)}" for path, value in _flat(overrides or {})]
     common += [f"dram_system={dram}"] if dram else []
     given = [accelerators] if isinstance(accelerators, str | Accelerator) else list(accelerators)
-    names = tuple(one if isinstance(one, str) else one.plugin for one in given)
     settings = Settings(
-        accelerators=names,
+        accelerators=tuple(one for one in given if isinstance(one, str)),
         fidelity=fidelity,
         corrections=words,
         sram=sram,  # type: ignore[arg-type]  # checked above
         overrides=tuple(common),
         precision=precision,
     )
-    built = _built(given, settings)
+    own = _built([one for one in given if isinstance(one, Accelerator)], settings)
     with _root(trace) as root:
         folder = _folder(trace, root, variant)
-        outcome = run_root(settings, root, models, datasets, folder, built)
+        outcome = run_root(settings, root, models, datasets, folder, own)
         return Results(outcome, workload_order(root), folder, settings)
 
 
@@ -173,17 +171,14 @@ def prefill_figures(
     return figures, {name: results.refusal(name) for name in ACCELERATORS if name not in figures}
 
 
-def _built(given: Sequence[str | Accelerator], settings: Settings) -> dict[str, SimulatedAccelerator[Any]]:
+def _built(given: Sequence[Accelerator], settings: Settings) -> dict[str, SimulatedAccelerator[Any]]:
+    """Return accelerators of one's own by label."""
     found: dict[str, SimulatedAccelerator[Any]] = {}
+    shown = set(accelerator_names(settings.accelerators)) if settings.accelerators else set()
     for one in given:
-        if isinstance(one, Accelerator):
-            if one.label in found:
-                raise ConfigError(f"two accelerators are called '{one.label}'; give each a label of its own")
-            found[one.label] = one.build(settings.precision, settings.overrides)
-            continue
-        for name in accelerator_names((one,)):
-            found.setdefault(name, built_in_precision(name, settings.precision, settings.overrides))
-    accelerator_names(settings.accelerators)  # refuses an empty list
+        if one.label in found or one.label in shown:
+            raise ConfigError(f"two accelerators are called '{one.label}'; give each a label of its own")
+        found[one.label] = one.build(settings.precision, settings.overrides)
     return found
 
 

@@ -305,7 +305,7 @@ class Recording:
 
         counts = recorded_trace(self.loaded, self.method, self.samples, self.dataset, self.seed)
         header = counts.header
-        folder = trace_folder(self.method, self.loaded.quantization)
+        folder = trace_folder(self.method, self.loaded.quantization.partition(":")[0] or "float")
         method, samples, pictures, keep_masks = self.method, self.samples, self.pictures, self.keep_masks
         masks = tuple(one.masks for one in samples if one.masks is not None)
         return Trace(
@@ -340,7 +340,7 @@ def _write_recording(
     header = counts.header
     stem = folder / f"{header.model}_{header.dataset}"
     facts = [sample_facts(counts, index) | {"method": one.summary} for index, one in enumerate(samples)]
-    owner = method if folder.name == trace_folder(method, "") else None
+    owner = method if folder.name == trace_folder(method, "float") else None
     write_recorded(stem, counts, samples, owner, facts, pictures, keep_masks)
     settings = {
         "made_with": "focal.compress",
@@ -414,8 +414,9 @@ def trace(
     Raises:
         FocalError: A setting, a file or the run is at fault; one sentence.
     """
+    from focal.loading import NOWHERE
     from focal_algorithm.environment import require_runnable
-    from focal_algorithm.model_names import check_model_name
+    from focal_algorithm.models import check_model_name
     from focal_algorithm.run_settings import RunSettings
     from focal_algorithm.runner import gather
     from focal_algorithm.tasks.asking import AskedTask
@@ -428,7 +429,7 @@ def trace(
         if new_tokens == 0:
             raise ConfigError("new_tokens must be at least 1 where questions are to be answered, got 0")
     settings = RunSettings(
-        output=Path(),
+        output=NOWHERE,
         model=model,
         size=size,
         method=method,

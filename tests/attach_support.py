@@ -55,7 +55,7 @@ def suited(name: str, **overrides: Any) -> CompressionMethod:
     """Return a method with parameters for four layers: those of `SMALL`, else what it says it needs."""
     default = build_method(name, {})
     loaded = tiny()
-    parameters = SMALL.get(name) or default.fitted(loaded.adapter.geometry(loaded.model))
+    parameters = SMALL.get(name) or default.study.fitted(loaded.adapter.geometry(loaded.model))
     return build_method(name, {**parameters, **overrides})
 
 

@@ -1,4 +1,4 @@
-"""The knobs of a method one after the other: the next one where those before fall short of a budget."""
+"""The parameters of a method one after the other: the next one where those before fall short of a budget."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from focal_algorithm.budget import Match, OutOfReach, solve
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.methods.study import BudgetParameter
 from focal_common.errors import ConfigError
 
-__all__ = ["Turned", "solve_in_turn"]
+__all__ = ["SearchResult", "multi_parameter_search"]
 
 
 @dataclass(frozen=True)
-class Turned:
-    """What the knobs of a method reach.
+class SearchResult:
+    """What the parameters of a method reach.
 
     Attributes:
-        match: Of the knob that comes nearest; an earlier one where it is near enough.
+        match: Of the parameter that comes nearest; an earlier one where it is near enough.
         parameters: Hyper-parameters there, over those in force.
-        reason: Why the budget is out of reach, with the range of each knob; empty if it is enclosed.
+        reason: Why the budget is out of reach, with the range of each parameter; empty if it is enclosed.
     """
 
     match: Match
@@ -29,42 +29,42 @@ class Turned:
     reason: str
 
 
-def solve_in_turn(
-    first: MatchKnob,
-    further: Callable[[Mapping[str, Any]], tuple[MatchKnob, ...]],
+def multi_parameter_search(
+    first: BudgetParameter,
+    further: Callable[[Mapping[str, Any]], tuple[BudgetParameter, ...]],
     target: float,
     evaluate: Callable[[Mapping[str, Any]], float | None],
     what: str,
     tolerance: float,
-) -> Turned:
+) -> SearchResult:
     """Return the setting nearest to a budget.
 
-    The first knob is turned with everything else as it is. Where nothing in its range comes within the tolerance, it
-    stays at the end of its range on the side of the budget, and the further knobs are turned from there. The end,
-    not its nearest value: a budget that turns back on the way would hold the further knobs at a setting in between.
-    Before a further knob that shares (`MatchKnob.shares`), the first is set such that it alone goes half of the way, by
-    ratio, from the most that both can spend to the budget.
+    The first parameter is tuned with everything else as it is. Where nothing in its range comes within the tolerance,
+    it stays at the end of its range on the side of the budget, and the further ones are tuned from there. The end,
+    not its nearest value: a budget that turns back on the way would hold the further ones at a setting in between.
+    Before a further parameter that shares (`BudgetParameter.shares`), the first is set such that it alone goes half of
+    the way, by ratio, from the most that both can spend to the budget.
 
     Args:
-        first: Of `CompressionMethod.match_knob`.
-        further: `CompressionMethod.further_knobs` of the method with some parameters over those in force.
+        first: Of `MethodStudy.budget`.
+        further: `MethodStudy.further_budgets` of the method with some parameters over those in force.
         target: Budget, above 0.
         evaluate: Budget with some parameters over those in force; None where the method refuses them.
         what: Of the budget, for messages.
-        tolerance: Relative distance within which no further knob is turned.
+        tolerance: Relative distance within which no further parameter is turned.
 
     Raises:
-        ConfigError: The method refuses every value of the first knob, or the target is no budget.
+        ConfigError: The method refuses every value of the first parameter, or the target is no budget.
     """
     turned, end = _turn(first, {}, target, evaluate, what, "")
     if not turned.reason or _miss(turned.match) <= tolerance:
         return turned
     reasons = [turned.reason]
-    for knob in further(first.parameters(end)):
-        start = _half_way(first, end, knob, target, evaluate, what) if knob.shares else end
+    for parameter in further(first.parameters(end)):
+        start = _half_way(first, end, parameter, target, evaluate, what) if parameter.shares else end
         try:
             another, _ = _turn(
-                knob, first.parameters(start), target, evaluate, what, f"{first.name} {start:.6g}"
+                parameter, first.parameters(start), target, evaluate, what, f"{first.name} {start:.6g}"
             )
         except ConfigError as error:  # it refuses every value
             reasons.append(_plain(error))
@@ -75,18 +75,18 @@ def solve_in_turn(
         if not another.reason or _miss(another.match) <= tolerance:
             break
     reason = "; ".join(filter(None, reasons)) if turned.reason else ""
-    return Turned(turned.match, turned.parameters, reason)
+    return SearchResult(turned.match, turned.parameters, reason)
 
 
 def _half_way(
-    first: MatchKnob,
+    first: BudgetParameter,
     end: float,
-    further: MatchKnob,
+    further: BudgetParameter,
     target: float,
     evaluate: Callable[[Mapping[str, Any]], float | None],
     what: str,
 ) -> float:
-    """Return the value of the first knob that saves half of what is to be saved, with the further one out of action."""
+    """Return the value of the first parameter that saves half of what is to be saved, the further one being idle."""
     idle = further.parameters(further.most if further.rises else further.least)
     most = evaluate(first.parameters(end) | idle)
     if most is None or most <= target:
@@ -101,23 +101,27 @@ def _half_way(
 
 
 def _turn(
-    knob: MatchKnob,
+    parameter: BudgetParameter,
     base: dict[str, Any],
     target: float,
     evaluate: Callable[[Mapping[str, Any]], float | None],
     what: str,
     beyond: str,
-) -> tuple[Turned, float]:
-    """Return what one knob reaches, and the end of its range on the side of the budget."""
+) -> tuple[SearchResult, float]:
+    """Return what one parameter reaches, and the end of its range on the side of the budget."""
 
     def at(value: float) -> dict[str, Any]:
-        return base | knob.parameters(value)
+        return base | parameter.parameters(value)
 
     try:
-        found, end, reason = solve(knob, target, lambda value: evaluate(at(value)), what, beyond), 0.0, ""
+        found, end, reason = (
+            solve(parameter, target, lambda value: evaluate(at(value)), what, beyond),
+            0.0,
+            "",
+        )
     except OutOfReach as error:
         found, end, reason = error.nearest, error.end, _plain(error)
-    return Turned(found, at(found.value), reason), end
+    return SearchResult(found, at(found.value), reason), end
 
 
 def _miss(found: Match) -> float:

@@ -14,11 +14,12 @@ import typer
 
 from focal_algorithm.cli_trace_tables import print_answers, print_samples
 from focal_algorithm.method_config import configured_parameters
-from focal_algorithm.model_names import check_model_name
+from focal_algorithm.models import check_model_name
 from focal_common.command import VERBS
 from focal_common.config import parse_yaml
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError
+from focal_common.places import check_inside
 from focal_common.registry import Registry
 from focal_traces.cli import app as traces_app
 
@@ -37,6 +38,8 @@ app = typer.Typer(
 app.registered_commands += traces_app.registered_commands
 
 _PROFILES = ("offline", "hub")
+_SIMULATION = "simulation"
+"""Folder of the results of --simulate in the trace root."""
 _QUESTION = "What happens in this video?"
 # By name: this package does not depend on the simulator, only this command line meets it.
 _PLUGINS: Registry[Registry[Any]] = Registry(
@@ -179,6 +182,7 @@ def trace(
         task=asked,
         against_dense=against_dense,
     )
+    check_inside(output, output / _SIMULATION)
     prepared = prepare(wanted)
     notes: tuple[str, ...] = ()
     if target is not None:
@@ -253,7 +257,7 @@ def _simulate(result: RunResult, root: Path, accelerators: str, *words: str) -> 
     """Simulate what was just traced, through the verb table: this package does not know the simulator."""
     header = result.trace.header
     chosen = ["--trace", str(root), "--model", header.model, "--dataset", header.dataset]
-    results = ["--accelerator", accelerators, "--output", str(root / "simulation")]
+    results = ["--accelerator", accelerators, "--output", str(root / _SIMULATION)]
     results += ["--variant", result.files["counts"].parent.name]
     VERBS.load("sim")(args=[*chosen, *results, *words], standalone_mode=False)
 

@@ -62,7 +62,7 @@ def study(
     seed: Seed = 0,
     work: Work = None,
 ) -> None:
-    """Run the whole study: tables, pictures, and a page that says what they show. Resumable."""
+    """Run the whole study: tables and pictures. Resumable."""
     from focal_algorithm.zip_study.bench import open_eyes
     from focal_algorithm.zip_study.study import PARTS, StudySettings, run_study
 
@@ -147,7 +147,7 @@ def report(
     ],
     parser: Parser = "repo",
 ) -> None:
-    """Write summary, pictures and page again from the tables of a run."""
+    """Write summary and pictures again from the tables of a run."""
     _finish(folder, parser, [])
 
 

@@ -70,9 +70,11 @@ def print_answers(result: RunResult, simulation: dict[str, Any] | None) -> None:
     )
     console.print(
         f"sparsity: zero or similar vectors of {sample['sample_id']}, the sample of median sparsity"
-        + (", which is simulated; speed-up and energy: simulated prefill, visual tokens" if rows else ""),
+        + (", which is simulated: prefill, visual tokens" if rows else ""),
         markup=False,
     )
+    if rows:
+        console.print((simulation or {})["ratios"], markup=False)
     borrowed = [name for name in rows if name not in answered and name != "dense"]
     if borrowed:
         console.print(
@@ -97,11 +99,13 @@ def _shares(found: dict[str, Any] | None) -> tuple[str, str, str]:
 def _costs(rows: dict[str, dict[str, Any]], name: str) -> tuple[str, str, str]:
     if name not in rows:
         return "", "", ""
-    energy = rows[name]["total_energy"]
-    if "dense" not in rows:
-        return "", f"{energy:.4g}", ""
-    speedup = rows["dense"]["total_cycles"] / rows[name]["total_cycles"]
-    return f"{speedup:.2f} x", f"{energy:.4g}", f"{energy / rows['dense']['total_energy']:.3f}"
+    row = rows[name]
+    speedup, energy = row["speedup_over_dense"], row["energy_over_dense"]
+    return (
+        "" if speedup == "" else f"{speedup:.2f} x",
+        f"{row['total_energy']:.4g}",
+        "" if energy == "" else f"{energy:.3f}",
+    )
 
 
 def _percent(value: float | None) -> str:

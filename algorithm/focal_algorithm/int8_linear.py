@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from focal_algorithm.inference_only import refuse_gradients
+
 __all__ = ["OUTLIER_THRESHOLD", "Int8Linear"]
 
 OUTLIER_THRESHOLD = 6.0
@@ -57,7 +59,8 @@ class Int8Linear(nn.Module):
             result += rows[:, columns].to(torch.float32) @ kept.T
         if self.bias is not None:
             result += self.bias.to(torch.float32)
-        return result.to(values.dtype).view(*values.shape[:-1], self.out_features)
+        result = result.to(values.dtype).view(*values.shape[:-1], self.out_features)
+        return refuse_gradients(result, "8-bit quantisation")
 
 
 def quantise_rows(values: Tensor) -> tuple[Tensor, Tensor]:

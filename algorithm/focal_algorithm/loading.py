@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from focal_algorithm.inputs.tokens import Tokenizer, checkpoint_tokenizer
-from focal_algorithm.model_names import check_model_name, model_location
-from focal_algorithm.models import MODELS
+from focal_algorithm.models import MODELS, check_model_name, model_location
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.weights import SHIPPED, weights_digest
 from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches

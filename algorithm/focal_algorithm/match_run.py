@@ -1,8 +1,9 @@
-"""``--match``: a method's knob solved on one sample, so that all methods can be compared at one budget."""
+"""``--match``: a method's parameter solved on one sample, so that all methods can be compared at one budget."""
 
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -12,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from focal_algorithm.budget import TOLERANCE, Match
-from focal_algorithm.budget_turns import solve_in_turn
+from focal_algorithm.budget_turns import multi_parameter_search
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.methods.study import BudgetParameter
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.runner import (
     Prepared,
@@ -54,10 +55,10 @@ def check_quantity(quantity: str, text: str) -> float:
 def match_budget(
     settings: RunSettings, prepared: Prepared, quantity: str, target: float, accelerator: str
 ) -> tuple[RunSettings, Match]:
-    """Return the settings with the knob at its solution, and the solution.
+    """Return the settings with the parameter at its solution, and the solution.
 
-    Further knobs of the method are turned where the first one does not reach the budget, except those of parameters
-    that the settings give: what was asked for stays. Runs the chosen sample, or the first, once per step; cycles and
+    Further budget parameters are tuned where the first one does not reach the budget, except those of fields that the
+    settings give: what was asked for stays. Runs the chosen sample, or the first, once per step; cycles and
     energy come from ``focal sim`` as a separate process each time.
 
     Args:
@@ -68,7 +69,7 @@ def match_budget(
         accelerator: Simulated for cycles and energy.
 
     Raises:
-        UnsupportedError: The method has no knob on this prompt.
+        UnsupportedError: The method has no parameter on this prompt.
         ConfigError: The budget is out of reach; the sentence gives the range.
     """
     one = replace(
@@ -83,10 +84,10 @@ def match_budget(
     dense = trace_sample(one, prepared, build_method("dense", {}), source).recorded.header
     method, _ = method_of(settings, prepared)
     geometry = prepared.loaded.adapter.geometry(prepared.loaded.model)
-    knob = method.match_knob(geometry, dense)
-    if knob is None or not dense.visual_tokens:
+    parameter = method.study.budget(method, geometry, dense)
+    if parameter is None or not dense.visual_tokens:
         raise UnsupportedError(
-            f"--match: method {settings.method} has no knob to turn with these parameters and inputs"
+            f"--match: method {settings.method} has no budget parameter with these settings and inputs"
         )
     measure = _measure(one, prepared, source, quantity, accelerator)
 
@@ -102,14 +103,15 @@ def match_budget(
             refusals.append(str(error))
             return None
 
-    kept = settings.parameters.keys() - knob.parameters(knob.start).keys()
+    kept = settings.parameters.keys() - parameter.parameters(parameter.start).keys()
 
-    def further(turned: Mapping[str, Any]) -> tuple[MatchKnob, ...]:
-        others = method_of(_changed(one, turned), prepared)[0].further_knobs(geometry, dense)
+    def further(turned: Mapping[str, Any]) -> tuple[BudgetParameter, ...]:
+        changed, _ = method_of(_changed(one, turned), prepared)
+        others = changed.study.further_budgets(changed, geometry, dense)
         return tuple(other for other in others if not kept & other.parameters(other.start).keys())
 
-    errors_console().print(f"matching {knob.name} to {target:,.6g} {QUANTITIES[quantity]}", markup=False)
-    found = solve_in_turn(knob, further, target, evaluate, QUANTITIES[quantity], TOLERANCE)
+    errors_console().print(f"matching {parameter.name} to {target:,.6g} {QUANTITIES[quantity]}", markup=False)
+    found = multi_parameter_search(parameter, further, target, evaluate, QUANTITIES[quantity], TOLERANCE)
     if found.reason:
         why = f" (beyond, the method refuses: {refusals[-1]})" if refusals else ""
         raise ConfigError(f"--match: {found.reason}{why}")
@@ -123,16 +125,18 @@ def _changed(settings: RunSettings, parameters: Mapping[str, Any]) -> RunSetting
 def match_note(found: Match, quantity: str) -> str:
     """Return the sentence that says what was reached."""
     unit = QUANTITIES[quantity]
-    miss = "" if found.is_met else f", the nearest that the knob's steps allow (over {TOLERANCE:.0%} off)"
-    knob = f"{found.beyond} and {found.knob}" if found.beyond else found.knob
+    miss = (
+        "" if found.is_met else f", the nearest that the parameter's steps allow (over {TOLERANCE:.0%} off)"
+    )
+    parameter = f"{found.beyond} and {found.parameter}" if found.beyond else found.parameter
     return (
-        f"matched on one sample in {found.runs} runs: {knob} {found.value:.6g} gives {found.budget:,.6g} "
+        f"matched on one sample in {found.runs} runs: {parameter} {found.value:.6g} gives {found.budget:,.6g} "
         f"{unit} for {found.target:,.6g} asked{miss}"
     )
 
 
 class _SimulationError(RunError):
-    """The simulator failed, which is no matter of the knob's value."""
+    """The simulator failed, which is no matter of the parameter's value."""
 
 
 _Measure = Callable[[RunSettings, CompressionMethod], float]
@@ -150,7 +154,7 @@ def _measure(
 
     def recorded(changed: RunSettings, method: CompressionMethod) -> float:
         trace = trace_of(changed, prepared, method, [trace_sample(changed, prepared, method, source)])
-        return sum(ledger(trace, 0).value(line) for line in lines)
+        return math.fsum(ledger(trace, 0).value(line) for line in lines)
 
     return recorded
 

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 
 from focal_common.config import StrictModel, read_yaml, validated
 from focal_common.errors import ConfigError
+from focal_common.places import PlainName
 
 __all__ = ["configured_parameters", "published_parameters"]
 
@@ -75,7 +76,7 @@ class _Model(_Switches):
 
 
 class _Runner(_Exact):
-    dataset: str | None = None
+    dataset: PlainName | None = None
     ann_path: str | None = None
     output_dir: str | None = None
     warmup: int | None = None

@@ -15,10 +15,9 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.inputs.photographs import photograph_clip
 from focal_algorithm.loading import LoadedModel, find_adapter, load_model, model_settings
 from focal_algorithm.methods import METHODS
-from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.base import CompressionMethod, changes_length
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.model_names import model_location
-from focal_algorithm.models import MODELS
+from focal_algorithm.models import MODELS, model_location
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.prompts import build_prompt
 from focal_algorithm.weights import SHIPPED
@@ -76,7 +75,7 @@ def method_support(
         Two sentences, empty where there is nothing to say.
     """
     windowed = set(text.get("layer_types") or ()) - {"full_attention"} or bool(text.get("use_sliding_window"))
-    if method.changes_length and windowed:
+    if changes_length(method) and windowed:
         return "it drops tokens, which sliding-window layers do not support", ""
     refusals = _refusals(adapter.family, method)
     if set(refusals) == set(adapter.modalities):
@@ -90,7 +89,7 @@ def method_support(
 def _refusals(family: str, method: CompressionMethod) -> dict[str, str]:
     """Return why a method refuses pictures of a kind, by trying it on a tiny random model of the family."""
     loaded = _tiny(family)
-    fitted = method.fitted(loaded.adapter.geometry(loaded.model))
+    fitted = method.study.fitted(loaded.adapter.geometry(loaded.model))
     built = replace(method, **fitted) if method == type(method)() else method
     size_pixels = loaded.adapter.sample_pixels(loaded.model)
     found = {}
@@ -144,5 +143,5 @@ def _method(name: str, text: Mapping[str, Any], adapter: type[ModelAdapter]) -> 
         return Check(f"method {name}", f"no: {refusal}")
     if limits:
         return Check(f"method {name}", f"yes, but {limits}")
-    tasks = [task for task in _TASKS if method.published(adapter().published_name, task)]
+    tasks = [task for task in _TASKS if method.study.published(adapter().published_name, task)]
     return Check(f"method {name}", f"yes, published parameters for {', '.join(tasks)}" if tasks else "yes")

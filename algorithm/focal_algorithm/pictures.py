@@ -46,9 +46,11 @@ class CompressedPicture:
         assignment: Merged token that each token went into, -1 for none, axes (tokens), int64.
         stands_at: Token whose place each merged one takes, -1 for the first that went into it, axes (merged);
             None for -1 everywhere.
+        renumbers: As of `focal_algorithm.methods.base.Resequenced`, for the whole prompt.
     """
 
     kept: Tensor
     merged: Tensor
     assignment: Tensor
     stands_at: Tensor | None = None
+    renumbers: bool = False

@@ -80,7 +80,7 @@ class Recorder:
     ) -> None:
         self.samples: list[RecordedSample] = []
         self._geometry = geometry
-        self._method = method
+        self._method, self._study = method, method.study
         self._keep_masks = keep_masks
         self._open: list[_Open] = []
 
@@ -189,16 +189,16 @@ class Recorder:
             )
             counts = assemble_counts([opened.tiles[place] for place in places])
             masks = None if opened.masks is None else opened.masks.finish()
-            summary = self._method.summary(state) if layout.visual_tokens else {}
+            summary = self._study.summary(self._method, state) if layout.visual_tokens else {}
             if layout.visual_tokens:
-                opened.records += self._method.records(state)
+                opened.records += self._study.records(self._method, state)
             self.samples.append(RecordedSample(header, counts, masks, tuple(opened.records), summary))
         self._open = []
 
     def _mask_builder(self, layout: SampleLayout) -> SampleMaskBuilder | None:
         if not self._keep_masks:
             return None
-        return SampleMaskBuilder(self._geometry.layers, self._method.pointer_rule(layout))
+        return SampleMaskBuilder(self._geometry.layers, self._study.pointer_rule(self._method, layout))
 
     def _take(self, opened: _Open, layer: int, gemm: str, masks: VectorMasks) -> None:
         is_zero = masks.is_zero.cpu().numpy()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from focal_algorithm.lmms.parsing import parse_choice
-from focal_algorithm.lmms.statistics import accuracy
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.run_identity import (
     AskedPart,
@@ -18,6 +17,7 @@ from focal_algorithm.run_identity import (
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.tasks.asking import AskedTask
 from focal_algorithm.tasks.question import Question
+from focal_common.statistics import accuracy
 
 __all__ = ["judged", "run_accuracy"]
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.model_names import model_location
-from focal_algorithm.models import MODELS
+from focal_algorithm.models import MODELS, model_location
 from focal_common.files import sha256_of_file
 from focal_common.provenance import content_hash
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from focal_algorithm.loading import LoadedModel
-from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_algorithm.tasks.asking import BENCHMARKS, AskedTask
 from focal_algorithm.weights import TRAINED_ON
 from focal_traces.counts import Trace
@@ -63,7 +63,7 @@ def idle_notes(method: CompressionMethod, trace: Trace) -> list[str]:
         for one in headers
         if not one.visual_tokens
     ]
-    if method.hook_points and all(one.weighted_sparsity == 0 for one in headers):
+    if hook_points(method) and all(one.weighted_sparsity == 0 for one in headers):
         notes.append(
             f"{method.name} left out nothing in any prompt: its budget or threshold is not reached by these few "
             "tokens; the trace is that of the dense model"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.recorder import RecordedSample, Recorder
 from focal_algorithm.run_settings import RunSettings
 from focal_common.files import atomic_write_text
+from focal_common.places import check_inside
 from focal_common.provenance import manifest, package_versions
 from focal_traces.counts import Trace
 from focal_traces.counts_file import COUNTS_SUFFIX, write_counts
@@ -27,12 +28,13 @@ from focal_traces.records_file import RECORDS_SUFFIX, write_records
 from focal_traces.root import MAIN_FOLDER
 from focal_traces.schema import GEMMS, TraceHeader
 from focal_traces.statistics import median_index, sparsity_by_layer, tokens_by_layer
-from focal_traces.tables import Workload, read_workloads
+from focal_traces.tables import Workload, read_adaptiv_sparsity, read_cmc_sparsity, read_workloads
 from focal_traces.upsert import upsert_workload
 
 __all__ = [
     "beside_main_run",
     "build_trace",
+    "check_output",
     "recorded_trace",
     "sample_facts",
     "trace_folder",
@@ -43,6 +45,11 @@ __all__ = [
     "write_run",
 ]
 
+_TABLES: dict[str, Callable[[Path], Any]] = {
+    "meta_data.csv": read_workloads,
+    "adaptiv_sparsity.csv": read_adaptiv_sparsity,
+    "cmc_sparsity.csv": read_cmc_sparsity,
+}
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "scikit-image", "av")
 
 
@@ -95,7 +102,7 @@ def recorded_trace(
         geometry=loaded.adapter.geometry(loaded.model),
         method=method.name,
         parameters={k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()},
-        mode=method.trace_mode,
+        mode=method.study.mode(method),
         vector_size=method.vector_size,
         m_tile=method.m_tile,
         samples=tuple(sample.header for sample in samples),
@@ -126,22 +133,30 @@ def beside_main_run(trace: Trace, root: Path, folder: str) -> Trace:
 
 
 def _folder(settings: RunSettings, method: CompressionMethod) -> str:
-    return settings.folder or trace_folder(
-        method, "" if settings.precision == "float" else settings.precision
-    )
+    return settings.folder or trace_folder(method, settings.precision)
 
 
-def trace_folder(method: CompressionMethod, quantization: str) -> str:
-    """Return the trace folder of a method; the published one of INT8 runs of Focus is ``focus_int8``.
+def trace_folder(method: CompressionMethod | type[CompressionMethod], precision: str) -> str:
+    """Return a method's own trace folder; the published one of INT8 runs of Focus is ``focus_int8``."""
+    own = method.study.folder(method)
+    return own if precision == "float" else f"{own.removesuffix('_main')}_{precision}"
+
+
+def check_output(root: Path, folder: str) -> None:
+    """Refuse, before anything runs, a trace root that a run could not write its results into.
 
     Args:
-        method: The method.
-        quantization: Of the linear layers; the word before its colon names the folder. Empty for their own
-            arithmetic.
+        root: Trace root; absent or with earlier results.
+        folder: Folder in it that the run will write.
+
+    Raises:
+        ConfigError: The folder is a link that leads out of the root.
+        TraceError: A table of the root is damaged, so no row can be put into it.
     """
-    if not quantization:
-        return method.trace_folder
-    return f"{method.trace_folder.removesuffix('_main')}_{quantization.partition(':')[0]}"
+    check_inside(root, root / folder)
+    for name, read in _TABLES.items():
+        if (root / name).exists():
+            read(root / name)
 
 
 def _has_trace(folder: Path, stem: str) -> bool:
@@ -206,7 +221,8 @@ def write_run(
     folder = _folder(settings, method)
     # The tables do not tell precisions apart: a run in floating point owns its rows.
     owns_tables = settings.precision == "float" or not (
-        folder == method.trace_folder or _has_trace(settings.output / method.trace_folder, stem)
+        folder == trace_folder(method, "float")
+        or _has_trace(settings.output / trace_folder(method, "float"), stem)
     )
     files = write_recorded(
         settings.output / folder / stem,
@@ -292,7 +308,7 @@ def write_method_tables(
         samples: With the method's summaries.
     """
     summaries = [sample.summary for sample in samples if sample.summary]
-    return method.write_tables(root, header.model, header.dataset, summaries)
+    return method.study.write_tables(root, header.model, header.dataset, summaries)
 
 
 def write_manifest(stem: Path, trace: Trace, configuration: Mapping[str, Any], **extra: Any) -> Path:

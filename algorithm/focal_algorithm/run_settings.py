@@ -10,6 +10,7 @@ from typing import Any
 from focal_algorithm.quantization import PRECISIONS
 from focal_algorithm.tasks.asking import AskedTask
 from focal_common.errors import ConfigError
+from focal_common.places import plain_name
 
 __all__ = ["RunSettings"]
 
@@ -70,8 +71,10 @@ class RunSettings:
         count = self.num_samples
         if self.chosen_sample is not None and count is not None and not 0 <= self.chosen_sample < count:
             raise ConfigError(f"chosen_sample must be 0 to {count - 1}, got {self.chosen_sample}")
-        if "/" in self.dataset_name or not self.dataset_name:
-            raise ConfigError(f"dataset must be a plain name, got '{self.dataset_name}'")
+        plain_name(self.dataset_name, "dataset")
+        for name in ("folder", "variant"):
+            if getattr(self, name):
+                plain_name(getattr(self, name), name)
 
     @property
     def num_samples(self) -> int | None:

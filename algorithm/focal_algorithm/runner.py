@@ -17,14 +17,15 @@ from focal_algorithm.inputs import MediaSample
 from focal_algorithm.inputs.media import read_image, read_video
 from focal_algorithm.inputs.photographs import photograph_clip
 from focal_algorithm.loading import LoadedModel, load_model
-from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods import METHODS
+from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_algorithm.methods.build import build_method, fitted_parameters
 from focal_algorithm.prompts import Prompt, build_prompt
 from focal_algorithm.quantization import quantize
 from focal_algorithm.recorder import RecordedSample, Recorder
 from focal_algorithm.run_accuracy import judged, run_accuracy
 from focal_algorithm.run_notes import idle_notes, unfit_notes
-from focal_algorithm.run_output import build_trace, sample_facts, write_run
+from focal_algorithm.run_output import build_trace, check_output, sample_facts, trace_folder, write_run
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.tasks.asking import Asked
 from focal_algorithm.tasks.question import Question
@@ -155,7 +156,7 @@ class Gathered:
         return (
             *self.parameter_notes,
             *unfit_notes(self.prepared.loaded, self.traced, self.settings.task),
-            *self.method.run_notes(torch.device(self.settings.device)),
+            *self.method.study.run_notes(self.method, torch.device(self.settings.device)),
             *idle_notes(self.method, trace),
         )
 
@@ -177,7 +178,9 @@ def gather(
 
 
 def prepare(settings: RunSettings) -> Prepared:
-    """Load and, if asked, quantise the model of a run."""
+    """Check where results will go, then load and, if asked, quantise the model of a run."""
+    folder = settings.folder or trace_folder(METHODS.load(settings.method), settings.precision)
+    check_output(settings.output, folder)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     place, checkpoint = pinned(settings.model, settings.revision, settings.is_offline)
@@ -206,7 +209,7 @@ def trace_sample(
     recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
     answer = _forward(loaded, method, recorder, prompt, settings.new_tokens)
     dense_answer = None
-    if settings.against_dense and method.hook_points:
+    if settings.against_dense and hook_points(method):
         dense_answer = _forward(loaded, build_method("dense", {}), None, prompt, settings.new_tokens)
     frames = prompt.frames() if settings.keeps_frames and prompt.frames is not None else None
     return TracedSample(
@@ -290,8 +293,8 @@ def method_of(settings: RunSettings, prepared: Prepared) -> tuple[CompressionMet
     loaded = prepared.loaded
     notes: list[str] = []
     default = build_method(settings.method, {})
-    published = default.published(loaded.adapter.published_name, settings.dataset_name)
-    if not published and default.hook_points:
+    published = default.study.published(loaded.adapter.published_name, settings.dataset_name)
+    if not published and hook_points(default):
         geometry = loaded.adapter.geometry(loaded.model)
         published = fitted_parameters(default, geometry, settings.parameters)
         left = {name: value for name, value in published.items() if name not in settings.parameters}

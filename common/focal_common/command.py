@@ -55,7 +55,7 @@ _SUMMARY = {
     "show": "draw what a method kept, merged and dropped on the frames, layer by layer",
     "sim": "simulate traces on accelerators: cycles, energy, area",
     "sparsezip": "token selection at equal budgets: the SparseZip study, POPE and MME runs, comparisons",
-    "sparsezip-report": "summary, pictures and page from the tables of focal sparsezip",
+    "sparsezip-report": "summary and pictures from the tables of focal sparsezip",
     "sweep": "explore a design space: grids, searches, Pareto fronts; resumable, on many workers",
     "trace": "record a sparse trace from a model; info, validate, convert, diff",
     "train": "train the offline models again; check what they have learned",

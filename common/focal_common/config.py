@@ -20,6 +20,9 @@ __all__ = ["StrictModel", "apply_overrides", "parse_yaml", "read_yaml", "validat
 _OWN_SENTENCE = "value_error"
 """What pydantic calls an error that a validator of ours has raised."""
 
+_OF_A_KEY = "[key]"
+"""What pydantic puts behind a key of a mapping that is itself at fault."""
+
 M = TypeVar("M", bound="StrictModel")
 
 
@@ -69,7 +72,7 @@ def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> d
 
     Args:
         tree: Nested mapping as read from YAML.
-        overrides: Such as ``["core.array_rows=64"]``; the value is read as YAML.
+        overrides: Such as ``["core.array_columns=64"]``; the value is read as YAML.
         where: Name of the preset for messages.
 
     Raises:
@@ -81,7 +84,7 @@ def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> d
     for override in overrides:
         field, equals, text = override.partition("=")
         if not equals or not field.strip():
-            raise ConfigError(f"'{override}': expected field=value, such as core.array_rows=64")
+            raise ConfigError(f"'{override}': expected field=value, such as core.array_columns=64")
         node: Any = result
         parts = field.strip().split(".")
         for depth, part in enumerate(parts):
@@ -91,7 +94,7 @@ def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> d
                 place = f"{where}: field '{prefix}'" if prefix else where
                 raise ConfigError(f"{place} has no field '{part}'; {near_matches(part, map(str, names))}")
             if depth == len(parts) - 1:
-                node[part] = parse_yaml(f"value: {text}", f"field {field}")["value"]
+                node[part] = parse_yaml(f"value: {text}", f"--set {field}")["value"]
             else:
                 node = node[part]
     return result
@@ -108,7 +111,8 @@ def validated(model: type[M], tree: Any, where: str) -> M:
     except ValidationError as error:
         # A mistyped field also leaves the right one missing; the typo is what the user can mend.
         first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        field = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        location = first["loc"][:-2] if first["loc"][-1:] == (_OF_A_KEY,) else first["loc"]
+        field = ".".join(str(part) for part in location) or "(top level)"
         if first["type"] == "extra_forbidden":
             siblings = _siblings(model, first["loc"])
             raise ConfigError(
@@ -129,10 +133,11 @@ def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> list[s
         if isinstance(current, type) and issubclass(current, BaseModel) and str(part) in current.model_fields:
             current = current.model_fields[str(part)].annotation
         # Entries of a tuple, a list or a mapping, and optional fields: the model inside.
-        while get_args(current):
-            models = [one for one in get_args(current) if get_args(one) or isinstance(one, type)]
-            nested = [one for one in models if get_args(one) or issubclass(one, BaseModel)]
-            current = nested[0] if nested else None
-    if isinstance(current, type) and issubclass(current, BaseModel):
-        return list(current.model_fields)
-    return []
+        current = _model_inside(current)
+    return list(current.model_fields) if current is not None else []
+
+
+def _model_inside(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for one in get_args(annotation) if (found := _model_inside(one))), None)

@@ -7,7 +7,6 @@ import json
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any, Literal
 
 __all__ = [
     "Origin",
-    "Sourced",
     "code_revision",
     "content_hash",
     "manifest",
@@ -25,21 +23,6 @@ __all__ = [
 
 Origin = Literal["measured", "simulated", "estimated", "synthetic", "synthetic, calibrated", "published"]
 """How a number came to be. Every exported table and figure carries one of these words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sourced:
-    """A physical number with its unit and its source.
-
-    Attributes:
-        value: The number, in ``unit``.
-        unit: SI-style text such as ``"mW"`` or ``"pJ/B"``.
-        source: Paper and table, datasheet, tool with version and input, or ``"assumed: reason"``.
-    """
-
-    value: float
-    unit: str
-    source: str
 
 
 def content_hash(value: Any) -> str:

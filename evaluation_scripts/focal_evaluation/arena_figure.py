@@ -10,6 +10,7 @@ import pandas as pd
 from focal_common.errors import ConfigError
 from focal_evaluation.exhibits.charts import foot
 from focal_evaluation.exhibits.style import PAGE_INCHES, colour, label, new_figure, save, short, style
+from focal_evaluation.main_rows import check_frame
 
 __all__ = ["draw_arena", "front", "points", "read_arena"]
 
@@ -50,6 +51,7 @@ def read_arena(path: Path) -> pd.DataFrame:
     missing = [name for name in _NEEDED if name not in rows.columns]
     if missing:
         raise ConfigError(f"{path}: has no column '{missing[0]}'; expected arena.csv of 'focal arena'")
+    check_frame(rows, path)
     if rows["accuracy_measured"].isna().all():
         raise ConfigError(f"{path}: no row has an accuracy; every method was refused")
     return rows

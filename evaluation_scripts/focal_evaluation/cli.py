@@ -9,11 +9,28 @@ import typer
 from typer.core import TyperGroup
 
 from focal_common.console import errors_console, output_console
+from focal_common.errors import ConfigError
 
 __all__ = ["app"]
 
 _PUBLISHED = Path("example_output/published")
+_Folder = Annotated[Path, typer.Option("--output", help="Folder for the tables and figures.")]
 _Root = Annotated[Path, typer.Option("--root", help="Trace root with the published tables and claims.csv.")]
+
+
+def _folder(output: Path) -> Path:
+    """Return the output folder; raises `ConfigError` for the Markdown file that version 0.1 took."""
+    if output.suffix == ".md":
+        raise ConfigError(
+            f"{output}: pages are written by hand, expected a folder for the tables and figures"
+        )
+    return output
+
+
+def _wrote(*paths: Path, page: str) -> None:
+    for path in paths:
+        output_console().print(f"wrote {path}", markup=False)
+    errors_console().print(f"note: what follows from them is written in {page}", markup=False)
 
 
 class _ExhibitsByDefault(TyperGroup):
@@ -69,20 +86,19 @@ def exhibits(
 
 @app.command()
 def parity(
-    output: Annotated[Path, typer.Option("--output", help="Markdown file to write.")],
+    output: _Folder,
     root: _Root = _PUBLISHED,
     results: Annotated[Path | None, typer.Option("--results", help="Keep the result files here.")] = None,
 ) -> None:
     """Run every published experiment in parity mode and set each published number beside ours."""
-    from focal_evaluation.parity_page import write_page
+    from focal_evaluation.parity import write_parity
 
-    write_page(root, output, results)
-    output_console().print(f"wrote {output}", markup=False)
+    _wrote(*write_parity(root, _folder(output), results), page="docs/parity.md")
 
 
 @app.command()
 def corrections(
-    output: Annotated[Path, typer.Option("--output", help="Markdown file to write.")],
+    output: _Folder,
     root: _Root = _PUBLISHED,
     steps: Annotated[
         Path | None,
@@ -92,36 +108,34 @@ def corrections(
         ),
     ] = None,
 ) -> None:
-    """Show what each correction of fidelity cycle does to the headline (about a minute)."""
-    from focal_evaluation.corrections_page import write_page
+    """Compute what each correction of fidelity cycle does to the headline (about a minute)."""
+    from focal_evaluation.corrections import write_corrections
 
-    write_page(root, output)
-    output_console().print(f"wrote {output}", markup=False)
+    paths = write_corrections(root, _folder(output))
     if steps is not None:
         from focal_evaluation.correction_steps import write_steps
 
         write_steps(root, steps)
-        output_console().print(f"wrote {steps}", markup=False)
+        paths.append(steps)
+    _wrote(*paths, page="docs/corrections.md")
 
 
 @app.command("better-focus")
 def better_focus(
-    output: Annotated[Path, typer.Option("--output", help="Markdown file to write.")],
+    output: _Folder,
     points: Annotated[Path, typer.Option("--points", help="Rows of the study better_focus as CSV.")] = Path(
         "example_output/better_focus/points.csv"
     ),
-    root: _Root = _PUBLISHED,
 ) -> None:
-    """Say what the committed studies found: is there a better Focus at no more area, would another loop order help?"""
-    from focal_evaluation.better_focus_page import write_page
+    """Set every design of the committed study beside the published Focus; docs/better_focus.md says what follows."""
+    from focal_evaluation.better_focus import write_designs
 
-    write_page(points, root, output)
-    output_console().print(f"wrote {output}", markup=False)
+    _wrote(write_designs(points, _folder(output)), page="docs/better_focus.md")
 
 
 @app.command()
 def joint(
-    output: Annotated[Path, typer.Option("--output", help="Markdown file to write.")],
+    output: _Folder,
     study: Annotated[Path, typer.Option("--study", help="Folder of the study joint_focus.")] = Path(
         "example_output/joint_study"
     ),
@@ -130,12 +144,12 @@ def joint(
         typer.Option("--dense", help="Folder of the study joint_focus_dense; STUDY/dense if it is there."),
     ] = None,
 ) -> None:
-    """Say what the joint study of method and hardware found, with its picture."""
-    from focal_evaluation.joint_page import write_page
+    """Compare the designs of the joint study of method and hardware, with its picture."""
+    from focal_evaluation.joint_study import write_joint
 
     beside = study / "dense"
-    for path in write_page(study, beside if dense is None and beside.is_dir() else dense, output):
-        output_console().print(f"wrote {path}", markup=False)
+    known = beside if dense is None and beside.is_dir() else dense
+    _wrote(*write_joint(study, known, _folder(output)), page="docs/joint_study.md")
 
 
 @app.command()

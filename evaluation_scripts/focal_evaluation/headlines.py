@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -177,7 +178,7 @@ def _shares(breakdown: Mapping[str, ResultRow]) -> Numbers:
         "area": {name: row["area"] for name, row in breakdown.items()},
         "power": mean_power_mw(breakdown),
     }
-    totals = {column: sum(values.values()) for column, values in columns.items()}
+    totals = {column: math.fsum(values.values()) for column, values in columns.items()}
     found: Numbers = {}
     for column, total in totals.items():
         for component in breakdown:
@@ -330,10 +331,10 @@ def _text(runs: MainRuns) -> Numbers:
 def _text_of_files(runs: MainRuns, results: Results, root: Path) -> Numbers:
     parts = {name: _shares(results["breakdown"])["fig_9c", name, "area_share"] for name in ("sec", "sic")}
     power = {name: results["table_iii"][name]["on_chip_power"] for name in ("focus", "dense")}
-    with_dram = sum(mean_power_mw(results["breakdown"]).values())
+    with_dram = math.fsum(mean_power_mw(results["breakdown"]).values())
     added = power["focus"] - power["dense"]
     return {
-        ("text", "focus over dense", "area_overhead"): sum(parts.values()),
+        ("text", "focus over dense", "area_overhead"): math.fsum(parts.values()),
         ("text", "focus over dense", "power_overhead_with_dram"): 100 * added / with_dram,
         ("text", "focus over dense", "power_overhead_on_chip"): 100 * added / power["dense"],
     }

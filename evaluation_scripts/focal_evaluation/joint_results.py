@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from focal_common.errors import ConfigError
-from focal_evaluation.metrics.paired import Paired, paired
+from focal_common.statistics import Comparison, compared
 from focal_simulator.sweep.pareto import Front
 from focal_simulator.sweep.study import Objective
 
@@ -70,14 +70,14 @@ class JointStudy:
             )
         return rows.iloc[0]
 
-    def compared(self, first: pd.Series[Any], second: pd.Series[Any]) -> Paired | None:
+    def compared(self, first: pd.Series[Any], second: pd.Series[Any]) -> Comparison | None:
         """Compare the answers of two points; None where answers were not kept."""
         ours, theirs = self._answers_of(first), self._answers_of(second)
         if ours.empty or theirs.empty:
             return None
         if list(ours["picture"]) != list(theirs["picture"]):
             raise ConfigError("answers.parquet: two methods were asked different questions")
-        return paired(ours["right"].tolist(), theirs["right"].tolist(), ours["picture"].tolist())
+        return compared(ours["right"].tolist(), theirs["right"].tolist(), ours["picture"].tolist())
 
     def _answers_of(self, row: pd.Series[Any]) -> pd.DataFrame:
         found = self.answers

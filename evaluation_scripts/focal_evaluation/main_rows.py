@@ -7,17 +7,22 @@ from pathlib import Path
 import pandas as pd
 
 from focal_common.errors import TraceError
+from focal_common.places import NAME_COLUMNS, check_names
+from focal_simulator.ratios import DENSE, ENERGY, SPEEDUP
 
 __all__ = [
     "DONE",
     "PREFIXES",
     "ROW_KEYS",
+    "check_frame",
     "check_labels",
+    "check_settings",
     "check_uniform",
     "mixed_notes",
     "prefixes",
     "read_labels",
     "read_tables",
+    "strangers",
     "tables_of",
 ]
 
@@ -37,6 +42,7 @@ _NUMBERS = {
 }
 """Published column to ours, with the unit in the name."""
 
+_RATIOS = (SPEEDUP, ENERGY)
 _LABELS = ("variant", "fidelity", "origin", "focal_version")
 _POSITIVE = ("seconds", "energy_mj")
 
@@ -61,7 +67,8 @@ def read_tables(paths: list[Path]) -> pd.DataFrame:
         paths: Tables as `focal sim` writes them.
 
     Returns:
-        Columns ``model, dataset, method``, the numbers with units in their names, every ``*_cycles`` cause,
+        Columns ``model, dataset, method``, the numbers with units in their names, both ratios over dense (NaN where
+        the run could not take them), every ``*_cycles`` cause,
         ``corrections`` (empty outside fidelity cycle), ``status`` and the labels of the row. A row that failed or
         holds a time or energy of zero has a status that says so.
 
@@ -86,11 +93,14 @@ def _text_table(path: Path) -> pd.DataFrame:
 
 def _read(path: Path) -> pd.DataFrame:
     table = _text_table(path)
-    expected = ("model", "dataset", "accelerator", *_NUMBERS, *_LABELS)
+    expected = ("model", "dataset", "accelerator", *_NUMBERS, *_RATIOS, *_LABELS)
     if missing := [name for name in expected if name not in table.columns]:
-        raise TraceError(f"{path}: column '{missing[0]}' is missing, expected a table of focal sim")
+        raise TraceError(
+            f"{path}: column '{missing[0]}' is missing, expected a table of this version of focal sim; simulate again"
+        )
     if table.empty:
         raise TraceError(f"{path}: holds no rows, expected at least one")
+    check_frame(table, path)
     status = table["status"] if "status" in table.columns else pd.Series(DONE, index=table.index)
     frame = pd.DataFrame(
         {
@@ -103,6 +113,11 @@ def _read(path: Path) -> pd.DataFrame:
     causes = {name: name for name in table.columns if name.endswith("_cycles") and name not in _NUMBERS}
     for column, ours in {**_NUMBERS, **causes}.items():
         frame[ours] = _numbers(table[column], frame["status"], f"{path}: {column}")
+    for name in _RATIOS:
+        # Empty where the dense array could not be run.
+        is_given = table[name].str.strip() != ""
+        status = frame["status"].where(is_given, "no ratio")
+        frame[name] = _numbers(table[name], status, f"{path}: {name}")
     for name in _LABELS:
         frame[name] = table[name]
     frame["corrections"] = table["corrections"] if "corrections" in table.columns else ""
@@ -111,6 +126,13 @@ def _read(path: Path) -> pd.DataFrame:
         is_zero = (frame["status"] == DONE) & ~(frame[name] > 0)
         frame.loc[is_zero, "status"] = f"{name} is zero"
     return frame
+
+
+def check_frame(table: pd.DataFrame, path: Path) -> None:
+    """Refuse a table with a name that is no plain name; see `focal_common.places.check_names`."""
+    names = [column for column in NAME_COLUMNS if column in table.columns]
+    for place, row in table[names].drop_duplicates().iterrows():
+        check_names(dict(zip(names, row, strict=True)), f"{path}, row {int(str(place)) + 1}")
 
 
 def _numbers(cells: pd.Series, status: pd.Series, where: str) -> pd.Series:
@@ -176,6 +198,33 @@ def check_labels(frame: pd.DataFrame, where: str) -> None:
 def mixed_notes(frame: pd.DataFrame) -> tuple[str, ...]:
     """Return a sentence for everything in which rows differ that must not be compared."""
     return tuple(f"MIXED {what}: {', '.join(found)}." for what, found in _found_labels(frame).items())
+
+
+def strangers(frame: pd.DataFrame) -> list[str]:
+    """Return the methods with a row whose own run had another dense row than the one that stands beside it."""
+    keys = ["model", "dataset", "variant", "fidelity"]
+    done = frame[frame["status"] == DONE]
+    dense = done.loc[done["method"] == DENSE, [*keys, "seconds", "energy_mj"]].drop_duplicates(keys)
+    both = done.merge(dense, on=keys, suffixes=("", "_dense"))
+    own = (both["seconds"] * both[SPEEDUP], both["energy_mj"] / both[ENERGY])
+    is_other = pd.Series(False, index=both.index)
+    for found, beside in zip(own, (both["seconds_dense"], both["energy_mj_dense"]), strict=True):
+        # Both come from the same two numbers; nothing but rounding may lie between them.
+        is_other |= (found / beside - 1).abs() > 1e-9
+    return sorted(both.loc[is_other, "method"].unique())
+
+
+def check_settings(frame: pd.DataFrame, where: str) -> None:
+    """Refuse rows that were run under other settings than the dense row beside them.
+
+    Raises:
+        TraceError: Which, and what to do.
+    """
+    if names := strangers(frame):
+        raise TraceError(
+            f"{where}: rows of {', '.join(names)} were run with other overrides or cost models than the dense rows; "
+            f"run them in one call of focal sim with --accelerator {','.join((DENSE, *names))}, or give --mixed"
+        )
 
 
 def check_uniform(frame: pd.DataFrame, where: str) -> None:

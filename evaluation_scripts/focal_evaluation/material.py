@@ -15,12 +15,15 @@ from focal_evaluation.headlines import available_numbers
 from focal_evaluation.main_rows import (
     PREFIXES,
     ROW_KEYS,
+    check_frame,
     check_labels,
+    check_settings,
     check_uniform,
     mixed_notes,
     prefixes,
     read_labels,
     read_tables,
+    strangers,
     tables_of,
 )
 from focal_evaluation.remarks import Remark, read_remarks
@@ -64,7 +67,9 @@ class Material:
         """Sentences for the foot of whatever is made of rows that must not be compared."""
         repeated = int(self.rows.duplicated(list(ROW_KEYS)).sum())
         again = (f"MIXED: of repeated rows the first is shown ({repeated} left out).",) if repeated else ()
-        return (*mixed_notes(self.labels), *again)
+        others = strangers(self.rows)
+        settings = (f"MIXED settings: {', '.join(others)} and the dense rows.",) if others else ()
+        return (*mixed_notes(self.labels), *again, *settings)
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -98,6 +103,7 @@ class Material:
             raise TraceError(f"{path}: column '{missing[0]}' is missing")
         if frame.empty:
             raise TraceError(f"{path}: holds no rows, expected at least one")
+        check_frame(frame, path)
         return frame
 
     @cached_property
@@ -151,6 +157,7 @@ class Material:
         frame = read_tables(paths)
         if not self.is_mixed:
             check_uniform(frame, str(self.folder))
+            check_settings(frame, str(self.folder))
         return frame
 
     def _tile_numbers(self) -> dict[Key, Reproduced]:
@@ -201,4 +208,5 @@ def read_material(folder: Path, root: Path, fidelity: str, is_mixed: bool = Fals
     if not is_mixed:
         # Once and for all files, before anything is made of them.
         check_labels(material.labels, str(folder))
+        _ = material.rows
     return material

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from focal_common.errors import TraceError
+from focal_common.places import check_names
 
 __all__ = ["GpuRun", "Pair", "read_accuracies", "read_gpu_runs"]
 
@@ -39,6 +40,8 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         raise TraceError(f"{path}: not a CSV table ({error})") from error
     if missing := [name for name in columns if name not in found]:
         raise TraceError(f"{path}: column '{missing[0]}' is missing; expected {', '.join(columns)}")
+    for number, row in enumerate(rows, start=1):
+        check_names(row, f"{path}, row {number}")
     return rows
 
 

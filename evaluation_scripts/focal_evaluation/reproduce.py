@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from focal_evaluation.published_sweeps import write_sweeps
 from focal_simulator.accelerators.focus import Focus
 from focal_simulator.commands import run_request
 from focal_simulator.loading import load_workloads
@@ -14,18 +15,11 @@ from focal_traces.root import TraceRoot
 __all__ = ["PAPER_ACCELERATORS", "run_parts", "run_published"]
 
 PAPER_ACCELERATORS = ("dense", "adaptiv", "cmc", "focus", "focus_sec_only")
-_SWEEPS = (
-    ("m_tile", "videomme"),
-    ("vector_size", "mlvu"),
-    ("block_size", "videomme"),
-    ("scatter", "videomme"),
-)
-_SWEPT_MODEL = "llava_vid"
 _VIDEOS = ("videomme", "mlvu", "mvbench")
 
 
 def run_published(root: Path, output: Path) -> None:
-    """Write the main, INT8 and design-space result files in parity mode, without figures.
+    """Write the main, INT8, design-space and tile-length result files in parity mode, without figures.
 
     Args:
         root: Trace root with the published tables and calibrated stand-ins.
@@ -35,7 +29,7 @@ def run_published(root: Path, output: Path) -> None:
         FocalError: A table or stand-in is missing or wrong.
     """
     # The INT8 run comes first: both write the component breakdown, and the published one is of the main run.
-    run_parts(root, output, "parity", ("int8", "main", "sweeps"))
+    run_parts(root, output, "parity", ("int8", "main", "sweeps", "tiles"))
 
 
 def run_parts(
@@ -71,7 +65,6 @@ def run_parts(
         hardware=None,
         overrides=(),
         sram="auto",
-        sweep="",
         tile_lengths=False,
         figure=False,
     )
@@ -82,8 +75,7 @@ def run_parts(
         elif part == "main":
             run_request(request)
         elif part == "sweeps":
-            for sweep, dataset in _SWEEPS:
-                run_request(replace(parity, sweep=sweep, models=(_SWEPT_MODEL,), datasets=(dataset,)))
+            write_sweeps(TraceRoot.open(root), output)
         elif part == "tiles":
             run_request(replace(parity, tile_lengths=True, datasets=_video_datasets(root)))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from focal_common.errors import TraceError
+from focal_common.places import check_names
 from focal_evaluation.claims import Key, Reproduced
 
 __all__ = ["RESULT_FILES", "ResultRow", "Results", "numbers_of_rows", "read_available", "read_results"]
@@ -92,7 +93,8 @@ def _read(path: Path, file: ResultFile, exhibit: str) -> dict[str, ResultRow]:
     rows: dict[str, ResultRow] = {}
     try:
         with path.open(encoding="utf-8", newline="") as source:
-            for cells in csv.DictReader(source):
+            for number, cells in enumerate(csv.DictReader(source), start=1):
+                check_names(cells, f"{path}, row {number}")
                 wanted = _SWEPT_PAIR.get(exhibit)
                 if wanted is not None and (cells["model"], cells["dataset"]) != wanted:
                     continue

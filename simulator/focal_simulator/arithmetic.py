@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import operator
+from collections.abc import Iterable
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
-__all__ = ["ceil_div", "fold_cycles", "sequential_sum"]
+__all__ = ["ceil_div", "exact_sum", "fold_cycles", "sequential_sum"]
 
 
 def ceil_div(dividend: Any, divisor: Any) -> Any:
@@ -34,5 +38,15 @@ def sequential_sum(values: np.ndarray[Any, Any]) -> int | float:
     NumPy sums pairwise; the published results were summed one by one, and some of them are truncated
     afterwards, so the order decides the last printed digit.
     """
-    total: int | float = sum(values.ravel().tolist())
+    total: int | float = reduce(operator.add, values.ravel().tolist(), 0)
     return total
+
+
+def exact_sum(values: Iterable[int | float]) -> int | float:
+    """Sum integers to an integer, and reals rounded once.
+
+    Not ``sum``: of reals it rounds after each addition up to Python 3.11 and is compensated from 3.12 on, so the last
+    digit of a result would depend on the interpreter.
+    """
+    found = list(values)
+    return math.fsum(found) if any(isinstance(value, float) for value in found) else sum(found)

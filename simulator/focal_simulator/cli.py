@@ -16,6 +16,8 @@ __all__ = ["app", "main"]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _SRAM = ("auto", "compiler", "cacti")
+_STUDIES = ("dse_a_m_tile", "dse_b_vector_size", "dse_c_block_size", "dse_d_scatter")
+"""Packaged studies of what ``--sweep`` did up to version 0.1."""
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -30,7 +32,7 @@ def sim(
         str,
         typer.Option(
             help="Model level: cycle (every tile timed; the default), or parity (the published simulator; the "
-            "default and only level of --sweep and --tile-lengths).",
+            "default and only level of --tile-lengths).",
             show_default=False,
         ),
     ] = "",
@@ -48,12 +50,14 @@ def sim(
     ] = "focus_main",
     hardware: Annotated[Path | None, typer.Option(help="Hardware YAML in place of a preset.")] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Hardware field=value, such as core.array_rows=64.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Hardware field=value, such as core.array_columns=64, where an accelerator has the field.",
+        ),
     ] = None,
     sram: Annotated[str, typer.Option(help="Buffer costs: auto (as published), compiler, cacti.")] = "auto",
-    sweep: Annotated[
-        str, typer.Option(help="Design space of Focus: m_tile, vector_size, block_size or scatter.")
-    ] = "",
+    sweep: Annotated[str, typer.Option(hidden=True)] = "",
     tile_lengths: Annotated[
         bool, typer.Option("--tile-lengths", help="Histogram of tile lengths; needs a mask trace.")
     ] = False,
@@ -80,6 +84,11 @@ def sim(
     as_json: Annotated[bool, typer.Option("--json", help="Print rows and paths as JSON.")] = False,
 ) -> None:
     """Simulate traces on accelerators: cycles, time, energy, area, and a figure."""
+    if sweep:
+        study = next((name for name in _STUDIES if name.endswith(sweep)), _STUDIES[0])
+        raise ConfigError(
+            f"--sweep {sweep}: design spaces have a verb of their own; expected 'focal sweep {study}'"
+        )
     if sram not in _SRAM:
         raise ConfigError(f"--sram '{sram}': {near_matches(sram, _SRAM)}")
     from focal_simulator.commands import run_request
@@ -88,7 +97,7 @@ def sim(
     request = Request(
         trace=trace,
         accelerators=_words(accelerator),
-        fidelity=fidelity or ("parity" if sweep or tile_lengths else "cycle"),
+        fidelity=fidelity or ("parity" if tile_lengths else "cycle"),
         corrections=corrections,
         output=output,
         models=_words(model),
@@ -97,7 +106,6 @@ def sim(
         hardware=hardware,
         overrides=tuple(overrides or ()),
         sram=sram,
-        sweep=sweep,
         tile_lengths=tile_lengths,
         figure=figure,
         precision=precision,

@@ -11,6 +11,7 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.loading import load_workloads
 from focal_simulator.output import file_prefix, write_outcome, write_rows
 from focal_simulator.precision import precision_remarks
+from focal_simulator.ratios import DENSE
 from focal_simulator.report import Report, Request
 from focal_simulator.runner import Outcome, Settings, run_all
 from focal_simulator.tables import gemm_sparsity_table, result_table
@@ -39,10 +40,10 @@ def run_request(request: Request) -> Report:
     if request.timeline_layer and request.timeline is None:
         raise ConfigError("--timeline-layer needs --timeline FILE")
     root = TraceRoot.open(request.trace)
-    if request.sweep or request.tile_lengths:
-        from focal_simulator.studies import run_study
+    if request.tile_lengths:
+        from focal_simulator.tile_lengths import run_tile_lengths
 
-        return run_study(request, root)
+        return run_tile_lengths(request, root)
     outcome = run_root(settings, root, request.models, request.datasets, request.variant)
     if request.timeline is not None and len(outcome.runs) != 1:
         raise ConfigError(
@@ -54,10 +55,14 @@ def run_request(request: Request) -> Report:
     if request.whole_model:
         from focal_simulator.whole_run import PHASE_KEY, inference_rows, inference_table
 
-        rows = inference_rows(outcome, settings, request.model_shape, request.generated_tokens)
+        asked = (settings, request.model_shape, request.generated_tokens)
+        rows = inference_rows(outcome, outcome.runs, *asked)
         name = f"{outcome.fidelity.file_prefix}{file_prefix(request.variant)}_phases.csv"
         paths.append(write_rows(request.output, name, rows, PHASE_KEY, order))
-        whole = inference_table(rows)
+        dense = rows
+        if DENSE not in outcome.accelerators:
+            dense = inference_rows(outcome, list(outcome.dense.values()), *asked)
+        whole = inference_table(rows, dense, outcome.basis)
     if request.timeline is not None:
         paths.append(_draw_timeline(request, request.timeline, outcome))
     report = _report(outcome, paths)
@@ -72,7 +77,7 @@ def run_root(
     models: Sequence[str] = (),
     datasets: Sequence[str] = (),
     variant: str = MAIN_FOLDER,
-    accelerators: Mapping[str, Accelerator[Any]] | None = None,
+    own: Mapping[str, Accelerator[Any]] | None = None,
 ) -> Outcome:
     """Simulate the workloads of a trace root; nothing is written.
 
@@ -82,13 +87,13 @@ def run_root(
         models: Names to keep; empty keeps all.
         datasets: Names to keep; empty keeps all.
         variant: Trace folder whose counts are used.
-        accelerators: See `run_all`.
+        own: See `run_all`.
 
     Raises:
         FocalError: See `load_workloads` and `run_all`.
     """
     workloads = load_workloads(root, list(models), list(datasets), variant)
-    outcome = run_all(settings, workloads, accelerators)
+    outcome = run_all(settings, workloads, own)
     assumed = [
         workload.label
         for workload in workloads
@@ -97,8 +102,7 @@ def run_root(
     ]
     if assumed:
         outcome.remarks.append(
-            f"no trace in {variant}/ of {', '.join(assumed)}: "
-            "the decoder is taken to be Qwen2-7B, as published"
+            f"no trace in {variant}/ of {', '.join(assumed)}: the decoder is taken to be Qwen2-7B, as published"
         )
     outcome.remarks += precision_remarks(workloads, settings.precision)
     return outcome
@@ -125,6 +129,7 @@ def _report(outcome: Outcome, paths: list[Path]) -> Report:
     report = Report(
         rows=[dict(run.row) for run in outcome.runs], notes=[*outcome.skipped, *outcome.remarks], paths=paths
     )
+    report.basis = outcome.basis
     report.tables.append(result_table(outcome))
     sparsity = gemm_sparsity_table(outcome.runs)
     if sparsity is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.arithmetic import sequential_sum
+from focal_simulator.arithmetic import exact_sum, sequential_sum
 from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs
 from focal_simulator.layer_table import LayerTable, Traffic
 from focal_simulator.workload import Workload
@@ -58,7 +59,7 @@ class RunResult:
 
 def core_power_mw(accelerator: Accelerator[Any]) -> float:
     """Return the power of the core logic."""
-    return sum(part.power.value * part.count.value for part in accelerator.components())
+    return math.fsum(part.power.value * part.count.value for part in accelerator.components())
 
 
 def summed(table: LayerTable) -> dict[str, int | float]:
@@ -119,7 +120,7 @@ def charged(accelerator: Accelerator[Any], sums: TableSums, costs: tuple[BufferC
         costs: Of its buffers.
     """
     total, moved = sums.totals, sums.moved
-    dram = _tidy(sum(value for (level, _, _), value in moved.items() if level == "dram"))
+    dram = _tidy(exact_sum(value for (level, _, _), value in moved.items() if level == "dram"))
     cycles = _tidy(total["compute_cycles"] + total["stall_cycles"])
     seconds = cycles / accelerator.hardware.clock.value
     dram_mj = dram * (accelerator.hardware.dram_energy.value * _MJ_PER_PJ)
@@ -144,7 +145,7 @@ def charged(accelerator: Accelerator[Any], sums: TableSums, costs: tuple[BufferC
 
 
 def _sram_mj(costs: tuple[BufferCost, ...], moved: Mapping[Traffic, int | float], seconds: float) -> float:
-    static = sum(cost.static_mw for cost in costs) * seconds
+    static = math.fsum(cost.static_mw for cost in costs) * seconds
     dynamic_pj = 0.0
     for cost in costs:
         dynamic_pj += moved.get(("sram", "read", cost.name), 0) * cost.read_pj_per_byte

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from focal_common.errors import ConfigError, near_matches
+from focal_common.places import plain_name
 from focal_simulator.cycle.causes import CAUSES
 
 __all__ = ["Explanation", "explain", "find_row", "read_layers"]
@@ -49,6 +50,8 @@ def read_layers(result: Path, accelerator: str, variant: str = "main") -> tuple[
 
     path = result
     if result.is_dir():
+        plain_name(accelerator, "--accelerator")
+        plain_name(variant, "--variant")
         path = result / f"cycle_{variant}_{accelerator}_layers.parquet"
         if not path.is_file():
             suffix, prefix = "_layers.parquet", f"cycle_{variant}_"

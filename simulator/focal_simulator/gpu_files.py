@@ -9,6 +9,7 @@ from pydantic import Field, PositiveFloat
 
 from focal_common.config import StrictModel, apply_overrides, parse_yaml, validated
 from focal_common.errors import ConfigError, near_matches
+from focal_common.places import PlainName
 from focal_simulator.specs import BytesPerSecond, Quantity
 
 __all__ = ["GpuSpec", "gpu_names", "read_gpu"]
@@ -49,8 +50,8 @@ class GpuSpec(StrictModel):
         memory_efficiency: Share of the bandwidth that is reached.
     """
 
-    name: str
-    label: str
+    name: PlainName
+    label: PlainName
     peak_fp16: _Rate
     peak_vector: _Rate
     bandwidth: BytesPerSecond

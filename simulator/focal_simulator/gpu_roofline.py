@@ -7,6 +7,7 @@ the two efficiencies. Every result is an estimate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -136,8 +137,8 @@ def _time(
 
 
 def _phase(name: str, times: list[OperatorTime], gpu: GpuSpec) -> PhaseTime:
-    seconds = sum(one.seconds for one in times)
-    memory = sum(one.seconds for one in times if one.bound == "memory")
+    seconds = math.fsum(one.seconds for one in times)
+    memory = math.fsum(one.seconds for one in times if one.bound == "memory")
     return PhaseTime(
         phase=name,
         seconds=seconds,

@@ -18,6 +18,7 @@ from focal_simulator.specs import HardwareSpec
 __all__ = [
     "accelerator_from_tree",
     "build_accelerator",
+    "field_names",
     "hardware_label",
     "hardware_tree",
     "overridden",
@@ -69,6 +70,16 @@ def overridden(tree: dict[str, Any], overrides: list[str], where: str) -> dict[s
         else:
             tree = apply_overrides(tree, [override], where)
     return tree
+
+
+def field_names(tree: dict[str, Any]) -> frozenset[str]:
+    """Return the dotted names of all fields and sections of a hardware mapping."""
+    names: set[str] = set()
+    for name, value in tree.items():
+        names.add(str(name))
+        if isinstance(value, dict):
+            names |= {f"{name}.{one}" for one in field_names(value)}
+    return frozenset(names)
 
 
 def build_accelerator(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from focal_common.errors import TraceError, near_matches
+from focal_common.places import plain_name
 from focal_common.provenance import Origin
 from focal_simulator.workload import Workload
 from focal_traces.counts import Trace
@@ -30,6 +31,7 @@ def load_workloads(
         TraceError: A requested pair has no row, the variant has no folder, a table is wrong, or a trace
             contradicts the table.
     """
+    plain_name(variant, "trace folder", TraceError)
     if root.path.is_dir() and variant != MAIN_FOLDER and not (root.path / variant).is_dir():
         folders = [place.name for place in root.path.iterdir() if place.is_dir()]
         raise TraceError(f"{root.path}: has no trace folder '{variant}'; {near_matches(variant, folders)}")

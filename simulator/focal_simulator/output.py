@@ -15,7 +15,6 @@ from focal_common.files import atomic_path, atomic_write_text, sha256_of_file
 from focal_common.provenance import code_revision, content_hash, package_versions
 from focal_common.registry import Registry
 from focal_simulator.buffer_costs import SramChoice
-from focal_simulator.energy import RunResult
 from focal_simulator.results import KEY_COLUMNS, Row, merge_table, table_text
 from focal_simulator.runner import Outcome
 from focal_simulator.summary import area_power_summary, breakdown_rows
@@ -91,8 +90,9 @@ def write_outcome(
             written.append(path)
             written += _write_layers(folder, f"{prefix}_{name}", outcome, name)
         written += _write_summaries(folder, outcome, sram)
-        if with_figure:
-            written.append(_draw(folder, prefix, outcome.reference, order))
+        # Without the dense array there is no ratio to draw.
+        if with_figure and outcome.dense:
+            written.append(_draw(folder, prefix, order))
         settings = {
             name: accelerator.hardware.model_dump(mode="json")
             for name, accelerator in outcome.accelerators.items()
@@ -157,7 +157,7 @@ def _write_summaries(folder: Path, outcome: Outcome, sram: SramChoice) -> list[P
     return paths
 
 
-def _draw(folder: Path, prefix: str, reference: Mapping[tuple[str, str], RunResult], order: Order) -> Path:
+def _draw(folder: Path, prefix: str, order: Order) -> Path:
     """Draw all tables of the folder; skip it if none changed."""
     path = folder / f"{prefix}_headline.png"
     tables = sorted(folder.glob(f"{prefix}_*.csv"))
@@ -165,17 +165,7 @@ def _draw(folder: Path, prefix: str, reference: Mapping[tuple[str, str], RunResu
     stamp = _manifest(folder).get("figures", {}).get(path.name, {})
     if path.exists() and stamp.get("inputs_sha256") == inputs:
         return path
-    dense = {
-        pair: {
-            "execution_time": result.seconds,
-            "total_energy": result.total_mj,
-            "core_energy": result.core_mj,
-            "sram_energy": result.sram_mj,
-            "dram_energy": result.dram_mj,
-        }
-        for pair, result in reference.items()
-    }
-    FIGURES.load("headline")(tables, dense, list(order), path)
+    FIGURES.load("headline")(tables, list(order), path)
     known = _manifest(folder)
     known.setdefault("figures", {})[path.name] = {"inputs_sha256": inputs}
     _save(folder, known)

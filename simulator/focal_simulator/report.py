@@ -24,7 +24,6 @@ class Request:
     hardware: Path | None
     overrides: tuple[str, ...]
     sram: Any
-    sweep: str
     tile_lengths: bool
     figure: bool
     precision: str = "fp16"
@@ -38,13 +37,17 @@ class Request:
 
 @dataclass
 class Report:
-    """What to show: rich tables, notes for stderr, rows for JSON, and paths written."""
+    """What to show: rich tables, notes for stderr, rows for JSON, what their ratios are over, and paths written."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     tables: list[Any] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     paths: list[Path] = field(default_factory=list)
+    basis: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return a JSON-like summary."""
-        return {"rows": self.rows, "notes": self.notes, "paths": [str(path) for path in self.paths]}
+        found: dict[str, Any] = {"rows": self.rows}
+        if self.basis:
+            found["ratios"] = self.basis
+        return {**found, "notes": self.notes, "paths": [str(path) for path in self.paths]}

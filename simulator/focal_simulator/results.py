@@ -11,6 +11,7 @@ from typing import Any
 from focal_common import __version__
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
+from focal_common.places import check_names
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.energy import RunResult
 from focal_simulator.workload import Workload
@@ -152,6 +153,8 @@ def _existing(path: Path, columns: list[str]) -> list[dict[str, str]]:
             f"{path}: has other columns than this version writes (first difference: '{odd}'); "
             "move it away or choose another folder"
         )
+    for number, row in enumerate(rows, start=1):
+        check_names(row, f"{path}, row {number}", ConfigError)
     return rows
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from focal_common.config import StrictModel
+from focal_common.places import PlainName
 
 __all__ = [
     "Area",
@@ -122,7 +123,7 @@ class Dataflow(StrictModel):
     Attributes:
         loop_order: Loops from the outermost: m-tile, n-buffer tile, k-slice, array column. The only order modelled:
             output stationary outside, weight stationary inside (Focus, HPCA 2026, sec. VI-C). What the others
-            would move: `focal_simulator.loop_orders` and docs/better_focus.md, "Loop order and buffer split".
+            would move: docs/better_focus.md, "Loop order and buffer split".
         is_weight_double_buffered: Whether the weights of a fold load while the fold before it streams; folds then
             overlap their drain, too.
     """
@@ -152,7 +153,7 @@ class Component(StrictModel):
         active_with: Work during which it is active, fidelity ``cycle``.
     """
 
-    label: str
+    label: PlainName
     count: Count
     area: Area
     power: Power
@@ -168,7 +169,7 @@ class MacroUse(StrictModel):
         banks: Macros one after the other; they add capacity.
     """
 
-    macro: str
+    macro: PlainName
     parallel: PositiveInt
     banks: PositiveInt
 
@@ -222,15 +223,15 @@ class HardwareSpec(StrictModel):
         buffers: Buffers in the order of the breakdown file.
     """
 
-    accelerator: str
-    label: str
+    accelerator: PlainName
+    label: PlainName
     sram_node: Node
     clock: Frequency
     element_bytes: Bytes
     dram_energy: EnergyPerByte
     dram_bandwidth: BytesPerSecond
-    dram_system: str
+    dram_system: PlainName
     leakage_fraction: Fraction
     dataflow: Dataflow = Dataflow()
-    components: dict[str, Component]
-    buffers: dict[str, BufferSpec]
+    components: dict[PlainName, Component]
+    buffers: dict[PlainName, BufferSpec]

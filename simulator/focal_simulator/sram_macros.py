@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from importlib.resources import files
 
@@ -96,9 +97,11 @@ def check_macros(need: BufferNeed, spec: BufferSpec) -> None:
 
 def macros_area_mm2(spec: BufferSpec, buffer: str) -> float:
     """Return the area of all macros of a buffer."""
-    return sum(_macro(use.macro, buffer).area_mm2 * use.parallel * use.banks for use in spec.macros)
+    return math.fsum(_macro(use.macro, buffer).area_mm2 * use.parallel * use.banks for use in spec.macros)
 
 
 def macros_power_mw(spec: BufferSpec, buffer: str, clock_hz: float) -> float:
     """Return the power of all macros of a buffer, charged for the whole run."""
-    return sum(_macro(use.macro, buffer).power_mw(clock_hz) * use.parallel * use.banks for use in spec.macros)
+    return math.fsum(
+        _macro(use.macro, buffer).power_mw(clock_hz) * use.parallel * use.banks for use in spec.macros
+    )

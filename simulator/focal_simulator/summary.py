@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from focal_simulator.accelerators import ACCELERATORS
@@ -21,12 +22,12 @@ def area_power_rows(
     accelerator: Accelerator[Any], components: tuple[Component, ...], costs: tuple[BufferCost, ...]
 ) -> dict[str, str | float]:
     """Return the summary row of one accelerator: mm2, mW, KiB."""
-    core_area_mm2 = sum(part.area.value * part.count.value for part in components)
-    core_mw = sum(part.power.value * part.count.value for part in components)
+    core_area_mm2 = math.fsum(part.area.value * part.count.value for part in components)
+    core_mw = math.fsum(part.power.value * part.count.value for part in components)
     return {
         "Accelerator": accelerator.summary_label or accelerator.hardware.label,
-        "Area": core_area_mm2 + sum(cost.area_mm2 for cost in costs),
-        "On-chip Power": core_mw + sum(cost.static_mw for cost in costs),
+        "Area": core_area_mm2 + math.fsum(cost.area_mm2 for cost in costs),
+        "On-chip Power": core_mw + math.fsum(cost.static_mw for cost in costs),
         "Buffer Size": sum(cost.capacity_bytes for cost in costs) / _BYTES_PER_KIB,
     }
 

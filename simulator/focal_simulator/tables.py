@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from focal_simulator.ratios import ratio_cells
 from focal_simulator.runner import Outcome, Run
 
 __all__ = ["gemm_sparsity_table", "result_table"]
 
 
 def result_table(outcome: Outcome) -> Table:
-    """Return cycles, time, speed-up over the dense array, energy and skipped work."""
-    table = Table(title="Simulated prefill, visual tokens only (speed-up over the dense systolic array)")
+    """Return cycles, time, speed-up and energy over the dense array, and skipped work."""
+    table = Table(
+        title="Simulated prefill, visual tokens only", caption=outcome.basis, caption_justify="left"
+    )
     for name in ("workload", "accelerator"):
         table.add_column(name, no_wrap=True)
     for name in ("Mcycles", "time (s)", "speed-up", "energy (mJ)", "/ dense", "MACs cut", "counts"):
         table.add_column(name, justify="right", no_wrap=True)
     for run in outcome.runs:
-        dense = outcome.reference[run.workload.model, run.workload.dataset]
         result = run.result
+        speedup, energy = ratio_cells(run.row)
         skipped = 1 - result.macs / result.dense_macs if result.dense_macs else 0.0
         table.add_row(
             run.workload.label,
             run.name,
             _engineering(result.total_cycles / 1e6),
             f"{result.seconds:.4g}",
-            f"{dense.seconds / result.seconds:.2f} x" if result.seconds else "-",
+            speedup,
             _engineering(result.total_mj),
-            f"{result.total_mj / dense.total_mj:.3f}" if dense.total_mj else "-",
+            energy,
             f"{100 * skipped:.1f} %",
             str(run.row["origin"]),
         )

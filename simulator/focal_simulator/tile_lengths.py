@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from focal_common.errors import TraceError
+from focal_common.errors import ConfigError, TraceError
 from focal_simulator.loading import load_workloads
 from focal_simulator.output import write_rows
 from focal_simulator.report import Report, Request
@@ -120,8 +120,15 @@ def run_tile_lengths(request: Request, root: TraceRoot) -> Report:
     with, which the report says.
 
     Raises:
+        ConfigError: Another accelerator than focus, another fidelity than parity, or changed hardware was asked for.
         TraceError: No trace, or no tile of 10 unique vectors.
     """
+    if not {"all", "focus"} & set(request.accelerators):
+        raise ConfigError("--tile-lengths is a study of focus; expected --accelerator focus")
+    if request.fidelity != "parity":
+        raise ConfigError(f"--tile-lengths exists in parity only, got --fidelity {request.fidelity}")
+    if request.hardware is not None or request.overrides:
+        raise ConfigError("--tile-lengths looks at traces only; expected no --hardware and no --set")
     report = Report()
     pools: dict[tuple[str, str, str], TileLengths] = {}
     for workload in load_workloads(root, list(request.models), list(request.datasets), request.variant):

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from focal_common import __version__
 from focal_common.errors import TraceError, UnsupportedError
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.focus_buffers import FocusBufferHardware
 from focal_simulator.accelerators.focus_bytes import detection_bytes
-from focal_simulator.arithmetic import ceil_div, fold_cycles
-from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs, sram_label
+from focal_simulator.arithmetic import ceil_div, exact_sum, fold_cycles
+from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs
 from focal_simulator.energy import RunResult, core_power_mw
-from focal_simulator.hardware_files import build_accelerator, hardware_label
-from focal_simulator.results import Row
 from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
 
-__all__ = ["array_shape", "layer_row", "simulate_layer"]
+__all__ = ["BLOCK", "LAYER", "simulate_layer"]
 
-_BLOCK, _LAYER = 9, "o_proj"
-_ARRAY_MACS, _NARROWEST_ARRAY = 1024, 32
+BLOCK, LAYER = 9, "o_proj"
+"""What the published sweep times."""
+
 _MJ_PER_PJ = 1e-9
-
-
-def array_shape(vector_size: int) -> tuple[int, int]:
-    """Return rows and columns of the array for a vector size: 1024 MACs, never more than 32 rows."""
-    rows = min(vector_size, _NARROWEST_ARRAY)
-    return rows, _ARRAY_MACS // rows
 
 
 def simulate_layer(
@@ -57,15 +49,15 @@ def simulate_layer(
         raise UnsupportedError(
             f"{accelerator.preset}: fidelity parity_layer times vectors, which it has none of"
         )
-    if counts is None or geometry.layers <= _BLOCK:
+    if counts is None or geometry.layers <= BLOCK:
         raise TraceError(
-            f"{workload.label}: the vector-size sweep times block {_BLOCK}, the decoder has {geometry.layers}"
+            f"{workload.label}: the vector-size sweep times block {BLOCK}, the decoder has {geometry.layers}"
         )
     rows, columns = hardware.core.array_rows.value, hardware.core.array_columns.value
-    place = GEMMS.index(_LAYER)
-    tokens, unique = int(counts.tokens[_BLOCK, place]), int(counts.unique[_BLOCK, place])
-    slices = int(counts.slices[_BLOCK, place])
-    live = int(counts.vectors[_BLOCK, place]) // slices
+    place = GEMMS.index(LAYER)
+    tokens, unique = int(counts.tokens[BLOCK, place]), int(counts.unique[BLOCK, place])
+    slices = int(counts.slices[BLOCK, place])
+    live = int(counts.vectors[BLOCK, place]) // slices
     inputs, outputs = geometry.heads * geometry.head_dim_elements, geometry.hidden_elements
 
     computed = unique // slices
@@ -77,7 +69,7 @@ def simulate_layer(
     seconds = (compute + stall) / hardware.clock.value
 
     moved = detection_bytes(tokens, ceil_div(unique, slices), outputs, hardware)  # type: ignore[arg-type]
-    dram = sum(value for (level, _, _), value in moved.items() if level == "dram")
+    dram = exact_sum(value for (level, _, _), value in moved.items() if level == "dram")
     sram_pj = 0.0
     for cost in costs if costs is not None else buffer_costs(accelerator, sram):
         sram_pj += moved.get(("sram", "read", cost.name), 0) * cost.read_pj_per_byte
@@ -100,50 +92,3 @@ def simulate_layer(
         core_mj=core_mj,
         total_mj=dram_mj + sram_mj + core_mj,
     )
-
-
-def layer_row(workload: Workload, vector_size: int, sram: SramChoice) -> Row:
-    """Return the row of one vector size, with the columns of the published table and our own after them.
-
-    Array operations count each MAC twice, as published; see `simulate_layer` for the rest and for errors.
-
-    Args:
-        workload: With counts recorded at this vector size.
-        vector_size: Elements per vector.
-        sram: Buffer cost model.
-    """
-    rows, columns = array_shape(vector_size)
-    accelerator = build_accelerator(
-        "focus", overrides=[f"core.array_rows={rows}", f"core.array_columns={columns}"]
-    )
-    costs = buffer_costs(accelerator, sram)
-    result = simulate_layer(accelerator, workload, sram, costs)
-    counts, geometry = workload.counts, workload.geometry
-    tokens = 0 if counts is None else int(counts.tokens[_BLOCK, GEMMS.index(_LAYER)])
-    inputs = geometry.heads * geometry.head_dim_elements
-    return {
-        "block_idx": _BLOCK,
-        "layer_name": _LAYER,
-        "layer_cycles": result.total_cycles,
-        "stall_cycles": result.stall_cycles,
-        "compute_cycles": result.compute_cycles,
-        "layer_execution_time": result.seconds,
-        "mem_counter_layer": "mem_counter",
-        "layer_array_ops": 2 * result.macs,
-        "layer_scatter_ops": tokens * geometry.hidden_elements * ceil_div(inputs, vector_size),
-        "layer_dense_ops": result.dense_macs,
-        "dram_access": result.dram_bytes,
-        "dram_energy": result.dram_mj,
-        "sram_energy": result.sram_mj,
-        "core_energy": result.core_mj,
-        "total_energy": result.total_mj,
-        "vector_size": vector_size,
-        "model": workload.model,
-        "dataset": workload.dataset,
-        "variant": workload.variant,
-        "fidelity": "parity",
-        "origin": workload.origin,
-        "sram_model": sram_label(costs),
-        "hardware": hardware_label(accelerator),
-        "focal_version": __version__,
-    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import fsum
 from pathlib import Path
 
 from rich.table import Table
@@ -10,8 +12,9 @@ from focal_common.config import read_yaml
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_simulator.cycle.corrections import parse_corrections
 from focal_simulator.cycle.inference import simulate_inference
+from focal_simulator.ratios import DENSE, over_dense, ratio_cells
 from focal_simulator.results import Row
-from focal_simulator.runner import Outcome, Settings
+from focal_simulator.runner import Outcome, Run, Settings
 from focal_simulator.whole_model.presets import shape_names, shape_preset
 from focal_simulator.workload import Workload
 from focal_traces.model_families import FAMILIES, PromptLengths, model_shape
@@ -71,8 +74,17 @@ def shape_of(workload: Workload, name: str) -> ModelShape:
     return shape
 
 
-def inference_rows(outcome: Outcome, settings: Settings, shape_name: str, generated_tokens: int) -> list[Row]:
-    """Return one row per workload, accelerator and phase; accelerators without an array model are noted.
+def inference_rows(
+    outcome: Outcome, runs: Sequence[Run], settings: Settings, shape_name: str, generated_tokens: int
+) -> list[Row]:
+    """Return one row per run and phase; accelerators without an array model are noted.
+
+    Args:
+        outcome: Takes the notes.
+        runs: Prefills whose whole inference is simulated.
+        settings: Of the runs.
+        shape_name: See `shape_of`.
+        generated_tokens: Decode steps.
 
     Raises:
         ConfigError: See `shape_of`; or the fidelity is not ``cycle``.
@@ -81,7 +93,7 @@ def inference_rows(outcome: Outcome, settings: Settings, shape_name: str, genera
         raise ConfigError(f"--whole-model needs --fidelity cycle, got {settings.fidelity}")
     corrections = parse_corrections(settings.corrections)
     rows: list[Row] = []
-    for run in outcome.runs:
+    for run in runs:
         shape = shape_of(run.workload, shape_name)
         try:
             phases = simulate_inference(
@@ -115,30 +127,50 @@ def inference_rows(outcome: Outcome, settings: Settings, shape_name: str, genera
     return rows
 
 
-def inference_table(rows: list[Row]) -> Table:
-    """Return seconds by phase, the whole, and the speed-up over the dense array where it was run."""
+def inference_table(rows: list[Row], dense: list[Row], basis: str) -> Table:
+    """Return seconds by phase, the whole, and the speed-up over the dense array, end to end.
+
+    Args:
+        rows: Phases to show.
+        dense: Phases of the dense array in the same run.
+        basis: What the speed-up is over.
+    """
     phases = list(dict.fromkeys(str(row["phase"]) for row in rows))
-    table = Table(title="Whole inference, seconds by phase (speed-up over the dense array, end to end)")
+    table = Table(title="Whole inference, seconds by phase", caption=basis, caption_justify="left")
     for name in ("workload", "accelerator"):
         table.add_column(name, no_wrap=True)
-    for name in (*phases, "whole", "speed-up", "energy (mJ)"):
+    for name in (*phases, "whole", "speed-up", "energy (mJ)", "/ dense"):
         table.add_column(name, justify="right", no_wrap=True)
-    grouped: dict[tuple[str, str], dict[str, Row]] = {}
-    for row in rows:
-        key = (f"{row['model']}/{row['dataset']}", str(row["accelerator"]))
-        grouped.setdefault(key, {})[str(row["phase"])] = row
-    whole = {
-        key: sum(float(row["execution_time"]) for row in found.values()) for key, found in grouped.items()
-    }
-    for (label, accelerator), found in grouped.items():
-        total, dense = whole[label, accelerator], whole.get((label, "dense"))
+    references = _by_run(dense)
+    for (label, accelerator), found in _by_run(rows).items():
         seconds = [float(found[phase]["execution_time"]) if phase in found else 0.0 for phase in phases]
+        whole = _whole(found)
+        reference = references.get((label, DENSE))
+        speedup, energy_ratio = ratio_cells(over_dense(*whole, _whole(reference) if reference else None))
         table.add_row(
             label,
             accelerator,
             *(f"{value:.4g}" for value in seconds),
-            f"{total:.4g}",
-            f"{dense / total:.2f} x" if dense and total else "-",
-            f"{sum(float(row['total_energy']) for row in found.values()):,.4g}",
+            f"{whole[0]:.4g}",
+            speedup,
+            f"{whole[1]:,.4g}",
+            energy_ratio,
         )
     return table
+
+
+def _by_run(rows: list[Row]) -> dict[tuple[str, str], dict[str, Row]]:
+    """Return rows by (workload, accelerator), then phase."""
+    found: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        key = (f"{row['model']}/{row['dataset']}", str(row["accelerator"]))
+        found.setdefault(key, {})[str(row["phase"])] = row
+    return found
+
+
+def _whole(phases: dict[str, Row]) -> tuple[float, float]:
+    """Return seconds and mJ of all phases."""
+    return (
+        fsum(float(row["execution_time"]) for row in phases.values()),
+        fsum(float(row["total_energy"]) for row in phases.values()),
+    )

@@ -138,7 +138,7 @@ def method_of(name: str, loaded: LoadedModel) -> CompressionMethod:
     """Return a method with parameters that suit the model."""
     default = build_method(name, {})
     return build_method(
-        name, support.SMALL.get(name) or default.fitted(loaded.adapter.geometry(loaded.model))
+        name, support.SMALL.get(name) or default.study.fitted(loaded.adapter.geometry(loaded.model))
     )
 
 

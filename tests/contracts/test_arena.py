@@ -292,5 +292,5 @@ def test_variants_stand_beside_their_method(image: Path, tmp_path: Path) -> None
     assert [found["visionzip"][name] for name in same] == [found["visionzip_placed"][name] for name in same]
     plan = ArenaPlan((ModelFolder("small", str(image)),), ("shapes-pope",), questions=18)
     evaluator = Bench(plan).evaluator(plan.models[0], "shapes-pope")
-    assert entrant("visionzip").build(evaluator).renumbers_positions
-    assert not entrant("visionzip_placed").build(evaluator).renumbers_positions
+    assert not entrant("visionzip").build(evaluator).keeps_positions
+    assert entrant("visionzip_placed").build(evaluator).keeps_positions

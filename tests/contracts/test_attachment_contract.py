@@ -19,21 +19,21 @@ import focal_algorithm.models
 from focal_algorithm.hooks import attach
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods import METHODS
-from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
+from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.build import build_method
+from focal_algorithm.methods.study import paper_of
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
 from focal_algorithm.prompt_rows import prompt_rows
 from focal_algorithm.recorder import Recorder
-from focal_traces.schema import DecoderGeometry, TokenGrid
+from focal_traces.schema import TokenGrid
 
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_a_method_declares_its_paper_and_deviations(name: str) -> None:
     method = METHODS.load(name)
     assert method.name == name
-    assert method.paper
-    assert "Paper:" in (method.__doc__ or "")
+    assert paper_of(method)
     assert "Deviations:" in (method.__doc__ or "")
 
 
@@ -67,7 +67,7 @@ def test_zero_and_similar_vectors_are_disjoint_and_dropped_tokens_stay_dropped(n
     ("package", "registry"), [(focal_algorithm.methods, METHODS), (focal_algorithm.models, MODELS)]
 )
 def test_every_plug_in_file_is_in_its_table(package: Any, registry: Any) -> None:
-    helpers = {"base", "build", "knobs"}
+    helpers = {"base", "build", "selector", "study"}
     modules = {module.name for module in pkgutil.iter_modules(package.__path__)} - helpers
     assert modules == set(registry)
     for name in registry:
@@ -81,21 +81,11 @@ def test_every_plug_in_file_is_in_its_table(package: Any, registry: Any) -> None
 @dataclass(frozen=True, kw_only=True)
 class _Toy(CompressionMethod):
     name: ClassVar[str] = "toy"
-    paper: ClassVar[str] = "none"
-    changes_length: ClassVar[bool] = True
-    trace_folder: ClassVar[str] = "toy"
-
-    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _DropBeforeFirstLayer(_Toy):
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.LAYER_INPUT})
-
-    def resequence(
-        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: Any
-    ) -> Resequenced | None:
+    def before_layer(self, layer: int, hidden: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
         if layer:
             return None
         dropped = set(stream.visual_rows[::2].tolist())
@@ -104,12 +94,11 @@ class _DropBeforeFirstLayer(_Toy):
 
 @dataclass(frozen=True, kw_only=True)
 class _MergeAfterAttention(_Toy):
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset(
-        {HookPoint.AFTER_ATTENTION, HookPoint.LAYER_INPUT}
-    )
+    def before_layer(self, layer: int, hidden: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
+        return self.after_attention(layer, hidden, stream, state)
 
-    def resequence(
-        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: Any
+    def after_attention(
+        self, layer: int, hidden: Tensor, stream: TokenStream, state: Any
     ) -> Resequenced | None:
         if len(stream.visual_rows) < 30:
             return None
@@ -121,9 +110,18 @@ class _MergeAfterAttention(_Toy):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _KeepProbabilities(_Toy):
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.ATTENTION_PROBABILITIES})
+class _RenumberThenKeepGaps(_Toy):
+    """Drops tokens three times: counting anew, then with gaps, then counting anew."""
 
+    def before_layer(self, layer: int, hidden: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
+        if layer > 2:
+            return None
+        chosen = torch.arange(len(stream.visual_rows))[1::2]
+        return Resequenced(stream.keeping(chosen), renumbers=layer != 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _KeepProbabilities(_Toy):
     def replace_probabilities(
         self, layer: int, first_head: int, probabilities: Tensor, stream: TokenStream, state: Any
     ) -> Tensor:
@@ -133,7 +131,9 @@ class _KeepProbabilities(_Toy):
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize(
-    "method", [_DropBeforeFirstLayer(), _MergeAfterAttention()], ids=lambda m: type(m).__name__
+    "method",
+    [_DropBeforeFirstLayer(), _MergeAfterAttention(), _RenumberThenKeepGaps()],
+    ids=lambda m: type(m).__name__,
 )
 def test_dropping_at_the_input_and_merging_decode_alike_with_and_without_a_cache(
     method: CompressionMethod, attention: str

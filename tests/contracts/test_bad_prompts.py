@@ -14,6 +14,7 @@ from contracts.conformance import method_of, model_of, prompt_of
 from focal_algorithm.cli import app
 from focal_algorithm.hooks import attach
 from focal_algorithm.methods import METHODS
+from focal_algorithm.methods.base import hook_points
 from focal_algorithm.recorder import RecordedSample, Recorder
 from focal_common.console import run_command
 from focal_common.errors import FocalError, UnsupportedError
@@ -73,7 +74,7 @@ def test_visual_tokens_at_the_very_end_work_or_are_refused_in_one_sentence(name:
 
 @each_method
 def test_features_that_are_no_numbers_are_one_sentence(name: str) -> None:
-    if not method_of(name, model_of(SUBJECT)).hook_points:
+    if not hook_points(method_of(name, model_of(SUBJECT))):
         pytest.skip("dense looks at nothing")
     with pytest.raises(FocalError, match="NaN") as failure:
         run(name, inputs_of(pixels_times(torch.nan)))

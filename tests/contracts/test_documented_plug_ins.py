@@ -15,9 +15,12 @@ import family_support as families
 from focal_algorithm.cli import app
 from focal_algorithm.hooks import attach
 from focal_algorithm.loading import load_model
+from focal_algorithm.match_run import match_budget
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS
+from focal_algorithm.run_settings import RunSettings
+from focal_algorithm.runner import prepare
 from focal_common.console import run_command
 from focal_common.errors import UnsupportedError
 from focal_traces.store import open_trace
@@ -35,10 +38,10 @@ def printed(page: str, name: str, lines: int, folder: Path) -> None:
 
 @pytest.fixture
 def method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    printed("adding_a_method.md", "largest", 50, tmp_path)
+    printed("adding_a_method.md", "normprune", 25, tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(METHODS._table, "largest", "largest:Largest")
-    return "largest"
+    monkeypatch.setitem(METHODS._table, "normprune", "normprune:NormPrune")
+    return "normprune"
 
 
 @pytest.fixture
@@ -62,8 +65,8 @@ def test_the_printed_method_runs_in_the_printed_family_through_the_command(
     assert run_command(app, [*words, "--output", str(tmp_path / "out")]) == 0
     printed_json = json.loads(capsys.readouterr().out)
     header = open_trace(Path(printed_json["files"]["counts"])).header
-    assert (header.model, header.method, header.samples[0].visual_tokens) == ("internvl", "largest", 16)
-    assert printed_json["samples"][0]["visual_tokens_by_layer"] == [16, 8, 8, 8]
+    assert (header.model, header.method, header.samples[0].visual_tokens) == ("internvl", "normprune", 16)
+    assert printed_json["samples"][0]["visual_tokens_by_layer"] == [16, 16, 4, 4]
 
 
 def test_the_printed_family_is_lawful(family: str, tmp_path: Path) -> None:
@@ -86,10 +89,20 @@ def test_the_printed_family_is_lawful(family: str, tmp_path: Path) -> None:
     assert loaded(str(tmp_path / "checkpoint")).adapter.family == "internvl"
 
 
+def test_the_printed_method_meets_a_budget_of_the_arena_and_does_nothing_at_full_budget(method: str) -> None:
+    settings = RunSettings(
+        output=Path("unused"), size="tiny", method=method, samples=1, frames=9, new_tokens=0
+    )
+    _, found = match_budget(settings, prepare(settings), "tokens", 60.0, "dense")
+    assert abs(found.budget - 60) <= 1
+    built = build_method(method, {})
+    assert build_method(method, built.study.without_effect(built)).keep == 1.0  # type: ignore[attr-defined]
+
+
 def test_the_printed_method_drops_the_smallest_and_nothing_else(method: str) -> None:
     model = families.tiny("llava")
     prompt = families.prompt(model, "image")
-    samples, _ = families.record(model, build_method(method, {"from_layer": 2}), prompt.inputs)
+    samples, _ = families.record(model, build_method(method, {"keep": 0.5}), prompt.inputs)
     with torch.inference_mode():
         hidden = model.model(**prompt.inputs, output_hidden_states=True).hidden_states[2][0]
     norms = hidden[prompt.layout.visual_start : prompt.layout.visual_stop].norm(dim=-1)

@@ -14,12 +14,10 @@ import family_support as families
 from family_support import CASES
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.attention import SESSIONS
-from focal_algorithm.layout import SampleLayout
-from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
+from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.dense import Dense
 from focal_algorithm.methods.focus import Focus
 from focal_algorithm.models import MODELS
-from focal_traces.schema import DecoderGeometry
 
 KEEP_EVERYTHING = Focus(
     selected_layers=(), alpha_list=(), similarity_threshold=1.0, block_size=1, frame_block_size=1
@@ -33,17 +31,8 @@ class _MergeBeforeFirstLayer(CompressionMethod):
     """Drops every other visual token before layer 0 and adds it to its neighbour: what stresses positions most."""
 
     name: ClassVar[str] = "toy"
-    paper: ClassVar[str] = "none"
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.LAYER_INPUT})
-    changes_length: ClassVar[bool] = True
-    trace_folder: ClassVar[str] = "toy"
 
-    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
-        return None
-
-    def resequence(
-        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: Any
-    ) -> Resequenced | None:
+    def before_layer(self, layer: int, hidden: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
         if layer:
             return None
         dropped = stream.visual_rows[1::2]

@@ -22,7 +22,11 @@ TURN = torch.tensor([[65, 66, 67, 68, 69]])
 """The next turn of a dialogue, as byte tokens."""
 
 
-QUIET = [name for name in METHODS if not support.suited(name).reads_question]
+def reads_question(method: CompressionMethod) -> bool:
+    return method.study.reads_question(method)
+
+
+QUIET = [name for name in METHODS if not reads_question(support.suited(name))]
 
 
 def after_turn(loaded: LoadedModel, method: CompressionMethod, prompt: Prompt, step: int) -> Tensor:
@@ -78,14 +82,13 @@ def test_what_does_not_read_the_question_records_the_same_for_every_question(nam
 
 
 def test_readers_are_told_apart() -> None:
-    reads = {name: support.suited(name).reads_question for name in METHODS}
-    assert reads == {
-        name: name in ("focus", "focus_sec_only", "framefusion", "sparsevlm") for name in METHODS
-    }
-    assert build_method("visionzip", {"text_share": 0.5}).reads_question
-    assert build_method("zip_parts", {"scorer": "projected_text"}).reads_question
-    assert build_method("sparsezip", {"cross_beta": 0.3}).reads_question
-    assert build_method("sparsezip", {"text": "projected"}).reads_question
+    # A method that says nothing counts as a reader, which is right and slower.
+    assert set(QUIET) >= {"adaptiv", "cmc", "dense", "divprune", "sparsezip", "visionzip", "zip_parts"}
+    assert not {"fastv", "focus", "focus_sec_only", "framefusion", "sparsevlm"} & set(QUIET)
+    assert reads_question(build_method("visionzip", {"text_share": 0.5}))
+    assert reads_question(build_method("zip_parts", {"scorer": "projected_text"}))
+    assert reads_question(build_method("sparsezip", {"cross_beta": 0.3}))
+    assert reads_question(build_method("sparsezip", {"text": "projected"}))
 
 
 def test_prompts_must_agree_up_to_the_end_of_the_picture() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.hooks.attach import attach
-from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
+from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.methods.sparsevlm import SparseVlm, SparseVlmState
 from focal_algorithm.models.llava import Llava
 from focal_algorithm.recorder import Recorder
 from focal_algorithm.training.recipes import recipe
@@ -27,10 +26,10 @@ from focal_algorithm.zip_study.bench import Bench, Eyes, open_bench
 from focal_algorithm.zip_study.cells import Cell, run_cells
 from focal_algorithm.zip_study.configuration import Configuration
 from focal_algorithm.zip_study.design import adaptive_part, sweep
-from focal_algorithm.zip_study.evaluate import Outcome, _inside_scores, evaluated, selection
+from focal_algorithm.zip_study.evaluate import Outcome, evaluated, hooked_method, selection
 from focal_algorithm.zip_study.features import read_features, visual_rows, write_features
-from focal_algorithm.zip_study.forward import logits_of_pictures, logits_of_rows
-from focal_algorithm.zip_study.inside import InsideBatch, logits_pruned_inside
+from focal_algorithm.zip_study.forward import logits_of_rows
+from focal_algorithm.zip_study.inside import CutInside
 from focal_algorithm.zip_study.provenance import write_answers
 from focal_algorithm.zip_study.questions import Asked, QuestionSet
 from focal_algorithm.zip_study.study_tables import write_adaptive, write_sweep
@@ -98,21 +97,6 @@ def test_cached_features_give_the_answers_of_the_full_forward(
             torch.testing.assert_close(fast[place], slow, rtol=1e-4, atol=1e-4)
 
 
-def test_questions_that_share_a_picture_get_the_answers_they_get_alone() -> None:
-    bench = _bench()
-    one = Configuration("x", "test", "before", "visionzip", {"dominant": 20, "contextual": 5})
-    for keeps in (False, True):
-        rows = [
-            visual_rows(bench.eyes.points, picture, selection(bench, one, picture), keeps_positions=keeps)
-            for picture in bench.features
-        ]
-        shared = logits_of_pictures(bench.eyes.model, bench.prompts, rows, [_TEXTS] * 3)
-        alone = logits_of_rows(
-            bench.eyes.model, bench.prompts, [own for own in rows for _ in _TEXTS], _TEXTS * 3
-        )
-        torch.testing.assert_close(shared.flatten(0, 1), alone, rtol=1e-4, atol=1e-4)
-
-
 def test_keeping_all_tokens_in_place_is_the_dense_answer_in_both_numberings() -> None:
     bench = _bench()
     everything = Configuration(
@@ -133,53 +117,64 @@ def test_keeping_all_tokens_in_place_is_the_dense_answer_in_both_numberings() ->
     torch.testing.assert_close(fast, dense, rtol=1e-4, atol=1e-4)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _OnlyDrops(SparseVlm):
-    """SparseVLM without recycling; ``scores`` replace the raters where given."""
-
-    scores: tuple[float, ...] = ()
-    keeps: bool = False
-
-    @property
-    def renumbers_positions(self) -> bool:
-        return not self.keeps
-
-    def attend(self, layer: int, query: Tensor, key: Tensor, scaling: float, stream: TokenStream,
-               state: SparseVlmState) -> None:  # fmt: skip
-        super().attend(layer, query, key, scaling, stream, state)
-        if self.scores and layer in self.pruning_layers:
-            state.relevance = torch.tensor(self.scores)[stream.visual_positions]
-
-    def _shortened(
-        self, hidden: Tensor, stream: TokenStream, relevance: Tensor, is_kept: Tensor
-    ) -> Resequenced:
-        visual, every = stream.visual_rows, torch.arange(len(hidden))
-        return Resequenced(torch.cat((every[: visual[0]], visual[is_kept], every[visual[-1] + 1 :])))
-
-
 @pytest.mark.parametrize("scorer", ["raters", "tower"])
-@pytest.mark.parametrize("keeps", [False, True])
-def test_pruning_inside_the_decoder_equals_the_hooks(scorer: str, keeps: bool) -> None:
+def test_cuts_inside_the_decoder_leave_what_a_plain_loop_leaves(scorer: str) -> None:
+    """The twin runs the decoder layer by layer and drops the rows of the lowest scores itself."""
     bench = _bench()
-    kept_at = {0: 60, 1: 30, 3: 11}
-    picture = bench.features[1]
+    decoder, picture, kept_at = bench.eyes.model.get_decoder(), bench.features[1], {0: 60, 1: 30, 3: 11}
     ranks = picture.attention.sum(0)
-    batch = InsideBatch(
-        picture.embeddings[None].expand(2, -1, -1),
-        _TEXTS,
-        ranks[None].expand(2, -1) if scorer == "tower" else None,
-        keeps,
-    )
-    fast = logits_pruned_inside(bench.eyes.model, bench.prompts, batch, kept_at)
-    method = _OnlyDrops(
+    method = CutInside(
         pruning_layers=tuple(kept_at),
         kept_tokens=tuple(kept_at.values()),
-        scores=tuple(ranks.tolist()) if scorer == "tower" else (),
-        keeps=keeps,
+        ranks={"picture 1": ranks} if scorer == "tower" else {},
     )
-    for place, text in enumerate(_TEXTS):
-        slow, _ = _hooked(method, 1, text)
-        torch.testing.assert_close(fast[place], slow, rtol=1e-4, atol=1e-4)
+    text = _TEXTS[0]
+    opening = decoder.embed_tokens(bench.prompts.opening)
+    rows = torch.cat((opening, picture.embeddings, bench.text_embeddings(text)))[None]
+    with (
+        torch.no_grad(),
+        attach(bench.eyes.model, bench.eyes.adapter, method, layouts=[bench.layout("picture 1", text)]),
+    ):
+        hooked = decoder(inputs_embeds=rows, use_cache=False).last_hidden_state[0, -1]
+
+    start, tokens = len(opening), torch.arange(bench.visual)
+    words = bench.text_embeddings(text)
+    likeness = (picture.embeddings @ words.T).softmax(-1).mean(0)
+    raters = likeness > likeness.mean()
+    hidden, places = rows, torch.arange(rows.shape[1])
+    with torch.no_grad():
+        for index, layer in enumerate(decoder.layers):
+            angles = decoder.rotary_emb(hidden, places[None])
+            scores = (
+                ranks[tokens]
+                if scorer == "tower"
+                else _relevance(layer, hidden, angles, raters, start, len(tokens))
+            )
+            hidden = layer(hidden, attention_mask=None, position_embeddings=angles)
+            if index in kept_at:
+                chosen = scores.sort(descending=True, stable=True).indices[: kept_at[index]].sort().values
+                rest = torch.arange(start + len(tokens), hidden.shape[1])
+                present = torch.cat((torch.arange(start), start + chosen, rest))
+                hidden, places, tokens = hidden[:, present], places[present], tokens[chosen]
+        plain = decoder.norm(hidden[0, -1])
+    torch.testing.assert_close(hooked, plain, rtol=1e-4, atol=1e-4)
+
+
+def _relevance(layer: Any, hidden: Tensor, angles: Any, raters: Tensor, start: int, visual: int) -> Tensor:
+    """Return the attention to each visual token, mean over heads and rating text tokens."""
+    attention, normed = layer.self_attn, layer.input_layernorm(hidden)
+    tokens = hidden.shape[1]
+
+    def heads(values: Tensor) -> Tensor:
+        split = values.view(tokens, -1, attention.head_dim).transpose(0, 1)
+        first, second = split.chunk(2, -1)
+        return split * angles[0] + torch.cat((-second, first), -1) * angles[1]
+
+    query, key = heads(attention.q_proj(normed)), heads(attention.k_proj(normed))
+    key = key.repeat_interleave(attention.num_key_value_groups, 0)
+    scores = (query @ key.transpose(1, 2)) * attention.scaling
+    scores = scores.masked_fill(torch.ones(tokens, tokens).triu(1).bool(), -torch.inf).softmax(-1)
+    return scores[:, start + visual :][:, raters, start : start + visual].mean((0, 1))
 
 
 def test_features_kept_on_disk_are_those_of_the_tower(tmp_path: Path) -> None:
@@ -231,9 +226,10 @@ def test_one_cut_keeps_what_the_same_scores_keep_before_the_decoder() -> None:
     parameters = {"scorer": "projected_text", "merger": "none", "contextual": 0, "dominant": 21}
     before = Configuration("b", "t", "before", "zip_parts", parameters, reads_text=True)
     once = Configuration("c", "t", "inside", "projected_text", {"cut_after": 2}, 21)
-    scores = _inside_scores(bench, "projected_text", [(0, _TEXTS[0])])
-    assert scores is not None
-    chosen = scores[0].sort(descending=True, stable=True).indices[:21].sort().values
+    method, _ = hooked_method(bench, once)
+    assert isinstance(method, CutInside)
+    scores = method.ranks[f"picture 0, {_TEXTS[0]}"]
+    chosen = scores.sort(descending=True, stable=True).indices[:21].sort().values
     assert torch.equal(chosen, selection(bench, before, bench.features[0], _TEXTS[0]).kept)
     assert evaluated(bench, once).layer_tokens == (144, 144, 144, 21, 21, 21, 21, 21)
 

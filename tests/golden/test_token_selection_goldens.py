@@ -82,3 +82,15 @@ def test_tiles_are_read_in_the_raster_order_of_their_canvas(counts_cls: bool, tm
     path = tmp_path / "vz_anyres_restore.npz"
     np.savez(path, features=features, keep_idx=keep, width=2, height=1, out=out)
     assert verdict(path) == []
+
+
+@pytest.mark.parametrize(("offset", "is_right"), [(2.25, True), (8.0, False)])
+def test_the_offset_of_dynamic_k_that_a_file_carries_is_the_one_that_counts(
+    offset: float, is_right: bool, tmp_path: Path
+) -> None:
+    source = "sz_compressor_variants.npz"
+    with np.load(FOLDER / source) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    np.savez(tmp_path / source, **arrays, c_dynamic=offset)
+    wrong = verdict(tmp_path / source)
+    assert wrong == [] if is_right else "no offset of [8.0] gives the counts" in wrong[0]

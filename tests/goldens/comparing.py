@@ -19,6 +19,40 @@ def load(path: Path) -> tuple[dict[str, Any], Arrays]:
     return json.loads(str(arrays.pop("params"))), arrays
 
 
+class Settings(dict[str, Any]):
+    """Parameters of a golden file that remember which of them were read."""
+
+    # A seed made the inputs, which are stored; margins and ties describe them.
+    SAID = frozenset({"seed", "smallest_margin", "steps_with_tied_maximum"})
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a value, and note that it was asked for."""
+        self.read.add(name)
+        return super().get(name, default)
+
+    def unread(self) -> list[str]:
+        """Return a line for each parameter that was not read: it may change the right answer."""
+        left = sorted(self.keys() - self.read - self.SAID)
+        return [f"params: '{name}' says something that this check does not read" for name in left]
+
+
+def load_settings(path: Path, method: str) -> tuple[Settings, Arrays, list[str]]:
+    """Return parameters and arrays of a golden file of a method, and where its copies of parameters disagree."""
+    params, arrays = load(path)
+    wrong = compare("method", str(arrays.pop("method")), method)
+    for name in [name for name in arrays if name.startswith("param_")]:
+        wrong += compare(name, arrays.pop(name), params.get(name.removeprefix("param_")))
+    return Settings(params), arrays, wrong
+
+
 def compare(
     name: str, got: ArrayLike, expected: ArrayLike, *, absolute: float = 0.0, relative: float = 0.0
 ) -> list[str]:

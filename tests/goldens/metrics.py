@@ -1,4 +1,4 @@
-"""The file of scores: answer parsers, POPE and MME in both conventions, times, percentiles."""
+"""The file of scores: answer parsers, POPE and MME in both conventions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from focal_evaluation.metrics.latency import percentile, spread
 from focal_evaluation.metrics.mme import MmeAnswer, mme_score
 from focal_evaluation.metrics.pope import PopeScore, pope_score
 from focal_evaluation.metrics.yes_no import first_word, official_pope
@@ -19,7 +18,7 @@ _EXACT = 1e-12
 
 
 def check(path: Path) -> list[str]:
-    """Return what differs; latency and ANLS of documents are stored there without their inputs or not ours."""
+    """Return what differs; times, percentiles and ANLS of documents are stored there and not ours."""
     stored = json.loads(path.read_text(encoding="utf-8"))
     wrong: list[str] = []
     answers, truths = stored["preds"], stored["golds"]
@@ -44,9 +43,7 @@ def check(path: Path) -> list[str]:
                 "mme_count_pair": score.images,
             },
         )
-    for values, percent, expected in stored.get("percentile_cases", []):
-        wrong += compare(f"percentile {percent}", percentile(values, percent), expected, absolute=_EXACT)
-    return wrong + _check_times(stored)
+    return wrong
 
 
 def _check_pope(stored: dict[str, Any], score: PopeScore) -> list[str]:
@@ -83,17 +80,6 @@ def _check_official(printed: str, score: PopeScore) -> list[str]:
         "Yes ratio": score.yes_ratio,
     }
     return wrong + _compare(rates, known)
-
-
-def _check_times(stored: dict[str, Any]) -> list[str]:
-    timings, delay = stored.get("timings", []), stored.get("delay", {})
-    got: dict[str, float] = {}
-    for name in timings[0] if timings else ():
-        found = spread([row[name] for row in timings])
-        stem = name if name.endswith("_ms") else f"{name}_ms"  # the published name of a count of tokens
-        got |= {f"{stem}_avg": found.mean, f"{stem}_p50": found.p50, f"{stem}_p95": found.p95}
-    got["e2e_avg(ms)"] = got.get("end2end_ms_avg", 0.0)
-    return _compare(delay, got)
 
 
 def _compare(expected: dict[str, Any], got: dict[str, Any]) -> list[str]:

@@ -24,7 +24,7 @@ from focal_algorithm.kernels.sparsevlm.raters import (
 from focal_algorithm.kernels.sparsevlm.recycling import merge_by_density_peaks
 from focal_algorithm.kernels.sparsevlm.schedule import PRUNING_LAYERS
 from focal_algorithm.layout import SampleLayout
-from focal_algorithm.methods.base import HookPoint, Resequenced, TokenStream
+from focal_algorithm.methods.base import Resequenced, TokenStream
 from focal_algorithm.methods.sparsevlm import SparseVlm, SparseVlmState
 from focal_algorithm.models.llava_onevision import LlavaOnevision
 from focal_traces.schema import TokenGrid
@@ -151,11 +151,11 @@ class _Watched(SparseVlm):
     def _noise(self, tokens: int) -> Tensor | None:
         return self.noises.pop(0) if self.noises else None
 
-    def resequence(
-        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: SparseVlmState
+    def before_layer(
+        self, layer: int, hidden: Tensor, stream: TokenStream, state: SparseVlmState
     ) -> Resequenced | None:
         relevance, count = state.relevance, len(stream.visual_rows)
-        answer = super().resequence(point, layer, hidden, stream, state)
+        answer = super().before_layer(layer, hidden, stream, state)
         if layer == 0 and state.raters is not None:
             self.notes["rater_idx"] = state.raters
         if relevance is not None and answer is not None:

@@ -315,9 +315,13 @@ def _compare_case(
 
 
 def _check_counts(stored: dict[str, Tensor], case: _Case) -> list[str]:
-    """Dynamic K: one offset and one pair of published bounds have to give the counts of all pictures."""
+    """Dynamic K: one offset and one pair of bounds, the file's own if it has them, give the counts of all pictures."""
     if "dyn" not in case.name.lower():
         return []
+    offsets = _named(stored, case.name, "c_dynamic", "dynk_c") or [float(one) for one in range(-8, 25)]
+    leasts = _named(stored, case.name, "k_min") or [1, 4, 8, 32]
+    mosts = _named(stored, case.name, "k_max") or [64]
+    floors = _named(stored, case.name, "dynk_eps", "eps") or [1e-6]
     rule = "spread" if case.variant == "s2" else "variance"
     for weights in _weights_of(stored, case.name):
         rules = SparseZipRules(variant=case.variant, weights=weights)
@@ -325,11 +329,20 @@ def _check_counts(stored: dict[str, Tensor], case: _Case) -> list[str]:
             patch_scores(attention[None, :, 1:], keys[None, 1:], rules)
             for attention, keys in zip(stored["attn_cls"], stored["keys"], strict=True)
         ]
-        for offset, k_min in itertools.product(range(-8, 25), (1, 4, 8, 32)):
-            bounds = {"offset": float(offset), "k_min": k_min, "k_max": 64}
+        for offset, least, most, epsilon in itertools.product(offsets, leasts, mosts, floors):
+            bounds = {"offset": offset, "k_min": int(least), "k_max": int(most), "epsilon": epsilon}
             if tuple(dynamic_k(row, **bounds, rule=rule) for row in scores) == case.counts:  # type: ignore[arg-type]
                 return []
-    return [f"{case.name}: no offset gives the counts {case.counts}"]
+    return [f"{case.name}: no offset of {offsets} gives the counts {case.counts}"]
+
+
+def _named(stored: dict[str, Tensor], case: str, *names: str) -> list[float]:
+    """Return the values of a setting that a file carries, for one case or for all; empty if it carries none."""
+    for name in names:
+        for key in (f"{name}_{case}", name):
+            if key in stored:
+                return [float(value) for value in stored[key].flatten()]
+    return []
 
 
 def _check_text_fusion(stored: dict[str, Tensor]) -> list[str]:

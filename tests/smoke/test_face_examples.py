@@ -66,6 +66,6 @@ def test_a_trace_root(tmp_path: Path) -> None:
 
 def test_a_method_of_ones_own(tmp_path: Path) -> None:
     said = run("a_method_of_your_own.py", tmp_path)
-    assert "norm_prune" in said
+    assert "normprune" in said
     assert (tmp_path / "overlay.html").is_file()
     assert (tmp_path / "speedup.png").is_file()

@@ -20,6 +20,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, TraceError
 from focal_common.files import atomic_write_text
+from focal_common.places import PlainName, PlainPath
 from focal_traces.counts import GemmTotals, TileCounts, Trace
 from focal_traces.schedule import Schedule, tokens_per_gemm
 from focal_traces.schema import GEMMS, QWEN2_7B, SampleHeader, TokenGrid, TraceHeader, slices_per_token
@@ -56,9 +57,9 @@ class Recipe(StrictModel):
 
     recipe_version: Literal[1] = 1
     origin: Literal["synthetic, calibrated"] = "synthetic, calibrated"
-    model: str
-    dataset: str
-    variant: str
+    model: PlainName
+    dataset: PlainName
+    variant: PlainPath
     target: str
     visual_tokens: PositiveInt
     frames: PositiveInt

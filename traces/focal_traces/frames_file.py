@@ -17,6 +17,7 @@ from pydantic import Field, PositiveInt
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, TraceError
 from focal_common.files import atomic_write_bytes
+from focal_common.places import PlainPath
 from focal_traces.frames import CELL_FIELDS, FramesTrace, KeptPicture, SampleFrames, check_frames
 from focal_traces.header_text import header_to_text, text_to_header
 
@@ -30,7 +31,7 @@ _MOST_SIDE_PIXELS = 1 << 14
 
 
 class _Picture(StrictModel):
-    file: str
+    file: PlainPath
     label: str
     width_pixels: Annotated[int, Field(gt=0, le=_MOST_SIDE_PIXELS)]
     height_pixels: Annotated[int, Field(gt=0, le=_MOST_SIDE_PIXELS)]
@@ -38,10 +39,10 @@ class _Picture(StrictModel):
 
 class _Sample(StrictModel):
     sample: Annotated[int, Field(ge=0)]
-    sample_id: str
+    sample_id: PlainPath
     question: str
     note: str
-    cells: str
+    cells: PlainPath
     visual_tokens: PositiveInt
     pictures: tuple[_Picture, ...]
 
@@ -51,7 +52,7 @@ class _Contents(StrictModel):
     schema_version: Literal[1]
     header: str
     samples: tuple[_Sample, ...]
-    sha256: dict[str, str]
+    sha256: dict[PlainPath, str]
 
 
 def write_frames(trace: FramesTrace, path: Path) -> None:

@@ -14,8 +14,6 @@ from focal_traces.counts import Trace
 from focal_traces.selection import SELECTION, SelectionContext
 from focal_traces.work import decode_macs, prefill_work, projector_macs, tower_macs
 
-_ZEROS = "; all-zero tokens count as absent"
-
 __all__ = ["Entry", "Ledger", "ledger"]
 
 Unit = Literal["tokens", "MACs", "bytes"]
@@ -187,6 +185,8 @@ def _model_entries(trace: Trace, sample: int) -> tuple[Entry, ...]:
 def _selection(trace: Trace, sample: int) -> Entry:
     method = trace.header.method
     if method not in SELECTION:
-        return Entry("selection_macs", None, "MACs", "estimated", f"no formula for method '{method}'")
+        return Entry(
+            "selection_macs", None, "MACs", "estimated", f"not counted: no formula for method '{method}'"
+        )
     found = SELECTION.load(method)(SelectionContext(trace, sample))
     return Entry("selection_macs", found.macs, "MACs", "estimated", found.basis)

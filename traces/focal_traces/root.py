@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from focal_common.errors import TraceError, near_matches
+from focal_common.places import plain_name
 from focal_traces.calibrated import RECIPE_SUFFIX
 from focal_traces.context import find_context
 from focal_traces.counts import Trace
@@ -104,10 +105,6 @@ class TraceRoot:
             return default
         return self._row(self._schedules, "schedules.csv", model, dataset)
 
-    def has_schedules(self) -> bool:
-        """Return whether the optional ``schedules.csv`` exists."""
-        return (self.path / "schedules.csv").is_file()
-
     @cached_property
     def _adaptiv(self) -> dict[Key, float]:
         return read_adaptiv_sparsity(self._folder() / "adaptiv_sparsity.csv")
@@ -131,7 +128,13 @@ class TraceRoot:
             folder: ``focus_main``, ``focus_int8``, ``m_tile_size_dse``, ``block_size_dse``,
                 ``vector_size_dse``...
             variant: Last part of the name, such as ``1024`` or ``2x2x2``.
+
+        Raises:
+            TraceError: One of them is no plain name, so it could lead out of the root. A link of the file system is
+                followed: it was put there by whoever set up the root.
         """
+        for name in (model, dataset, folder, *([variant] if variant else [])):
+            plain_name(name, str(self.path), TraceError)
         if self._lone is not None:
             return self.path if (model, dataset) in self.workloads and variant is None else None
         stem = "_".join(part for part in (model, dataset, variant) if part)
@@ -157,7 +160,12 @@ class TraceRoot:
         return found
 
     def variants(self, folder: str, model: str, dataset: str) -> list[str]:
-        """Return the variants of a workload in a folder, such as the m-tiles of a sweep, sorted by name."""
+        """Return the variants of a workload in a folder, such as the m-tiles of a sweep, sorted by name.
+
+        Raises:
+            TraceError: The folder is no plain name.
+        """
+        plain_name(folder, str(self.path), TraceError)
         prefix = f"{model}_{dataset}_"
         found = {
             place.name[len(prefix) : -len(suffix)]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from focal_common.config import StrictModel
+from focal_common.places import PlainName, PlainPath
 from focal_common.provenance import Origin
 from focal_traces.geometry import QWEN2_7B, DecoderGeometry
 from focal_traces.model_shape import ModelShape
@@ -71,7 +72,7 @@ class SampleHeader(StrictModel):
             computed.
     """
 
-    sample_id: str
+    sample_id: PlainPath
     sequence_tokens: PositiveInt
     visual_start: NonNegativeInt
     visual_tokens: NonNegativeInt
@@ -119,11 +120,11 @@ class TraceHeader(StrictModel):
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    model: str
+    model: PlainName
     checkpoint: str
-    dataset: str
+    dataset: PlainName
     geometry: DecoderGeometry
-    method: str
+    method: PlainName
     parameters: dict[str, Any]
     mode: Literal["compatible", "strict"] = "compatible"
     vector_size: PositiveInt

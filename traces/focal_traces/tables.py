@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from focal_common.errors import ConfigError, TraceError
+from focal_common.places import plain_name
 from focal_traces.schedule import Schedule
 
 __all__ = [
@@ -35,6 +36,7 @@ Key = tuple[str, str]
 META_COLUMNS = ("Model", "Dataset", "Sequence length", "Num frames", "Num patches", "Median index")
 ADAPTIV_COLUMNS = ("Model", "Dataset", "Sparsity")
 CMC_COLUMNS = ("Model", "Dataset", "linear_sparsity", "query_sparsity", "attn_score_sparsity")
+_EVERY_PAIR: Key = ("default", "")
 SCHEDULE_COLUMNS = ("model", "dataset", "selected_layers", "alpha_list", "similarity_threshold")
 
 T = TypeVar("T")
@@ -93,7 +95,8 @@ def read_workloads(path: Path) -> dict[Key, Workload]:
     """Read ``meta_data.csv`` in file order.
 
     Raises:
-        TraceError: Missing file or column, a pair twice, no whole number, or S below frames x patches.
+        TraceError: Missing file or column, a model or dataset that is no plain name, a pair twice, no whole number,
+            or S below frames x patches.
     """
 
     def row(cells: _Cells) -> Workload:
@@ -191,6 +194,9 @@ def _table(path: Path, columns: tuple[str, ...], parse: Callable[[_Cells], T]) -
     for number, row in enumerate(rows, start=1):
         cells = _Cells(row, f"{path}, row {number}")
         key = cells.key(columns)
+        if columns != SCHEDULE_COLUMNS or key != _EVERY_PAIR:
+            for column, name in zip(columns, key, strict=False):
+                plain_name(name, f"{cells.where}: '{column}'", TraceError)
         if key in table:
             raise TraceError(
                 f"{path}, row {number}: second row of model '{key[0]}', dataset '{key[1]}' (first is row "

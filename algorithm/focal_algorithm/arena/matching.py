@@ -1,4 +1,4 @@
-"""The knobs of each method, solved so that the mean cost of some prompts meets a budget."""
+"""The budget parameters of each method, solved so that the mean cost of some prompts meets a budget."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from focal_algorithm.arena.entrants import Entrant, entrant
 from focal_algorithm.arena.plan import DENSE
-from focal_algorithm.budget_turns import solve_in_turn
-from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.budget_turns import multi_parameter_search
+from focal_algorithm.methods.base import CompressionMethod, changes_length, hook_points
+from focal_algorithm.methods.study import BudgetParameter
 from focal_algorithm.offline.costs import Cost, costs_of, mean_cost
 from focal_algorithm.offline.evaluator import Evaluator
 from focal_common.errors import ConfigError, FocalError
@@ -31,13 +31,13 @@ class Setting:
 
     Attributes:
         budget: Share of the dense quantity; 1 for dense.
-        status: ``ok``; ``nearest`` where the knob does not reach the budget; ``refused`` where nothing runs.
+        status: ``ok``; ``nearest`` where no value reaches the budget; ``refused`` where nothing runs.
         reason: Why it is not ``ok``.
         quantity: What was matched.
         target: Of the quantity.
         reached: Of the quantity, mean over the traced questions; None where refused.
-        knob: Its name; empty where there is none.
-        value: Of the knob.
+        knob: Name of the budget parameter; empty where there is none.
+        value: Its value.
         parameters: Over published or fitted ones.
     """
 
@@ -105,22 +105,23 @@ class _Search:
         chosen = self._entrant.build(self._evaluator)
         name = _name(chosen, self._quantity)
         geometry = self._evaluator.loaded.adapter.geometry(self._evaluator.loaded.model)
-        first = chosen.match_knob(geometry, self._header)
+        first = chosen.study.budget(chosen, geometry, self._header)
         if first is None:
-            reason = f"method {self._entrant.method} has no knob to turn with these parameters and inputs"
+            reason = f"method {self._entrant.method} has no budget parameter with these settings and inputs"
             return Setting(budget, REFUSED, reason, name, target, None)
 
-        def further(turned: Mapping[str, Any]) -> tuple[MatchKnob, ...]:
-            return self._entrant.build(self._evaluator, turned).further_knobs(geometry, self._header)
+        def further(turned: Mapping[str, Any]) -> tuple[BudgetParameter, ...]:
+            changed = self._entrant.build(self._evaluator, turned)
+            return changed.study.further_budgets(changed, geometry, self._header)
 
         try:
-            found = solve_in_turn(first, further, target, self._cost, name, TOLERANCE)
+            found = multi_parameter_search(first, further, target, self._cost, name, TOLERANCE)
         except ConfigError as error:  # it refuses every value
             reason = self._refusal or str(error).removeprefix("--match: ")
             return Setting(budget, REFUSED, reason, name, target, None, first.name)
         reached = found.match.budget
         is_met = abs(reached - target) <= TOLERANCE * target
-        steps = f"the steps of {found.match.knob} allow no nearer value"
+        steps = f"the steps of {found.match.parameter} allow no nearer value"
         return Setting(
             budget=budget,
             status=MET if is_met else NEAREST,
@@ -128,7 +129,7 @@ class _Search:
             quantity=name,
             target=target,
             reached=reached,
-            knob=found.match.knob,
+            knob=found.match.parameter,
             value=found.match.value,
             parameters=found.parameters,
         )
@@ -157,5 +158,5 @@ def _name(method: CompressionMethod, quantity: str) -> str:
     """Return what is matched. Where every token stays, equivalent tokens are MACs of linear layers in another unit."""
     if quantity == "macs":
         return "prefill MACs"
-    stays = not method.changes_length and method.hook_points
+    stays = not changes_length(method) and hook_points(method)
     return "linear MACs as equivalent tokens" if stays else "equivalent tokens"

@@ -10,6 +10,7 @@ from typing import Any
 from focal_algorithm.arena.entrants import DEFAULT_ENTRANTS, entrant
 from focal_algorithm.offline.questions import BENCHMARKS
 from focal_common.errors import ConfigError, near_matches
+from focal_common.places import plain_name
 
 __all__ = ["DENSE", "QUANTITIES", "ArenaPlan", "Bout", "ModelFolder"]
 
@@ -41,7 +42,7 @@ class ModelFolder:
             raise ConfigError(
                 f"--model {name.strip()}: no config.json in '{folder.strip()}'; expected a checkpoint folder"
             )
-        return cls(name.strip(), folder.strip())
+        return cls(plain_name(name.strip(), "--model"), folder.strip())
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class Workers:
 @contextmanager
 def workers(bench: Bench, folder: Path, count: int, is_fresh: bool) -> Iterator[Workers]:
     """Start worker processes, and end them at once when the block is left early."""
-    for left in folder.glob(".*.part"):  # of workers that were killed
+    for left in folder.glob(".*.json.*.part"):  # of workers that were killed
         left.unlink(missing_ok=True)
     if count == 1:
         with one_thread():

@@ -10,9 +10,9 @@ from focal_algorithm.arena.cells import Cell
 from focal_algorithm.arena.entrants import method_behind
 from focal_algorithm.arena.matching import REFUSED
 from focal_algorithm.arena.plan import DENSE
-from focal_algorithm.lmms.statistics import accuracy, clustered_interval, compared
 from focal_algorithm.offline.costs import Cost, mean_cost
 from focal_algorithm.offline.evaluator import Reply
+from focal_common.statistics import accuracy, clustered_interval, compared
 
 __all__ = ["KIND_COLUMNS", "arena_columns", "arena_rows", "kind_rows"]
 

@@ -14,6 +14,7 @@ from focal_algorithm.arena.plan import ArenaPlan
 from focal_algorithm.arena.rows import arena_rows, kind_rows
 from focal_algorithm.arena.simulation import accelerators
 from focal_algorithm.arena.tables import write_files
+from focal_common.places import check_inside
 from focal_common.provenance import code_revision, content_hash, package_versions
 
 __all__ = ["PARTS", "ArenaResult", "run_arena"]
@@ -59,6 +60,7 @@ def run_arena(
         FocalError: A model or data cannot be read; a worker died. Finished jobs are kept.
     """
     started = time.monotonic()
+    check_inside(output, output / PARTS)
     bench = Bench(plan)
     cells = fight(bench, output / PARTS, workers, is_fresh, track)
     names = accelerators() if plan.simulates else ()

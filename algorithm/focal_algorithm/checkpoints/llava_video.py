@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from focal_algorithm.checkpoints.original_files import (
     weight_names,
 )
 from focal_common.errors import ConfigError, RunError, UnsupportedError
+from focal_common.places import scratch_folder
 
 __all__ = ["convert_llava_video"]
 
@@ -101,22 +101,15 @@ def convert_llava_video(
     if config.text_config.tie_word_embeddings:
         expected.pop("lm_head.weight", None)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        with scratch_folder(target) as unfinished:
+            config.save_pretrained(unfinished)
+            _write_weights(files, unfinished, expected, track)
+            for pattern in _COPIED:
+                for path in source.glob(pattern):
+                    shutil.copy2(path, unfinished / path.name)
+            unfinished.rename(target)
     except OSError as error:
         raise RunError(f"{target}: could not be written ({error.strerror or error})") from error
-    try:
-        config.save_pretrained(unfinished)
-        _write_weights(files, unfinished, expected, track)
-        for pattern in _COPIED:
-            for path in source.glob(pattern):
-                shutil.copy2(path, unfinished / path.name)
-        unfinished.chmod(0o755)
-        unfinished.rename(target)
-    except OSError as error:
-        raise RunError(f"{target}: could not be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return len(expected)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from focal_algorithm.hooks.attention import SESSIONS, observed_attention
 from focal_algorithm.hooks.session import Session
 from focal_algorithm.layout import SampleLayout
-from focal_algorithm.methods.base import CompressionMethod, HookPoint
+from focal_algorithm.methods.base import CompressionMethod, HookPoint, changes_length
 from focal_algorithm.models.base import LayerPoints, ModelAdapter
 from focal_algorithm.recorder import Recorder
 from focal_common.errors import UnsupportedError
@@ -33,6 +33,9 @@ def attach(
 ) -> Iterator[Session]:
     """Compress the prefills of a stock model inside a ``with`` block; afterwards the model is as before.
 
+    For inference: a forward in training mode is refused, and so is a backward pass through activations that the
+    method replaced. Where it only chooses among tokens, gradients are exact.
+
     Args:
         model: A transformers model in evaluation mode.
         adapter: Its family.
@@ -47,7 +50,7 @@ def attach(
     text_config = adapter.text_config(model)
     if any(point.attention in SESSIONS for point in points.layers):
         raise UnsupportedError("a method is attached to this model already; leave its 'with' block first")
-    if method.changes_length and set(getattr(text_config, "layer_types", ())) - {"full_attention"}:
+    if changes_length(method) and set(getattr(text_config, "layer_types", ())) - {"full_attention"}:
         raise UnsupportedError(f"{method.name} drops tokens, which sliding-window layers do not support")
     session = Session(model, adapter, method, recorder, layouts)
     stock = text_config._attn_implementation
@@ -64,7 +67,7 @@ def attach(
                 handles.keyword_inputs(module, look)
         for layer, point in enumerate(points.layers):
             _attach_layer(handles, session, layer, point, needs_gemms=recorder is not None)
-            if HookPoint.AFTER_ATTENTION in method.hook_points or adapter.adds_after_layers:
+            if HookPoint.AFTER_ATTENTION in session.points or adapter.adds_after_layers:
                 handles.outputs(point.layer, partial(session.on_layer_output, layer))
             SESSIONS[point.attention] = (session, layer)
             undo.callback(SESSIONS.pop, point.attention, None)
@@ -77,7 +80,7 @@ def _attach_layer(
     handles: _Handles, session: Session, layer: int, point: LayerPoints, needs_gemms: bool
 ) -> None:
     handles.layer_inputs(point.layer, partial(session.on_layer_input, layer))
-    if needs_gemms or HookPoint.GEMM_INPUT in session.method.hook_points:
+    if needs_gemms or HookPoint.GEMM_INPUT in session.points:
         modules = {
             "q_proj": point.attention,
             "o_proj": point.o_proj,
@@ -86,7 +89,7 @@ def _attach_layer(
         }
         for gemm, module in modules.items():
             handles.first_input(module, partial(session.on_gemm_input, layer, gemm))
-    if HookPoint.AFTER_ATTENTION in session.method.hook_points:
+    if HookPoint.AFTER_ATTENTION in session.points:
         handles.first_input(point.mlp_norm, partial(session.on_after_attention, layer))
         handles.outputs(point.mlp, session.on_mlp_output)
 

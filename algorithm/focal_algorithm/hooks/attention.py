@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from focal_algorithm.inference_only import refuse_gradients
 from focal_common.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
             scaling = settings["scaling"]
             query = session.on_query(layer, query, key, scaling)
             if session.replaces_probabilities(layer):
-                return _replaced_attention(session, layer, query, key, value, attention_mask, scaling), None
+                output = _replaced_attention(session, layer, query, key, value, attention_mask, scaling)
+                return refuse_gradients(output, session.method.name), None
         return _stock_function(stock, module)(module, query, key, value, attention_mask, **settings)
 
     return attention

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
+from focal_algorithm.inference_only import refuse_gradients
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
 from focal_common.errors import ConfigError, RunError
@@ -100,11 +101,10 @@ class Prefill:
             length > layout.sequence_tokens for layout, length in zip(layouts, lengths, strict=True)
         )
         self.last_positions = last_positions
-        self.at_whole = is_real
         self.sequence = BatchSequence.whole(is_real)
         self.at_layer: list[BatchSequence] = []
         self.pending: PendingMlp | None = None
-        self.renumbers = method.renumbers_positions and last_positions.ndim == 2
+        self._has_one_axis = last_positions.ndim == 2
         self._method = method
         self._token_ids = is_real.cumsum(dim=1) - 1
         self._on_change = on_change
@@ -130,20 +130,21 @@ class Prefill:
             point: Where.
             layer: Decoder layer.
             hidden: Residual stream, axes (batch, tokens, hidden).
-            decide: From row of the batch, its tokens, stream and state to the answer; None for the method's
-                `resequence`.
+            decide: From row of the batch, its tokens, stream and state to the answer; None for the method's own
+                operation at this point.
 
         Returns:
             None if nothing changes; else how to carry the change out, and the new residual stream.
         """
         answers: dict[int, Resequenced] = {}
         for sample, rows, stream, state in self.samples():
-            own = hidden[sample, rows]
-            answer = (
-                self._method.resequence(point, layer, own, stream, state)
-                if decide is None
-                else decide(sample, own, stream, state)
-            )
+            own = hidden[sample, rows].detach()  # kernels may write in place
+            if decide is not None:
+                answer = decide(sample, own, stream, state)
+            elif point is HookPoint.LAYER_INPUT:
+                answer = self._method.before_layer(layer, own, stream, state)
+            else:
+                answer = self._method.after_attention(layer, own, stream, state)
             if answer is not None:
                 if not len(answer.rows):
                     raise RunError(f"layer {layer}: {self._method.name} dropped every token of a prompt")
@@ -155,7 +156,8 @@ class Prefill:
         kept = [self.sequence.rows(sample) for sample in range(len(self.layouts))]
         for sample, answer in answers.items():
             kept[sample] = kept[sample][answer.rows]
-        sequence, places = self.sequence.taken(kept, self.renumbers)
+        renumbers = {sample for sample, answer in answers.items() if answer.renumbers and self._has_one_axis}
+        sequence, places = self.sequence.taken(kept, renumbers)
         gathered = gather_tokens(hidden, places, -2)
         merged = gathered
         if any(answer.hidden is not None for answer in answers.values()):
@@ -163,6 +165,7 @@ class Prefill:
             for sample, answer in answers.items():
                 if answer.hidden is not None:
                     merged[sample, sequence.rows(sample)] = answer.hidden
+            merged = refuse_gradients(merged, self._method.name)
         change = None if merged is gathered else merged - gathered
         pending = PendingMlp(sequence, places, hidden.shape[1], change)
         self.sequence = sequence
@@ -176,11 +179,8 @@ class Prefill:
         """
         positions = self.last_positions + 1 + steps
         positions = positions + torch.arange(queries, device=positions.device)
-        sequence = self.at_layer[layer]
-        if sequence.renumbered is None:
-            return positions
-        dropped = self.at_whole.sum(dim=1, keepdim=True) - sequence.is_real.sum(dim=1, keepdim=True)
-        return positions - dropped
+        lowered = self.at_layer[layer].lowered
+        return positions if lowered is None else positions - lowered
 
     def _build_streams(self) -> list[TokenStream]:
         columns = self.sequence.columns

@@ -6,7 +6,7 @@ real token attends to. Knows nothing of methods or models.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,6 +45,8 @@ class BatchSequence:
         is_left_padded: Where dummies go: before the real tokens, so that the last token stays last.
         renumbered: Columns of the original input whose positions the tokens take, same axes; None if each takes
             that of its own column.
+        lowered: By how many positions renumbering has moved the end of each prompt down, axes (batch, 1), int64; None
+            where nothing was renumbered.
     """
 
     columns: Tensor
@@ -52,6 +54,7 @@ class BatchSequence:
     is_whole: bool
     is_left_padded: bool
     renumbered: Tensor | None = None
+    lowered: Tensor | None = None
 
     @property
     def position_columns(self) -> Tensor:
@@ -68,12 +71,14 @@ class BatchSequence:
         """Return the places of a sample's real tokens, axes (tokens), int64."""
         return self.is_real[sample].nonzero().flatten()
 
-    def taken(self, kept_rows: Sequence[Tensor], renumbers: bool = False) -> tuple[BatchSequence, Tensor]:
+    def taken(
+        self, kept_rows: Sequence[Tensor], renumbers: Collection[int] = ()
+    ) -> tuple[BatchSequence, Tensor]:
         """Keep some tokens of each sample.
 
         Args:
             kept_rows: For each sample, places in the present sequence, axes (kept tokens), int64.
-            renumbers: Whether positions count up without gaps afterwards.
+            renumbers: Samples whose tokens take the first of the positions present; others keep theirs.
 
         Returns:
             The new sequence, and the place in the present one of each of its tokens, axes (batch, tokens).
@@ -86,13 +91,17 @@ class BatchSequence:
             places[sample, part] = rows
             is_real[sample, part] = True
         columns = self.columns.gather(1, places)
-        renumbered = None
-        if renumbers:
-            renumbered = torch.zeros_like(places)
-            for sample, rows in enumerate(kept_rows):
+        renumbered, lowered = None, self.lowered
+        if renumbers or self.renumbered is not None:
+            renumbered = self.position_columns.gather(1, places)
+        if renumbered is not None and renumbers:
+            lowered = places.new_zeros(len(kept_rows), 1) if lowered is None else lowered.clone()
+            for sample in renumbers:
                 own = self.position_columns[sample][self.is_real[sample]].sort().values
-                renumbered[sample, is_real[sample]] = own[: len(rows)]
-        return BatchSequence(columns, is_real, False, self.is_left_padded, renumbered), places
+                count = len(kept_rows[sample])
+                renumbered[sample, is_real[sample]] = own[:count]
+                lowered[sample] += own[-1] - own[count - 1]
+        return BatchSequence(columns, is_real, False, self.is_left_padded, renumbered, lowered), places
 
     def prefill_mask(self, whole_mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
         """Return the attention mask among the present tokens.

@@ -16,8 +16,17 @@ from focal_algorithm.hooks.prefill import Prefill, last_positions
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
 from focal_algorithm.hooks.tower import TowerWatch
 from focal_algorithm.hooks.visual import compress_pictures
+from focal_algorithm.inference_only import refuse_gradients, refuse_training
 from focal_algorithm.layout import SampleLayout
-from focal_algorithm.methods.base import CompressionMethod, GemmOutcome, HookPoint, Resequenced, TokenStream
+from focal_algorithm.methods.base import (
+    AttentionOperands,
+    CompressionMethod,
+    GemmOutcome,
+    HookPoint,
+    Resequenced,
+    TokenStream,
+    hook_points,
+)
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.recorder import Recorder
 from focal_common.errors import RunError, UnsupportedError
@@ -47,13 +56,17 @@ class Session:
     ) -> None:
         self.method = method
         self.layouts = layouts
+        self.points = hook_points(method)
         self.geometry = adapter.geometry(model)
         self._probability_layers = (
-            method.probability_layers(self.geometry.layers)
-            if HookPoint.ATTENTION_PROBABILITIES in method.hook_points
+            range(self.geometry.layers)[method.needs.probability_layers]
+            if HookPoint.ATTENTION_PROBABILITIES in self.points
             else range(0)
         )
+        self._rotary_tables: tuple[Tensor, Tensor] | None = None
         self._model = model
+        self._decoder = adapter.points(model).decoder
+        self._modules = tuple(model.modules())
         self._adapter = adapter
         self._recorder = recorder
         self._found_layouts: Sequence[SampleLayout] | None = None
@@ -61,10 +74,10 @@ class Session:
         self._additions: tuple[Tensor, ...] = ()
         self._is_decoding = False
         self._continues_with_text = False
-        self._rotary = getattr(adapter.points(model).decoder, "rotary_emb", None)
+        self._rotary = getattr(self._decoder, "rotary_emb", None)
         self.tower = (
-            TowerWatch(adapter.vision_points(model), method.tower_layers)
-            if HookPoint.VISION_OUTPUT in method.hook_points
+            TowerWatch(adapter.vision_points(model), method.needs.tower_layers)
+            if HookPoint.VISION_OUTPUT in self.points
             else None
         )
 
@@ -101,6 +114,7 @@ class Session:
             raise UnsupportedError(
                 "the cache was filled before the method was attached; attach before the prefill"
             )
+        refuse_training(self._model, (self._model, self._decoder))
         queries = embeddings.shape[1]
         if queries != 1 and not self._continues_with_text:
             raise UnsupportedError(
@@ -128,6 +142,7 @@ class Session:
     def _start_prefill(self, embeddings: Tensor, inputs: Mapping[str, Any]) -> Prefill:
         layouts = self.layouts if self.layouts is not None else self._found_layouts
         self._found_layouts = None
+        refuse_training(self._model, self._modules)
         if layouts is None:
             raise UnsupportedError(
                 "the prompt came as embeddings; give attach(..., layouts=...) to say what it holds"
@@ -177,15 +192,14 @@ class Session:
             return hidden, inputs | changed
         if layer == 0 and self.tower is not None:
             hidden = self._compress_pictures(prefill, hidden)
-        if HookPoint.LAYER_INPUT in self.method.hook_points:
+        if HookPoint.LAYER_INPUT in self.points:
             answer = prefill.resequence(HookPoint.LAYER_INPUT, layer, hidden)
             if answer is not None:
                 hidden = answer[1]
         sequence = prefill.sequence
         prefill.at_layer.append(sequence)
         inputs = inputs if sequence.is_whole else inputs | _fitted(inputs, sequence, hidden.dtype)
-        if HookPoint.ROTARY_TABLES in self.method.hook_points:
-            self._show_rotary(layer, prefill, *inputs["position_embeddings"])
+        self._rotary_tables = inputs.get("position_embeddings")
         return hidden, inputs
 
     def _compress_pictures(self, prefill: Prefill, hidden: Tensor) -> Tensor:
@@ -207,10 +221,13 @@ class Session:
         answer = prefill.resequence(HookPoint.LAYER_INPUT, 0, hidden, decide)
         return hidden if answer is None else answer[1]
 
-    def _show_rotary(self, layer: int, prefill: Prefill, cos: Tensor, sin: Tensor) -> None:
-        for sample, rows, stream, state in prefill.samples():
-            own = sample if cos.shape[-3] > 1 else 0
-            self.method.see_rotary(layer, cos[..., own, rows, :], sin[..., own, rows, :], stream, state)
+    def _tables_of(self, sample: int, rows: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return the rotary tables of the tokens of one prompt at the present layer."""
+        if self._rotary_tables is None:
+            return None
+        cos, sin = self._rotary_tables
+        own = sample if cos.shape[-3] > 1 else 0
+        return cos[..., own, rows, :], sin[..., own, rows, :]
 
     def _rotated(self, hidden: Tensor, position_ids: Tensor) -> dict[str, Any]:
         if self._rotary is None:
@@ -267,7 +284,7 @@ class Session:
         result = values
         for sample, rows, stream, state in prefill.samples():
             own = values[sample, rows].detach()  # methods are for inference; kernels write in place
-            if HookPoint.GEMM_INPUT in self.method.hook_points:
+            if HookPoint.GEMM_INPUT in self.points:
                 outcome = self.method.transform(layer, gemm, own, stream, state)
             else:
                 outcome = GemmOutcome(own)
@@ -276,7 +293,7 @@ class Session:
             if outcome.values is not own:
                 result = values.clone() if result is values else result
                 result[sample, rows] = outcome.values
-        return result
+        return result if result is values else refuse_gradients(result, self.method.name)
 
     def on_query(self, layer: int, query: Tensor, key: Tensor, scaling: float) -> Tensor:
         """Transform Q and show the operands of the attention to the method.
@@ -291,15 +308,16 @@ class Session:
         if prefill is None:
             return query
         batch, heads, tokens, head_dim = query.shape
-        if self._recorder is not None or HookPoint.GEMM_INPUT in self.method.hook_points:
+        if self._recorder is not None or HookPoint.GEMM_INPUT in self.points:
             flat = query.transpose(1, 2).reshape(batch, tokens, heads * head_dim)
             new = self.on_gemm_input(layer, "query", flat)
             if new is not flat:
                 query = new.view(batch, tokens, heads, head_dim).transpose(1, 2)
-        if HookPoint.ATTENTION_OPERANDS in self.method.hook_points:
+        if HookPoint.ATTENTION_OPERANDS in self.points:
             for sample, rows, stream, state in prefill.samples():
-                operands = query[sample][:, rows].detach(), key[sample][:, rows].detach()
-                self.method.attend(layer, *operands, scaling, stream, state)
+                own_query, own_key = query[sample][:, rows].detach(), key[sample][:, rows].detach()
+                operands = AttentionOperands(own_query, own_key, scaling, self._tables_of(sample, rows))
+                self.method.see_attention(layer, operands, stream, state)
         return query
 
     def replaces_probabilities(self, layer: int) -> bool:

@@ -65,7 +65,7 @@ def compress_pictures(
         )
     in_tower = visual_map.is_one_to_one and work.features is not None
     pictures = _pictures(visual_map, points, work, hidden, stream, in_tower)
-    answers = [method.compress_visual(picture, state) for picture in pictures]
+    answers = [method.compress_picture(picture, state) for picture in pictures]
     if all(answer is None for answer in answers):
         return None
     merged_into = torch.arange(len(hidden), device=hidden.device)
@@ -88,7 +88,8 @@ def compress_pictures(
             merged_into[at] = at
             made_of[at] = torch.cat((at.new_zeros(len(outcome.prefix)), outcome.members))
     order = _order(outcomes, stream, staying, visual_map)
-    return Resequenced(order, new_hidden[order], merged_into, made_of)
+    renumbers = any(answer.renumbers for answer in answers if answer is not None)
+    return Resequenced(order, new_hidden[order], merged_into, made_of, renumbers)
 
 
 def _pictures(

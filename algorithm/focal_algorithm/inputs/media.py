@@ -9,6 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from focal_algorithm.inputs.source import MediaSample
 from focal_common.errors import ConfigError, UnsupportedError
+from focal_common.places import as_plain_name
 
 __all__ = ["read_image", "read_video"]
 
@@ -25,7 +26,7 @@ def read_image(path: Path) -> MediaSample:
             picture = source.convert("RGB")
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise ConfigError(f"{path}: cannot be read as an image ({_one_line(error)})") from error
-    return MediaSample(path.name, (picture,), is_video=False, origin=str(path))
+    return MediaSample(as_plain_name(path.name), (picture,), is_video=False, origin=str(path))
 
 
 def read_video(path: Path, num_frames: int) -> MediaSample:
@@ -55,7 +56,7 @@ def read_video(path: Path, num_frames: int) -> MediaSample:
         raise ConfigError(f"{path}: cannot be decoded as a video ({_one_line(error)})") from error
     if not frames:
         raise ConfigError(f"{path}: no frame could be decoded; expected a video with at least one frame")
-    return MediaSample(path.name, frames, is_video=True, origin=str(path))
+    return MediaSample(as_plain_name(path.name), frames, is_video=True, origin=str(path))
 
 
 def _count_frames(av: object, path: Path) -> int:

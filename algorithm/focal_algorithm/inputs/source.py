@@ -17,7 +17,7 @@ class MediaSample:
     """Frames of one video, or one image.
 
     Attributes:
-        sample_id: File name, or photograph and seed.
+        sample_id: File name as a plain name, or photograph and seed.
         frames: RGB pictures in order; one for an image.
         is_video: Whether the frames are a video, be it of one frame.
         origin: Where the pixels come from, for the manifest.

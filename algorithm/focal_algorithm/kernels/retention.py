@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-__all__ = ["retained_after", "select_top", "tokens_to_keep"]
+__all__ = ["retained_after", "select_top", "shared_counts", "tokens_to_keep"]
 
 
 def tokens_to_keep(visual_tokens: int, alpha: float, available: int) -> int:
@@ -34,6 +36,23 @@ def select_top(importance: Tensor, count: int) -> Tensor:
         (count,) int64.
     """
     return importance.sort(descending=True, stable=True)[1][:count].sort()[0]
+
+
+def shared_counts(count: int, sizes: Sequence[int]) -> list[int]:
+    """Return how many of ``count`` tokens each part of a prompt keeps, in proportion to its size.
+
+    The largest remainders are rounded up until the sum is exact; among equal ones the earlier part wins.
+
+    Args:
+        count: From 0 to the sum of ``sizes``.
+        sizes: Tokens of each part.
+    """
+    total = max(1, sum(sizes))
+    counts = [count * size // total for size in sizes]
+    by_remainder = sorted(range(len(sizes)), key=lambda part: -(count * sizes[part] % total))
+    for part in by_remainder[: count - sum(counts)]:
+        counts[part] += 1
+    return counts
 
 
 def retained_after(retained: Tensor, kept: Tensor, *, visual_start: int, query_tokens: int) -> Tensor:

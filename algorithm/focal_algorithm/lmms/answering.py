@@ -12,7 +12,7 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.inputs.source import MediaSample
 from focal_algorithm.lmms.options import ModelOptions
 from focal_algorithm.loading import LoadedModel, load_model
-from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_algorithm.methods.build import build_method, fitted_parameters
 from focal_algorithm.prompts import build_prompt
 from focal_algorithm.quantization import quantize
@@ -61,8 +61,8 @@ class Answerer:
         if dataset not in self._methods:
             loaded, options = self.loaded, self.options
             default = build_method(options.method, {})
-            chosen = default.published(loaded.adapter.published_name, dataset)
-            if not chosen and default.hook_points:
+            chosen = default.study.published(loaded.adapter.published_name, dataset)
+            if not chosen and hook_points(default):
                 geometry = loaded.adapter.geometry(loaded.model)
                 chosen = fitted_parameters(default, geometry, options.parameters)
             self._methods[dataset] = build_method(options.method, chosen | options.parameters)

@@ -10,8 +10,8 @@ from typing import Any
 from focal_algorithm.lmms.hub_tasks import dataset_of
 from focal_algorithm.lmms.run_files import read_samples
 from focal_algorithm.lmms.scoring import ScoredAnswer
-from focal_algorithm.lmms.statistics import compared
 from focal_common.errors import ConfigError
+from focal_common.statistics import compared
 
 __all__ = ["compare_runs"]
 

@@ -16,6 +16,7 @@ from focal_algorithm.lmms.hub_data import HubData, from_snapshots
 from focal_algorithm.lmms.hub_tasks import HUB_TASKS, require_cached, require_data, require_pairs
 from focal_algorithm.lmms.scoring import ScoredAnswer, scored
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError, near_matches
+from focal_common.places import plain_name
 
 __all__ = ["TaskOutcome", "Tasks", "quiet"]
 
@@ -174,6 +175,8 @@ def _own_index(folder: Path) -> dict[str, Any]:
         ) from error
     if not index:
         raise ConfigError(f"--include_path {folder}: holds no task file NAME.yaml")
+    for name in index:  # lmms-eval names files of samples after them
+        plain_name(name, f"--include_path {folder}: name of a task")
     return dict(index)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from focal_algorithm.run_identity import (
 )
 from focal_algorithm.run_notes import foreign_notes
 from focal_common.files import atomic_write_text
+from focal_common.places import check_inside
 from focal_common.provenance import content_hash, manifest
 
 __all__ = ["Forget", "Run", "evaluate"]
@@ -39,6 +41,7 @@ __all__ = ["Forget", "Run", "evaluate"]
 Forget = Callable[[Path], Any]
 """Called with the file of finished answers before it is read; may remove it."""
 
+_ANSWERS, _RUNS = "answers", "runs"
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "lmms-eval", "datasets")
 
 
@@ -87,6 +90,8 @@ def evaluate(
     Raises:
         FocalError: A setting, a file or the run is at fault; finished answers are kept and taken up again.
     """
+    for name in (_ANSWERS, _RUNS):
+        check_inside(output, output / name)
     loaded = load(options)
     runs = []
     for value, chosen in (("", {}),) if sweep is None else sweep.points:
@@ -107,13 +112,14 @@ def evaluate(
 
 
 def _axis(options: ModelOptions, chosen: Mapping[str, Any]) -> tuple[str, str] | None:
-    return build_method(options.method, options.parameters).published_axis(chosen.keys())
+    method = build_method(options.method, options.parameters)
+    return method.study.published_axis(method, chosen.keys())
 
 
 def _answers_file(options: ModelOptions, loaded: LoadedModel, output: Path) -> Path:
     # Answers are found by their question: another limit or another task of the same model finds them again.
     name = f"{loaded.name}_{options.method}_{content_hash(options.identity(loaded.checkpoint))[:12]}"
-    return output / "answers" / f"{name}.jsonl"
+    return output / _ANSWERS / f"{name}.jsonl"
 
 
 def _run(
@@ -130,7 +136,7 @@ def _run(
     model = FocalModel(options.model_copy(update={"answers": answers}), loaded)
     in_force = {task: resolved_parameters(model.method(task)) for task in tasks.names}
     asked = {"model": identity, "tasks": sorted(tasks.names), "limit": limit, "resolved_parameters": in_force}
-    folder = table.parent / "runs" / f"{name}_{content_hash(asked)[:12]}"
+    folder = table.parent / _RUNS / f"{name}_{content_hash(asked)[:12]}"
     outcomes: dict[str, TaskOutcome] = {}
     try:
         for task in tasks.names:
@@ -140,7 +146,7 @@ def _run(
     rows: list[dict[str, Any]] = []
     checkpoint = checkpoint_label(loaded.checkpoint, identity["checkpoint"])
     for task, outcome in outcomes.items():
-        seconds = sum(model.seconds.get(own, 0.0) for own in outcome.configuration)
+        seconds = math.fsum(model.seconds.get(own, 0.0) for own in outcome.configuration)
         about = {"model": loaded.name, "dataset": task, "method": options.method}
         precision = options.dtype if options.precision == "float" else options.precision
         shared = about | {"precision": precision, "wall_time_s": seconds, "checkpoint": checkpoint}

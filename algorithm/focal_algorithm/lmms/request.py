@@ -63,14 +63,14 @@ class Request:
             FocalError: One of them cannot be meant.
         """
         from focal_algorithm.methods.build import build_method
-        from focal_algorithm.model_names import check_model_name
+        from focal_algorithm.models import check_model_name
 
         request = cls(options=options_from_arguments(arguments), **others)
         options = request.options
         check_model_name(options.model)
         for _, chosen in (("", {}),) if request.sweep is None else request.sweep.points:
             method = build_method(options.method, options.parameters | chosen)
-            if request.sweep is not None and chosen.keys() <= method.recorded_only:
+            if request.sweep is not None and chosen.keys() <= method.study.recorded_only(method):
                 raise ConfigError(
                     f"--sweep {request.sweep.name}: changes no answer of method '{method.name}', only what its trace "
                     "counts; expected a parameter that the method reads, or method focus"
@@ -96,7 +96,7 @@ class Request:
             require_cached(self.tasks)
         from focal_algorithm.lmms.engine import Tasks, quiet
         from focal_algorithm.lmms.evaluation import evaluate
-        from focal_algorithm.model_names import model_location
+        from focal_algorithm.models import model_location
 
         model_location(self.options.model)  # looks at the hashes of its files
         with quiet():

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
 from focal_algorithm.lmms.engine import TaskOutcome
 from focal_algorithm.lmms.hub_tasks import HUB_TASKS
 from focal_algorithm.lmms.scoring import ScoredAnswer
-from focal_algorithm.lmms.statistics import Accuracy, accuracy
 from focal_common.provenance import package_versions
+from focal_common.statistics import Accuracy, accuracy
 
 __all__ = ["accuracy_by_kind", "accuracy_rows"]
 
@@ -45,7 +46,7 @@ def accuracy_rows(shared: dict[str, Any], task: str, outcome: TaskOutcome) -> li
     if scores:
         pairs = _pairs(outcome.answers) or outcome.answers
         counts = {"n": len(pairs), "unparsable": sum(not one.is_parsable for one in pairs)}
-        score = {"unit": "score", "accuracy": float(sum(scores)), "low": None, "high": None}
+        score = {"unit": "score", "accuracy": float(math.fsum(scores)), "low": None, "high": None}
         rows.append(shared | counts | score)
     return rows
 

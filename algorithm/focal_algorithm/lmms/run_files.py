@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 from focal_algorithm.lmms.scoring import ScoredAnswer
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
+from focal_common.places import check_names
 
 __all__ = [
     "ACCURACY_COLUMNS",
@@ -117,6 +118,7 @@ def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         # Cells beyond the columns stand under None; cells that lack are None.
         if None in row or None in row.values():
             raise ConfigError(f"{path}, row {number}: expected {len(columns)} cells; mend or move the table")
+        check_names(row, f"{path}, row {number}", ConfigError)
     return rows
 
 

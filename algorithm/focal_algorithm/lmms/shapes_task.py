@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from statistics import fmean
 from typing import Any
@@ -127,7 +128,7 @@ def mme_score(outcomes: list[dict[str, Any]]) -> float | str:
     Only whole pairs count; without any it is lmms-eval's word for no value.
     """
     scores = _mme(outcomes).values()
-    return sum(one["score"] for one in scores) if scores else _NO_VALUE
+    return math.fsum(one["score"] for one in scores) if scores else _NO_VALUE
 
 
 def mme_score_plus(outcomes: list[dict[str, Any]]) -> float | str:

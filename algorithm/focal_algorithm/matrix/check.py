@@ -93,7 +93,7 @@ def _check(row: MatrixRow, built: tuple[DecoderGeometry, float] | FocalError) ->
             raise ConfigError(f"dataset '{row.dataset_name}' has no 'task'; expected a name in lmms-eval")
         default = build_method(row.suite.method, {})
         own = row.suite.parameters | (row.variant.parameters if row.variant else {})
-        parameters = default.published(adapter().published_name, row.dataset_name)
+        parameters = default.study.published(adapter().published_name, row.dataset_name)
         parameters = (parameters or fitted_parameters(default, geometry, own)) | own
         method = build_method(row.suite.method, parameters)
         layers = [*getattr(method, "selected_layers", ()), *getattr(method, "pruning_layers", ())]

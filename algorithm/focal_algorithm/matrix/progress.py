@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from focal_algorithm.runner import TracedSample
 from focal_algorithm.tasks.question import Question
 from focal_common.errors import RunError
 from focal_common.files import atomic_write_text
+from focal_common.places import check_inside, check_removable, make_folder, remove_folder
 from focal_traces.counts import Trace
 from focal_traces.counts_file import COUNTS_SUFFIX, write_counts
 from focal_traces.masks import MaskTrace
@@ -51,6 +51,15 @@ class RowProgress:
     folder: Path
     identity: str
 
+    def check(self, output: Path) -> None:
+        """Refuse a folder that leads out of ``output``, or samples that are not Focal's to remove.
+
+        Raises:
+            ConfigError: It does; nothing was touched.
+        """
+        check_inside(output, self.folder / "samples")
+        check_removable(self.folder / "samples")
+
     def read(self, of_any_settings: bool = False) -> RowState | None:
         """Return the state; None where there is none, or it is of other settings.
 
@@ -87,7 +96,7 @@ class RowProgress:
 
     def drop_samples(self) -> None:
         """Remove the samples of a row that is done; their trace is written."""
-        shutil.rmtree(self.folder / "samples", ignore_errors=True)
+        remove_folder(self.folder / "samples")
 
     def save(self, index: int, traced: TracedSample, alone: Trace) -> None:
         """Write a finished sample.
@@ -98,6 +107,7 @@ class RowProgress:
             alone: Its counts under a header of one sample.
         """
         stem = self.folder / "samples" / f"{index:04d}"
+        make_folder(stem.parent)
         recorded = traced.recorded
         write_counts(alone, stem.with_name(stem.name + COUNTS_SUFFIX))
         write_records(

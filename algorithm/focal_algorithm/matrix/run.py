@@ -14,10 +14,10 @@ from focal_algorithm.matrix.accuracy import accuracy_results, evaluate_row, is_w
 from focal_algorithm.matrix.progress import RowProgress, RowState
 from focal_algorithm.matrix.rows import MatrixRow, matrix_rows, row_settings
 from focal_algorithm.matrix.schema import Matrix
-from focal_algorithm.matrix.wording import in_words_of_a_matrix
+from focal_algorithm.methods import METHODS
 from focal_algorithm.run_accuracy import judged
 from focal_algorithm.run_notes import unfit_notes
-from focal_algorithm.run_output import sample_facts
+from focal_algorithm.run_output import check_output, sample_facts, trace_folder
 from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.runner import (
     Prepared,
@@ -50,6 +50,15 @@ _MODEL_FIELDS = (
     "trust_remote_code",
 )
 _FIRST_COLUMNS = ("row", "method", "precision", "sample", "sample_id", "status", "reason", "is_chosen")
+
+_ONLINE = "a matrix with 'hub: true', without --offline"
+_WORDS = {
+    # `focal matrix --profile` names a matrix, so advice of `focal eval` and `focal trace` would be refused here.
+    "'--profile hub'": _ONLINE,
+    "--profile hub": _ONLINE,
+    "with --profile offline": "in a matrix that is offline",
+    "--profile is offline": "the matrix is offline",
+}
 
 
 class MatrixRun:
@@ -90,8 +99,14 @@ class MatrixRun:
         Args:
             rows: In the order of the matrix.
             step: Called before each sample with the name of the row, for progress.
+
+        Raises:
+            FocalError: A folder is not Focal's to write or to remove, or its tables are damaged; nothing has run.
         """
-        failed = []
+        rows, failed = list(rows), []
+        for row in rows:
+            self._progress(row).check(self._output)
+            check_output(self._output, _folder(row))
         try:
             for row in rows:
                 if self._run_row(row, step).status == "failed":
@@ -102,9 +117,11 @@ class MatrixRun:
             self._write_results()
         return failed
 
+    def _progress(self, row: MatrixRow) -> RowProgress:
+        return RowProgress(self._output / "matrix" / row.name, self._identity(row))
+
     def _run_row(self, row: MatrixRow, step: Callable[[str], Any]) -> RowState:
-        progress = RowProgress(self._output / "matrix" / row.name, self._identity(row))
-        state = None
+        progress, state = self._progress(row), None
         try:
             if self._is_resumed:
                 state = progress.read()
@@ -123,7 +140,7 @@ class MatrixRun:
         except Exception as error:
             # Whatever stops a row must not take the others with it.
             reason = str(error) if isinstance(error, FocalError) else f"{type(error).__name__}: {error}"
-            reason = in_words_of_a_matrix(" ".join(reason.split()))
+            reason = _in_words_of_a_matrix(" ".join(reason.split()))
             self._note(f"{row.name} failed: {reason}")
             done = progress.read() if self._has_state(progress) else None
             state = RowState("failed", reason, () if done is None else done.results)
@@ -210,8 +227,7 @@ class MatrixRun:
         """Write one line per sample of every row that any call has begun, in the order of the matrix."""
         lines: list[dict[str, Any]] = []
         for row in matrix_rows(self._matrix):
-            progress = RowProgress(self._output / "matrix" / row.name, self._identity(row))
-            state = progress.read(of_any_settings=True)
+            state = self._progress(row).read(of_any_settings=True)
             if state is not None:
                 lines += state.results
                 if state.status == "failed":
@@ -222,6 +238,13 @@ class MatrixRun:
         writer.writeheader()
         writer.writerows(lines)
         atomic_write_text(self._output / RESULTS_NAME, text.getvalue())
+
+
+def _folder(row: MatrixRow) -> str:
+    if row.suite.measure == "accuracy":
+        return "accuracy"
+    given = row.variant.folder if row.variant else row.suite.folder
+    return given or trace_folder(METHODS.load(row.suite.method), row.suite.precision)
 
 
 def _head(row: MatrixRow) -> dict[str, Any]:
@@ -247,3 +270,10 @@ def _result(row: MatrixRow, index: int, facts: dict[str, Any]) -> dict[str, Any]
     }
     result |= {f"sparsity_{gemm}": value for gemm, value in facts["sparsity"].items()}
     return result | {name: line["value"] for name, line in facts["ledger"].items()}
+
+
+def _in_words_of_a_matrix(sentence: str) -> str:
+    """Return a sentence with advice that `focal matrix` takes."""
+    for old, new in _WORDS.items():
+        sentence = sentence.replace(old, new)
+    return sentence

@@ -14,6 +14,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from focal_common.config import StrictModel, read_yaml, validated
 from focal_common.errors import ConfigError, near_matches
+from focal_common.places import PlainName, PlainNameOrEmpty
 
 __all__ = ["PRESETS", "DatasetSpec", "Matrix", "ModelSpec", "Suite", "Variant", "check_names", "read_matrix"]
 
@@ -34,7 +35,7 @@ class ModelSpec(StrictModel):
         architecture: Sub-configurations of the checkpoint, to build it without weights; empty to skip that check.
     """
 
-    family: str
+    family: PlainName
     checkpoint: str = ""
     revision: str = ""
     size: str = "tiny"
@@ -60,7 +61,7 @@ class DatasetSpec(StrictModel):
     hub: str = ""
     revision: str = "main"
     split: str = ""
-    task: str = ""
+    task: PlainNameOrEmpty = ""
     question: str = "What happens in this video?"
 
 
@@ -74,9 +75,9 @@ class Variant(StrictModel):
         parameters: Over those of the suite.
     """
 
-    name: str
-    folder: str
-    datasets: tuple[str, ...] = ()
+    name: PlainName
+    folder: PlainName
+    datasets: tuple[PlainName, ...] = ()
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -97,16 +98,16 @@ class Suite(StrictModel):
         variants: Sweep; empty for one run.
     """
 
-    models: tuple[str, ...] = Field(min_length=1)
-    datasets: tuple[str, ...] = Field(min_length=1)
-    method: str
+    models: tuple[PlainName, ...] = Field(min_length=1)
+    datasets: tuple[PlainName, ...] = Field(min_length=1)
+    method: PlainName
     parameters: dict[str, Any] = Field(default_factory=dict)
     precision: str = "float"
     measure: Literal["trace", "accuracy"] = "trace"
     samples: NonNegativeInt = 10
     choose: Literal["median"] | NonNegativeInt = "median"
     masks: bool = False
-    folder: str = ""
+    folder: PlainNameOrEmpty = ""
     variants: tuple[Variant, ...] = ()
 
     @model_validator(mode="after")
@@ -136,9 +137,9 @@ class Matrix(StrictModel):
     hub: bool = False
     device: str = "cpu"
     new_tokens: NonNegativeInt = 1
-    models: dict[str, ModelSpec] = Field(min_length=1)
-    datasets: dict[str, DatasetSpec] = Field(min_length=1)
-    suites: dict[str, Suite] = Field(min_length=1)
+    models: dict[PlainName, ModelSpec] = Field(min_length=1)
+    datasets: dict[PlainName, DatasetSpec] = Field(min_length=1)
+    suites: dict[PlainName, Suite] = Field(min_length=1)
 
 
 def read_matrix(profile: str) -> Matrix:
@@ -160,7 +161,7 @@ def read_matrix(profile: str) -> Matrix:
 
 
 def _check_checkpoint(place: str, model: ModelSpec) -> None:
-    from focal_algorithm.model_names import is_hub_name
+    from focal_algorithm.models import is_hub_name
     from focal_algorithm.weights import SHIPPED
 
     checkpoint = model.checkpoint

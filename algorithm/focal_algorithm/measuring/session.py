@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from focal_algorithm.lmms.statistics import accuracy
 from focal_algorithm.measuring.files import write_measured
 from focal_algorithm.measuring.settings import MeasureSettings
 from focal_algorithm.models import MODELS
@@ -19,6 +18,7 @@ from focal_algorithm.offline.evaluator import Evaluator, Reply
 from focal_algorithm.offline.questions import load_questions
 from focal_algorithm.runner import RunResult, RunSettings, TracedSample, finish, prepare
 from focal_common.errors import ConfigError
+from focal_common.statistics import accuracy
 
 __all__ = ["Session", "traced_places"]
 

@@ -17,6 +17,8 @@ METHODS: Registry[type[CompressionMethod]] = Registry(
         "adaptiv": "focal_algorithm.methods.adaptiv:Adaptiv",
         "cmc": "focal_algorithm.methods.cmc:Cmc",
         "dense": "focal_algorithm.methods.dense:Dense",
+        "divprune": "focal_algorithm.methods.divprune:DivPrune",
+        "fastv": "focal_algorithm.methods.fastv:FastV",
         "focus": "focal_algorithm.methods.focus:Focus",
         "focus_sec_only": "focal_algorithm.methods.focus_sec_only:FocusSecOnly",
         "framefusion": "focal_algorithm.methods.framefusion:Framefusion",

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from focal_algorithm.kernels.adaptiv import SignMerge, linear_margins, sign_merge
 from focal_algorithm.layout import SampleLayout, is_pyramid
-from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
-from focal_algorithm.methods.knobs import MatchKnob
-from focal_algorithm.threshold_tables import published_thresholds
+from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
+from focal_algorithm.methods.build import published_thresholds
+from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_common.errors import ConfigError
 from focal_traces.records import Record
 from focal_traces.schema import DecoderGeometry, SampleHeader, TokenGrid
@@ -39,6 +39,48 @@ class AdaptivState:
     merge: SignMerge | None = None
 
 
+class _AdaptivStudy(MethodStudy):
+    def published(self, model: str, dataset: str) -> dict[str, Any]:
+        """Return the threshold of the published table; empty if the pair is not in it."""
+        table = published_thresholds("adaptiv_thresholds.csv", ("adaptiv_threshold",))
+        row = table.get((model, dataset))
+        return {} if row is None else {"threshold": row[0]}
+
+    def budget(self, method: Adaptiv, geometry: DecoderGeometry, sample: SampleHeader) -> BudgetParameter:
+        """Return the threshold, up to where nothing merges."""
+
+        def at(threshold: float) -> dict[str, Any]:
+            return {"threshold": threshold}
+
+        return BudgetParameter(
+            "threshold", method.threshold, 1e-6, max(1.01, method.threshold), rises=True, parameters=at
+        )
+
+    def records(self, method: Adaptiv, state: AdaptivState) -> Sequence[Record]:
+        """Return kept tokens per m-tile of the dense sequence, for every layer: no token returns later."""
+        if state.merge is None:
+            return ()
+        is_kept = state.merge.is_kept
+        size = method.m_tile or len(is_kept)
+        kept = [int(part.sum()) for part in is_kept.split(size)]
+        tokens = [len(part) for part in is_kept.split(size)]
+        return [Record.of("tile", layer, "layer_input", kept, tokens) for layer in range(state.layers)]
+
+    def summary(self, method: Adaptiv, state: AdaptivState) -> dict[str, float]:
+        """Return merged tokens over S."""
+        return {"sparsity": 0.0 if state.merge is None else state.merge.sparsity}
+
+    def write_tables(
+        self, root: Path, model: str, dataset: str, summaries: Sequence[Mapping[str, float]]
+    ) -> dict[str, Path]:
+        """Write the mean sparsity of all prefills to ``adaptiv_sparsity.csv``."""
+        if not summaries:
+            return {}
+        mean = math.fsum(summary["sparsity"] for summary in summaries) / len(summaries)
+        upsert_adaptiv_sparsity(root, model, dataset, mean)
+        return {"adaptiv_sparsity": root / "adaptiv_sparsity.csv"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Adaptiv(CompressionMethod):
     """Sign-similarity token merging, once, at the input of the first decoder layer.
@@ -57,11 +99,7 @@ class Adaptiv(CompressionMethod):
         mode: ``compatible`` with the published artifact, or ``strict``.
     """
 
-    name: ClassVar[str] = "adaptiv"
-    paper: ClassVar[str] = "AdapTiV, Yoo et al., MICRO 2024; adapted as in Focus, HPCA 2026, sec. VII-A"
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.LAYER_INPUT})
-    changes_length: ClassVar[bool] = True
-    trace_folder: ClassVar[str] = "adaptiv"
+    study: ClassVar[MethodStudy] = _AdaptivStudy(ignores_question=True, no_effect={"threshold": 2.0})
 
     threshold: float = 0.6
     mode: Literal["compatible", "strict"] = "compatible"
@@ -72,38 +110,6 @@ class Adaptiv(CompressionMethod):
             raise ConfigError(f"threshold must be above 0, got {self.threshold}")
         if self.mode not in ("compatible", "strict"):
             raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
-
-    @property
-    def trace_mode(self) -> Literal["compatible", "strict"]:
-        """Rules in force."""
-        return self.mode
-
-    @property
-    def reads_question(self) -> bool:
-        """Visual tokens are compared with each other only."""
-        return False
-
-    @classmethod
-    def published(cls, model: str, dataset: str) -> dict[str, Any]:
-        """Return the threshold of the published table; empty if the pair is not in it."""
-        table = published_thresholds("adaptiv_thresholds.csv", ("adaptiv_threshold",))
-        row = table.get((model, dataset))
-        return {} if row is None else {"threshold": row[0]}
-
-    @classmethod
-    def without_effect(cls) -> dict[str, Any]:
-        """Return a threshold that no agreement reaches."""
-        return {"threshold": 2.0}
-
-    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob:
-        """Return the threshold, up to where nothing merges."""
-
-        def at(threshold: float) -> dict[str, Any]:
-            return {"threshold": threshold}
-
-        return MatchKnob(
-            "threshold", self.threshold, 1e-6, max(1.01, self.threshold), rises=True, parameters=at
-        )
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> AdaptivState:
         """Return a fresh state.
@@ -117,8 +123,8 @@ class Adaptiv(CompressionMethod):
             )
         return AdaptivState(layout.grid, geometry.layers)
 
-    def resequence(
-        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: AdaptivState
+    def before_layer(
+        self, layer: int, hidden: Tensor, stream: TokenStream, state: AdaptivState
     ) -> Resequenced | None:
         """Drop merged tokens at the input of layer 0."""
         if layer:
@@ -141,30 +147,6 @@ class Adaptiv(CompressionMethod):
         merged_into = torch.arange(len(hidden), device=hidden.device)
         merged_into[visual] = visual[state.merge.representative]
         return Resequenced(is_kept.nonzero().flatten(), merged_into=merged_into)
-
-    def summary(self, state: AdaptivState) -> dict[str, float]:
-        """Return merged tokens over S."""
-        return {"sparsity": 0.0 if state.merge is None else state.merge.sparsity}
-
-    def records(self, state: AdaptivState) -> Sequence[Record]:
-        """Return kept tokens per m-tile of the dense sequence, for every layer: no token returns later."""
-        if state.merge is None:
-            return ()
-        is_kept = state.merge.is_kept
-        size = self.m_tile or len(is_kept)
-        kept = [int(part.sum()) for part in is_kept.split(size)]
-        tokens = [len(part) for part in is_kept.split(size)]
-        return [Record.of("tile", layer, "layer_input", kept, tokens) for layer in range(state.layers)]
-
-    def write_tables(
-        self, root: Path, model: str, dataset: str, summaries: Sequence[Mapping[str, float]]
-    ) -> dict[str, Path]:
-        """Write the mean sparsity of all prefills to ``adaptiv_sparsity.csv``."""
-        if not summaries:
-            return {}
-        mean = math.fsum(summary["sparsity"] for summary in summaries) / len(summaries)
-        upsert_adaptiv_sparsity(root, model, dataset, mean)
-        return {"adaptiv_sparsity": root / "adaptiv_sparsity.csv"}
 
 
 _Rules = tuple[Tensor, Tensor, Tensor, Tensor]

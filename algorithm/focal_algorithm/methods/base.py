@@ -1,49 +1,49 @@
 """What a compression method is: frozen parameters, a state per prompt, and operations on plain tensors.
 
 A method never sees a Hugging Face object, a batch axis or padding: `focal_algorithm.hooks` hands it the
-tokens of one prompt at a time and carries its decisions out.
+tokens of one prompt at a time and carries its decisions out. What studies ask of a method stands in
+`focal_algorithm.methods.study`.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from focal_algorithm.layout import SampleLayout
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.layout import SampleLayout, is_pyramid
+from focal_algorithm.methods.study import MethodStudy
 from focal_algorithm.pictures import CompressedPicture, TowerPicture
-from focal_traces.pointers import PointerRule
-from focal_traces.records import Record
-from focal_traces.schema import DecoderGeometry, SampleHeader
+from focal_traces.schema import DecoderGeometry
 
 __all__ = [
+    "AttentionOperands",
     "CompressionMethod",
     "GemmOutcome",
     "HookPoint",
+    "HostNeeds",
+    "Recording",
     "Resequenced",
     "TokenStream",
     "VectorMasks",
+    "changes_length",
+    "hook_points",
     "zero_vectors",
 ]
 
 
 class HookPoint(Enum):
-    """Places in a decoder where a method may act, with the operation the hooks call there."""
+    """Places in a model where a method may act, with the operation of `CompressionMethod` called there."""
 
+    VISION_OUTPUT = "compress_picture"
+    LAYER_INPUT = "before_layer"
     GEMM_INPUT = "transform"
-    ATTENTION_OPERANDS = "attend"
+    ATTENTION_OPERANDS = "see_attention"
     ATTENTION_PROBABILITIES = "replace_probabilities"
-    VISION_OUTPUT = "compress_visual"
-    ROTARY_TABLES = "see_rotary"
-    LAYER_INPUT = "resequence, before a layer"
-    AFTER_ATTENTION = "resequence, between attention and MLP of a layer"
+    AFTER_ATTENTION = "after_attention"
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,31 @@ class TokenStream:
     visual_rows: Tensor
     visual_positions: Tensor
     query_rows: Tensor
+
+    def keeping(self, chosen: Tensor) -> Tensor:
+        """Return the rows of all text and of some visual tokens, ascending: what `Resequenced.rows` takes.
+
+        Args:
+            chosen: Visual tokens to keep, counted among those present, axes (kept), int64, in any order.
+        """
+        is_kept = torch.ones_like(self.token_ids, dtype=torch.bool)
+        is_kept[self.visual_rows] = False
+        is_kept[self.visual_rows[chosen]] = True
+        return is_kept.nonzero().flatten()
+
+    def parts(self, scope: Literal["picture", "prompt"]) -> list[Tensor]:
+        """Return which visual tokens share a budget, counted among those present, each axes (tokens), int64.
+
+        Args:
+            scope: ``prompt`` for all of them together; ``picture`` for one part per frame of a video, or one in all
+                for an image. Separators belong to the frame before them.
+        """
+        grid = self.layout.grid
+        if scope == "prompt" or grid is None or grid.frames < 2 or is_pyramid(grid):
+            return [torch.arange(len(self.visual_rows), device=self.token_ids.device)]
+        frame = (self.visual_positions // grid.frame_stride).clamp(max=grid.frames - 1)
+        parts = [(frame == number).nonzero().flatten() for number in range(grid.frames)]
+        return [part for part in parts if len(part)]
 
     @classmethod
     def of(cls, layout: SampleLayout, token_ids: Tensor) -> TokenStream:
@@ -88,7 +113,7 @@ class VectorMasks:
     Attributes:
         is_zero: Vectors that are all zero, pruned tokens included, axes (S, slices), bool.
         is_similar: Vectors replaced by a representative, same axes, disjoint from ``is_zero``.
-        winner: Winning candidate of each similar vector, same axes, uint8; see `CompressionMethod.pointer_rule`.
+        winner: Winning candidate of each similar vector, same axes, uint8; see `MethodStudy.pointer_rule`.
         token: Visual token that stands for each vector, same axes, int64, for methods whose representatives
             are not at fixed distances; ``winner`` is then unused.
     """
@@ -125,170 +150,122 @@ class Resequenced:
         made_of: For each source row whose place a new token takes, how many tokens that is the sum or mean of, 0
             where it holds none of the prompt's (CLS), -1 elsewhere, axes (source tokens), int64; None for -1
             everywhere. Recorded, not acted upon.
+        renumbers: Whether the remaining tokens take the first of the positions present, so that a gapless count
+            stays gapless; otherwise each keeps its own. Where positions have several axes (multimodal rotary
+            embedding), tokens always keep theirs.
     """
 
     rows: Tensor
     hidden: Tensor | None = None
     merged_into: Tensor | None = None
     made_of: Tensor | None = None
+    renumbers: bool = False
+
+
+@dataclass(frozen=True)
+class AttentionOperands:
+    """Operands of the attention of one layer for one prompt, after the position embedding.
+
+    Attributes:
+        query: Axes (heads, tokens, head_dim), after `CompressionMethod.transform`.
+        key: Axes (kv_heads, tokens, head_dim).
+        scaling: Factor of the scores.
+        rotary: Cosine and sine of the tokens, each axes (tokens, head_dim); where positions have several axes, they
+            come first. None where the decoder hands its layers no tables.
+    """
+
+    query: Tensor
+    key: Tensor
+    scaling: float
+    rotary: tuple[Tensor, Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class HostNeeds:
+    """What a method needs from the host beyond what the operations it overrides say.
+
+    Attributes:
+        tower_layers: Layers of the vision tower that `compress_picture` is shown, relative to the one the projector
+            takes.
+        probability_layers: Decoder layers whose attention is computed unfused for `replace_probabilities`.
+        only_looks: Whether `before_layer` and its like never drop or merge a token.
+    """
+
+    tower_layers: tuple[int, ...] = (0,)
+    probability_layers: slice = field(default_factory=lambda: slice(None))
+    only_looks: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompressionMethod(ABC):
-    """Base of all methods: a frozen dataclass whose fields are the hyper-parameters.
-
-    Life: `start` once per prompt at the start of its prefill; then, layer by layer, the operations of the
-    declared hook points. Decode steps are never shown to a method. Default operations change nothing.
+class Recording:
+    """In what units a trace counts what a method did.
 
     Attributes:
-        name: Registry name.
-        paper: Authors, venue, year and DOI or arXiv number; sections implemented.
-        hook_points: Where the method acts.
-        changes_length: Whether `resequence` may drop tokens.
-        trace_folder: Folder of its traces below a trace root.
         vector_size: Elements per recorded vector.
         m_tile: Tokens per m-tile; 0 for a single tile.
-        budget_fields: Hyper-parameters that state a budget together. Where a user sets one of them, `fitted` values
-            of the others are left out: a budget that is half ours would be neither.
     """
-
-    name: ClassVar[str]
-    paper: ClassVar[str]
-    hook_points: ClassVar[frozenset[HookPoint]]
-    changes_length: ClassVar[bool]
-    trace_folder: ClassVar[str]
-    budget_fields: ClassVar[frozenset[str]] = frozenset()
 
     vector_size: int = 32
     m_tile: int = 1024
 
-    @property
-    def trace_mode(self) -> Literal["compatible", "strict"]:
-        """How the trace header calls the rules in force."""
-        return "compatible"
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionMethod(Recording):
+    """Base of all methods: a frozen dataclass whose fields are the hyper-parameters.
+
+    Life: `start` once per prompt at the start of its prefill; then `compress_picture` for each picture; then, layer by
+    layer, `before_layer`, `transform`, `see_attention`, `replace_probabilities` and `after_attention`, as far as the
+    class overrides them. Decode steps are never shown to a method. Default operations change nothing, and the host
+    registers no hook for them.
+
+    The docstring of a subclass names its paper after ``Paper:`` and what differs from it after ``Deviations:``.
+
+    Attributes:
+        name: Registry name; by default the class name in small letters.
+        study: Budgets, published parameters and reports; see `MethodStudy`.
+    """
+
+    name: ClassVar[str] = "method"
+    study: ClassVar[MethodStudy] = MethodStudy()
+
+    def __init_subclass__(cls, **words: Any) -> None:
+        super().__init_subclass__(**words)
+        if "name" not in vars(cls):
+            cls.name = cls.__name__.strip("_").lower()
 
     @property
-    def renumbers_positions(self) -> bool:
-        """Whether positions count up without gaps after a drop; otherwise tokens keep theirs.
+    def needs(self) -> HostNeeds:
+        """What the host must provide beyond the defaults."""
+        return HostNeeds()
 
-        Where positions have several axes (multimodal rotary embedding), tokens always keep theirs.
-        """
-        return False
-
-    @property
-    def reads_question(self) -> bool:
-        """Whether what becomes of the visual tokens may depend on the text after them.
-
-        Where it does not, one prefill of a picture serves many questions about it.
-        """
-        return True
-
-    @property
-    def recorded_only(self) -> frozenset[str]:
-        """Fields that change what a trace counts and no answer."""
-        return frozenset({"vector_size", "m_tile"})
-
-    def published_axis(self, fields: Collection[str]) -> tuple[str, str] | None:
-        """Return how published tables of design points spell fields that vary: axis, and value here.
-
-        Args:
-            fields: Of this class.
-
-        Returns:
-            None where they have no spelling of their own.
-        """
-        if set(fields) == {"m_tile"}:
-            return "m_tile_size", str(self.m_tile if self.m_tile > 0 else -1)
-        return None
-
-    @property
-    def tower_layers(self) -> tuple[int, ...]:
-        """Layers of the vision tower that `compress_visual` is shown, relative to the one the projector takes."""
-        return (0,)
-
-    @classmethod
-    def published(cls, model: str, dataset: str) -> dict[str, Any]:
-        """Return the published hyper-parameters for a (model, dataset) pair; empty if there are none."""
-        return {}
-
-    @classmethod
-    def without_effect(cls) -> dict[str, Any]:
-        """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
-        return {}
-
-    @classmethod
-    def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
-        """Return defaults that must follow the decoder or the prompt; empty where the plain defaults fit.
-
-        `focal_algorithm.methods.build.fitted_parameters` says which of them stand beside a user's own.
-        """
-        return {}
-
-    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
-        """Return the knob that sets the method's budget on a prompt; None where there is none.
-
-        Args:
-            geometry: Decoder shape.
-            sample: Layout of a prompt that ran with the parameters in force.
-        """
-        return None
-
-    def further_knobs(self, geometry: DecoderGeometry, sample: SampleHeader) -> tuple[MatchKnob, ...]:
-        """Return knobs that reach budgets beyond those of `match_knob`, in the order in which to try them.
-
-        Args:
-            geometry: Decoder shape.
-            sample: As for `match_knob`; the parameters in force are those at the end of its range, on the side of the
-                budget.
-        """
-        return ()
-
-    def run_notes(self, device: torch.device) -> tuple[str, ...]:
-        """Return sentences on how a run on this device is computed, such as the kernel in use; none by default."""
-        return ()
-
-    @abstractmethod
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> Any:
-        """Return the fresh state of one prompt.
+        """Return the fresh state of one prompt; None where nothing is to be remembered.
 
         Raises:
             FocalError: The method cannot work on this prompt; the sentence says why.
         """
+        return None
 
-    def pointer_rule(self, layout: SampleLayout) -> PointerRule:
-        """Return what the ``winner`` codes of `VectorMasks` mean."""
-        return PointerRule((0,), 1)
+    def compress_picture(self, picture: TowerPicture, state: Any) -> CompressedPicture | None:
+        """Keep and merge the visual tokens of one picture; None to leave it as it is.
 
-    def probability_layers(self, layers: int) -> range:
-        """Return the layers where `replace_probabilities` acts; the others keep their fused attention."""
-        return range(layers)
-
-    def records(self, state: Any) -> Sequence[Record]:
-        """Return what the method decided during a finished prefill, beside what every method's trace holds.
-
-        Token counts, kept tokens and merge maps of `resequence` are recorded by the hooks already.
+        Called for every picture of a prompt before its first decoder layer.
         """
-        return ()
+        return None
 
-    def summary(self, state: Any) -> dict[str, float]:
-        """Return the figures by which the method's paper or artifact sums up one prefill; empty for none."""
-        return {}
-
-    def write_tables(
-        self, root: Path, model: str, dataset: str, summaries: Sequence[Mapping[str, float]]
-    ) -> dict[str, Path]:
-        """Write the method's own tables of a trace root.
+    def before_layer(self, layer: int, hidden: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
+        """Drop or merge tokens at the input of a layer.
 
         Args:
-            root: Trace root.
-            model: Model family.
-            dataset: Name under which results are filed.
-            summaries: See `summary`; one per prefill with visual tokens.
+            layer: Decoder layer, from 0.
+            hidden: Residual stream, axes (tokens, hidden); before layer 0 the input embeddings.
+            stream: Tokens present.
+            state: State of this prompt.
 
         Returns:
-            Files by role; empty for none.
+            None to leave the sequence as it is.
         """
-        return {}
+        return None
 
     def transform(
         self, layer: int, gemm: str, values: Tensor, stream: TokenStream, state: Any
@@ -304,33 +281,14 @@ class CompressionMethod(ABC):
         """
         return GemmOutcome(values)
 
-    def attend(  # noqa: B027 - optional, unlike `start`
-        self, layer: int, query: Tensor, key: Tensor, scaling: float, stream: TokenStream, state: Any
-    ) -> None:
-        """Look at the operands of the attention of a layer, after the position embedding.
+    def see_attention(self, layer: int, operands: AttentionOperands, stream: TokenStream, state: Any) -> None:
+        """Look at the operands of the attention of a layer.
 
         Args:
             layer: Decoder layer.
-            query: Axes (heads, tokens, head_dim), after `transform`.
-            key: Axes (kv_heads, tokens, head_dim).
-            scaling: Factor of the scores.
+            operands: Queries, keys and rotary tables.
             stream: Tokens present.
             state: State of this prompt.
-        """
-
-    def compress_visual(self, picture: TowerPicture, state: Any) -> CompressedPicture | None:
-        """Keep and merge the visual tokens of one picture; None to leave it as it is.
-
-        Called for every picture of a prompt before its first decoder layer.
-        """
-        return None
-
-    def see_rotary(  # noqa: B027 - optional, unlike `start`
-        self, layer: int, cos: Tensor, sin: Tensor, stream: TokenStream, state: Any
-    ) -> None:
-        """Look at the rotary tables of the tokens present at a layer.
-
-        Axes (tokens, head_dim); where positions have several axes, they come first.
         """
 
     def replace_probabilities(
@@ -339,7 +297,7 @@ class CompressionMethod(ABC):
         """Replace the softmax output of some heads of a layer.
 
         Args:
-            layer: Decoder layer, one of `probability_layers`.
+            layer: Decoder layer, one of `HostNeeds.probability_layers`.
             first_head: Number of the first of the heads given; heads come in order.
             probabilities: Axes (heads, tokens, tokens); may be changed in place.
             stream: Tokens present.
@@ -350,22 +308,27 @@ class CompressionMethod(ABC):
         """
         return probabilities
 
-    def resequence(
-        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: Any
+    def after_attention(
+        self, layer: int, hidden: Tensor, stream: TokenStream, state: Any
     ) -> Resequenced | None:
-        """Drop or merge tokens.
-
-        Args:
-            point: `HookPoint.LAYER_INPUT` or `HookPoint.AFTER_ATTENTION`.
-            layer: Decoder layer.
-            hidden: Residual stream, axes (tokens, hidden).
-            stream: Tokens present.
-            state: State of this prompt.
-
-        Returns:
-            None to leave the sequence as it is.
-        """
+        """Drop or merge tokens between attention and MLP of a layer; arguments as of `before_layer`."""
         return None
+
+
+def hook_points(method: CompressionMethod | type[CompressionMethod]) -> frozenset[HookPoint]:
+    """Return where a method acts: the places whose operation its class overrides."""
+    own = method if isinstance(method, type) else type(method)
+    return frozenset(
+        point
+        for point in HookPoint
+        if getattr(own, point.value) is not getattr(CompressionMethod, point.value)
+    )
+
+
+def changes_length(method: CompressionMethod) -> bool:
+    """Return whether a method may drop or merge tokens."""
+    shortening = {HookPoint.VISION_OUTPUT, HookPoint.LAYER_INPUT, HookPoint.AFTER_ATTENTION}
+    return bool(hook_points(method) & shortening) and not method.needs.only_looks
 
 
 def zero_vectors(values: Tensor, stream: TokenStream, vector_size: int) -> Tensor:

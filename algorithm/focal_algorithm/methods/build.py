@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
+from importlib.resources import as_file, files
 from typing import Any
 
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod
 from focal_common.errors import ConfigError, near_matches
 from focal_traces.schema import DecoderGeometry
+from focal_traces.tables import Key, read_rows
 
-__all__ = ["build_method", "fitted_parameters"]
+__all__ = ["build_method", "fitted_parameters", "published_thresholds"]
 
 
 def build_method(name: str, parameters: Mapping[str, Any]) -> CompressionMethod:
@@ -40,12 +43,25 @@ def fitted_parameters(
     """Return the fitted defaults that hold where nothing is published; own parameters go over them.
 
     Args:
-        method: See `CompressionMethod.fitted`.
+        method: Its study gives what is fitted.
         geometry: Decoder shape.
         own: Hyper-parameters that a user, a suite or a search set.
     """
-    settled = method.budget_fields if method.budget_fields & own.keys() else frozenset[str]()
-    return {name: value for name, value in method.fitted(geometry).items() if name not in settled}
+    settled = method.study.budget_fields if method.study.budget_fields & own.keys() else frozenset[str]()
+    return {name: value for name, value in method.study.fitted(geometry).items() if name not in settled}
+
+
+@cache
+def published_thresholds(file: str, columns: tuple[str, ...]) -> dict[Key, tuple[float, ...]]:
+    """Return published thresholds of a method for each (model, dataset) pair, from a table beside the methods.
+
+    Args:
+        file: Name in ``focal_algorithm/methods``.
+        columns: Columns of thresholds, in the order returned.
+    """
+    with as_file(files("focal_algorithm.methods") / file) as path:
+        _, rows = read_rows(path, ("model", "dataset", *columns))
+    return {(row["model"], row["dataset"]): tuple(float(row[name]) for name in columns) for row in rows}
 
 
 def _checked(name: str, field: str, default: Any, value: Any) -> Any:

@@ -23,13 +23,13 @@ from focal_algorithm.layout import SampleLayout, has_gaps, is_pyramid
 from focal_algorithm.methods.base import (
     CompressionMethod,
     GemmOutcome,
-    HookPoint,
+    HostNeeds,
     Resequenced,
     TokenStream,
     VectorMasks,
 )
-from focal_algorithm.methods.knobs import MatchKnob
-from focal_algorithm.threshold_tables import published_thresholds
+from focal_algorithm.methods.build import published_thresholds
+from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.records import WHOLE, Record
 from focal_traces.schema import DecoderGeometry, SampleHeader
@@ -83,6 +83,57 @@ class CmcState:
         return (tokens - int(torch.stack(counts).sum())) / tokens
 
 
+class _CmcStudy(MethodStudy):
+    def published(self, model: str, dataset: str) -> dict[str, Any]:
+        """Return the thresholds of the published table; empty if the pair is not in it."""
+        row = published_thresholds("cmc_thresholds.csv", _THRESHOLDS).get((model, dataset))
+        names = ("threshold", "query_threshold", "attn_threshold")
+        return {} if row is None else dict(zip(names, row, strict=True))
+
+    def budget(self, method: Cmc, geometry: DecoderGeometry, sample: SampleHeader) -> BudgetParameter | None:
+        """Return one factor for the three thresholds; none where linear layers replace nothing."""
+        if not method.threshold:
+            return None
+        names = ("threshold", "query_threshold", "attn_threshold")
+
+        def scaled(factor: float) -> dict[str, Any]:
+            return {name: getattr(method, name) * factor for name in names}
+
+        least, most = _KNOB_RANGE
+        return BudgetParameter(
+            "threshold scale", 1.0, least, most, rises=False, parameters=scaled, is_logarithmic=True
+        )
+
+    def records(self, method: Cmc, state: CmcState) -> Sequence[Record]:
+        """Return informative tokens per interval by layer, point and head, and the map of the embeddings."""
+        tiles = [
+            Record.of("tile", layer, point, kept, state.interval_tokens, head=head)
+            for (layer, point, head), kept in state.kept.items()
+        ]
+        if state.places is None:
+            return tiles
+        tokens = torch.arange(state.layout.visual_tokens) + state.layout.visual_start
+        stands = kept_by_codec(state.places, state.frames)[0].cpu()
+        stands = torch.where(stands < 0, -1, stands + state.layout.visual_start)
+        return [Record.of("map", 0, "linear", stands, state.layout.sequence_tokens, tokens), *tiles]
+
+    def summary(self, method: Cmc, state: CmcState) -> dict[str, float]:
+        """Return the sparsity of embeddings, queries and probabilities."""
+        points = {"linear": "linear", "query": "query", "attention_score": "probabilities"}
+        return {name: state.sparsity(point) for name, point in points.items()}
+
+    def write_tables(
+        self, root: Path, model: str, dataset: str, summaries: Sequence[Mapping[str, float]]
+    ) -> dict[str, Path]:
+        """Write the mean sparsities of all prefills to ``cmc_sparsity.csv``."""
+        if not summaries:
+            return {}
+        names = ("linear", "query", "attention_score")
+        means = [math.fsum(summary[name] for summary in summaries) / len(summaries) for name in names]
+        upsert_cmc_sparsity(root, model, dataset, CmcSparsity(*means))
+        return {"cmc_sparsity": root / "cmc_sparsity.csv"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cmc(CompressionMethod):
     """Codec-like replacement within intervals of 8 frames; no token is dropped.
@@ -105,13 +156,9 @@ class Cmc(CompressionMethod):
         mode: ``compatible`` with the published artifact, or ``strict``.
     """
 
-    name: ClassVar[str] = "cmc"
-    paper: ClassVar[str] = "CMC, Song et al., ASPLOS 2024; adapted as in Focus, HPCA 2026, sec. VII-A"
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset(
-        {HookPoint.LAYER_INPUT, HookPoint.GEMM_INPUT, HookPoint.ATTENTION_PROBABILITIES}
+    study: ClassVar[MethodStudy] = _CmcStudy(
+        ignores_question=True, no_effect={"threshold": 0.0, "query_threshold": 0.0, "attn_threshold": 0.0}
     )
-    changes_length: ClassVar[bool] = False
-    trace_folder: ClassVar[str] = "cmc"
 
     threshold: float = 0.4
     query_threshold: float = 0.8
@@ -127,44 +174,9 @@ class Cmc(CompressionMethod):
             raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
 
     @property
-    def trace_mode(self) -> Literal["compatible", "strict"]:
-        """Rules in force."""
-        return self.mode
-
-    @property
-    def reads_question(self) -> bool:
-        """Visual tokens are compared with each other only."""
-        return False
-
-    @classmethod
-    def published(cls, model: str, dataset: str) -> dict[str, Any]:
-        """Return the thresholds of the published table; empty if the pair is not in it."""
-        row = published_thresholds("cmc_thresholds.csv", _THRESHOLDS).get((model, dataset))
-        names = ("threshold", "query_threshold", "attn_threshold")
-        return {} if row is None else dict(zip(names, row, strict=True))
-
-    @classmethod
-    def without_effect(cls) -> dict[str, Any]:
-        """Return thresholds that nothing falls below."""
-        return {"threshold": 0.0, "query_threshold": 0.0, "attn_threshold": 0.0}
-
-    def probability_layers(self, layers: int) -> range:
-        """Return all layers but the last, whose attention stays fused as published."""
-        return range(layers - 1 if self.attn_threshold else 0)
-
-    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
-        """Return one factor for the three thresholds; none where linear layers replace nothing."""
-        if not self.threshold:
-            return None
-        names = ("threshold", "query_threshold", "attn_threshold")
-
-        def scaled(factor: float) -> dict[str, Any]:
-            return {name: getattr(self, name) * factor for name in names}
-
-        least, most = _KNOB_RANGE
-        return MatchKnob(
-            "threshold scale", 1.0, least, most, rises=False, parameters=scaled, is_logarithmic=True
-        )
+    def needs(self) -> HostNeeds:
+        """Unfused attention in all layers but the last, as published; no token is ever dropped."""
+        return HostNeeds(probability_layers=slice(-1 if self.attn_threshold else 0), only_looks=True)
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> CmcState:
         """Return a fresh state.
@@ -185,8 +197,8 @@ class Cmc(CompressionMethod):
             )
         return CmcState(geometry, layout, grid.frames)
 
-    def resequence(
-        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: CmcState
+    def before_layer(
+        self, layer: int, hidden: Tensor, stream: TokenStream, state: CmcState
     ) -> Resequenced | None:
         """Search the embeddings at the input of layer 0; no token is dropped."""
         if not layer and self.threshold:
@@ -235,35 +247,6 @@ class Cmc(CompressionMethod):
             if self.mode == "strict":
                 _make_causal(head, rows.start)
         return probabilities
-
-    def summary(self, state: CmcState) -> dict[str, float]:
-        """Return the sparsity of embeddings, queries and probabilities."""
-        points = {"linear": "linear", "query": "query", "attention_score": "probabilities"}
-        return {name: state.sparsity(point) for name, point in points.items()}
-
-    def records(self, state: CmcState) -> Sequence[Record]:
-        """Return informative tokens per interval by layer, point and head, and the map of the embeddings."""
-        tiles = [
-            Record.of("tile", layer, point, kept, state.interval_tokens, head=head)
-            for (layer, point, head), kept in state.kept.items()
-        ]
-        if state.places is None:
-            return tiles
-        tokens = torch.arange(state.layout.visual_tokens) + state.layout.visual_start
-        stands = kept_by_codec(state.places, state.frames)[0].cpu()
-        stands = torch.where(stands < 0, -1, stands + state.layout.visual_start)
-        return [Record.of("map", 0, "linear", stands, state.layout.sequence_tokens, tokens), *tiles]
-
-    def write_tables(
-        self, root: Path, model: str, dataset: str, summaries: Sequence[Mapping[str, float]]
-    ) -> dict[str, Path]:
-        """Write the mean sparsities of all prefills to ``cmc_sparsity.csv``."""
-        if not summaries:
-            return {}
-        names = ("linear", "query", "attention_score")
-        means = [math.fsum(summary[name] for summary in summaries) / len(summaries) for name in names]
-        upsert_cmc_sparsity(root, model, dataset, CmcSparsity(*means))
-        return {"cmc_sparsity": root / "cmc_sparsity.csv"}
 
     def _query_places(self, layer: int, query: Tensor, state: CmcState) -> Tensor | None:
         if not self.query_threshold:

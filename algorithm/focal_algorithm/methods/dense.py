@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from focal_algorithm.layout import SampleLayout
-from focal_algorithm.methods.base import CompressionMethod, HookPoint
-from focal_traces.schema import DecoderGeometry
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.study import MethodStudy
 
 __all__ = ["Dense"]
 
@@ -20,17 +19,4 @@ class Dense(CompressionMethod):
     Deviations: none.
     """
 
-    name: ClassVar[str] = "dense"
-    paper: ClassVar[str] = "none (reference)"
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset()
-    changes_length: ClassVar[bool] = False
-    trace_folder: ClassVar[str] = "dense"
-
-    @property
-    def reads_question(self) -> bool:
-        """Nothing is done."""
-        return False
-
-    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
-        """Return no state."""
-        return None
+    study: ClassVar[MethodStudy] = MethodStudy(ignores_question=True)

@@ -23,14 +23,14 @@ from focal_algorithm.kernels.similarity import (
 )
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import (
+    AttentionOperands,
     CompressionMethod,
     GemmOutcome,
-    HookPoint,
     Resequenced,
     TokenStream,
     VectorMasks,
 )
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.pointers import PointerRule, candidate_offsets
 from focal_traces.schedule import Schedule
@@ -40,6 +40,14 @@ from focal_traces.tables import Key, ScheduleRow, read_schedules
 __all__ = ["Focus", "FocusState"]
 
 _SCHEDULE_LAYERS = 28  # decoder layers of every model of the published tables
+_NOTHING = {
+    "selected_layers": (),
+    "alpha_list": (),
+    # A block in which a vector meets only itself.
+    "similarity_threshold": 1.0,
+    "block_size": 1,
+    "frame_block_size": 1,
+}
 
 
 @dataclass
@@ -55,6 +63,93 @@ class FocusState:
     grid: TokenGrid
     importance: Tensor | None = field(default=None)
     partners: PartnerRows = field(default_factory=PartnerRows)
+
+
+class _FocusStudy(MethodStudy):
+    def published(self, model: str, dataset: str) -> dict[str, Any]:
+        """Return schedule and threshold of the published table; empty if the pair is not in it."""
+        row = _published_rows().get((model, dataset))
+        if row is None:
+            return {}
+        return {
+            "selected_layers": row.schedule.layers,
+            "alpha_list": row.schedule.alphas,
+            "similarity_threshold": row.similarity_threshold,
+        }
+
+    def fitted(self, geometry: DecoderGeometry) -> dict[str, Any]:
+        """Return the default schedule moved to the same relative depth, where the decoder has not 28 layers."""
+        if geometry.layers == _SCHEDULE_LAYERS:
+            return {}
+        # A shallow decoder maps several layers to one; the later, stronger pruning holds there.
+        moved = {
+            layer * geometry.layers // _SCHEDULE_LAYERS: alpha
+            for layer, alpha in zip(Focus.selected_layers, Focus.alpha_list, strict=True)
+        }
+        return {"selected_layers": tuple(moved), "alpha_list": tuple(moved.values())}
+
+    def recorded_only(self, method: Focus) -> frozenset[str]:
+        """Nothing: vectors are matched within tiles; without matching, all that only matching reads."""
+        matching = {"similarity_threshold", "block_size", "frame_block_size", "mode"}
+        return super().recorded_only(method) | matching if method.sec_only else frozenset()
+
+    def budget(
+        self, method: Focus, geometry: DecoderGeometry, sample: SampleHeader
+    ) -> BudgetParameter | None:
+        """Return one factor for all fractions of the schedule, cut at 1; none for an empty schedule.
+
+        The cost turns back on the way where most vectors match: of more tokens, more are alike.
+        """
+        if not method.alpha_list:
+            return None
+
+        def scaled(factor: float) -> dict[str, Any]:
+            return {"alpha_list": tuple(min(1.0, alpha * factor) for alpha in method.alpha_list)}
+
+        least = 1 / (max(1, sample.visual_tokens) * max(method.alpha_list))
+        return BudgetParameter(
+            "schedule scale", 1.0, least, 1 / min(method.alpha_list), rises=True, parameters=scaled
+        )
+
+    def further_budgets(
+        self, method: Focus, geometry: DecoderGeometry, sample: SampleHeader
+    ) -> tuple[BudgetParameter, ...]:
+        """Return the similarity threshold: where no schedule costs as much, fewer vectors are to match.
+
+        Semantic and similarity concentration then save the same factor each.
+        """
+        if method.sec_only or method.similarity_threshold >= 1:
+            return ()
+        own = method.similarity_threshold
+        return (
+            BudgetParameter(
+                "similarity_threshold",
+                own,
+                own,
+                1.0,
+                rises=True,
+                parameters=lambda threshold: {"similarity_threshold": threshold},
+                shares=True,
+            ),
+        )
+
+    def pointer_rule(self, method: Focus, layout: SampleLayout) -> PointerRule:
+        """Return offsets and rounds of the search block."""
+        if layout.grid is None:
+            return PointerRule((0,), 1)
+        rounds = layout.grid.frames if method.mode == "compatible" else None
+        return PointerRule(candidate_offsets(layout.grid, method._block), rounds)
+
+    def published_axis(self, method: Focus, varied: Collection[str]) -> tuple[str, str] | None:
+        """Return frames, rows and columns of the block as one value (Focus, HPCA 2026, Fig. 10c)."""
+        if varied and set(varied) <= {"frame_block_size", "block_size"}:
+            return "block_size", f"{method.frame_block_size}x{method.block_size}x{method.block_size}"
+        return super().published_axis(method, varied)
+
+    def run_notes(self, method: Focus, device: torch.device) -> tuple[str, ...]:
+        """Say which kernel matches vectors."""
+        note = "" if method.sec_only else matching_note(device)
+        return (note,) if note else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +173,7 @@ class Focus(CompressionMethod):
         mode: ``compatible`` with the published artifact, or ``strict``.
     """
 
-    name: ClassVar[str] = "focus"
-    paper: ClassVar[str] = "Focus, HPCA 2026, sec. IV and V"
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset(
-        {HookPoint.GEMM_INPUT, HookPoint.ATTENTION_OPERANDS, HookPoint.AFTER_ATTENTION}
-    )
-    changes_length: ClassVar[bool] = True
-    trace_folder: ClassVar[str] = "focus_main"
+    study: ClassVar[MethodStudy] = _FocusStudy(trace_folder="focus_main", no_effect=_NOTHING)
 
     similarity_threshold: float = 0.9
     block_size: int = 2
@@ -106,89 +195,6 @@ class Focus(CompressionMethod):
         Schedule(self.selected_layers, self.alpha_list)
         if self.m_tile < 0:  # the published scripts write -1 for one tile
             object.__setattr__(self, "m_tile", 0)
-
-    @property
-    def trace_mode(self) -> Literal["compatible", "strict"]:
-        """Rules in force."""
-        return self.mode
-
-    @classmethod
-    def published(cls, model: str, dataset: str) -> dict[str, Any]:
-        """Return schedule and threshold of the published table; empty if the pair is not in it."""
-        row = _published_rows().get((model, dataset))
-        if row is None:
-            return {}
-        return {
-            "selected_layers": row.schedule.layers,
-            "alpha_list": row.schedule.alphas,
-            "similarity_threshold": row.similarity_threshold,
-        }
-
-    @property
-    def recorded_only(self) -> frozenset[str]:
-        """Nothing: vectors are matched within tiles; without matching, all that only matching reads."""
-        matching = {"similarity_threshold", "block_size", "frame_block_size", "mode"}
-        return super().recorded_only | matching if self.sec_only else frozenset()
-
-    def published_axis(self, fields: Collection[str]) -> tuple[str, str] | None:
-        """Return frames, rows and columns of the block as one value (Focus, HPCA 2026, Fig. 10c)."""
-        if fields and set(fields) <= {"frame_block_size", "block_size"}:
-            return "block_size", f"{self.frame_block_size}x{self.block_size}x{self.block_size}"
-        return super().published_axis(fields)
-
-    @classmethod
-    def without_effect(cls) -> dict[str, Any]:
-        """Return an empty schedule and a block in which a vector meets only itself."""
-        nothing: dict[str, Any] = {"selected_layers": (), "alpha_list": ()}
-        return nothing | {"similarity_threshold": 1.0, "block_size": 1, "frame_block_size": 1}
-
-    @classmethod
-    def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
-        """Return the default schedule moved to the same relative depth, where the decoder has not 28 layers."""
-        if geometry.layers == _SCHEDULE_LAYERS:
-            return {}
-        # A shallow decoder maps several layers to one; the later, stronger pruning holds there.
-        moved = {
-            layer * geometry.layers // _SCHEDULE_LAYERS: alpha
-            for layer, alpha in zip(cls.selected_layers, cls.alpha_list, strict=True)
-        }
-        return {"selected_layers": tuple(moved), "alpha_list": tuple(moved.values())}
-
-    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
-        """Return one factor for all fractions of the schedule, cut at 1; none for an empty schedule.
-
-        The cost turns back on the way where most vectors match: of more tokens, more are alike.
-        """
-        if not self.alpha_list:
-            return None
-
-        def scaled(factor: float) -> dict[str, Any]:
-            return {"alpha_list": tuple(min(1.0, alpha * factor) for alpha in self.alpha_list)}
-
-        least = 1 / (max(1, sample.visual_tokens) * max(self.alpha_list))
-        return MatchKnob(
-            "schedule scale", 1.0, least, 1 / min(self.alpha_list), rises=True, parameters=scaled
-        )
-
-    def further_knobs(self, geometry: DecoderGeometry, sample: SampleHeader) -> tuple[MatchKnob, ...]:
-        """Return the similarity threshold: where no schedule costs as much, fewer vectors are to match.
-
-        Semantic and similarity concentration then save the same factor each.
-        """
-        if self.sec_only or self.similarity_threshold >= 1:
-            return ()
-        own = self.similarity_threshold
-        return (
-            MatchKnob(
-                "similarity_threshold",
-                own,
-                own,
-                1.0,
-                rises=True,
-                parameters=lambda threshold: {"similarity_threshold": threshold},
-                shares=True,
-            ),
-        )
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> FocusState:
         """Return a fresh state.
@@ -213,18 +219,6 @@ class Focus(CompressionMethod):
             )
         return FocusState(layout.grid)
 
-    def run_notes(self, device: torch.device) -> tuple[str, ...]:
-        """Say which kernel matches vectors."""
-        note = "" if self.sec_only else matching_note(device)
-        return (note,) if note else ()
-
-    def pointer_rule(self, layout: SampleLayout) -> PointerRule:
-        """Return offsets and rounds of the search block."""
-        if layout.grid is None:
-            return PointerRule((0,), 1)
-        rounds = layout.grid.frames if self.mode == "compatible" else None
-        return PointerRule(candidate_offsets(layout.grid, self._block), rounds)
-
     def transform(
         self, layer: int, gemm: str, values: Tensor, stream: TokenStream, state: FocusState
     ) -> GemmOutcome:
@@ -247,24 +241,24 @@ class Focus(CompressionMethod):
         replaced = values.index_copy(0, stream.visual_rows, done.values)
         return GemmOutcome(replaced, _full_masks(done, stream))
 
-    def attend(
-        self, layer: int, query: Tensor, key: Tensor, scaling: float, stream: TokenStream, state: FocusState
+    def see_attention(
+        self, layer: int, operands: AttentionOperands, stream: TokenStream, state: FocusState
     ) -> None:
         """Rank the visual tokens by the attention of the prompt's trailing text."""
         if layer not in self.selected_layers:
             return
         prompt_end = int(stream.query_rows[-1]) + 1
         state.importance = importance(
-            query[:, stream.query_rows],
-            key[:, :prompt_end],
-            scaling=scaling,
+            operands.query[:, stream.query_rows],
+            operands.key[:, :prompt_end],
+            scaling=operands.scaling,
             first_visual=int(stream.visual_rows[0]),
             visual_count=len(stream.visual_rows),
             name=f"layer {layer}",
         )
 
-    def resequence(
-        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: FocusState
+    def after_attention(
+        self, layer: int, hidden: Tensor, stream: TokenStream, state: FocusState
     ) -> Resequenced | None:
         """Keep the most important visual tokens and all text."""
         if layer not in self.selected_layers or state.importance is None:
@@ -275,10 +269,7 @@ class Focus(CompressionMethod):
         ranked, state.importance = state.importance, None
         if count == available:
             return None
-        is_kept = torch.ones(len(stream.token_ids), dtype=torch.bool, device=hidden.device)
-        is_kept[stream.visual_rows] = False
-        is_kept[stream.visual_rows[select_top(ranked, count)]] = True
-        return Resequenced(is_kept.nonzero().flatten())
+        return Resequenced(stream.keeping(select_top(ranked, count)))
 
     @property
     def _block(self) -> tuple[int, int, int]:

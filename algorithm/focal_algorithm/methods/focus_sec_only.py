@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from focal_algorithm.methods.focus import Focus
+from focal_algorithm.methods.study import MethodStudy
 from focal_common.errors import ConfigError
 
 __all__ = ["FocusSecOnly"]
@@ -21,8 +22,7 @@ class FocusSecOnly(Focus):
     """
 
     name: ClassVar[str] = "focus_sec_only"
-    paper: ClassVar[str] = "Focus, HPCA 2026, sec. IV and VII-C"
-    trace_folder: ClassVar[str] = "focus_sec_only"
+    study: ClassVar[MethodStudy] = replace(Focus.study, trace_folder="")
 
     sec_only: bool = True
 

@@ -16,8 +16,8 @@ from focal_algorithm.kernels.framefusion import (
     remaining_reduction,
 )
 from focal_algorithm.layout import SampleLayout, has_gaps, is_pyramid
-from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.methods.base import AttentionOperands, CompressionMethod, Resequenced, TokenStream
+from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.schema import DecoderGeometry, SampleHeader
 
@@ -48,6 +48,27 @@ class FramefusionState:
     weights: Tensor | None = None
 
 
+class _FramefusionStudy(MethodStudy):
+    def published(self, model: str, dataset: str) -> dict[str, Any]:
+        """Return the one published setting, for the video models it was run on."""
+        if model not in ("llava_vid", "llava_onevision", "minicpm_v"):
+            return {}
+        if dataset not in ("videomme", "mlvu", "mvbench"):
+            return {}
+        return {"cost": 0.3, "similarity": 0.6, "least_ratio": 0.1}
+
+    def fitted(self, geometry: DecoderGeometry) -> dict[str, Any]:
+        """Return a larger cost where 0.3 of the layers could not pay for a few rounds of merging."""
+        least = _MERGING_ROUNDS / geometry.layers
+        return {"cost": min(1.0, least)} if least > Framefusion.cost else {}
+
+    def budget(self, method: Framefusion, geometry: DecoderGeometry, sample: SampleHeader) -> BudgetParameter:
+        """Return the cost."""
+        return BudgetParameter(
+            "cost", method.cost, 1e-3, 1.0, rises=True, parameters=lambda cost: {"cost": cost}
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Framefusion(CompressionMethod):
     """Merging before layer 0 and after the attention of each layer, until few tokens are alike; then pruning.
@@ -68,13 +89,7 @@ class Framefusion(CompressionMethod):
         mode: ``compatible`` with the published artifact, or ``strict``.
     """
 
-    name: ClassVar[str] = "framefusion"
-    paper: ClassVar[str] = "FrameFusion, Fu et al., ICCV 2025, arXiv 2501.01986, sec. 4"
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset(
-        {HookPoint.LAYER_INPUT, HookPoint.ATTENTION_OPERANDS, HookPoint.AFTER_ATTENTION}
-    )
-    changes_length: ClassVar[bool] = True
-    trace_folder: ClassVar[str] = "framefusion"
+    study: ClassVar[MethodStudy] = _FramefusionStudy(no_effect={"cost": 1.0, "similarity": 2.0})
 
     cost: float = 0.3
     similarity: float = 0.6
@@ -90,35 +105,6 @@ class Framefusion(CompressionMethod):
             raise ConfigError(f"similarity must be at least -1, got {self.similarity}")
         if self.mode not in ("compatible", "strict"):
             raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
-
-    @property
-    def trace_mode(self) -> Literal["compatible", "strict"]:
-        """Rules in force."""
-        return self.mode
-
-    @classmethod
-    def published(cls, model: str, dataset: str) -> dict[str, Any]:
-        """Return the one published setting, for the video models it was run on."""
-        if model not in ("llava_vid", "llava_onevision", "minicpm_v"):
-            return {}
-        if dataset not in ("videomme", "mlvu", "mvbench"):
-            return {}
-        return {"cost": 0.3, "similarity": 0.6, "least_ratio": 0.1}
-
-    @classmethod
-    def without_effect(cls) -> dict[str, Any]:
-        """Return a budget that everything meets and a similarity that nothing reaches."""
-        return {"cost": 1.0, "similarity": 2.0}
-
-    @classmethod
-    def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
-        """Return a larger cost where 0.3 of the layers could not pay for a few rounds of merging."""
-        least = _MERGING_ROUNDS / geometry.layers
-        return {"cost": min(1.0, least)} if least > cls.cost else {}
-
-    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob:
-        """Return the cost."""
-        return MatchKnob("cost", self.cost, 1e-3, 1.0, rises=True, parameters=lambda cost: {"cost": cost})
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> FramefusionState:
         """Return a fresh state.
@@ -143,36 +129,37 @@ class Framefusion(CompressionMethod):
             )
         return FramefusionState(geometry.layers, layout.visual_tokens // frames)
 
-    def attend(
-        self,
-        layer: int,
-        query: Tensor,
-        key: Tensor,
-        scaling: float,
-        stream: TokenStream,
-        state: FramefusionState,
+    def see_attention(
+        self, layer: int, operands: AttentionOperands, stream: TokenStream, state: FramefusionState
     ) -> None:
         """Weigh the visual tokens by the attention of the prompt's last token, if they are to be pruned."""
         if not state.has_merged or state.has_pruned:
             return
         end = int((stream.token_ids < stream.layout.sequence_tokens).nonzero()[-1]) + 1
         state.weights = last_query_attention(
-            query[:, end - 1 : end], key[:, :end], scaling=scaling, rows=stream.visual_rows
+            operands.query[:, end - 1 : end],
+            operands.key[:, :end],
+            scaling=operands.scaling,
+            rows=stream.visual_rows,
         )
 
-    def resequence(
-        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: FramefusionState
+    def before_layer(
+        self, layer: int, hidden: Tensor, stream: TokenStream, state: FramefusionState
+    ) -> Resequenced | None:
+        """Merge, or prune, before the first layer too."""
+        return None if layer else self.after_attention(layer, hidden, stream, state)
+
+    def after_attention(
+        self, layer: int, hidden: Tensor, stream: TokenStream, state: FramefusionState
     ) -> Resequenced | None:
         """Merge, or prune once merging is finished."""
-        if point is HookPoint.LAYER_INPUT and layer:
-            return None
         if not state.has_merged:
             return self._merge(hidden, stream, state)
         if state.weights is None:
             return None
         kept = prune_to_budget(state.weights, self._reduction(state))
         state.weights, state.has_pruned = None, True
-        return _without(stream, kept)
+        return Resequenced(stream.keeping(kept))
 
     def _merge(self, hidden: Tensor, stream: TokenStream, state: FramefusionState) -> Resequenced | None:
         visual = stream.visual_rows
@@ -191,11 +178,11 @@ class Framefusion(CompressionMethod):
         is_head = merge.representative == own
         if bool(is_head.all()):
             return None
-        change = _without(stream, is_head.nonzero().flatten())
-        values = hidden.index_copy(0, visual, merge.values)[change.rows]
+        rows = stream.keeping(is_head.nonzero().flatten())
+        values = hidden.index_copy(0, visual, merge.values)[rows]
         merged_into = torch.arange(len(hidden), device=hidden.device)
         merged_into[visual] = visual[merge.representative]
-        return Resequenced(change.rows, values, merged_into)
+        return Resequenced(rows, values, merged_into)
 
     def _reduction(self, state: FramefusionState) -> float:
         return remaining_reduction(state.ratios, cost=self.cost, layers=state.layers)
@@ -211,11 +198,3 @@ def _spent(ratios: Sequence[float]) -> float:
         share *= 1 - ratio
         spent += share
     return spent
-
-
-def _without(stream: TokenStream, kept: Tensor) -> Resequenced:
-    """Keep text and some of the visual tokens, by their place among those present."""
-    is_kept = torch.ones_like(stream.token_ids, dtype=torch.bool)
-    is_kept[stream.visual_rows] = False
-    is_kept[stream.visual_rows[kept]] = True
-    return Resequenced(is_kept.nonzero().flatten())

@@ -31,8 +31,8 @@ from focal_algorithm.kernels.sparsevlm.schedule import (
     rank_line,
 )
 from focal_algorithm.layout import SampleLayout
-from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.methods.base import AttentionOperands, CompressionMethod, Resequenced, TokenStream
+from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_traces.schema import DecoderGeometry, SampleHeader
 
@@ -49,13 +49,39 @@ class SparseVlmState:
         raters: Text tokens that rate, counted from the first after the visual tokens, int64.
         relevance: Of the visual tokens present, axes (visual tokens present); None before a pruning layer.
         rank: Of the raters' attention, for version 1.0.
-        rotary: Tables of the tokens present, each axes (tokens, head_dim), for version 2.0.
     """
 
     raters: Tensor | None = None
     relevance: Tensor | None = None
     rank: int = 0
-    rotary: tuple[Tensor, Tensor] | None = None
+
+
+class _SparseVlmStudy(MethodStudy):
+    def fitted(self, geometry: DecoderGeometry) -> dict[str, Any]:
+        """Return counts in their published share of the prompt, and pruning layers at the same relative depth."""
+        fitted: dict[str, Any] = {"scale_by_tokens": True}
+        if geometry.layers == PUBLISHED_LAYERS:
+            return fitted
+        moved = tuple(layer * geometry.layers // PUBLISHED_LAYERS for layer in PRUNING_LAYERS)
+        return fitted | {"pruning_layers": moved}
+
+    def budget(
+        self, method: SparseVlm, geometry: DecoderGeometry, sample: SampleHeader
+    ) -> BudgetParameter | None:
+        """Return one factor for the tokens kept at each pruning layer; none in version 1.0, whose ranks decide."""
+        if not method.pruning_layers or method.version == "1.0":
+            return None
+        counts = method._counts
+        unit = sample.visual_tokens / PUBLISHED_TOKENS if method.scale_by_tokens else 1.0
+
+        def scaled(factor: float) -> dict[str, Any]:
+            kept = tuple(max(1, round(count * unit * factor)) for count in counts)
+            return {"kept_tokens": kept, "scale_by_tokens": False}
+
+        most = max(1.0, sample.visual_tokens / (min(counts) * unit))
+        return BudgetParameter(
+            "kept_tokens scale", 1.0, 1 / (max(counts) * unit), most, rises=True, parameters=scaled
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +109,10 @@ class SparseVlm(CompressionMethod):
         mode: ``compatible`` or ``strict``.
     """
 
-    name: ClassVar[str] = "sparsevlm"
-    paper: ClassVar[str] = "SparseVLM, ICML 2025, arXiv:2410.04417, sec. 3.2 to 3.4"
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset(
-        {HookPoint.LAYER_INPUT, HookPoint.ATTENTION_OPERANDS, HookPoint.ROTARY_TABLES}
+    study: ClassVar[MethodStudy] = _SparseVlmStudy(
+        no_effect={"pruning_layers": ()},
+        budget_fields=frozenset({"retained_tokens", "kept_tokens", "scale_by_tokens"}),
     )
-    changes_length: ClassVar[bool] = True
-    trace_folder: ClassVar[str] = "sparsevlm"
-    budget_fields: ClassVar[frozenset[str]] = frozenset({"retained_tokens", "kept_tokens", "scale_by_tokens"})
 
     version: Literal["1.0", "1.5", "2.0"] = "1.5"
     retained_tokens: int = 192
@@ -124,48 +146,8 @@ class SparseVlm(CompressionMethod):
             )
 
     @property
-    def trace_mode(self) -> Literal["compatible", "strict"]:
-        """Rules in force."""
-        return self.mode
-
-    @property
-    def renumbers_positions(self) -> bool:
-        """Version 2.0 keeps the ids of kept tokens."""
-        return self.version != "2.0"
-
-    @property
     def _counts(self) -> tuple[int, ...]:
         return self.kept_tokens or kept_counts(self.version, self.retained_tokens)
-
-    @classmethod
-    def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
-        """Return counts in their published share of the prompt, and pruning layers at the same relative depth."""
-        fitted: dict[str, Any] = {"scale_by_tokens": True}
-        if geometry.layers == PUBLISHED_LAYERS:
-            return fitted
-        moved = tuple(layer * geometry.layers // PUBLISHED_LAYERS for layer in PRUNING_LAYERS)
-        return fitted | {"pruning_layers": moved}
-
-    @classmethod
-    def without_effect(cls) -> dict[str, Any]:
-        """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
-        return {"pruning_layers": ()}
-
-    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
-        """Return one factor for the tokens kept at each pruning layer; none in version 1.0, whose ranks decide."""
-        if not self.pruning_layers or self.version == "1.0":
-            return None
-        counts = self._counts
-        unit = sample.visual_tokens / PUBLISHED_TOKENS if self.scale_by_tokens else 1.0
-
-        def scaled(factor: float) -> dict[str, Any]:
-            kept = tuple(max(1, round(count * unit * factor)) for count in counts)
-            return {"kept_tokens": kept, "scale_by_tokens": False}
-
-        most = max(1.0, sample.visual_tokens / (min(counts) * unit))
-        return MatchKnob(
-            "kept_tokens scale", 1.0, 1 / (max(counts) * unit), most, rises=True, parameters=scaled
-        )
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> SparseVlmState:
         """Return a fresh state.
@@ -192,40 +174,30 @@ class SparseVlm(CompressionMethod):
             )
         return SparseVlmState()
 
-    def see_rotary(
-        self, layer: int, cos: Tensor, sin: Tensor, stream: TokenStream, state: SparseVlmState
+    def see_attention(
+        self, layer: int, operands: AttentionOperands, stream: TokenStream, state: SparseVlmState
     ) -> None:
-        """Keep the tables of a pruning layer.
+        """Rate the visual tokens; only the rows of the raters are computed.
 
         Raises:
-            UnsupportedError: Positions have several axes.
+            UnsupportedError: Version 2.0, and positions have several axes.
+            RunError: The attention is NaN.
         """
-        if self.version != "2.0" or layer not in self.pruning_layers:
+        if layer not in self.pruning_layers:
             return
-        if cos.ndim != 2:
+        tables = operands.rotary if self.version == "2.0" else None
+        if tables is not None and tables[0].ndim != 2:
             raise UnsupportedError(
                 "SparseVLM 2.0 corrects attention by one position per token, but this model's positions have "
                 "several axes; use version=1.5"
             )
-        state.rotary = (cos, sin)
-
-    def attend(
-        self,
-        layer: int,
-        query: Tensor,
-        key: Tensor,
-        scaling: float,
-        stream: TokenStream,
-        state: SparseVlmState,
-    ) -> None:
-        """Rate the visual tokens; only the rows of the raters are computed."""
-        if layer not in self.pruning_layers or state.raters is None:
+        if state.raters is None:
             return
         rows = stream.query_rows[state.raters]
-        attention = attention_rows(query, key, rows, scaling)[:, :, stream.visual_rows]
-        if self.version == "2.0" and state.rotary is not None:
-            weights = position_weights(*state.rotary, rows, stream.visual_rows)
-            state.rotary = None
+        attention = attention_rows(operands.query, operands.key, rows, operands.scaling)
+        attention = attention[:, :, stream.visual_rows]
+        if tables is not None:
+            weights = position_weights(*tables, rows, stream.visual_rows)
             attention = corrected(attention, weights, _LEAST_WEIGHT if self.mode == "strict" else 0.0)
             attention = attention[selected_heads(attention, self.heads_kept)]
         if self.version == "1.0":
@@ -234,8 +206,8 @@ class SparseVlm(CompressionMethod):
         if bool(state.relevance.isnan().any()):
             raise RunError(f"layer {layer}: attention to visual tokens is NaN; relevance cannot be ranked")
 
-    def resequence(
-        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: SparseVlmState
+    def before_layer(
+        self, layer: int, hidden: Tensor, stream: TokenStream, state: SparseVlmState
     ) -> Resequenced | None:
         """Choose the raters at layer 0; carry out a pruning layer's choice at the input of the next."""
         if layer == 0 and self.pruning_layers:
@@ -289,7 +261,7 @@ class SparseVlm(CompressionMethod):
         merged_into[visual[~is_kept]] = -1
         if self.version == "2.0":
             rows = torch.cat((every[:first], visual[is_kept], every[last + 1 :]))
-            return Resequenced(rows, merged_into=merged_into)
+            return Resequenced(rows, merged_into=merged_into)  # positions stay: they corrected the attention
         dropped = visual[~is_kept]
         recycled = dropped[top_indices(relevance[~is_kept], recycled_count(len(dropped)))]
         clusters = cluster_count(len(recycled))
@@ -302,7 +274,7 @@ class SparseVlm(CompressionMethod):
         rows = torch.cat((every[:first], visual[is_kept], recycled[centres], every[last + 1 :]))
         made_of = torch.full_like(merged_into, -1)
         made_of[recycled[centres]] = torch.bincount(cluster, minlength=clusters)
-        return Resequenced(rows, changed[rows], merged_into, made_of)
+        return Resequenced(rows, changed[rows], merged_into, made_of, renumbers=True)
 
     def _noise(self, tokens: int) -> Tensor | None:
         """Return what breaks ties between ``tokens`` densities; None for their order."""

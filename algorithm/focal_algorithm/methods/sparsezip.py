@@ -15,8 +15,8 @@ from focal_algorithm.kernels.sparsezip.kmeans import KMeansRules
 from focal_algorithm.kernels.sparsezip.scores import HybridWeights
 from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score, text_key_map
 from focal_algorithm.layout import SampleLayout
-from focal_algorithm.methods.base import CompressionMethod, HookPoint
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.methods.base import CompressionMethod, HostNeeds
+from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.schema import DecoderGeometry, SampleHeader
@@ -46,6 +46,58 @@ class SparseZipState:
 
     sample_id: str
     counts: list[int] = field(default_factory=list)
+
+
+class _SparseZipStudy(MethodStudy):
+    def reads_question(self, method: SparseZip) -> bool:
+        """Only where the cross score or the likeness to it counts."""
+        return bool(method.cross_beta) or method.text == "projected"
+
+    def budget(
+        self, method: SparseZip, geometry: DecoderGeometry, sample: SampleHeader
+    ) -> BudgetParameter | None:
+        """Return K, the dominant tokens per picture, which is then static."""
+        if not method.dominant or sample.grid is None:
+            return None
+        tokens = max(2, sample.visual_tokens // sample.grid.frames)
+        start = min(method.dominant, max(1, tokens - method.contextual))
+        return BudgetParameter(
+            "K",
+            start,
+            1,
+            tokens - 1,
+            rises=True,
+            parameters=lambda count: {"dynamic_k": False, "dominant": int(count)},
+            is_integer=True,
+        )
+
+    def further_budgets(
+        self, method: SparseZip, geometry: DecoderGeometry, sample: SampleHeader
+    ) -> tuple[BudgetParameter, ...]:
+        """Return the tokens per picture, merged ones included in their default share: fewer than K alone allows."""
+        if not method.dominant or not method.contextual or sample.grid is None:
+            return ()
+        default = SparseZip()
+        share = default.contextual / (default.dominant + default.contextual)
+
+        def split(tokens: float) -> dict[str, Any]:
+            merged = min(int(tokens) - 1, max(1, round(tokens * share)))
+            return {"dynamic_k": False, "dominant": int(tokens) - merged, "contextual": merged}
+
+        most = max(2, sample.visual_tokens // sample.grid.frames - 1)
+        start = min(method.dominant + method.contextual, most)
+        return (
+            BudgetParameter(
+                "tokens per picture", start, 2, most, rises=True, parameters=split, is_integer=True
+            ),
+        )
+
+    def summary(self, method: SparseZip, state: SparseZipState) -> dict[str, float]:
+        """Return mean, least and largest K of the pictures: a dynamic K that never moves shows here."""
+        if not state.counts:
+            return {}
+        mean = sum(state.counts) / len(state.counts)
+        return {"k_mean": mean, "k_least": min(state.counts), "k_largest": max(state.counts)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +140,7 @@ class SparseZip(CompressionMethod):
         mode: ``compatible`` or ``strict``.
     """
 
-    name: ClassVar[str] = "sparsezip"
-    paper: ClassVar[str] = "published as code; extends VisionZip, CVPR 2025, arXiv:2412.04467"
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.VISION_OUTPUT})
-    changes_length: ClassVar[bool] = True
-    trace_folder: ClassVar[str] = "sparsezip"
+    study: ClassVar[MethodStudy] = _SparseZipStudy(no_effect={"dominant": 0})
 
     variant: Literal["s1", "s2", "s3"] = "s1"
     dominant: int = 54
@@ -149,24 +197,9 @@ class SparseZip(CompressionMethod):
             )
 
     @property
-    def trace_mode(self) -> Literal["compatible", "strict"]:
-        """Rules in force."""
-        return self.mode
-
-    @property
-    def reads_question(self) -> bool:
-        """Only where the cross score or the likeness to it counts."""
-        return bool(self.cross_beta) or self.text == "projected"
-
-    @property
-    def renumbers_positions(self) -> bool:
-        """As VisionZip."""
-        return not self.keeps_positions
-
-    @property
-    def tower_layers(self) -> tuple[int, ...]:
-        """Layers that score."""
-        return self.tower_layer_offsets
+    def needs(self) -> HostNeeds:
+        """The tower layers that score."""
+        return HostNeeds(tower_layers=self.tower_layer_offsets)
 
     @property
     def rules(self) -> SparseZipRules:
@@ -194,44 +227,6 @@ class SparseZip(CompressionMethod):
             attention_only=self.skip_hybrid_attn,
         )
 
-    @classmethod
-    def without_effect(cls) -> dict[str, Any]:
-        """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
-        return {"dominant": 0}
-
-    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
-        """Return K, the dominant tokens per picture, which is then static."""
-        if not self.dominant or sample.grid is None:
-            return None
-        tokens = max(2, sample.visual_tokens // sample.grid.frames)
-        start = min(self.dominant, max(1, tokens - self.contextual))
-        return MatchKnob(
-            "K",
-            start,
-            1,
-            tokens - 1,
-            rises=True,
-            parameters=lambda count: {"dynamic_k": False, "dominant": int(count)},
-            is_integer=True,
-        )
-
-    def further_knobs(self, geometry: DecoderGeometry, sample: SampleHeader) -> tuple[MatchKnob, ...]:
-        """Return the tokens per picture, merged ones included in their default share: fewer than K alone allows."""
-        if not self.dominant or not self.contextual or sample.grid is None:
-            return ()
-        default = type(self)()
-        share = default.contextual / (default.dominant + default.contextual)
-
-        def split(tokens: float) -> dict[str, Any]:
-            merged = min(int(tokens) - 1, max(1, round(tokens * share)))
-            return {"dynamic_k": False, "dominant": int(tokens) - merged, "contextual": merged}
-
-        most = max(2, sample.visual_tokens // sample.grid.frames - 1)
-        start = min(self.dominant + self.contextual, most)
-        return (
-            MatchKnob("tokens per picture", start, 2, most, rises=True, parameters=split, is_integer=True),
-        )
-
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> SparseZipState:
         """Return a fresh state.
 
@@ -245,7 +240,7 @@ class SparseZip(CompressionMethod):
             )
         return SparseZipState(layout.sample_id)
 
-    def compress_visual(self, picture: TowerPicture, state: SparseZipState) -> CompressedPicture | None:
+    def compress_picture(self, picture: TowerPicture, state: SparseZipState) -> CompressedPicture | None:
         """Keep the dominant tokens of a picture and merge the rest."""
         if not self.dominant:
             return None
@@ -274,14 +269,7 @@ class SparseZip(CompressionMethod):
         if self.mode == "strict":
             used, assignment = _without_empty(assignment, len(merged))
             merged = merged[used]
-        return CompressedPicture(done.dominant, merged, assignment)
-
-    def summary(self, state: SparseZipState) -> dict[str, float]:
-        """Return mean, least and largest K of the pictures: a dynamic K that never moves shows here."""
-        if not state.counts:
-            return {}
-        mean = sum(state.counts) / len(state.counts)
-        return {"k_mean": mean, "k_least": min(state.counts), "k_largest": max(state.counts)}
+        return CompressedPicture(done.dominant, merged, assignment, renumbers=not self.keeps_positions)
 
     def _scores(self, picture: TowerPicture, rules: SparseZipRules) -> Tensor:
         text = picture.text[:_MOST_TEXT]

@@ -13,13 +13,41 @@ from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
 from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
 from focal_algorithm.kernels.visionzip.scaling import scaled_budget
 from focal_algorithm.layout import SampleLayout
-from focal_algorithm.methods.base import CompressionMethod, HookPoint
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["VisionZip"]
+
+
+class _VisionZipStudy(MethodStudy):
+    def fitted(self, geometry: DecoderGeometry) -> dict[str, Any]:
+        """Return counts in their published share of each picture: 64 of 576, whatever the decoder."""
+        return {"scale_by_tokens": True}
+
+    def reads_question(self, method: VisionZip) -> bool:
+        """Only where the likeness to it counts."""
+        return method.text_share < 1
+
+    def budget(
+        self, method: VisionZip, geometry: DecoderGeometry, sample: SampleHeader
+    ) -> BudgetParameter | None:
+        """Return the tokens per picture, dominant and contextual in the proportion in force."""
+        if not method.dominant or sample.grid is None:
+            return None
+        share = method.dominant / (method.dominant + method.contextual)
+
+        def split(tokens: float) -> dict[str, Any]:
+            dominant = max(1, round(tokens * share))
+            return {"dominant": dominant, "contextual": int(tokens) - dominant, "scale_by_tokens": False}
+
+        most = sample.visual_tokens // sample.grid.frames
+        start = min(sum(method._budget(most, 0)), most)
+        return BudgetParameter(
+            "tokens per picture", start, 1, most, rises=True, parameters=split, is_integer=True
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +74,9 @@ class VisionZip(CompressionMethod):
         mode: ``compatible`` or ``strict``.
     """
 
-    name: ClassVar[str] = "visionzip"
-    paper: ClassVar[str] = "VisionZip, CVPR 2025, arXiv:2412.04467, sec. 3.2 and 3.3"
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.VISION_OUTPUT})
-    changes_length: ClassVar[bool] = True
-    trace_folder: ClassVar[str] = "visionzip"
-    budget_fields: ClassVar[frozenset[str]] = frozenset({"dominant", "contextual", "scale_by_tokens"})
+    study: ClassVar[MethodStudy] = _VisionZipStudy(
+        no_effect={"dominant": 0}, budget_fields=frozenset({"dominant", "contextual", "scale_by_tokens"})
+    )
 
     dominant: int = 54
     contextual: int = 10
@@ -69,45 +94,6 @@ class VisionZip(CompressionMethod):
         if self.mode not in ("compatible", "strict"):
             raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
 
-    @property
-    def trace_mode(self) -> Literal["compatible", "strict"]:
-        """Rules in force."""
-        return self.mode
-
-    @property
-    def reads_question(self) -> bool:
-        """Only where the likeness to it counts."""
-        return self.text_share < 1
-
-    @property
-    def renumbers_positions(self) -> bool:
-        """The language model never learns that tokens are missing."""
-        return not self.keeps_positions
-
-    @classmethod
-    def without_effect(cls) -> dict[str, Any]:
-        """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
-        return {"dominant": 0}
-
-    @classmethod
-    def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
-        """Return counts in their published share of each picture: 64 of 576, whatever the decoder."""
-        return {"scale_by_tokens": True}
-
-    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
-        """Return the tokens per picture, dominant and contextual in the proportion in force."""
-        if not self.dominant or sample.grid is None:
-            return None
-        share = self.dominant / (self.dominant + self.contextual)
-
-        def split(tokens: float) -> dict[str, Any]:
-            dominant = max(1, round(tokens * share))
-            return {"dominant": dominant, "contextual": int(tokens) - dominant, "scale_by_tokens": False}
-
-        most = sample.visual_tokens // sample.grid.frames
-        start = min(sum(self._budget(most, 0)), most)
-        return MatchKnob("tokens per picture", start, 1, most, rises=True, parameters=split, is_integer=True)
-
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
         """Return no state.
 
@@ -120,7 +106,7 @@ class VisionZip(CompressionMethod):
                 "tokens; use text_share=1"
             )
 
-    def compress_visual(self, picture: TowerPicture, state: Any) -> CompressedPicture | None:
+    def compress_picture(self, picture: TowerPicture, state: Any) -> CompressedPicture | None:
         """Keep the dominant tokens of a picture and merge the rest."""
         tokens = len(picture.places)
         budget, contextual = self._budget(tokens, len(picture.prefix))
@@ -143,7 +129,13 @@ class VisionZip(CompressionMethod):
         )
         assignment = torch.full_like(picture.places, -1)
         assignment[remaining] = done.assignment
-        return CompressedPicture(dominant, done.features, assignment, remaining[done.targets])
+        return CompressedPicture(
+            dominant,
+            done.features,
+            assignment,
+            remaining[done.targets],
+            renumbers=not self.keeps_positions,
+        )
 
     def _budget(self, tokens: int, prefix: int) -> tuple[int, int]:
         """Return dominant (CLS included) and contextual tokens of a picture."""

@@ -18,8 +18,8 @@ from focal_algorithm.kernels.visionzip.diverse import select_diverse
 from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
 from focal_algorithm.kernels.visionzip.scaling import scaled_budget
 from focal_algorithm.layout import SampleLayout
-from focal_algorithm.methods.base import CompressionMethod, HookPoint
-from focal_algorithm.methods.knobs import MatchKnob
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.schema import DecoderGeometry, SampleHeader
@@ -29,6 +29,35 @@ __all__ = ["MERGERS", "SCORERS", "SELECTORS", "ZipParts"]
 SCORERS = ("attention", "hybrid", "hybrid_min_max", "projected_text", "random")
 SELECTORS = ("top", "diverse")
 MERGERS = ("none", "targets_sum", "targets_mean", "single_shot", "kmeans")
+
+
+class _ZipPartsStudy(MethodStudy):
+    def fitted(self, geometry: DecoderGeometry) -> dict[str, Any]:
+        """Return counts in their share of each picture, as VisionZip."""
+        return {"scale_by_tokens": True}
+
+    def reads_question(self, method: ZipParts) -> bool:
+        """Only one scorer does."""
+        return method.scorer == "projected_text"
+
+    def budget(
+        self, method: ZipParts, geometry: DecoderGeometry, sample: SampleHeader
+    ) -> BudgetParameter | None:
+        """Return the dominant tokens per picture."""
+        if not method.dominant or sample.grid is None:
+            return None
+        tokens = max(2, sample.visual_tokens // sample.grid.frames)
+        start, contextual = method._budget(tokens)
+        others = {"contextual": contextual, "scale_by_tokens": False}
+        return BudgetParameter(
+            "dominant",
+            min(start, tokens - 1),
+            1,
+            tokens - 1,
+            rises=True,
+            parameters=lambda count: {"dominant": int(count), **others},
+            is_integer=True,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +89,9 @@ class ZipParts(CompressionMethod):
     """
 
     name: ClassVar[str] = "zip_parts"
-    paper: ClassVar[str] = "VisionZip, CVPR 2025, arXiv:2412.04467, sec. 3.2 and 3.3, taken apart"
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.VISION_OUTPUT})
-    changes_length: ClassVar[bool] = True
-    trace_folder: ClassVar[str] = "zip_parts"
-    budget_fields: ClassVar[frozenset[str]] = frozenset({"dominant", "contextual", "scale_by_tokens"})
+    study: ClassVar[MethodStudy] = _ZipPartsStudy(
+        no_effect={"dominant": 0}, budget_fields=frozenset({"dominant", "contextual", "scale_by_tokens"})
+    )
 
     scorer: Literal["attention", "hybrid", "hybrid_min_max", "projected_text", "random"] = "attention"
     selector: Literal["top", "diverse"] = "top"
@@ -96,43 +123,6 @@ class ZipParts(CompressionMethod):
         if len(self.alphas) != 3:
             raise ConfigError(f"alphas must be 3 weights (attention, entropy, mutual), got {self.alphas}")
 
-    @property
-    def reads_question(self) -> bool:
-        """Only one scorer does."""
-        return self.scorer == "projected_text"
-
-    @property
-    def renumbers_positions(self) -> bool:
-        """As VisionZip."""
-        return not self.keeps_positions
-
-    @classmethod
-    def without_effect(cls) -> dict[str, Any]:
-        """Return hyper-parameters at which the method changes nothing, to the last bit of the logits."""
-        return {"dominant": 0}
-
-    @classmethod
-    def fitted(cls, geometry: DecoderGeometry) -> dict[str, Any]:
-        """Return counts in their share of each picture, as VisionZip."""
-        return {"scale_by_tokens": True}
-
-    def match_knob(self, geometry: DecoderGeometry, sample: SampleHeader) -> MatchKnob | None:
-        """Return the dominant tokens per picture."""
-        if not self.dominant or sample.grid is None:
-            return None
-        tokens = max(2, sample.visual_tokens // sample.grid.frames)
-        start, contextual = self._budget(tokens)
-        others = {"contextual": contextual, "scale_by_tokens": False}
-        return MatchKnob(
-            "dominant",
-            min(start, tokens - 1),
-            1,
-            tokens - 1,
-            rises=True,
-            parameters=lambda count: {"dominant": int(count), **others},
-            is_integer=True,
-        )
-
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
         """Return no state.
 
@@ -145,7 +135,7 @@ class ZipParts(CompressionMethod):
                 "tokens; use scorer=attention"
             )
 
-    def compress_visual(self, picture: TowerPicture, state: Any) -> CompressedPicture | None:
+    def compress_picture(self, picture: TowerPicture, state: Any) -> CompressedPicture | None:
         """Keep the dominant tokens of a picture and merge the rest."""
         tokens = len(picture.places)
         dominant, contextual = self._budget(tokens)
@@ -160,7 +150,7 @@ class ZipParts(CompressionMethod):
         merged, own = self._merged(picture.features[rest], picture.keys[0, rest], scores[rest], contextual)
         assignment = torch.full_like(picture.places, -1)
         assignment[rest] = own
-        return CompressedPicture(kept, merged, assignment)
+        return CompressedPicture(kept, merged, assignment, renumbers=not self.keeps_positions)
 
     def _budget(self, tokens: int) -> tuple[int, int]:
         """Return dominant and contextual tokens of a picture."""

@@ -1,15 +1,21 @@
-"""Model families by name. Listing names imports nothing."""
+"""Model families by name, and what ``--model`` may name. Listing names imports nothing."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from focal_algorithm.weights import MANIFEST, SHIPPED, check_weights, shipped_model
+from focal_common.errors import ConfigError, near_matches
 from focal_common.registry import Registry
 
 if TYPE_CHECKING:
     from focal_algorithm.models.base import ModelAdapter
 
-__all__ = ["MODELS"]
+__all__ = ["MODELS", "check_model_name", "is_hub_name", "model_location"]
+
+_REMEDY = "copy the folder again, or train the model again with 'focal train'"
 
 MODELS: Registry[type[ModelAdapter]] = Registry(
     "model",
@@ -24,3 +30,35 @@ MODELS: Registry[type[ModelAdapter]] = Registry(
     group="focal.models",
 )
 """One line per family; other distributions add theirs under the entry-point group ``focal.models``."""
+
+
+def check_model_name(name: str) -> None:
+    """Refuse what cannot be a model, before anything is loaded; raises `ConfigError` with near matches."""
+    if name in MODELS or name in SHIPPED or Path(name).is_dir():
+        return
+    if not is_hub_name(name):
+        raise ConfigError(
+            f"unknown model '{name}', neither a shipped model nor a family nor a folder nor a Hub name; "
+            f"{near_matches(name, [*SHIPPED, *MODELS])}"
+        )
+
+
+def is_hub_name(name: str) -> bool:
+    """Return whether a name has the form of one on the Hub, OWNER/NAME; nothing is looked up."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
+
+
+def model_location(name: str) -> str:
+    """Return the folder of a shipped model; every other name as it is.
+
+    Files are compared with their hashes wherever there are any: in a shipped model, and in a folder that
+    ``focal train`` wrote.
+
+    Raises:
+        ConfigError: Weights are missing or were changed.
+    """
+    if name in SHIPPED:
+        return str(shipped_model(name))
+    if (Path(name) / MANIFEST).is_file():
+        check_weights(Path(name), _REMEDY)
+    return name

@@ -116,7 +116,9 @@ class Evaluator:
             encoded = self._pictures.encoded(sample, session)
             prompts = [build_prompt(loaded, sample, asked.text, encoded.visual) for asked in group]
             words: list[str | None] = [None] * len(group)
-            if self._reads_words and not (method.reads_question or is_recorded or len(group) == 1):
+            if self._reads_words and not (
+                method.study.reads_question(method) or is_recorded or len(group) == 1
+            ):
                 given = {"mm_encoder_outputs": dict(encoded.outputs)}
                 words = [self._word(one) for one in shared_logits(loaded, session, prompts, given)]
             for asked, prompt, word in zip(group, prompts, words, strict=True):

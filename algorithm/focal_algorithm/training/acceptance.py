@@ -9,8 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.tasks.guessing import luck
+from focal_algorithm.tasks.question import Question
 from focal_algorithm.tasks.sample import TaskSample
+from focal_algorithm.tasks.video_scene import VideoScene
 from focal_algorithm.training.answering import Drop, answers
 from focal_algorithm.training.batches import pixels_of, question_batch
 from focal_algorithm.training.forward import see
@@ -18,7 +19,7 @@ from focal_algorithm.training.measured import Measured
 from focal_algorithm.training.recipe import Recipe
 from focal_algorithm.training.tower_attention import tower_attention
 
-__all__ = ["Verdict", "depths", "measure", "verdicts"]
+__all__ = ["Verdict", "chance_accuracy", "depths", "measure", "verdicts"]
 
 State = Literal["holds", "undecided", "fails"]
 KEPT = 0.1
@@ -48,6 +49,20 @@ class Verdict:
 def depths(layers: int) -> tuple[int, int]:
     """Return the layers at one third and two thirds of the depth, rounded to the nearest."""
     return round(layers / 3), round(2 * layers / 3)
+
+
+def chance_accuracy(sample: TaskSample, question: Question) -> float:
+    """Return the chance to be right, in (0, 1], for somebody who sees what is there but not what is asked of it.
+
+    Colours and shapes are guessed among those of the scene. A two-hop question is guessed among the objects of the
+    last frame without the one that it names, as if its side had not been read.
+    """
+    scene = sample.scene
+    if question.kind == "two-hop" and isinstance(scene, VideoScene):
+        return 1 / (len(scene.at_end()) - 1)
+    there = {word for one in scene.objects for word in (one.color, one.shape)}
+    likely = [word for word in question.choices if word in there] or question.choices
+    return 1 / len(likely)
 
 
 def measure(
@@ -83,7 +98,7 @@ def measure(
         wanted = batch.labels[0].gather(1, batch.answer_rows[0][:, None])[:, 0]
         measured.kinds += [question.kind for question in sample.questions]
         measured.pictures += [index] * len(sample.questions)
-        measured.luck += [luck(sample, question) for question in sample.questions]
+        measured.luck += [chance_accuracy(sample, question) for question in sample.questions]
         own, other = (recipe.normalise(pixels_of([one])) for one in (sample, every[(index + 1) % len(every)]))
         blank = recipe.normalise(torch.full_like(own, 0.5))
         for name, pixels in {"other": other, "blank": blank}.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from focal_algorithm.training.intervals import paired_difference, wilson
+from focal_common.statistics import paired_difference, wilson
 
 __all__ = ["Measured"]
 

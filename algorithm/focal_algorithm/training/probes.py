@@ -12,7 +12,7 @@ from focal_algorithm.training.forward import Seen
 from focal_algorithm.training.text_probes import TextProbes
 from focal_algorithm.training.visual_labels import IGNORED, VisualLabels
 
-__all__ = ["Probes", "category_of"]
+__all__ = ["Probes"]
 
 _PARTS = (1 + len(COLORS), 1 + len(SHAPES))
 _LOGITS = sum(_PARTS)
@@ -82,14 +82,6 @@ class Probes(nn.Module):
             "deep speed": _labelled_loss(self.deep_speed(hidden), labels.speed),
             "deep start": _labelled_loss(self.deep_start(hidden), labels.start),
         }
-
-
-def category_of(logits: Tensor) -> Tensor:
-    """Return the most likely category, 0 for background, from the logits of colour and shape."""
-    color, shape = logits.split(_PARTS, -1)
-    category = 1 + color[..., 1:].argmax(-1) * len(SHAPES) + shape[..., 1:].argmax(-1)
-    is_background = color.argmax(-1) == 0
-    return category.masked_fill(is_background, 0)
 
 
 def _category_loss(logits: Tensor, category: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import sha256_of_file
+from focal_common.places import plain_name
 
 __all__ = ["MANIFEST", "SHIPPED", "TRAINED_ON", "check_weights", "shipped_model", "weights_digest"]
 
@@ -65,7 +66,7 @@ def check_weights(folder: Path, remedy: str = "train the model again with 'focal
             f"{remedy}"
         ) from error
     for name, digest in expected.items():
-        path = folder / name
+        path = folder / plain_name(name, f"{folder / MANIFEST}: 'sha256'")
         if not path.is_file():
             raise ConfigError(f"{path}: is missing; {remedy}")
         if sha256_of_file(path) != digest:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_algorithm.lmms.parsing import parse_choice
-from focal_algorithm.lmms.statistics import Comparison, accuracy, compared
 from focal_algorithm.zip_study.budgets import are_equal, require_equal_budgets
 from focal_algorithm.zip_study.cells import Cell
 from focal_algorithm.zip_study.questions import QuestionSet
+from focal_common.statistics import Comparison, accuracy, compared
 
 __all__ = ["EFFECTS", "SQUARES", "Scores", "accuracy_rows", "effect_rows", "pair_row", "verdict"]
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from focal_algorithm.lmms.statistics import compared
 from focal_algorithm.zip_study.analysis import right, verdict
 from focal_algorithm.zip_study.budgets import require_equal_budgets
 from focal_algorithm.zip_study.questions import require_same_questions
 from focal_algorithm.zip_study.tables import read_table
 from focal_common.errors import ConfigError, near_matches
+from focal_common.statistics import compared
 
 __all__ = ["compare_folders", "show"]
 

@@ -10,20 +10,14 @@ from focal_algorithm.zip_study.adaptive import AdaptiveK
 from focal_algorithm.zip_study.configuration import Configuration
 
 __all__ = [
-    "BUDGETS",
     "CURVE_METHODS",
     "CUT_AFTER",
-    "TWO_BY_TWO_BUDGETS",
     "adaptive_part",
     "as_published",
     "curve",
     "sweep",
     "two_by_two",
 ]
-
-BUDGETS = (21, 32, 64, 87, 128)
-"""Totals of the published comparisons: 21 and 64 of the runs of 30 November, 87 of the last configuration, 128 of
-the paper. 192 exceeds the tokens of the offline model."""
 
 CURVE_METHODS = (
     "visionzip", "sparsezip", "sparsevlm", "random",
@@ -34,8 +28,6 @@ CURVE_METHODS = (
 ``curve`` adds ``visionzip_text``: tokens renumbered as published, text where it stands after a whole picture. It tells
 which of the two a decoder cannot bear.
 """
-
-TWO_BY_TWO_BUDGETS = (21, 32, 64)
 
 CUT_AFTER = 2
 """Layer, counted from 0, of the one cut: between those at which SparseVLM's proportions cut 8 layers (0, 1, 3)."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from focal_algorithm.methods import METHODS
-from focal_algorithm.methods.base import HookPoint
+from focal_algorithm.methods.base import HookPoint, hook_points
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.tasks.image_questions import IMAGE_KINDS
 from focal_algorithm.tasks.shapes_pope import VARIANTS
@@ -108,12 +108,14 @@ def configuration_of(words: str) -> Configuration:
     built = build_method(method, given)
     if method == "dense":
         return Configuration(words, "evalkit", "dense", "dense", given)
-    if HookPoint.VISION_OUTPUT not in built.hook_points:
+    if HookPoint.VISION_OUTPUT not in hook_points(built):
         raise ConfigError(
             f"--method {method}: the study times token selection in pictures; expected dense, visionzip, sparsezip, "
             "zip_parts or sparsevlm; 'focal eval' takes every method"
         )
-    return Configuration(words, "evalkit", "before", method, given, reads_text=built.reads_question)
+    return Configuration(
+        words, "evalkit", "before", method, given, reads_text=built.study.reads_question(built)
+    )
 
 
 def _inside_decoder(words: str, given: dict[str, Any]) -> Configuration:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +20,8 @@ from focal_algorithm.zip_study.bench import Bench
 from focal_algorithm.zip_study.budgets import InsideSchedule, flops, inside_schedule, one_cut_schedule
 from focal_algorithm.zip_study.configuration import Configuration
 from focal_algorithm.zip_study.features import PictureFeatures, VisualRows, visual_rows
-from focal_algorithm.zip_study.forward import logits_of_pictures, logits_of_rows
-from focal_algorithm.zip_study.inside import InsideBatch, logits_pruned_inside
+from focal_algorithm.zip_study.forward import logits_of_rows
+from focal_algorithm.zip_study.inside import CutInside
 from focal_common.errors import ConfigError
 
 __all__ = ["Outcome", "evaluated", "hooked_method", "selection"]
@@ -56,7 +56,7 @@ class Outcome:
     @property
     def visual_tokens(self) -> float:
         """Visual tokens averaged over layers and questions."""
-        return sum(self.question_tokens) / len(self.question_tokens)
+        return math.fsum(self.question_tokens) / len(self.question_tokens)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def evaluated(bench: Bench, configuration: Configuration) -> Outcome:
         FocalError: The method cannot run.
     """
     started = time.perf_counter()
-    runs = {"dense": _before, "before": _before, "inside": _inside, "hooks": _hooked}
+    runs = {"dense": _before, "before": _before, "inside": _hooked, "hooks": _hooked}
     run = runs[configuration.place](bench, configuration)
     seconds = time.perf_counter() - started
     asked = [(one.picture, one.text) for one in bench.questions.questions]
@@ -88,10 +88,10 @@ def evaluated(bench: Bench, configuration: Configuration) -> Outcome:
     ]
     return Outcome(
         answers=tuple(run.words[key] for key in asked),
-        question_tokens=tuple(sum(own) / len(own) for own in counts),
-        layer_tokens=tuple(sum(layer) / len(layer) for layer in zip(*counts, strict=True)),
-        entering=sum(own[0] for own in counts) / len(counts),
-        flops=sum(work) / len(work),
+        question_tokens=tuple(math.fsum(own) / len(own) for own in counts),
+        layer_tokens=tuple(math.fsum(layer) / len(layer) for layer in zip(*counts, strict=True)),
+        entering=math.fsum(own[0] for own in counts) / len(counts),
+        flops=math.fsum(work) / len(work),
         kept=run.kept,
         merged=run.merged,
         seconds=seconds,
@@ -113,7 +113,7 @@ def selection(bench: Bench, configuration: Configuration, one: PictureFeatures, 
     words = text or next(iter(bench.prompts.texts))
     state = method.start(bench.geometry, bench.layout(f"picture {one.number}", words))
     embeddings = bench.text_embeddings(words) if configuration.reads_text else one.embeddings[:0]
-    return method.compress_visual(one.picture(embeddings), state)
+    return method.compress_picture(one.picture(embeddings), state)
 
 
 def _parameters(configuration: Configuration, one: PictureFeatures) -> dict[str, Any]:
@@ -146,87 +146,19 @@ def _before(bench: Bench, configuration: Configuration) -> _Run:
         merged.append(0 if answer is None else len(answer.merged))
         if not configuration.reads_text and tokens is not None:
             rows |= {(one.number, text): tokens for text in own}
-    words = _own_rows(bench, rows) if configuration.reads_text else _shared(bench, rows, texts)
-    counts = {key: (len(own.tokens),) * bench.shape.layers for key, own in rows.items()}
-    return _Run(words, counts, tuple(kept), tuple(merged))
-
-
-def _shared(
-    bench: Bench, rows: dict[tuple[int, str], VisualRows], texts: Sequence[Sequence[str]]
-) -> dict[tuple[int, str], str]:
-    """Answer where all questions of a picture share its tokens; pictures of one shape go together."""
-    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for number, own in enumerate(texts):
-        groups[len(rows[number, own[0]].tokens), len(own)].append(number)
-    words: dict[tuple[int, str], str] = {}
-    for (_, questions), numbers in groups.items():
-        step = max(1, _ROWS // questions)
-        for first in range(0, len(numbers), step):
-            part = numbers[first : first + step]
-            visual = [rows[number, texts[number][0]] for number in part]
-            logits = logits_of_pictures(
-                bench.eyes.model, bench.prompts, visual, [texts[number] for number in part]
-            )
-            said = _words(bench, logits.flatten(0, 1))
-            keys = [(number, text) for number in part for text in texts[number]]
-            words |= dict(zip(keys, said, strict=True))
-    return words
-
-
-def _own_rows(bench: Bench, rows: dict[tuple[int, str], VisualRows]) -> dict[tuple[int, str], str]:
-    keys, words = list(rows), []
-    for first in range(0, len(keys), _ROWS):
-        part = keys[first : first + _ROWS]
-        logits = logits_of_rows(
-            bench.eyes.model, bench.prompts, [rows[key] for key in part], [text for _, text in part]
-        )
-        words += _words(bench, logits)
-    return dict(zip(keys, words, strict=True))
-
-
-def _inside(bench: Bench, configuration: Configuration) -> _Run:
-    schedule = _inside_schedule(bench, configuration)
     keys = _keys(bench)
     words: list[str] = []
     for first in range(0, len(keys), _ROWS):
         part = keys[first : first + _ROWS]
-        seen = [bench.features[number] for number, _ in part]
-        scores = _inside_scores(bench, configuration.method, part)
-        batch = InsideBatch(
-            torch.stack([one.embeddings for one in seen]),
-            [text for _, text in part],
-            scores,
-            configuration.keeps_positions,
-        )
-        logits = logits_pruned_inside(bench.eyes.model, bench.prompts, batch, schedule.kept_at)
+        visual = [rows[key] for key in part]
+        logits = logits_of_rows(bench.eyes.model, bench.prompts, visual, [text for _, text in part])
         words += _words(bench, logits)
-    return _Run(dict(zip(keys, words, strict=True)), dict.fromkeys(keys, schedule.counts))
-
-
-def _inside_schedule(bench: Bench, configuration: Configuration) -> InsideSchedule:
-    size = configuration.budget, bench.visual, bench.shape.layers
-    if "cut_after" in configuration.parameters:
-        return one_cut_schedule(*size, configuration.parameters["cut_after"])
-    return inside_schedule(*size, recycles=False)
-
-
-def _inside_scores(bench: Bench, scorer: str, keys: Sequence[tuple[int, str]]) -> Tensor | None:
-    """Return what ranks the visual tokens of some questions, axes (questions, tokens); None lets the raters choose."""
-    if scorer == "raters":
-        return None
-    if scorer == "tower":
-        return torch.stack([bench.features[number].attention.sum(0) for number, _ in keys])
-    if scorer != "projected_text":
-        raise ConfigError(f"inside the decoder, got '{scorer}'; expected tower, raters or projected_text")
-    rows = []
-    for number, text in keys:
-        one = bench.features[number]
-        rows.append(projected_text_score(one.attention, one.embeddings, bench.text_embeddings(text)))
-    return torch.stack(rows)
+    counts = {key: (len(own.tokens),) * bench.shape.layers for key, own in rows.items()}
+    return _Run(dict(zip(keys, words, strict=True)), counts, tuple(kept), tuple(merged))
 
 
 def _hooked(bench: Bench, configuration: Configuration) -> _Run:
-    """Run a method of the decoder as published, through the hooks; SparseVLM is the one with a schedule."""
+    """Run a method of the decoder through the hooks; SparseVLM is the one with a schedule."""
     method, schedule = hooked_method(bench, configuration)
     keys = _keys(bench)
     words: list[str] = []
@@ -236,11 +168,45 @@ def _hooked(bench: Bench, configuration: Configuration) -> _Run:
 
 
 def hooked_method(bench: Bench, configuration: Configuration) -> tuple[CompressionMethod, InsideSchedule]:
-    """Return SparseVLM with the schedule of a budget; version 2.0 recycles nothing."""
-    recycles = configuration.parameters.get("version", "1.5") != "2.0"
-    schedule = inside_schedule(configuration.budget, bench.visual, bench.shape.layers, recycles=recycles)
-    places = {"pruning_layers": tuple(schedule.kept_at), "kept_tokens": tuple(schedule.kept_at.values())}
-    return build_method(configuration.method, places | dict(configuration.parameters)), schedule
+    """Return a method of the decoder with the schedule of a budget: SparseVLM, or a cut of the 2 x 2 design.
+
+    Raises:
+        ConfigError: Inside the decoder, no such scores.
+    """
+    size = configuration.budget, bench.visual, bench.shape.layers
+    given = dict(configuration.parameters)
+    if configuration.place == "inside":
+        once = given.get("cut_after")
+        schedule = inside_schedule(*size, recycles=False) if once is None else one_cut_schedule(*size, once)
+        return CutInside(ranks=_ranks(bench, configuration.method), **_places(schedule)), schedule
+    # Version 2.0 recycles nothing.
+    schedule = inside_schedule(*size, recycles=given.get("version", "1.5") != "2.0")
+    return build_method(configuration.method, _places(schedule) | given), schedule
+
+
+def _places(schedule: InsideSchedule) -> dict[str, Any]:
+    return {"pruning_layers": tuple(schedule.kept_at), "kept_tokens": tuple(schedule.kept_at.values())}
+
+
+def _ranks(bench: Bench, scorer: str) -> dict[str, Tensor]:
+    """Return what ranks the visual tokens of each question, axes (tokens); empty to let the raters choose."""
+    if scorer == "raters":
+        return {}
+    if scorer not in ("tower", "projected_text"):
+        raise ConfigError(f"inside the decoder, got '{scorer}'; expected tower, raters or projected_text")
+    found = {}
+    for number, text in _keys(bench):
+        one = bench.features[number]
+        found[_name(number, text)] = (
+            one.attention.sum(0)
+            if scorer == "tower"
+            else projected_text_score(one.attention, one.embeddings, bench.text_embeddings(text))
+        )
+    return found
+
+
+def _name(number: int, text: str) -> str:
+    return f"picture {number}, {text}"
 
 
 @torch.no_grad()
@@ -257,7 +223,7 @@ def _hooked_logits(bench: Bench, method: CompressionMethod, keys: Sequence[tuple
     hidden = torch.stack([torch.nn.functional.pad(row, (0, 0, longest - len(row), 0)) for row in rows])
     mask = torch.stack([torch.arange(longest) >= longest - len(row) for row in rows])
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    layouts = [bench.layout(f"picture {number}", text) for number, text in keys]
+    layouts = [bench.layout(_name(number, text), text) for number, text in keys]
     with attach(model, bench.eyes.adapter, method, layouts=layouts):
         output = decoder(
             inputs_embeds=hidden, attention_mask=mask.long(), position_ids=positions, use_cache=False

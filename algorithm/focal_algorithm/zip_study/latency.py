@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -59,7 +60,7 @@ class Timed:
     @property
     def total_ms(self) -> float:
         """All phases."""
-        return sum(self.milliseconds.values())
+        return math.fsum(self.milliseconds.values())
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -10,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_algorithm.lmms.statistics import compared
 from focal_algorithm.zip_study.analysis import Scores, verdict
 from focal_algorithm.zip_study.questions import QuestionSet
 from focal_common.errors import ConfigError
+from focal_common.statistics import compared
 
 __all__ = ["ROUTES", "best_table", "policy_rows", "route"]
 
@@ -58,7 +59,7 @@ def best_table(
         tokens = sum(budget * counts[kind] for kind, budget in zip(kinds, table, strict=True)) / total
         if tokens > mean + 1e-9:
             continue
-        value = sum(right[kind, budget] for kind, budget in zip(kinds, table, strict=True))
+        value = math.fsum(right[kind, budget] for kind, budget in zip(kinds, table, strict=True))
         if best is None or (value, -tokens) > best:
             best, chosen = (value, -tokens), table
     if best is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import torch
@@ -64,4 +65,4 @@ def proxy_row(bench: Bench, configuration: Configuration) -> dict[str, float]:
         answer = selection(bench, configuration, one)
         if answer is not None:
             found.append(proxies_of(one, answer))
-    return {name: sum(asdict(one)[name] for one in found) / len(found) for name in asdict(found[0])}
+    return {name: math.fsum(asdict(one)[name] for one in found) / len(found) for name in asdict(found[0])}

@@ -26,7 +26,8 @@ class StudySettings:
         pope_pictures: Pictures of shapes-pope.
         mme_pictures: Pictures of shapes-mme.
         seed: Of the data.
-        budgets: Totals of the curve.
+        budgets: Totals of the curve: 21 and 64 are those of the published runs of 30 November, 87 of the last published
+            configuration, 128 of the paper.
         square_budgets: Totals of the 2 x 2 design.
         parts: Of `PARTS`.
         timed_pictures: Pictures of the latency part.

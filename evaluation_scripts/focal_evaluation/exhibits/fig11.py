@@ -7,13 +7,13 @@ from typing import Any
 from focal_common.errors import TraceError
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import foot
-from focal_evaluation.exhibits.parts import geomean_rows, origin_notes, ratios, video_rows
+from focal_evaluation.exhibits.parts import geomean_rows, grid, origin_notes, video_rows
 from focal_evaluation.exhibits.style import COLUMN_INCHES, colour, hatch, new_figure, short
 from focal_evaluation.material import Material
+from focal_simulator.ratios import SPEEDUP
 
-__all__ = ["EXHIBIT", "LABELS", "SPEEDUP"]
+__all__ = ["EXHIBIT", "LABELS"]
 
-SPEEDUP = "speedup_over_dense"
 LABELS = {
     "dense": "Dense",
     "cmc": "CMC",
@@ -31,7 +31,7 @@ def table(material: Material) -> ExhibitTable:
         raise TraceError(f"{material.folder}: holds no row of {', '.join(LABELS)}")
     model = _MODEL if (rows["model"] == _MODEL).any() else str(rows["model"].iloc[0])
     rows = rows[rows["model"] == model].reset_index(drop=True)
-    frame = ratios(material.folder, rows, {"seconds": SPEEDUP}, inverse=True)
+    frame = grid(material.folder, rows, SPEEDUP)
     mean = geomean_rows(frame, SPEEDUP)
     if mean.empty:
         # One workload is its own mean.

@@ -9,13 +9,12 @@ import pandas as pd
 from focal_evaluation.claims import Claim
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable
 from focal_evaluation.exhibits.charts import foot, grouped_bars, legend_above, methods_of
-from focal_evaluation.exhibits.parts import geomean_rows, origin_notes, ratios, video_rows, with_gpu
+from focal_evaluation.exhibits.parts import geomean_rows, grid, origin_notes, video_rows, with_gpu
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure
 from focal_evaluation.material import Material
+from focal_simulator.ratios import SPEEDUP
 
-__all__ = ["EXHIBIT", "SPEEDUP", "bars"]
-
-SPEEDUP = "speedup_over_dense"
+__all__ = ["EXHIBIT", "bars"]
 
 
 def table(material: Material) -> ExhibitTable:
@@ -23,7 +22,7 @@ def table(material: Material) -> ExhibitTable:
     rows = with_gpu(material, video_rows(material))
     # The ablation has a figure of its own.
     rows = rows[rows["method"] != "focus_sec_only"]
-    frame = ratios(material.folder, rows, {"seconds": SPEEDUP}, inverse=True)
+    frame = grid(material.folder, rows, SPEEDUP)
     frame = pd.concat([frame, geomean_rows(frame, SPEEDUP)], ignore_index=True)
     return ExhibitTable(frame, origin_notes(material, frame))
 

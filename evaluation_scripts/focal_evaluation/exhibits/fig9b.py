@@ -10,9 +10,10 @@ import pandas as pd
 from focal_evaluation.claims import Claim
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable
 from focal_evaluation.exhibits.charts import foot, legend_above, methods_of, stacked_bars
-from focal_evaluation.exhibits.parts import geomean_rows, origin_notes, ratios, video_rows, with_gpu
+from focal_evaluation.exhibits.parts import geomean_rows, grid, origin_notes, video_rows, with_gpu
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure
 from focal_evaluation.material import Material
+from focal_simulator.ratios import ENERGY
 
 __all__ = ["EXHIBIT", "bars", "energy_frame", "with_parts"]
 
@@ -23,7 +24,7 @@ _TOP = 1.0
 
 def energy_frame(where: object, rows: pd.DataFrame) -> pd.DataFrame:
     """Return total and parts of energy relative to the dense total, and their geometric mean."""
-    return with_parts(ratios(where, rows, {"energy_mj": "total"}), rows)
+    return with_parts(grid(where, rows, ENERGY).rename(columns={ENERGY: "total"}), rows)
 
 
 def with_parts(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

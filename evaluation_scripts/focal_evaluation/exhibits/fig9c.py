@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -48,8 +49,8 @@ def table(material: Material) -> ExhibitTable:
             {
                 "part": part,
                 "components": len(chosen),
-                "area_mm2": sum(rows[name]["area"] for name in chosen),
-                "power_mw": sum(power[name] for name in chosen),
+                "area_mm2": math.fsum(rows[name]["area"] for name in chosen),
+                "power_mw": math.fsum(power[name] for name in chosen),
                 "origin": counts,
                 "status": DONE,
             }

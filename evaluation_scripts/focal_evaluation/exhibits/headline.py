@@ -1,6 +1,7 @@
 """The figure beside every result folder: speed-up bars and stacked energy bars, both relative to dense.
 
-Shows what Figure 9 of the Focus paper (HPCA 2026) shows, for whatever was simulated.
+Shows what Figure 9 of the Focus paper (HPCA 2026) shows, for whatever was simulated. Each bar is the ratio that its own
+run took over the dense array.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Any
 
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_path
+from focal_common.places import check_names
+from focal_simulator.ratios import BASIS, ENERGY, SPEEDUP
 
-__all__ = ["Bar", "bar_figure", "draw", "geometric_mean", "read_bars"]
+__all__ = ["Bar", "bar_figure", "bar_of", "draw", "geometric_mean", "read_bars"]
 
 Pair = tuple[str, str]
 Bar = dict[str, float]
@@ -30,62 +33,62 @@ _LEFT_TO_RIGHT = ("dense", "adaptiv", "cmc", "focus_sec_only", "focus")
 
 def geometric_mean(values: Sequence[float]) -> float:
     """Return the geometric mean of positive numbers."""
-    return math.exp(sum(math.log(value) for value in values) / len(values))
+    return math.exp(math.fsum(math.log(value) for value in values) / len(values))
 
 
-def read_bars(
-    tables: Sequence[Path], dense: Mapping[Pair, Mapping[str, float]]
-) -> tuple[dict[str, dict[Pair, Bar]], set[str]]:
-    """Read result tables into bars relative to the dense array.
+def read_bars(tables: Sequence[Path]) -> tuple[dict[str, dict[Pair, Bar]], set[str]]:
+    """Read result tables into bars relative to the dense array; rows without a ratio have no bar.
 
     Args:
         tables: Result files, one accelerator each.
-        dense: Result of the dense preset by (model, dataset), used where the tables hold no dense row.
 
     Returns:
         Bars by accelerator and (model, dataset), and the origins that occur.
 
     Raises:
-        ConfigError: A row has no dense reference, or a cell is no number.
+        ConfigError: A column is missing, or a cell is no number.
     """
-    rows: dict[str, dict[Pair, dict[str, str]]] = {}
+    bars: dict[str, dict[Pair, Bar]] = {}
+    origins: set[str] = set()
     for table in tables:
         with table.open(encoding="utf-8", newline="") as source:
-            for row in csv.DictReader(source):
-                rows.setdefault(row["accelerator"], {})[row["model"], row["dataset"]] = row
-    origins = {row["origin"] for by_pair in rows.values() for row in by_pair.values()}
-    bars: dict[str, dict[Pair, Bar]] = {}
-    for name, by_pair in rows.items():
-        for pair, row in by_pair.items():
-            reference: Mapping[str, Any] | None = rows.get("dense", {}).get(pair) or dense.get(pair)
-            if reference is None:
-                # A row of an earlier call whose dense row was never written: nothing to compare with.
-                continue
-            bars.setdefault(name, {})[pair] = _bar(row, reference, name)
+            for number, row in enumerate(csv.DictReader(source), start=1):
+                check_names(row, f"{table}, row {number}", ConfigError)
+                origins.add(row["origin"])
+                if row.get(SPEEDUP) != "" and row.get(ENERGY) != "":
+                    pair = row["model"], row["dataset"]
+                    bars.setdefault(row["accelerator"], {})[pair] = bar_of(row, str(table))
     return bars, origins
 
 
-def _bar(row: Mapping[str, str], reference: Mapping[str, Any], name: str) -> Bar:
+def bar_of(row: Mapping[str, Any], where: str) -> Bar:
+    """Return the bar of one result row that has ratios.
+
+    Args:
+        row: In the published layout, cells as numbers or as text.
+        where: Names the table in messages.
+
+    Raises:
+        ConfigError: A column is missing, or a cell is no number.
+    """
     try:
-        energy = float(reference["total_energy"])
+        # The row's own energy over the dense energy of its run, split as the row is.
+        dense_mj = float(row["total_energy"]) / float(row[ENERGY])
         return {
-            "speed-up": float(reference["execution_time"]) / float(row["execution_time"]),
-            "core": float(row["core_energy"]) / energy,
-            "buffer": float(row["sram_energy"]) / energy,
-            "DRAM": float(row["dram_energy"]) / energy,
+            "speed-up": float(row[SPEEDUP]),
+            "core": float(row["core_energy"]) / dense_mj,
+            "buffer": float(row["sram_energy"]) / dense_mj,
+            "DRAM": float(row["dram_energy"]) / dense_mj,
         }
     except (KeyError, ValueError, ZeroDivisionError) as error:
-        raise ConfigError(f"results of {name}: a time or energy is missing or zero ({error})") from error
+        raise ConfigError(f"{where}: a ratio or energy is missing, zero or no number ({error})") from error
 
 
-def draw(
-    tables: Sequence[Path], dense: Mapping[Pair, Mapping[str, float]], order: Sequence[Pair], path: Path
-) -> None:
+def draw(tables: Sequence[Path], order: Sequence[Pair], path: Path) -> None:
     """Draw the figure as PNG; equal tables give equal bytes.
 
     Args:
         tables: Result files, one accelerator each.
-        dense: Result of the dense preset by (model, dataset).
         order: Workloads from left to right.
         path: Where to write.
 
@@ -93,7 +96,7 @@ def draw(
         ConfigError: See `read_bars`.
         RunError: The file cannot be written.
     """
-    figure = bar_figure(*read_bars(tables, dense), order)
+    figure = bar_figure(*read_bars(tables), order)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
 
@@ -170,12 +173,12 @@ def _draw_series(
 def _mean(columns: list[Bar]) -> Bar:
     """Return the geometric mean of speed-up and of total energy, the latter split by the mean shares."""
     parts = [part for part, _, _ in _PARTS]
-    totals = [sum(column[part] for part in parts) for column in columns]
+    totals = [math.fsum(column[part] for part in parts) for column in columns]
     height = geometric_mean(totals)
     mean = {"speed-up": geometric_mean([column["speed-up"] for column in columns])}
     for part in parts:
         shares = [column[part] / total for column, total in zip(columns, totals, strict=True)]
-        mean[part] = height * sum(shares) / len(shares)
+        mean[part] = height * math.fsum(shares) / len(shares)
     return mean
 
 
@@ -203,7 +206,8 @@ def _label(
     lower.legend(handles=parts, ncols=3, **outside)
     made_up = sorted(origins - set(_MEASURED))
     note = f" - counts: {'; '.join(made_up)}" if made_up else ""
-    figure.suptitle(f"Simulated prefill of the language model, visual tokens only{note}", fontsize=9)
+    title = f"Simulated prefill of the language model, visual tokens only{note}"
+    figure.suptitle(f"{title}\nSpeed-up and energy {BASIS}", fontsize=9)
 
 
 def _colour(name: str) -> str:

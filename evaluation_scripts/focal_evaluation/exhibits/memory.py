@@ -9,7 +9,7 @@ import pandas as pd
 
 from focal_evaluation.exhibits.base import DONE, ExhibitTable
 from focal_evaluation.exhibits.charts import foot, legend_above, methods_of
-from focal_evaluation.exhibits.parts import origin_notes, ratios, video_rows
+from focal_evaluation.exhibits.parts import grid, origin_notes, relative_to_dense, video_rows
 from focal_evaluation.exhibits.style import COLUMN_INCHES, colour, hatch, new_figure, short
 from focal_evaluation.material import Material
 
@@ -26,7 +26,7 @@ def memory_table(material: Material, column: str) -> ExhibitTable:
     """
     rows = video_rows(material)
     rows = rows[rows["method"] != "focus_sec_only"].reset_index(drop=True)
-    cells = ratios(material.folder, rows, {column: RATIO})
+    cells = grid(material.folder, rows.assign(**{RATIO: relative_to_dense(rows, column)}), RATIO)
     records = []
     methods = methods_of(cells)
     for method in methods:

@@ -13,14 +13,16 @@ from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.style import METHODS, base_of, label, short
 from focal_evaluation.material import Material
 from focal_evaluation.published import GpuRun, read_gpu_runs
+from focal_simulator.ratios import DENSE, ENERGY, SPEEDUP
 
 __all__ = [
     "GEOMEAN",
     "IMAGE_DATASETS",
     "geomean_rows",
+    "grid",
     "in_order",
     "origin_notes",
-    "ratios",
+    "relative_to_dense",
     "video_rows",
     "with_gpu",
 ]
@@ -82,52 +84,59 @@ def with_gpu(material: Material, rows: pd.DataFrame) -> pd.DataFrame:
                         "origin": "published",
                     }
                 )
-    return pd.concat([rows, pd.DataFrame(measured)], ignore_index=True) if measured else rows
+    if not measured:
+        return rows
+    both = pd.concat([rows, pd.DataFrame(measured)], ignore_index=True)
+    # No run of ours took the ratios of a measured GPU.
+    both[SPEEDUP] = both[SPEEDUP].fillna(1 / relative_to_dense(both, "seconds"))
+    both[ENERGY] = both[ENERGY].fillna(relative_to_dense(both, "energy_mj"))
+    return both
 
 
-def ratios(where: object, rows: pd.DataFrame, columns: dict[str, str], inverse: bool = False) -> pd.DataFrame:
-    """Return one row per workload and method with columns relative to the dense row of the same workload.
+def relative_to_dense(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Return a column over that of the dense row of the same workload; NaN where either is zero or absent."""
+    pairs = list(zip(rows["model"], rows["dataset"], strict=True))
+    is_dense = (rows["method"] == DENSE) & (rows["status"] == DONE)
+    dense: dict[tuple[str, str], float] = {}
+    for pair, value in zip(pairs, rows[column].where(is_dense), strict=True):
+        if value > 0:
+            dense.setdefault(pair, value)
+    found = rows[column].where((rows["status"] == DONE) & (rows[column] > 0))
+    return found / [dense.get(pair, np.nan) for pair in pairs]
+
+
+def grid(where: object, rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return one row per workload and method with one ratio over the dense array.
 
     Args:
         where: Folder, for messages.
-        rows: Main rows.
-        columns: Column of the rows to column of the result.
-        inverse: Dense over method (a speed-up) in place of method over dense.
+        rows: Main rows; of repeated ones the first counts.
+        column: A ratio of the rows: what their run took, or `relative_to_dense` has made.
 
     Returns:
-        Columns ``model, dataset, method, origin, status`` and the ratios. Every method has a row for every
+        Columns ``model, dataset, method, origin, status`` and the ratio. Every method has a row for every
         workload: one that was not run has status ``not run``, and NaN.
 
     Raises:
-        TraceError: No dense row stands for comparison.
+        TraceError: No row has a ratio, and there is no dense row.
     """
+    is_done = rows["status"] == DONE
+    if not (is_done & (rows[column].notna() | (rows["method"] == DENSE))).any():
+        raise TraceError(
+            f"{where}: holds no row with a ratio over the dense array; run focal sim with --accelerator dense too"
+        )
     cells: dict[tuple[str, str, str], Mapping[Any, Any]] = {}
     for row in rows.to_dict("records"):
         cells.setdefault((row["model"], row["dataset"], row["method"]), row)
-    if not any(key[2] == "dense" and row["status"] == DONE for key, row in cells.items()):
-        raise TraceError(
-            f"{where}: holds no row of the dense array, which ratios are relative to; "
-            "run focal sim with --accelerator dense too"
-        )
-    methods = in_order(rows["method"])
     found = []
     for model, dataset in dict.fromkeys((model, dataset) for model, dataset, _ in cells):
-        base = cells.get((model, dataset, "dense"), {"status": "not run"})
-        for method in methods:
+        for method in in_order(rows["method"]):
             cell: Mapping[Any, Any] = cells.get((model, dataset, method), {"status": "not run", "origin": ""})
-            status = cell["status"]
-            if status == DONE and base["status"] != DONE:
-                status = "no dense row"
             record = {"model": model, "dataset": dataset, "method": method, "origin": cell["origin"]}
-            record["status"] = status
-            for column, ours in columns.items():
-                record[ours] = np.nan
-                if status == DONE:
-                    top, bottom = (base[column], cell[column]) if inverse else (cell[column], base[column])
-                    if top > 0 and bottom > 0:
-                        record[ours] = top / bottom
-                    else:
-                        record["status"] = f"{column} is zero"
+            record["status"] = cell["status"]
+            record[column] = cell[column] if cell["status"] == DONE else np.nan
+            if cell["status"] == DONE and pd.isna(cell[column]):
+                record["status"] = "no ratio over dense"
             found.append(record)
     return pd.DataFrame(found)
 

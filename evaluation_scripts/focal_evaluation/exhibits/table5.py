@@ -9,14 +9,14 @@ import pandas as pd
 
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import methods_of, table_figure
-from focal_evaluation.exhibits.parts import GEOMEAN, geomean_rows, origin_notes, ratios, video_rows
+from focal_evaluation.exhibits.parts import GEOMEAN, geomean_rows, grid, origin_notes, video_rows
 from focal_evaluation.exhibits.style import label, short
 from focal_evaluation.material import Material
 from focal_evaluation.published import read_accuracies
+from focal_simulator.ratios import SPEEDUP
 
-__all__ = ["EXHIBIT", "SPEEDUP"]
+__all__ = ["EXHIBIT"]
 
-SPEEDUP = "speedup_over_dense"
 _KEYS = ["model", "dataset"]
 
 
@@ -24,7 +24,7 @@ def table(material: Material) -> ExhibitTable:
     """Return speed-up and published accuracy of every method on every image workload."""
     rows = video_rows(material, is_image=True)
     rows = rows[rows["method"] != "focus_sec_only"].reset_index(drop=True)
-    frame = ratios(material.folder, rows, {"seconds": SPEEDUP}, inverse=True)
+    frame = grid(material.folder, rows, SPEEDUP)
     # A method without a single image row has none to lose: CMC is for videos.
     has_row = frame.groupby("method")["status"].transform(lambda states: (states != "not run").any())
     frame = frame[has_row].reset_index(drop=True)

@@ -20,6 +20,7 @@ from focal_evaluation.exhibits.memory import RATIO, memory_bars
 from focal_evaluation.exhibits.parts import GEOMEAN
 from focal_evaluation.exhibits.style import COLUMN_INCHES, PAGE_INCHES, colour, label, new_figure, short
 from focal_evaluation.material import Material
+from focal_simulator.ratios import SPEEDUP
 
 __all__ = ["TWIN2", "TWIN3", "TWIN5", "TWIN9A", "TWIN9B", "TWIN11", "TWIN12A", "TWIN12B"]
 
@@ -109,7 +110,7 @@ def _ablation(made: ExhibitTable) -> Any:
     methods = methods_of(made.frame)
     for offset, level in zip((-0.2, 0.2), LEVELS, strict=True):
         frame = _level(made, level)
-        speedups = dict(zip(frame["method"], frame[fig11.SPEEDUP], strict=True))
+        speedups = dict(zip(frame["method"], frame[SPEEDUP], strict=True))
         for place, method in enumerate(methods):
             value = speedups[method]
             axis.barh(
@@ -123,7 +124,7 @@ def _ablation(made: ExhibitTable) -> Any:
             axis.text(value, place + offset, f" {value:.2f}\u00d7 {level}", va="center", fontsize=5.6)
     axis.set_yticks(range(len(methods)), [fig11.LABELS[name] for name in methods])
     axis.invert_yaxis()
-    axis.set_xlim(0, 1.3 * made.frame[fig11.SPEEDUP].max())
+    axis.set_xlim(0, 1.3 * made.frame[SPEEDUP].max())
     axis.set_xlabel("Speed-up over the dense systolic array [x]")
     axis.set_title("Pale: parity (published); full: cycle (corrected)")
     axis.grid(axis="x")
@@ -200,9 +201,9 @@ def _twin(
 
 _KEYS = ("model", "dataset", "method")
 
-TWIN9A = _twin("twin9a", fig9a.EXHIBIT, _KEYS, (fig9a.SPEEDUP,), _panels(fig9a.bars, False, PAGE_INCHES, 3.5))
+TWIN9A = _twin("twin9a", fig9a.EXHIBIT, _KEYS, (SPEEDUP,), _panels(fig9a.bars, False, PAGE_INCHES, 3.5))
 TWIN9B = _twin("twin9b", fig9b.EXHIBIT, _KEYS, ("total",), _panels(fig9b.bars, True, PAGE_INCHES, 3.7))
-TWIN11 = _twin("twin11", fig11.EXHIBIT, ("method",), (fig11.SPEEDUP,), _ablation)
+TWIN11 = _twin("twin11", fig11.EXHIBIT, ("method",), (SPEEDUP,), _ablation)
 TWIN12A = _twin(
     "twin12a",
     fig12a.EXHIBIT,
@@ -239,6 +240,6 @@ TWIN5 = _twin(
     "twin5",
     table5.EXHIBIT,
     _KEYS,
-    (table5.SPEEDUP,),
-    _lines(table5.EXHIBIT, {table5.SPEEDUP: "Speed-up [x]"}, 2),
+    (SPEEDUP,),
+    _lines(table5.EXHIBIT, {SPEEDUP: "Speed-up [x]"}, 2),
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from focal_common.errors import ConfigError
 from focal_evaluation.metrics.yes_no import Answer, Parser, parse
 
-__all__ = ["PopeScore", "mean_f1", "pope_score"]
+__all__ = ["PopeScore", "pope_score"]
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,6 @@ def pope_score(answers: Sequence[str], truths: Sequence[Answer], parser: Parser 
         true_negatives=counts["no", "no"],
         false_negatives=counts["no", "yes"],
     )
-
-
-def mean_f1(scores: Sequence[PopeScore]) -> float:
-    """Return the plain mean of the F1 of the variants (random, popular, adversarial), as papers report it."""
-    return _share(sum(score.f1 for score in scores), len(scores))
 
 
 def _share(part: float, whole: float) -> float:

@@ -15,7 +15,6 @@ from focal_common import __version__
 from focal_common.errors import FocalError, UnsupportedError
 from focal_common.files import atomic_write_text
 from focal_evaluation.exhibits.base import DONE
-from focal_evaluation.exhibits.fig9a import SPEEDUP
 from focal_evaluation.exhibits.style import base_of, label, short
 from focal_evaluation.main_rows import PREFIXES
 from focal_evaluation.material import Material
@@ -32,13 +31,15 @@ from focal_evaluation.report.layers import causes_of, heat_maps
 from focal_evaluation.report.relative import ratio_frames
 from focal_evaluation.report.runs import RunSet
 from focal_evaluation.verdicts import verdict_frame
+from focal_simulator.ratios import SPEEDUP
 
 __all__ = ["report_html", "write_report"]
 
 _LONGEST = 40
 
 _NO_LAYERS = "Not in these results: fidelity parity has no timed layers. Simulate with --fidelity cycle."
-_NO_DENSE = "Not in these results: no row of the dense array stands for comparison."
+_BASIS = "each row over dense in its own run: same overrides and cost models"
+_NO_DENSE = "Not in these results: no row has a ratio over the dense array."
 
 
 def as_json(value: Any) -> str:
@@ -133,14 +134,14 @@ def _charts(found: RunSet, frames: tuple[pd.DataFrame, pd.DataFrame] | None) -> 
         (
             "speedup",
             "Speed-up",
-            "Time of the dense systolic array over time. Means are geometric, over workloads that all have.",
+            f"Time of the dense systolic array over time, {_BASIS}. Means are geometric, over workloads that all have.",
             (lambda: speedup_chart(frames[0], SPEEDUP)) if frames else None,
             _NO_DENSE,
         ),
         (
             "energy",
             "Energy",
-            "Energy relative to the dense systolic array, split into core, buffers and DRAM.",
+            f"Energy relative to the dense systolic array, {_BASIS}; split into core, buffers and DRAM.",
             (lambda: energy_chart(frames[1])) if frames else None,
             _NO_DENSE,
         ),

@@ -47,14 +47,14 @@ def write_pdf(found: RunSet, output: Path) -> None:
             pages += [_roofline_page(found.layers, notes), _cdf_page(found.layers, notes)]
             pages += [_map_page(one, notes) for one in heat_maps(found.layers)[:_MOST_MAPS]]
         if not pages:
-            raise TraceError("nothing to draw: no dense row to compare with and no timed layers")
+            raise TraceError("nothing to draw: no ratio over the dense array and no timed layers")
         save_pages(pages, output)
 
 
 def _origins(found: RunSet) -> str:
     levels = " and ".join(sorted(found.rows["fidelity"].unique()))
     origins = "; ".join(sorted({one for one in found.rows["origin"] if one}))
-    return f"Simulated, fidelity {levels}; counts: {origins}."
+    return f"Simulated, fidelity {levels}; counts: {origins}. Ratios: each row over dense in its own run."
 
 
 def _bar_pages(frame: pd.DataFrame, bars: Any, parts: bool, notes: list[str]) -> list[Any]:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from focal_common.errors import ConfigError, TraceError, near_matches
 from focal_common.files import sha256_of_file
+from focal_common.places import plain_name
 from focal_evaluation.exhibits.parts import in_order
 from focal_evaluation.main_rows import (
     DONE,
@@ -240,6 +241,8 @@ def _changed(run: Run) -> list[str]:
     if not run.manifest:
         return [f"{run.name} has no manifest.json: what made it is unknown"]
     said = run.manifest.get("tables", {})
+    for name in said:
+        plain_name(name, f"{run.folder / 'manifest.json'}: field 'tables'", TraceError)
     return [
         f"{run.name}/{name} is not the table that the manifest describes"
         for name, digest in said.items()

@@ -1,1 +1,1 @@
-"""Reads the tables of ``focal sparsezip`` and says what they show: summary, pictures, page. Runs no model."""
+"""Reads the tables of ``focal sparsezip``: summary and pictures. Runs no model."""

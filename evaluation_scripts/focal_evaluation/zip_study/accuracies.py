@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pandas as pd
-from scipy import stats
 
+from focal_common.statistics import wilson
 from focal_evaluation.metrics.yes_no import Parser, parse
 from focal_evaluation.zip_study.results import Results
 
@@ -42,11 +42,11 @@ def accuracies(results: Results, parser: Parser) -> pd.DataFrame:
         is_right, is_unparsed = words == questions["truth"], words.isna()
         for group, own in groups.items():
             count, right = int(own.sum()), int((is_right & own).sum())
-            interval = stats.binomtest(right, count).proportion_ci(0.95, method="wilson")
+            low, high = wilson(right, count)
             rows.append(
                 {
                     "configuration": row["configuration"], "group": group, "accuracy": right / count,
-                    "low": float(interval.low), "high": float(interval.high), "questions": count,
+                    "low": low, "high": high, "questions": count,
                     "unparsed": float((is_unparsed & own).sum()) / count,
                 }
             )  # fmt: skip

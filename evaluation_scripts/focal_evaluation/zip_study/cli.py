@@ -1,4 +1,4 @@
-"""``focal sparsezip-report``: what the tables of ``focal sparsezip`` show."""
+"""``focal sparsezip-report``: summary and pictures from the tables of ``focal sparsezip``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from focal_common.console import errors_console, output_console
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Summary, pictures and page from the tables of focal sparsezip.", add_completion=False)
+app = typer.Typer(help="Summary and pictures from the tables of focal sparsezip.", add_completion=False)
 
 
 @app.command()
@@ -21,7 +21,7 @@ def report(
         str, typer.Option(help="How an answer is read: repo (first word yes or no) or official (POPE's own).")
     ] = "repo",
 ) -> None:
-    """Write summary_final.csv, pictures and README.md; exit code 1 if a configuration failed."""
+    """Write summary_final.csv and pictures; exit code 1 if a configuration failed."""
     from focal_evaluation.zip_study.report import write_report
 
     written, failed = write_report(folder, parser)

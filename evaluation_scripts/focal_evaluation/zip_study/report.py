@@ -1,15 +1,13 @@
-"""Everything that is generated from the tables of a run."""
+"""Summary and pictures from the tables of a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from focal_common.errors import ConfigError, near_matches
-from focal_common.files import atomic_write_text
 from focal_evaluation.metrics.yes_no import PARSERS
 from focal_evaluation.zip_study.accuracies import read_by
 from focal_evaluation.zip_study.figures import write_figures
-from focal_evaluation.zip_study.page import page
 from focal_evaluation.zip_study.results import read_results
 from focal_evaluation.zip_study.summary import write_summary
 
@@ -17,7 +15,7 @@ __all__ = ["write_report"]
 
 
 def write_report(folder: Path, parser: str = "repo") -> tuple[list[Path], int]:
-    """Write summary, pictures and page.
+    """Write ``summary_final.csv`` and the pictures.
 
     Args:
         folder: Of the tables.
@@ -33,8 +31,4 @@ def write_report(folder: Path, parser: str = "repo") -> tuple[list[Path], int]:
     if parser not in PARSERS:
         raise ConfigError(f"--parser '{parser}'; {near_matches(parser, PARSERS)}")
     results = read_by(read_results(folder), parser)
-    written = [write_summary(results)]
-    figures = write_figures(results)
-    text = folder / "README.md"
-    atomic_write_text(text, page(results, parser, figures))
-    return [*written, *figures, text], len(results.failed)
+    return [write_summary(results), *write_figures(results)], len(results.failed)

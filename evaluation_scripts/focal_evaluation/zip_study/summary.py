@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from focal_common.files import atomic_write_text
+from focal_common.statistics import bootstrap_interval, wilson
 from focal_evaluation.metrics.mme import MmeAnswer, mme_score
 from focal_evaluation.metrics.pope import pope_score
 from focal_evaluation.metrics.yes_no import PARSERS, Parser, parse
@@ -25,8 +26,6 @@ COLUMNS = (
     "ci_high", "n", "n_unparsed", "visual_tokens_mean", "flops_mean", "status", "reason", "origin",
 )  # fmt: skip
 """Columns of the summary; a metric without an interval says so by empty ``ci_low`` and ``ci_high``."""
-
-_RESAMPLES, _SEED = 2000, 0
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def _mme(questions: pd.DataFrame, said: Sequence[str], parser: Parser, is_all: b
     found = [
         _share("accuracy", correct, n, n, unparsed),
         _share("accuracy_plus", both, images, n, unparsed),
-        _Metric("score_official", sum(one.score for one in scores), None, None, n, unparsed),
+        _Metric("score_official", math.fsum(one.score for one in scores), None, None, n, unparsed),
     ]
     if is_all:
         macro = [
@@ -136,8 +135,7 @@ def _share(name: str, part: int, whole: int, n: int, unparsed: int) -> _Metric:
     """Return a proportion with Wilson's interval (1927, doi 10.2307/2276774); 0 with none where nothing counts."""
     if not whole:
         return _Metric(name, 0.0, None, None, n, unparsed)
-    interval = stats.binomtest(part, whole).proportion_ci(0.95, method="wilson")
-    return _Metric(name, part / whole, float(interval.low), float(interval.high), n, unparsed)
+    return _Metric(name, part / whole, *wilson(part, whole), n, unparsed)
 
 
 def _f1_interval(questions: pd.DataFrame, said: Sequence[str], parser: Parser) -> tuple[float, float]:
@@ -146,15 +144,17 @@ def _f1_interval(questions: pd.DataFrame, said: Sequence[str], parser: Parser) -
     is_parsed = np.array([parse(text, parser) is not None for text in said])
     truth = (questions["truth"] == "yes").to_numpy()
     names, place = np.unique(questions["picture_id"].to_numpy(), return_inverse=True)
+    if len(names) < 2:
+        return 0.0, 1.0  # one picture says nothing about others
 
     def counts(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
         return np.bincount(place, weights=chosen.astype(np.float64), minlength=len(names)).astype(np.float64)
 
     hits, false, missed = counts(yes & truth), counts(yes & ~truth), counts(is_parsed & ~yes & truth)
-    generator = np.random.default_rng(_SEED)
-    weights = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=_RESAMPLES)
-    top = 2 * (weights @ hits)
-    bottom = top + weights @ false + weights @ missed
-    values = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
-    low, high = np.percentile(values, (2.5, 97.5))
-    return float(low), float(high)
+
+    def f1(hits: Any, false: Any, missed: Any, axis: int = -1) -> Any:
+        top = 2 * hits.sum(axis=axis)
+        bottom = top + false.sum(axis=axis) + missed.sum(axis=axis)
+        return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+
+    return bootstrap_interval((hits, false, missed), f1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from focal_common.errors import TraceError
+from focal_common.places import plain_name
 from focal_simulator.accelerators.focus import Focus
 from focal_simulator.calibration.model import Case, Row
 from focal_simulator.hardware_files import build_accelerator
@@ -119,6 +120,8 @@ def read_cases(root: Path) -> list[Case]:
                 raise TraceError(
                     f"{root}: {model}/{dataset} of claims.csv needs a row in meta_data.csv and schedules.csv"
                 )
+            if is_sweep:
+                plain_name(subject, f"{root / 'claims.csv'}: 'subject' of {exhibit}", TraceError)
             workload, pruning = workloads[model, dataset], schedules[model, dataset]
             case = Case(
                 model=model,

@@ -11,6 +11,7 @@ scalars fix six combinations of the fifteen; a weak pull towards equal GEMMs and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,7 +148,7 @@ def simulated(case: Case, counts: GemmTotals) -> Row:
     """Return the row that the parity formulas give for some counts."""
     table = case.accelerator.layers(_workload(case, counts))
     ratios = table.compression_ratios
-    moved = sum(
+    moved = math.fsum(
         float(np.sum(values)) for (level, _, _), values in table.moved_bytes.items() if level == "dram"
     )
     return Row(

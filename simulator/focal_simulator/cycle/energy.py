@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.arithmetic import exact_sum
 from focal_simulator.buffer_costs import BufferCost
 from focal_simulator.cycle.context import CycleContext
 from focal_simulator.cycle.timing import JobTime
@@ -106,8 +107,10 @@ def dram_energy(
     seconds: float,
 ) -> list[EnergyItem]:
     """Return the energy of DRAM reads, writes and standby."""
-    read = sum(value for (level, way, _), value in moved.items() if (level, way) == ("dram", "read"))
-    written = sum(value for (level, way, _), value in moved.items() if (level, way) == ("dram", "write"))
+    read = exact_sum(value for (level, way, _), value in moved.items() if (level, way) == ("dram", "read"))
+    written = exact_sum(
+        value for (level, way, _), value in moved.items() if (level, way) == ("dram", "write")
+    )
     if not context.has("dram_energy"):
         each = accelerator.hardware.dram_energy.value * _MJ_PER_PJ
         return [EnergyItem("dram", "all bytes", read + written, (read + written) * each)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +83,7 @@ class CycleFidelity(Fidelity):
         return {
             **{f"{name}_cycles": value for name, value in result.causes.items()},
             **{
-                f"dram_{action}_energy": sum(
+                f"dram_{action}_energy": math.fsum(
                     item.energy_mj
                     for item in result.breakdown
                     if item.group == "dram" and item.name.startswith(action)

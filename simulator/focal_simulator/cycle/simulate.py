@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.arithmetic import sequential_sum
+from focal_simulator.arithmetic import exact_sum, sequential_sum
 from focal_simulator.buffer_costs import BufferCost, SramChoice
 from focal_simulator.cycle.access_costs import access_costs
 from focal_simulator.cycle.causes import CAUSES
@@ -132,7 +133,7 @@ def priced(
     ]
 
     def energy(group: str) -> float:
-        return sum(item.energy_mj for item in breakdown if item.group == group)
+        return math.fsum(item.energy_mj for item in breakdown if item.group == group)
 
     core_mj, sram_mj, dram_mj = energy("core"), energy("sram"), energy("dram")
     return CycleResult(
@@ -143,7 +144,7 @@ def priced(
         dense_macs=totals.dense_macs,
         activation_bytes=totals.activation_bytes,
         compression_ratio=totals.compression_ratio if accelerator.uses_counts else None,
-        dram_bytes=sum(value for (level, _, _), value in totals.moved.items() if level == "dram"),
+        dram_bytes=exact_sum(value for (level, _, _), value in totals.moved.items() if level == "dram"),
         moved_bytes=totals.moved,
         seconds=seconds,
         dram_mj=dram_mj,

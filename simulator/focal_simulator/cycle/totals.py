@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -81,4 +82,4 @@ def counted_bytes(times: Iterable[JobTime]) -> dict[Traffic, int | float]:
 
 def mean_ratio(ratios: Sequence[float]) -> float:
     """Return the mean of rows before over rows after concentration of GEMMs in order; 1 without any."""
-    return sum(ratios) / len(ratios) if ratios else 1.0
+    return math.fsum(ratios) / len(ratios) if ratios else 1.0

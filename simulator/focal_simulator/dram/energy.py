@@ -7,6 +7,7 @@ or termination. DRAMsim3 prints the same sums per clock instead of per nanosecon
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -76,7 +77,7 @@ class DramEnergy:
     @property
     def total_pj(self) -> float:
         """Sum of all causes."""
-        return float(sum(getattr(self, part.name) for part in fields(self)))
+        return float(math.fsum(getattr(self, part.name) for part in fields(self)))
 
 
 def command_energy(spec: DramSpec) -> CommandEnergy:

@@ -238,12 +238,6 @@ class DramSpec(StrictModel):
         """Addresses wrap at this size."""
         return self.channels * self.ranks * self.device.organisation.rank_bytes
 
-    @property
-    def peak_bytes_per_ns(self) -> float:
-        """Data-bus bandwidth of all channels, in bytes per ns (= GB/s)."""
-        burst_ns = self.device.organisation.burst_cycles * self.device.timing.clock_ns
-        return self.channels * self.request_bytes / burst_ns
-
 
 def _folder(name: str) -> dict[str, Any]:
     folder = resources.files("focal_simulator.dram") / name

@@ -70,13 +70,13 @@ CHIP_METRICS: Mapping[str, str] = {
 
 def chip_metrics(components: Sequence[Component], costs: Sequence[BufferCost]) -> dict[str, float]:
     """Return the values of `CHIP_METRICS`."""
-    core_mm2 = sum(part.area.value * part.count.value for part in components)
-    core_mw = sum(part.power.value * part.count.value for part in components)
-    buffers_mm2 = sum(cost.area_mm2 for cost in costs)
+    core_mm2 = math.fsum(part.area.value * part.count.value for part in components)
+    core_mw = math.fsum(part.power.value * part.count.value for part in components)
+    buffers_mm2 = math.fsum(cost.area_mm2 for cost in costs)
     return {
         "area_mm2": float(core_mm2 + buffers_mm2),
         "buffer_area_mm2": float(buffers_mm2),
-        "on_chip_power_mw": float(core_mw + sum(cost.static_mw for cost in costs)),
+        "on_chip_power_mw": float(core_mw + math.fsum(cost.static_mw for cost in costs)),
         "buffer_bytes": float(sum(cost.capacity_bytes for cost in costs)),
     }
 
@@ -98,7 +98,7 @@ def joined(per_workload: Sequence[Mapping[str, float]]) -> dict[str, float]:
         values = [row[name] for row in per_workload]
         if name in RUN_METRICS and RUN_METRICS[name].mean == "geometric":
             logs = [math.log(value) if value > 0 else -math.inf for value in values]
-            found[name] = math.exp(sum(logs) / len(values))
+            found[name] = math.exp(math.fsum(logs) / len(values))
         else:
             found[name] = math.fsum(values) / len(values)
     return found

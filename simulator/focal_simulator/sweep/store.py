@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,7 @@ import pyarrow as pa
 
 from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text
+from focal_common.places import check_removable, make_folder, remove_folder
 from focal_simulator.sweep.axes import Axis, Point
 from focal_simulator.sweep.plan import Plan
 from focal_simulator.sweep.rows import FAILED, Row, joined_table, read_rows, table_of, write_table
@@ -61,9 +61,11 @@ class StudyFolder:
             Whether the folder already belonged to the study.
 
         Raises:
-            ConfigError: It belongs to another, or to this one before it was changed.
+            ConfigError: It belongs to another, or to this one before it was changed; or its folder ``parts`` is not
+                Focal's to remove.
             RunError: It cannot be written.
         """
+        check_removable(self.parts)
         record = self.path / "study.json"
         if not record.is_file():
             # Keys unsorted: the order of components decides the last digit of real-valued sums.
@@ -95,7 +97,7 @@ class StudyFolder:
         """
         part, place = self._part(chunk), self._journal(chunk)
         try:
-            self.parts.mkdir(parents=True, exist_ok=True)
+            make_folder(self.parts)
             if part.is_file():
                 return 0
             with place.open("ab+", buffering=0) as journal:
@@ -151,7 +153,7 @@ class StudyFolder:
             "objectives": [objective.model_dump(mode="json") for objective in plan.study.objectives],
         }
         write_table(table, self.results, metadata)
-        shutil.rmtree(self.parts, ignore_errors=True)
+        remove_folder(self.parts)
 
     @cached_property
     def inherited_rows(self) -> dict[str, Row]:

@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_
 
 from focal_common.config import StrictModel, parse_yaml, read_yaml, validated
 from focal_common.errors import ConfigError, near_matches
+from focal_common.places import PlainName, PlainPath
 from focal_simulator.buffer_costs import SramChoice
 from focal_simulator.sweep.axes import Axis, fields_of
 
@@ -89,7 +90,7 @@ class TraceSource(StrictModel):
     """
 
     root: str | None = None
-    folder: str = "focus_main"
+    folder: PlainName = "focus_main"
     provider: str = "existing"
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -146,17 +147,17 @@ class Study(StrictModel):
         include_base: Whether the base design itself is the first point.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: PlainName
     description: str = ""
     kind: str
-    accelerator: str = "focus"
+    accelerator: PlainName = "focus"
     fidelity: str = "parity"
     corrections: str = "all"
     sram: SramChoice = "auto"
     hardware: str | None = None
     overrides: dict[str, Any] = Field(default_factory=dict)
     traces: TraceSource = TraceSource()
-    workloads: tuple[str, ...] = ()
+    workloads: tuple[PlainPath, ...] = ()
     axes: tuple[Axis, ...]
     constraints: tuple[Constraint, ...] = ()
     objectives: tuple[Objective, ...] = (Objective(metric="seconds"), Objective(metric="total_mj"))

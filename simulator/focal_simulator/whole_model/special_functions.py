@@ -6,6 +6,7 @@ as a pipeline, so the busiest of them, or the port of the buffer that feeds them
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from focal_common.errors import ConfigError
@@ -90,7 +91,7 @@ def vector_timing(
     return VectorTiming(
         cycles=busy[bound] + (unit.latency_cycles * operator.steps if elements else 0),
         bound=bound,
-        energy_pj=sum(number * unit.lanes_of(name).energy.value for name, number in counts.items()),
+        energy_pj=math.fsum(number * unit.lanes_of(name).energy.value for name, number in counts.items()),
         operations=sum(counts.values()),
         dram_read_bytes=reads * element_bytes,
         dram_write_bytes=writes * element_bytes,

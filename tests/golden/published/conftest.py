@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from focal_evaluation.claims import Comparison
-from focal_evaluation.parity_page import comparisons
+from focal_evaluation.claims import Comparison, compare, read_claims
+from focal_evaluation.material import read_material
 from focal_evaluation.reproduce import run_published
 from focal_evaluation.result_rows import Results, read_results
 from published_support import ROOT
@@ -28,6 +28,6 @@ def results(result_folder: Path) -> Results:
 
 
 @pytest.fixture(scope="session")
-def compared(results: Results) -> list[Comparison]:
+def compared(result_folder: Path) -> list[Comparison]:
     """Put each claim beside the number of that run."""
-    return comparisons(results, ROOT)
+    return compare(read_claims(ROOT), read_material(result_folder, ROOT, "parity").numbers)

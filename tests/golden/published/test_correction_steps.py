@@ -15,7 +15,7 @@ from published_support import ROOT
 
 pytestmark = pytest.mark.golden
 
-AGAIN = "run: focal reproduce corrections --output docs/corrections.md --steps FILE"
+AGAIN = "run: focal reproduce corrections --output FOLDER --steps FILE"
 SMALL = "minicpm_v/mvbench"
 
 

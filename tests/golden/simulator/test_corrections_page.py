@@ -4,27 +4,39 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from focal_common.errors import ConfigError
-from focal_evaluation.corrections_page import Runs, Setting
+from focal_evaluation.corrections import CorrectionRuns
 from focal_simulator.cycle.corrections import ALL, CORRECTIONS, parse_corrections
 from simulator_support import PUBLISHED_ROOT
 
-PAGE = (Path(__file__).parents[3] / "docs" / "corrections.md").read_text(encoding="utf-8")
+REPOSITORY = Path(__file__).parents[3]
+PAGE = (REPOSITORY / "docs" / "corrections.md").read_text(encoding="utf-8")
+TABLES = REPOSITORY / "example_output" / "corrections"
 
 
-def test_first_and_last_lines_of_the_table_are_those_of_a_run() -> None:
-    runs = Runs(PUBLISHED_ROOT)
-    for label, corrections in (
-        ("published simulator (`parity`)", None),
-        ("none", frozenset[str]()),
-        ("all", ALL),
-    ):
-        cells = " | ".join(f"{value:.3f}" for value in runs.headline(Setting(label, corrections)))
-        assert f"| {label} | {cells} |" in PAGE, (
-            "run: focal reproduce corrections --output docs/corrections.md"
+def test_the_committed_lines_are_those_of_a_run() -> None:
+    runs = CorrectionRuns(PUBLISHED_ROOT)
+    table = pd.read_csv(TABLES / "corrections.csv").set_index(["kind", "corrections"])
+    settings: dict[str, frozenset[str] | None] = {"parity": None, "none": frozenset(), "all": ALL}
+    for label, corrections in settings.items():
+        assert table.loc[("alone", label)].to_dict() == pytest.approx(runs.headline(corrections), rel=1e-8), (
+            "run: focal reproduce corrections --output example_output/corrections"
         )
+    committed = pd.read_csv(TABLES / "workloads.csv").to_dict("records")
+    for found, row in zip(runs.workload_rows(), committed, strict=True):
+        for name, value in found.items():
+            assert row[name] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-8))
+
+
+def test_the_page_has_every_line_of_the_tables() -> None:
+    for row in pd.read_csv(TABLES / "corrections.csv").itertuples(index=False):
+        assert f"| {' | '.join(f'{value:.3f}' for value in row[2:])} |" in PAGE, row
+    for row in pd.read_csv(TABLES / "workloads.csv").itertuples(index=False):
+        assert f"| {row.workload} | {row.accelerator} | {row.parity_cycles / 1e6:,.1f} |" in PAGE
+        assert f"| {row.parity_mj:,.0f} | {row.all_mj:,.0f} |" in PAGE
 
 
 def test_every_switch_is_listed() -> None:

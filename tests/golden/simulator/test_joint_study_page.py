@@ -1,7 +1,9 @@
 """Does the page of the joint study say what its committed files hold, and are they the study that was asked for?"""
 
-from focal_evaluation.joint_page import page
+from pathlib import Path
+
 from focal_evaluation.joint_results import read_joint_study
+from focal_evaluation.joint_study import joint_table, write_joint
 from simulator_support import PUBLISHED_ROOT
 
 EXAMPLES = PUBLISHED_ROOT.parent
@@ -9,12 +11,21 @@ STUDY = EXAMPLES / "joint_study"
 PAGE = EXAMPLES.parent / "docs" / "joint_study.md"
 
 
-def test_the_page_is_that_of_the_committed_files() -> None:
-    study = read_joint_study(STUDY, STUDY / "dense")
-    picture = f"../example_output/{STUDY.name}/accuracy_energy_delay.png"
-    assert PAGE.read_text(encoding="utf-8") == page(study, picture), (
-        "run: focal reproduce joint --output docs/joint_study.md"
+def test_the_table_is_that_of_the_committed_files_and_the_page_says_the_same(tmp_path: Path) -> None:
+    write_joint(STUDY, STUDY / "dense", tmp_path)
+    committed = (STUDY / "joint_study.csv").read_bytes()
+    assert (tmp_path / "joint_study.csv").read_bytes() == committed, (
+        "run: focal reproduce joint --output example_output/joint_study"
     )
+    page = PAGE.read_text(encoding="utf-8")
+    for row in joint_table(read_joint_study(STUDY, STUDY / "dense")).itertuples():
+        assert f"{row.accuracy:.1f} [{row.accuracy_low:.1f}, {row.accuracy_high:.1f}]" in page
+        assert f"| {row.edp_mj_s:.4g} |" in page
+        if row.role == "front":
+            difference = (
+                f"{row.published_difference:+.1f} [{row.published_low:+.1f}, {row.published_high:+.1f}]"
+            )
+            assert f"{difference}, p < 0.001: {row.published_verdict}" in page
 
 
 def test_the_study_has_the_points_and_the_questions_and_no_machine_path() -> None:

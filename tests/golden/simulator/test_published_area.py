@@ -2,15 +2,14 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
+from focal_evaluation.published_sweeps import layer_row
 from focal_simulator.buffer_costs import BufferCost
 from focal_simulator.energy import simulate
 from focal_simulator.fidelity import Parity
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.summary import area_power_summary, breakdown_rows
-from focal_simulator.vector_size_study import array_shape, layer_row
 from focal_traces.counts import GemmTotals
 from focal_traces.schema import GEMMS
 from simulator_support import published_table, published_workloads
@@ -55,12 +54,9 @@ PUBLISHED_CACTI = {
 @pytest.mark.golden
 @pytest.mark.parametrize("row", published_table("vector_size.csv"), ids=lambda row: row["vector_size"])
 def test_the_vector_size_layer_equals_the_published_one(
-    row: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    row: dict[str, str],
 ) -> None:
-    def costs(accelerator: object, choice: str) -> tuple[BufferCost, ...]:
-        return tuple(BufferCost(name, 0, *values) for name, values in PUBLISHED_CACTI.items())
-
-    monkeypatch.setattr("focal_simulator.vector_size_study.buffer_costs", costs)
+    costs = tuple(BufferCost(name, 0, *values) for name, values in PUBLISHED_CACTI.items())
     workload = published_workloads()["llava_vid", "mlvu"].with_schedule_counts()
     counts = workload.counts
     assert counts is not None
@@ -73,15 +69,12 @@ def test_the_vector_size_layer_equals_the_published_one(
     computed, stored = int(row["unique_rows"]), int(row["stored_rows"])
     unique[9, place] = computed * slices + (stored - computed)
     latent = GemmTotals(counts.tokens, vectors, unique, width, counts.visual_tokens)
-    ours = layer_row(replace(workload, counts=latent), int(row["vector_size"]), "cacti")
+    size = int(row["vector_size"])
+    array = (f"core.array_rows={min(size, 32)}", f"core.array_columns={1024 // min(size, 32)}")
+    focus = build_accelerator("focus", overrides=list(array))
+    ours = layer_row(focus, replace(workload, counts=latent), size, "cacti", costs)
     for column in row.keys() - {"unique_rows", "stored_rows"}:
         if column.endswith("_energy"):
             assert float(ours[column]) == pytest.approx(float(row[column]), rel=1e-6), column
         else:
             assert int(ours[column]) == int(row[column]), column
-
-
-def test_the_array_keeps_its_multipliers_whatever_the_vector_size() -> None:
-    shapes = [array_shape(size) for size in (4096, 32, 16, 8)]
-    assert shapes == [(32, 32), (32, 32), (16, 64), (8, 128)]
-    assert all(np.prod(shape) == 1024 for shape in shapes)

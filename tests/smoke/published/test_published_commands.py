@@ -21,6 +21,11 @@ def _rows(path: Path) -> dict[tuple[str, str], dict[str, str]]:
         return {(row["model"], row["dataset"]): row for row in csv.DictReader(source)}
 
 
+def _lines(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as source:
+        return list(csv.DictReader(source))
+
+
 def test_one_command_writes_the_48_published_rows(tmp_path: Path) -> None:
     names = ",".join(PUBLISHED_ROWS)
     words = ["--trace", str(ROOT), "--accelerator", names, "--fidelity", "parity", "--output", str(tmp_path)]
@@ -44,10 +49,17 @@ def test_tile_lengths_of_stand_ins_can_be_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.golden
-def test_the_page_command_writes_the_committed_page(tmp_path: Path) -> None:
-    page = tmp_path / "parity.md"
-    assert run_command(reproduce, ["parity", "--root", str(ROOT), "--output", str(page)]) == 0
-    assert page.read_bytes() == (REPOSITORY / "docs" / "parity.md").read_bytes()
+def test_parity_writes_the_committed_claims(tmp_path: Path) -> None:
+    assert run_command(reproduce, ["parity", "--root", str(ROOT), "--output", str(tmp_path)]) == 0
+    committed = REPOSITORY / "example_output" / "exhibits" / "parity" / "claims.csv"
+    assert (tmp_path / "claims.csv").read_bytes() == committed.read_bytes()
+    assert len(_lines(tmp_path / "defects.csv")) == 27
+
+
+@pytest.mark.parametrize("command", ["parity", "better-focus"])
+def test_a_page_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert run_command(reproduce, [command, "--output", str(tmp_path / "page.md")]) == 2
+    assert "written by hand, expected a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["parity", "calibrate"])
@@ -65,6 +77,6 @@ def test_a_root_without_claims_is_refused(
 
 
 def test_a_missing_root_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["parity", "--root", str(tmp_path / "nowhere"), "--output", str(tmp_path / "page.md")]
+    words = ["parity", "--root", str(tmp_path / "nowhere"), "--output", str(tmp_path / "out")]
     assert run_command(reproduce, words) == 2
     assert "nowhere" in capsys.readouterr().err

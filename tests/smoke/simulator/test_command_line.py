@@ -101,9 +101,10 @@ def test_tile_lengths_of_counts_are_those_recorded_and_the_command_says_so(
         (("--accelerator", "cmc", "--model", "qwen2_5_vl"), "has no CMC sparsity"),
         (("--accelerator", "dense", "--fidelity", "exact"), "unknown fidelity 'exact'"),
         (("--accelerator", "dense", "--sram", "cactii"), "did you mean 'cacti'"),
-        (("--sweep", "mtile"), "unknown sweep 'mtile'; did you mean 'm_tile'"),
-        (("--sweep", "scatter", "--set", "core.array_rows=4"), "expected no --hardware and no --set"),
-        (("--sweep", "scatter", "--fidelity", "exact"), "exist in parity only"),
+        (("--sweep", "scatter"), "expected 'focal sweep dse_d_scatter'"),
+        (("--tile-lengths", "--set", "core.array_rows=4"), "expected no --hardware and no --set"),
+        (("--tile-lengths", "--fidelity", "exact"), "exists in parity only"),
+        (("--tile-lengths", "--accelerator", "cmc"), "expected --accelerator focus"),
         (("--accelerator", "dense", "--variant", "focus_int4"), "did you mean 'focus_int8'"),
         (("--nonsense",), "--nonsense"),
     ],
@@ -167,7 +168,7 @@ def test_runs_started_at_once_into_one_folder_leave_the_bytes_of_runs_in_turn(tm
 
 def test_the_simulator_imports_neither_torch_nor_pandas_nor_the_algorithm() -> None:
     code = (
-        "import sys, focal_simulator.commands, focal_simulator.studies, focal_simulator.cli\n"
+        "import sys, focal_simulator.commands, focal_simulator.sweep.study, focal_simulator.cli\n"
         "heavy = {'torch', 'pandas', 'matplotlib', 'focal_algorithm', 'focal_evaluation'}\n"
         "heavy &= set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"

@@ -8,12 +8,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from focal_algorithm.tasks.guessing import luck
 from focal_algorithm.tasks.shapes_video import shapes_video_sample
-from focal_algorithm.training.acceptance import verdicts
+from focal_algorithm.training.acceptance import chance_accuracy, verdicts
 from focal_algorithm.training.checking import checking_samples, rare_samples
-from focal_algorithm.training.intervals import paired_difference
 from focal_algorithm.training.measured import Measured
+from focal_common.statistics import paired_difference
 
 CONDITIONS = {
     "dense": 0.95,
@@ -63,7 +62,7 @@ def test_each_criterion_can_fail(accuracies: dict[str, float], criterion: str, s
     assert [one.state for one in found] == [state]
 
 
-def test_a_sub_task_must_exceed_luck() -> None:
+def test_a_sub_task_must_exceed_chance_accuracy() -> None:
     model = measured(2000)
     model.luck = [0.99] * 2000
     assert [one.state for one in verdicts(model, 8) if one.criterion.startswith("color")] == ["fails"]
@@ -105,7 +104,8 @@ def test_luck_of_a_two_hop_question_is_that_of_the_objects_at_the_end() -> None:
         for sample in (shapes_video_sample(0, "test", index) for index in range(40))
         for question in sample.questions
     ]
-    chances = {kind: [luck(*pair) for pair in asked if pair[1].kind == kind] for kind in ("two-hop", "color")}
+    kinds = ("two-hop", "color")
+    chances = {kind: [chance_accuracy(*pair) for pair in asked if pair[1].kind == kind] for kind in kinds}
     assert {1 / 2} <= set(chances["two-hop"]) <= {1 / 2, 1 / 3}
-    assert {luck(*pair) for pair in asked if pair[1].kind == "relation"} == {0.5}
+    assert {chance_accuracy(*pair) for pair in asked if pair[1].kind == "relation"} == {0.5}
     assert min(chances["color"]) >= 1 / 4

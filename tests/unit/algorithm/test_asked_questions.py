@@ -17,8 +17,8 @@ from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.tasks.asking import AskedTask, chosen_questions
 from focal_algorithm.tasks.question import Question
 from focal_algorithm.tasks.store import StoredSample
-from focal_algorithm.training.intervals import wilson
 from focal_common.errors import ConfigError
+from focal_common.statistics import wilson
 
 KINDS = ("color", "shape", "count", "order", "speed")
 GROUPS = st.lists(st.lists(st.sampled_from(KINDS), min_size=1, max_size=6), min_size=1, max_size=8)

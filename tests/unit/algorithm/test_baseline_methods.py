@@ -12,7 +12,7 @@ from focal_algorithm.kernels.framefusion import Merge
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods import framefusion
 from focal_algorithm.methods.adaptiv import Adaptiv
-from focal_algorithm.methods.base import CompressionMethod, HookPoint, TokenStream
+from focal_algorithm.methods.base import CompressionMethod, TokenStream
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.methods.cmc import Cmc
 from focal_algorithm.methods.framefusion import Framefusion
@@ -41,7 +41,7 @@ def stream(where: SampleLayout) -> TokenStream:
 
 def merged(method: Adaptiv, where: SampleLayout, hidden: torch.Tensor) -> list[int]:
     state = method.start(GEOMETRY, where)
-    method.resequence(HookPoint.LAYER_INPUT, 0, hidden, stream(where), state)
+    method.before_layer(0, hidden, stream(where), state)
     assert state.merge is not None
     return (~state.merge.is_kept).nonzero().flatten().tolist()
 
@@ -65,8 +65,7 @@ def test_strict_margins_know_the_overview_of_an_anyres_image() -> None:
 def test_adaptiv_tells_who_stands_for_a_merged_token() -> None:
     where = layout(frames=2)
     method = Adaptiv(threshold=0.5)
-    change = method.resequence(
-        HookPoint.LAYER_INPUT,
+    change = method.before_layer(
         0,
         torch.ones(where.sequence_tokens, 8),
         stream(where),
@@ -76,7 +75,7 @@ def test_adaptiv_tells_who_stands_for_a_merged_token() -> None:
     assert change.merged_into is not None
     assert change.merged_into[[12, 13]].tolist() == [9, 10]
     assert change.rows.tolist() == [token for token in range(17) if token not in (12, 13)]
-    assert method.resequence(HookPoint.LAYER_INPUT, 1, torch.ones(15, 8), stream(where), None) is None
+    assert method.before_layer(1, torch.ones(15, 8), stream(where), None) is None
 
 
 @pytest.mark.parametrize(
@@ -121,8 +120,9 @@ def test_strict_cmc_rows_are_causal_distributions() -> None:
 
 
 def test_cmc_leaves_the_last_layer_fused() -> None:
-    assert list(Cmc().probability_layers(28)) == list(range(27))
-    assert not Cmc(attn_threshold=0.0).probability_layers(28)
+    layers = range(28)
+    assert layers[Cmc().needs.probability_layers] == range(27)
+    assert not layers[Cmc(attn_threshold=0.0).needs.probability_layers]
 
 
 def test_framefusion_spends_what_it_was_given() -> None:
@@ -151,11 +151,11 @@ def test_strict_framefusion_stops_merging_before_it_overspends(
     state = method.start(GEOMETRY, where)
     for layer in range(rounds):
         assert not state.has_merged
-        method.resequence(HookPoint.AFTER_ATTENTION, layer, torch.rand(25, 8), stream(where), state)
+        method.after_attention(layer, torch.rand(25, 8), stream(where), state)
     assert state.has_merged == (mode == "strict")
     if mode == "compatible":
         with pytest.raises(RunError, match="raise cost"):
-            method.resequence(HookPoint.AFTER_ATTENTION, 3, torch.rand(25, 8), stream(where), state)
+            method.after_attention(3, torch.rand(25, 8), stream(where), state)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_strict_framefusion_stops_merging_before_it_overspends(
     ],
 )
 def test_published_parameters(name: str, pair: tuple[str, str], expected: dict[str, Any]) -> None:
-    found = type(build_method(name, {})).published(*pair)
+    found = build_method(name, {}).study.published(*pair)
     assert found.items() >= expected.items()
     assert bool(found) == bool(expected)
     build_method(name, found)

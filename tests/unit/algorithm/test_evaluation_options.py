@@ -170,12 +170,13 @@ def test_points_of_a_sweep_are_spelt_as_the_published_ones() -> None:
         varied = row.variant.parameters
         method = build_method("focus", varied)
         (field,) = varied if len(varied) == 1 else (None,)
-        axis = method.published_axis(varied) or (field, str(varied.get(field)))
+        axis = method.study.published_axis(method, varied) or (field, str(varied.get(field)))
         ours.add((*axis, row.dataset_name))
     assert ours == published
     # A block of which one side varies is spelt with the other side in force.
-    assert build_method("focus", {"block_size": 3}).published_axis(["block_size"]) == ("block_size", "2x3x3")
-    assert build_method("focus", {}).published_axis(["similarity_threshold"]) is None
+    focus = build_method("focus", {"block_size": 3})
+    assert focus.study.published_axis(focus, ["block_size"]) == ("block_size", "2x3x3")
+    assert focus.study.published_axis(focus, ["similarity_threshold"]) is None
 
 
 def test_the_published_matrix_names_the_data_that_lmms_eval_reads() -> None:

@@ -97,19 +97,19 @@ def test_own_parameters_win_and_no_half_of_a_budget_is_added(
 ) -> None:
     built, _ = method_of(settings(model, method, **own), ready(model))
     plain = build_method(method, own)
-    for field in own.keys() | built.budget_fields:
+    for field in own.keys() | built.study.budget_fields:
         assert getattr(built, field) == getattr(plain, field)
 
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_budget_fields_are_fields_and_only_they_are_left_out(name: str) -> None:
     method = build_method(name, {})
-    fitted = method.fitted(QWEN2_7B)
+    fitted = method.study.fitted(QWEN2_7B)
     assert fitted_parameters(method, QWEN2_7B, {}) == fitted
-    for field in method.budget_fields:
+    for field in method.study.budget_fields:
         assert hasattr(method, field)
         left = fitted_parameters(method, QWEN2_7B, {field: getattr(method, field)})
-        assert left == {one: value for one, value in fitted.items() if one not in method.budget_fields}
+        assert left == {one: value for one, value in fitted.items() if one not in method.study.budget_fields}
 
 
 def test_counts_of_the_published_size_stay_as_they_are() -> None:

@@ -17,10 +17,10 @@ from focal_traces.schema import QWEN2_7B
 def test_layers_keep_their_relative_depth(
     layers: int, selected: tuple[int, ...], alphas: tuple[float, ...]
 ) -> None:
-    fitted = Focus.fitted(QWEN2_7B.model_copy(update={"layers": layers}))
+    fitted = Focus.study.fitted(QWEN2_7B.model_copy(update={"layers": layers}))
     assert fitted == {"selected_layers": selected, "alpha_list": alphas}
     Focus(**fitted)
 
 
 def test_the_published_depth_keeps_the_published_schedule() -> None:
-    assert Focus.fitted(QWEN2_7B) == {}
+    assert Focus.study.fitted(QWEN2_7B) == {}

@@ -35,9 +35,9 @@ def test_an_unknown_method_lists_near_matches() -> None:
 
 
 def test_published_schedules_differ_by_model_and_dataset() -> None:
-    assert Focus.published("llava_onevision", "mvbench")["alpha_list"] == (0.4, 0.3, 0.25, 0.2, 0.1)
-    assert Focus.published("minicpm_v", "mlvu")["similarity_threshold"] == 0.95
-    assert Focus.published("llava_onevision", "photographs") == {}
+    assert Focus.study.published("llava_onevision", "mvbench")["alpha_list"] == (0.4, 0.3, 0.25, 0.2, 0.1)
+    assert Focus.study.published("minicpm_v", "mlvu")["similarity_threshold"] == 0.95
+    assert Focus.study.published("llava_onevision", "photographs") == {}
 
 
 def test_no_m_tile_is_spelled_in_two_ways() -> None:

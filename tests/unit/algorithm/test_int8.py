@@ -54,6 +54,12 @@ def test_the_layer_keeps_axes_dtype_and_empty_inputs() -> None:
     assert quantised(torch.empty(0, 40, dtype=torch.bfloat16)).shape == (0, 24)
 
 
+def test_gradients_do_not_pass_in_silence_where_rounding_stops_them() -> None:
+    quantised, values = Int8Linear.of(layer()), torch.randn(7, 40, requires_grad=True)
+    with pytest.raises(UnsupportedError, match="8-bit quantisation replaces activations"):
+        quantised(values).sum().backward()
+
+
 def test_all_linear_layers_but_the_head_are_replaced_and_the_label_says_how() -> None:
     loaded = load_model(
         "llava_onevision", size="tiny", seed=0, dtype="fp32", attention="sdpa", device="cpu", is_offline=True

@@ -83,9 +83,9 @@ def test_published_budgets_are_means_over_layers() -> None:
 
 
 def test_pruning_layers_keep_their_relative_depth() -> None:
-    moved = build_method("sparsevlm", {}).fitted(QWEN2_7B)
+    moved = build_method("sparsevlm", {}).study.fitted(QWEN2_7B)
     assert moved == {"scale_by_tokens": True, "pruning_layers": (1, 5, 13)}
-    assert build_method("sparsevlm", {}).fitted(QWEN2_7B.model_copy(update={"layers": 32})) == {
+    assert build_method("sparsevlm", {}).study.fitted(QWEN2_7B.model_copy(update={"layers": 32})) == {
         "scale_by_tokens": True
     }
 

@@ -140,7 +140,8 @@ def test_keeping_everything_is_the_untouched_model_bit_by_bit() -> None:
     with torch.inference_mode():
         untouched = vision.clip_model()(**inputs).logits
     for name in ("visionzip", "sparsezip", "sparsevlm"):
-        method = build_method(name, build_method(name, {}).without_effect())  # type: ignore[attr-defined]
+        default = build_method(name, {})  # type: ignore[arg-type]
+        method = build_method(name, default.study.without_effect(default))  # type: ignore[arg-type]
         assert torch.equal(compressed(method, inputs).logits, untouched)
     everything = {"dominant": vision.PATCHES + 1, "contextual": 0}
     assert torch.equal(compressed(build_method("visionzip", everything), inputs).logits, untouched)
@@ -201,9 +202,9 @@ def test_tokens_are_counted_per_picture_with_and_without_cls() -> None:
 def test_the_summary_shows_whether_a_dynamic_k_moves() -> None:
     method = SparseZip(k_min=2, k_max=9, contextual=1, dominant=5, dynk_c=4.0)
     state = method.start(vision.ClipFamily().geometry(vision.clip_model()), support.prompt().layout)
-    assert method.summary(state) == {}
+    assert method.study.summary(method, state) == {}
     state.counts += [3, 5]
-    assert method.summary(state) == {"k_mean": 4.0, "k_least": 3, "k_largest": 5}
+    assert method.study.summary(method, state) == {"k_mean": 4.0, "k_least": 3, "k_largest": 5}
 
 
 def test_half_precision_keeps_the_same_kind_of_tokens() -> None:

@@ -73,10 +73,7 @@ def test_a_failed_configuration_has_a_row_for_every_split(folder: Path) -> None:
 
 def test_a_partial_run_ends_with_exit_code_1_and_says_so(folder: Path) -> None:
     assert run_command(app, [str(folder)]) == 1
-    page = (folder / "README.md").read_text(encoding="utf-8")
-    assert "**Partial: 1 of 2 configurations failed.**" in page
-    assert "too few tokens" in page
-    assert (folder / "summary_final.csv").is_file()
+    assert "too few tokens" in (folder / "summary_final.csv").read_text(encoding="utf-8")
 
 
 def test_the_summary_is_that_of_the_metrics(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -13,39 +12,20 @@ from torch import Tensor
 import focal
 from focal_algorithm.arena.plan import ArenaPlan, ModelFolder
 from focal_algorithm.arena.run import run_arena
-from focal_algorithm.layout import SampleLayout
-from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
 from focal_algorithm.weights import shipped_model
 from focal_common.errors import ConfigError
-from focal_traces.schema import DecoderGeometry
 
 torch.set_num_threads(1)
 
 QUESTIONS, TRACED = 6, 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class EverySecond(CompressionMethod):
-    """Drops every other visual token before a layer; not registered."""
+@dataclass(frozen=True)
+class EverySecond(focal.TokenSelector):
+    """Keeps every other visual token first; not registered."""
 
-    name: ClassVar[str] = "every_second"
-    paper: ClassVar[str] = "made up for this test"
-    hook_points: ClassVar[frozenset[HookPoint]] = frozenset({HookPoint.LAYER_INPUT})
-    changes_length: ClassVar[bool] = True
-    trace_folder: ClassVar[str] = "every_second"
-    layer: int = 1
-
-    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
-        return None
-
-    def resequence(
-        self, point: HookPoint, layer: int, hidden: Tensor, stream: TokenStream, state: Any
-    ) -> Resequenced | None:
-        if layer != self.layer:
-            return None
-        is_kept = torch.ones(len(hidden), dtype=torch.bool)
-        is_kept[stream.visual_rows[::2]] = False
-        return Resequenced(is_kept.nonzero().flatten())
+    def score(self, hidden: Tensor, tokens: focal.TokenStream) -> Tensor:
+        return -(tokens.visual_positions % 2).float()
 
 
 def test_rows_are_those_of_the_arena(tmp_path: Path) -> None:
@@ -70,10 +50,10 @@ def test_rows_are_those_of_the_arena(tmp_path: Path) -> None:
         assert [bool(theirs[name]) for name in skipped] == [bool(ours[name]) for name in skipped]
     table = found.frame().set_index("method")
     assert table.loc["visionzip", "equivalent_tokens"] == pytest.approx(tokens, rel=0.03)
-    assert table.loc["dense", "speedup"] == 1
+    assert table.loc["dense", "speedup_over_dense"] == 1
     assert table.loc["visionzip", "accelerator"] == "focus_sec_only"
     assert (
-        table.loc["visionzip", "speedup"]
+        table.loc["visionzip", "speedup_over_dense"]
         == arena[0]["cycles_simulated_dense"] / table.loc["visionzip", "cycles"]
     )
     assert "visionzip" in found._repr_html_()
@@ -84,23 +64,23 @@ def test_ones_own_method_and_questions_take_part() -> None:
     samples = focal.samples("shapes-pope", QUESTIONS)
     found = focal.compare_methods(model, samples, [EverySecond(layer=1), "dense"], traced=1)
     table = found.frame().set_index("method")
-    assert table.index.tolist() == ["dense", "every_second"]
-    tokens = samples_tokens = table.loc["dense", "visual_tokens"]
+    assert table.index.tolist() == ["dense", "everysecond"]
+    tokens = table.loc["dense", "visual_tokens"]
     layers = model.config.text_config.num_hidden_layers
-    assert table.loc["every_second", "equivalent_tokens"] == pytest.approx(
-        (tokens + (layers - 1) * samples_tokens / 2) / layers, rel=0.01
+    assert table.loc["everysecond", "equivalent_tokens"] == pytest.approx(
+        (tokens + (layers - 1) * tokens / 2) / layers, rel=0.01
     )
     by_name = focal.compare_methods(
         model, "shapes-pope", ["dense"], questions=QUESTIONS, simulate=False, traced=1
     )
     assert by_name.rows[0]["accuracy_measured"] == found.rows[0]["accuracy_measured"]
     assert by_name.rows[0]["questions"] == QUESTIONS
+    target = 0.6 * tokens
     budget = focal.compare_methods(
-        model, samples[:1], [EverySecond(layer=1)], tokens=8, traced=1, simulate=False
+        model, samples[:1], [EverySecond(layer=1)], tokens=target, traced=1, simulate=False
     )
-    row = budget.frame().set_index("method").loc["every_second"]
-    assert row["status"] == "refused"
-    assert row["reason"]
+    row = budget.frame().set_index("method").loc["everysecond"]
+    assert (row["status"], row["equivalent_tokens"]) == ("ok", pytest.approx(target, rel=0.03))
 
 
 def test_budgets_and_lists_that_make_no_sense() -> None:

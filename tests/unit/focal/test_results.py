@@ -40,10 +40,10 @@ def test_rows_and_ratios_follow_from_the_runs(results: focal.Results) -> None:
             for one in results.runs
             if one.name == "dense" and one.workload.label == run.workload.label
         )
-        assert row["speedup"] == dense.seconds / run.result.seconds
-        assert row["energy_vs_dense"] == run.result.total_mj / dense.total_mj
+        assert row["speedup_over_dense"] == dense.seconds / run.result.seconds
+        assert row["energy_over_dense"] == run.result.total_mj / dense.total_mj
         if run.name == "focus":
-            ratios.append(row["speedup"])
+            ratios.append(row["speedup_over_dense"])
     assert results.speedup("focus") == pytest.approx(math.sqrt(ratios[0] * ratios[1]), rel=1e-12)
     assert results.speedup("dense", over="focus") == pytest.approx(1 / results.speedup("focus"), rel=1e-12)
     assert set(results.workloads) == {("llava_vid", "videomme"), ("llava_vid", "mlvu")}
@@ -109,7 +109,7 @@ def test_settings_reach_the_hardware() -> None:
     assert by_override.frame()["cycles"].tolist() == [cycles["wide"]]
     with pytest.raises(ConfigError, match="two accelerators are called 'wide'"):
         focal.simulate(support.PUBLISHED, [same, same], **PAIR)
-    with pytest.raises(ConfigError, match="label must be a plain name"):
+    with pytest.raises(ConfigError, match=r"label: .* expected a plain name"):
         focal.accelerator("dense", label="a/b")
     slow = focal.simulate(support.PUBLISHED, "dense", dram="lpddr3_1ch_shipped", **PAIR)
     assert slow.frame()["cycles"].tolist()[0] > cycles["dense"]
@@ -128,9 +128,9 @@ def test_a_figure_and_a_table_for_a_notebook(results: focal.Results, tmp_path: P
     figure = results.plot(tmp_path / "speedup.png")
     assert (tmp_path / "speedup.png").read_bytes().startswith(b"\x89PNG")
     heights = [bar.get_height() for bar in figure.axes[0].patches]
-    for height in results.frame()["speedup"]:
+    for height in results.frame()["speedup_over_dense"]:
         assert any(math.isclose(height, one) for one in heights)
-    assert "energy_vs_dense" in results._repr_html_()
+    assert "energy_over_dense" in results._repr_html_()
     with pytest.raises(RunError, match="could not be written"):
         results.plot(tmp_path / "speedup.xyz")
     assert results.refusal("focus") == ""

@@ -13,6 +13,8 @@ SELECTION: Registry[SelectionFormula] = Registry(
         "adaptiv": "focal_traces.selection.adaptiv:work",
         "cmc": "focal_traces.selection.cmc:work",
         "dense": "focal_traces.selection.base:nothing",
+        "divprune": "focal_traces.selection.divprune:work",
+        "fastv": "focal_traces.selection.fastv:work",
         "focus": "focal_traces.selection.focus:work",
         "focus_sec_only": "focal_traces.selection.focus:work",
         "framefusion": "focal_traces.selection.framefusion:work",
@@ -23,4 +25,5 @@ SELECTION: Registry[SelectionFormula] = Registry(
     },
     group="focal.selection",
 )
-"""One line per method; other distributions add theirs under the entry-point group ``focal.selection``."""
+"""One line per method that has a formula; without one the ledger says that its decisions are not counted. Other
+distributions add theirs under the entry-point group ``focal.selection``."""

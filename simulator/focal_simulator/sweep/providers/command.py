@@ -13,6 +13,7 @@ from focal_common import __version__
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, TraceError
 from focal_common.files import sha256_of_file
+from focal_common.places import PlainName
 from focal_common.provenance import content_hash
 from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
 from focal_simulator.sweep.providers.trace_cache import (
@@ -42,7 +43,7 @@ class CommandOptions(StrictModel):
 
     arguments: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
-    folder: str | None = None
+    folder: PlainName | None = None
     inputs: tuple[str, ...] = ()
     timeout_s: PositiveFloat = 3600.0
 

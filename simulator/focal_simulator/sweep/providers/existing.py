@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import Any, ClassVar
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, TraceError
 from focal_common.files import sha256_of_file
+from focal_common.places import PlainName, check_names, plain_name
 from focal_common.provenance import content_hash
 from focal_simulator.loading import with_trace
 from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
@@ -35,10 +37,10 @@ class ExistingOptions(StrictModel):
         accuracy_of: Value of the column ``swept``.
     """
 
-    folder: str | None = None
-    variant: str | None = None
-    accuracy_table: str | None = None
-    accuracy_of: str | None = None
+    folder: PlainName | None = None
+    variant: PlainName | None = None
+    accuracy_table: PlainName | None = None
+    accuracy_of: PlainName | None = None
 
 
 class ExistingTraces(TraceProvider):
@@ -55,10 +57,18 @@ class ExistingTraces(TraceProvider):
         self._options = validated(ExistingOptions, dict(context.options), "traces.options")
         if (self._options.folder is None) != (self._options.variant is None):
             raise ConfigError("traces.options: expected folder and variant together")
+        # Read before anything runs, and not when the first point asks for it.
+        self._accuracies = self._read_accuracies()
 
     def parameters(self) -> Sequence[str]:
         """Return the parameters that the trace name holds."""
         return _PARAMETER.findall(self._options.variant or "")
+
+    def check(self, name: str, value: Any) -> None:
+        """Refuse a parameter that cannot stand in the name of a trace, too."""
+        super().check(name, value)
+        if name in self.parameters():
+            plain_name(str(value), f"method.{name}")
 
     def measures(self) -> Sequence[str]:
         """Return ``accuracy`` where a table gives it."""
@@ -120,16 +130,21 @@ class ExistingTraces(TraceProvider):
                     f"{self._options.accuracy_of} {variant}"
                 )
             values.append(self._accuracies[key])
-        return {"accuracy": sum(values) / len(values)}
+        return {"accuracy": math.fsum(values) / len(values)}
 
-    @cached_property
-    def _accuracies(self) -> dict[tuple[str, str, str, str], float]:
-        path = self._root.path / (self._options.accuracy_table or "")
+    def _read_accuracies(self) -> dict[tuple[str, str, str, str], float]:
+        if self._options.accuracy_table is None:
+            return {}
+        path = self._root.path / self._options.accuracy_table
         try:
             with path.open(encoding="utf-8", newline="") as source:
-                return {
-                    (row["swept"], row["value"], row["model"], row["dataset"]): float(row["accuracy"])
-                    for row in csv.DictReader(source)
-                }
+                rows = list(csv.DictReader(source))
+            found = {
+                (row["swept"], row["value"], row["model"], row["dataset"]): float(row["accuracy"])
+                for row in rows
+            }
         except (OSError, KeyError, ValueError) as error:
             raise TraceError(f"{path}: not a readable table of accuracies ({error})") from error
+        for number, row in enumerate(rows, start=1):
+            check_names(row, f"{path}, row {number}")
+        return found

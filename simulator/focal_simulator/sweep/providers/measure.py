@@ -14,6 +14,7 @@ from pydantic import PositiveFloat
 from focal_common import __version__
 from focal_common.config import StrictModel, validated
 from focal_common.errors import TraceError
+from focal_common.places import PlainName, plain_path
 from focal_common.provenance import content_hash
 from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
 from focal_simulator.sweep.providers.measure_child import MeasureChild
@@ -49,7 +50,7 @@ class MeasureOptions(StrictModel):
 
     arguments: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
-    folder: str | None = None
+    folder: PlainName | None = None
     metrics: tuple[str, ...] = _METRICS
     timeout_s: PositiveFloat = 3600.0
 
@@ -109,7 +110,11 @@ class MeasuredTraces(TraceProvider):
         try:
             with path.open(encoding="utf-8", newline="") as source:
                 return [
-                    {"picture": row["picture"], "kind": row["kind"], "right": bool(int(row["right"]))}
+                    {"right": bool(int(row["right"]))}
+                    | {
+                        name: plain_path(row[name], f"{_shown(path)}: '{name}'")
+                        for name in ("picture", "kind")
+                    }
                     for row in csv.DictReader(source)
                 ]
         except (OSError, KeyError, ValueError) as error:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from focal_common.files import atomic_write_text
+from focal_common.places import remove_folder, scratch_folder
 from focal_common.provenance import content_hash
 from focal_simulator.sweep.locks import waiting_lock
 
@@ -53,15 +52,12 @@ class TraceCache:
 
     def _make(self, place: Path, parameters: Mapping[str, Any], make: Callable[[Path], None]) -> None:
         for left_over in place.parent.glob(f".{place.name}.*.work"):
-            shutil.rmtree(left_over, ignore_errors=True)
-        work = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.", suffix=".work"))
-        try:
+            remove_folder(left_over)
+        with scratch_folder(place) as work:
             make(work)
             record = {"parameters": dict(parameters), "of": self.fingerprint}
             atomic_write_text(work / "parameters.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
             work.rename(place)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
 
 
 def parameter_words(parameters: Mapping[str, Any]) -> list[str]:

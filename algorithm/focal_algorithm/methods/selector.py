@@ -1,0 +1,124 @@
+"""The smallest kind of method: score the visual tokens once, keep the best before one decoder layer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from focal_algorithm.kernels.retention import select_top, shared_counts
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
+from focal_common.errors import ConfigError, RunError
+from focal_traces.schema import DecoderGeometry
+
+__all__ = ["TokenSelector", "kept_tokens", "refuse_nan"]
+
+
+@dataclass(frozen=True)
+class TokenSelector(CompressionMethod, ABC):
+    """Keeps the visual tokens of the largest scores; a subclass writes `score`, and may set other defaults.
+
+    Text always stays. Kept tokens stay in order and hold their positions. Equal scores go to the lower index. Where
+    ``keep`` leaves every token, nothing is scored and the model runs untouched.
+
+    Args:
+        keep: Share of the prompt's visual tokens that stay, in (0, 1]; rounded half to even, at least one token.
+        layer: Decoder layer, from 0, before which the others are dropped.
+    """
+
+    scope: ClassVar[Literal["picture", "prompt"]] = "picture"
+    """``picture``: the budget is shared over the pictures of a prompt, such as the frames of a video, in proportion to
+    their tokens. ``prompt``: all visual tokens compete."""
+
+    keep: float = 0.5
+    layer: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keep <= 1:
+            raise ConfigError(f"keep must lie in (0, 1], got {self.keep}")
+        if self.layer < 0:
+            raise ConfigError(f"layer must be at least 0, got {self.layer}")
+
+    @abstractmethod
+    def score(self, hidden: Tensor, tokens: TokenStream) -> Tensor:
+        """Return how much each token matters; the largest stay.
+
+        Args:
+            hidden: Residual stream before the layer, axes (tokens, hidden); before layer 0 the input embeddings.
+            tokens: Which tokens these are: ``tokens.visual_rows`` and ``tokens.query_rows`` (the text after the
+                picture) index ``hidden``.
+
+        Returns:
+            One number for each token, of which those of text count nothing, or one for each visual token.
+        """
+
+    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
+        """Check that the budget and the layer fit the prompt.
+
+        Raises:
+            ConfigError: The layer does not exist, or the budget is below one token.
+        """
+        if self.layer >= geometry.layers:
+            raise ConfigError(
+                f"layer: {self.name} drops before layer {self.layer}, but the decoder has {geometry.layers}; "
+                f"expected at most {geometry.layers - 1}"
+            )
+        kept_tokens(layout.visual_tokens, self.keep, f"{layout.sample_id}: {self.name}, keep")
+
+    def before_layer(self, layer: int, hidden: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
+        """Drop all but the best visual tokens."""
+        if layer != self.layer:
+            return None
+        count = kept_tokens(stream.layout.visual_tokens, self.keep, f"{self.name}, keep")
+        if count >= len(stream.visual_rows):
+            return None
+        scores = self._checked(self.score(hidden, stream), stream)
+        parts = stream.parts(self.scope)
+        counts = shared_counts(count, [len(part) for part in parts])
+        chosen = [part[select_top(scores[part], own)] for part, own in zip(parts, counts, strict=True)]
+        return Resequenced(stream.keeping(torch.cat(chosen)))
+
+    def _checked(self, scores: Tensor, stream: TokenStream) -> Tensor:
+        """Return the scores of the visual tokens present, axes (visual tokens)."""
+        present, visual = len(stream.token_ids), len(stream.visual_rows)
+        if tuple(scores.shape) not in ((present,), (visual,)):
+            raise ConfigError(
+                f"{self.name}: score returned axes {tuple(scores.shape)}; expected one number for each of the "
+                f"{present} tokens, or of the {visual} visual ones"
+            )
+        own = scores if len(scores) == visual else scores[stream.visual_rows]
+        refuse_nan(own, self.layer, self.name)
+        return own
+
+
+def kept_tokens(tokens: int, share: float, what: str) -> int:
+    """Return how many of some tokens a share of them is, rounded half to even in double precision.
+
+    Args:
+        tokens: How many there are.
+        share: In (0, 1].
+        what: What the budget is called in an error.
+
+    Raises:
+        ConfigError: It rounds to no token.
+    """
+    count = round(tokens * share)
+    if count < 1 <= tokens:
+        raise ConfigError(
+            f"{what}: {share:g} of {tokens} visual tokens is below one token; expected at least {1 / tokens:.2g}"
+        )
+    return count
+
+
+def refuse_nan(scores: Tensor, layer: int, method: str) -> None:
+    """Raise `RunError` where a score is not a number: it could not be ranked."""
+    lost = int(scores.isnan().sum())
+    if lost:
+        raise RunError(
+            f"layer {layer}: {lost} of {len(scores)} scores of {method} are NaN; expected numbers, so look at what the "
+            "scores are computed from"
+        )

@@ -1,0 +1,98 @@
+"""A stock Llama decoder with the weights of an end-to-end golden file, and a method attached to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import LlavaConfig, LlavaForConditionalGeneration
+
+from focal_algorithm.hooks import attach
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.models.llava_onevision import LlavaOnevision
+from focal_traces.schema import TokenGrid
+from goldens.comparing import Arrays, Settings
+
+TOWER = {
+    "model_type": "clip_vision_model",
+    "hidden_size": 8,
+    "intermediate_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
+
+
+def stored_decoder(params: Settings, arrays: Arrays) -> Any:
+    """Return the model with the weights ``state_dict/NAME`` of a file."""
+    weights = {
+        name.removeprefix("state_dict/"): torch.from_numpy(array)
+        for name, array in arrays.items()
+        if name.startswith("state_dict/")
+    }
+    text = {
+        "model_type": "llama",
+        "vocab_size": 32,
+        "hidden_size": params["hidden_size"],
+        "intermediate_size": params["intermediate_size"],
+        "num_hidden_layers": params["layers"],
+        "num_attention_heads": params["heads"],
+        "num_key_value_heads": params["kv_heads"],
+        "hidden_act": params["hidden_act"],
+        "rms_norm_eps": params["rms_norm_eps"],
+        "rope_parameters": {"rope_type": "default", "rope_theta": params["rope_theta"]},
+        "max_position_embeddings": 4096,
+    }
+    config = LlavaConfig(vision_config=TOWER, text_config=text, image_token_index=31)
+    model = LlavaForConditionalGeneration(config).eval()
+    left = model.get_decoder().load_state_dict(weights, strict=False)
+    unset = [name for name in left.missing_keys if name != "embed_tokens.weight"]
+    if unset or left.unexpected_keys:
+        raise ValueError(
+            f"weights do not fit the decoder: missing {unset}, unexpected {left.unexpected_keys}"
+        )
+    return model.to(getattr(torch, params["dtype"]))
+
+
+@dataclass(frozen=True)
+class Prefill:
+    """What a decoder did with a prompt.
+
+    Attributes:
+        inputs: Input of each layer after what was dropped there, each axes (tokens, hidden).
+        last_hidden: After the final norm, axes (tokens, hidden).
+        cache_lengths: Tokens in the cache of each layer.
+    """
+
+    inputs: list[Tensor]
+    last_hidden: Tensor
+    cache_lengths: list[int]
+
+
+def prefill(model: Any, method: CompressionMethod, embeddings: Tensor, layout: SampleLayout) -> Prefill:
+    """Run a prompt of embeddings, axes (tokens, hidden)."""
+    inputs: list[Tensor] = []
+    decoder = model.get_decoder()
+    with torch.inference_mode(), attach(model, LlavaOnevision(), method, layouts=[layout]):
+        watched = [
+            layer.input_layernorm.register_forward_pre_hook(lambda _module, args: inputs.append(args[0][0]))
+            for layer in decoder.layers
+        ]
+        output = decoder(inputs_embeds=embeddings[None].to(decoder.dtype), use_cache=True)
+        for handle in watched:
+            handle.remove()
+    cache = output.past_key_values
+    lengths = [cache.get_seq_length(layer) for layer in range(len(inputs))]
+    return Prefill(inputs, output.last_hidden_state[0], lengths)
+
+
+def layout_of(start: int, visual: int, after: int) -> SampleLayout:
+    """Return a prompt of ``start`` text tokens, a picture of one row, and text."""
+    grid = TokenGrid(
+        frames=1, rows=1, columns=visual, frame_stride=visual, row_stride=visual, column_stride=1
+    )
+    return SampleLayout("golden", start + visual + after, start, visual, grid)

@@ -1,0 +1,64 @@
+"""Does a new method run, simulate and enter the arena by doing exactly what docs/adding_a_method.md says?"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "adding_a_method.md"
+
+pytestmark = pytest.mark.slow
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the package, save the page's file where the page says, and add the page's line to the table."""
+    source = tmp_path_factory.mktemp("source") / "algorithm"
+    shutil.copytree(ROOT / "algorithm", source, ignore=shutil.ignore_patterns("__pycache__"))
+    text = PAGE.read_text(encoding="utf-8")
+    (place,) = re.findall(r"Save it as `algorithm/(.*?)`", text)
+    (line,) = re.findall(r"Add `(\"normprune\": .*?,)` to the table", text)
+    (source / place).write_text(blocks("python")[0], encoding="utf-8")
+    table = source / "focal_algorithm" / "methods" / "__init__.py"
+    before, mark, after = table.read_text(encoding="utf-8").partition('    "method",\n    {\n')
+    assert mark
+    table.write_text(f"{before}{mark}        {line}\n{after}", encoding="utf-8")
+    return source
+
+
+def test_the_commands_of_the_page_run_as_printed(package: Path, tmp_path: Path) -> None:
+    others = (str(ROOT / name) for name in ("common", "traces", "simulator", "evaluation_scripts"))
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join((str(package), *others)),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "FOCAL_CACHE": str(tmp_path / "cache"),
+    }
+    commands = [shlex.split(line) for line in blocks("sh")[0].splitlines()]
+    assert [words[:2] for words in commands] == [["focal", verb] for verb in ("trace", "sim", "arena")]
+    for words in commands:
+        done = subprocess.run(
+            [sys.executable, "-c", "from focal_common.command import main; main()", *words[1:]],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    table = (tmp_path / "arena" / "arena.csv").read_text(encoding="utf-8").splitlines()
+    (own,) = [row for row in table if ",normprune," in row]
+    assert ",ok," in own
+    assert (tmp_path / "results" / "cycle_normprune_dense.csv").is_file()
