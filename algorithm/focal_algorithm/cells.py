@@ -141,7 +141,7 @@ def kept_frames(
     if int(is_placeholder.sum()) > len(made.cells):
         raise RunError(
             f"{sample_id}: cells of {len(made.cells)} visual tokens, expected {int(is_placeholder.sum())}; the "
-            "model adapter is at fault (use --no-keep-frames)"
+            "model adapter is at fault (a run that keeps no frames still works)"
         )
     cells = _with_marks(made, is_placeholder)
     pixels = sum(one.width * one.height for one in made.pictures)

@@ -17,7 +17,16 @@ from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.weights import SHIPPED, weights_digest
 from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
 
-__all__ = ["DTYPES", "LoadedModel", "check_device", "find_adapter", "load_model", "model_settings"]
+__all__ = [
+    "DTYPES",
+    "LoadedModel",
+    "adapter_of_type",
+    "check_device",
+    "checkpoint_name",
+    "find_adapter",
+    "load_model",
+    "model_settings",
+]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -79,9 +88,7 @@ def load_model(
         raise ConfigError(f"unknown dtype '{dtype}'; {near_matches(dtype, DTYPES)}")
     kind = check_device(device)
     if dtype == "fp16" and kind == "cpu":
-        raise UnsupportedError(
-            "fp16 on a CPU is hundreds of times slower than bf16; use --dtype bf16 or fp32"
-        )
+        raise UnsupportedError("fp16 on a CPU is hundreds of times slower than bf16; use dtype bf16 or fp32")
     if name in MODELS:
         adapter = MODELS.load(name)
         with torch.random.fork_rng(devices=[]):
@@ -92,7 +99,7 @@ def load_model(
         adapter = find_adapter(name, is_offline, trust_remote_code)
         place = model_location(name)
         model = _from_files(adapter, place, DTYPES[dtype], attention, is_offline)
-        checkpoint = _checkpoint_name(name, model)
+        checkpoint = checkpoint_name(name, model)
         tokenizer = checkpoint_tokenizer(
             place, is_offline, trust_remote_code and adapter.has_remote_code, adapter.random_tokenizer()
         )
@@ -110,11 +117,11 @@ def check_device(name: str) -> str:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ConfigError(f"--device '{name}' is no torch device; expected cpu or cuda") from error
+        raise ConfigError(f"device '{name}' is no torch device; expected cpu or cuda") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UnsupportedError(f"--device {name}: torch {torch.__version__} finds no CUDA device; use cpu")
+        raise UnsupportedError(f"device {name}: torch {torch.__version__} finds no CUDA device; use cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"--device {name}: expected cuda:0 to cuda:{torch.cuda.device_count() - 1}")
+        raise ConfigError(f"device {name}: expected cuda:0 to cuda:{torch.cuda.device_count() - 1}")
     return str(device.type)
 
 
@@ -132,18 +139,31 @@ def find_adapter(name: str, is_offline: bool, trust_remote_code: bool = False) -
     """
     check_model_name(name)
     name = model_location(name)
-    model_type = model_settings(name, is_offline)["model_type"]
+    adapter = adapter_of_type(model_settings(name, is_offline)["model_type"], name)
+    if adapter.has_remote_code and not trust_remote_code:
+        raise UnsupportedError(
+            f"{name}: a {adapter.family} checkpoint runs Python code that it brings along; read that code, then "
+            "allow it with trust_remote_code"
+        )
+    _check_normalisation(adapter, name, is_offline)
+    return adapter
+
+
+def adapter_of_type(model_type: str, name: str) -> type[ModelAdapter]:
+    """Return the adapter that serves a ``config.model_type``.
+
+    Args:
+        model_type: As the configuration of a checkpoint or of a loaded model says.
+        name: What the sentence of a refusal calls the model.
+
+    Raises:
+        UnsupportedError: No family serves it; the sentence says what to do instead.
+    """
     for family in MODELS:
         adapter = MODELS.load(family)
         if model_type in adapter.foreign_types:
             raise UnsupportedError(f"{name}: {adapter.foreign_types[model_type]}")
         if model_type in adapter.model_types:
-            if adapter.has_remote_code and not trust_remote_code:
-                raise UnsupportedError(
-                    f"{name}: a {family} checkpoint runs Python code that it brings along; read that code, then "
-                    "allow it with --trust-remote-code"
-                )
-            _check_normalisation(adapter, name, is_offline)
             return adapter
     raise UnsupportedError(
         f"{name}: no adapter for model_type '{model_type}'; supported families: {', '.join(MODELS)}"
@@ -164,7 +184,9 @@ def model_settings(name: str, is_offline: bool) -> dict[str, Any]:
         settings, _ = PreTrainedConfig.get_config_dict(name, local_files_only=is_offline)
     except (OSError, ValueError, KeyError) as error:
         hint = (
-            "" if is_folder or not is_offline else "; it is not in the local cache and --profile is offline"
+            ""
+            if is_folder or not is_offline
+            else "; it is not in the local cache, and only local files may be used"
         )
         raise ConfigError(f"{where}: no readable model configuration{hint} ({_one_line(error)})") from error
     if not isinstance(settings.get("model_type"), str):
@@ -226,7 +248,8 @@ def _are_close(values: Any, expected: tuple[float, float, float]) -> bool:
         return False
 
 
-def _checkpoint_name(name: str, model: Any) -> str:
+def checkpoint_name(name: str, model: Any) -> str:
+    """Return how a trace header calls the weights of a model that was loaded by name."""
     if name in SHIPPED:
         return f"{name}@{weights_digest(Path(model_location(name)))[:12]}"
     # Only the folder's name: a trace must not depend on where a user keeps checkpoints.

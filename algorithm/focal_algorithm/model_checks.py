@@ -15,7 +15,7 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.inputs.photographs import photograph_clip
 from focal_algorithm.loading import LoadedModel, find_adapter, load_model, model_settings
 from focal_algorithm.methods import METHODS
-from focal_algorithm.methods.base import changes_length
+from focal_algorithm.methods.base import CompressionMethod, changes_length
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS, model_location
 from focal_algorithm.models.base import ModelAdapter
@@ -23,7 +23,7 @@ from focal_algorithm.prompts import build_prompt
 from focal_algorithm.weights import SHIPPED
 from focal_common.errors import ConfigError, FocalError, UnsupportedError
 
-__all__ = ["model_checks"]
+__all__ = ["method_support", "model_checks"]
 
 _TASKS = ("videomme", "mlvu", "mvbench", "vqav2", "mme", "mmbench")
 """Of the published tables (Focus, HPCA 2026, sec. VII)."""
@@ -61,11 +61,36 @@ def model_checks(name: str, is_offline: bool, trust_remote_code: bool) -> list[C
     return found + [_method(method, text, adapter) for method in METHODS]
 
 
-def _refusals(family: str, method: str) -> dict[str, str]:
+def method_support(
+    method: CompressionMethod, text: Mapping[str, Any], adapter: type[ModelAdapter]
+) -> tuple[str, str]:
+    """Return why a method does not work on a model, and what does not work although the pair does.
+
+    Args:
+        method: What to try.
+        text: Configuration of the model's decoder; empty for that of its family.
+        adapter: Its family.
+
+    Returns:
+        Two sentences, empty where there is nothing to say.
+    """
+    windowed = set(text.get("layer_types") or ()) - {"full_attention"} or bool(text.get("use_sliding_window"))
+    if changes_length(method) and windowed:
+        return "it drops tokens, which sliding-window layers do not support", ""
+    refusals = _refusals(adapter.family, method)
+    if set(refusals) == set(adapter.modalities):
+        return next(iter(refusals.values())), ""
+    if refusals:
+        kind, reason = next(iter(refusals.items()))
+        return "", f"not {'an image' if kind == 'image' else f'a {kind}'}: {reason}"
+    return "", ""
+
+
+def _refusals(family: str, method: CompressionMethod) -> dict[str, str]:
     """Return why a method refuses pictures of a kind, by trying it on a tiny random model of the family."""
     loaded = _tiny(family)
-    built = build_method(method, {})
-    built = build_method(method, built.study.fitted(loaded.adapter.geometry(loaded.model)))
+    fitted = method.study.fitted(loaded.adapter.geometry(loaded.model))
+    built = replace(method, **fitted) if method == type(method)() else method
     size_pixels = loaded.adapter.sample_pixels(loaded.model)
     found = {}
     for kind in sorted(loaded.adapter.modalities):
@@ -112,15 +137,11 @@ def _decoder(text: Mapping[str, Any]) -> str:
 
 
 def _method(name: str, text: Mapping[str, Any], adapter: type[ModelAdapter]) -> Check:
-    method = build_method(name, {})
-    windowed = set(text.get("layer_types") or ()) - {"full_attention"} or bool(text.get("use_sliding_window"))
-    if changes_length(method) and windowed:
-        return Check(f"method {name}", "no: it drops tokens, which sliding-window layers do not support")
-    refusals = _refusals(adapter.family, name)
-    if set(refusals) == set(adapter.modalities):
-        return Check(f"method {name}", f"no: {next(iter(refusals.values()))}")
-    if refusals:
-        kind, reason = next(iter(refusals.items()))
-        return Check(f"method {name}", f"yes, but not a {kind}: {reason}")
+    method = METHODS.load(name)
+    refusal, limits = method_support(build_method(name, {}), text, adapter)
+    if refusal:
+        return Check(f"method {name}", f"no: {refusal}")
+    if limits:
+        return Check(f"method {name}", f"yes, but {limits}")
     tasks = [task for task in _TASKS if method.study.published(adapter().published_name, task)]
     return Check(f"method {name}", f"yes, published parameters for {', '.join(tasks)}" if tasks else "yes")

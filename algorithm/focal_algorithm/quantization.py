@@ -49,7 +49,7 @@ def quantize(model: Any, precision: str, device: str) -> str:
             f"int8: rows of weights, tokens of activations, outlier columns from {OUTLIER_THRESHOLD}; torch"
         )
     else:
-        raise UnsupportedError(f"--precision int8 runs on cpu and cuda, not on '{device}'")
+        raise UnsupportedError(f"precision int8 runs on cpu and cuda, not on '{device}'")
     head = model.get_output_embeddings()
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
@@ -64,8 +64,8 @@ def _bitsandbytes() -> tuple[Callable[[nn.Linear], nn.Module], str]:
         bitsandbytes = importlib.import_module("bitsandbytes")
     except ImportError as error:
         raise UnsupportedError(
-            "--precision int8 on CUDA needs bitsandbytes, which the published runs use; install bitsandbytes, or "
-            "use --device cpu for the int8 path of torch"
+            "precision int8 on CUDA needs bitsandbytes, which the published runs use; install bitsandbytes, or "
+            "use device cpu for the int8 path of torch"
         ) from error
 
     def build(linear: nn.Linear) -> nn.Module:

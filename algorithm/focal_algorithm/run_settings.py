@@ -67,7 +67,7 @@ class RunSettings:
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision must be {' or '.join(PRECISIONS)}, got '{self.precision}'")
         if self.task is not None and (self.videos or self.images):
-            raise ConfigError("--task brings its own pictures; expected no --video and no --image beside it")
+            raise ConfigError("a task brings its own pictures; expected no videos and no images beside it")
         count = self.num_samples
         if self.chosen_sample is not None and count is not None and not 0 <= self.chosen_sample < count:
             raise ConfigError(f"chosen_sample must be 0 to {count - 1}, got {self.chosen_sample}")

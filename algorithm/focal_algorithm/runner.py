@@ -35,12 +35,16 @@ from focal_traces.counts import Trace
 from focal_traces.frames import SampleFrames
 
 __all__ = [
+    "Gathered",
     "Prepared",
     "RunResult",
     "RunSettings",
     "SampleSource",
     "TracedSample",
+    "accuracy_of",
+    "facts_of",
     "finish",
+    "gather",
     "method_of",
     "prepare",
     "run",
@@ -122,18 +126,55 @@ def run(
     Raises:
         FocalError: A setting, a file or the run is at fault.
     """
+    done = gather(settings, track, prepared)
+    result = finish(settings, done.prepared, done.method, done.traced, done.wall_time_s)
+    return replace(result, notes=done.notes(result.trace))
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The prefills of a run before anything is written.
+
+    Attributes:
+        settings: Of the run.
+        prepared: The model.
+        method: With the parameters in force.
+        traced: One per sample.
+        wall_time_s: Of all of them, loading included where the model was loaded here.
+        parameter_notes: What the user should know of the parameters.
+    """
+
+    settings: RunSettings
+    prepared: Prepared
+    method: CompressionMethod
+    traced: tuple[TracedSample, ...]
+    wall_time_s: float
+    parameter_notes: tuple[str, ...]
+
+    def notes(self, trace: Trace) -> tuple[str, ...]:
+        """Return the sentences that the user should read beside the trace of these prefills."""
+        return (
+            *self.parameter_notes,
+            *unfit_notes(self.prepared.loaded, self.traced, self.settings.task),
+            *self.method.study.run_notes(self.method, torch.device(self.settings.device)),
+            *idle_notes(self.method, trace),
+        )
+
+
+def gather(
+    settings: RunSettings,
+    track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items,
+    prepared: Prepared | None = None,
+) -> Gathered:
+    """Trace every sample; see `run` for arguments and errors."""
     started = time.monotonic()
     prepared = prepare(settings) if prepared is None else prepared
     method, notes = method_of(settings, prepared)
     sources = sample_sources(settings)
-    traced = [trace_sample(settings, prepared, method, source) for source in track(sources, len(sources))]
-    result = finish(settings, prepared, method, traced, time.monotonic() - started)
-    notes += [
-        *unfit_notes(prepared.loaded, traced, settings.task),
-        *method.study.run_notes(method, torch.device(settings.device)),
-        *idle_notes(method, result.trace),
-    ]
-    return replace(result, notes=tuple(notes))
+    traced = tuple(
+        trace_sample(settings, prepared, method, source) for source in track(sources, len(sources))
+    )
+    return Gathered(settings, prepared, method, traced, time.monotonic() - started, tuple(notes))
 
 
 def prepare(settings: RunSettings) -> Prepared:
@@ -194,19 +235,40 @@ def finish(
     """Choose the sample and write every file of a run."""
     recorder = _recorder_of(settings, prepared, method, traced)
     trace = build_trace(settings, prepared.loaded, method, recorder, prepared.quantization)
-    records = tuple(sample_facts(trace, index) | _facts(one) for index, one in enumerate(traced))
-    questions = [one.asked for one in traced if one.asked is not None]
-    accuracy = None
-    if settings.task is not None:
-        pixels = [one.media().pixels_sha256 for one in settings.task.load()]  # in the order of the samples
-        checkpoint = prepared.loaded.checkpoint
-        arithmetic = prepared.quantization
-        accuracy = run_accuracy(
-            settings, settings.task, method, checkpoint, arithmetic, questions, records, pixels
-        )
+    records = facts_of(trace, traced)
+    accuracy = accuracy_of(settings, prepared, method, traced, records)
     frames = tuple(one.frames for one in traced) if settings.keeps_frames else ()
     files = write_run(settings, method, trace, recorder, records, wall_time_s, frames, accuracy)
     return RunResult(trace, records, files, (), accuracy)
+
+
+def facts_of(trace: Trace, traced: Sequence[TracedSample]) -> tuple[dict[str, Any], ...]:
+    """Return what ``NAME.samples.json`` says of each sample: sparsity, kept tokens, answer."""
+    return tuple(sample_facts(trace, index) | _facts(one) for index, one in enumerate(traced))
+
+
+def accuracy_of(
+    settings: RunSettings,
+    prepared: Prepared,
+    method: CompressionMethod,
+    traced: Sequence[TracedSample],
+    records: tuple[dict[str, Any], ...],
+) -> dict[str, Any] | None:
+    """Return the accuracy of the questions of a benchmark, see `run_accuracy`; None for other inputs.
+
+    Args:
+        settings: Of the run.
+        prepared: The model.
+        method: What was attached.
+        traced: In the order of the questions.
+        records: See `facts_of`.
+    """
+    if settings.task is None:
+        return None
+    questions = [one.asked for one in traced if one.asked is not None]
+    pixels = [one.media().pixels_sha256 for one in settings.task.load()]  # in the order of the samples
+    checkpoint, arithmetic = prepared.loaded.checkpoint, prepared.quantization
+    return run_accuracy(settings, settings.task, method, checkpoint, arithmetic, questions, records, pixels)
 
 
 def _facts(one: TracedSample) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> d
     for override in overrides:
         field, equals, text = override.partition("=")
         if not equals or not field.strip():
-            raise ConfigError(f"--set '{override}': expected field=value, such as core.array_columns=64")
+            raise ConfigError(f"'{override}': expected field=value, such as core.array_columns=64")
         node: Any = result
         parts = field.strip().split(".")
         for depth, part in enumerate(parts):

@@ -94,7 +94,7 @@ def _compiler_cost(hardware: HardwareSpec, need: BufferNeed) -> BufferCost:
     if hardware.sram_node.value != _MACRO_NODE_UM:
         raise ConfigError(
             f"{hardware.accelerator}.yaml: memory-compiler macros exist for sram_node {_MACRO_NODE_UM:g} only, got "
-            f"{hardware.sram_node.value:g}; use --sram cacti"
+            f"{hardware.sram_node.value:g}; use sram cacti"
         )
     return BufferCost(
         name=need.name,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from focal_common.errors import ConfigError
+from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.loading import load_workloads
 from focal_simulator.output import file_prefix, write_outcome, write_rows
 from focal_simulator.precision import precision_remarks
@@ -12,9 +15,9 @@ from focal_simulator.ratios import DENSE
 from focal_simulator.report import Report, Request
 from focal_simulator.runner import Outcome, Settings, run_all
 from focal_simulator.tables import gemm_sparsity_table, result_table
-from focal_traces.root import TraceRoot
+from focal_traces.root import MAIN_FOLDER, TraceRoot
 
-__all__ = ["run_request"]
+__all__ = ["run_request", "run_root", "workload_order"]
 
 
 def run_request(request: Request) -> Report:
@@ -41,25 +44,12 @@ def run_request(request: Request) -> Report:
         from focal_simulator.tile_lengths import run_tile_lengths
 
         return run_tile_lengths(request, root)
-    workloads = load_workloads(root, list(request.models), list(request.datasets), request.variant)
-    outcome = run_all(settings, workloads)
+    outcome = run_root(settings, root, request.models, request.datasets, request.variant)
     if request.timeline is not None and len(outcome.runs) != 1:
         raise ConfigError(
             f"--timeline shows one run, got {len(outcome.runs)}; choose with --accelerator, --model, --dataset"
         )
-    order = {pair: place for place, pair in enumerate(root.workloads)}
-    assumed = [
-        workload.label
-        for workload in workloads
-        if workload.recorded_m_tile is None
-        and root.folder_with_trace(workload.model, workload.dataset) is None
-    ]
-    if assumed:
-        outcome.remarks.append(
-            f"no trace in {request.variant}/ of {', '.join(assumed)}: "
-            "the decoder is taken to be Qwen2-7B, as published"
-        )
-    outcome.remarks += precision_remarks(workloads, request.precision)
+    order = workload_order(root)
     paths = write_outcome(request.output, outcome, order, request.variant, request.sram, request.figure)
     whole = None
     if request.whole_model:
@@ -79,6 +69,48 @@ def run_request(request: Request) -> Report:
     if whole is not None:
         report.tables.append(whole)
     return report
+
+
+def run_root(
+    settings: Settings,
+    root: TraceRoot,
+    models: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    variant: str = MAIN_FOLDER,
+    own: Mapping[str, Accelerator[Any]] | None = None,
+) -> Outcome:
+    """Simulate the workloads of a trace root; nothing is written.
+
+    Args:
+        settings: What to run on.
+        root: Folder, lone trace file, or trace in memory.
+        models: Names to keep; empty keeps all.
+        datasets: Names to keep; empty keeps all.
+        variant: Trace folder whose counts are used.
+        own: See `run_all`.
+
+    Raises:
+        FocalError: See `load_workloads` and `run_all`.
+    """
+    workloads = load_workloads(root, list(models), list(datasets), variant)
+    outcome = run_all(settings, workloads, own)
+    assumed = [
+        workload.label
+        for workload in workloads
+        if workload.recorded_m_tile is None
+        and root.folder_with_trace(workload.model, workload.dataset) is None
+    ]
+    if assumed:
+        outcome.remarks.append(
+            f"no trace in {variant}/ of {', '.join(assumed)}: the decoder is taken to be Qwen2-7B, as published"
+        )
+    outcome.remarks += precision_remarks(workloads, settings.precision)
+    return outcome
+
+
+def workload_order(root: TraceRoot) -> dict[tuple[str, str], int]:
+    """Return the place of each (model, dataset) in a trace root, by which result rows are ordered."""
+    return {pair: place for place, pair in enumerate(root.workloads)}
 
 
 def _draw_timeline(request: Request, path: Path, outcome: Outcome) -> Path:

@@ -61,7 +61,7 @@ def read_layers(result: Path, accelerator: str, variant: str = "main") -> tuple[
             ]
             raise ConfigError(
                 f"{result}: has no cycle result of '{accelerator}'; {near_matches(accelerator, found)} "
-                "(write one with: focal sim --fidelity cycle)"
+                "(a simulation in fidelity cycle writes one)"
             )
     elif not path.is_file():
         raise ConfigError(f"{result}: expected a result folder or a *_layers.parquet file")
@@ -93,7 +93,7 @@ def find_row(rows: list[dict[str, Any]], where: Path, model: str, dataset: str, 
             f"{where}: no workload '{model}/{dataset}'; {near_matches(f'{model}/{dataset}', pairs)}"
         )
     if len(labels) > 1:
-        raise ConfigError(f"{where}: holds {', '.join(labels)}; choose one with --model and --dataset")
+        raise ConfigError(f"{where}: holds {', '.join(labels)}; choose one by model and dataset")
     named = {_name(row): row for row in chosen}
     for candidate in (layer, f"{layer}.scores"):
         if candidate in named:

@@ -38,7 +38,7 @@ def precision_overrides(accelerator: Accelerator[Any], precision: str) -> list[s
         ConfigError: Unknown precision.
     """
     if precision not in PRECISIONS:
-        raise ConfigError(f"--precision '{precision}': {near_matches(precision, PRECISIONS)}")
+        raise ConfigError(f"precision '{precision}': {near_matches(precision, PRECISIONS)}")
     if precision == "fp16":
         return []
     overrides = ["element_bytes=1"]
@@ -61,5 +61,5 @@ def precision_remarks(workloads: Iterable[Workload], precision: str) -> list[str
         return []
     return [
         f"{', '.join(labels)}: the linear layers of the forward were quantised, but FP16 hardware is simulated, as in "
-        "the published INT8 runs; focal sim --precision int8 estimates INT8 hardware"
+        "the published INT8 runs; precision int8 of the simulation estimates INT8 hardware"
     ]

@@ -151,7 +151,7 @@ def _existing(path: Path, columns: list[str]) -> list[dict[str, str]]:
         odd = next((name for name in [*found, *columns] if (name in found) != (name in columns)), "order")
         raise ConfigError(
             f"{path}: has other columns than this version writes (first difference: '{odd}'); "
-            "move it away or choose another --output"
+            "move it away or choose another folder"
         )
     for number, row in enumerate(rows, start=1):
         check_names(row, f"{path}, row {number}", ConfigError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -22,7 +23,7 @@ from focal_simulator.results import Row, result_row
 from focal_simulator.run_result import RunResult
 from focal_simulator.workload import Workload
 
-__all__ = ["FIDELITIES", "Outcome", "Run", "Settings", "accelerator_names", "run_all"]
+__all__ = ["FIDELITIES", "Outcome", "Run", "Settings", "accelerator_names", "built_in_precision", "run_all"]
 
 FIDELITIES: Registry[Any] = Registry(
     "fidelity",
@@ -109,7 +110,7 @@ def accelerator_names(asked: tuple[str, ...]) -> list[str]:
             if name not in names:
                 names.append(name)
     if not names:
-        raise ConfigError("--accelerator: expected at least one name, or all")
+        raise ConfigError("accelerators: expected at least one name, or all")
     return names
 
 
@@ -128,7 +129,7 @@ class _Hardware:
                 )
         self._fields = {name: self._fields_of(name) for name in dict.fromkeys((*names, DENSE))}
         for override in settings.overrides:
-            if not any(self.takes(name, override) for name in names):
+            if names and not any(self.takes(name, override) for name in names):
                 # Refused by the hardware that has the nearest field, in a sentence that names it.
                 nearest = max(names, key=lambda name: self._likeness(name, override))
                 build_accelerator(nearest, self._file(nearest), [override])
@@ -154,32 +155,53 @@ class _Hardware:
         Raises:
             ConfigError: See `build_accelerator`.
         """
-        file, settings = self._file(name), self._settings
-        by_precision = precision_overrides(build_accelerator(name, file), settings.precision)
-        given = [override for override in settings.overrides if self.takes(name, override)]
-        return build_accelerator(name, file, [*by_precision, *given])
+        given = [override for override in self._settings.overrides if self.takes(name, override)]
+        return built_in_precision(name, self._settings.precision, given, self._file(name))
+
+
+def built_in_precision(
+    name: str, precision: str, overrides: Sequence[str] = (), file: Path | None = None
+) -> Accelerator[Any]:
+    """Return an accelerator with its multipliers in a precision; ``field=value`` overrides have the last word.
+
+    Args:
+        name: Registry name.
+        precision: A name in `PRECISIONS`.
+        overrides: See `build_accelerator`.
+        file: Hardware file in place of the preset.
+
+    Raises:
+        ConfigError: See `build_accelerator`.
+    """
+    by_precision = precision_overrides(build_accelerator(name, file), precision)
+    return build_accelerator(name, file, [*by_precision, *overrides])
 
 
 def _field_of(override: str) -> str:
     return override.partition("=")[0].strip()
 
 
-def run_all(settings: Settings, workloads: list[Workload]) -> Outcome:
+def run_all(
+    settings: Settings, workloads: list[Workload], own: Mapping[str, Accelerator[Any]] | None = None
+) -> Outcome:
     """Run every workload on every accelerator that accepts it, and on the dense array for ratios.
+
+    Args:
+        settings: What to run on.
+        workloads: What to run.
+        own: Accelerators beside those that the settings name, by the name that result rows give them.
 
     Raises:
         UnsupportedError: An accelerator asked for by name accepts none of the workloads.
         ConfigError: Unknown names or wrong hardware.
     """
     if settings.precision != "fp16" and settings.fidelity == "parity":
-        raise ConfigError(
-            "--precision int8 needs --fidelity cycle: the published INT8 run keeps FP16 hardware"
-        )
+        raise ConfigError("precision int8 needs fidelity cycle: the published INT8 run keeps FP16 hardware")
     fidelity: Fidelity = FIDELITIES.load(settings.fidelity)(settings)
-    fidelity.check_fields((_field_of(one) for one in settings.overrides), "--set")
-    names = accelerator_names(settings.accelerators)
+    fidelity.check_fields((_field_of(one) for one in settings.overrides), "hardware field")
+    names = accelerator_names(settings.accelerators) if settings.accelerators or not own else []
     hardware = _Hardware(settings, names)
-    outcome = Outcome(fidelity, accelerators={name: hardware.build(name) for name in names})
+    outcome = Outcome(fidelity, accelerators={name: hardware.build(name) for name in names} | dict(own or {}))
     refused = _run_dense(settings, hardware, workloads, outcome)
     outcome.basis = _basis(settings, hardware, outcome, refused)
     for name, accelerator in outcome.accelerators.items():
@@ -261,9 +283,9 @@ def _basis(settings: Settings, hardware: _Hardware, outcome: Outcome, refused: s
     if hardware.target not in ("", DENSE):
         sentences.append(f"{settings.hardware} is for {hardware.target}; dense has its own preset.")
     for override in settings.overrides:
-        names = dict.fromkeys((*outcome.accelerators, DENSE))
+        names = dict.fromkeys((*(name for name in outcome.accelerators if name in ACCELERATORS), DENSE))
         if lacking := [name for name in names if not hardware.takes(name, override)]:
-            sentences.append(f"--set {override.strip()} does not reach {', '.join(lacking)}: no such field.")
+            sentences.append(f"{override.strip()} does not reach {', '.join(lacking)}: no such field.")
     if refused:
         sentences.append(f"No ratios where dense cannot be run: {refused}.")
     return " ".join(sentences)

@@ -68,7 +68,7 @@ def test_sliding_windows_rule_out_methods_that_drop_tokens(
             "no adapter for model_type 'bert'; supported families: llava, llava_onevision",
         ),
         ({"model_type": "llava_qwen"}, "convert it with 'focal convert-model"),
-        ({"model_type": "minicpmv"}, "allow it with --trust-remote-code"),
+        ({"model_type": "minicpmv"}, "allow it with trust_remote_code"),
         ({"model_type": "minicpmv4_6"}, "another architecture"),
         ({}, "lacks model_type"),
     ],

@@ -108,7 +108,7 @@ def test_advice_is_one_that_a_matrix_takes(place: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--device", "gpu"), "--device 'gpu' is no torch device"),
+        (("--device", "gpu"), "device 'gpu' is no torch device"),
         (
             ("--checkpoint", "own=/nowhere"),
             "'/nowhere' is neither a folder nor a Hub name nor a shipped model",

@@ -160,7 +160,7 @@ def test_wrong_use_is_one_sentence(root: Path, tmp_path: Path, capsys: pytest.Ca
     foreign = str(root / "focus_main" / "llava_onevision_seed.frames.zip")
     assert "expected frames of the same inputs" in refused(capsys, good, "--frames", foreign, "-o", out)
     other = counts(root, name="llava_onevision_seed")
-    assert "--sample 'astronaut-0-0': no such sample" in refused(
+    assert "sample 'astronaut-0-0': no such sample" in refused(
         capsys, other, "--sample", "astronaut-0-0", "-o", out
     )
     assert "unequal inputs" in refused(capsys, good, "--diff", other, "-o", out)

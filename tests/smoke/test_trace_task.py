@@ -144,11 +144,11 @@ def test_words_that_the_model_does_not_know_are_named(
     [
         (("--task", "shapes-vidio"), "did you mean 'shapes-video'"),
         (("--task", "shapes-video", "--prompt", "x"), "expected no --prompt"),
-        (("--task", "shapes-video", "--video", "a.mp4"), "expected no --video"),
+        (("--task", "shapes-video", "--video", "a.mp4"), "expected no videos"),
         (("--task", "shapes-video", "--new-tokens", "0"), "new_tokens must be at least 1"),
         (("--questions", "3"), "--questions needs --task"),
         (("--against-dense",), "--against-dense needs --task"),
-        (("--task", "shapes-video", "--questions", "99", "--samples", "1"), "give more --samples"),
+        (("--task", "shapes-video", "--questions", "99", "--samples", "1"), "give more samples"),
         (("--task", "shapes-video", "--model", "llava"), "llava takes no videos"),
         (("--model", "shapes_vidio"), "did you mean 'shapes_video'"),
     ],

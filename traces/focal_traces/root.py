@@ -69,6 +69,19 @@ class TraceRoot:
         workload = _workload_of(trace)
         return cls(path, {(workload.model, workload.dataset): workload}, trace)
 
+    @classmethod
+    def of(cls, trace: Trace, tables: Path | None = None) -> TraceRoot:
+        """Return a root in memory that holds one trace and nothing else.
+
+        Args:
+            trace: Which stands for its own workload.
+            tables: Folder of further tables, such as ``cmc_sparsity.csv``; None for none.
+        """
+        workload = _workload_of(trace)
+        name = f"{workload.model}_{workload.dataset} in memory"
+        path = (tables if tables is not None else Path("no folder")) / name
+        return cls(path, {(workload.model, workload.dataset): workload}, trace)
+
     def workload(self, model: str, dataset: str) -> Workload:
         """Return the row of a (model, dataset) pair; raises `TraceError` if there is none."""
         return self._row(self.workloads, "meta_data.csv", model, dataset)

@@ -14,7 +14,7 @@ from focal_algorithm.offline.questions import BENCHMARKS, QuestionSet, load_ques
 from focal_algorithm.run_identity import checkpoint_digest
 from focal_common.errors import ConfigError
 
-__all__ = ["Bench"]
+__all__ = ["Bench", "traced_questions"]
 
 _CHUNK_QUESTIONS = 60
 """Questions of a job, rounded up to whole pictures: seconds to half a minute of work."""
@@ -68,13 +68,7 @@ class Bench:
 
     def traced(self, benchmark: str) -> tuple[int, ...]:
         """Return the numbers of the questions that are recorded: one about each of some seeded pictures."""
-        asked = self.questions(benchmark).asked
-        generator = np.random.default_rng([self.plan.seed, *benchmark.encode("utf-8")])
-        pictures = sorted({one.picture for one in asked})
-        count = min(self.plan.traced, len(pictures))
-        chosen = generator.choice(pictures, size=count, replace=False).tolist()
-        own = ([one.number for one in asked if one.picture == picture] for picture in sorted(chosen))
-        return tuple(int(generator.choice(numbers)) for numbers in own)
+        return traced_questions(self.questions(benchmark), self.plan.traced, self.plan.seed)
 
     def chunks(self, benchmark: str) -> list[tuple[int, ...]]:
         """Return the numbers of the questions of each job; questions about one picture stay together."""
@@ -106,3 +100,18 @@ class Bench:
             )
             self._models[model] = (loaded, PictureCache(loaded))
         return self._models[model]
+
+
+def traced_questions(questions: QuestionSet, count: int, seed: int) -> tuple[int, ...]:
+    """Return the numbers of questions, one about each of some pictures, chosen by a seed and the benchmark's name.
+
+    Args:
+        questions: To choose from.
+        count: Most of them.
+        seed: Of the choice.
+    """
+    generator = np.random.default_rng([seed, *questions.benchmark.encode("utf-8")])
+    pictures = sorted({one.picture for one in questions.asked})
+    chosen = generator.choice(pictures, size=min(count, len(pictures)), replace=False).tolist()
+    own = ([one.number for one in questions.asked if one.picture == picture] for picture in sorted(chosen))
+    return tuple(int(generator.choice(numbers)) for numbers in own)

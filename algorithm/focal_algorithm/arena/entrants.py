@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from focal_algorithm.methods import METHODS
@@ -11,7 +11,7 @@ from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.offline.evaluator import Evaluator
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["DEFAULT_ENTRANTS", "Entrant", "entrant"]
+__all__ = ["DEFAULT_ENTRANTS", "Entrant", "entrant", "method_behind"]
 
 _VARIANTS = {
     # As published these two number positions anew. Small models take that badly, so that a row of its own tells
@@ -29,17 +29,22 @@ class Entrant:
 
     Attributes:
         name: In tables.
-        method: Name in `METHODS`.
+        method: Name in `METHODS`, or that of ``own``.
         parameters: Over published or fitted ones.
+        own: A method that takes part as it is, registered or not; None for one by name.
     """
 
     name: str
     method: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    own: CompressionMethod | None = None
 
     def build(self, evaluator: Evaluator, parameters: Mapping[str, Any] | None = None) -> CompressionMethod:
         """Return the method for a model and its questions, with further parameters over its own."""
-        return evaluator.method(self.method, {**self.parameters, **(parameters or {})})
+        given = {**self.parameters, **(parameters or {})}
+        if self.own is not None:
+            return replace(self.own, **given)
+        return evaluator.method(self.method, given)
 
 
 DEFAULT_ENTRANTS = (*(name for name in METHODS if name not in _NOT_BY_DEFAULT), *_VARIANTS)
@@ -54,5 +59,10 @@ def entrant(name: str) -> Entrant:
     if name in _VARIANTS:
         return Entrant(name, *_VARIANTS[name])
     if name not in METHODS:
-        raise ConfigError(f"--methods: unknown method '{name}'; {near_matches(name, [*METHODS, *_VARIANTS])}")
+        raise ConfigError(f"unknown method '{name}'; {near_matches(name, [*METHODS, *_VARIANTS])}")
     return Entrant(name, name)
+
+
+def method_behind(name: str) -> str:
+    """Return the method of an entrant: what a variant varies, else the name itself."""
+    return _VARIANTS[name][0] if name in _VARIANTS else name

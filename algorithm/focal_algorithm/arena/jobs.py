@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from focal_common.errors import FocalError
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash
 
-__all__ = ["AnswerJob", "Job", "MatchJob", "finished"]
+__all__ = ["AnswerJob", "Job", "MatchJob", "answered", "finished"]
 
 _FORMAT = "focal arena 1"
 _RULE = 3
@@ -80,24 +81,9 @@ class AnswerJob:
     def work(self, bench: Bench) -> Any:
         """Return the result as JSON values; a refusal of the method is a result."""
         evaluator = bench.evaluator(self.bout.model, self.bout.benchmark)
-        method = self._method(bench)
-        try:
-            replies = list(evaluator.replies(method, self.numbers, self._traced(bench)))
-        except FocalError as error:
-            return {"refused": str(error)}
-        recorded = [one for one in replies if one.recorded is not None]
-        costs = costs_of(evaluator, method, recorded) if recorded else []
-        named = dict(zip((str(one.number) for one in recorded), costs, strict=True))
-        return {
-            "refused": "",
-            "replies": [_plain(one) for one in replies],
-            "costs": {number: cost.as_json() for number, cost in named.items()},
-            "simulated": {
-                str(one.number): asdict(_simulated(evaluator, method, one))
-                for one in recorded
-                if bench.plan.simulates
-            },
-        }
+        return answered(
+            evaluator, self._method(bench), self.numbers, self._traced(bench), bench.plan.simulates
+        )
 
     def _method(self, bench: Bench) -> CompressionMethod:
         evaluator = bench.evaluator(self.bout.model, self.bout.benchmark)
@@ -108,6 +94,39 @@ class AnswerJob:
 
 
 Job = MatchJob | AnswerJob
+
+
+def answered(
+    evaluator: Evaluator,
+    method: CompressionMethod,
+    numbers: Sequence[int],
+    traced: frozenset[int],
+    simulates: bool,
+) -> dict[str, Any]:
+    """Ask questions under a method; return replies, costs and simulations as JSON values for `Cell.take`.
+
+    Args:
+        evaluator: Model and questions.
+        method: At its setting.
+        numbers: Of the questions.
+        traced: Of those whose prefill is recorded.
+        simulates: Whether recorded prefills are simulated.
+    """
+    try:
+        replies = list(evaluator.replies(method, numbers, traced))
+    except FocalError as error:
+        return {"refused": str(error)}
+    recorded = [one for one in replies if one.recorded is not None]
+    costs = costs_of(evaluator, method, recorded) if recorded else []
+    named = dict(zip((str(one.number) for one in recorded), costs, strict=True))
+    return {
+        "refused": "",
+        "replies": [_plain(one) for one in replies],
+        "costs": {number: cost.as_json() for number, cost in named.items()},
+        "simulated": {
+            str(one.number): asdict(_simulated(evaluator, method, one)) for one in recorded if simulates
+        },
+    }
 
 
 def finished(job: Job, bench: Bench, folder: Path, is_fresh: bool) -> Any:

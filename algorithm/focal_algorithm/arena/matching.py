@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from focal_algorithm.arena.entrants import entrant
+from focal_algorithm.arena.entrants import Entrant, entrant
 from focal_algorithm.arena.plan import DENSE
 from focal_algorithm.budget_turns import multi_parameter_search
 from focal_algorithm.methods.base import CompressionMethod, changes_length, hook_points
@@ -57,13 +57,17 @@ class Setting:
 
 
 def settings_of(
-    evaluator: Evaluator, method: str, budgets: tuple[float, ...], quantity: str, traced: tuple[int, ...]
+    evaluator: Evaluator,
+    method: str | Entrant,
+    budgets: tuple[float, ...],
+    quantity: str,
+    traced: tuple[int, ...],
 ) -> list[Setting]:
     """Return the settings of a method for each budget; refusals are settings too.
 
     Args:
         evaluator: Model and questions.
-        method: Name of an `entrant`.
+        method: Who takes part, or the name of an `entrant`.
         budgets: Shares of the dense quantity.
         quantity: ``tokens`` or ``macs``.
         traced: Numbers of the questions whose mean cost is matched.
@@ -72,10 +76,12 @@ def settings_of(
     replies = list(evaluator.replies(dense, traced, frozenset(traced)))
     whole = mean_cost(costs_of(evaluator, dense, replies))
     total = _amount(whole, quantity)
-    if method == DENSE:
+    if method == DENSE or (isinstance(method, Entrant) and method.method == DENSE):
         return [Setting(1.0, MET, "", _name(dense, quantity), total, total)]
     header = next(one.recorded.header for one in replies if one.recorded is not None)
-    search = _Search(evaluator, method, quantity, traced, header)
+    search = _Search(
+        evaluator, entrant(method) if isinstance(method, str) else method, quantity, traced, header
+    )
     return [search.setting(budget, budget * total) for budget in budgets]
 
 
@@ -83,9 +89,14 @@ class _Search:
     """Solves the budgets of one method; they share their runs, and no budget's setting depends on the others."""
 
     def __init__(
-        self, evaluator: Evaluator, method: str, quantity: str, traced: tuple[int, ...], header: SampleHeader
+        self,
+        evaluator: Evaluator,
+        method: Entrant,
+        quantity: str,
+        traced: tuple[int, ...],
+        header: SampleHeader,
     ) -> None:
-        self._evaluator, self._entrant, self._quantity = evaluator, entrant(method), quantity
+        self._evaluator, self._entrant, self._quantity = evaluator, method, quantity
         self._traced, self._header = traced, header
         self._seen: dict[str, float | None] = {}
         self._refusal = ""

@@ -20,7 +20,7 @@ from focal_algorithm.arena.plan import ArenaPlan
 from focal_common.errors import RunError
 from focal_common.workers import end_with_parent
 
-__all__ = ["Workers", "workers"]
+__all__ = ["Workers", "one_thread", "workers"]
 
 
 class Workers:
@@ -73,7 +73,7 @@ def workers(bench: Bench, folder: Path, count: int, is_fresh: bool) -> Iterator[
     for left in folder.glob(".*.json.*.part"):  # of workers that were killed
         left.unlink(missing_ok=True)
     if count == 1:
-        with _one_thread():
+        with one_thread():
             yield Workers(None, bench, folder, is_fresh)
         return
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
@@ -90,7 +90,8 @@ def workers(bench: Bench, folder: Path, count: int, is_fresh: bool) -> Iterator[
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Compute on one thread inside a ``with`` block."""
     # The last bits of sums depend on the number of threads, and results must not depend on the number of workers.
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from focal_algorithm.arena.cells import Cell
-from focal_algorithm.arena.entrants import entrant
+from focal_algorithm.arena.entrants import method_behind
 from focal_algorithm.arena.matching import REFUSED
 from focal_algorithm.arena.plan import DENSE
 from focal_algorithm.offline.costs import Cost, mean_cost
@@ -153,7 +153,7 @@ def _cost(cost: Cost, traced: int) -> dict[str, Any]:
 
 
 def _hardware(cell: Cell, accelerators: Sequence[str]) -> dict[str, Any]:
-    row: dict[str, Any] = {"own_accelerator": own_accelerator(entrant(cell.bout.method).method, accelerators)}
+    row: dict[str, Any] = {"own_accelerator": own_accelerator(method_behind(cell.bout.method), accelerators)}
     runs = list(cell.simulated.values())
     for name in accelerators:
         figures = [run["figures"][name] for run in runs if name in run["figures"]]

@@ -164,7 +164,7 @@ def _fill_spare_rows(outcomes: list[_Outcome], stream: TokenStream, staying: Ten
                 raise ConfigError(
                     f"{stream.layout.sample_id}: {name} would feed more visual tokens than the "
                     f"{stream.layout.visual_tokens} there are; expected a smaller budget, "
-                    "such as --set dominant=4 --set contextual=1"
+                    "such as dominant=4 and contextual=1"
                 )
             outcome.merged_at[number] = row
 

@@ -79,7 +79,7 @@ def _picture(name: str) -> Image.Image:
     except (ModuleNotFoundError, FileNotFoundError) as error:
         raise UnsupportedError(
             f"the sample photograph '{_FILES[name]}' of scikit-image is not installed; install "
-            "'scikit-image', or give --video or --image"
+            "'scikit-image', or give a video or an image"
         ) from error
 
 

@@ -22,6 +22,8 @@ __all__ = [
     "cropped",
     "cropped_pixels",
     "normalised",
+    "picture_of",
+    "picture_of_tiles",
     "resized",
     "video_pixels",
 ]
@@ -35,6 +37,19 @@ def normalised(
     """Return an RGB picture as fp32 of zero mean and unit deviation, axes (channels, rows, columns)."""
     pixels = torch.from_numpy(np.array(picture, dtype=np.uint8)).permute(2, 0, 1).to(torch.float32)
     return (pixels / 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
+
+
+def picture_of(pixels: Tensor, mean: Channels, deviation: Channels) -> Image.Image:
+    """Return the RGB picture that `normalised` made pixels of, to the bit for fp32 pixels.
+
+    Args:
+        pixels: Axes (channels, rows, columns).
+        mean: Of the channels.
+        deviation: Of the channels.
+    """
+    scaled = pixels.to("cpu", torch.float32) * torch.tensor(deviation)[:, None, None]
+    levels = ((scaled + torch.tensor(mean)[:, None, None]) * 255).round().clamp(0, 255)
+    return Image.fromarray(levels.to(torch.uint8).permute(1, 2, 0).contiguous().numpy())
 
 
 def video_pixels(frames: Sequence[Image.Image], size_pixels: int) -> Tensor:
@@ -106,6 +121,28 @@ def anyres_canvas(picture: Image.Image, pinpoints: Sequence[Sequence[int]]) -> I
     corner = ((target[1] - new_width) // 2, (target[0] - new_height) // 2)
     canvas.paste(resized(picture, (new_width, new_height)), corner)
     return canvas
+
+
+def picture_of_tiles(
+    tiles: Tensor, image_size: tuple[int, int], pinpoints: Sequence[Sequence[int]]
+) -> Image.Image:
+    """Return the picture that `anyres_pixels` cut into tiles, at its own size; what was scaled down stays coarse.
+
+    Args:
+        tiles: Without the overview, axes (tiles, channels, rows, columns).
+        image_size: Height and width of the picture.
+        pinpoints: Possible (rows, columns) of the canvas in pixels.
+    """
+    height, width = image_size
+    crop = tiles.shape[-1]
+    target = select_best_resolution((height, width), list(pinpoints))
+    blank = np.empty((height, width, 3), dtype=np.uint8)
+    new_height, new_width = get_patch_output_size(blank, target, ChannelDimension.LAST)
+    rows, columns = target[0] // crop, target[1] // crop
+    canvas = tiles.unflatten(0, (rows, columns)).permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2)
+    top, left = (target[0] - new_height) // 2, (target[1] - new_width) // 2
+    fitted = canvas[:, top : top + new_height, left : left + new_width]
+    return resized(picture_of(fitted, SIGLIP_MEAN, SIGLIP_DEVIATION), (width, height))
 
 
 def resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

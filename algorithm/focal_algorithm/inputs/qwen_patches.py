@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from focal_algorithm.inputs.preprocess import Channels, normalised, resized
+from focal_algorithm.inputs.preprocess import Channels, normalised, picture_of, resized
 
-__all__ = ["fitted_size", "qwen_patches"]
+__all__ = ["fitted_size", "pictures_of_patches", "qwen_patches"]
 
 
 def fitted_size(
@@ -75,3 +75,21 @@ def qwen_patches(
     )
     ordered = clip.permute(0, 3, 6, 4, 7, 2, 1, 5, 8)
     return ordered.reshape(math.prod(grid), -1), grid
+
+
+def pictures_of_patches(
+    patches: Tensor,
+    grid: Sequence[int],
+    *,
+    patch: int,
+    merge: int,
+    depth: int,
+    mean: Channels,
+    deviation: Channels,
+) -> list[Image.Image]:
+    """Return the frames that `qwen_patches` cut, the repeated last ones included; see there for arguments."""
+    groups, rows, columns = grid
+    ordered = patches.view(groups, rows // merge, columns // merge, merge, merge, 3, depth, patch, patch)
+    clip = ordered.permute(0, 6, 5, 1, 3, 7, 2, 4, 8)
+    frames = clip.reshape(groups * depth, 3, rows * patch, columns * patch)
+    return [picture_of(frame, mean, deviation) for frame in frames]

@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from focal_algorithm.cells import CellMaker
+from focal_algorithm.cells import CellMaker, VisualCells
 from focal_algorithm.inputs.pixel_scales import SIGLIP_DEVIATION, SIGLIP_MEAN
+from focal_algorithm.inputs.preprocess import picture_of
 from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.vision import (
@@ -236,6 +237,32 @@ class ModelAdapter(ABC):
         Raises:
             UnsupportedError: The family does not take images, or videos.
         """
+
+    def seen_cells(
+        self, model: Any, pixels: Tensor, grid: Sequence[int] | None, layout: SampleLayout, is_video: bool
+    ) -> VisualCells:
+        """Return the pictures behind tensors that the tower was given, and where each placeholder lies in them.
+
+        The default fits towers that take square pictures of one size, one token or one pooled group per patch.
+
+        Args:
+            model: The model, for its sizes.
+            pixels: Of one prompt: axes (pictures, channels, rows, columns), or (patches, elements) with ``grid``.
+            grid: Frames, rows and columns in patches; None where pixels have the axes of pictures.
+            layout: Of the prompt.
+            is_video: Whether the pictures are frames of a video.
+
+        Raises:
+            UnsupportedError: The pictures cannot be told from the tensors.
+        """
+        frames = [picture_of(one, self.pixel_mean, self.pixel_deviation) for one in pixels]
+        return self._cells_of(model, frames, is_video)
+
+    def _cells_of(self, model: Any, frames: Sequence[Any], is_video: bool) -> VisualCells:
+        make = self.visual_inputs(model, frames, is_video).cells
+        if make is None:
+            raise UnsupportedError(f"{self.family}: does not say where its visual tokens lie in a picture")
+        return make()
 
     def sequence_inputs(self, model: Any, token_ids: Tensor) -> dict[str, Tensor]:
         """Return further keyword arguments that follow from the tokens, axes (batch, tokens)."""

@@ -20,7 +20,13 @@ from focal_algorithm.architectures.random_weights import (
     keep_tokens_apart,
 )
 from focal_algorithm.cells import VisualCells, cells_around, concatenated, frame_labels, grid_cells
-from focal_algorithm.inputs.preprocess import anyres_canvas, anyres_pixels, resized, video_pixels
+from focal_algorithm.inputs.preprocess import (
+    anyres_canvas,
+    anyres_pixels,
+    picture_of_tiles,
+    resized,
+    video_pixels,
+)
 from focal_algorithm.layout import SampleLayout, is_pyramid
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
 from focal_algorithm.prompt_rows import prompt_rows
@@ -171,8 +177,8 @@ class LlavaOnevision(ModelAdapter):
             return replace(pooled_map(layout, model.model.apply_pooling, rows), tower_call=1)
         if layout.image_size_pixels is None:
             raise UnsupportedError(
-                f"{layout.sample_id}: the tiles of an image follow from image_sizes, which the forward lacks; use "
-                "attach(..., layouts=adapter.layouts(model, inputs))"
+                f"{layout.sample_id}: the tiles of an image follow from image_sizes, which the forward lacks; say "
+                "beforehand what it holds, with run.expects(inputs) or attach(..., layouts=...)"
             )
         size, config, crop = (
             list(layout.image_size_pixels),
@@ -222,6 +228,16 @@ class LlavaOnevision(ModelAdapter):
         shape = (rows, columns)
         part = (Placeholders(config.image_token_id, tokens),)
         return VisualPart(part, inputs, partial(self._image_cells, model, frames[0], shape))
+
+    def seen_cells(
+        self, model: Any, pixels: Tensor, grid: Sequence[int] | None, layout: SampleLayout, is_video: bool
+    ) -> VisualCells:
+        """Put the tiles of an image together first; see `ModelAdapter.seen_cells`."""
+        if is_video or layout.image_size_pixels is None:
+            return super().seen_cells(model, pixels, grid, layout, is_video)
+        pinpoints = model.config.image_grid_pinpoints
+        picture = picture_of_tiles(pixels[1:], layout.image_size_pixels, pinpoints)
+        return self._cells_of(model, [picture], is_video)
 
     def _video_cells(self, model: Any, frames: Sequence[Any]) -> VisualCells:
         crop, rows = model.config.vision_config.image_size, math.ceil(self._side(model) / 2)

@@ -20,6 +20,7 @@ from focal_algorithm.architectures.random_weights import (
 from focal_algorithm.cells import CellMaker, VisualCells, concatenated, grid_cells
 from focal_algorithm.inputs.pixel_scales import CLIP_DEVIATION, CLIP_MEAN
 from focal_algorithm.inputs.preprocess import resized
+from focal_algorithm.inputs.qwen_patches import pictures_of_patches
 from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
@@ -181,6 +182,23 @@ class Qwen25Vl(ModelAdapter):
             return VisualCells(shown, labels if is_video else ("image",), concatenated(grids))
 
         return cells
+
+    def seen_cells(
+        self, model: Any, pixels: Tensor, grid: Sequence[int] | None, layout: SampleLayout, is_video: bool
+    ) -> VisualCells:
+        """Put the patches together again; see `ModelAdapter.seen_cells`."""
+        vision = model.config.vision_config
+        groups, rows, columns = (int(side) for side in grid or (1, 0, 0))
+        frames = pictures_of_patches(
+            pixels,
+            (groups, rows, columns),
+            patch=vision.patch_size,
+            merge=vision.spatial_merge_size,
+            depth=vision.temporal_patch_size,
+            mean=self.pixel_mean,
+            deviation=self.pixel_deviation,
+        )
+        return self.cell_maker(model, frames, (groups, rows, columns), is_video)()
 
     def sequence_inputs(self, model: Any, token_ids: Tensor) -> dict[str, Tensor]:
         """Return which tokens are text (0), image (1) and video (2), from which positions follow."""

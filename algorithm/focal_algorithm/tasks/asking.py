@@ -79,10 +79,10 @@ class AskedTask:
 
     def __post_init__(self) -> None:
         if self.name not in BENCHMARKS and self.name not in TASKS:
-            raise ConfigError(f"--task '{self.name}': {near_matches(self.name, {*BENCHMARKS, *TASKS})}")
+            raise ConfigError(f"task '{self.name}': {near_matches(self.name, {*BENCHMARKS, *TASKS})}")
         if self.split not in SPLITS:
-            raise ConfigError(f"--split '{self.split}': {near_matches(self.split, SPLITS)}")
-        for name, option in (("questions", "--questions"), ("samples", "--samples"), ("seed", "--task-seed")):
+            raise ConfigError(f"split '{self.split}': {near_matches(self.split, SPLITS)}")
+        for name, option in (("questions", "questions"), ("samples", "samples"), ("seed", "task_seed")):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{option} must not be negative, got {getattr(self, name)}")
 
@@ -109,7 +109,7 @@ class AskedTask:
         if "frames" in inspect.signature(TASKS.load(generator)).parameters:
             if not _FRAMES[0] <= self.frames <= _FRAMES[1]:
                 least, most = _FRAMES
-                raise ConfigError(f"--frames must be {least} to {most} for {self.name}, got {self.frames}")
+                raise ConfigError(f"frames must be {least} to {most} for {self.name}, got {self.frames}")
             options = options | {"frames": self.frames}
         questions, samples = self._counts()
         loaded = load_split(
@@ -133,7 +133,9 @@ def chosen_questions(samples: Sequence[StoredSample], count: int) -> list[Asked]
     if not count:
         return [one for group in every for one in group]
     if count > held:
-        raise ConfigError(f"--questions {count}: {len(samples)} samples hold {held}; give more --samples")
+        raise ConfigError(
+            f"questions: {count} were asked for, but {len(samples)} samples hold {held}; give more samples"
+        )
     chosen: list[list[Asked]] = [[] for _ in every]
     kinds: Counter[str] = Counter()
     while count:

@@ -17,7 +17,7 @@ from focal_common.files import atomic_path
 from focal_common.places import check_names
 from focal_simulator.ratios import BASIS, ENERGY, SPEEDUP
 
-__all__ = ["Bar", "draw", "geometric_mean", "read_bars"]
+__all__ = ["Bar", "bar_figure", "bar_of", "draw", "geometric_mean", "read_bars"]
 
 Pair = tuple[str, str]
 Bar = dict[str, float]
@@ -57,11 +57,20 @@ def read_bars(tables: Sequence[Path]) -> tuple[dict[str, dict[Pair, Bar]], set[s
                 origins.add(row["origin"])
                 if row.get(SPEEDUP) != "" and row.get(ENERGY) != "":
                     pair = row["model"], row["dataset"]
-                    bars.setdefault(row["accelerator"], {})[pair] = _bar(row, table)
+                    bars.setdefault(row["accelerator"], {})[pair] = bar_of(row, str(table))
     return bars, origins
 
 
-def _bar(row: Mapping[str, str], table: Path) -> Bar:
+def bar_of(row: Mapping[str, Any], where: str) -> Bar:
+    """Return the bar of one result row that has ratios.
+
+    Args:
+        row: In the published layout, cells as numbers or as text.
+        where: Names the table in messages.
+
+    Raises:
+        ConfigError: A column is missing, or a cell is no number.
+    """
     try:
         # The row's own energy over the dense energy of its run, split as the row is.
         dense_mj = float(row["total_energy"]) / float(row[ENERGY])
@@ -72,7 +81,7 @@ def _bar(row: Mapping[str, str], table: Path) -> Bar:
             "DRAM": float(row["dram_energy"]) / dense_mj,
         }
     except (KeyError, ValueError, ZeroDivisionError) as error:
-        raise ConfigError(f"{table}: a ratio or energy is missing, zero or no number ({error})") from error
+        raise ConfigError(f"{where}: a ratio or energy is missing, zero or no number ({error})") from error
 
 
 def draw(tables: Sequence[Path], order: Sequence[Pair], path: Path) -> None:
@@ -87,10 +96,22 @@ def draw(tables: Sequence[Path], order: Sequence[Pair], path: Path) -> None:
         ConfigError: See `read_bars`.
         RunError: The file cannot be written.
     """
+    figure = bar_figure(*read_bars(tables), order)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+
+
+def bar_figure(bars: Mapping[str, Mapping[Pair, Bar]], origins: set[str], order: Sequence[Pair]) -> Any:
+    """Return the figure of bars relative to dense, as a matplotlib figure.
+
+    Args:
+        bars: By accelerator and (model, dataset); see `read_bars`.
+        origins: That occur.
+        order: Workloads from left to right.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    bars, origins = read_bars(tables)
     names = sorted(bars, key=lambda name: (_place(name), name))
     pairs = [pair for pair in order if any(pair in bars[name] for name in names)]
     groups = [f"{model}\n{dataset}" for model, dataset in pairs]
@@ -115,8 +136,7 @@ def draw(tables: Sequence[Path], order: Sequence[Pair], path: Path) -> None:
     if has_mean:
         groups.append(f"geomean\nof {len(shared)} shared")
     _label(figure, upper, lower, groups, len(pairs) if has_mean else None, origins)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+    return figure
 
 
 def _draw_series(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from focal_common.console import errors_console, output_console, track
+from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-_KINDS = (".png", ".gif", ".mp4", ".html")
 
 
 @app.command()
@@ -50,11 +48,9 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print counts of every layer as JSON.")] = False,
 ) -> None:
     """Draw what a method kept, merged and dropped on the pictures the model saw."""
-    kind = output.suffix.lower()
-    if kind not in _KINDS:
-        raise ConfigError(f"--output {output}: expected a name that ends in {', '.join(_KINDS)}")
-    if layer is not None and kind in (".gif", ".mp4"):
-        raise ConfigError(f"--layer {layer}: a {kind} shows all layers; give --layer with .png or .html")
+    from focal_evaluation.overlays.files import check_name, write_overlay
+
+    check_name(output, layer)
     from focal_evaluation.overlays.loading import read_sample, without_shares
     from focal_evaluation.overlays.scene import difference_scene, fate_scene
 
@@ -67,11 +63,11 @@ def show(
             second = read_sample(diff, first.sample_id, frames)
         except ConfigError as error:
             raise ConfigError(
-                f"--diff: the two traces have unequal inputs: {diff} has no sample '{first.sample_id}'"
+                f"the two traces have unequal inputs: {diff} has no sample '{first.sample_id}'"
             ) from error
         scene = difference_scene(first, second)
     chosen = scene.check_layer(layer)
-    _write(scene, kind, chosen, output)
+    write_overlay(scene, chosen, output)
     for note in scene.notes:
         errors_console().print(f"note: {note}", markup=False)
     if as_json:
@@ -81,29 +77,6 @@ def show(
     words = ", ".join(f"{count} {look.label}" for look, count in counts if count)
     output_console().print(f"after layer {chosen}: {words}; of {scene.tokens} visual tokens", markup=False)
     output_console().print(f"wrote {output}", markup=False)
-
-
-def _write(scene: Scene, kind: str, layer: int, output: Path) -> None:
-    if kind == ".html":
-        from focal_evaluation.overlays.page import write_page
-
-        write_page(scene, layer, output)
-        return
-    from focal_evaluation.overlays.moving import write_gif, write_mp4
-    from focal_evaluation.overlays.sheet import SheetMaker
-    from focal_evaluation.overlays.still import write_png
-
-    maker = SheetMaker(scene)
-    if kind == ".png":
-        write_png(maker.draw(layer).pixels, output)
-        return
-    sheets = (
-        maker.draw(one).pixels for one in track(range(scene.layers), "drawing layers", total=scene.layers)
-    )
-    if kind == ".gif":
-        write_gif(sheets, scene.looks, output)
-    else:
-        write_mp4(sheets, output)
 
 
 def _facts(scene: Scene, output: Path) -> dict[str, Any]:

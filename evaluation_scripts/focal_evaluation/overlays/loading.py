@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from focal_traces.fates import SampleFates, fates_from_masks, fates_from_records
 from focal_traces.frames import FramesTrace, SampleFrames
 from focal_traces.frames_file import FRAMES_SUFFIX, read_frames
 from focal_traces.masks import MaskTrace
+from focal_traces.records import Record
 from focal_traces.records_file import RECORDS_SUFFIX, read_records
 from focal_traces.schema import TraceHeader
 from focal_traces.store import COUNTS_SUFFIX, MASKS_SUFFIX, check_readable, open_masks, read_any
 
-__all__ = ["ShownSample", "read_sample"]
+__all__ = ["ShownSample", "read_sample", "sample_in_memory", "sample_index"]
 
 _SUFFIXES = (COUNTS_SUFFIX, MASKS_SUFFIX, RECORDS_SUFFIX, FRAMES_SUFFIX, ".pth")
 
@@ -98,7 +100,7 @@ def read_sample(path: Path, sample: str, frames_path: Path | None = None) -> Sho
         records = read_records(records_path)
         header = records.header
         _check_same_inputs(header, frames, path, is_own=frames_path is None)
-        index = _sample_index(header, sample)
+        index = sample_index(header, sample)
         where = f"{records_path}, sample {index}"
         layers = header.geometry.layers
         fates = fates_from_records(records.samples[index], header.samples[index], layers, where)
@@ -108,11 +110,49 @@ def read_sample(path: Path, sample: str, frames_path: Path | None = None) -> Sho
         masks = _masks(files)
         header = masks.header
         _check_same_inputs(header, frames, path, is_own=frames_path is None)
-        index = _sample_index(header, sample)
+        index = sample_index(header, sample)
         own = masks.samples[index]
         fates = fates_from_masks(own, header.samples[index].visual_tokens, header.geometry.layers)
         shares = _all_shares(masks, index)
         notes.append(_ONLY_MASKS)
+    return _shown(path, header, index, fates, shares, frames, notes)
+
+
+def sample_in_memory(
+    header: TraceHeader,
+    index: int,
+    records: Sequence[Record],
+    masks: MaskTrace | None,
+    frames: FramesTrace,
+) -> ShownSample:
+    """Return a sample of a trace that was just recorded, as `read_sample` returns one of a file.
+
+    Args:
+        header: Of the trace.
+        index: Sample.
+        records: Of that sample.
+        masks: Of all samples, for the shares of merged vectors; None where they were not kept.
+        frames: Of all samples.
+
+    Raises:
+        TraceError: No pictures of this sample were kept.
+    """
+    path = Path(f"{header.model}_{header.dataset}")
+    layers = header.geometry.layers
+    fates = fates_from_records(records, header.samples[index], layers, f"{path}, sample {index}")
+    shares = None if masks is None else _all_shares(masks, index)
+    return _shown(path, header, index, fates, shares, frames, [])
+
+
+def _shown(
+    path: Path,
+    header: TraceHeader,
+    index: int,
+    fates: SampleFates,
+    shares: NDArray[np.float32] | None,
+    frames: FramesTrace,
+    notes: list[str],
+) -> ShownSample:
     kept = frames.samples[index]
     if kept is None:
         known = [str(place) for place, one in enumerate(frames.samples) if one is not None]
@@ -135,8 +175,8 @@ def _frames(files: _Files, frames_path: Path | None) -> FramesTrace:
     origin = _header(files).origin
     what = "" if origin == "measured" else f" (its numbers are {origin})"
     raise TraceError(
-        f"{files.given}: this trace keeps no frames{what}, so there is nothing to draw on; record it with 'focal "
-        f"trace --keep-frames', or give those of a run on the same inputs with --frames NAME{FRAMES_SUFFIX}"
+        f"{files.given}: this trace keeps no frames{what}, so there is nothing to draw on; record it again "
+        f"with frames kept, or give those of a run on the same inputs (NAME{FRAMES_SUFFIX})"
     )
 
 
@@ -170,19 +210,20 @@ def _check_same_inputs(header: TraceHeader, frames: FramesTrace, path: Path, is_
     names = ("sample_id", "visual_start", "visual_tokens", "sequence_tokens")
     if header.model != other.model or len(header.samples) != len(other.samples):
         raise TraceError(
-            f"--frames: of {len(other.samples)} samples on {other.model}, but {path} has {len(header.samples)} on "
+            f"frames: of {len(other.samples)} samples on {other.model}, but {path} has {len(header.samples)} on "
             f"{header.model}; expected frames of the same inputs"
         )
     for number, (one, two) in enumerate(zip(header.samples, other.samples, strict=True)):
         for name in names:
             if getattr(one, name) != getattr(two, name):
                 raise TraceError(
-                    f"--frames: sample {number} has {name} {getattr(two, name)!r}, but {getattr(one, name)!r} in "
+                    f"frames: sample {number} has {name} {getattr(two, name)!r}, but {getattr(one, name)!r} in "
                     f"{path}; expected frames of the same inputs"
                 )
 
 
-def _sample_index(header: TraceHeader, sample: str) -> int:
+def sample_index(header: TraceHeader, sample: str) -> int:
+    """Return the place of a sample given by number or id, of the chosen one if empty; or raise `ConfigError`."""
     if not sample:
         return header.median_index or 0
     ids = [one.sample_id for one in header.samples]
@@ -191,8 +232,8 @@ def _sample_index(header: TraceHeader, sample: str) -> int:
     if sample.isdigit() and int(sample) < len(ids):
         return int(sample)
     if sample.lstrip("-").isdigit():
-        raise ConfigError(f"--sample {sample}: the trace has samples 0 to {len(ids) - 1}")
-    raise ConfigError(f"--sample '{sample}': no such sample; {near_matches(sample, ids)}")
+        raise ConfigError(f"sample {sample}: the trace has samples 0 to {len(ids) - 1}")
+    raise ConfigError(f"sample '{sample}': no such sample; {near_matches(sample, ids)}")
 
 
 def _shares(files: _Files, header: TraceHeader, index: int) -> tuple[NDArray[np.float32] | None, str]:

@@ -16,7 +16,7 @@ from focal_evaluation.overlays.scene import Scene
 from focal_evaluation.report.html import as_json
 from focal_traces.fates import Fate
 
-__all__ = ["write_page"]
+__all__ = ["page_text", "write_page"]
 
 _SHADE_STEPS = 35
 """Shares are written as one digit of base 36."""
@@ -24,15 +24,16 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def write_page(scene: Scene, layer: int, path: Path) -> None:
-    """Write the page; equal scenes give equal bytes.
+    """Write the page of `page_text`; raises `RunError` where the file cannot be written."""
+    atomic_write_text(path, page_text(scene, layer))
+
+
+def page_text(scene: Scene, layer: int) -> str:
+    """Return the page; equal scenes give equal text.
 
     Args:
         scene: What to show.
         layer: Shown first, unless the address ends in ``#layer=N``.
-        path: File to write.
-
-    Raises:
-        RunError: The file cannot be written.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -57,7 +58,7 @@ def write_page(scene: Scene, layer: int, path: Path) -> None:
         script=(folder / "page.js").read_text(encoding="utf-8"),
         data=as_json(_data(scene)),
     )
-    atomic_write_text(path, text + "\n")
+    return text + "\n"
 
 
 def _data(scene: Scene) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class Scene:
         if layer is None:
             return self.layers - 1
         if not 0 <= layer < self.layers:
-            raise ConfigError(f"--layer {layer}: the trace has layers 0 to {self.layers - 1}")
+            raise ConfigError(f"layer {layer}: the trace has layers 0 to {self.layers - 1}")
         return layer
 
 
@@ -150,13 +150,13 @@ def _check_same(one: ShownSample, two: ShownSample) -> None:
     for name, mine, other in pairs:
         if mine != other:
             raise ConfigError(
-                f"--diff: the two traces have unequal inputs: {name} is {mine!r} in {one.path} and {other!r} in "
+                f"the two traces have unequal inputs: {name} is {mine!r} in {one.path} and {other!r} in "
                 f"{two.path}"
             )
     same_cells = np.array_equal(one.frames.cells, two.frames.cells)
     if not same_cells or [p.png for p in one.frames.pictures] != [p.png for p in two.frames.pictures]:
         raise ConfigError(
-            f"--diff: the two traces have unequal inputs: the pictures of sample {one.sample_id} differ between "
+            f"the two traces have unequal inputs: the pictures of sample {one.sample_id} differ between "
             f"{one.path} and {two.path}"
         )
 

@@ -111,7 +111,7 @@ class Adaptiv(Accelerator[AdaptivHardware]):
         if runs_other_method("adaptiv", workload):
             raise UnsupportedError(
                 f"adaptiv: the published formulas know its own method only, not '{workload.method}'; "
-                "use --fidelity cycle"
+                "use fidelity cycle"
             )
         geometry, element = workload.geometry, self.hardware.element_bytes.value
         heads, head, tokens = geometry.heads, geometry.head_dim_elements, workload.visual_tokens

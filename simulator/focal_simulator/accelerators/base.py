@@ -78,7 +78,7 @@ class Accelerator(ABC, Generic[H]):
             UnsupportedError: The plug-in has no cycle model.
             ConfigError: The tiles do not fit the hardware.
         """
-        raise UnsupportedError(f"{self.preset}: has no cycle model; use --fidelity parity")
+        raise UnsupportedError(f"{self.preset}: has no cycle model; use fidelity parity")
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array for GEMMs that nothing concentrates: vision tower, text, LM head, decode.

@@ -136,7 +136,7 @@ class Cmc(Accelerator[CmcHardware]):
         if runs_other_method("cmc", workload):
             raise UnsupportedError(
                 f"cmc: the published formulas know its own method only, not '{workload.method}'; "
-                "use --fidelity cycle"
+                "use fidelity cycle"
             )
         sparsity = workload.cmc_sparsity
         assert sparsity is not None  # noqa: S101  (accepts has refused it)

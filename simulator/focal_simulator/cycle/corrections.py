@@ -135,7 +135,7 @@ def parse_corrections(text: str) -> frozenset[str]:
     """
     words = [part.strip() for part in text.split(",") if part.strip()]
     if not words:
-        raise ConfigError("--corrections is empty, expected all, none, or names separated by commas")
+        raise ConfigError("corrections is empty, expected all, none, or names separated by commas")
     # What is taken away is taken away from all.
     chosen: set[str] = set(ALL) if words[0].startswith("-") else set()
     for word in words:
@@ -143,7 +143,7 @@ def parse_corrections(text: str) -> frozenset[str]:
         if name in ("all", "none"):
             chosen = set(ALL) if word == "all" else set()
         elif name not in ALL:
-            raise ConfigError(f"--corrections '{name}': {near_matches(name, [*ALL, 'all', 'none'])}")
+            raise ConfigError(f"corrections '{name}': {near_matches(name, [*ALL, 'all', 'none'])}")
         elif word.startswith("-"):
             chosen.discard(name)
         else:

@@ -38,5 +38,5 @@ def test_the_array_is_scaled_by_published_arithmetic_and_set_has_the_last_word()
 def test_wrong_use_is_one_sentence() -> None:
     with pytest.raises(ConfigError, match=r"'int4'.*int8"):
         run("int4")
-    with pytest.raises(ConfigError, match="needs --fidelity cycle"):
+    with pytest.raises(ConfigError, match="needs fidelity cycle"):
         run_all(Settings(fidelity="parity", precision="int8"), [small_workload()])

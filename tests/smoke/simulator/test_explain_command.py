@@ -53,7 +53,7 @@ def test_the_command_prints_bound_and_total(result: Path, capsys: pytest.Capture
     ("words", "message"),
     [
         (("--layer", "9.o_prj", "--dataset", "mlvu"), "did you mean '9.o_proj'"),
-        (("--layer", "9.o_proj"), "choose one with --model and --dataset"),
+        (("--layer", "9.o_proj"), "choose one by model and dataset"),
         (("--layer", "9.o_proj", "--accelerator", "cmc"), "has no cycle result of 'cmc'"),
         (("--layer", "9.o_proj", "--dataset", "mvbnch"), "no workload '/mvbnch'"),
     ],

@@ -81,8 +81,8 @@ def test_questions_are_those_of_focal_eval(tmp_path: Path, monkeypatch: pytest.M
     [
         ({"name": "shapes-vidoe"}, "did you mean 'shapes-video'"),
         ({"name": "shapes-mme", "split": "tset"}, "did you mean 'test'"),
-        ({"name": "shapes-mme", "questions": -1}, "--questions must not be negative"),
-        ({"name": "shapes-mme", "seed": -1}, "--task-seed must not be negative"),
+        ({"name": "shapes-mme", "questions": -1}, "questions must not be negative"),
+        ({"name": "shapes-mme", "seed": -1}, "task_seed must not be negative"),
     ],
 )
 def test_wrong_requests_are_refused(words: dict[str, object], message: str) -> None:
@@ -116,12 +116,12 @@ def test_settings_name_the_task_and_keep_what_is_zero(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("frames", [3, 33])
 def test_clips_have_the_frames_that_scenes_are_made_for(frames: int) -> None:
-    with pytest.raises(ConfigError, match="--frames must be 4 to 32"):
+    with pytest.raises(ConfigError, match="frames must be 4 to 32"):
         AskedTask("shapes-video", frames=frames).load()
 
 
 def test_more_questions_than_there_are_is_refused() -> None:
-    with pytest.raises(ConfigError, match="2 samples hold 3; give more --samples"):
+    with pytest.raises(ConfigError, match="2 samples hold 3; give more samples"):
         chosen_questions(stored([["color"], ["color", "shape"]]), 4)
 
 

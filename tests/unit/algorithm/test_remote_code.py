@@ -61,7 +61,7 @@ def ran(folder: Path) -> bool:
 
 
 def test_code_of_a_checkpoint_is_not_run_without_leave(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="read that code, then allow it with --trust-remote-code"):
+    with pytest.raises(UnsupportedError, match="read that code, then allow it with trust_remote_code"):
         load(str(checkpoint))
     assert not ran(tmp_path)
 

@@ -47,7 +47,7 @@ def test_cuda_is_taken_where_there_is_one(
 
 def test_a_device_that_cannot_do_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match=r"--device cuda: torch .* finds no CUDA device"):
+    with pytest.raises(ConfigError, match=r"device cuda: torch .* finds no CUDA device"):
         training_device("cuda", is_bf16=True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)

@@ -130,7 +130,7 @@ def test_a_layer_that_does_not_exist_is_named() -> None:
     scene = fate_scene(shown(np.zeros((LAYERS, TOKENS))))
     assert scene.check_layer(None) == LAYERS - 1
     for layer in (-1, 3):
-        with pytest.raises(ConfigError, match=f"--layer {layer}: the trace has layers 0 to 2"):
+        with pytest.raises(ConfigError, match=f"layer {layer}: the trace has layers 0 to 2"):
             scene.check_layer(layer)
 
 

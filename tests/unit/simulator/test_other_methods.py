@@ -70,7 +70,7 @@ def test_single_vectors_are_refused(name: str) -> None:
 
 @BOTH
 def test_published_formulas_know_their_own_method_only(name: str) -> None:
-    with pytest.raises(UnsupportedError, match="use --fidelity cycle"):
+    with pytest.raises(UnsupportedError, match="use fidelity cycle"):
         build_accelerator(name).layers(workload(0.5))
 
 

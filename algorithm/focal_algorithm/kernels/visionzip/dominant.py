@@ -27,7 +27,7 @@ def select_dominant(scores: Tensor, count: int) -> Tensor:
     if count > len(scores):
         raise ConfigError(
             f"dominant: {count} dominant tokens of a picture with {len(scores)}; "
-            f"expected at most {len(scores)}, such as --set dominant={max(len(scores) // 4, 1)} --set contextual=1"
+            f"expected at most {len(scores)}, such as dominant={max(len(scores) // 4, 1)} and contextual=1"
         )
     return top_indices(scores, count)
 

@@ -1,0 +1,221 @@
+"""Methods side by side on one model: accuracy and cost joined, one row a method."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from focal.inputs import Sample
+from focal.loading import load_model, loaded_model
+from focal_algorithm.arena.bench import traced_questions
+from focal_algorithm.arena.cells import Cell
+from focal_algorithm.arena.entrants import Entrant, entrant
+from focal_algorithm.arena.jobs import answered
+from focal_algorithm.arena.matching import MET, REFUSED, Setting, settings_of
+from focal_algorithm.arena.plan import DENSE, Bout, ModelFolder
+from focal_algorithm.arena.pool import one_thread
+from focal_algorithm.arena.rows import arena_rows
+from focal_algorithm.arena.simulation import accelerators as accelerator_names
+from focal_algorithm.inputs.source import MediaSample
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.offline.evaluator import Evaluator
+from focal_algorithm.offline.questions import Asked, QuestionSet, load_questions
+from focal_common.errors import ConfigError
+from focal_simulator.ratios import ENERGY, SPEEDUP, over_dense
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Comparison", "compare_methods"]
+
+_OWN_SAMPLES = "samples"
+_COLUMNS = {
+    "questions": "questions",
+    "accuracy_measured": "accuracy",
+    "low_measured": "accuracy_low",
+    "high_measured": "accuracy_high",
+    "against_dense_measured": "accuracy_minus_dense",
+    "against_dense_low_measured": "accuracy_minus_dense_low",
+    "against_dense_high_measured": "accuracy_minus_dense_high",
+    "mcnemar_p_measured": "mcnemar_p",
+    "visual_tokens": "visual_tokens",
+    "equivalent_tokens_measured": "equivalent_tokens",
+    "present_tokens_measured": "present_tokens",
+    "vector_sparsity_measured": "vector_sparsity",
+    "linear_macs_measured": "linear_macs",
+    "attention_macs_estimated": "attention_macs",
+}
+"""Columns of ``focal arena`` by the name that they have here."""
+
+
+class Comparison:
+    """One row a method: what it answers, what it costs, and what the hardware makes of it.
+
+    Attributes:
+        rows: As ``arena.csv`` has them, with every accelerator; what is not known is None.
+    """
+
+    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
+        self.rows = list(rows)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the comparison as a table, one row a method.
+
+        Returns:
+            ``method``, ``status`` (``ok``, ``nearest`` where a budget is out of reach, ``refused``) with ``reason``;
+            ``accuracy`` with its 95 % interval, and minus dense; ``equivalent_tokens`` and MACs, means over the traced
+            questions; ``accelerator``, the method's own or ``focus_sec_only``, with ``cycles``, ``energy_mj`` and
+            ``energy_delay_mj_s`` simulated on it; ``speedup_over_dense`` and ``energy_over_dense`` are over the dense
+            method on the dense array.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([self._joined(row) for row in self.rows])
+
+    def _joined(self, row: dict[str, Any]) -> dict[str, Any]:
+        name = row["own_accelerator"]
+        found = {"method": row["method"], "status": row["status"], "reason": row["reason"]}
+        found |= {column: row[own] for own, column in _COLUMNS.items()}
+        cycles = row.get(f"cycles_simulated_{name}")
+        energy_mj = row.get(f"energy_mj_simulated_{name}")
+        dense = next((one for one in self.rows if one["method"] == DENSE), {})
+        dense_cycles, dense_mj = (dense.get(f"{what}_simulated_{DENSE}") for what in ("cycles", "energy_mj"))
+        ratios: dict[str, Any] = dict.fromkeys((SPEEDUP, ENERGY))
+        if cycles and dense_cycles and dense_mj:
+            ratios = dict(over_dense(cycles, energy_mj or 0.0, (dense_cycles, dense_mj)))
+        return found | {
+            "accelerator": name,
+            "cycles": cycles,
+            "energy_mj": energy_mj,
+            "energy_delay_mj_s": row.get(f"energy_delay_mj_s_simulated_{name}"),
+            **ratios,
+        }
+
+    def __repr__(self) -> str:
+        return f"<comparison of {', '.join(row['method'] for row in self.rows)}>"
+
+    def _repr_html_(self) -> str:
+        shown = ("method", "accuracy", "accuracy_minus_dense", "equivalent_tokens", "accelerator", SPEEDUP)
+        frame = self.frame()
+        table = frame[[*shown, ENERGY, "status"]].to_html(index=False, float_format="{:.4g}".format)
+        reasons = "".join(
+            f"<li>{html.escape(row['method'])}: {html.escape(row['reason'])}</li>"
+            for row in self.rows
+            if row["reason"]
+        )
+        return table + (f"<ul>{reasons}</ul>" if reasons else "")
+
+
+@dataclass(frozen=True)
+class _OwnPicture:
+    """A user's picture in the place of a stored one."""
+
+    sample: MediaSample
+
+    def media(self) -> MediaSample:
+        return self.sample
+
+
+def compare_methods(
+    model: Any,
+    samples: str | Sequence[Sample],
+    methods: Sequence[str | CompressionMethod],
+    *,
+    tokens: float | None = None,
+    questions: int | None = None,
+    traced: int = 8,
+    seed: int = 0,
+    simulate: bool = True,
+) -> Comparison:
+    """Ask a model the same questions under several methods, and simulate what they leave.
+
+    Accuracy, budgets, costs and simulations are those of ``focal arena``. The dense model always takes part.
+
+    Args:
+        model: A model from `focal.load_model`, or a name that it takes.
+        samples: Name of a procedural benchmark (see `focal.samples`), or questions of one's own. Questions about one
+            picture share their ``sample_id`` and stand side by side.
+        methods: Names, or methods of one's own, registered or not.
+        tokens: Budget that every method is set to, in equivalent visual tokens, layer mean over the traced prompts;
+            None to take each method as it is.
+        questions: First so many questions; None for all.
+        traced: Questions, about different pictures, on which budgets are solved, counts recorded and hardware
+            simulated.
+        seed: Chooses them.
+        simulate: Whether to simulate.
+
+    Raises:
+        ConfigError: An unknown name (with near matches), no question, or a budget that is no share of the dense one.
+        UnsupportedError: The model cannot be asked this way; the sentence says what to do.
+    """
+    if isinstance(model, str):
+        model, _ = load_model(model)
+    evaluator = Evaluator(loaded_model(model), _questions(samples, questions))
+    chosen = traced_questions(evaluator.questions, traced, seed)
+    numbers = [one.number for one in evaluator.questions.asked]
+    entrants = _entrants(methods)
+    cells = []
+    with one_thread():
+        share = None if tokens is None else _share(evaluator, tokens, chosen)
+        for one in entrants:
+            place = ModelFolder(evaluator.loaded.name, "")
+            cell = Cell(
+                Bout(place, evaluator.questions.benchmark, one.name), _setting(evaluator, one, share, chosen)
+            )
+            if cell.setting.status != REFUSED:
+                method = one.build(evaluator, cell.setting.parameters)
+                cell.take(answered(evaluator, method, numbers, frozenset(chosen), simulate))
+            cell.finish()
+            cells.append(cell)
+    return Comparison(arena_rows(cells, accelerator_names() if simulate else ()))
+
+
+def _entrants(methods: Sequence[str | CompressionMethod]) -> list[Entrant]:
+    if isinstance(methods, str):
+        raise ConfigError(f"methods: expected a list of methods, got the text '{methods}'")
+    found = [
+        entrant(one) if isinstance(one, str) else Entrant(one.name, one.name, own=one) for one in methods
+    ]
+    if DENSE not in [one.name for one in found]:
+        found.insert(0, entrant(DENSE))
+    names = [one.name for one in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"methods: {', '.join(twice)} was given twice")
+    return sorted(found, key=lambda one: one.name != DENSE)
+
+
+def _setting(evaluator: Evaluator, chosen: Entrant, share: float | None, traced: tuple[int, ...]) -> Setting:
+    """Return a method at the budget, or as it is."""
+    if share is None:
+        return Setting(1.0, MET, "", "", 0.0, None)
+    return settings_of(evaluator, chosen, (share,), "tokens", traced)[0]
+
+
+def _share(evaluator: Evaluator, tokens: float, traced: tuple[int, ...]) -> float:
+    """Return the budget as a share of what the dense model spends on the traced questions."""
+    dense = settings_of(evaluator, DENSE, (), "tokens", traced)[0]
+    if not 0 < tokens < dense.target:
+        raise ConfigError(
+            f"tokens: expected a budget above 0 and below the {dense.target:g} of dense, got {tokens:g}"
+        )
+    return tokens / dense.target
+
+
+def _questions(samples: str | Sequence[Sample], limit: int | None) -> QuestionSet:
+    if isinstance(samples, str):
+        return load_questions(samples, limit)
+    if not samples:
+        raise ConfigError("samples: expected at least one question, got none")
+    pictures: dict[str, _OwnPicture] = {}
+    for one in samples:
+        media = MediaSample(one.sample_id, one.pictures, one.is_video, "given as pixels")
+        pictures.setdefault(one.sample_id, _OwnPicture(media))
+    index = {name: place for place, name in enumerate(pictures)}
+    asked = tuple(
+        Asked(number, index[one.sample_id], one.kind, one.question, one.answer, one.choices)
+        for number, one in enumerate(samples[:limit])
+    )
+    return QuestionSet(_OWN_SAMPLES, 0, tuple(pictures.values()), asked, {})  # type: ignore[arg-type]

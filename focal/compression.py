@@ -1,0 +1,258 @@
+"""A method attached to a stock model inside a ``with`` block, and what was recorded of its prefills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from focal.loading import NOWHERE, loaded_model, seed_of
+from focal.traces import Recording, Trace
+from focal_algorithm.hooks import Session, attach
+from focal_algorithm.hooks.pixels import TowerPixels, watched_pixels
+from focal_algorithm.layout import SampleLayout
+from focal_algorithm.loading import LoadedModel
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.recorder import RecordedSample, Recorder
+from focal_algorithm.run_notes import idle_notes
+from focal_algorithm.run_settings import RunSettings
+from focal_algorithm.runner import Prepared, method_of
+from focal_common.errors import ConfigError, RunError
+from focal_traces.frames import SampleFrames
+from focal_traces.schema import SampleHeader
+
+__all__ = ["Run", "compress"]
+
+_DATASET = "python"
+_MOST_PICTURES = 8
+"""Prefills whose pictures are kept, as ``focal trace`` keeps those of short runs."""
+
+
+class Run:
+    """A method attached to a model, with a record of every prefill so far.
+
+    Attributes:
+        model: The model.
+        method: With the parameters in force.
+        notes: Sentences on how the method was set.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        method: CompressionMethod,
+        notes: Sequence[str],
+        dataset: str,
+        keep_masks: bool,
+    ) -> None:
+        self.model = loaded.model
+        self.method = method
+        self.notes = tuple(notes)
+        self._loaded, self._dataset, self._keep_masks = loaded, dataset, keep_masks
+        self._recorder = _PictureRecorder(loaded, method, keep_masks)
+        self._session: Session | None = None
+
+    def __len__(self) -> int:
+        """Return the number of recorded prefills."""
+        return len(self._recorder.samples)
+
+    def __repr__(self) -> str:
+        return f"<focal run: {self.method.name} on {self._loaded.name}, {len(self)} prefills recorded>"
+
+    @property
+    def summaries(self) -> list[dict[str, float]]:
+        """The method's own figures of each prefill; empty where it has none."""
+        return [dict(sample.summary) for sample in self._recorder.samples]
+
+    def expects(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Say what the next prefill is given, for what `generate` hides from hooks, and return it.
+
+        Needed only where a refusal says so: `generate` encodes an image in tiles (LLaVA-OneVision) before the
+        forward, which is then without the size of the image. Holds for one prefill: ``model.generate(**run.expects(
+        inputs))``.
+
+        Args:
+            inputs: Keyword arguments of the model's forward.
+
+        Raises:
+            RunError: The ``with`` block has ended.
+        """
+        if self._session is None:
+            raise RunError("the run has ended; expected a call inside its 'with' block")
+        self._session.layouts = self._loaded.adapter.layouts(self.model, inputs)
+        return inputs
+
+    def trace(self, *, dataset: str | None = None, sample_ids: Sequence[str] | None = None) -> Trace:
+        """Return the trace of the prefills so far.
+
+        Args:
+            dataset: Name under which results are filed; that of `compress` if None.
+            sample_ids: Names of the prefills; ``prompt 0``, ``prompt 1``, … if None.
+
+        Raises:
+            RunError: Nothing was recorded.
+            ConfigError: The number of names is not that of the prefills.
+        """
+        recorder = self._recorder
+        if not recorder.samples:
+            raise RunError(
+                "no prefill was recorded; call the model, or its generate, inside the 'with' block of focal.compress"
+            )
+        names = [f"prompt {index}" for index in range(len(self))] if sample_ids is None else list(sample_ids)
+        if len(names) != len(self) or len(set(names)) != len(names):
+            raise ConfigError(
+                f"sample_ids: got {len(names)} names for {len(self)} prefills; expected one of its own for each"
+            )
+        samples = [
+            replace(sample, header=_named(sample.header, name))
+            for sample, name in zip(recorder.samples, names, strict=True)
+        ]
+        pictures = [
+            replace(one, sample_id=name) if isinstance(one, SampleFrames) else None
+            for one, name in zip(recorder.pictures, names, strict=True)
+        ]
+        trace = Recording(
+            loaded=self._loaded,
+            method=self.method,
+            samples=tuple(samples),
+            pictures=tuple(pictures) if any(pictures) else (),
+            dataset=self._dataset if dataset is None else dataset,
+            seed=seed_of(self.model),
+            keep_masks=self._keep_masks,
+        ).trace()
+        why = dict.fromkeys(one for one in recorder.pictures if isinstance(one, str))
+        notes = [
+            *self.notes,
+            *idle_notes(self.method, trace.counts),
+            *(f"no pictures kept: {one}" for one in why),
+        ]
+        return trace.with_notes(notes)
+
+
+@contextmanager
+def compress(
+    model: Any,
+    method: str | CompressionMethod = "focus",
+    *,
+    dataset: str = _DATASET,
+    keep_masks: bool = True,
+    **parameters: Any,
+) -> Iterator[Run]:
+    """Compress and record the prefills of a stock model inside a ``with`` block; afterwards it is as before.
+
+    The family is found by ``model.config.model_type``, layouts are read from the inputs. `generate`, a forward and a
+    transformers pipeline around the model work as they are, in batches of any size.
+
+    Args:
+        model: A transformers model in evaluation mode, from `load_model` or of one's own.
+        method: A name of `focal.methods`, whose defaults are fitted to the model, or a method.
+        dataset: Name under which results are filed; of a published one, published parameters are taken.
+        keep_masks: Whether to keep which vectors were left out, beside their counts.
+        **parameters: Hyper-parameters of a method given by name.
+
+    Yields:
+        The run, of which `Run.trace` returns the trace.
+
+    Raises:
+        ConfigError: No transformers model, an unknown method or parameter (with near matches).
+        UnsupportedError: A model of no known family, one that is attached already, or a pair that cannot work.
+    """
+    loaded = loaded_model(model)
+    settings = RunSettings(output=NOWHERE, dataset=dataset)  # refuses a name that is none
+    notes: list[str] = []
+    if isinstance(method, str):
+        settings = replace(settings, method=method, parameters=parameters)
+        method, notes = method_of(settings, Prepared(loaded, loaded.quantization))
+    elif parameters:
+        raise ConfigError(
+            f"{', '.join(parameters)}: parameters go with a method given by name; set those of yours where it is made"
+        )
+    run = Run(loaded, method, notes, settings.dataset_name, keep_masks)
+    recorder = run._recorder
+    with (
+        watched_pixels(loaded.adapter, model) as pixels,
+        torch.no_grad(),
+        attach(model, loaded.adapter, method, recorder) as session,
+        _watched_inputs(model, recorder, session),
+    ):
+        recorder.tower, run._session = pixels, session
+        try:
+            yield run
+        finally:
+            recorder.tower, run._session = "the run has ended", None
+
+
+@contextmanager
+def _watched_inputs(model: Any, recorder: _PictureRecorder, session: Session) -> Iterator[None]:
+    """Show the recorder the token ids of each forward, and forget after a prefill what it was said to hold."""
+
+    def before(_module: Any, _args: Any, given: dict[str, Any]) -> None:
+        recorder.token_ids = _token_rows(given)
+
+    def after(*_: Any) -> None:
+        session.layouts = None
+
+    handles = [
+        model.register_forward_pre_hook(before, with_kwargs=True),
+        model.register_forward_hook(after),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _token_rows(given: Mapping[str, Any]) -> list[Tensor]:
+    """Return the token ids of each prompt without padding; empty where the prompt came as embeddings."""
+    token_ids, mask = given.get("input_ids"), given.get("attention_mask")
+    if token_ids is None:
+        return []
+    if mask is None or mask.shape != token_ids.shape:
+        return list(token_ids)
+    return [row[keep.bool()] for row, keep in zip(token_ids, mask, strict=True)]
+
+
+def _named(header: SampleHeader, name: str) -> SampleHeader:
+    return header.model_copy(update={"sample_id": name})
+
+
+class _PictureRecorder(Recorder):
+    """Keeps the pictures of the first prefills beside what every recorder keeps.
+
+    Attributes:
+        pictures: Of each sample: pictures, why there are none, or None.
+        token_ids: Of the prompts of the current forward.
+        tower: What the vision tower is given, or why that is not known.
+    """
+
+    def __init__(self, loaded: LoadedModel, method: CompressionMethod, keep_masks: bool) -> None:
+        super().__init__(loaded.adapter.geometry(loaded.model), method, keep_masks)
+        self.pictures: list[SampleFrames | str | None] = []
+        self.token_ids: list[Tensor] = []
+        self.tower: TowerPixels | str = ""
+        self._layouts: Sequence[SampleLayout] = ()
+
+    def begin(self, layouts: Sequence[SampleLayout]) -> None:
+        """Start a batch of prefills."""
+        super().begin(layouts)
+        self._layouts = layouts
+
+    def complete(self, states: Sequence[Any]) -> None:
+        """Close the batch, with its pictures."""
+        super().complete(states)
+        new: Sequence[RecordedSample] = self.samples[len(self.pictures) :]
+        if isinstance(self.tower, str):
+            self.pictures += [self.tower if one.header.visual_tokens else None for one in new]
+        elif len(self.pictures) >= _MOST_PICTURES:
+            self.tower.skip()
+            self.pictures += [f"only those of the first {_MOST_PICTURES} prefills are kept"] * len(new)
+        elif not self.token_ids:
+            self.pictures += ["the prompt came as embeddings"] * len(new)
+        else:
+            questions = [""] * len(new)
+            self.pictures += self.tower.frames(self._layouts, self.token_ids, questions)

@@ -1,0 +1,174 @@
+"""Models by name with their processor, and what is known of a model that a user brings along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+from transformers import BatchFeature
+
+from focal.inputs import media_of
+from focal_algorithm.environment import require_runnable
+from focal_algorithm.inputs.tokens import Tokenizer
+from focal_algorithm.loading import LoadedModel, adapter_of_type, checkpoint_name
+from focal_algorithm.models.base import ModelAdapter
+from focal_algorithm.prompts import build_prompt
+from focal_algorithm.run_settings import RunSettings
+from focal_algorithm.runner import prepare
+from focal_common.errors import ConfigError
+
+__all__ = ["NOWHERE", "Processor", "family_of", "load_model", "loaded_model", "seed_of"]
+
+
+NOWHERE = Path("in memory")
+"""Output of runs that write nothing."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What `load_model` knows of a model beyond the model itself; holds no reference to it."""
+
+    adapter: ModelAdapter
+    tokenizer: Tokenizer
+    checkpoint: str
+    shipped: str
+    quantization: str
+    seed: int
+
+
+_KNOWN: WeakKeyDictionary[nn.Module, _Known] = WeakKeyDictionary()
+
+
+class Processor:
+    """Turns pictures and a question into the inputs of a model's forward, with Pillow and torch alone.
+
+    Called like a stock processor, with one image or one video per prompt. Needs no torchvision.
+
+    Attributes:
+        tokenizer: Text to token ids and back.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded = loaded
+        self.tokenizer = loaded.tokenizer
+
+    def __call__(self, text: str, images: Any = None, videos: Any = None) -> BatchFeature:
+        """Return the inputs of one prompt, ready for ``model.generate(**inputs)``.
+
+        Args:
+            text: The question, without any template: the one of the family is put around it.
+            images: A PIL image, a path, or an array with axes (rows, columns, RGB) of uint8.
+            videos: A path, a list of frames, or an array with axes (frames, rows, columns, RGB) of uint8.
+
+        Returns:
+            ``input_ids`` and ``attention_mask``, axes (1, tokens), int64, and the pixels as the family takes them.
+
+        Raises:
+            ConfigError: Not exactly one image or video, or a file that cannot be read.
+            UnsupportedError: The family does not take what it is given.
+        """
+        return BatchFeature(build_prompt(self._loaded, media_of(images, videos), text).inputs)
+
+    def decode(self, token_ids: Any) -> str:
+        """Return the text of token ids, a tensor or list with axes (tokens), without special tokens."""
+        found = token_ids.tolist() if torch.is_tensor(token_ids) else list(token_ids)
+        return self.tokenizer.decode(found)
+
+    def batch_decode(self, token_ids: Any) -> list[str]:
+        """Return the text of each row of token ids, axes (batch, tokens)."""
+        return [self.decode(row) for row in token_ids]
+
+
+def load_model(
+    name: str,
+    *,
+    size: str = "small",
+    seed: int = 0,
+    dtype: str = "fp32",
+    precision: str = "float",
+    device: str = "cpu",
+    attention: str = "sdpa",
+    is_offline: bool = True,
+    trust_remote_code: bool = False,
+) -> tuple[Any, Processor]:
+    """Load a model and its processor.
+
+    Args:
+        name: A trained model that ships with Focal, a family with seeded random weights (see `focal.models`), a
+            checkpoint folder, or a Hub name.
+        size: Of a random model: ``small`` or ``tiny``.
+        seed: Of random weights.
+        dtype: ``fp32``, ``bf16``, or ``fp16`` (not on a CPU).
+        precision: ``float``, or ``int8`` for 8-bit linear layers.
+        device: torch device.
+        attention: ``sdpa`` or ``eager``.
+        is_offline: Whether only local files may be used; False lets a Hub name be downloaded.
+        trust_remote_code: Whether Python code that a checkpoint brings along may run.
+
+    Returns:
+        A stock transformers model in evaluation mode, and what prepares its inputs.
+
+    Raises:
+        ConfigError: An unknown name (with near matches), or files that cannot be read.
+        UnsupportedError: What cannot work here, with the reason.
+    """
+    require_runnable()
+    settings = RunSettings(
+        output=NOWHERE,
+        model=name,
+        size=size,
+        seed=seed,
+        dtype=dtype,
+        precision=precision,
+        device=device,
+        attention=attention,
+        is_offline=is_offline,
+        trust_remote_code=trust_remote_code,
+    )
+    prepared = prepare(settings)
+    loaded = prepared.loaded
+    _KNOWN[loaded.model] = _Known(
+        loaded.adapter, loaded.tokenizer, loaded.checkpoint, loaded.shipped, prepared.quantization, seed
+    )
+    return loaded.model, Processor(loaded)
+
+
+def family_of(model: Any) -> ModelAdapter:
+    """Return the adapter of a loaded model, found by ``model.config.model_type``.
+
+    Raises:
+        ConfigError: It is no transformers model.
+        UnsupportedError: It is of no known family; the sentence lists them.
+    """
+    if isinstance(model, nn.Module) and model in _KNOWN:
+        return _KNOWN[model].adapter
+    kind = getattr(getattr(model, "config", None), "model_type", None)
+    if not isinstance(model, nn.Module) or not isinstance(kind, str):
+        raise ConfigError(
+            f"expected a transformers model with a config.model_type, got {type(model).__name__}; give the model "
+            "itself, such as pipeline.model"
+        )
+    return adapter_of_type(kind, type(model).__name__)()
+
+
+def loaded_model(model: Any) -> LoadedModel:
+    """Return a model with what the trace of its prefills says of it; see `family_of` for errors."""
+    adapter = family_of(model)
+    known = _KNOWN.get(model)
+    if known is not None:
+        return LoadedModel(
+            model, adapter, known.tokenizer, known.checkpoint, known.shipped, known.quantization
+        )
+    name = str(getattr(model.config, "_name_or_path", "") or "")
+    checkpoint = checkpoint_name(name, model) if name else "made in Python"
+    return LoadedModel(model, adapter, adapter.random_tokenizer(), checkpoint)
+
+
+def seed_of(model: Any) -> int | None:
+    """Return the seed of a model from `load_model`; None for others."""
+    known = _KNOWN.get(model)
+    return None if known is None else known.seed

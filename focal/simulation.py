@@ -1,0 +1,221 @@
+"""Traces on accelerators: cycles, energy, area."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from focal.results import Results
+from focal.traces import Recording, Trace
+from focal_common.errors import ConfigError, UnsupportedError, near_matches
+from focal_common.places import plain_name
+from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.accelerators.base import Accelerator as SimulatedAccelerator
+from focal_simulator.commands import run_root, workload_order
+from focal_simulator.hardware_files import build_accelerator
+from focal_simulator.runner import Settings, accelerator_names, built_in_precision
+from focal_traces.root import MAIN_FOLDER, TraceRoot
+
+if TYPE_CHECKING:
+    from focal_algorithm.loading import LoadedModel
+    from focal_algorithm.methods.base import CompressionMethod
+    from focal_algorithm.recorder import RecordedSample
+
+__all__ = ["Accelerator", "accelerator", "prefill_figures", "simulate"]
+
+_SRAM = ("auto", "compiler", "cacti")
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """An accelerator with hardware of one's own.
+
+    Attributes:
+        plugin: Name of `focal.accelerators`.
+        label: Name in result rows and file names.
+        file: Hardware file in place of the preset; None for the preset.
+        overrides: ``field=value``, in order.
+        hardware: The checked hardware: sizes, powers and areas, each with its unit and source.
+    """
+
+    plugin: str
+    label: str
+    file: Path | None = None
+    overrides: tuple[str, ...] = ()
+    hardware: Any = field(default=None, repr=False, compare=False)
+
+    def build(self, precision: str, overrides: Sequence[str]) -> SimulatedAccelerator[Any]:
+        """Return the plug-in with this hardware, ``overrides`` below those of its own."""
+        return built_in_precision(self.plugin, precision, (*overrides, *self.overrides), self.file)
+
+
+def accelerator(
+    name: str | Path, *, label: str = "", hardware: str | Path | None = None, **fields: Any
+) -> Accelerator:
+    """Return an accelerator with changed hardware.
+
+    Args:
+        name: One of `focal.accelerators`. A hardware file under a name of its own comes with a later version.
+        label: Name in result rows; the plug-in's, with what was changed, if empty.
+        hardware: Hardware file in place of the preset.
+        **fields: Hardware fields; fields inside a field as a mapping, such as ``core={"array_rows": 64}``, or by
+            their dotted name, such as ``**{"core.array_rows": 64}``.
+
+    Raises:
+        ConfigError: No such accelerator or field (with near matches), or a value out of range.
+        UnsupportedError: The name is that of a file.
+    """
+    if str(name).endswith((".yaml", ".yml")):
+        raise UnsupportedError(
+            f"{name}: an accelerator described by a file alone is not supported yet; give the name of an accelerator "
+            f"with hardware='{name}', whose field 'accelerator' says the same ({', '.join(ACCELERATORS)})"
+        )
+    plugin = str(name)
+    ACCELERATORS.target(plugin)
+    file = None if hardware is None else Path(hardware)
+    overrides = tuple(f"{path}={_yaml(value)}" for path, value in _flat(fields))
+    changed = ",".join(overrides) if file is None else ",".join((file.stem, *overrides))
+    built = build_accelerator(plugin, file, list(overrides))
+    chosen = label or (f"{plugin}@{changed}" if changed else plugin)
+    return Accelerator(plugin, plain_name(chosen, "label"), file, overrides, built.hardware)
+
+
+def simulate(
+    trace: Trace | str | Path,
+    accelerators: str | Accelerator | Sequence[str | Accelerator] = "all",
+    *,
+    fidelity: str = "cycle",
+    corrections: str | Sequence[str] = "all",
+    sram: str = "auto",
+    dram: str = "",
+    precision: str = "fp16",
+    models: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    variant: str = "",
+    overrides: Mapping[str, Any] | None = None,
+) -> Results:
+    """Simulate the prefills of traces on accelerators.
+
+    Args:
+        trace: A trace, the path of a trace file, or a trace root with many workloads.
+        accelerators: Names, accelerators of one's own, or ``all``.
+        fidelity: ``cycle`` times every tile; ``parity`` is the published simulator.
+        corrections: Of fidelity ``cycle``: ``all``, ``none``, names, or ``all,-NAME``.
+        sram: Buffer costs: ``auto`` (as published), ``compiler`` or ``cacti``.
+        dram: Preset of the memory model in place of the accelerators' own.
+        precision: ``fp16``, or ``int8`` for 1-byte elements and INT8 multipliers (estimated).
+        models: Of a trace root: only these; empty for all.
+        datasets: Likewise.
+        variant: Trace folder of a root; ``focus_main``, or the only one that there is, if empty.
+        overrides: Hardware fields of every accelerator; see `accelerator`.
+
+    Raises:
+        TraceError: The trace is missing, damaged or from a newer Focal.
+        ConfigError: An unknown name or field (with near matches), or settings that do not go together.
+        UnsupportedError: An accelerator asked for by name accepts none of the workloads.
+    """
+    if isinstance(trace, list | tuple):
+        raise UnsupportedError(
+            "a list of GEMMs is not supported yet; expected a trace, a trace file or a trace root (see focal.trace)"
+        )
+    if sram not in _SRAM:
+        raise ConfigError(f"sram '{sram}': {near_matches(sram, _SRAM)}")
+    words = corrections if isinstance(corrections, str) else ",".join(corrections) or "none"
+    if words != "all" and fidelity != "cycle":
+        raise ConfigError(f"corrections need fidelity cycle, got {fidelity}")
+    common = [f"{path}={_yaml(value)}" for path, value in _flat(overrides or {})]
+    common += [f"dram_system={dram}"] if dram else []
+    given = [accelerators] if isinstance(accelerators, str | Accelerator) else list(accelerators)
+    settings = Settings(
+        accelerators=tuple(one for one in given if isinstance(one, str)),
+        fidelity=fidelity,
+        corrections=words,
+        sram=sram,  # type: ignore[arg-type]  # checked above
+        overrides=tuple(common),
+        precision=precision,
+    )
+    own = _built([one for one in given if isinstance(one, Accelerator)], settings)
+    with _root(trace) as root:
+        folder = _folder(trace, root, variant)
+        outcome = run_root(settings, root, models, datasets, folder, own)
+        return Results(outcome, workload_order(root), folder, settings)
+
+
+def prefill_figures(
+    loaded: LoadedModel, method: CompressionMethod, sample: RecordedSample, dataset: str
+) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Return cycles, energy (mJ) and seconds of one prefill on every accelerator, and why others refuse it.
+
+    Args:
+        loaded: The model that ran.
+        method: What was attached.
+        sample: The prefill.
+        dataset: Name of what was asked.
+
+    Returns:
+        Figures by accelerator, and reasons by accelerator; each accelerator is in one of the two.
+    """
+    recording = Recording(loaded, method, (sample,), (), dataset, seed=None, keep_masks=False)
+    results = simulate(recording.trace(), "all")
+    figures = {
+        run.name: {
+            "cycles": float(run.result.total_cycles),
+            "energy_mj": float(run.result.total_mj),
+            "seconds": float(run.result.seconds),
+        }
+        for run in results.runs
+    }
+    return figures, {name: results.refusal(name) for name in ACCELERATORS if name not in figures}
+
+
+def _built(given: Sequence[Accelerator], settings: Settings) -> dict[str, SimulatedAccelerator[Any]]:
+    """Return accelerators of one's own by label."""
+    found: dict[str, SimulatedAccelerator[Any]] = {}
+    shown = set(accelerator_names(settings.accelerators)) if settings.accelerators else set()
+    for one in given:
+        if one.label in found or one.label in shown:
+            raise ConfigError(f"two accelerators are called '{one.label}'; give each a label of its own")
+        found[one.label] = one.build(settings.precision, settings.overrides)
+    return found
+
+
+@contextmanager
+def _root(trace: Trace | str | Path) -> Iterator[TraceRoot]:
+    if isinstance(trace, Trace):
+        with trace.root() as root:
+            yield root
+    elif isinstance(trace, str | Path):
+        yield TraceRoot.open(Path(trace))
+    else:
+        raise ConfigError(f"expected a trace, a trace file or a trace root, got {type(trace).__name__}")
+
+
+def _folder(trace: Trace | str | Path, root: TraceRoot, variant: str) -> str:
+    """Return the trace folder whose counts are used."""
+    if isinstance(trace, Trace):
+        return trace.variant
+    if variant or not root.path.is_dir() or (root.path / MAIN_FOLDER).is_dir():
+        return variant or MAIN_FOLDER
+    with_traces = {
+        found
+        for model, dataset in root.workloads
+        for found in [root.folder_with_trace(model, dataset)]
+        if found is not None
+    }
+    return with_traces.pop() if len(with_traces) == 1 else MAIN_FOLDER
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return dotted fields with their values."""
+    found: list[tuple[str, Any]] = []
+    for name, value in fields.items():
+        path = f"{prefix}{name}"
+        found += _flat(value, f"{path}.") if isinstance(value, Mapping) else [(path, value)]
+    return found
+
+
+def _yaml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,174 @@
+"""Are mistakes refused in one sentence that holds no option of the command line?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from transformers import BertConfig, BertModel
+
+import attach_support
+import face_support as support
+import focal
+from focal_common.console import run_command
+from focal_common.errors import ConfigError, FocalError, RunError, TraceError, UnsupportedError
+from focal_simulator.cli import app as sim
+from focal_traces.schema import SCHEMA_VERSION
+
+
+def inputs(seed: int = 0) -> Any:
+    picture = attach_support.picture(seed, 100, 84)
+    return support.stock_processor()(images=picture, text="<image>\nWhat?", return_tensors="pt")
+
+
+def a_trace(method: Any = "focus") -> focal.Trace:
+    model = support.stock_model()
+    with focal.compress(model, method) as run:
+        model(**inputs())
+    return run.trace()
+
+
+def test_a_model_of_no_known_family() -> None:
+    bert = BertModel(
+        BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    )
+    sentence = r"BertModel: no adapter for model_type 'bert'; supported families: llava, llava_onevision"
+    with pytest.raises(UnsupportedError, match=sentence), focal.compress(bert, "focus"):
+        pass
+    with pytest.raises(UnsupportedError, match=sentence):
+        focal.supports(bert, "focus")
+    with pytest.raises(ConfigError, match="expected a transformers model"), focal.compress(object(), "focus"):
+        pass
+
+
+def test_a_model_that_is_attached_already() -> None:
+    model = support.stock_model()
+    with (
+        focal.compress(model, "focus"),
+        pytest.raises(UnsupportedError, match="a method is attached to this model already"),
+        focal.compress(model, "visionzip"),
+    ):
+        pass
+    with focal.compress(model, "visionzip") as run:  # the first block left nothing behind
+        model(**inputs())
+    assert len(run) == 1
+
+
+def test_a_pair_that_cannot_work_is_refused_with_the_sentence_of_supports() -> None:
+    model = support.stock_model()
+    found = focal.supports(model, "cmc")
+    assert not found
+    assert str(found).startswith("CMC searches motion between frames")
+    assert focal.supports(model, "focus")
+    assert str(focal.supports(model, "focus")) == "yes"
+    with pytest.raises(FocalError, match="CMC searches motion") as caught, focal.compress(model, "cmc"):
+        model(**inputs())
+    assert str(caught.value).removeprefix("0: ") == str(found)
+
+
+def test_a_trace_of_a_newer_schema_is_refused_as_the_command_line_refuses_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a_trace().save(tmp_path)
+    path = next(tmp_path.glob("*/*.counts.parquet"))
+    table = pq.read_table(path)
+    newer = dict(table.schema.metadata) | {b"focal.schema_version": str(SCHEMA_VERSION + 1).encode()}
+    assert newer.keys() == table.schema.metadata.keys()
+    pq.write_table(table.replace_schema_metadata(newer), path)
+    with pytest.raises(TraceError, match="schema") as caught:
+        focal.simulate(path, ["dense"])
+    with pytest.raises(TraceError):
+        focal.Trace.open(path)
+    assert run_command(sim, ["--trace", str(path), "--accelerator", "dense"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.removeprefix("error: ") == " ".join(str(caught.value).split())
+
+
+def test_a_result_folder_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="no such result folder"):
+        focal.Results.open(tmp_path / "nothing")
+    (tmp_path / "some.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(TraceError, match="expected a result folder of focal sim"):
+        focal.Results.open(tmp_path)
+    with pytest.raises(TraceError, match="no such file"):
+        focal.simulate(tmp_path / "nothing", ["dense"])
+    with pytest.raises(TraceError, match=r"meta_data\.csv"):
+        focal.simulate(tmp_path, ["dense"])
+
+
+NAMES: list[tuple[Callable[[], Any], str]] = [
+    (lambda: focal.method("visonzip"), "did you mean 'visionzip'"),
+    (lambda: focal.method("visionzip", dominat=3), "did you mean 'dominant'"),
+    (lambda: focal.method("focus", tokens=64), "is not set by a number of tokens per picture"),
+    (lambda: focal.load_model("shapes_vido"), "did you mean 'shapes_video'"),
+    (lambda: focal.accelerator("focs"), "did you mean 'focus'"),
+    (lambda: focal.accelerator("dense", core={"array_row": 8}), "did you mean 'array_rows'"),
+    (lambda: focal.simulate(support.PUBLISHED, ["dens"]), "did you mean 'dense'"),
+    (lambda: focal.simulate(support.PUBLISHED, ["dense"], sram="cati"), "did you mean 'cacti'"),
+    (lambda: focal.simulate(support.PUBLISHED, ["dense"], fidelity="cycles"), "did you mean 'cycle'"),
+    (
+        lambda: focal.simulate(support.PUBLISHED, ["dense"], corrections="dram_enrgy"),
+        "did you mean 'dram_energy'",
+    ),
+    (lambda: focal.simulate(support.PUBLISHED, ["dense"], models=["llava_vd"]), "no workload of"),
+    (lambda: focal.simulate(support.PUBLISHED, []), "expected at least one name"),
+    (lambda: focal.simulate(3, ["dense"]), "expected a trace, a trace file or a trace root"),
+    (lambda: focal.samples("shapes-vido"), "did you mean 'shapes-video'"),
+    (lambda: focal.trace("shapes_image", task="shapes-pop"), "did you mean 'shapes-pope'"),
+    (lambda: focal.supports("lava", "focus"), "did you mean 'llava'"),
+    (lambda: focal.compare_methods("shapes_image", "shapes-pope", ["fokus"]), "did you mean 'focus'"),
+    (lambda: focal.compare_methods("shapes_image", [], ["focus"]), "expected at least one question"),
+]
+
+
+@pytest.mark.parametrize(("call", "sentence"), NAMES)
+def test_names_with_near_matches(call: Callable[[], Any], sentence: str) -> None:
+    with pytest.raises(FocalError, match=sentence) as caught:
+        call()
+    assert "--" not in str(caught.value)
+
+
+def test_what_later_versions_bring_has_its_signature_and_a_sentence() -> None:
+    with pytest.raises(UnsupportedError, match="described by a file alone is not supported yet"):
+        focal.accelerator("my_array.yaml")
+    with pytest.raises(UnsupportedError, match="a list of GEMMs is not supported yet"):
+        focal.simulate([(128, 128, 128)], ["dense"])  # type: ignore[arg-type]
+
+
+def test_a_run_without_a_prefill_and_a_call_after_its_end() -> None:
+    model = support.stock_model()
+    with focal.compress(model, "focus") as run:
+        pass
+    with pytest.raises(RunError, match="no prefill was recorded"):
+        run.trace()
+    with pytest.raises(RunError, match="inside its 'with' block"):
+        run.expects(inputs())
+    with (
+        pytest.raises(ConfigError, match="parameters go with a method given by name"),
+        focal.compress(model, focal.method("focus"), m_tile=32),
+    ):
+        pass
+
+
+def test_names_of_samples_must_fit_the_prefills() -> None:
+    model = support.stock_model()
+    with focal.compress(model, "focus") as run:
+        model(**inputs())
+    for names in (["a", "b"], []):
+        with pytest.raises(ConfigError, match="expected one of its own for each"):
+            run.trace(sample_ids=names)
+
+
+def test_a_trace_without_pictures_says_why() -> None:
+    found = focal.Trace(a_trace().counts, "focus_main")
+    with pytest.raises(TraceError, match="no pictures to draw on"):
+        found.show()
+    with pytest.raises(ConfigError, match="the trace has layers 0 to 3"):
+        a_trace().show(layer=4)
+    with pytest.raises(ConfigError, match="did you mean 'prompt 0'"):
+        a_trace().show("promt 0")
+    with pytest.raises(ConfigError, match="expected a name that ends in"):
+        a_trace().show().save("overlay.bmp")
