@@ -1,10 +1,14 @@
-"""Does any change of a kernel source leave the old compiled code behind?"""
+"""Does any change of a kernel source leave the old compiled code behind, and is nothing compiled twice?"""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from focal_simulator import jit
+from focal_simulator.kernels.pipeline import Pipeline
+from focal_simulator.kernels.slices import _agrees, run_slices
+from focal_simulator.kernels.steady import PackedGemms, packed_cycles
 
 
 def cache_name(package: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -32,3 +36,11 @@ def test_a_kernel_outside_the_watched_folders_is_refused() -> None:
     stray.__module__ = "focal_simulator.energy"
     with pytest.raises(ValueError, match="kernels live in dram or kernels"):
         jit.kernel(stray)
+
+
+def test_a_number_that_a_caller_spells_out_compiles_nothing_anew() -> None:
+    one = np.array([0, 1])
+    gemm = PackedGemms(one, one[:1], one[1:], one[1:], one[1:], one[1:], one)
+    packed_cycles(Pipeline(*[1] * 16), gemm)
+    for kernel in (run_slices, _agrees):
+        assert len(kernel.signatures) == 1, kernel.signatures
