@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from focal_simulator import jit
-from focal_simulator.kernels.pipeline import Pipeline
-from focal_simulator.kernels.slices import _agrees, run_slices
-from focal_simulator.kernels.steady import PackedGemms, packed_cycles
 
 
 def cache_name(package: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -38,9 +34,20 @@ def test_a_kernel_outside_the_watched_folders_is_refused() -> None:
         jit.kernel(stray)
 
 
-def test_a_number_that_a_caller_spells_out_compiles_nothing_anew() -> None:
-    one = np.array([0, 1])
-    gemm = PackedGemms(one, one[:1], one[1:], one[1:], one[1:], one[1:], one)
-    packed_cycles(Pipeline(*[1] * 16), gemm)
-    for kernel in (run_slices, _agrees):
-        assert len(kernel.signatures) == 1, kernel.signatures
+def test_a_number_that_a_caller_spells_out_compiles_nothing_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doubled(x: int) -> int:
+        return 2 * x
+
+    def grown(most: int) -> int:
+        place = 0
+        while place < most:
+            place += double(place) + double(1)
+        return place
+
+    monkeypatch.setattr(jit, "_cache_folder", lambda: str(tmp_path))
+    doubled.__module__ = grown.__module__ = "focal_simulator.kernels.made"
+    double = jit.kernel(doubled)
+    assert jit.kernel(grown)(10) == grown(10) == 26
+    assert len(double.signatures) == 1
