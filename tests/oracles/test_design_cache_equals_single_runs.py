@@ -125,3 +125,18 @@ def test_results_are_those_of_single_runs(
         assert found == evaluated(name, fidelity, workload, values, sram), values
         simulated += isinstance(found, dict)
     assert simulated >= points // 6
+
+
+@pytest.mark.parametrize("corrections", ["all", "-attention_scatter,-sec_only_unit"])
+@pytest.mark.parametrize("name", list(AXES))
+def test_every_field_that_alone_tells_two_designs_apart_tells_them_apart(
+    name: str, corrections: str, workload: Workload
+) -> None:
+    fidelity: Fidelity = FIDELITIES.load("cycle")(Settings(corrections=corrections))
+    cache = DesignCache()
+    evaluated(name, fidelity, workload, {}, "cacti", cache)
+    for field, choices in AXES[name].items():
+        for value in choices:
+            design = {field: value}
+            found = evaluated(name, fidelity, workload, design, "cacti", cache)
+            assert found == evaluated(name, fidelity, workload, design, "cacti"), design
