@@ -23,15 +23,15 @@ from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.methods.study import paper_of
 from focal_algorithm.models import MODELS
-from focal_algorithm.runner import RunResult, RunSettings
-from focal_algorithm.runner import run as run_trace
+from focal_algorithm.tracing.runner import RunResult, RunSettings
+from focal_algorithm.tracing.runner import run as run_trace
 from focal_common.console import output_console, track
 from focal_common.errors import FocalError, UnsupportedError
 from focal_common.files import atomic_write_text
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.loading import load_workloads
-from focal_simulator.runner import Settings, run_all
-from focal_traces.root import TraceRoot
+from focal_simulator.results.runner import Settings, run_all
+from focal_simulator.workload.loading import load_workloads
+from focal_traces.root.root import TraceRoot
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"

@@ -17,10 +17,10 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from focal_simulator.cycle.simulate import simulate_cycles
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.loading import load_workloads
-from focal_traces.root import TraceRoot
+from focal_simulator.engine.cycle.simulate import simulate_cycles
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.workload.loading import load_workloads
+from focal_traces.root.root import TraceRoot
 
 ROOT = Path(__file__).parents[1] / "example_output" / "published"
 TABLE = ("dense", "adaptiv", "cmc", "focus")

@@ -29,12 +29,12 @@ import numpy as np
 import torch
 from transformers import LlavaOnevisionForConditionalGeneration
 
+from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.hooks import attach
-from focal_algorithm.inputs.photographs import photograph_clip
-from focal_algorithm.loading import LoadedModel, load_model
+from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.prompts import build_prompt
-from focal_algorithm.recorder import Recorder
+from focal_algorithm.prompts.media.photographs import photograph_clip
+from focal_algorithm.tracing.prompting import build_prompt
 
 # Qwen/Qwen2-7B config.json
 WIDTHS = {

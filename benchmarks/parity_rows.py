@@ -16,10 +16,10 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from focal_simulator.energy import simulate
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.loading import load_workloads
-from focal_traces.root import TraceRoot
+from focal_simulator.engine.parity.run import simulate
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.workload.loading import load_workloads
+from focal_traces.root.root import TraceRoot
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "example_output" / "published"

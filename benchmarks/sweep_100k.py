@@ -19,9 +19,8 @@ from typing import Any
 
 from sweep_points import PUBLISHED, ROOT, machine
 
-from focal_simulator.cycle.fidelity import CycleFidelity
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.loading import load_workloads
+from focal_simulator.engine.cycle.level import CycleFidelity
+from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.sweep.evaluate import Evaluator
 from focal_simulator.sweep.metrics import run_metrics
 from focal_simulator.sweep.plan import Plan, hardware_settings
@@ -30,7 +29,8 @@ from focal_simulator.sweep.sampling import chosen_points, grid
 from focal_simulator.sweep.study import Study, read_study
 from focal_simulator.sweep.summary import write_files
 from focal_simulator.sweep.workers import ProcessEngine, SerialEngine
-from focal_traces.root import TraceRoot
+from focal_simulator.workload.loading import load_workloads
+from focal_traces.root.root import TraceRoot
 
 KEPT = {"tiles.m_tile": 1, "array": 1, "tiles.n_tile": 2}
 """Values that ``--small`` keeps of an axis."""

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from focal_common.provenance import package_versions
-from focal_traces.masks import MaskTrace, trace_from_masks
-from focal_traces.schedule import Schedule
-from focal_traces.schema import GEMMS, QWEN2_7B, TokenGrid
-from focal_traces.store import open_masks, open_trace, write_counts, write_masks, write_published
-from focal_traces.synthetic import SyntheticInput, synthetic_masks
+from focal_traces.files.store import open_masks, open_trace, write_counts, write_masks, write_published
+from focal_traces.header.schema import GEMMS, QWEN2_7B, TokenGrid
+from focal_traces.masks.masks import MaskTrace, trace_from_masks
+from focal_traces.synthetic.schedule import Schedule
+from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_masks
 
 GIVEN = SyntheticInput(
     geometry=QWEN2_7B,

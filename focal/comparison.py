@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from focal.inputs import Sample
 from focal.loading import load_model, loaded_model
-from focal_algorithm.arena.bench import traced_questions
-from focal_algorithm.arena.cells import Cell
-from focal_algorithm.arena.entrants import Entrant, entrant
-from focal_algorithm.arena.jobs import answered
-from focal_algorithm.arena.matching import MET, REFUSED, Setting, settings_of
-from focal_algorithm.arena.plan import DENSE, Bout, ModelFolder
-from focal_algorithm.arena.pool import one_thread
-from focal_algorithm.arena.rows import arena_rows
-from focal_algorithm.arena.simulation import accelerators as accelerator_names
-from focal_algorithm.inputs.source import MediaSample
+from focal.studies.arena.bench import traced_questions
+from focal.studies.arena.cells import Cell
+from focal.studies.arena.entrants import Entrant, entrant
+from focal.studies.arena.jobs import answered
+from focal.studies.arena.matching import MET, REFUSED, Setting, settings_of
+from focal.studies.arena.plan import DENSE, Bout, ModelFolder
+from focal.studies.arena.pool import one_thread
+from focal.studies.arena.rows import arena_rows
+from focal.studies.arena.simulation import accelerators as accelerator_names
+from focal_algorithm.evaluation.offline.evaluator import Evaluator
+from focal_algorithm.evaluation.offline.questions import Asked, QuestionSet, load_questions
 from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.offline.evaluator import Evaluator
-from focal_algorithm.offline.questions import Asked, QuestionSet, load_questions
+from focal_algorithm.prompts.media.source import MediaSample
 from focal_common.errors import ConfigError
-from focal_simulator.ratios import ENERGY, SPEEDUP, over_dense
+from focal_simulator.results.ratios import ENERGY, SPEEDUP, over_dense
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,18 +12,18 @@ from torch import Tensor
 
 from focal.loading import NOWHERE, loaded_model, seed_of
 from focal.traces import Recording, Trace
+from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.hooks import Session, attach
 from focal_algorithm.hooks.pixels import TowerPixels, watched_pixels
-from focal_algorithm.layout import SampleLayout
-from focal_algorithm.loading import LoadedModel
+from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.recorder import RecordedSample, Recorder
-from focal_algorithm.run_notes import idle_notes
-from focal_algorithm.run_settings import RunSettings
-from focal_algorithm.runner import Prepared, method_of
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.tracing.notes import idle_notes
+from focal_algorithm.tracing.runner import Prepared, method_of
+from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError, RunError
-from focal_traces.frames import SampleFrames
-from focal_traces.schema import SampleHeader
+from focal_traces.frames.frames import SampleFrames
+from focal_traces.header.schema import SampleHeader
 
 __all__ = ["Run", "compress"]
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from focal_algorithm.inputs.media import read_image, read_video
-from focal_algorithm.inputs.source import MediaSample
-from focal_algorithm.offline.questions import load_questions
+from focal_algorithm.evaluation.offline.questions import load_questions
+from focal_algorithm.prompts.media.media import read_image, read_video
+from focal_algorithm.prompts.media.source import MediaSample
 from focal_common.errors import ConfigError
 
 __all__ = ["Sample", "media_of", "samples"]

@@ -11,14 +11,14 @@ import torch
 from torch import nn
 from transformers import BatchFeature
 
+from focal.commands.environment import require_runnable
 from focal.inputs import media_of
-from focal_algorithm.environment import require_runnable
-from focal_algorithm.inputs.tokens import Tokenizer
-from focal_algorithm.loading import LoadedModel, adapter_of_type, checkpoint_name
+from focal_algorithm.checkpoints.loading import LoadedModel, adapter_of_type, checkpoint_name
 from focal_algorithm.models.base import ModelAdapter
-from focal_algorithm.prompts import build_prompt
-from focal_algorithm.run_settings import RunSettings
-from focal_algorithm.runner import prepare
+from focal_algorithm.prompts.media.tokens import Tokenizer
+from focal_algorithm.tracing.prompting import build_prompt
+from focal_algorithm.tracing.runner import prepare
+from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError
 
 __all__ = ["NOWHERE", "Processor", "family_of", "load_model", "loaded_model", "seed_of"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from focal_algorithm.checkpoints.weights import SHIPPED
 from focal_algorithm.methods import METHODS
 from focal_algorithm.models import MODELS
-from focal_algorithm.weights import SHIPPED
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators import ACCELERATORS
 
@@ -55,7 +55,7 @@ def method(name: str, **parameters: Any) -> CompressionMethod:
 
 def _budget(name: str, tokens: int) -> dict[str, Any]:
     """Return the hyper-parameters with which a method keeps so many tokens of a picture."""
-    from focal_traces.schema import QWEN2_7B, SampleHeader, TokenGrid
+    from focal_traces.header.schema import QWEN2_7B, SampleHeader, TokenGrid
 
     grid = TokenGrid(
         frames=1, rows=24, columns=24, frame_stride=_NOMINAL_TOKENS, row_stride=24, column_stride=1
@@ -117,10 +117,10 @@ def supports(model: Any, method: str | CompressionMethod) -> Support:
         ConfigError: No such model or method.
         UnsupportedError: The model is of no known family.
     """
+    from focal.commands.doctor_model import method_support
     from focal.loading import family_of
-    from focal_algorithm.loading import find_adapter, model_settings
+    from focal_algorithm.checkpoints.loading import find_adapter, model_settings
     from focal_algorithm.methods.build import build_method
-    from focal_algorithm.model_checks import method_support
 
     built = build_method(method, {}) if isinstance(method, str) else method
     if isinstance(model, str) and model in MODELS:

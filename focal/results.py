@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from focal_common.errors import ConfigError, RunError, TraceError, near_matches
 from focal_evaluation.exhibits.headline import Bar, bar_figure, bar_of, geometric_mean
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.explain import explain, find_row, read_layers
-from focal_simulator.output import write_outcome
-from focal_simulator.ratios import DENSE, ENERGY, SPEEDUP, over_dense
-from focal_simulator.runner import Outcome, Run, Settings
-from focal_simulator.summary import area_power_rows
+from focal_simulator.results.explain import explain, find_row, read_layers
+from focal_simulator.results.output import write_outcome
+from focal_simulator.results.ratios import DENSE, ENERGY, SPEEDUP, over_dense
+from focal_simulator.results.runner import Outcome, Run, Settings
+from focal_simulator.results.summary import area_power_rows
 
 if TYPE_CHECKING:
     import pandas as pd

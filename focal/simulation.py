@@ -14,15 +14,15 @@ from focal_common.errors import ConfigError, UnsupportedError, near_matches
 from focal_common.places import plain_name
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator as SimulatedAccelerator
-from focal_simulator.commands import run_root, workload_order
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.runner import Settings, accelerator_names, built_in_precision
-from focal_traces.root import MAIN_FOLDER, TraceRoot
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.results.run import run_root, workload_order
+from focal_simulator.results.runner import Settings, accelerator_names, built_in_precision
+from focal_traces.root.root import MAIN_FOLDER, TraceRoot
 
 if TYPE_CHECKING:
-    from focal_algorithm.loading import LoadedModel
+    from focal_algorithm.checkpoints.loading import LoadedModel
+    from focal_algorithm.hooks.recorder import RecordedSample
     from focal_algorithm.methods.base import CompressionMethod
-    from focal_algorithm.recorder import RecordedSample
 
 __all__ = ["Accelerator", "accelerator", "prefill_figures", "simulate"]
 

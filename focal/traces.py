@@ -11,30 +11,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from focal_common.errors import ConfigError, TraceError, UnsupportedError
-from focal_traces.context import find_context
-from focal_traces.counts import Trace as Counts
-from focal_traces.counts_file import COUNTS_SUFFIX, write_counts
-from focal_traces.frames import FramesTrace
-from focal_traces.frames_file import FRAMES_SUFFIX, read_frames, write_frames
-from focal_traces.ledger import ledger
-from focal_traces.masks import MaskTrace, trace_from_masks
-from focal_traces.masks_file import MASKS_SUFFIX, write_masks
-from focal_traces.records import RecordTrace
-from focal_traces.records_file import RECORDS_SUFFIX, read_records, write_records
-from focal_traces.root import TraceRoot
-from focal_traces.schema import TraceHeader
-from focal_traces.store import check_readable, read_any
-from focal_traces.tables import Workload
-from focal_traces.upsert import upsert_workload
+from focal_traces.counts.file import COUNTS_SUFFIX, write_counts
+from focal_traces.counts.trace import Trace as Counts
+from focal_traces.files.store import check_readable, read_any
+from focal_traces.frames.file import FRAMES_SUFFIX, read_frames, write_frames
+from focal_traces.frames.frames import FramesTrace
+from focal_traces.header.schema import TraceHeader
+from focal_traces.masks.file import MASKS_SUFFIX, write_masks
+from focal_traces.masks.masks import MaskTrace, trace_from_masks
+from focal_traces.records.file import RECORDS_SUFFIX, read_records, write_records
+from focal_traces.records.records import RecordTrace
+from focal_traces.root.context import find_context
+from focal_traces.root.root import TraceRoot
+from focal_traces.root.tables import Workload
+from focal_traces.root.upsert import upsert_workload
+from focal_traces.work.ledger import ledger
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from focal.overlay import Overlay
-    from focal_algorithm.loading import LoadedModel
+    from focal_algorithm.checkpoints.loading import LoadedModel
+    from focal_algorithm.hooks.recorder import RecordedSample
     from focal_algorithm.methods.base import CompressionMethod
-    from focal_algorithm.recorder import RecordedSample
-    from focal_traces.frames import SampleFrames
+    from focal_traces.frames.frames import SampleFrames
 
 __all__ = ["Recording", "Trace", "trace"]
 
@@ -301,7 +301,7 @@ class Recording:
 
     def trace(self) -> Trace:
         """Return the trace, which then holds the model no longer."""
-        from focal_algorithm.run_output import recorded_trace, trace_folder, write_method_tables
+        from focal_algorithm.tracing.output import recorded_trace, trace_folder, write_method_tables
 
         counts = recorded_trace(self.loaded, self.method, self.samples, self.dataset, self.seed)
         header = counts.header
@@ -328,7 +328,7 @@ def _write_recording(
     pictures: tuple[SampleFrames | None, ...],
     keep_masks: bool,
 ) -> None:
-    from focal_algorithm.run_output import (
+    from focal_algorithm.tracing.output import (
         beside_main_run,
         sample_facts,
         trace_folder,
@@ -414,12 +414,12 @@ def trace(
     Raises:
         FocalError: A setting, a file or the run is at fault; one sentence.
     """
+    from focal.commands.environment import require_runnable
     from focal.loading import NOWHERE
-    from focal_algorithm.environment import require_runnable
     from focal_algorithm.models import check_model_name
-    from focal_algorithm.run_settings import RunSettings
-    from focal_algorithm.runner import gather
     from focal_algorithm.tasks.asking import AskedTask
+    from focal_algorithm.tracing.runner import gather
+    from focal_algorithm.tracing.settings import RunSettings
 
     check_model_name(model)
     require_runnable()
@@ -458,7 +458,7 @@ def trace(
 
 def _of_run(done: Any) -> Trace:
     """Return the trace of a finished run; it holds the model until it is let go."""
-    from focal_algorithm.runner import accuracy_of, facts_of, finish
+    from focal_algorithm.tracing.runner import accuracy_of, facts_of, finish
 
     settings, method = done.settings, done.method
     recording = Recording(

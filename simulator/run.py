@@ -3,7 +3,7 @@
 import sys
 
 try:
-    from focal_simulator.cli import main
+    from focal.commands.sim import main
 except ImportError as missing:
     sys.exit(f"error: {missing}; run 'pip install -e .' in the top folder of the repository first")
 

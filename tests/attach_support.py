@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.hooks import attach
-from focal_algorithm.inputs.source import MediaSample
-from focal_algorithm.loading import LoadedModel, load_model
+from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.prompts import Prompt, build_prompt
-from focal_algorithm.recorder import RecordedSample, Recorder
+from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.tracing.prompting import Prompt, build_prompt
 
 torch.set_num_threads(1)
 

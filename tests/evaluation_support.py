@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from focal_algorithm.lmms.scoring import ScoredAnswer
-from focal_algorithm.loading import load_model
-from focal_algorithm.prompts import build_prompt
+from focal_algorithm.checkpoints.loading import load_model
+from focal_algorithm.evaluation.lmms.scoring import ScoredAnswer
 from focal_algorithm.tasks.store import load_split
+from focal_algorithm.tracing.prompting import build_prompt
 from focal_algorithm.training.recipe import Recipe
 from focal_algorithm.training.recipes import recipe
 from focal_algorithm.training.words import word_tokenizer

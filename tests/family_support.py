@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 import attach_support as support
+from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.hooks import attach
-from focal_algorithm.loading import LoadedModel, load_model
+from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models import MODELS
-from focal_algorithm.prompts import Prompt, build_prompt
-from focal_algorithm.recorder import RecordedSample, Recorder
+from focal_algorithm.tracing.prompting import Prompt, build_prompt
 
 CASES = [(family, kind) for family in MODELS for kind in sorted(MODELS.load(family).modalities)]
 """Family and what it is shown."""

@@ -38,10 +38,10 @@ def write_trace(
     root: Path, layers: tuple[int, ...], alphas: tuple[float, ...], sparsity: float, vector: int, tile: int
 ) -> None:
     # Imported here: printing the identity and refusing must stay quick.
-    from focal_traces.schedule import Schedule
-    from focal_traces.schema import GEMMS, DecoderGeometry, TokenGrid
-    from focal_traces.store import write_counts
-    from focal_traces.synthetic import SyntheticInput, synthetic_counts
+    from focal_traces.files.store import write_counts
+    from focal_traces.header.schema import GEMMS, DecoderGeometry, TokenGrid
+    from focal_traces.synthetic.schedule import Schedule
+    from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_counts
 
     given = SyntheticInput(
         DecoderGeometry(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from focal_traces.calibrated import RECIPE_SUFFIX
+from focal_traces.synthetic.calibrated import RECIPE_SUFFIX
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ROOT = REPOSITORY / "example_output" / "published"

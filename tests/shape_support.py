@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from focal_traces.geometry import DecoderGeometry
-from focal_traces.model_shape import ModelShape, Projector, VisionTower
+from focal_traces.model_shape.geometry import DecoderGeometry
+from focal_traces.model_shape.model_shape import ModelShape, Projector, VisionTower
 
 TOWER = VisionTower(
     kind="siglip",

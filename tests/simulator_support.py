@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.cycle.jobs import GemmJob, PlacedJob
-from focal_simulator.cycle.packed import batched_jobs, placed_jobs
-from focal_simulator.cycle.simulate import cycle_context
+from focal_simulator.engine.cycle.packed import batched_jobs, placed_jobs
+from focal_simulator.engine.cycle.simulate import cycle_context
+from focal_simulator.jobs.jobs import GemmJob, PlacedJob
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.kernels.steady import packed_cycles
-from focal_simulator.loading import load_workloads
-from focal_simulator.workload import Workload
-from focal_traces.counts import GemmTotals
-from focal_traces.root import TraceRoot
-from focal_traces.schedule import Schedule
-from focal_traces.schema import GEMMS
-from focal_traces.tables import CmcSparsity
+from focal_simulator.workload.loading import load_workloads
+from focal_simulator.workload.workload import Workload
+from focal_traces.counts.trace import GemmTotals
+from focal_traces.header.schema import GEMMS
+from focal_traces.root.root import TraceRoot
+from focal_traces.root.tables import CmcSparsity
+from focal_traces.synthetic.schedule import Schedule
 
 DATA = Path(__file__).parent / "data"
 PUBLISHED_ROOT = Path(__file__).parents[1] / "example_output" / "published"

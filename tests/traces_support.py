@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from focal_traces.counts import Trace
-from focal_traces.masks import MaskTrace, trace_from_masks
-from focal_traces.schedule import Schedule
-from focal_traces.schema import GEMMS, DecoderGeometry, TokenGrid
-from focal_traces.synthetic import SyntheticInput, synthetic_masks
+from focal_traces.counts.trace import Trace
+from focal_traces.header.schema import GEMMS, DecoderGeometry, TokenGrid
+from focal_traces.masks.masks import MaskTrace, trace_from_masks
+from focal_traces.synthetic.schedule import Schedule
+from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_masks
 
 TINY = DecoderGeometry(
     layers=3, hidden_elements=8, intermediate_elements=20, heads=2, kv_heads=1, head_dim_elements=4

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.models.llava_onevision import LlavaOnevision
-from focal_traces.schema import TokenGrid
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_traces.header.schema import TokenGrid
 
 PLACEHOLDER, SIDE, PATCHES = 290, 5, 25
 

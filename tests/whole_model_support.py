@@ -8,8 +8,8 @@ from typing import Any
 import torch
 import transformers as hf
 
-from focal_traces.model_families import PromptLengths, model_shape
-from focal_traces.model_shape import ModelShape
+from focal_traces.model_shape.families import PromptLengths, model_shape
+from focal_traces.model_shape.model_shape import ModelShape
 
 IMAGE, VIDEO = 150, 151
 TEXT = {

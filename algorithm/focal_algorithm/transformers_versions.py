@@ -17,8 +17,8 @@ from focal_common.errors import UnsupportedError
 __all__ = ["NEWEST", "OLDEST", "cache_in", "cache_name", "cache_of", "version_problem"]
 
 OLDEST = "5.18.0"
-"""Before it, forwards took no ``mm_encoder_outputs`` (`focal_algorithm.offline`), and LLaVA-OneVision added the
-newline of a video outside ``get_video_features`` (`focal_algorithm.architectures.llava_video`)."""
+"""Before it, forwards took no ``mm_encoder_outputs`` (`focal_algorithm.evaluation.offline`), and LLaVA-OneVision added
+the newline of a video outside ``get_video_features`` (`focal_algorithm.models.architectures.llava_video`)."""
 
 NEWEST = "5.24.0"
 """What came after it was not tried; later repairs of 5.24 are let in."""

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 import attach_support as support
+from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.hooks import attach
-from focal_algorithm.loading import LoadedModel, load_model
+from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS
-from focal_algorithm.prompts import Prompt, build_prompt
-from focal_algorithm.recorder import RecordedSample, Recorder
+from focal_algorithm.tracing.prompting import Prompt, build_prompt
 from focal_common.errors import UnsupportedError
 
 SUBJECTS = [

@@ -12,18 +12,18 @@ import pytest
 import torch
 
 from evaluation_support import model_folder
-from focal_algorithm import cli_arena
-from focal_algorithm.arena import bench
-from focal_algorithm.arena.bench import Bench
-from focal_algorithm.arena.cells import fight
-from focal_algorithm.arena.entrants import entrant
-from focal_algorithm.arena.jobs import AnswerJob
-from focal_algorithm.arena.matching import TOLERANCE, settings_of
-from focal_algorithm.arena.plan import ArenaPlan, ModelFolder
-from focal_algorithm.arena.simulation import accelerators, simulate
-from focal_algorithm.offline.costs import costs_of, mean_cost
-from focal_algorithm.offline.evaluator import Evaluator
-from focal_algorithm.weights import shipped_model
+from focal.commands import arena as cli_arena
+from focal.studies.arena import bench
+from focal.studies.arena.bench import Bench
+from focal.studies.arena.cells import fight
+from focal.studies.arena.entrants import entrant
+from focal.studies.arena.jobs import AnswerJob
+from focal.studies.arena.matching import TOLERANCE, settings_of
+from focal.studies.arena.plan import ArenaPlan, ModelFolder
+from focal.studies.arena.simulation import accelerators, simulate
+from focal_algorithm.checkpoints.weights import shipped_model
+from focal_algorithm.evaluation.offline.costs import costs_of, mean_cost
+from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_common.console import run_command
 from focal_common.errors import RunError
 

@@ -17,17 +17,17 @@ import attach_support as support
 import focal_algorithm.methods
 import focal_algorithm.models
 from focal_algorithm.hooks import attach
-from focal_algorithm.layout import SampleLayout
+from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.methods.study import paper_of
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
-from focal_algorithm.prompt_rows import prompt_rows
-from focal_algorithm.recorder import Recorder
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.rows import prompt_rows
 from focal_algorithm.transformers_versions import cache_of
-from focal_traces.schema import TokenGrid
+from focal_traces.header.schema import TokenGrid
 
 
 @pytest.mark.parametrize("name", list(METHODS))

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from contracts.conformance import method_of, model_of, prompt_of
-from focal_algorithm.cli import app
+from focal.commands.trace import app
 from focal_algorithm.hooks import attach
+from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import hook_points
-from focal_algorithm.recorder import RecordedSample, Recorder
 from focal_common.console import run_command
 from focal_common.errors import FocalError, UnsupportedError
 

@@ -29,8 +29,8 @@ from focal_algorithm.hooks.attention import SESSIONS
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, changes_length, hook_points
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.runner import RunSettings
-from focal_algorithm.runner import run as run_trace
+from focal_algorithm.tracing.runner import RunSettings
+from focal_algorithm.tracing.runner import run as run_trace
 from focal_algorithm.transformers_versions import cache_of
 
 POINT_OF = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from contracts.conformance import REFUSALS
+from focal.commands.doctor_model import model_checks
 from focal_algorithm.methods import METHODS
-from focal_algorithm.model_checks import model_checks
 
 
 @pytest.mark.parametrize("family", ["llava", "minicpm_v", "qwen3_vl"])

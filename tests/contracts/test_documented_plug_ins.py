@@ -12,18 +12,18 @@ import torch
 
 import attach_support
 import family_support as families
-from focal_algorithm.cli import app
+from focal.commands.trace import app
+from focal.studies.match_budget import match_budget
+from focal_algorithm.checkpoints.loading import load_model
 from focal_algorithm.hooks import attach
-from focal_algorithm.loading import load_model
-from focal_algorithm.match_run import match_budget
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS
-from focal_algorithm.run_settings import RunSettings
-from focal_algorithm.runner import prepare
+from focal_algorithm.tracing.runner import prepare
+from focal_algorithm.tracing.settings import RunSettings
 from focal_common.console import run_command
 from focal_common.errors import UnsupportedError
-from focal_traces.store import open_trace
+from focal_traces.files.store import open_trace
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 import pytest
 
 import attach_support as support
-from focal_algorithm.lmms.answering import Answerer, load
-from focal_algorithm.lmms.options import ModelOptions
+from focal_algorithm.evaluation.lmms.answering import Answerer, load
+from focal_algorithm.evaluation.lmms.options import ModelOptions
 from focal_algorithm.methods import METHODS
 from focal_algorithm.tasks.shapes_pope import shapes_pope_sample
 from focal_algorithm.tasks.shapes_video import shapes_video_sample

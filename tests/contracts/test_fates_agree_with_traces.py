@@ -12,15 +12,15 @@ from PIL import Image
 import attach_support as support
 import family_support as families
 from contracts.conformance import REFUSALS
-from focal_algorithm.inputs.source import MediaSample
-from focal_algorithm.loading import LoadedModel, load_model
+from focal_algorithm.checkpoints.loading import LoadedModel, load_model
+from focal_algorithm.hooks.recorder import RecordedSample
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.prompts import Prompt, build_prompt
-from focal_algorithm.recorder import RecordedSample
+from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.tracing.prompting import Prompt, build_prompt
 from focal_common.errors import FocalError
-from focal_traces.fates import Fate, SampleFates, fates_from_masks, fates_from_records
-from focal_traces.frames import KeptPicture
+from focal_traces.frames.frames import KeptPicture
+from focal_traces.records.token_status import Fate, SampleFates, fates_from_masks, fates_from_records
 
 PAIRS = [(name, family, kind) for name in METHODS for family, kind in families.CASES]
 LAYERS = 4

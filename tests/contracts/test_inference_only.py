@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from contracts.conformance import FIRST_PAIRS, method_of, model_of, prompt_of, refusal
 from focal_algorithm.hooks import attach
+from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods.base import CompressionMethod, TokenStream
-from focal_algorithm.recorder import Recorder
 from focal_common.errors import UnsupportedError
 
 SETTLED = "llava_onevision+video"

@@ -12,18 +12,18 @@ import pytest
 import torch
 
 from evaluation_support import model_folder
-from focal_algorithm.lmms import TASK_FOLDER
-from focal_algorithm.lmms.answering import Answerer
-from focal_algorithm.lmms.options import ModelOptions
-from focal_algorithm.lmms.parsing import parse_choice
-from focal_algorithm.loading import LoadedModel, load_model
+from focal.commands.main import main
+from focal_algorithm.checkpoints.loading import LoadedModel, load_model
+from focal_algorithm.evaluation.lmms import TASK_FOLDER
+from focal_algorithm.evaluation.lmms.answering import Answerer
+from focal_algorithm.evaluation.lmms.options import ModelOptions
+from focal_algorithm.evaluation.offline.costs import costs_of, mean_cost
+from focal_algorithm.evaluation.offline.evaluator import Evaluator
+from focal_algorithm.evaluation.offline.questions import BENCHMARKS, QuestionSet, load_questions
 from focal_algorithm.methods import METHODS
-from focal_algorithm.offline.costs import costs_of, mean_cost
-from focal_algorithm.offline.evaluator import Evaluator
-from focal_algorithm.offline.questions import BENCHMARKS, QuestionSet, load_questions
-from focal_algorithm.run_settings import RunSettings
-from focal_algorithm.runner import Prepared, trace_sample
-from focal_common.command import main
+from focal_algorithm.tasks.answer_parsing import parse_choice
+from focal_algorithm.tracing.runner import Prepared, trace_sample
+from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError, FocalError, UnsupportedError
 
 ANSWERS = {"image": ("yes", "no", "red"), "video": ("yes", "no", "1", "2", "red", "left")}

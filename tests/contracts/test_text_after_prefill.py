@@ -9,13 +9,13 @@ from torch import Tensor
 import attach_support as support
 from contracts.conformance import FIRST_PAIRS, SETTLED, method_of, model_of, prompt_of, refusal
 from contracts.test_conformance import accepted
+from focal_algorithm.checkpoints.loading import LoadedModel
+from focal_algorithm.evaluation.offline.shared import shared_logits
 from focal_algorithm.hooks import attach
-from focal_algorithm.loading import LoadedModel
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.offline.shared import shared_logits
-from focal_algorithm.prompts import Prompt, build_prompt
+from focal_algorithm.tracing.prompting import Prompt, build_prompt
 from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_common.errors import RunError, UnsupportedError
 

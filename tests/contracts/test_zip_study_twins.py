@@ -13,27 +13,27 @@ import pytest
 import torch
 from torch import Tensor
 
+from focal.studies.sparsezip.adaptive import AdaptiveK
+from focal.studies.sparsezip.analysis import Scores
+from focal.studies.sparsezip.bench import Bench, Eyes, open_bench
+from focal.studies.sparsezip.cells import Cell, run_cells
+from focal.studies.sparsezip.configuration import Configuration
+from focal.studies.sparsezip.design import adaptive_part, sweep
+from focal.studies.sparsezip.evaluate import Outcome, evaluated, hooked_method, selection
+from focal.studies.sparsezip.features import read_features, visual_rows, write_features
+from focal.studies.sparsezip.forward import logits_of_rows
+from focal.studies.sparsezip.inside import CutInside
+from focal.studies.sparsezip.provenance import write_answers
+from focal.studies.sparsezip.questions import Asked, QuestionSet
+from focal.studies.sparsezip.study_tables import write_adaptive, write_sweep
+from focal.studies.sparsezip.tables import read_table
 from focal_algorithm.hooks.attach import attach
+from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models.llava import Llava
-from focal_algorithm.recorder import Recorder
 from focal_algorithm.training.recipes import recipe
 from focal_algorithm.training.words import word_tokenizer
-from focal_algorithm.zip_study.adaptive import AdaptiveK
-from focal_algorithm.zip_study.analysis import Scores
-from focal_algorithm.zip_study.bench import Bench, Eyes, open_bench
-from focal_algorithm.zip_study.cells import Cell, run_cells
-from focal_algorithm.zip_study.configuration import Configuration
-from focal_algorithm.zip_study.design import adaptive_part, sweep
-from focal_algorithm.zip_study.evaluate import Outcome, evaluated, hooked_method, selection
-from focal_algorithm.zip_study.features import read_features, visual_rows, write_features
-from focal_algorithm.zip_study.forward import logits_of_rows
-from focal_algorithm.zip_study.inside import CutInside
-from focal_algorithm.zip_study.provenance import write_answers
-from focal_algorithm.zip_study.questions import Asked, QuestionSet
-from focal_algorithm.zip_study.study_tables import write_adaptive, write_sweep
-from focal_algorithm.zip_study.tables import read_table
 from focal_common.errors import ConfigError, RunError
 
 _TEXTS = ("is there a red dot in the image?", "is the blue ring left of the white wheel?")
@@ -207,7 +207,7 @@ def test_a_failed_configuration_is_a_row_and_a_finished_one_is_not_run_again(
 
     again = run_cells(bench, [good], tmp_path, run=refuse)
     assert again[0].outcome == cells[0].outcome
-    monkeypatch.setattr("focal_algorithm.zip_study.cells.source_hash", lambda package: "other code")
+    monkeypatch.setattr("focal.studies.sparsezip.cells.source_hash", lambda package: "other code")
     assert run_cells(bench, [good], tmp_path, run=refuse)[0].reason == "ran again"
 
 

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from focal_simulator.whole_model import operators, work_by_phase  # noqa: E402
 from focal_simulator.whole_model.presets import shape_preset  # noqa: E402
-from focal_traces.model_shape import ModelShape  # noqa: E402
+from focal_traces.model_shape.model_shape import ModelShape  # noqa: E402
 
 
 def _configuration(shape: ModelShape, attention: str) -> Any:

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from focal_algorithm.kernels.similarity import concentrate
-from focal_simulator.cycle.context import CycleContext
-from focal_simulator.cycle.jobs import GemmJob
-from focal_simulator.cycle.memory import memory_rates
-from focal_simulator.cycle.packed import GroupCounts, batched_jobs
-from focal_simulator.cycle.systolic import SystolicUnits, systolic_machine
-from focal_simulator.hardware_files import build_accelerator
+from focal_simulator.engine.cycle.packed import GroupCounts, batched_jobs
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.jobs.context import CycleContext
+from focal_simulator.jobs.jobs import GemmJob
+from focal_simulator.jobs.memory import memory_rates
+from focal_simulator.jobs.systolic import SystolicUnits, systolic_machine
 from focal_traces import TokenGrid
-from focal_traces.tiles import count_tiles
+from focal_traces.counts.tiles import count_tiles
 
 VECTOR, TILE, OUTPUTS = 32, 64, 80
 GRID = TokenGrid(frames=4, rows=5, columns=8, frame_stride=40, row_stride=8, column_stride=1)

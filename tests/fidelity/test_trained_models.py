@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from focal_algorithm.lmms.answering import Answerer
-from focal_algorithm.lmms.options import ModelOptions
-from focal_algorithm.run_accuracy import judged
+from focal_algorithm.evaluation.lmms.answering import Answerer
+from focal_algorithm.evaluation.lmms.options import ModelOptions
+from focal_algorithm.tracing.accuracy import judged
 from focal_algorithm.training.acceptance import depths, measure
 from focal_algorithm.training.checking import checking_samples, rare_samples
 from focal_algorithm.training.measured import Measured

@@ -10,10 +10,10 @@ from torch import Tensor
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from focal_algorithm.hooks import attach
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models.llava_onevision import LlavaOnevision
-from focal_traces.schema import TokenGrid
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_traces.header.schema import TokenGrid
 from goldens.comparing import Arrays, Settings
 
 TOWER = {

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from focal_evaluation.metrics.mme import MmeAnswer, mme_score
-from focal_evaluation.metrics.pope import PopeScore, pope_score
-from focal_evaluation.metrics.yes_no import first_word, official_pope
+from focal.studies.sparsezip.metrics.mme import MmeAnswer, mme_score
+from focal.studies.sparsezip.metrics.pope import PopeScore, pope_score
+from focal.studies.sparsezip.metrics.yes_no import first_word, official_pope
 from goldens.comparing import compare
 
 PREFIX = "metrics"

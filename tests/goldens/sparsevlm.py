@@ -23,12 +23,12 @@ from focal_algorithm.kernels.sparsevlm.raters import (
 )
 from focal_algorithm.kernels.sparsevlm.recycling import merge_by_density_peaks
 from focal_algorithm.kernels.sparsevlm.schedule import PRUNING_LAYERS
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import Resequenced, TokenStream
 from focal_algorithm.methods.sparsevlm import SparseVlm, SparseVlmState
 from focal_algorithm.models.llava_onevision import LlavaOnevision
+from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.transformers_versions import cache_name, cache_of
-from focal_traces.schema import TokenGrid
+from focal_traces.header.schema import TokenGrid
 from goldens.comparing import compare
 from goldens.plain import END_TO_END, VALUE, tensors
 

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from focal_common.errors import FocalError
-from focal_simulator.cycle.design_cache import DesignCache
-from focal_simulator.fidelity import Fidelity
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.loading import load_workloads
-from focal_simulator.run_result import RunResult
-from focal_simulator.runner import FIDELITIES, Settings
+from focal_simulator.engine.base import Fidelity
+from focal_simulator.engine.cycle.design_cache import DesignCache
+from focal_simulator.engine.run_result import RunResult
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.results.runner import FIDELITIES, Settings
 from focal_simulator.sweep.metrics import chip_metrics, run_metrics
-from focal_simulator.workload import Workload
-from focal_traces.root import TraceRoot
+from focal_simulator.workload.loading import load_workloads
+from focal_simulator.workload.workload import Workload
+from focal_traces.root.root import TraceRoot
 from simulator_support import PUBLISHED_ROOT
 
 SHARED: dict[str, list[Any]] = {

@@ -9,10 +9,10 @@ from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import Min
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 import attach_support as support
-from focal_algorithm.inputs.minicpm_slices import patch_strip, sliced
-from focal_algorithm.inputs.pixel_scales import CLIP_DEVIATION, CLIP_MEAN
-from focal_algorithm.inputs.preprocess import cropped_pixels
-from focal_algorithm.inputs.qwen_patches import fitted_size, qwen_patches
+from focal_algorithm.prompts.media.minicpm_slices import patch_strip, sliced
+from focal_algorithm.prompts.media.pixel_scales import CLIP_DEVIATION, CLIP_MEAN
+from focal_algorithm.prompts.media.preprocess import cropped_pixels
+from focal_algorithm.prompts.media.qwen_patches import fitted_size, qwen_patches
 
 SHAPES = [(120, 90), (333, 97), (64, 200), (500, 480), (31, 30)]
 LEAST, MOST = 16 * 28 * 28, 64 * 28 * 28

@@ -14,11 +14,11 @@ from focal_algorithm.kernels.sparsezip.scores import HybridWeights, hybrid_score
 from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
 from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
 from focal_algorithm.kernels.visionzip.tower import attention_from_first, attention_received
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.sparsevlm import SparseVlm
 from focal_algorithm.models.llava_onevision import LlavaOnevision
+from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.transformers_versions import cache_of
-from focal_traces.schema import TokenGrid
+from focal_traces.header.schema import TokenGrid
 from goldens.sparsevlm import formula_decoder
 from oracles.token_selection_twin import density_peaks, hybrid, sparsevlm_2, visionzip
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focal_simulator.whole_model import Operator, operators
-from focal_traces.model_shape import ModelShape
-from focal_traces.schema import GEMMS
+from focal_traces.header.schema import GEMMS
+from focal_traces.model_shape.model_shape import ModelShape
 from shape_support import small_shape
 
 

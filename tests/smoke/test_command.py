@@ -7,7 +7,7 @@ import pytest
 
 
 def focal(*words: str) -> subprocess.CompletedProcess[str]:
-    code = "from focal_common.command import main; main()"
+    code = "from focal.commands.main import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60, check=False
     )
@@ -27,7 +27,7 @@ def test_a_mistyped_verb_is_answered_with_the_near_match_and_exit_code_2() -> No
     assert "Traceback" not in answer.stderr
 
 
-@pytest.mark.parametrize("module", ["focal_traces", "focal_simulator", "focal_common.command"])
+@pytest.mark.parametrize("module", ["focal_traces", "focal_simulator", "focal.commands.main"])
 def test_importing_does_not_load_torch_or_figures(module: str) -> None:
     code = (
         f"import sys, {module}; bad = {{'torch', 'transformers', 'matplotlib', 'pandas'}} & set(sys.modules);"

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from evaluation_support import random_model_folder
-from focal_algorithm import cli, cli_doctor, weights
-from focal_algorithm.lmms.answering import load
-from focal_algorithm.lmms.options import ModelOptions
+from focal.commands import doctor as cli_doctor
+from focal.commands import trace as cli
+from focal_algorithm.checkpoints import weights
+from focal_algorithm.evaluation.lmms.answering import load
+from focal_algorithm.evaluation.lmms.options import ModelOptions
 from focal_algorithm.training.export import write_manifest
 from focal_common.console import run_command
 from focal_common.errors import ConfigError

@@ -20,17 +20,19 @@ import torch
 pytest.importorskip("lmms_eval", reason="lmms-eval is not installed; run 'sh scripts/setup_lmms_eval.sh'")
 
 from evaluation_support import model_folder
-from focal_algorithm import cli, cli_compare, cli_eval
-from focal_algorithm.lmms import TASK_FOLDER
-from focal_algorithm.lmms.answering import Answerer
-from focal_algorithm.lmms.options import options_from_arguments
-from focal_algorithm.lmms.parsing import parse_choice
-from focal_algorithm.lmms.run_files import SAMPLES
-from focal_algorithm.loading import load_model
+from focal.commands import compare as cli_compare
+from focal.commands import eval as cli_eval
+from focal.commands import trace as cli
+from focal_algorithm.checkpoints.loading import load_model
+from focal_algorithm.checkpoints.quantization import quantize
+from focal_algorithm.evaluation.lmms import TASK_FOLDER
+from focal_algorithm.evaluation.lmms.answering import Answerer
+from focal_algorithm.evaluation.lmms.options import options_from_arguments
+from focal_algorithm.evaluation.lmms.run_files import SAMPLES
 from focal_algorithm.methods.focus import Focus
-from focal_algorithm.prompts import build_prompt
-from focal_algorithm.quantization import quantize
+from focal_algorithm.tasks.answer_parsing import parse_choice
 from focal_algorithm.tasks.store import load_split
+from focal_algorithm.tracing.prompting import build_prompt
 from focal_common.console import run_command
 from focal_common.files import sha256_of_file
 from focal_common.provenance import content_hash
@@ -403,8 +405,8 @@ def test_task_files_that_cannot_be_meant_are_one_sentence(
 
 KILLED = """
 import os, signal
-from focal_algorithm.lmms.answer_log import AnswerLog
-from focal_common.command import main
+from focal_algorithm.evaluation.lmms.answer_log import AnswerLog
+from focal.commands.main import main
 
 put = AnswerLog.put
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import attach_support as support
-from focal_algorithm.cli import app
+from focal.commands.trace import app
 from focal_algorithm.models import MODELS
 from focal_common.console import run_command
 

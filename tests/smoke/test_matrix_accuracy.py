@@ -13,8 +13,8 @@ import pytest
 pytest.importorskip("lmms_eval", reason="lmms-eval is not installed; run 'sh scripts/setup_lmms_eval.sh'")
 
 from evaluation_support import random_model_folder
-from focal_algorithm.cli_matrix import app
-from focal_algorithm.lmms.answering import Answerer
+from focal.commands.matrix import app
+from focal_algorithm.evaluation.lmms.answering import Answerer
 from focal_common.console import run_command
 
 ROW = "dense/own/shapes-pope"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import focal_algorithm.matrix.run as matrix_run
-from focal_algorithm.cli_matrix import app
+from focal.commands.matrix import app
 from focal_common.console import run_command
 
 SMALL = """

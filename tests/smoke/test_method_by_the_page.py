@@ -50,7 +50,7 @@ def test_the_commands_of_the_page_run_as_printed(package: Path, tmp_path: Path) 
     assert [words[:2] for words in commands] == [["focal", verb] for verb in ("trace", "sim", "arena")]
     for words in commands:
         done = subprocess.run(
-            [sys.executable, "-c", "from focal_common.command import main; main()", *words[1:]],
+            [sys.executable, "-c", "from focal.commands.main import main; main()", *words[1:]],
             cwd=tmp_path,
             env=environment,
             capture_output=True,

@@ -19,33 +19,34 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-import focal_algorithm.cli as trace_cli
-import focal_algorithm.cli_matrix as matrix_cli
-import focal_simulator.cli as sim_cli
-import focal_simulator.sweep.cli as sweep_cli
-from focal_algorithm.arena.plan import ModelFolder
-from focal_algorithm.lmms.engine import _own_index
-from focal_algorithm.lmms.run_files import ACCURACY_COLUMNS, upsert_rows
-from focal_algorithm.measuring.files import ANSWERS
-from focal_algorithm.weights import check_weights
+import focal.commands.matrix as matrix_cli
+import focal.commands.sim as sim_cli
+import focal.commands.sweep as sweep_cli
+import focal.commands.trace as trace_cli
+from focal.studies.arena.figure import read_arena
+from focal.studies.arena.plan import ModelFolder
+from focal.studies.measure.files import ANSWERS
+from focal_algorithm.checkpoints.weights import check_weights
+from focal_algorithm.evaluation.lmms.engine import _own_index
+from focal_algorithm.evaluation.lmms.run_files import ACCURACY_COLUMNS, upsert_rows
 from focal_common.console import run_command
 from focal_common.errors import FocalError
 from focal_common.places import MARKER
-from focal_evaluation.arena_figure import read_arena
+from focal_evaluation.claims.published import read_accuracies, read_gpu_runs
 from focal_evaluation.exhibits.headline import read_bars
-from focal_evaluation.main_rows import read_tables
-from focal_evaluation.published import read_accuracies, read_gpu_runs
 from focal_evaluation.report.runs import read_runs
-from focal_evaluation.result_rows import read_available
+from focal_evaluation.results.main_rows import read_tables
+from focal_evaluation.results.result_rows import read_available
+from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.calibration.cases import read_cases
-from focal_simulator.hardware_files import build_accelerator, hardware_tree
-from focal_simulator.results import KEY_COLUMNS, merge_table
+from focal_simulator.hardware.files import build_accelerator, hardware_tree
+from focal_simulator.results.rows import KEY_COLUMNS, merge_table
 from focal_simulator.sweep.providers.measure import MeasuredTraces
 from focal_simulator.sweep.providers.trace_cache import TraceCache
-from focal_traces.calibrated import read_recipe
-from focal_traces.frames import FramesTrace, KeptPicture, SampleFrames
-from focal_traces.frames_file import read_frames, write_frames
-from focal_traces.header_text import header_to_text, text_to_header
+from focal_traces.frames.file import read_frames, write_frames
+from focal_traces.frames.frames import FramesTrace, KeptPicture, SampleFrames
+from focal_traces.header.text import header_to_text, text_to_header
+from focal_traces.synthetic.calibrated import read_recipe
 from simulator_support import PUBLISHED_ROOT
 from sweep_support import study_text
 from traces_support import tiny_trace
@@ -217,7 +218,7 @@ def test_the_folder_of_a_provider(
     ids=str,
 )
 def test_a_hardware_file(way: Way, away: str, tmp_path: Path) -> None:
-    file = dumped(tmp_path / "focus.yaml", put(hardware_tree("focus"), way, away))
+    file = dumped(tmp_path / "focus.yaml", put(hardware_tree(ACCELERATORS.load("focus")), way, away))
     with pytest.raises(FocalError, match=r"focus\.yaml") as caught:
         build_accelerator("focus", file)
     assert repr(away)[1:-1][:30] in str(caught.value)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from focal_algorithm.cli import app as trace_app
-from focal_algorithm.cli_data import app as data_app
-from focal_algorithm.cli_train import app as train_app
+from focal.commands.data import app as data_app
+from focal.commands.trace import app as trace_app
+from focal.commands.train import app as train_app
 from focal_common.console import run_command
 
 

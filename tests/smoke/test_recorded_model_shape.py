@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-from focal_algorithm.runner import RunSettings, run
+from focal_algorithm.tracing.runner import RunSettings, run
 from focal_simulator.whole_model import PHASES, operators
 from focal_simulator.whole_model.pairs import token_counts_per_layer
-from focal_traces.store import open_trace
+from focal_traces.files.store import open_trace
 
 
 def test_a_recorded_trace_lists_its_operators(tmp_path: Path) -> None:

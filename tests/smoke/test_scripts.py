@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from focal_algorithm import cli, cli_matrix
+from focal.commands import matrix as cli_matrix
+from focal.commands import trace as cli
 from focal_algorithm.matrix.schema import read_matrix
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from evaluation_support import model_folder
-from focal_algorithm import cli, cli_doctor, cli_eval, cli_matrix, weights
-from focal_algorithm.lmms.options import ModelOptions
-from focal_algorithm.loading import load_model
-from focal_algorithm.run_identity import checkpoint_digest
+from focal.commands import doctor as cli_doctor
+from focal.commands import eval as cli_eval
+from focal.commands import matrix as cli_matrix
+from focal.commands import trace as cli
+from focal_algorithm.checkpoints import weights
+from focal_algorithm.checkpoints.loading import load_model
+from focal_algorithm.evaluation.lmms.options import ModelOptions
+from focal_algorithm.tracing.identity import checkpoint_digest
 from focal_algorithm.training.export import write_manifest
 from focal_common.console import run_command
 from focal_common.errors import ConfigError

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from focal_algorithm.cli import app as trace_app
+from focal.commands.show import app
+from focal.commands.trace import app as trace_app
 from focal_common.console import run_command
-from focal_evaluation.overlays.cli import app
 from focal_evaluation.overlays.loading import read_sample
 from focal_evaluation.overlays.looks import FATE_LOOKS
 from focal_evaluation.overlays.scene import fate_scene
 from focal_evaluation.overlays.sheet import SheetMaker
-from focal_traces.records_file import read_records
-from focal_traces.store import open_masks, write_counts
+from focal_traces.files.store import open_masks, write_counts
+from focal_traces.records.file import read_records
 from traces_support import tiny_trace
 
 NAME = "llava_onevision_photographs"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from focal_algorithm.cli import app
-from focal_common.command import VERBS
+from focal.commands.main import VERBS
+from focal.commands.trace import app
 from focal_common.console import run_command
-from focal_traces.records_file import read_records
-from focal_traces.root import TraceRoot
-from focal_traces.store import open_trace
+from focal_traces.files.store import open_trace
+from focal_traces.records.file import read_records
+from focal_traces.root.root import TraceRoot
 
 TINY = ["--size", "tiny", "--frames", "9", "--samples", "2"]
 STEM = "llava_onevision_photographs"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import attach_support as support
-from focal_algorithm.cli import app
+from focal.commands.trace import app
 from focal_common.console import run_command
-from focal_traces.store import open_masks, open_trace
+from focal_traces.files.store import open_masks, open_trace
 
 SMALL = ["--size", "tiny", "--frames", "3", "--set", "selected_layers=[0,2]", "--set", "alpha_list=[0.5,0.2]"]
 
@@ -112,6 +112,6 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(
 
 
 def test_the_command_module_imports_without_torch() -> None:
-    code = "import sys, focal_algorithm.cli, focal_algorithm.cli_doctor; sys.exit('torch' in sys.modules)"
+    code = "import sys, focal.commands.trace, focal.commands.doctor; sys.exit('torch' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from evaluation_support import model_folder
-from focal_algorithm.cli import app
-from focal_algorithm.lmms.answering import Answerer
-from focal_algorithm.lmms.options import ModelOptions
+from focal.commands.main import VERBS
+from focal.commands.trace import app
+from focal_algorithm.evaluation.lmms.answering import Answerer
+from focal_algorithm.evaluation.lmms.options import ModelOptions
 from focal_algorithm.tasks.asking import AskedTask
-from focal_common.command import VERBS
 from focal_common.console import run_command
-from focal_traces.store import open_trace
+from focal_traces.files.store import open_trace
 
 ASKED = ("--task", "shapes-video", "--frames", "4", "--questions", "4", "--samples", "2")
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def focal(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    code = "from focal_common.command import main; main()"
+    code = "from focal.commands.main import main; main()"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     return subprocess.run(
         [sys.executable, "-c", code, *words],
@@ -54,7 +54,7 @@ def test_the_trace_can_be_simulated_again_without_torch(traced: tuple[Path, dict
     folder, answer = traced
     blocked = (
         "import sys; sys.modules['torch'] = None; sys.modules['transformers'] = None;"
-        "from focal_common.command import main; main()"
+        "from focal.commands.main import main; main()"
     )
     words = ["sim", "--trace", "results", "--accelerator", "dense,focus", "--output", "again", "--no-figure"]
     again = subprocess.run(

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from focal.commands.trace_files import app
 from focal_common.console import run_command
-from focal_traces.cli import app
-from focal_traces.published import write_published
-from focal_traces.store import open_masks, open_trace, write_counts, write_masks
+from focal_traces.files.store import open_masks, open_trace, write_counts, write_masks
+from focal_traces.masks.published import write_published
 from traces_support import tiny_masks, tiny_trace
 
 

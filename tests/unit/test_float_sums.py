@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from focal_evaluation.material import read_material
-from focal_evaluation.reproduce import run_parts
-from focal_simulator.arithmetic import exact_sum, sequential_sum
-from focal_simulator.cli import main as sim
-from focal_simulator.gpu_report import GpuRequest, gpu_rows
-from focal_simulator.sweep.cli import main as sweep
+from focal.commands.sim import main as sim
+from focal.commands.sweep import main as sweep
+from focal_evaluation.claims.results import read_material
+from focal_evaluation.results.published_runs import run_parts
+from focal_simulator.gpu.report import GpuRequest, gpu_rows
+from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
 from simulator_support import PUBLISHED_ROOT
 
 CHOSEN = ("--trace", str(PUBLISHED_ROOT), "--model", "llava_vid", "--dataset", "mvbench")

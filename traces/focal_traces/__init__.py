@@ -1,7 +1,7 @@
 """The sparse trace: what the algorithm and the simulator share. Needs numpy and pyarrow, never torch."""
 
-from focal_traces.counts import GemmTotals, TileCounts, Trace
-from focal_traces.schema import (
+from focal_traces.counts.trace import GemmTotals, TileCounts, Trace
+from focal_traces.header.schema import (
     GEMMS,
     SCHEMA_VERSION,
     DecoderGeometry,

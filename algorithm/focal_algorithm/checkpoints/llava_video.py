@@ -16,13 +16,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from focal_algorithm.architectures.llava_video import LlavaVideoConfig, LlavaVideoForConditionalGeneration
 from focal_algorithm.checkpoints.original_files import (
     largest_token_id,
     read_json,
     read_weights,
     weight_files,
     weight_names,
+)
+from focal_algorithm.models.architectures.llava_video import (
+    LlavaVideoConfig,
+    LlavaVideoForConditionalGeneration,
 )
 from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_common.places import scratch_folder

@@ -13,11 +13,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from focal_algorithm.hooks.attention import SESSIONS, observed_attention
+from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.session import Session
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, changes_length
 from focal_algorithm.models.base import LayerPoints, ModelAdapter
-from focal_algorithm.recorder import Recorder
+from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import UnsupportedError
 
 __all__ = ["attach"]

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from focal_algorithm.cells import kept_frames
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import ModelAdapter
+from focal_algorithm.prompts.cells import kept_frames
+from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import FocalError, UnsupportedError
-from focal_traces.frames import SampleFrames
+from focal_traces.frames.frames import SampleFrames
 
 __all__ = ["TowerPixels", "watched_pixels"]
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from focal_algorithm.hooks.tower import TowerWork
 from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
-from focal_algorithm.pictures import CompressedPicture, TowerPicture
-from focal_algorithm.vision import STAYS, VisionPoints, VisualMap
+from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
+from focal_algorithm.prompts.vision import STAYS, VisionPoints, VisualMap
 from focal_common.errors import ConfigError, RunError
 
 __all__ = ["compress_pictures"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from focal_common.errors import RunError
-from focal_traces.schema import TokenGrid
+from focal_traces.header.schema import TokenGrid
 
 __all__ = ["SignMerge", "linear_margins", "sign_merge"]
 

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from focal_algorithm.lmms.options import Sweep
-from focal_algorithm.lmms.request import Request, set_environment
-from focal_algorithm.lmms.run_files import SAMPLES, SUMMARY
+from focal_algorithm.evaluation.lmms.options import Sweep
+from focal_algorithm.evaluation.lmms.request import Request, set_environment
+from focal_algorithm.evaluation.lmms.run_files import SAMPLES, SUMMARY
 from focal_algorithm.matrix.rows import MatrixRow
 from focal_algorithm.matrix.schema import Matrix
 from focal_common.errors import ConfigError
 
 if TYPE_CHECKING:
-    from focal_algorithm.lmms.evaluation import Forget, Run
+    from focal_algorithm.evaluation.lmms.evaluation import Forget, Run
 
 __all__ = ["accuracy_results", "evaluate_row", "is_written"]
 
@@ -26,7 +26,7 @@ def evaluate_row(row: MatrixRow, matrix: Matrix, output: Path, forget: Forget | 
         row: The row.
         matrix: Its matrix.
         output: Trace root.
-        forget: See `focal_algorithm.lmms.evaluation.evaluate`.
+        forget: See `focal_algorithm.evaluation.lmms.evaluation.evaluate`.
 
     Raises:
         FocalError: The dataset names no task, or the evaluation failed.

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from focal_algorithm.recorder import RecordedSample
-from focal_algorithm.runner import TracedSample
+from focal_algorithm.hooks.recorder import RecordedSample
 from focal_algorithm.tasks.question import Question
+from focal_algorithm.tracing.runner import TracedSample
 from focal_common.errors import RunError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_inside, check_removable, make_folder, remove_folder
-from focal_traces.counts import Trace
-from focal_traces.counts_file import COUNTS_SUFFIX, write_counts
-from focal_traces.masks import MaskTrace
-from focal_traces.masks_file import MASKS_SUFFIX, write_masks
-from focal_traces.records import RecordTrace
-from focal_traces.records_file import RECORDS_SUFFIX, read_records, write_records
-from focal_traces.store import open_masks, open_trace
+from focal_traces.counts.file import COUNTS_SUFFIX, write_counts
+from focal_traces.counts.trace import Trace
+from focal_traces.files.store import open_masks, open_trace
+from focal_traces.masks.file import MASKS_SUFFIX, write_masks
+from focal_traces.masks.masks import MaskTrace
+from focal_traces.records.file import RECORDS_SUFFIX, read_records, write_records
+from focal_traces.records.records import RecordTrace
 
 __all__ = ["RowProgress", "RowState"]
 

@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from focal_algorithm.matrix.schema import DatasetSpec, Matrix, ModelSpec, Suite, Variant
-from focal_algorithm.run_settings import RunSettings
 from focal_algorithm.tasks.asking import BENCHMARKS, AskedTask
+from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError, near_matches
 
 __all__ = ["MatrixRow", "chosen_rows", "matrix_rows", "row_settings"]

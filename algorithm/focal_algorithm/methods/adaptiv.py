@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.adaptiv import SignMerge, linear_margins, sign_merge
-from focal_algorithm.layout import SampleLayout, is_pyramid
 from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.build import published_thresholds
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
+from focal_algorithm.prompts.layout import SampleLayout, is_pyramid
 from focal_common.errors import ConfigError
-from focal_traces.records import Record
-from focal_traces.schema import DecoderGeometry, SampleHeader, TokenGrid
-from focal_traces.upsert import upsert_adaptiv_sparsity
+from focal_traces.header.schema import DecoderGeometry, SampleHeader, TokenGrid
+from focal_traces.records.records import Record
+from focal_traces.root.upsert import upsert_adaptiv_sparsity
 
 __all__ = ["Adaptiv", "AdaptivState"]
 

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.layout import SampleLayout, is_pyramid
 from focal_algorithm.methods.study import MethodStudy
-from focal_algorithm.pictures import CompressedPicture, TowerPicture
-from focal_traces.schema import DecoderGeometry
+from focal_algorithm.prompts.layout import SampleLayout, is_pyramid
+from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
+from focal_traces.header.schema import DecoderGeometry
 
 __all__ = [
     "AttentionOperands",
@@ -274,7 +274,7 @@ class CompressionMethod(Recording):
 
         Args:
             layer: Decoder layer.
-            gemm: Name in `focal_traces.schema.GEMMS`.
+            gemm: Name in `focal_traces.header.schema.GEMMS`.
             values: Axes (tokens, width); for ``query`` all heads side by side.
             stream: Tokens present.
             state: State of this prompt.

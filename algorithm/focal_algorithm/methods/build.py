@@ -11,8 +11,8 @@ from typing import Any
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod
 from focal_common.errors import ConfigError, near_matches
-from focal_traces.schema import DecoderGeometry
-from focal_traces.tables import Key, read_rows
+from focal_traces.header.schema import DecoderGeometry
+from focal_traces.root.tables import Key, read_rows
 
 __all__ = ["build_method", "fitted_parameters", "published_thresholds"]
 

@@ -19,7 +19,6 @@ from focal_algorithm.kernels.cmc_replacement import (
     replaced_by,
     vector_masks,
 )
-from focal_algorithm.layout import SampleLayout, has_gaps, is_pyramid
 from focal_algorithm.methods.base import (
     CompressionMethod,
     GemmOutcome,
@@ -30,11 +29,12 @@ from focal_algorithm.methods.base import (
 )
 from focal_algorithm.methods.build import published_thresholds
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
+from focal_algorithm.prompts.layout import SampleLayout, has_gaps, is_pyramid
 from focal_common.errors import ConfigError, UnsupportedError
-from focal_traces.records import WHOLE, Record
-from focal_traces.schema import DecoderGeometry, SampleHeader
-from focal_traces.tables import CmcSparsity
-from focal_traces.upsert import upsert_cmc_sparsity
+from focal_traces.header.schema import DecoderGeometry, SampleHeader
+from focal_traces.records.records import WHOLE, Record
+from focal_traces.root.tables import CmcSparsity
+from focal_traces.root.upsert import upsert_cmc_sparsity
 
 __all__ = ["Cmc", "CmcState"]
 

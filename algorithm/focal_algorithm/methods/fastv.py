@@ -10,12 +10,12 @@ from torch import Tensor
 
 from focal_algorithm.kernels.framefusion import last_query_attention
 from focal_algorithm.kernels.retention import select_top
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import AttentionOperands, CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.selector import refuse_nan
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
+from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError
-from focal_traces.schema import DecoderGeometry, SampleHeader
+from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["FastV", "FastVState"]
 

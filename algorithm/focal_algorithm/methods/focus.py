@@ -21,7 +21,6 @@ from focal_algorithm.kernels.similarity import (
     check_threshold,
     concentrate,
 )
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import (
     AttentionOperands,
     CompressionMethod,
@@ -31,11 +30,12 @@ from focal_algorithm.methods.base import (
     VectorMasks,
 )
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
+from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, UnsupportedError
-from focal_traces.pointers import PointerRule, candidate_offsets
-from focal_traces.schedule import Schedule
-from focal_traces.schema import DecoderGeometry, SampleHeader, TokenGrid
-from focal_traces.tables import Key, ScheduleRow, read_schedules
+from focal_traces.header.schema import DecoderGeometry, SampleHeader, TokenGrid
+from focal_traces.masks.pointers import PointerRule, candidate_offsets
+from focal_traces.root.tables import Key, ScheduleRow, read_schedules
+from focal_traces.synthetic.schedule import Schedule
 
 __all__ = ["Focus", "FocusState"]
 

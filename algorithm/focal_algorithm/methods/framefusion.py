@@ -15,11 +15,11 @@ from focal_algorithm.kernels.framefusion import (
     prune_to_budget,
     remaining_reduction,
 )
-from focal_algorithm.layout import SampleLayout, has_gaps, is_pyramid
 from focal_algorithm.methods.base import AttentionOperands, CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
+from focal_algorithm.prompts.layout import SampleLayout, has_gaps, is_pyramid
 from focal_common.errors import ConfigError, UnsupportedError
-from focal_traces.schema import DecoderGeometry, SampleHeader
+from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["Framefusion", "FramefusionState"]
 

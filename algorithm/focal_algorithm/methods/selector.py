@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.retention import select_top, shared_counts
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
+from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, RunError
-from focal_traces.schema import DecoderGeometry
+from focal_traces.header.schema import DecoderGeometry
 
 __all__ = ["TokenSelector", "kept_tokens", "refuse_nan"]
 

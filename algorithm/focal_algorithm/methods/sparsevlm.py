@@ -30,11 +30,11 @@ from focal_algorithm.kernels.sparsevlm.schedule import (
     kept_counts,
     rank_line,
 )
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import AttentionOperands, CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
+from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, RunError, UnsupportedError
-from focal_traces.schema import DecoderGeometry, SampleHeader
+from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["SparseVlm", "SparseVlmState"]
 

@@ -14,12 +14,12 @@ from focal_algorithm.kernels.sparsezip.dynamic_k import attention_mass_k
 from focal_algorithm.kernels.sparsezip.kmeans import KMeansRules
 from focal_algorithm.kernels.sparsezip.scores import HybridWeights
 from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score, text_key_map
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod, HostNeeds
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
-from focal_algorithm.pictures import CompressedPicture, TowerPicture
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError, UnsupportedError
-from focal_traces.schema import DecoderGeometry, SampleHeader
+from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["SparseZip", "SparseZipState"]
 

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from focal_traces.pointers import PointerRule
-from focal_traces.records import Record
-from focal_traces.schema import DecoderGeometry, SampleHeader
+from focal_traces.header.schema import DecoderGeometry, SampleHeader
+from focal_traces.masks.pointers import PointerRule
+from focal_traces.records.records import Record
 
 if TYPE_CHECKING:
     import torch
 
-    from focal_algorithm.layout import SampleLayout
+    from focal_algorithm.prompts.layout import SampleLayout
 
 __all__ = ["BudgetParameter", "MethodStudy", "paper_of"]
 
 
 @dataclass(frozen=True)
 class BudgetParameter:
-    """The one number that `focal_algorithm.budget.solve` tunes until a method meets a budget.
+    """The one number that `focal_algorithm.budgets.budget.solve` tunes until a method meets a budget.
 
     Attributes:
         name: The name that a user reads, such as ``schedule scale``.

@@ -12,12 +12,12 @@ from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score
 from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
 from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
 from focal_algorithm.kernels.visionzip.scaling import scaled_budget
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
-from focal_algorithm.pictures import CompressedPicture, TowerPicture
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError, UnsupportedError
-from focal_traces.schema import DecoderGeometry, SampleHeader
+from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["VisionZip"]
 

@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from focal_algorithm.cells import CellMaker, VisualCells
-from focal_algorithm.inputs.pixel_scales import SIGLIP_DEVIATION, SIGLIP_MEAN
-from focal_algorithm.inputs.preprocess import picture_of
-from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer
-from focal_algorithm.layout import SampleLayout
-from focal_algorithm.vision import (
+from focal_algorithm.prompts.cells import CellMaker, VisualCells
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.media.pixel_scales import SIGLIP_DEVIATION, SIGLIP_MEAN
+from focal_algorithm.prompts.media.preprocess import picture_of
+from focal_algorithm.prompts.media.tokens import ByteTokenizer, Tokenizer
+from focal_algorithm.prompts.vision import (
     VisionPoints,
     VisualMap,
     find_vision_points,
@@ -26,7 +26,7 @@ from focal_algorithm.vision import (
     one_to_one_map,
 )
 from focal_common.errors import UnsupportedError
-from focal_traces.schema import DecoderGeometry
+from focal_traces.header.schema import DecoderGeometry
 
 __all__ = [
     "DecoderPoints",

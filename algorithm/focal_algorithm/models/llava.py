@@ -8,15 +8,20 @@ from typing import Any, ClassVar
 import torch
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
-from focal_algorithm.architectures.random_weights import BYTE_TEXT, IMAGE_TOKEN, keep_tokens_apart, size_of
-from focal_algorithm.cells import VisualCells, grid_cells
-from focal_algorithm.inputs.pixel_scales import CLIP_DEVIATION, CLIP_MEAN
-from focal_algorithm.inputs.preprocess import cropped, cropped_pixels
-from focal_algorithm.layout import SampleLayout
+from focal_algorithm.models.architectures.random_weights import (
+    BYTE_TEXT,
+    IMAGE_TOKEN,
+    keep_tokens_apart,
+    size_of,
+)
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
-from focal_algorithm.prompt_rows import prompt_rows
+from focal_algorithm.prompts.cells import VisualCells, grid_cells
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.media.pixel_scales import CLIP_DEVIATION, CLIP_MEAN
+from focal_algorithm.prompts.media.preprocess import cropped, cropped_pixels
+from focal_algorithm.prompts.rows import prompt_rows
 from focal_common.errors import UnsupportedError
-from focal_traces.schema import TokenGrid
+from focal_traces.header.schema import TokenGrid
 
 __all__ = ["Llava"]
 

@@ -13,26 +13,26 @@ from torch import Tensor
 from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
 from transformers.models.llava_onevision.modeling_llava_onevision import image_size_to_num_patches
 
-from focal_algorithm.architectures.random_weights import (
+from focal_algorithm.models.architectures.random_weights import (
     BYTE_TEXT,
     IMAGE_TOKEN,
     VIDEO_TOKEN,
     keep_tokens_apart,
 )
-from focal_algorithm.cells import VisualCells, cells_around, concatenated, frame_labels, grid_cells
-from focal_algorithm.inputs.preprocess import (
+from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
+from focal_algorithm.prompts.cells import VisualCells, cells_around, concatenated, frame_labels, grid_cells
+from focal_algorithm.prompts.layout import SampleLayout, is_pyramid
+from focal_algorithm.prompts.media.preprocess import (
     anyres_canvas,
     anyres_pixels,
     picture_of_tiles,
     resized,
     video_pixels,
 )
-from focal_algorithm.layout import SampleLayout, is_pyramid
-from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
-from focal_algorithm.prompt_rows import prompt_rows
-from focal_algorithm.vision import VisualMap, pooled_map
+from focal_algorithm.prompts.rows import prompt_rows
+from focal_algorithm.prompts.vision import VisualMap, pooled_map
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
-from focal_traces.schema import TokenGrid
+from focal_traces.header.schema import TokenGrid
 
 __all__ = ["LlavaOnevision"]
 

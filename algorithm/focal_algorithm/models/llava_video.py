@@ -7,22 +7,25 @@ from typing import Any, ClassVar
 
 import torch
 
-from focal_algorithm.architectures.llava_video import LlavaVideoConfig, LlavaVideoForConditionalGeneration
-from focal_algorithm.architectures.random_weights import (
+from focal_algorithm.models.architectures.llava_video import (
+    LlavaVideoConfig,
+    LlavaVideoForConditionalGeneration,
+)
+from focal_algorithm.models.architectures.random_weights import (
     BYTE_TEXT,
     IMAGE_TOKEN,
     VIDEO_TOKEN,
     keep_tokens_apart,
     size_of,
 )
-from focal_algorithm.cells import VisualCells, concatenated, frame_labels, grid_cells
-from focal_algorithm.inputs.preprocess import resized, video_pixels
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
-from focal_algorithm.prompt_rows import prompt_rows
-from focal_algorithm.vision import VisualMap, pooled_map
+from focal_algorithm.prompts.cells import VisualCells, concatenated, frame_labels, grid_cells
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.media.preprocess import resized, video_pixels
+from focal_algorithm.prompts.rows import prompt_rows
+from focal_algorithm.prompts.vision import VisualMap, pooled_map
 from focal_common.errors import UnsupportedError
-from focal_traces.schema import TokenGrid
+from focal_traces.header.schema import TokenGrid
 
 __all__ = ["LlavaVideo"]
 

@@ -9,18 +9,23 @@ from typing import Any, ClassVar
 import torch
 from transformers import AutoModel
 
-from focal_algorithm.architectures.minicpm_v import MiniCpmVForConditionalGeneration, VisualMarks
-from focal_algorithm.architectures.minicpm_v_stand_in import MiniCpmVConfig, StandInMiniCpmV
-from focal_algorithm.architectures.random_weights import BYTE_TEXT, IMAGE_TOKEN, keep_tokens_apart, size_of
-from focal_algorithm.cells import VisualCells, concatenated, grid_cells
-from focal_algorithm.inputs.minicpm_slices import patch_strip, sliced
-from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer, checkpoint_tokenizer
-from focal_algorithm.layout import SampleLayout
+from focal_algorithm.models.architectures.minicpm_v import MiniCpmVForConditionalGeneration, VisualMarks
+from focal_algorithm.models.architectures.minicpm_v_stand_in import MiniCpmVConfig, StandInMiniCpmV
+from focal_algorithm.models.architectures.random_weights import (
+    BYTE_TEXT,
+    IMAGE_TOKEN,
+    keep_tokens_apart,
+    size_of,
+)
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
-from focal_algorithm.prompt_rows import PromptRow, prompt_rows
-from focal_algorithm.vision import VisionPoints
+from focal_algorithm.prompts.cells import VisualCells, concatenated, grid_cells
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.media.minicpm_slices import patch_strip, sliced
+from focal_algorithm.prompts.media.tokens import ByteTokenizer, Tokenizer, checkpoint_tokenizer
+from focal_algorithm.prompts.rows import PromptRow, prompt_rows
+from focal_algorithm.prompts.vision import VisionPoints
 from focal_common.errors import UnsupportedError
-from focal_traces.schema import TokenGrid
+from focal_traces.header.schema import TokenGrid
 
 __all__ = ["MiniCpmV"]
 

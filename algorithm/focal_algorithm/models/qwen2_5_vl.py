@@ -9,22 +9,22 @@ import torch
 from torch import Tensor
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-from focal_algorithm.architectures.qwen_grids import GridReader, merged_grid, patch_inputs
-from focal_algorithm.architectures.random_weights import (
+from focal_algorithm.models.architectures.qwen_grids import GridReader, merged_grid, patch_inputs
+from focal_algorithm.models.architectures.random_weights import (
     BYTE_TEXT,
     IMAGE_TOKEN,
     VIDEO_TOKEN,
     keep_tokens_apart,
     size_of,
 )
-from focal_algorithm.cells import CellMaker, VisualCells, concatenated, grid_cells
-from focal_algorithm.inputs.pixel_scales import CLIP_DEVIATION, CLIP_MEAN
-from focal_algorithm.inputs.preprocess import resized
-from focal_algorithm.inputs.qwen_patches import pictures_of_patches
-from focal_algorithm.inputs.tokens import ByteTokenizer, Tokenizer
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
-from focal_algorithm.prompt_rows import prompt_rows
+from focal_algorithm.prompts.cells import CellMaker, VisualCells, concatenated, grid_cells
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.media.pixel_scales import CLIP_DEVIATION, CLIP_MEAN
+from focal_algorithm.prompts.media.preprocess import resized
+from focal_algorithm.prompts.media.qwen_patches import pictures_of_patches
+from focal_algorithm.prompts.media.tokens import ByteTokenizer, Tokenizer
+from focal_algorithm.prompts.rows import prompt_rows
 
 __all__ = ["Qwen25Vl"]
 

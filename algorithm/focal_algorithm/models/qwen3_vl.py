@@ -11,21 +11,21 @@ import torch
 from torch import Tensor
 from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from focal_algorithm.architectures.qwen_grids import GridReader, merged_grid, patch_inputs
-from focal_algorithm.architectures.random_weights import (
+from focal_algorithm.models.architectures.qwen_grids import GridReader, merged_grid, patch_inputs
+from focal_algorithm.models.architectures.random_weights import (
     BYTE_TEXT,
     IMAGE_TOKEN,
     VIDEO_TOKEN,
     keep_tokens_apart,
     size_of,
 )
-from focal_algorithm.inputs.pixel_scales import SIGLIP_DEVIATION, SIGLIP_MEAN
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.models.base import Placeholders, VisualPart
 from focal_algorithm.models.qwen2_5_vl import Qwen25Vl
-from focal_algorithm.prompt_rows import PromptRow, prompt_rows
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.media.pixel_scales import SIGLIP_DEVIATION, SIGLIP_MEAN
+from focal_algorithm.prompts.rows import PromptRow, prompt_rows
 from focal_common.errors import UnsupportedError
-from focal_traces.schema import TokenGrid
+from focal_traces.header.schema import TokenGrid
 
 __all__ = ["Qwen3Vl"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
-from focal_algorithm.inputs.source import MediaSample
+from focal_algorithm.prompts.media.source import MediaSample
 from focal_algorithm.tasks import TASKS
 from focal_algorithm.tasks.question import Question
 from focal_algorithm.tasks.sample import SPLITS

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from focal_algorithm.inputs.source import MediaSample
+from focal_algorithm.prompts.media.source import MediaSample
 from focal_algorithm.tasks import TASKS
 from focal_algorithm.tasks.question import Question
 from focal_common.errors import ConfigError, near_matches

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from focal_algorithm.checkpoints.weights import MANIFEST
 from focal_algorithm.training.architecture import IMAGE_SIZE_PIXELS
 from focal_algorithm.training.checkpoint import CHECKPOINT, LOG, read_checkpoint
 from focal_algorithm.training.recipe import Recipe
 from focal_algorithm.training.recipes import PIXEL_SCALES
 from focal_algorithm.training.words import word_tokenizer
-from focal_algorithm.weights import MANIFEST
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text, sha256_of_file
 

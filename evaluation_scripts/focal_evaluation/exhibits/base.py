@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from focal_evaluation.claims import Claim
-    from focal_evaluation.material import Material
+    from focal_evaluation.claims.claims import Claim
+    from focal_evaluation.claims.results import Material
 
 __all__ = ["DONE", "Exhibit", "ExhibitTable", "answers"]
 

@@ -12,14 +12,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from focal_common.errors import ConfigError, RunError, near_matches
-from focal_evaluation.claims import Kind
+from focal_evaluation.claims.claims import Kind
+from focal_evaluation.claims.sources import Source, find_source, material_of
+from focal_evaluation.claims.verdicts import Tally
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.make import Made, make_all, needs_of, write_index
 from focal_evaluation.exhibits.registry import EXHIBITS, GROUPS, chosen_names
 from focal_evaluation.exhibits.style import FORMATS
-from focal_evaluation.main_rows import check_labels
-from focal_evaluation.sources import Source, find_source, material_of
-from focal_evaluation.verdicts import Tally
+from focal_evaluation.results.main_rows import check_labels
 
 __all__ = ["ExhibitReport", "make_exhibits"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from focal_common.errors import TraceError
+from focal_evaluation.claims.results import Material
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import panels
 from focal_evaluation.exhibits.sweeps import bars, line, sweep_frame, sweep_notes
-from focal_evaluation.material import Material
 
 __all__ = ["EXHIBIT"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from focal_common.errors import TraceError
+from focal_evaluation.claims.results import Material
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import foot
 from focal_evaluation.exhibits.parts import geomean_rows, grid, origin_notes, video_rows
 from focal_evaluation.exhibits.style import COLUMN_INCHES, colour, hatch, new_figure, short
-from focal_evaluation.material import Material
-from focal_simulator.ratios import SPEEDUP
+from focal_simulator.results.ratios import SPEEDUP
 
 __all__ = ["EXHIBIT", "LABELS"]
 

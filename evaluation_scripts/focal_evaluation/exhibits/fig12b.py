@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from focal_evaluation.claims.results import Material
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.memory import memory_figure, memory_table
-from focal_evaluation.material import Material
 
 __all__ = ["EXHIBIT"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from focal_evaluation.claims.results import Material
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import foot
 from focal_evaluation.exhibits.style import COLUMN_INCHES, METHODS, new_figure, short
-from focal_evaluation.material import Material
 
 __all__ = ["EXHIBIT"]
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from focal_evaluation.claims import Claim
+from focal_evaluation.claims.claims import Claim
+from focal_evaluation.claims.results import Material
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable
 from focal_evaluation.exhibits.charts import foot, grouped_bars, legend_above, methods_of
 from focal_evaluation.exhibits.parts import geomean_rows, grid, origin_notes, video_rows, with_gpu
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure
-from focal_evaluation.material import Material
-from focal_simulator.ratios import SPEEDUP
+from focal_simulator.results.ratios import SPEEDUP
 
 __all__ = ["EXHIBIT", "bars"]
 

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from focal_common.errors import TraceError
+from focal_evaluation.claims.headlines import mean_power_mw, part_of
+from focal_evaluation.claims.results import Material
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import foot
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure, short
-from focal_evaluation.headlines import mean_power_mw, part_of
-from focal_evaluation.material import Material
 
 __all__ = ["EXHIBIT"]
 

@@ -15,7 +15,7 @@ from typing import Any
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_path
 from focal_common.places import check_names
-from focal_simulator.ratios import BASIS, ENERGY, SPEEDUP
+from focal_simulator.results.ratios import BASIS, ENERGY, SPEEDUP
 
 __all__ = ["Bar", "bar_figure", "bar_of", "draw", "geometric_mean", "read_bars"]
 

@@ -13,13 +13,13 @@ import pandas as pd
 from focal_common.console import track
 from focal_common.errors import FocalError
 from focal_common.files import atomic_write_text
-from focal_evaluation.claims import Kind
+from focal_evaluation.claims.claims import Kind
+from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.verdicts import Tally, tally, verdict_frame
 from focal_evaluation.exhibits.base import DONE, Exhibit
 from focal_evaluation.exhibits.registry import EXHIBITS
 from focal_evaluation.exhibits.style import FORMATS, save, style
-from focal_evaluation.main_rows import PREFIXES
-from focal_evaluation.material import Material
-from focal_evaluation.verdicts import Tally, tally, verdict_frame
+from focal_evaluation.results.main_rows import PREFIXES
 
 __all__ = ["Made", "csv_text", "make_all", "needs_of", "write_index"]
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from focal_evaluation.claims.results import Material
 from focal_evaluation.exhibits.base import DONE, ExhibitTable
 from focal_evaluation.exhibits.charts import foot, legend_above, methods_of
 from focal_evaluation.exhibits.parts import grid, origin_notes, relative_to_dense, video_rows
 from focal_evaluation.exhibits.style import COLUMN_INCHES, colour, hatch, new_figure, short
-from focal_evaluation.material import Material
 
 __all__ = ["RATIO", "memory_bars", "memory_figure", "memory_table"]
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from focal_common.errors import TraceError
+from focal_evaluation.claims.published import GpuRun, read_gpu_runs
+from focal_evaluation.claims.results import Material
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.style import METHODS, base_of, label, short
-from focal_evaluation.material import Material
-from focal_evaluation.published import GpuRun, read_gpu_runs
-from focal_simulator.ratios import DENSE, ENERGY, SPEEDUP
+from focal_simulator.results.ratios import DENSE, ENERGY, SPEEDUP
 
 __all__ = [
     "GEOMEAN",

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from focal_common.errors import TraceError
+from focal_evaluation.claims.results import Material
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.style import METHODS, short
-from focal_evaluation.material import Material
 
 __all__ = ["bars", "line", "sweep_frame", "sweep_notes"]
 

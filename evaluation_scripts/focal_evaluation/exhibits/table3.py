@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from focal_common.errors import TraceError
+from focal_evaluation.claims.results import Material
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import table_figure
 from focal_evaluation.exhibits.parts import in_order
 from focal_evaluation.exhibits.style import label
-from focal_evaluation.material import Material
 
 __all__ = ["EXHIBIT"]
 

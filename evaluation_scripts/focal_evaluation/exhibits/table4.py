@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from focal_evaluation.claims.published import Pair, read_accuracies
+from focal_evaluation.claims.results import Material
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import table_figure
 from focal_evaluation.exhibits.parts import origin_notes, video_rows
 from focal_evaluation.exhibits.style import short
 from focal_evaluation.exhibits.table2 import SPARSITY, sparsities
-from focal_evaluation.material import Material
-from focal_evaluation.published import Pair, read_accuracies
 
 __all__ = ["EXHIBIT"]
 

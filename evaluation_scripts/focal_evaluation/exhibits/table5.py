@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from focal_evaluation.claims.published import read_accuracies
+from focal_evaluation.claims.results import Material
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import methods_of, table_figure
 from focal_evaluation.exhibits.parts import GEOMEAN, geomean_rows, grid, origin_notes, video_rows
 from focal_evaluation.exhibits.style import label, short
-from focal_evaluation.material import Material
-from focal_evaluation.published import read_accuracies
-from focal_simulator.ratios import SPEEDUP
+from focal_simulator.results.ratios import SPEEDUP
 
 __all__ = ["EXHIBIT"]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.verdicts import rests_on, verdict_frame
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import table_figure
-from focal_evaluation.material import Material
-from focal_evaluation.verdicts import rests_on, verdict_frame
 
 __all__ = ["EXHIBIT"]
 

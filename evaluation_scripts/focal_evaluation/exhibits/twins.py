@@ -12,15 +12,15 @@ from typing import Any
 
 import pandas as pd
 
-from focal_evaluation.claims import Claim
+from focal_evaluation.claims.claims import Claim
+from focal_evaluation.claims.results import Material
 from focal_evaluation.exhibits import fig9a, fig9b, fig11, fig12a, fig12b, table2, table3, table5
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable
 from focal_evaluation.exhibits.charts import foot, legend_above, methods_of, table_figure
 from focal_evaluation.exhibits.memory import RATIO, memory_bars
 from focal_evaluation.exhibits.parts import GEOMEAN
 from focal_evaluation.exhibits.style import COLUMN_INCHES, PAGE_INCHES, colour, label, new_figure, short
-from focal_evaluation.material import Material
-from focal_simulator.ratios import SPEEDUP
+from focal_simulator.results.ratios import SPEEDUP
 
 __all__ = ["TWIN2", "TWIN3", "TWIN5", "TWIN9A", "TWIN9B", "TWIN11", "TWIN12A", "TWIN12B"]
 

@@ -13,16 +13,16 @@ from PIL import Image
 
 from focal_common.console import track
 from focal_common.errors import ConfigError, TraceError, UnsupportedError, near_matches
-from focal_traces.context import find_context
-from focal_traces.diff import diff_headers
-from focal_traces.fates import SampleFates, fates_from_masks, fates_from_records, similar_share
-from focal_traces.frames import FramesTrace, SampleFrames
-from focal_traces.frames_file import FRAMES_SUFFIX, read_frames
-from focal_traces.masks import MaskTrace
-from focal_traces.records import Record
-from focal_traces.records_file import RECORDS_SUFFIX, read_records
-from focal_traces.schema import TraceHeader
-from focal_traces.store import COUNTS_SUFFIX, MASKS_SUFFIX, check_readable, open_masks, read_any
+from focal_traces.files.diff import diff_headers
+from focal_traces.files.store import COUNTS_SUFFIX, MASKS_SUFFIX, check_readable, open_masks, read_any
+from focal_traces.frames.file import FRAMES_SUFFIX, read_frames
+from focal_traces.frames.frames import FramesTrace, SampleFrames
+from focal_traces.header.schema import TraceHeader
+from focal_traces.masks.masks import MaskTrace
+from focal_traces.records.file import RECORDS_SUFFIX, read_records
+from focal_traces.records.records import Record
+from focal_traces.records.token_status import SampleFates, fates_from_masks, fates_from_records, similar_share
+from focal_traces.root.context import find_context
 
 __all__ = ["ShownSample", "read_sample", "sample_in_memory", "sample_index"]
 

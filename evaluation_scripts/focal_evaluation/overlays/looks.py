@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_traces.fates import Fate
+from focal_traces.records.token_status import Fate
 
 __all__ = ["DIFFERENCE_LOOKS", "FATE_LOOKS", "SHADE", "Look", "Rgb", "edges_of"]
 

@@ -14,7 +14,7 @@ from focal_common.files import atomic_write_text
 from focal_evaluation.overlays.looks import SHADE
 from focal_evaluation.overlays.scene import Scene
 from focal_evaluation.report.html import as_json
-from focal_traces.fates import Fate
+from focal_traces.records.token_status import Fate
 
 __all__ = ["page_text", "write_page"]
 

@@ -13,8 +13,8 @@ from focal_common.errors import ConfigError
 from focal_evaluation.exhibits.style import label
 from focal_evaluation.overlays.loading import ShownSample
 from focal_evaluation.overlays.looks import DIFFERENCE_LOOKS, FATE_LOOKS, Look
-from focal_traces.fates import Fate
-from focal_traces.frames import SampleFrames
+from focal_traces.frames.frames import SampleFrames
+from focal_traces.records.token_status import Fate
 
 __all__ = ["SEPARATOR", "Scene", "difference_scene", "fate_scene"]
 

@@ -14,10 +14,10 @@ import pandas as pd
 from focal_common import __version__
 from focal_common.errors import FocalError, UnsupportedError
 from focal_common.files import atomic_write_text
+from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.verdicts import verdict_frame
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.style import base_of, label, short
-from focal_evaluation.main_rows import PREFIXES
-from focal_evaluation.material import Material
 from focal_evaluation.report.charts import (
     CAUSE_COLOURS,
     cause_chart,
@@ -30,8 +30,8 @@ from focal_evaluation.report.charts import (
 from focal_evaluation.report.layers import causes_of, heat_maps
 from focal_evaluation.report.relative import ratio_frames
 from focal_evaluation.report.runs import RunSet
-from focal_evaluation.verdicts import verdict_frame
-from focal_simulator.ratios import SPEEDUP
+from focal_evaluation.results.main_rows import PREFIXES
+from focal_simulator.results.ratios import SPEEDUP
 
 __all__ = ["report_html", "write_report"]
 

@@ -8,7 +8,7 @@ from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.fig9b import with_parts
 from focal_evaluation.exhibits.parts import geomean_rows
 from focal_evaluation.report.runs import RunSet
-from focal_simulator.ratios import ENERGY, SPEEDUP
+from focal_simulator.results.ratios import ENERGY, SPEEDUP
 
 __all__ = ["ratio_frames"]
 

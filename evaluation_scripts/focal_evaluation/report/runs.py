@@ -15,7 +15,7 @@ from focal_common.errors import ConfigError, TraceError, near_matches
 from focal_common.files import sha256_of_file
 from focal_common.places import plain_name
 from focal_evaluation.exhibits.parts import in_order
-from focal_evaluation.main_rows import (
+from focal_evaluation.results.main_rows import (
     DONE,
     PREFIXES,
     check_labels,

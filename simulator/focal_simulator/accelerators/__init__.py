@@ -11,11 +11,11 @@ __all__ = ["ACCELERATORS"]
 ACCELERATORS: Registry[type[Any]] = Registry(
     "accelerator",
     {
-        "dense": "focal_simulator.accelerators.dense:Dense",
-        "focus": "focal_simulator.accelerators.focus:Focus",
-        "focus_sec_only": "focal_simulator.accelerators.focus_sec_only:FocusSecOnly",
-        "adaptiv": "focal_simulator.accelerators.adaptiv:Adaptiv",
-        "cmc": "focal_simulator.accelerators.cmc:Cmc",
+        "dense": "focal_simulator.accelerators.dense.accelerator:Dense",
+        "focus": "focal_simulator.accelerators.focus.accelerator:Focus",
+        "focus_sec_only": "focal_simulator.accelerators.focus_sec_only.accelerator:FocusSecOnly",
+        "adaptiv": "focal_simulator.accelerators.adaptiv.accelerator:Adaptiv",
+        "cmc": "focal_simulator.accelerators.cmc.accelerator:Cmc",
     },
     group="focal.accelerators",
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
@@ -10,13 +12,13 @@ from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_simulator.costs.needs import BufferNeed, SramModel
-from focal_simulator.cycle.array import ArrayModel
-from focal_simulator.cycle.context import CycleContext
-from focal_simulator.cycle.lowering import Lowering
-from focal_simulator.layer_table import LayerTable
-from focal_simulator.specs import Component, HardwareSpec
-from focal_simulator.workload import Workload
-from focal_traces.schema import GEMMS
+from focal_simulator.hardware.specs import Component, HardwareSpec
+from focal_simulator.jobs.array import ArrayModel
+from focal_simulator.jobs.context import CycleContext
+from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.workload.layer_table import LayerTable
+from focal_simulator.workload.workload import Workload
+from focal_traces.header.schema import GEMMS
 
 __all__ = ["Accelerator", "Reduction", "require_visual_tokens"]
 
@@ -40,10 +42,7 @@ class Accelerator(ABC, Generic[H]):
     """Class that checks the hardware file."""
 
     preset: ClassVar[str]
-    """Name of the packaged hardware file, without ``.yaml``."""
-
-    hardware_package: ClassVar[str] = "focal_simulator"
-    """Package whose folder ``hardware`` holds the preset; a plug-in of another distribution names its own."""
+    """What field ``accelerator`` of its hardware files says."""
 
     reports_operations: ClassVar[bool] = True
     """Whether the published result file states operation counts (the dense one leaves them 0)."""
@@ -62,6 +61,12 @@ class Accelerator(ABC, Generic[H]):
 
     def __init__(self, hardware: H) -> None:
         self.hardware: H = hardware
+
+    @classmethod
+    def preset_file(cls) -> Path:
+        """Return the path of the preset: ``hardware.yaml`` beside the class that names it."""
+        owner = next(base for base in cls.__mro__ if "preset" in vars(base))
+        return Path(inspect.getfile(owner)).with_name("hardware.yaml")
 
     @abstractmethod
     def accepts(self, workload: Workload) -> None:

@@ -7,7 +7,7 @@ unit that the accelerator does not have.
 from __future__ import annotations
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.workload import Workload
+from focal_simulator.workload.workload import Workload
 
 __all__ = ["other_method_remark", "require_whole_tokens", "runs_other_method"]
 

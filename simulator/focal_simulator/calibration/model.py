@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.accelerators.focus import Focus
-from focal_simulator.workload import Workload
-from focal_traces.counts import GemmTotals
-from focal_traces.schedule import Schedule, tokens_per_gemm
-from focal_traces.schema import GEMMS, QWEN2_7B, slices_per_token
+from focal_simulator.accelerators.focus.accelerator import Focus
+from focal_simulator.workload.workload import Workload
+from focal_traces.counts.trace import GemmTotals
+from focal_traces.header.schema import GEMMS, QWEN2_7B, slices_per_token
+from focal_traces.synthetic.schedule import Schedule, tokens_per_gemm
 
 __all__ = [
     "CEILING",

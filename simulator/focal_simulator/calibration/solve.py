@@ -24,10 +24,10 @@ from focal_simulator.calibration.cases import (
 )
 from focal_simulator.calibration.model import CEILING, PRIOR_TERMS, Case, rounded_totals, shares
 from focal_simulator.calibration.solver import solve_case, solve_pooled, solve_spread, tile_statistics
-from focal_traces.calibrated import RECIPE_SUFFIX, Recipe, write_recipe
-from focal_traces.counts import GemmTotals
-from focal_traces.schema import GEMMS, QWEN2_7B
-from focal_traces.tile_spread import TileSpread
+from focal_traces.counts.trace import GemmTotals
+from focal_traces.header.schema import GEMMS, QWEN2_7B
+from focal_traces.synthetic.calibrated import RECIPE_SUFFIX, Recipe, write_recipe
+from focal_traces.synthetic.tile_spread import TileSpread
 
 __all__ = ["solve_all", "write_all"]
 

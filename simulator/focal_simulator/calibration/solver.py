@@ -19,11 +19,11 @@ from focal_simulator.calibration.model import (
     simulated,
     swept_stalls,
 )
-from focal_simulator.tile_lengths import TileLengths
-from focal_traces.calibrated import Recipe
-from focal_traces.counts import GemmTotals
-from focal_traces.schema import GEMMS
-from focal_traces.tile_spread import TileSpread
+from focal_simulator.results.tile_lengths import TileLengths
+from focal_traces.counts.trace import GemmTotals
+from focal_traces.header.schema import GEMMS
+from focal_traces.synthetic.calibrated import Recipe
+from focal_traces.synthetic.tile_spread import TileSpread
 
 __all__ = ["solve_case", "solve_pooled", "solve_spread", "tile_statistics"]
 

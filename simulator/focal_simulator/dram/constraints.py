@@ -8,7 +8,7 @@ hold the other-group value for every group. Additive latency is 0.
 from __future__ import annotations
 
 from focal_simulator.dram.layout import CLOSED, Records
-from focal_simulator.jit import inlined_kernel
+from focal_simulator.kernels.jit import inlined_kernel
 
 __all__ = [
     "activate_ready_cycle",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from focal_simulator.dram.layout import NEVER, Records
 from focal_simulator.dram.queues import admit_request, move_transaction
 from focal_simulator.dram.scheduler import schedule
-from focal_simulator.jit import inlined_kernel, kernel
+from focal_simulator.kernels.jit import inlined_kernel, kernel
 
 __all__ = ["replay_kernel"]
 

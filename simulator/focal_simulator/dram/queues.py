@@ -16,7 +16,7 @@ from focal_simulator.dram.constraints import (
     write_ready_cycle,
 )
 from focal_simulator.dram.layout import CLOSED, NEVER, NUM_BUCKETS, Records
-from focal_simulator.jit import inlined_kernel
+from focal_simulator.kernels.jit import inlined_kernel
 
 __all__ = [
     "admit_request",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from focal_simulator.dram.constraints import precharge_ready_cycle
 from focal_simulator.dram.layout import CLOSED, NEVER, Records
-from focal_simulator.jit import inlined_kernel
+from focal_simulator.kernels.jit import inlined_kernel
 
 __all__ = ["REFRESH_ISSUE", "due_rank", "refresh_step"]
 

@@ -18,7 +18,7 @@ from focal_simulator.dram.constraints import (
 from focal_simulator.dram.layout import CLOSED, NEVER, Records
 from focal_simulator.dram.queues import count_row_hits, queue_ready_cycle, release_slot, remove_from_queue
 from focal_simulator.dram.refresh import REFRESH_ISSUE, due_rank, refresh_step
-from focal_simulator.jit import inlined_kernel, kernel
+from focal_simulator.kernels.jit import inlined_kernel, kernel
 
 __all__ = ["ACTIVATE", "PRECHARGE", "READ", "REFRESH", "WRITE", "schedule"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.jit import kernel
+from focal_simulator.kernels.jit import kernel
 from focal_simulator.kernels.state import (
     DRAM,
     FIRST_CYCLES,

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.jit import kernel
+from focal_simulator.kernels.jit import kernel
 from focal_simulator.kernels.state import (
     CURSOR,
     DONE,

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.jit import inlined_kernel, kernel
 from focal_simulator.kernels.channel import serve_write
+from focal_simulator.kernels.jit import inlined_kernel, kernel
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.kernels.state import (
     CURSOR,

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.jit import inlined_kernel, kernel
 from focal_simulator.kernels.channel import queue_write, serve_write
+from focal_simulator.kernels.jit import inlined_kernel, kernel
 from focal_simulator.kernels.pipeline import CAUSES, Pipeline, ceil_ratio
 from focal_simulator.kernels.slices import DIRECT, NOTHING_FOLLOWS, RECORDED, Work, run_slices
 from focal_simulator.kernels.state import (

@@ -8,7 +8,7 @@ from typing import Any
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.costs.sram import SramTable
-from focal_simulator.fidelity import Fidelity
+from focal_simulator.engine.base import Fidelity
 from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, changes_trace, fields_of
 from focal_simulator.sweep.hardware_points import PointHardware
 from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, check_metric

@@ -9,8 +9,8 @@ from focal_common import __version__
 from focal_common.errors import ConfigError, FocalError, RunError, TraceError, UnsupportedError
 from focal_common.provenance import code_revision
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.buffer_costs import SramChoice, sram_label
-from focal_simulator.cycle.design_cache import DesignCache
+from focal_simulator.costs.buffer_costs import SramChoice, sram_label
+from focal_simulator.engine.cycle.design_cache import DesignCache
 from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, Point, Settings
 from focal_simulator.sweep.constraints import breach
 from focal_simulator.sweep.hardware_points import PointHardware

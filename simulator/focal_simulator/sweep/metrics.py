@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from focal_common.errors import ConfigError, near_matches
-from focal_simulator.buffer_costs import BufferCost
-from focal_simulator.run_result import RunResult
-from focal_simulator.specs import Component
+from focal_simulator.costs.buffer_costs import BufferCost
+from focal_simulator.engine.run_result import RunResult
+from focal_simulator.hardware.specs import Component
 
 __all__ = [
     "CHIP_METRICS",

@@ -11,10 +11,10 @@ from typing import Any
 from focal_common.errors import RunError
 from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.fidelity import Fidelity
-from focal_simulator.hardware_files import hardware_tree, overridden
-from focal_simulator.runner import FIDELITIES
-from focal_simulator.runner import Settings as RunSettings
+from focal_simulator.engine.base import Fidelity
+from focal_simulator.hardware.files import hardware_tree, overridden
+from focal_simulator.results.runner import FIDELITIES
+from focal_simulator.results.runner import Settings as RunSettings
 from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, Settings, Space, fields_of
 from focal_simulator.sweep.checks import check_overrides, check_study
 from focal_simulator.sweep.hardware_points import PointHardware, field_value, refuse_truth
@@ -161,7 +161,7 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
     plugin = ACCELERATORS.load(study.accelerator)
     file = base / study.hardware if study.hardware else None
     where = f"{plugin.preset}.yaml" if file is None else str(file)
-    tree = hardware_tree(plugin.preset, file, package=plugin.hardware_package)
+    tree = hardware_tree(plugin, file)
     for field, value in study.overrides.items():
         refuse_truth(tree, field, value, where)
     tree = overridden(

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_
 from focal_common.config import StrictModel, parse_yaml, read_yaml, validated
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import PlainName, PlainPath
-from focal_simulator.buffer_costs import SramChoice
+from focal_simulator.costs.buffer_costs import SramChoice
 from focal_simulator.sweep.axes import Axis, fields_of
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any
 from focal_common.files import atomic_write_text
 from focal_common.provenance import package_versions
 from focal_common.registry import Registry
-from focal_simulator.results import table_text
+from focal_simulator.results.rows import table_text
 from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row
 from focal_simulator.sweep.run import SweepResult
 from focal_simulator.sweep.study import Objective

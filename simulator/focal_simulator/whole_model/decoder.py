@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from focal_simulator.whole_model.operator import Operator, Phase
 from focal_simulator.whole_model.vectors import gemm, norm, softmax, vector
-from focal_traces.geometry import DecoderGeometry
+from focal_traces.model_shape.geometry import DecoderGeometry
 
 __all__ = ["LayerTokens", "decode_operators", "head_operators", "prefill_operators"]
 
 
 @dataclass(frozen=True, slots=True)
 class LayerTokens:
-    """Visual tokens alive at each recorded GEMM input of a layer, in the order of `focal_traces.schema.GEMMS`."""
+    """Visual tokens alive at each recorded GEMM input of a layer, ordered as `focal_traces.header.schema.GEMMS`."""
 
     q_proj: int
     query: int

@@ -19,8 +19,8 @@ from focal_simulator.whole_model.decoder import (
 from focal_simulator.whole_model.operator import PHASES, Operator, Phase
 from focal_simulator.whole_model.projector import projector_operators
 from focal_simulator.whole_model.vision import tower_operators
-from focal_traces.model_shape import ModelShape
-from focal_traces.schema import GEMMS
+from focal_traces.header.schema import GEMMS
+from focal_traces.model_shape.model_shape import ModelShape
 
 __all__ = ["PhaseWork", "operators", "work_by_phase"]
 

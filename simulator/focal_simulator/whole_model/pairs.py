@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from focal_common.errors import ConfigError, TraceError, UnsupportedError
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Reduction
-from focal_traces.counts import Trace
-from focal_traces.schema import GEMMS
+from focal_traces.counts.trace import Trace
+from focal_traces.header.schema import GEMMS
 
 __all__ = ["Pair", "check_pair", "pair_of", "reduction_of", "token_counts_per_layer"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from focal_common.config import parse_yaml, validated
 from focal_common.errors import ConfigError, near_matches
-from focal_traces.model_shape import ModelShape
+from focal_traces.model_shape.model_shape import ModelShape
 
 __all__ = ["shape_names", "shape_preset", "shape_sources"]
 
@@ -17,7 +17,7 @@ _FLATTENED = ("head", "prompt")
 
 def shape_names() -> tuple[str, ...]:
     """Return the names of all presets, sorted."""
-    folder = files("focal_simulator").joinpath("shapes")
+    folder = files("focal_simulator.whole_model").joinpath("shapes")
     return tuple(
         sorted(one.name.removesuffix(".yaml") for one in folder.iterdir() if one.name.endswith(".yaml"))
     )
@@ -48,7 +48,7 @@ def _read(name: str) -> dict[str, Any]:
     names = shape_names()
     if name not in names:
         raise ConfigError(f"unknown model shape '{name}'; {near_matches(name, names)}")
-    text = files("focal_simulator").joinpath("shapes", f"{name}.yaml").read_text(encoding="utf-8")
+    text = files("focal_simulator.whole_model").joinpath("shapes", f"{name}.yaml").read_text(encoding="utf-8")
     return parse_yaml(text, f"{name}.yaml")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from focal_simulator.whole_model.operator import Operator
 from focal_simulator.whole_model.vectors import gemm, norm, softmax, vector
-from focal_traces.model_shape import Projector, VisionTower
+from focal_traces.model_shape.model_shape import Projector, VisionTower
 
 __all__ = ["projector_operators"]
 

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, near_matches
 from focal_common.provenance import Origin
-from focal_simulator.specs import Component, HardwareSpec, Quantity
+from focal_simulator.hardware.specs import Component, HardwareSpec, Quantity
 from focal_simulator.whole_model.vector_work import ELEMENTARY, Elementary
 
 __all__ = ["Lanes", "SpecialFunctionUnit", "VectorLanes", "special_function_unit", "vector_lanes"]

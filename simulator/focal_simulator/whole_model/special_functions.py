@@ -10,10 +10,10 @@ import math
 from dataclasses import dataclass
 
 from focal_common.errors import ConfigError
-from focal_simulator.arithmetic import ceil_div
 from focal_simulator.whole_model.operator import Operator
 from focal_simulator.whole_model.special_function_unit import SpecialFunctionUnit, VectorLanes
 from focal_simulator.whole_model.vector_work import VECTOR_WORK, Elementary
+from focal_simulator.workload.arithmetic import ceil_div
 
 __all__ = ["VectorTiming", "vector_cycles", "vector_timing"]
 

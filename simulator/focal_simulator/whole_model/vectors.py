@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from focal_simulator.whole_model.operator import Operator, Phase
 from focal_simulator.whole_model.vector_work import VectorClass
-from focal_traces.model_shape import Norm
+from focal_traces.model_shape.model_shape import Norm
 
 __all__ = ["gemm", "norm", "softmax", "vector"]
 

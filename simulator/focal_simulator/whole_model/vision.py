@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from focal_simulator.whole_model.operator import Operator
 from focal_simulator.whole_model.vectors import gemm, norm, softmax, vector
-from focal_traces.model_shape import VisionTower
+from focal_traces.model_shape.model_shape import VisionTower
 
 __all__ = ["tower_operators"]
 

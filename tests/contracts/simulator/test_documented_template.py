@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.runner import Settings, run_all
+from focal_simulator.results.runner import Settings, run_all
 from simulator_support import small_workload
 
 GUIDE = Path(__file__).parents[3] / "docs" / "adding_an_accelerator.md"
@@ -43,7 +43,7 @@ def test_without_dropped_tokens_the_template_is_the_dense_array(
     monkeypatch.setitem(ACCELERATORS._table, "token_skipper", "token_skipper:TokenSkipper")
     from dataclasses import replace
 
-    from focal_traces.schedule import Schedule
+    from focal_traces.synthetic.schedule import Schedule
 
     whole = replace(small_workload(tokens=2048), schedule=Schedule(), counts=None).with_schedule_counts()
     settings = Settings(accelerators=("dense", "token_skipper"), fidelity=fidelity)

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from focal_simulator.cycle.corrections import ALL
-from focal_simulator.cycle.simulate import CycleResult, simulate_cycles
-from focal_simulator.energy import simulate
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.loading import load_workloads
-from focal_simulator.workload import Workload
-from focal_traces.root import TraceRoot
+from focal_simulator.engine.cycle.simulate import CycleResult, simulate_cycles
+from focal_simulator.engine.parity.run import simulate
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.jobs.corrections import ALL
+from focal_simulator.workload.loading import load_workloads
+from focal_simulator.workload.workload import Workload
+from focal_traces.root.root import TraceRoot
 from simulator_support import PUBLISHED_ROOT, small_workload
 
 NONE: frozenset[str] = frozenset()

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from focal_simulator.energy import simulate
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.loading import with_trace
-from focal_simulator.workload import Workload
-from focal_traces.masks import trace_from_masks
-from focal_traces.schedule import Schedule
-from focal_traces.schema import GEMMS, DecoderGeometry, TokenGrid
-from focal_traces.synthetic import SyntheticInput, synthetic_masks
+from focal_simulator.engine.parity.run import simulate
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.workload.loading import with_trace
+from focal_simulator.workload.workload import Workload
+from focal_traces.header.schema import GEMMS, DecoderGeometry, TokenGrid
+from focal_traces.masks.masks import trace_from_masks
+from focal_traces.synthetic.schedule import Schedule
+from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_masks
 from simulator_support import small_workload
 
 TINY = DecoderGeometry(

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import pytest
 
-from focal_simulator.cycle.corrections import ALL
-from focal_simulator.cycle.jobs import PlacedJob
-from focal_simulator.cycle.packed import placed_jobs
-from focal_simulator.cycle.simulate import cycle_context
-from focal_simulator.cycle.vector_units import with_special_functions
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.loading import load_workloads
-from focal_simulator.workload import Workload
-from focal_traces.root import TraceRoot
+from focal_simulator.engine.cycle.packed import placed_jobs
+from focal_simulator.engine.cycle.simulate import cycle_context
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.jobs.corrections import ALL
+from focal_simulator.jobs.jobs import PlacedJob
+from focal_simulator.jobs.vector_units import with_special_functions
+from focal_simulator.workload.loading import load_workloads
+from focal_simulator.workload.workload import Workload
+from focal_traces.root.root import TraceRoot
 from simulator_support import PUBLISHED_ROOT, jobs_of
 
 S, HIDDEN, HEADS, HEAD = 11648, 3584, 28, 128

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from focal_common.errors import ConfigError
-from focal_simulator.cycle.simulate import CycleResult
-from focal_simulator.runner import Run, Settings, run_all
+from focal_simulator.engine.cycle.simulate import CycleResult
+from focal_simulator.results.runner import Run, Settings, run_all
 from simulator_support import small_workload
 
 

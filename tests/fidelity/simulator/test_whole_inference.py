@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from focal_simulator.cli import main
-from focal_simulator.cycle.inference import PHASES, simulate_inference
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.loading import load_workloads
+from focal.commands.sim import main
+from focal_simulator.engine.cycle.inference import PHASES, simulate_inference
+from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.whole_model.listing import operators, work_by_phase
 from focal_simulator.whole_model.presets import shape_preset
-from focal_simulator.workload import Workload
-from focal_traces.root import TraceRoot
+from focal_simulator.workload.loading import load_workloads
+from focal_simulator.workload.workload import Workload
+from focal_traces.root.root import TraceRoot
 from simulator_support import PUBLISHED_ROOT
 
 STEPS = 8

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from focal_evaluation.claims import Kind, read_claims
-from focal_evaluation.headlines import headline_numbers
-from focal_evaluation.result_rows import ResultRow, Results
+from focal_evaluation.claims.claims import Kind, read_claims
+from focal_evaluation.claims.headlines import headline_numbers
+from focal_evaluation.results.result_rows import ResultRow, Results
 from published_support import ROOT
 
 pytestmark = pytest.mark.golden

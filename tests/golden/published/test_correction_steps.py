@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from focal_evaluation.correction_steps import read_steps
-from focal_evaluation.material import read_material
-from focal_evaluation.reproduce import run_parts
-from focal_evaluation.verdicts import verdict_frame
+from focal_evaluation.claims.correction_steps import read_steps
+from focal_evaluation.claims.results import read_material
+from focal_evaluation.claims.verdicts import verdict_frame
+from focal_evaluation.results.published_runs import run_parts
 from published_support import ROOT
 
 pytestmark = pytest.mark.golden

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from focal_evaluation.claims import read_claims
+from focal_evaluation.claims.claims import read_claims
+from focal_evaluation.claims.results import Material, read_material
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.make import csv_text, make_all, write_index
 from focal_evaluation.exhibits.registry import EXHIBITS, GROUPS
-from focal_evaluation.material import Material, read_material
-from focal_evaluation.reproduce import run_parts
+from focal_evaluation.results.published_runs import run_parts
 from published_support import ROOT
 
 pytestmark = pytest.mark.golden

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from focal_evaluation.defects import defect_numbers, defect_table
-from focal_evaluation.result_rows import Results
+from focal.studies.published.defects import defect_numbers, defect_table
+from focal_evaluation.results.result_rows import Results
 from published_support import REPOSITORY, ROOT
 
 pytestmark = pytest.mark.golden
@@ -22,5 +22,5 @@ def test_the_page_tells_of_every_defect_what_a_run_gives(results: Results) -> No
 
 
 def test_every_computed_number_is_told(results: Results) -> None:
-    source = (REPOSITORY / "evaluation_scripts/focal_evaluation/defects.yaml").read_text(encoding="utf-8")
+    source = (REPOSITORY / "focal/studies/published/defects.yaml").read_text(encoding="utf-8")
     assert set(defect_numbers(results, ROOT)) == set(re.findall(r"{(\w+):", source))

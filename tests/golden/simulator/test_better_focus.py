@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from focal.studies.better_focus.designs import compare_designs, write_designs
 from focal_common.errors import ConfigError
-from focal_evaluation.better_focus import compare_designs, write_designs
-from focal_simulator.cycle.simulate import simulate_cycles
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.loading import load_workloads, with_trace
-from focal_traces.root import TraceRoot
+from focal_simulator.engine.cycle.simulate import simulate_cycles
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.workload.loading import load_workloads, with_trace
+from focal_traces.root.root import TraceRoot
 from simulator_support import PUBLISHED_ROOT
 
 REPOSITORY = Path(__file__).parents[3]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from focal_evaluation.joint_results import read_joint_study
-from focal_evaluation.joint_study import joint_table, write_joint
+from focal.studies.joint.results import read_joint_study
+from focal.studies.joint.study import joint_table, write_joint
 from simulator_support import PUBLISHED_ROOT
 
 EXAMPLES = PUBLISHED_ROOT.parent

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.layer_table import LAYERS, LayerTable
-from focal_simulator.workload import Workload
-from focal_traces.tables import CmcSparsity
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.workload.layer_table import LAYERS, LayerTable
+from focal_simulator.workload.workload import Workload
+from focal_traces.root.tables import CmcSparsity
 from simulator_support import golden, golden_totals
 
 BASELINES = golden("baseline_per_layer.json")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from focal_simulator.buffer_costs import SramChoice
-from focal_simulator.energy import simulate
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.results import result_row
+from focal_simulator.costs.buffer_costs import SramChoice
+from focal_simulator.engine.parity.run import simulate
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.results.rows import result_row
 from simulator_support import published_table, published_workloads
 
 ROWS = published_table("rows.csv")

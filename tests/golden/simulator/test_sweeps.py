@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from focal_common.errors import TraceError
-from focal_evaluation.published_sweeps import sweep_rows
+from focal_evaluation.results.published_sweeps import sweep_rows
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.buffer_costs import BufferCost
-from focal_simulator.results import Row
+from focal_simulator.costs.buffer_costs import BufferCost
+from focal_simulator.results.rows import Row
 from focal_simulator.sweep.run import SweepRequest, run_sweep
 from focal_simulator.sweep.study import read_study
-from focal_traces.root import TraceRoot
+from focal_traces.root.root import TraceRoot
 from simulator_support import PUBLISHED_ROOT, published_table
 
 pytestmark = pytest.mark.golden
@@ -33,7 +33,7 @@ def without_cacti(monkeypatch: pytest.MonkeyPatch) -> None:
             for need in accelerator.buffers()
         )
 
-    monkeypatch.setattr("focal_evaluation.published_sweeps.buffer_costs", costs)
+    monkeypatch.setattr("focal_evaluation.results.published_sweeps.buffer_costs", costs)
 
 
 def test_the_block_of_one_vector_is_the_published_row() -> None:

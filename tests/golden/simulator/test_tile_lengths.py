@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from focal_simulator.loading import load_workloads
-from focal_simulator.tile_lengths import TileLengths, lengths_of_masks, recorded_tile_lengths
-from focal_traces.root import TraceRoot
+from focal_simulator.results.tile_lengths import TileLengths, lengths_of_masks, recorded_tile_lengths
+from focal_simulator.workload.loading import load_workloads
+from focal_traces.root.root import TraceRoot
 from simulator_support import PUBLISHED_ROOT
 
 

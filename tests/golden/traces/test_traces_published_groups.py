@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from focal_traces.packing import pack_published, pack_winners
-from focal_traces.pointers import PointerRule, candidate_offsets
-from focal_traces.schema import TokenGrid
-from focal_traces.tiles import tile_of_tokens
+from focal_traces.counts.tiles import tile_of_tokens
+from focal_traces.header.schema import TokenGrid
+from focal_traces.masks.packing import pack_published, pack_winners
+from focal_traces.masks.pointers import PointerRule, candidate_offsets
 
 DATA = Path(__file__).parents[2] / "data" / "traces"
 FILES = sorted(DATA.glob("*.npz"))

@@ -12,8 +12,8 @@ from focal_simulator.calibration.cases import read_cases
 from focal_simulator.calibration.model import Case, rounded_totals, shares, simulated
 from focal_simulator.calibration.solve import write_all
 from focal_simulator.calibration.solver import solve_case
-from focal_traces.calibrated import read_recipe
-from focal_traces.schema import GEMMS
+from focal_traces.header.schema import GEMMS
+from focal_traces.synthetic.calibrated import read_recipe
 from published_support import RECIPES, ROOT
 
 

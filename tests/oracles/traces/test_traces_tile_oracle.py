@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from focal_traces.pointers import PointerRule, group_index
-from focal_traces.tiles import assemble_counts, count_tiles, tile_of_tokens
+from focal_traces.counts.tiles import assemble_counts, count_tiles, tile_of_tokens
+from focal_traces.masks.pointers import PointerRule, group_index
 
 
 def _flags(seed: int, tokens: int, slices: int, dead: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exhibit_support import cycle_folder
-from focal_common.command import main
+from focal.commands.main import main
 from published_support import ROOT
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from focal_simulator.cli import main
-from focal_traces.schedule import Schedule
-from focal_traces.schema import DecoderGeometry, TokenGrid
-from focal_traces.store import write_counts, write_masks
-from focal_traces.synthetic import SyntheticInput, synthetic_counts, synthetic_masks
+from focal.commands.sim import main
+from focal_traces.files.store import write_counts, write_masks
+from focal_traces.header.schema import DecoderGeometry, TokenGrid
+from focal_traces.synthetic.schedule import Schedule
+from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_counts, synthetic_masks
 from simulator_support import PUBLISHED_ROOT
 
 ROOT = Path(__file__).parents[3]
@@ -168,7 +168,7 @@ def test_runs_started_at_once_into_one_folder_leave_the_bytes_of_runs_in_turn(tm
 
 def test_the_simulator_imports_neither_torch_nor_pandas_nor_the_algorithm() -> None:
     code = (
-        "import sys, focal_simulator.commands, focal_simulator.sweep.study, focal_simulator.cli\n"
+        "import sys, focal_simulator.results.run, focal_simulator.sweep.study, focal.commands.sim\n"
         "heavy = {'torch', 'pandas', 'matplotlib', 'focal_algorithm', 'focal_evaluation'}\n"
         "heavy &= set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from focal_common.command import main as focal
-from focal_simulator.cli import main
-from focal_simulator.explain import explain, find_row, read_layers
+from focal.commands.main import main as focal
+from focal.commands.sim import main
+from focal_simulator.results.explain import explain, find_row, read_layers
 from simulator_support import PUBLISHED_ROOT
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from focal.commands.sweep import _rate, app
 from focal_common.console import run_command
-from focal_simulator.sweep.cli import _rate, app
 from simulator_support import PUBLISHED_ROOT
 from sweep_support import AXES, study_text
 
@@ -133,7 +133,7 @@ def test_no_feasible_point_ends_with_code_one(tmp_path: Path, capsys: pytest.Cap
 
 def test_the_sweep_imports_neither_torch_nor_what_it_may_not_need() -> None:
     code = (
-        "import sys, focal_simulator.sweep.cli, focal_simulator.sweep.run, focal_simulator.sweep.summary\n"
+        "import sys, focal.commands.sweep, focal_simulator.sweep.run, focal_simulator.sweep.summary\n"
         "heavy = {'torch', 'pandas', 'matplotlib', 'plotly', 'optuna', 'distributed', 'focal_algorithm'}\n"
         "heavy &= set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"

@@ -81,7 +81,7 @@ def test_a_killed_command_loses_nothing_and_repeats_nothing(tmp_path: Path) -> N
     file.write_text(study_text(axes=MANY), encoding="utf-8")
     out = tmp_path / "out"
     words = ["sweep", file, "--trace", PUBLISHED_ROOT, "--output", out, "--no-figures", "-j", "2"]
-    code = "from focal_common.command import main; main()"
+    code = "from focal.commands.main import main; main()"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, words)],

@@ -10,10 +10,10 @@ import torch
 import attach_support as support
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.attention import SESSIONS
+from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.dense import Dense
 from focal_algorithm.methods.focus import Focus
-from focal_algorithm.recorder import Recorder
 from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_common.errors import ConfigError, RunError, UnsupportedError
 

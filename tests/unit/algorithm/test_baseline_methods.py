@@ -9,13 +9,13 @@ import torch
 
 import attach_support as support
 from focal_algorithm.kernels.framefusion import Merge
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods import framefusion
 from focal_algorithm.methods.adaptiv import Adaptiv
 from focal_algorithm.methods.base import CompressionMethod, TokenStream
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.methods.cmc import Cmc
 from focal_algorithm.methods.framefusion import Framefusion
+from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError
 from focal_traces import DecoderGeometry, TokenGrid
 

@@ -8,7 +8,7 @@ import torch
 import attach_support as support
 from focal_algorithm.hooks import attach
 from focal_algorithm.methods.focus import Focus
-from focal_algorithm.prompts import Prompt
+from focal_algorithm.tracing.prompting import Prompt
 
 PRUNING = Focus(**support.PRUNING)
 

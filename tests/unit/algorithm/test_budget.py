@@ -10,15 +10,22 @@ from typing import Any
 
 import pytest
 
-from focal_algorithm.budget import TOLERANCE, solve
-from focal_algorithm.budget_turns import multi_parameter_search
-from focal_algorithm.match_run import check_quantity, match_budget, match_note
+from focal.studies.match_budget import check_quantity, match_budget, match_note
+from focal_algorithm.budgets.budget import TOLERANCE, solve
+from focal_algorithm.budgets.search import multi_parameter_search
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.study import BudgetParameter
-from focal_algorithm.run_settings import RunSettings
-from focal_algorithm.runner import Prepared, method_of, prepare, sample_sources, trace_of, trace_sample
+from focal_algorithm.tracing.runner import (
+    Prepared,
+    method_of,
+    prepare,
+    sample_sources,
+    trace_of,
+    trace_sample,
+)
+from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError, UnsupportedError
-from focal_traces.ledger import ledger
+from focal_traces.work.ledger import ledger
 
 
 def parameter(**changes: object) -> BudgetParameter:

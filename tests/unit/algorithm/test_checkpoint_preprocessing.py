@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from focal_algorithm.loading import load_model
+from focal_algorithm.checkpoints.loading import load_model
 from focal_common.errors import ConfigError, UnsupportedError
 
 

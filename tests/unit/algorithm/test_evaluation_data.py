@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from focal_algorithm.lmms.hub_data import HubData, from_snapshots, hub_home
-from focal_algorithm.lmms.hub_tasks import HUB_TASKS, require_cached
+from focal_algorithm.evaluation.lmms.hub_data import HubData, from_snapshots, hub_home
+from focal_algorithm.evaluation.lmms.hub_tasks import HUB_TASKS, require_cached
 from focal_common.errors import UnsupportedError
 
 _VARIABLES = (

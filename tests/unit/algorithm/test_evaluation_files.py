@@ -9,11 +9,17 @@ from pathlib import Path
 import pytest
 
 from evaluation_support import answered
-from focal_algorithm import cli_compare
-from focal_algorithm.lmms.answer_log import AnswerLog
-from focal_algorithm.lmms.comparison import compare_runs
-from focal_algorithm.lmms.run_files import ACCURACY_COLUMNS, SAMPLES, read_samples, upsert_rows, write_samples
-from focal_algorithm.lmms.scoring import ScoredAnswer, scored
+from focal.commands import compare as cli_compare
+from focal_algorithm.evaluation.lmms.answer_log import AnswerLog
+from focal_algorithm.evaluation.lmms.comparison import compare_runs
+from focal_algorithm.evaluation.lmms.run_files import (
+    ACCURACY_COLUMNS,
+    SAMPLES,
+    read_samples,
+    upsert_rows,
+    write_samples,
+)
+from focal_algorithm.evaluation.lmms.scoring import ScoredAnswer, scored
 from focal_common.console import run_command
 from focal_common.errors import ConfigError, RunError
 

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from focal_algorithm import cli_eval
-from focal_algorithm.lmms import TASK_FOLDER, local_tasks
-from focal_algorithm.lmms.answering import generation_limits
-from focal_algorithm.lmms.hub_tasks import HUB_TASKS, dataset_of, require_pairs
-from focal_algorithm.lmms.options import ModelOptions, Sweep, options_from_arguments
-from focal_algorithm.lmms.parsing import is_parsable, parse_choice
-from focal_algorithm.lmms.request import Request
-from focal_algorithm.lmms.scoring import scored
-from focal_algorithm.lmms.visuals import media_of
+from focal.commands import eval as cli_eval
+from focal_algorithm.evaluation.lmms import TASK_FOLDER, local_tasks
+from focal_algorithm.evaluation.lmms.answering import generation_limits
+from focal_algorithm.evaluation.lmms.hub_tasks import HUB_TASKS, dataset_of, require_pairs
+from focal_algorithm.evaluation.lmms.options import ModelOptions, Sweep, options_from_arguments
+from focal_algorithm.evaluation.lmms.request import Request
+from focal_algorithm.evaluation.lmms.scoring import scored
+from focal_algorithm.evaluation.lmms.visuals import media_of
 from focal_algorithm.matrix.rows import chosen_rows
 from focal_algorithm.matrix.schema import read_matrix
 from focal_algorithm.methods.build import build_method
+from focal_algorithm.tasks.answer_parsing import is_parsable, parse_choice
 from focal_common.console import run_command
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError
 
@@ -225,13 +225,13 @@ def test_a_sweep_of_equal_points_is_refused(
 def test_without_lmms_eval_the_command_says_how_to_get_it(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("focal_algorithm.lmms.find_spec", lambda name: None)
+    monkeypatch.setattr("focal_algorithm.evaluation.lmms.find_spec", lambda name: None)
     assert run_command(cli_eval.app, list(words)) == 2
     assert "sh scripts/setup_lmms_eval.sh" in capsys.readouterr().err
 
 
 def test_unknown_names_are_refused_by_the_model(tmp_path: Path) -> None:
-    from focal_algorithm.lmms.answering import Answerer
+    from focal_algorithm.evaluation.lmms.answering import Answerer
 
     with pytest.raises(ConfigError, match="unknown method"):
         Answerer(ModelOptions(method="focuss"))

@@ -14,10 +14,10 @@ pytest.importorskip("lmms_eval", reason="lmms-eval is not installed; run 'sh scr
 from lmms_eval.api.registry import get_aggregation
 from lmms_eval.evaluator_utils import TaskOutput
 
-from focal_algorithm.lmms import local_tasks, shapes_task
-from focal_algorithm.lmms.engine import TaskOutcome
-from focal_algorithm.lmms.rows import accuracy_rows
-from focal_algorithm.lmms.scoring import scored
+from focal_algorithm.evaluation.lmms import local_tasks, shapes_task
+from focal_algorithm.evaluation.lmms.engine import TaskOutcome
+from focal_algorithm.evaluation.lmms.rows import accuracy_rows
+from focal_algorithm.evaluation.lmms.scoring import scored
 from focal_algorithm.tasks.store import load_split
 
 RIGHT = ("yes", "no", "yes", "yes", "no", "yes")

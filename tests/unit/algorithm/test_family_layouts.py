@@ -14,7 +14,7 @@ from focal_algorithm.methods.dense import Dense
 from focal_algorithm.methods.focus import Focus
 from focal_algorithm.models import MODELS
 from focal_common.errors import UnsupportedError
-from focal_traces.schema import TokenGrid
+from focal_traces.header.schema import TokenGrid
 
 PRUNING = Focus(**support.PRUNING)
 

@@ -12,10 +12,17 @@ import pytest
 from focal_algorithm.kernels.visionzip.scaling import scaled_budget
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method, fitted_parameters
-from focal_algorithm.run_settings import RunSettings
-from focal_algorithm.runner import Prepared, method_of, prepare, sample_sources, trace_of, trace_sample
 from focal_algorithm.tasks.asking import AskedTask
-from focal_traces.schema import QWEN2_7B
+from focal_algorithm.tracing.runner import (
+    Prepared,
+    method_of,
+    prepare,
+    sample_sources,
+    trace_of,
+    trace_sample,
+)
+from focal_algorithm.tracing.settings import RunSettings
+from focal_traces.header.schema import QWEN2_7B
 
 TASKS = {"shapes_video": "shapes-video", "shapes_image": "shapes-pope"}
 LEAST_SPARSITY = 0.3

@@ -3,7 +3,7 @@
 import pytest
 
 from focal_algorithm.methods.focus import Focus
-from focal_traces.schema import QWEN2_7B
+from focal_traces.header.schema import QWEN2_7B
 
 
 @pytest.mark.parametrize(

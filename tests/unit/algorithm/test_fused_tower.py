@@ -12,10 +12,10 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb_vision
 
 from focal_algorithm.hooks.tower import TowerWatch, TowerWork
-from focal_algorithm.layout import SampleLayout
-from focal_algorithm.vision import VisualMap, find_vision_points, merged_map
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.vision import VisualMap, find_vision_points, merged_map
 from focal_common.errors import ConfigError, UnsupportedError
-from focal_traces.schema import TokenGrid
+from focal_traces.header.schema import TokenGrid
 
 FRAMES, ROWS, COLUMNS = 2, 8, 12
 

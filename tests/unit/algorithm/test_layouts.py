@@ -9,7 +9,7 @@ from transformers import LlavaOnevisionConfig
 import attach_support as support
 from focal_algorithm.models.llava_onevision import LlavaOnevision
 from focal_common.errors import UnsupportedError
-from focal_traces.schema import TokenGrid
+from focal_traces.header.schema import TokenGrid
 
 
 def test_a_video_has_pooled_frames_and_leaves_the_newline_to_the_question() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from focal_algorithm.cli_measure import app
-from focal_algorithm.measuring.lines import serve
-from focal_algorithm.measuring.settings import MeasureSettings
+from focal.commands.measure import app
+from focal.studies.measure.lines import serve
+from focal.studies.measure.settings import MeasureSettings
 from focal_common.console import run_command
 from focal_common.errors import ConfigError, UnsupportedError
-from focal_traces.root import TraceRoot
+from focal_traces.root.root import TraceRoot
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -94,7 +94,7 @@ def test_every_line_has_its_reply_and_a_refusal_does_not_end_the_child() -> None
 
 def test_traced_questions_lie_evenly_from_the_first() -> None:
     pytest.importorskip("transformers")
-    from focal_algorithm.measuring.session import traced_places
+    from focal.studies.measure.session import traced_places
 
     assert traced_places(400, 4) == [0, 100, 200, 300]
     for questions in range(1, 30):
@@ -107,7 +107,7 @@ def test_traced_questions_lie_evenly_from_the_first() -> None:
 
 def test_one_run_gives_accuracy_answers_and_trace(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
-    from focal_algorithm.measuring.session import Session
+    from focal.studies.measure.session import Session
 
     settings = MeasureSettings(
         model="llava", size="tiny", task="shapes-pope", questions=6, samples=2, threads=1
@@ -136,7 +136,7 @@ def test_one_run_gives_accuracy_answers_and_trace(tmp_path: Path) -> None:
 
 def test_more_questions_than_there_are_is_refused() -> None:
     pytest.importorskip("transformers")
-    from focal_algorithm.measuring.session import Session
+    from focal.studies.measure.session import Session
 
     with pytest.raises(ConfigError, match="questions must be at most"):
         Session(MeasureSettings(model="llava", size="tiny", task="shapes-pope", questions=100_000))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from focal_algorithm.method_config import configured_parameters
 from focal_algorithm.methods.build import build_method
+from focal_algorithm.methods.config import configured_parameters
 from focal_algorithm.methods.sparsezip import SparseZip
 from focal_common.errors import ConfigError
 

@@ -12,9 +12,9 @@ import torch
 
 import attach_support as support
 import family_support as families
-from focal_algorithm.cli import app
+from focal.commands.trace import app
+from focal_algorithm.checkpoints.loading import load_model
 from focal_algorithm.hooks import attach
-from focal_algorithm.loading import load_model
 from focal_algorithm.methods.focus import Focus
 from focal_common.console import run_command
 from focal_common.errors import UnsupportedError
@@ -22,7 +22,7 @@ from focal_common.errors import UnsupportedError
 CODE = """
 from pathlib import Path
 from transformers import Qwen2Config
-from focal_algorithm.architectures.minicpm_v_stand_in import StandInMiniCpmV
+from focal_algorithm.models.architectures.minicpm_v_stand_in import StandInMiniCpmV
 
 Path(__file__).with_name("ran").touch()
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from focal_algorithm import cli_eval
+from focal.commands import eval as cli_eval
 from focal_algorithm.checkpoints import hub
-from focal_algorithm.lmms import answering
-from focal_algorithm.lmms.options import ModelOptions, options_from_arguments
-from focal_algorithm.lmms.request import Request
+from focal_algorithm.evaluation.lmms import answering
+from focal_algorithm.evaluation.lmms.options import ModelOptions, options_from_arguments
+from focal_algorithm.evaluation.lmms.request import Request
 from focal_algorithm.matrix import accuracy
 from focal_algorithm.matrix.rows import MatrixRow
 from focal_algorithm.matrix.schema import DatasetSpec, Matrix, ModelSpec, Suite
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.run_identity import (
+from focal_algorithm.tracing.identity import (
     AskedPart,
     checkpoint_digest,
     checkpoint_label,

@@ -14,7 +14,7 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.kernels.sparsevlm.schedule import kept_counts
 from focal_algorithm.methods.build import build_method
 from focal_common.errors import ConfigError, FocalError, UnsupportedError
-from focal_traces.schema import QWEN2_7B
+from focal_traces.header.schema import QWEN2_7B
 
 PRUNING = {"pruning_layers": (0, 2), "kept_tokens": (20, 8)}
 VERSIONS: dict[str, dict[str, Any]] = {

@@ -11,11 +11,11 @@ from torch import Tensor
 
 import attach_support as support
 from focal_algorithm.kernels.retention import shared_counts
-from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import HookPoint, TokenStream, changes_length, hook_points
 from focal_algorithm.methods.selector import TokenSelector
+from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, RunError
-from focal_traces.schema import DecoderGeometry, SampleHeader, TokenGrid
+from focal_traces.header.schema import DecoderGeometry, SampleHeader, TokenGrid
 
 GEOMETRY = DecoderGeometry(
     layers=4, hidden_elements=2, intermediate_elements=8, heads=2, kv_heads=1, head_dim_elements=4

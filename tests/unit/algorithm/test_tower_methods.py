@@ -13,13 +13,13 @@ import attach_support as support
 import focal_algorithm.hooks.session as session_module
 import vision_support as vision
 from focal_algorithm.hooks import attach
-from focal_algorithm.layout import SampleLayout
+from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods.base import Resequenced
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.methods.sparsezip import SparseZip
-from focal_algorithm.prompts import Prompt
-from focal_algorithm.recorder import Recorder
-from focal_algorithm.vision import find_vision_points
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.vision import find_vision_points
+from focal_algorithm.tracing.prompting import Prompt
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError
 from oracles.token_selection_twin import visionzip
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from focal_algorithm import cli_sparsezip
-from focal_algorithm.zip_study.evalkit import SPLITS, configuration_of, request_of
+from focal.commands import sparsezip as cli_sparsezip
+from focal.studies.sparsezip.evalkit import SPLITS, configuration_of, request_of
 from focal_common.console import run_command
 from focal_common.errors import ConfigError
 

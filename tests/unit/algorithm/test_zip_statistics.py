@@ -11,11 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from focal_algorithm.methods.build import build_method
-from focal_algorithm.zip_study.adaptive import calibrated, normalised_entropy
-from focal_algorithm.zip_study.analysis import Scores, effect_rows, pair_row
-from focal_algorithm.zip_study.audit import audited
-from focal_algorithm.zip_study.budgets import (
+from focal.studies.sparsezip.adaptive import calibrated, normalised_entropy
+from focal.studies.sparsezip.analysis import Scores, effect_rows, pair_row
+from focal.studies.sparsezip.audit import audited
+from focal.studies.sparsezip.budgets import (
     DecoderShape,
     flops,
     inside_schedule,
@@ -23,13 +22,14 @@ from focal_algorithm.zip_study.budgets import (
     require_equal_budgets,
     visual_counts,
 )
-from focal_algorithm.zip_study.cells import Cell
-from focal_algorithm.zip_study.configuration import Configuration
-from focal_algorithm.zip_study.design import as_published, sweep
-from focal_algorithm.zip_study.evaluate import Outcome
-from focal_algorithm.zip_study.latency import Timed, latency_rows, spread
-from focal_algorithm.zip_study.policy import best_table, route
-from focal_algorithm.zip_study.questions import Asked, QuestionSet, require_same_questions
+from focal.studies.sparsezip.cells import Cell
+from focal.studies.sparsezip.configuration import Configuration
+from focal.studies.sparsezip.design import as_published, sweep
+from focal.studies.sparsezip.evaluate import Outcome
+from focal.studies.sparsezip.latency import Timed, latency_rows, spread
+from focal.studies.sparsezip.policy import best_table, route
+from focal.studies.sparsezip.questions import Asked, QuestionSet, require_same_questions
+from focal_algorithm.methods.build import build_method
 from focal_common.errors import ConfigError
 
 _CELLS = ("before-agnostic", "before-aware", "inside-agnostic", "inside-aware")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from focal_common import command
+from focal.commands import main as command
 from focal_common.provenance import content_hash, manifest
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from focal.studies.arena.figure import draw_arena, front, points, read_arena
 from focal_common.errors import ConfigError
-from focal_evaluation.arena_figure import draw_arena, front, points, read_arena
 
 _ROWS = [
     ("dense", 1.0, "ok", "dense", 0.9, 1000.0, 4.0),

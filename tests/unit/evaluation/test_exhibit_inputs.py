@@ -12,14 +12,14 @@ import pytest
 
 from exhibit_support import result_row, write_table
 from focal_common.errors import ConfigError, FocalError, RunError, TraceError
+from focal_evaluation.claims.results import Material, read_material
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.command import make_exhibits
 from focal_evaluation.exhibits.make import make_all
 from focal_evaluation.exhibits.parts import geomean_rows, grid, relative_to_dense
 from focal_evaluation.exhibits.registry import EXHIBITS, chosen_names
 from focal_evaluation.exhibits.style import short, style
-from focal_evaluation.main_rows import read_tables
-from focal_evaluation.material import Material, read_material
+from focal_evaluation.results.main_rows import read_tables
 from published_support import ROOT
 
 

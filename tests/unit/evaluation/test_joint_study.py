@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from focal.studies.joint.results import read_joint_study
+from focal.studies.joint.study import joint_table, write_joint
 from focal_common.errors import ConfigError
-from focal_evaluation.joint_results import read_joint_study
-from focal_evaluation.joint_study import joint_table, write_joint
 
 QUESTIONS = 200
 PICTURES = [f"clip-{place // 5}" for place in range(QUESTIONS)]

@@ -18,8 +18,8 @@ from focal_evaluation.overlays.looks import DIFFERENCE_LOOKS, FATE_LOOKS, Look
 from focal_evaluation.overlays.page import write_page
 from focal_evaluation.overlays.scene import Scene, _parameters, difference_scene, fate_scene
 from focal_evaluation.overlays.sheet import Sheet, SheetMaker, _first_lines, _wrapped
-from focal_traces.fates import SampleFates
-from focal_traces.frames import KeptPicture, SampleFrames
+from focal_traces.frames.frames import KeptPicture, SampleFrames
+from focal_traces.records.token_status import SampleFates
 from traces_support import tiny_trace
 
 LAYERS, TOKENS = 3, 18

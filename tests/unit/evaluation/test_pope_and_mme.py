@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from focal.studies.sparsezip.metrics.mme import MmeAnswer, mme_score
+from focal.studies.sparsezip.metrics.pope import pope_score
+from focal.studies.sparsezip.metrics.yes_no import first_word, official_pope
 from focal_common.errors import ConfigError
-from focal_evaluation.metrics.mme import MmeAnswer, mme_score
-from focal_evaluation.metrics.pope import pope_score
-from focal_evaluation.metrics.yes_no import first_word, official_pope
 
 
 @pytest.mark.parametrize(

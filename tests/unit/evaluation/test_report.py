@@ -13,13 +13,13 @@ import pytest
 
 from exhibit_support import cycle_folder, result_row, write_table
 from focal_common.errors import ConfigError, TraceError
-from focal_evaluation import main_rows
 from focal_evaluation.report.charts import cause_chart, cdf_chart, energy_chart, roofline_chart, speedup_chart
 from focal_evaluation.report.html import report_html, write_report
 from focal_evaluation.report.layers import heat_maps, roofline, roofs, utilisation_cdf
 from focal_evaluation.report.pdf import write_pdf
 from focal_evaluation.report.relative import ratio_frames
 from focal_evaluation.report.runs import read_runs
+from focal_evaluation.results import main_rows
 from published_support import ROOT
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{7*7}}<a href='http://evil.example'>"

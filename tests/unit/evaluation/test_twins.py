@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from exhibit_support import cycle_folder, result_row, write_table
+from focal_evaluation.claims.results import Material, read_material
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.command import make_exhibits
 from focal_evaluation.exhibits.make import make_all
 from focal_evaluation.exhibits.registry import EXHIBITS
-from focal_evaluation.material import Material, read_material
 from published_support import ROOT
 
 

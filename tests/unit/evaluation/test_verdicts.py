@@ -8,14 +8,14 @@ import pytest
 
 from exhibit_support import result_row, write_table
 from focal_common.errors import TraceError
-from focal_evaluation.claims import Claim, Kind, read_claims
-from focal_evaluation.correction_steps import STEPS, read_steps
+from focal_evaluation.claims.claim_notes import read_remarks
+from focal_evaluation.claims.claims import Claim, Kind, read_claims
+from focal_evaluation.claims.correction_steps import STEPS, read_steps
+from focal_evaluation.claims.published import read_gpu_runs
+from focal_evaluation.claims.results import Material, read_material
+from focal_evaluation.claims.verdicts import Tally, rests_on, tally, verdict_frame
 from focal_evaluation.exhibits.parts import _gpu_notes
 from focal_evaluation.exhibits.registry import EXHIBITS
-from focal_evaluation.material import Material, read_material
-from focal_evaluation.published import read_gpu_runs
-from focal_evaluation.remarks import read_remarks
-from focal_evaluation.verdicts import Tally, rests_on, tally, verdict_frame
 from published_support import ROOT
 
 

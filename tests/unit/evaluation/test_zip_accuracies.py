@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from focal_evaluation.zip_study.accuracies import read_by
-from focal_evaluation.zip_study.results import Results
+from focal.studies.sparsezip.accuracies import read_by
+from focal.studies.sparsezip.results import Results
 
 
 def test_the_parser_decides_what_an_answer_without_yes_or_no_counts() -> None:

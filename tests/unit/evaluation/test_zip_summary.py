@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from focal.commands.sparsezip_report import app
+from focal.studies.sparsezip.metrics.pope import pope_score
+from focal.studies.sparsezip.report import write_report
+from focal.studies.sparsezip.results import read_results
+from focal.studies.sparsezip.summary import COLUMNS, summary
 from focal_common.console import run_command
 from focal_common.errors import ConfigError, TraceError
-from focal_evaluation.metrics.pope import pope_score
-from focal_evaluation.zip_study.cli import app
-from focal_evaluation.zip_study.report import write_report
-from focal_evaluation.zip_study.results import read_results
-from focal_evaluation.zip_study.summary import COLUMNS, summary
 
 _SAID = ["yes", "no", "not a dog", "no", "Yes.", "no", "maybe", "no"]
 

@@ -13,10 +13,10 @@ from transformers import BertConfig, BertModel
 import attach_support
 import face_support as support
 import focal
+from focal.commands.sim import app as sim
 from focal_common.console import run_command
 from focal_common.errors import ConfigError, FocalError, RunError, TraceError, UnsupportedError
-from focal_simulator.cli import app as sim
-from focal_traces.schema import SCHEMA_VERSION
+from focal_traces.header.schema import SCHEMA_VERSION
 
 
 def inputs(seed: int = 0) -> Any:

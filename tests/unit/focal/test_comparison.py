@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 import focal
-from focal_algorithm.arena.plan import ArenaPlan, ModelFolder
-from focal_algorithm.arena.run import run_arena
-from focal_algorithm.weights import shipped_model
+from focal.studies.arena.plan import ArenaPlan, ModelFolder
+from focal.studies.arena.run import run_arena
+from focal_algorithm.checkpoints.weights import shipped_model
 from focal_common.errors import ConfigError
 
 torch.set_num_threads(1)

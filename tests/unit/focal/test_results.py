@@ -10,10 +10,10 @@ import pytest
 
 import face_support as support
 import focal
+from focal.commands.explain import app as explain
+from focal.commands.sim import app as sim
 from focal_common.console import run_command
 from focal_common.errors import ConfigError, RunError
-from focal_simulator.cli import app as sim
-from focal_simulator.cli_explain import app as explain
 
 PAIR = {"models": ["llava_vid"], "datasets": ["videomme"]}
 

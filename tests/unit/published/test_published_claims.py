@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from focal_common.errors import TraceError
-from focal_evaluation.claims import Claim, Comparison, Reproduced, compare, read_claims
-from focal_evaluation.published import read_accuracies, read_gpu_runs
+from focal_evaluation.claims.claims import Claim, Comparison, Reproduced, compare, read_claims
+from focal_evaluation.claims.published import read_accuracies, read_gpu_runs
 from published_support import ROOT
 
 HEAD = "exhibit,subject,quantity,value,unit,where,tolerance,kind\n"

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from focal_common.errors import TraceError
-from focal_traces.calibrated import CalibratedTrace, read_recipe, write_recipe
-from focal_traces.counts import Trace
-from focal_traces.root import TraceRoot
-from focal_traces.schedule import Schedule, tokens_per_gemm
-from focal_traces.store import open_trace
+from focal_traces.counts.trace import Trace
+from focal_traces.files.store import open_trace
+from focal_traces.root.root import TraceRoot
+from focal_traces.synthetic.calibrated import CalibratedTrace, read_recipe, write_recipe
+from focal_traces.synthetic.schedule import Schedule, tokens_per_gemm
 from published_support import RECIPES, ROOT, recipe_id
 
 EXAMPLE = ROOT / "focus_main" / "minicpm_v_mvbench.calibrated.json"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from focal_common.command import main as focal
+from focal.commands.main import main as focal
 from focal_common.errors import ConfigError
-from focal_simulator.runner import FIDELITIES, Settings, run_all
+from focal_simulator.results.runner import FIDELITIES, Settings, run_all
 from simulator_support import PUBLISHED_ROOT, small_workload
 
 STUDY = """\

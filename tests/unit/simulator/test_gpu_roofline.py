@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from focal.commands.gpu import app
 from focal_common.console import run_command
 from focal_common.errors import ConfigError
-from focal_simulator.cli_gpu import app
-from focal_simulator.gpu_files import gpu_names, read_gpu
-from focal_simulator.gpu_report import COLUMNS
-from focal_simulator.gpu_roofline import roofline
+from focal_simulator.gpu.files import gpu_names, read_gpu
+from focal_simulator.gpu.report import COLUMNS
+from focal_simulator.gpu.roofline import roofline
 from focal_simulator.whole_model import operators
 from focal_simulator.whole_model.presets import shape_preset
 from focal_simulator.whole_model.vectors import gemm

@@ -6,9 +6,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from focal_common.errors import ConfigError
-from focal_simulator.buffer_costs import buffer_costs
-from focal_simulator.hardware_files import build_accelerator, hardware_tree
-from focal_simulator.sram_macros import macro_table
+from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.costs.buffer_costs import buffer_costs
+from focal_simulator.costs.sram_macros import macro_table
+from focal_simulator.hardware.files import build_accelerator, hardware_tree
 
 
 def written(tmp_path: Path, tree: dict[str, object]) -> Path:
@@ -49,35 +50,35 @@ def test_an_unknown_accelerator_gets_near_matches() -> None:
 
 
 def test_a_number_without_a_source_is_refused(tmp_path: Path) -> None:
-    tree = hardware_tree("focus")
+    tree = hardware_tree(ACCELERATORS.load("focus"))
     del tree["clock"]["source"]
     with pytest.raises(ConfigError, match=r"mine\.yaml: field 'clock': .*no source"):
         build_accelerator("focus", written(tmp_path, tree))
 
 
 def test_a_bare_number_is_refused(tmp_path: Path) -> None:
-    tree = hardware_tree("focus")
+    tree = hardware_tree(ACCELERATORS.load("focus"))
     tree["core"]["array_rows"] = 32
     with pytest.raises(ConfigError, match=r"'core\.array_rows': .*needs its unit and source"):
         build_accelerator("focus", written(tmp_path, tree))
 
 
 def test_a_wrong_unit_is_refused(tmp_path: Path) -> None:
-    tree = hardware_tree("focus")
+    tree = hardware_tree(ACCELERATORS.load("focus"))
     tree["clock"]["unit"] = "MHz"
     with pytest.raises(ConfigError, match=r"'clock\.unit'"):
         build_accelerator("focus", written(tmp_path, tree))
 
 
 def test_an_unknown_field_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
-    tree = hardware_tree("cmc")
+    tree = hardware_tree(ACCELERATORS.load("cmc"))
     tree["clok"] = tree["clock"]
     with pytest.raises(ConfigError, match="did you mean 'clock'"):
         build_accelerator("cmc", written(tmp_path, tree))
 
 
 def test_a_file_for_another_accelerator_is_refused(tmp_path: Path) -> None:
-    tree = hardware_tree("dense")
+    tree = hardware_tree(ACCELERATORS.load("dense"))
     with pytest.raises(ConfigError, match="field 'accelerator' is 'dense', expected 'focus'"):
         build_accelerator("focus", written(tmp_path, tree))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from focal_simulator import jit
+from focal_simulator.kernels import jit
 
 
 def cache_name(package: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -29,7 +29,7 @@ def test_a_kernel_outside_the_watched_folders_is_refused() -> None:
     def stray(x: int) -> int:
         return x
 
-    stray.__module__ = "focal_simulator.energy"
+    stray.__module__ = "focal_simulator.engine.parity.run"
     with pytest.raises(ValueError, match="kernels live in dram or kernels"):
         jit.kernel(stray)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.cycle.simulate import simulate_cycles
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.workload import Workload, totals_from_schedule
-from focal_traces.schedule import Schedule
-from focal_traces.schema import DecoderGeometry
+from focal_simulator.engine.cycle.simulate import simulate_cycles
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.workload.workload import Workload, totals_from_schedule
+from focal_traces.header.schema import DecoderGeometry
+from focal_traces.synthetic.schedule import Schedule
 from simulator_support import jobs_of
 
 GEOMETRY = DecoderGeometry(

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from focal.commands.sim import main
 from focal_common.errors import ConfigError
-from focal_simulator.cli import main
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.ratios import ENERGY, SPEEDUP, over_dense
-from focal_simulator.runner import FIDELITIES, Outcome, Settings, run_all
-from focal_simulator.workload import Workload
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.results.ratios import ENERGY, SPEEDUP, over_dense
+from focal_simulator.results.runner import FIDELITIES, Outcome, Settings, run_all
+from focal_simulator.workload.workload import Workload
 from simulator_support import PUBLISHED_ROOT, small_workload
 
 OVERRIDES = (

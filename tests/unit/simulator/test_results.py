@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from focal_common.errors import ConfigError
-from focal_simulator.results import KEY_COLUMNS, Row, merge_table
+from focal_simulator.results.rows import KEY_COLUMNS, Row, merge_table
 
 ORDER = {("a", "x"): 0, ("a", "y"): 1, ("b", "x"): 2}
 

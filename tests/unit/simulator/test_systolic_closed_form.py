@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from focal_simulator.arithmetic import ceil_div, fold_cycles
+from focal_simulator.workload.arithmetic import ceil_div, fold_cycles
 
 GRID = Path(__file__).parents[2] / "data" / "simulator" / "scalesim_ws_grid.csv"
 

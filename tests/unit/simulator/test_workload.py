@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from focal_common.errors import TraceError, UnsupportedError
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.workload import Workload, totals_from_schedule
-from focal_traces.schedule import Schedule
-from focal_traces.schema import GEMMS, QWEN2_7B, DecoderGeometry
-from focal_traces.tables import CmcSparsity
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.workload.workload import Workload, totals_from_schedule
+from focal_traces.header.schema import GEMMS, QWEN2_7B, DecoderGeometry
+from focal_traces.root.tables import CmcSparsity
+from focal_traces.synthetic.schedule import Schedule
 from simulator_support import small_workload
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from focal_common.errors import TraceError
-from focal_traces.fates import Fate, fates_from_masks, fates_from_records, similar_share
-from focal_traces.masks import SampleMaskBuilder
-from focal_traces.pointers import PointerRule
-from focal_traces.records import Record
-from focal_traces.schema import GEMMS, SampleHeader
+from focal_traces.header.schema import GEMMS, SampleHeader
+from focal_traces.masks.masks import SampleMaskBuilder
+from focal_traces.masks.pointers import PointerRule
+from focal_traces.records.records import Record
+from focal_traces.records.token_status import Fate, fates_from_masks, fates_from_records, similar_share
 
 SAMPLE = SampleHeader(sample_id="hand", sequence_tokens=8, visual_start=1, visual_tokens=6, grid=None)
 """One text token, six visual ones (1 to 6), one text token."""

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from focal_common.errors import TraceError
-from focal_traces.frames import FramesTrace, KeptPicture, SampleFrames
-from focal_traces.frames_file import read_frames, write_frames
-from focal_traces.schema import SampleHeader, TokenGrid, TraceHeader
-from focal_traces.validate import validate_file
+from focal_traces.files.validate import validate_file
+from focal_traces.frames.file import read_frames, write_frames
+from focal_traces.frames.frames import FramesTrace, KeptPicture, SampleFrames
+from focal_traces.header.schema import SampleHeader, TokenGrid, TraceHeader
 from traces_support import tiny_trace
 
 GRID = TokenGrid(frames=1, rows=2, columns=2, frame_stride=4, row_stride=2, column_stride=1)

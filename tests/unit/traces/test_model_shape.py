@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from focal_common.errors import ConfigError
-from focal_traces.header_text import header_to_text, text_to_header
-from focal_traces.model_families import DEFAULTS, PromptLengths, model_shape
-from focal_traces.model_shape import VisionTower
-from focal_traces.recorded_shape import recorded_shape
-from focal_traces.schema import QWEN2_7B, SampleHeader, TokenGrid
-from focal_traces.tower_families import TOWER_DEFAULTS
+from focal_traces.header.recorded_shape import recorded_shape
+from focal_traces.header.schema import QWEN2_7B, SampleHeader, TokenGrid
+from focal_traces.header.text import header_to_text, text_to_header
+from focal_traces.model_shape.families import DEFAULTS, PromptLengths, model_shape
+from focal_traces.model_shape.model_shape import VisionTower
+from focal_traces.model_shape.tower_families import TOWER_DEFAULTS
 from shape_support import small_shape
 from traces_support import tiny_trace
 

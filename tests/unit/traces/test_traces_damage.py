@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from focal_common.errors import TraceError
-from focal_traces.counts import Trace
-from focal_traces.diff import diff_headers, diff_masks, diff_traces
-from focal_traces.masks import MaskTrace, trace_from_masks
-from focal_traces.store import read_any, write_counts, write_masks, write_published
+from focal_traces.counts.trace import Trace
+from focal_traces.files.diff import diff_headers, diff_masks, diff_traces
+from focal_traces.files.store import read_any, write_counts, write_masks, write_published
+from focal_traces.masks.masks import MaskTrace, trace_from_masks
 from traces_support import tiny_masks
 
 MASKS = tiny_masks(samples=1)

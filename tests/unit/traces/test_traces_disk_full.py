@@ -13,9 +13,9 @@ import resource, signal, sys
 from pathlib import Path
 import torch  # before the limit: its import may write caches
 from focal_common.errors import RunError
-from focal_traces.masks import trace_from_masks
-from focal_traces.convert import write_csv
-from focal_traces.store import write_counts, write_masks, write_published
+from focal_traces.masks.masks import trace_from_masks
+from focal_traces.files.convert import write_csv
+from focal_traces.files.store import write_counts, write_masks, write_published
 from traces_support import tiny_masks
 
 masks = tiny_masks(samples=1, seed=7)

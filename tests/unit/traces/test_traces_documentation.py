@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from focal_traces.schema import GEMMS, SampleHeader, TraceHeader
-from focal_traces.store import write_counts, write_masks
+from focal_traces.files.store import write_counts, write_masks
+from focal_traces.header.schema import GEMMS, SampleHeader, TraceHeader
 from traces_support import tiny_masks, tiny_trace
 
 PAGE = Path(__file__).parents[3] / "docs" / "trace_format.md"

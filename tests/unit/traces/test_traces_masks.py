@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from focal_common.errors import RunError, TraceError
-from focal_traces.masks import MaskTrace, SampleMaskBuilder, trace_from_masks
-from focal_traces.masks_file import read_masks, write_masks
-from focal_traces.packing import pack_published, pack_winners
-from focal_traces.pointers import PointerRule
-from focal_traces.schema import GEMMS
-from focal_traces.store import open_masks, open_trace
+from focal_traces.files.store import open_masks, open_trace
+from focal_traces.header.schema import GEMMS
+from focal_traces.masks.file import read_masks, write_masks
+from focal_traces.masks.masks import MaskTrace, SampleMaskBuilder, trace_from_masks
+from focal_traces.masks.packing import pack_published, pack_winners
+from focal_traces.masks.pointers import PointerRule
 from traces_support import tiny_masks
 
 RULE = PointerRule((0, 1, 3, 4), rounds=2)

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from focal_common.errors import TraceError
-from focal_traces.published import PUBLISHED_ORDER, published_header, read_published, write_published
-from focal_traces.schema import GEMMS, SampleHeader
-from focal_traces.store import open_masks, open_trace, write_masks
+from focal_traces.files.store import open_masks, open_trace, write_masks
+from focal_traces.header.schema import GEMMS, SampleHeader
+from focal_traces.masks.published import PUBLISHED_ORDER, published_header, read_published, write_published
 from traces_support import GRID, TINY, tiny_masks
 
 SAMPLE = SampleHeader(sample_id="0", sequence_tokens=18, visual_start=0, visual_tokens=18, grid=GRID)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from focal_common.errors import TraceError
-from focal_traces.records import Record, RecordTrace
-from focal_traces.records_file import holds_records, read_records, write_records
-from focal_traces.store import write_counts
-from focal_traces.validate import validate_file
+from focal_traces.files.store import write_counts
+from focal_traces.files.validate import validate_file
+from focal_traces.records.file import holds_records, read_records, write_records
+from focal_traces.records.records import Record, RecordTrace
 from traces_support import tiny_trace
 
 MAP = Record.of("map", 1, "layer_input", [0, 0, -1, 5], 9, index=[0, 2, 4, 5])

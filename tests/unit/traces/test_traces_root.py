@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from focal_common.errors import RunError, TraceError
-from focal_traces.published import write_published
-from focal_traces.root import TraceRoot
-from focal_traces.schedule import Schedule
-from focal_traces.store import write_counts, write_masks
-from focal_traces.tables import CmcSparsity, Workload
-from focal_traces.upsert import upsert_adaptiv_sparsity, upsert_cmc_sparsity, upsert_workload
-from focal_traces.workload_header import context_of_published
+from focal_traces.files.store import write_counts, write_masks
+from focal_traces.masks.published import write_published
+from focal_traces.root.root import TraceRoot
+from focal_traces.root.tables import CmcSparsity, Workload
+from focal_traces.root.upsert import upsert_adaptiv_sparsity, upsert_cmc_sparsity, upsert_workload
+from focal_traces.root.workload_header import context_of_published
+from focal_traces.synthetic.schedule import Schedule
 from traces_support import TINY, tiny_masks, tiny_trace
 
 META = "Model,Dataset,Sequence length,Num frames,Num patches,Median index\n"

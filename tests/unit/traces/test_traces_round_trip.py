@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from focal_traces.counts import COLUMNS
-from focal_traces.masks import trace_from_masks
-from focal_traces.schedule import Schedule
-from focal_traces.schema import GEMMS, DecoderGeometry, TokenGrid
-from focal_traces.store import open_masks, open_trace, write_counts, write_masks, write_published
-from focal_traces.synthetic import SyntheticInput, synthetic_masks
+from focal_traces.counts.trace import COLUMNS
+from focal_traces.files.store import open_masks, open_trace, write_counts, write_masks, write_published
+from focal_traces.header.schema import GEMMS, DecoderGeometry, TokenGrid
+from focal_traces.masks.masks import trace_from_masks
+from focal_traces.synthetic.schedule import Schedule
+from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_masks
 
 
 @st.composite

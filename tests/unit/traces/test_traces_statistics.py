@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from focal_common.errors import ConfigError, TraceError
-from focal_traces.schedule import Schedule, kept_tokens, schedule_trace, tokens_per_gemm
-from focal_traces.schema import GEMMS, QWEN2_7B
-from focal_traces.statistics import (
+from focal_traces.counts.sparsity import (
     gemm_weights,
     median_index,
     retained_mac_fraction,
     sparsity_by_layer,
     weighted_sparsity,
 )
-from focal_traces.synthetic import synthetic_counts, synthetic_masks
+from focal_traces.header.schema import GEMMS, QWEN2_7B
+from focal_traces.synthetic.schedule import Schedule, kept_tokens, schedule_trace, tokens_per_gemm
+from focal_traces.synthetic.synthetic import synthetic_counts, synthetic_masks
 from traces_support import tiny_input, tiny_masks, tiny_trace
 
 

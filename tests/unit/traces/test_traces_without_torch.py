@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from focal_common.errors import UnsupportedError
-from focal_traces.store import open_trace, write_counts, write_masks
+from focal_traces.files.store import open_trace, write_counts, write_masks
 from traces_support import tiny_masks, tiny_trace
 
 
@@ -29,9 +29,10 @@ def test_importing_and_reading_counts_leaves_torch_alone(tmp_path: Path) -> None
     path = tmp_path / "a.counts.parquet"
     write_counts(tiny_trace(), path)
     _run(
-        "import sys, pathlib, focal_traces, focal_traces.store, focal_traces.root, focal_traces.cli\n"
-        "import focal_traces.published, focal_traces.masks, focal_traces.synthetic\n"
-        f"focal_traces.store.open_trace(pathlib.Path({str(path)!r}))\n"
+        "import sys, pathlib, focal_traces, focal_traces.files.store, focal_traces.root.root\n"
+        "import focal.commands.trace_files\n"
+        "import focal_traces.masks.published, focal_traces.masks.masks, focal_traces.synthetic.synthetic\n"
+        f"focal_traces.files.store.open_trace(pathlib.Path({str(path)!r}))\n"
         "assert not {'torch', 'pandas', 'numba', 'transformers'} & set(sys.modules), 'heavy import'\n"
     )
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from focal_common.errors import ConfigError, TraceError, near_matches
-from focal_simulator.loading import load_workloads
-from focal_simulator.workload import Workload
-from focal_traces.root import TraceRoot
+from focal_simulator.workload.loading import load_workloads
+from focal_simulator.workload.workload import Workload
+from focal_traces.root.root import TraceRoot
 
 __all__ = ["ProviderContext", "TraceProvider", "Traced", "chosen_workloads"]
 

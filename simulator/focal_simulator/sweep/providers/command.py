@@ -22,7 +22,7 @@ from focal_simulator.sweep.providers.trace_cache import (
     child_environment,
     parameter_words,
 )
-from focal_traces.root import TraceRoot
+from focal_traces.root.root import TraceRoot
 
 __all__ = ["CommandTraces"]
 

@@ -15,10 +15,10 @@ from focal_common.errors import ConfigError, TraceError
 from focal_common.files import sha256_of_file
 from focal_common.places import PlainName, check_names, plain_name
 from focal_common.provenance import content_hash
-from focal_simulator.loading import with_trace
 from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
-from focal_simulator.workload import Workload
-from focal_traces.root import TraceRoot
+from focal_simulator.workload.loading import with_trace
+from focal_simulator.workload.workload import Workload
+from focal_traces.root.root import TraceRoot
 
 __all__ = ["ExistingTraces"]
 

@@ -19,7 +19,7 @@ from focal_common.provenance import content_hash
 from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
 from focal_simulator.sweep.providers.measure_child import MeasureChild
 from focal_simulator.sweep.providers.trace_cache import FOCAL, TraceCache
-from focal_traces.root import TraceRoot
+from focal_traces.root.root import TraceRoot
 
 __all__ = ["MeasuredTraces"]
 

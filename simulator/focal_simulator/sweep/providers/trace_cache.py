@@ -16,7 +16,7 @@ from focal_simulator.sweep.locks import waiting_lock
 
 __all__ = ["FOCAL", "TraceCache", "child_environment", "parameter_words"]
 
-FOCAL = (sys.executable, "-c", "from focal_common.command import main; main()")
+FOCAL = (sys.executable, "-c", "from focal.commands.main import main; main()")
 """The command ``focal`` of this installation, whatever the search path holds."""
 
 

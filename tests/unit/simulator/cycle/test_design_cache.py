@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.cycle import packed
-from focal_simulator.cycle.corrections import ALL
-from focal_simulator.cycle.design_cache import DesignCache
-from focal_simulator.cycle.lowering import GivenJobs, Lowering
-from focal_simulator.cycle.simulate import cycle_context, simulate_cycles
-from focal_simulator.cycle.vector_units import with_special_functions
-from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.workload import Workload
+from focal_simulator.engine.cycle import packed
+from focal_simulator.engine.cycle.design_cache import DesignCache
+from focal_simulator.engine.cycle.simulate import cycle_context, simulate_cycles
+from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.jobs.corrections import ALL
+from focal_simulator.jobs.lowering import GivenJobs, Lowering
+from focal_simulator.jobs.vector_units import with_special_functions
+from focal_simulator.workload.workload import Workload
 from simulator_support import small_workload
 
 PRICES = ["components.systolic_array.power=100", "leakage_fraction=0.5", "sram_node=0.045", "tiles.k_tile=64"]

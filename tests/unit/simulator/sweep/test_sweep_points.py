@@ -5,15 +5,16 @@ from pathlib import Path
 import pytest
 
 from focal_common.errors import RunError
-from focal_simulator.hardware_files import build_accelerator, hardware_tree
-from focal_simulator.loading import load_workloads
-from focal_simulator.runner import Settings, run_all
+from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.hardware.files import build_accelerator, hardware_tree
+from focal_simulator.results.runner import Settings, run_all
 from focal_simulator.sweep.hardware_points import PointHardware
 from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, joined
 from focal_simulator.sweep.plan import study_fidelity
 from focal_simulator.sweep.rows import INDEX, TEXT_COLUMNS, read_rows
 from focal_simulator.sweep.study import read_study
-from focal_traces.root import TraceRoot
+from focal_simulator.workload.loading import load_workloads
+from focal_traces.root.root import TraceRoot
 from simulator_support import PUBLISHED_ROOT
 from sweep_support import grid_study, run_study
 
@@ -35,7 +36,7 @@ def test_rows_equal_single_runs_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_hardware_put_together_equals_hardware_read_again() -> None:
-    quick = PointHardware("focus", hardware_tree("focus"), "focus.yaml")
+    quick = PointHardware("focus", hardware_tree(ACCELERATORS.load("focus")), "focus.yaml")
     settings = {"core.scatter_vectors": 3, "tiles.m_tile": 512, "clock": 4e8, "components.l2_norm.count": 2}
     overrides = [
         "core.scatter_vectors=3",

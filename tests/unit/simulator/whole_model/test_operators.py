@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from focal_common.errors import ConfigError
 from focal_simulator.whole_model import PHASES, Operator, operators, work_by_phase
-from focal_traces.schema import GEMMS
+from focal_traces.header.schema import GEMMS
 from shape_support import small_shape
 
 

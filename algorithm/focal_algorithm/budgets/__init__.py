@@ -1,0 +1,1 @@
+"""Solving for the parameter value at which a method meets a budget."""

@@ -1,0 +1,261 @@
+"""From the name of a family, a folder or a Hub name to a model with its adapter and tokenizer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+
+from focal_algorithm.checkpoints.weights import SHIPPED, weights_digest
+from focal_algorithm.models import MODELS, check_model_name, model_location
+from focal_algorithm.models.base import ModelAdapter
+from focal_algorithm.prompts.media.tokens import Tokenizer, checkpoint_tokenizer
+from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
+
+__all__ = [
+    "DTYPES",
+    "LoadedModel",
+    "adapter_of_type",
+    "check_device",
+    "checkpoint_name",
+    "find_adapter",
+    "load_model",
+    "model_settings",
+]
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to run.
+
+    Attributes:
+        model: In evaluation mode.
+        adapter: Its family.
+        tokenizer: Its tokenizer.
+        checkpoint: As the trace header calls it.
+        shipped: Name of a shipped model; empty for others.
+        quantization: Arithmetic of its linear layers; empty for its own.
+    """
+
+    model: Any
+    adapter: ModelAdapter
+    tokenizer: Tokenizer
+    checkpoint: str
+    shipped: str = ""
+    quantization: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name under which results are filed: of the shipped model, else of the family."""
+        return self.shipped or self.adapter.family
+
+
+def load_model(
+    name: str,
+    *,
+    size: str,
+    seed: int,
+    dtype: str,
+    attention: str,
+    device: str,
+    is_offline: bool,
+    trust_remote_code: bool = False,
+) -> LoadedModel:
+    """Build a family with seeded random weights, or load a checkpoint.
+
+    Args:
+        name: A shipped model, a family in `MODELS`, a folder, or a Hub name with a slash.
+        size: Size of a random model; ignored for checkpoints.
+        seed: Of random weights.
+        dtype: ``fp32``, ``bf16`` or ``fp16``.
+        attention: ``sdpa`` or ``eager``.
+        device: torch device name.
+        is_offline: Whether only local files may be used.
+        trust_remote_code: Whether Python code that a checkpoint brings may run.
+
+    Raises:
+        ConfigError: Unknown name or dtype, or files that cannot be read.
+        UnsupportedError: fp16 on a CPU, a family without adapter, or code of a checkpoint without leave to run.
+    """
+    if dtype not in DTYPES:
+        raise ConfigError(f"unknown dtype '{dtype}'; {near_matches(dtype, DTYPES)}")
+    kind = check_device(device)
+    if dtype == "fp16" and kind == "cpu":
+        raise UnsupportedError("fp16 on a CPU is hundreds of times slower than bf16; use dtype bf16 or fp32")
+    if name in MODELS:
+        adapter = MODELS.load(name)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = adapter.random_model(size, attention)
+        checkpoint, tokenizer = f"random:{seed}", adapter.random_tokenizer()
+    else:
+        adapter = find_adapter(name, is_offline, trust_remote_code)
+        place = model_location(name)
+        model = _from_files(adapter, place, DTYPES[dtype], attention, is_offline)
+        checkpoint = checkpoint_name(name, model)
+        tokenizer = checkpoint_tokenizer(
+            place, is_offline, trust_remote_code and adapter.has_remote_code, adapter.random_tokenizer()
+        )
+    model = model.to(device=device, dtype=DTYPES[dtype]).eval()
+    return LoadedModel(model, adapter(), tokenizer, checkpoint, name if name in SHIPPED else "")
+
+
+def check_device(name: str) -> str:
+    """Return the kind of a torch device that exists here.
+
+    Raises:
+        ConfigError: No device has such a name.
+        UnsupportedError: This machine has no CUDA device.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device '{name}' is no torch device; expected cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UnsupportedError(f"device {name}: torch {torch.__version__} finds no CUDA device; use cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device {name}: expected cuda:0 to cuda:{torch.cuda.device_count() - 1}")
+    return str(device.type)
+
+
+def find_adapter(name: str, is_offline: bool, trust_remote_code: bool = False) -> type[ModelAdapter]:
+    """Return the adapter of a checkpoint without loading its weights or running its code.
+
+    Args:
+        name: A shipped model, a folder, or a Hub name with a slash.
+        is_offline: Whether only local files may be used.
+        trust_remote_code: Whether Python code that it brings may run later.
+
+    Raises:
+        ConfigError: Nothing there, or its configuration cannot be read.
+        UnsupportedError: The sentence says what stands in the way.
+    """
+    check_model_name(name)
+    name = model_location(name)
+    adapter = adapter_of_type(model_settings(name, is_offline)["model_type"], name)
+    if adapter.has_remote_code and not trust_remote_code:
+        raise UnsupportedError(
+            f"{name}: a {adapter.family} checkpoint runs Python code that it brings along; read that code, then "
+            "allow it with trust_remote_code"
+        )
+    _check_normalisation(adapter, name, is_offline)
+    return adapter
+
+
+def adapter_of_type(model_type: str, name: str) -> type[ModelAdapter]:
+    """Return the adapter that serves a ``config.model_type``.
+
+    Args:
+        model_type: As the configuration of a checkpoint or of a loaded model says.
+        name: What the sentence of a refusal calls the model.
+
+    Raises:
+        UnsupportedError: No family serves it; the sentence says what to do instead.
+    """
+    for family in MODELS:
+        adapter = MODELS.load(family)
+        if model_type in adapter.foreign_types:
+            raise UnsupportedError(f"{name}: {adapter.foreign_types[model_type]}")
+        if model_type in adapter.model_types:
+            return adapter
+    raise UnsupportedError(
+        f"{name}: no adapter for model_type '{model_type}'; supported families: {', '.join(MODELS)}"
+    )
+
+
+def model_settings(name: str, is_offline: bool) -> dict[str, Any]:
+    """Return ``config.json`` of a checkpoint as it is; raises `ConfigError` where it cannot be read.
+
+    No class is asked: our own model types are not registered with transformers, and no code may run yet.
+    """
+    from transformers import PreTrainedConfig
+
+    name = model_location(name)
+    is_folder = Path(name).is_dir()
+    where = f"{name}/config.json" if is_folder else name
+    try:
+        settings, _ = PreTrainedConfig.get_config_dict(name, local_files_only=is_offline)
+    except (OSError, ValueError, KeyError) as error:
+        hint = (
+            ""
+            if is_folder or not is_offline
+            else "; it is not in the local cache, and only local files may be used"
+        )
+        raise ConfigError(f"{where}: no readable model configuration{hint} ({_one_line(error)})") from error
+    if not isinstance(settings.get("model_type"), str):
+        raise ConfigError(f"{where}: no readable model configuration (it lacks model_type)")
+    return settings
+
+
+def _from_files(
+    adapter: type[ModelAdapter], name: str, dtype: torch.dtype, attention: str, is_offline: bool
+) -> Any:
+    from safetensors import SafetensorError
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # it would mix with ours
+    try:
+        return adapter.load_model(name, dtype, attention, is_offline)
+    except torch.OutOfMemoryError as error:
+        raise RunError(f"{name}: the checkpoint does not fit into memory") from error
+    except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        # Cut short, empty, a pointer of Git LFS in place of the file, or tensors of other sizes.
+        raise ConfigError(
+            f"{name}: the checkpoint cannot be loaded, expected whole weights that fit config.json "
+            f"({_one_line(error)})"
+        ) from error
+
+
+def _check_normalisation(adapter: type[ModelAdapter], name: str, is_offline: bool) -> None:
+    """Refuse a checkpoint that was trained on pixels scaled otherwise than ours: its answers would be wrong."""
+    from transformers.utils import cached_file
+
+    found = cached_file(
+        name,
+        "preprocessor_config.json",
+        local_files_only=is_offline,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    if found is None:
+        return
+    try:
+        settings = json.loads(Path(found).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{name}/preprocessor_config.json: not readable JSON ({_one_line(error)})"
+        ) from error
+    for field, expected in (("image_mean", adapter.pixel_mean), ("image_std", adapter.pixel_deviation)):
+        values = settings.get(field)
+        if values is not None and not _are_close(values, expected):
+            raise UnsupportedError(
+                f"{name}/preprocessor_config.json: {field} is {values}; expected {list(expected)}, as "
+                f"{adapter.family} scales pixels"
+            )
+
+
+def _are_close(values: Any, expected: tuple[float, float, float]) -> bool:
+    try:
+        return bool(np.allclose(np.broadcast_to(values, 3).astype(float), expected, atol=1e-6))
+    except (TypeError, ValueError):
+        return False
+
+
+def checkpoint_name(name: str, model: Any) -> str:
+    """Return how a trace header calls the weights of a model that was loaded by name."""
+    if name in SHIPPED:
+        return f"{name}@{weights_digest(Path(model_location(name)))[:12]}"
+    # Only the folder's name: a trace must not depend on where a user keeps checkpoints.
+    revision = getattr(model.config, "_commit_hash", None)
+    return Path(name).name if Path(name).is_dir() else f"{name}@{revision}" if revision else name
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,207 @@
+"""One evaluation: model, method, tasks; answers to samples, tables and a summary."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from focal_algorithm.checkpoints.loading import LoadedModel
+from focal_algorithm.evaluation.lmms import LOCAL_DATA
+from focal_algorithm.evaluation.lmms.answering import generation_limits, load
+from focal_algorithm.evaluation.lmms.engine import TaskOutcome, Tasks
+from focal_algorithm.evaluation.lmms.model import FocalModel
+from focal_algorithm.evaluation.lmms.options import ModelOptions, Sweep
+from focal_algorithm.evaluation.lmms.rows import accuracy_by_kind, accuracy_rows
+from focal_algorithm.evaluation.lmms.run_files import (
+    ACCURACY_COLUMNS,
+    DSE_COLUMNS,
+    SUMMARY,
+    upsert_rows,
+    write_samples,
+)
+from focal_algorithm.methods.build import build_method
+from focal_algorithm.tracing.identity import (
+    AskedPart,
+    checkpoint_label,
+    configuration_hash,
+    questions_hash,
+    resolved_parameters,
+)
+from focal_algorithm.tracing.notes import foreign_notes
+from focal_common.files import atomic_write_text
+from focal_common.places import check_inside
+from focal_common.provenance import content_hash, manifest
+
+__all__ = ["Forget", "Run", "evaluate"]
+
+Forget = Callable[[Path], Any]
+"""Called with the file of finished answers before it is read; may remove it."""
+
+_ANSWERS, _RUNS = "answers", "runs"
+_PACKAGES = ("torch", "transformers", "numpy", "pillow", "lmms-eval", "datasets")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one method gave.
+
+    Attributes:
+        folder: With samples and summary.
+        rows: For the accuracy table.
+        summary: As written.
+        resumed: Answers taken from an interrupted run.
+        table: That holds the rows.
+        notes: Sentences for the user.
+    """
+
+    folder: Path
+    rows: tuple[dict[str, Any], ...]
+    summary: dict[str, Any]
+    resumed: int
+    table: Path
+    notes: tuple[str, ...]
+
+
+def evaluate(
+    options: ModelOptions,
+    tasks: Tasks,
+    output: Path,
+    *,
+    limit: float | None = None,
+    logs_samples: bool = False,
+    sweep: Sweep | None = None,
+    forget: Forget | None = None,
+) -> list[Run]:
+    """Evaluate a method, once or for every value of a parameter, and write samples, summary and tables.
+
+    Args:
+        options: Model and method.
+        tasks: What to ask.
+        output: Folder: ``accuracy.csv`` (in a sweep ``dse_AXIS_accuracy.csv``), and one folder per run in ``runs``.
+        limit: First so many questions of each task, or a part below 1; None for all.
+        logs_samples: Whether lmms-eval's own result and sample files are written too.
+        sweep: Parameter to vary; None for one run.
+        forget: Told the file of finished answers before it is read, so that it can start afresh; None keeps them.
+
+    Raises:
+        FocalError: A setting, a file or the run is at fault; finished answers are kept and taken up again.
+    """
+    for name in (_ANSWERS, _RUNS):
+        check_inside(output, output / name)
+    loaded = load(options)
+    runs = []
+    for value, chosen in (("", {}),) if sweep is None else sweep.points:
+        own = options.model_copy(update={"parameters": options.parameters | chosen})
+        table, swept = output / "accuracy.csv", dict[str, str]()
+        if sweep is not None:
+            # In the published spelling, so that rows join those of the published design space.
+            axis, value = _axis(own, chosen) or (sweep.name, value)
+            table = output / f"dse_{axis.replace('+', '_')}_accuracy.csv"
+            swept = {"swept": axis, "value": value}
+        answers = _answers_file(own, loaded, output)
+        if forget is not None:
+            forget(answers)
+        run = _run(own, loaded, tasks, answers, table, limit, logs_samples)
+        runs.append(run)
+        upsert_rows(table, DSE_COLUMNS if swept else ACCURACY_COLUMNS, [swept | row for row in run.rows])
+    return runs
+
+
+def _axis(options: ModelOptions, chosen: Mapping[str, Any]) -> tuple[str, str] | None:
+    method = build_method(options.method, options.parameters)
+    return method.study.published_axis(method, chosen.keys())
+
+
+def _answers_file(options: ModelOptions, loaded: LoadedModel, output: Path) -> Path:
+    # Answers are found by their question: another limit or another task of the same model finds them again.
+    name = f"{loaded.name}_{options.method}_{content_hash(options.identity(loaded.checkpoint))[:12]}"
+    return output / _ANSWERS / f"{name}.jsonl"
+
+
+def _run(
+    options: ModelOptions,
+    loaded: LoadedModel,
+    tasks: Tasks,
+    answers: Path,
+    table: Path,
+    limit: float | None,
+    logs_samples: bool,
+) -> Run:
+    identity = options.identity(loaded.checkpoint)
+    name = f"{loaded.name}_{options.method}"
+    model = FocalModel(options.model_copy(update={"answers": answers}), loaded)
+    in_force = {task: resolved_parameters(model.method(task)) for task in tasks.names}
+    asked = {"model": identity, "tasks": sorted(tasks.names), "limit": limit, "resolved_parameters": in_force}
+    folder = table.parent / _RUNS / f"{name}_{content_hash(asked)[:12]}"
+    outcomes: dict[str, TaskOutcome] = {}
+    try:
+        for task in tasks.names:
+            outcomes[task] = tasks.run(task, model, limit, folder / "lmms_eval" if logs_samples else None)
+    finally:
+        model.log.close()
+    rows: list[dict[str, Any]] = []
+    checkpoint = checkpoint_label(loaded.checkpoint, identity["checkpoint"])
+    for task, outcome in outcomes.items():
+        seconds = math.fsum(model.seconds.get(own, 0.0) for own in outcome.configuration)
+        about = {"model": loaded.name, "dataset": task, "method": options.method}
+        precision = options.dtype if options.precision == "float" else options.precision
+        shared = about | {"precision": precision, "wall_time_s": seconds, "checkpoint": checkpoint}
+        shared["config_sha256"] = _configuration(model, identity["checkpoint"], outcome)
+        rows += accuracy_rows(shared, task, outcome)
+    every = [answer for outcome in outcomes.values() for answer in outcome.answers]
+    write_samples(folder, every)
+    content = manifest(asked, *_PACKAGES, seed=options.seed)
+    notes = _notes(loaded, outcomes)
+    content |= {
+        "checkpoint": checkpoint,
+        "notes": notes,
+        "linear_layers": loaded.quantization or f"in {options.dtype}",
+        "rows": rows,
+        "metrics": {own: found for outcome in outcomes.values() for own, found in outcome.metrics.items()},
+        "accuracy_by_kind": {task: accuracy_by_kind(outcome.answers) for task, outcome in outcomes.items()},
+        "task_configuration": {
+            own: found for outcome in outcomes.values() for own, found in outcome.configuration.items()
+        },
+    }
+    atomic_write_text(folder / SUMMARY, json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
+    resumed = model.log.resumed
+    said = (*notes, *([f"{resumed} answers were taken from an earlier run"] if resumed else ()))
+    return Run(folder, tuple(rows), content, resumed, table, said)
+
+
+def _notes(loaded: LoadedModel, outcomes: Mapping[str, TaskOutcome]) -> list[str]:
+    generators = [
+        str(found["dataset_name"]) if found["dataset_path"] == LOCAL_DATA else ""
+        for outcome in outcomes.values()
+        for found in outcome.configuration.values()
+    ]
+    is_random = loaded.checkpoint.startswith("random:")
+    guessed = ["weights are random; this accuracy is that of guessing"] if is_random else []
+    return guessed + foreign_notes(loaded, generators)
+
+
+def _configuration(model: FocalModel, checkpoint: dict[str, Any], outcome: TaskOutcome) -> str:
+    """Return the hash of a task's answers, the same as that of ``focal trace --task`` with the same questions."""
+    options, parts = model.options, []
+    for task in sorted({one.task for one in outcome.answers}):
+        is_sequence = task.startswith(options.frame_tasks)
+        asked = (
+            # Where pixels are not known, the document stands for them, with what is done to its pictures.
+            (one.pixels_sha256 or [task, one.digest, options.frames, is_sequence], one.text, one.target)
+            for one in outcome.answers
+            if one.task == task
+        )
+        limits = generation_limits(outcome.configuration[task]["generation_kwargs"] or {})
+        parts.append(AskedPart(model.method(task), *limits, questions_hash(asked)))
+    return configuration_hash(
+        checkpoint=checkpoint,
+        dtype=options.dtype,
+        precision=options.precision,
+        device=options.device,
+        attention=options.attention,
+        parts=parts,
+    )

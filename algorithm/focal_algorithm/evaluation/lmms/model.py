@@ -1,0 +1,92 @@
+"""Our model as lmms-eval sees it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+from lmms_eval.api.model import lmms
+
+from focal_algorithm.checkpoints.loading import LoadedModel
+from focal_algorithm.evaluation.lmms.answer_log import AnswerLog
+from focal_algorithm.evaluation.lmms.answering import Answerer, generation_limits
+from focal_algorithm.evaluation.lmms.hub_tasks import dataset_of
+from focal_algorithm.evaluation.lmms.options import ModelOptions, options_from_arguments
+from focal_algorithm.evaluation.lmms.visuals import media_of
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.tracing.identity import resolved_parameters
+from focal_common.console import track
+from focal_common.errors import UnsupportedError
+from focal_common.provenance import content_hash
+
+__all__ = ["FocalModel"]
+
+
+class FocalModel(lmms):
+    """Any model family with any method attached, in lmms-eval's "simple" protocol.
+
+    Args:
+        options: Model and method; None to read them from ``arguments``.
+        loaded: The model, where it is loaded already.
+        **arguments: ``--model_args`` of lmms-eval; see `options_from_arguments`.
+    """
+
+    is_simple: ClassVar[bool] = True
+
+    def __init__(
+        self, options: ModelOptions | None = None, loaded: LoadedModel | None = None, **arguments: Any
+    ) -> None:
+        super().__init__()
+        self.options = options or options_from_arguments(arguments)
+        self._answerer = Answerer(self.options, loaded)
+        self.log = AnswerLog(self.options.answers, self.options.identity(self._answerer.loaded.checkpoint))
+        self.seconds: dict[str, float] = {}
+
+    def generate_until(self, requests: list[Any]) -> list[str]:
+        """Answer requests in their order; finished ones are taken from the log."""
+        return [self._answer(*request.args) for request in track(requests, "answering", len(requests))]
+
+    def method(self, task: str) -> CompressionMethod:
+        """Return the method with the parameters in force for a task of lmms-eval."""
+        return self._answerer.method(dataset_of(task))
+
+    def loglikelihood(self, requests: list[Any]) -> list[tuple[float, bool]]:
+        """Refuse: compression acts on the prefill of a prompt, and such tasks put the answer into it."""
+        raise UnsupportedError(
+            "this task compares likelihoods of given answers; expected a task of output_type generate_until"
+        )
+
+    def generate_until_multi_round(self, requests: list[Any]) -> list[str]:
+        """Refuse: a second round would be a prefill onto a filled cache."""
+        raise UnsupportedError("this task has several rounds; expected a task of output_type generate_until")
+
+    def _answer(
+        self, question: str, settings: dict[str, Any], show: Any, index: int, task: str, split: str
+    ) -> str:
+        document = self.task_dict[task][split][index]
+        # Parameters in force: after a change of published or default ones, old answers are not taken for new.
+        method = resolved_parameters(self.method(task))
+        key = content_hash([task, split, index, question, settings, _plain(document), method])
+        answer = self.log.get(key)
+        if answer is None:
+            new_tokens, ends = generation_limits(settings)
+            started = time.perf_counter()
+            is_sequence = task.startswith(self.options.frame_tasks)
+            name = f"{task}-{split}-{index}"
+            sample = media_of(show(document), name=name, frames=self.options.frames, is_sequence=is_sequence)
+            answer = self._answerer.answer(sample, question, dataset_of(task), new_tokens)
+            for end in ends:
+                answer = answer.split(end)[0]
+            answer = answer.strip()
+            self.log.put(key, answer, time.perf_counter() - started)
+        self.seconds[task] = self.seconds.get(task, 0.0) + self.log.seconds(key)
+        return answer
+
+
+def _plain(document: dict[str, Any]) -> dict[str, Any]:
+    # Pictures are told apart by the ids beside them.
+    return {name: value for name, value in document.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    return all(map(_is_plain, value)) if isinstance(value, list) else isinstance(value, (str, int, float))

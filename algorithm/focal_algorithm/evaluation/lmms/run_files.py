@@ -1,0 +1,132 @@
+"""Files of an evaluation: one folder per run, tables over all runs beside them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from focal_algorithm.evaluation.lmms.scoring import ScoredAnswer
+from focal_common.errors import ConfigError
+from focal_common.files import atomic_write_text
+from focal_common.places import check_names
+
+__all__ = [
+    "ACCURACY_COLUMNS",
+    "DSE_COLUMNS",
+    "SAMPLES",
+    "SUMMARY",
+    "read_samples",
+    "upsert_rows",
+    "write_samples",
+]
+
+SAMPLES = "samples.jsonl"
+SUMMARY = "summary.json"
+
+_MEASURED = ("n", "low", "high", "unparsable", "wall_time_s", "config_sha256", "checkpoint")
+ACCURACY_COLUMNS = ("model", "dataset", "method", "precision", "accuracy", "unit", "source", *_MEASURED)
+"""Of ``accuracy.csv``: those of the published table, then ours."""
+
+DSE_COLUMNS = (
+    *("swept", "value", "model", "dataset", "accuracy", "unit", "source"),
+    *("method", "precision"),
+    *_MEASURED,
+)
+"""Of ``dse_*_accuracy.csv``."""
+
+_KEYS = ("swept", "value", "model", "dataset", "method", "precision", "unit", "config_sha256")
+
+
+def write_samples(folder: Path, answers: Sequence[ScoredAnswer]) -> None:
+    """Write one line per question. No clock is in it: a resumed run gives the same bytes."""
+    lines = (json.dumps(asdict(answer), sort_keys=True) + "\n" for answer in answers)
+    atomic_write_text(folder / SAMPLES, "".join(lines))
+
+
+def read_samples(folder: Path) -> dict[tuple[str, int], ScoredAnswer]:
+    """Read the answers of a run by task and question.
+
+    Raises:
+        ConfigError: No such run, or a damaged file.
+    """
+    path = folder / SAMPLES
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: cannot be read; expected the folder of a run of 'focal eval', such as OUTPUT/runs/NAME"
+        ) from error
+    wanted = get_type_hints(ScoredAnswer)
+    answers = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            if row.keys() != wanted.keys():
+                raise ValueError(f"fields {sorted(row.keys() ^ wanted.keys())} differ")
+            _check_values(row, wanted)
+            answers.append(ScoredAnswer(**row))
+        except (ValueError, AttributeError) as error:
+            raise ConfigError(f"{path}, line {number}: not an answer of 'focal eval' ({error})") from error
+    return {(answer.task, answer.question): answer for answer in answers}
+
+
+def _check_values(row: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    for name, kind in kinds.items():
+        value = row[name]
+        # Exactly: true is no number, and a score that is not written as one is none of ours.
+        if type(value) is not kind:
+            raise ValueError(f"field '{name}' is {value!r:.40}, expected {kind.__name__}")
+    if not 0 <= row["score"] <= 1:
+        raise ValueError(f"field 'score' is {row['score']}, expected 0 to 1")
+
+
+def upsert_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put rows into a table; rows of the same configuration are replaced, and others kept in their order.
+
+    Raises:
+        ConfigError: The table cannot be read, has other columns, or a row of more or fewer cells.
+    """
+    kept = {_key(row): row for row in _read_table(path, columns)} if path.is_file() else {}
+    for row in rows:
+        text = {name: _text(row[name]) for name in columns}
+        kept[_key(text)] = text
+    target = io.StringIO()
+    writer = csv.DictWriter(target, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(kept.values())
+    atomic_write_text(path, target.getvalue())
+
+
+def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as source:
+            reader = csv.DictReader(source, strict=True)
+            found = tuple(reader.fieldnames or ())
+            if found != tuple(columns):
+                raise ConfigError(f"{path}: columns are {list(found)}, expected {list(columns)}")
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(
+            f"{path}: cannot be read as a table of UTF-8 text ({error}); mend or move it"
+        ) from error
+    for number, row in enumerate(rows, start=1):
+        # Cells beyond the columns stand under None; cells that lack are None.
+        if None in row or None in row.values():
+            raise ConfigError(f"{path}, row {number}: expected {len(columns)} cells; mend or move the table")
+        check_names(row, f"{path}, row {number}", ConfigError)
+    return rows
+
+
+def _key(row: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(row.get(name) or "" for name in _KEYS)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,168 @@
+"""Answers of a model with a method attached: the prefill of each question and its most likely next word.
+
+Attaches methods exactly as ``focal trace`` and ``focal eval`` do. What differs is only what is not done twice: a
+picture goes through the vision tower once, and through the decoder once where the method does not read the question;
+and a word is read off the logits instead of being generated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from focal_algorithm.checkpoints.loading import LoadedModel
+from focal_algorithm.evaluation.offline.pictures import EncodedPicture, PictureCache
+from focal_algorithm.evaluation.offline.questions import Asked, QuestionSet
+from focal_algorithm.evaluation.offline.shared import shared_logits
+from focal_algorithm.hooks import Session, attach
+from focal_algorithm.hooks.recorder import RecordedSample, Recorder
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.tasks.answer_parsing import parse_choice
+from focal_algorithm.tracing.prompting import Prompt, build_prompt
+from focal_algorithm.tracing.runner import Prepared, method_of
+from focal_algorithm.tracing.settings import RunSettings
+
+__all__ = ["Evaluator", "Reply"]
+
+_NEW_TOKENS = 4
+"""Room for the words of other tokenizers; that of the task files of ``focal eval``."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answered question.
+
+    Attributes:
+        number: Of the question.
+        picture: Sample id; questions about one picture are not independent.
+        kind: Sub-task.
+        answer: As the model gave it, up to its first word where that settles the answer.
+        target: Right word.
+        is_right: Whether the first word of the answer is the right one.
+        is_parsable: Whether it is one of the choices.
+        recorded: Counts of the same prefill; None where none were asked for.
+    """
+
+    number: int
+    picture: str
+    kind: str
+    answer: str
+    target: str
+    is_right: bool
+    is_parsable: bool
+    recorded: RecordedSample | None = None
+
+
+class Evaluator:
+    """A loaded model and the questions that it is asked.
+
+    Args:
+        loaded: The model.
+        questions: See `load_questions`.
+        pictures: Encoded pictures of this model to share between evaluators; new if None.
+    """
+
+    def __init__(
+        self, loaded: LoadedModel, questions: QuestionSet, pictures: PictureCache | None = None
+    ) -> None:
+        self.loaded = loaded
+        self.questions = questions
+        self._pictures = pictures or PictureCache(loaded)
+        self._reads_words = _is_word_level(loaded, questions)
+        ends = loaded.model.generation_config.eos_token_id
+        self._ends = frozenset(ends if isinstance(ends, list) else () if ends is None else (ends,))
+
+    def method(self, name: str, parameters: dict[str, Any] | None = None) -> CompressionMethod:
+        """Return a method as ``focal trace`` and ``focal eval`` build it: published or fitted fields, own over them."""
+        settings = RunSettings(
+            output=Path(), method=name, parameters=parameters or {}, dataset=self.questions.benchmark
+        )
+        return method_of(settings, Prepared(self.loaded, ""))[0]
+
+    def replies(
+        self,
+        method: CompressionMethod,
+        numbers: Sequence[int] | None = None,
+        recorded: Collection[int] = (),
+    ) -> Iterator[Reply]:
+        """Answer questions.
+
+        Args:
+            method: See `method`.
+            numbers: Of the questions; all if None. Neighbours about one picture share its attachment.
+            recorded: Numbers of the questions whose prefill is recorded as a trace; about twice as slow.
+
+        Raises:
+            FocalError: The method cannot work on these prompts; the sentence says why.
+        """
+        chosen = self.questions.asked if numbers is None else [self.questions.asked[one] for one in numbers]
+        for (picture, is_recorded), group in groupby(
+            chosen, key=lambda one: (one.picture, one.number in recorded)
+        ):
+            yield from self._about(picture, list(group), method, is_recorded)
+
+    def _about(
+        self, picture: int, group: list[Asked], method: CompressionMethod, is_recorded: bool
+    ) -> Iterator[Reply]:
+        loaded, sample = self.loaded, self.questions.samples[picture].media()
+        recorder = Recorder(loaded.adapter.geometry(loaded.model), method) if is_recorded else None
+        with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder, []) as session:
+            encoded = self._pictures.encoded(sample, session)
+            prompts = [build_prompt(loaded, sample, asked.text, encoded.visual) for asked in group]
+            words: list[str | None] = [None] * len(group)
+            if self._reads_words and not (
+                method.study.reads_question(method) or is_recorded or len(group) == 1
+            ):
+                given = {"mm_encoder_outputs": dict(encoded.outputs)}
+                words = [self._word(one) for one in shared_logits(loaded, session, prompts, given)]
+            for asked, prompt, word in zip(group, prompts, words, strict=True):
+                answer = word if word is not None else self._answer(prompt, encoded, session)
+                said = parse_choice(answer, asked.choices)
+                yield Reply(
+                    number=asked.number,
+                    picture=sample.sample_id,
+                    kind=asked.kind,
+                    answer=answer,
+                    target=asked.answer,
+                    is_right=said == asked.answer,
+                    is_parsable=said is not None,
+                    recorded=recorder.samples[-1] if recorder is not None else None,
+                )
+
+    def _answer(self, prompt: Prompt, encoded: EncodedPicture, session: Session) -> str:
+        model, tokenizer = self.loaded.model, self.loaded.tokenizer
+        session.layouts = [prompt.layout]
+        given = {"mm_encoder_outputs": dict(encoded.outputs)}
+        if self._reads_words:
+            logits = model(**prompt.inputs, **given, logits_to_keep=1, use_cache=False).logits
+            word = self._word(logits[0, -1])
+            if word is not None:
+                return word
+            given = {"mm_encoder_outputs": dict(encoded.outputs)}
+        # The first token is no word of its own, so only those after it tell the answer.
+        output = model.generate(**prompt.inputs, **given, max_new_tokens=_NEW_TOKENS, do_sample=False)
+        return tokenizer.decode(output[0, prompt.layout.sequence_tokens :].tolist()).strip()
+
+    def _word(self, logits: Tensor) -> str | None:
+        """Return the most likely word, empty where the answer ends; None where the token is no word of its own."""
+        token = int(logits.argmax())
+        if token in self._ends:
+            return ""
+        word = self.loaded.tokenizer.decode([token]).strip()
+        return word if any(letter.isalnum() for letter in word) else None
+
+
+def _is_word_level(loaded: LoadedModel, questions: QuestionSet) -> bool:
+    """Return whether every choice is one token, and a further token begins another word."""
+    tokenizer = loaded.tokenizer
+    for choice in sorted({choice for one in questions.asked for choice in one.choices}):
+        tokens = tokenizer.encode(choice)
+        if len(tokens) != 1 or tokenizer.decode(tokens * 2).split() != [choice, choice]:
+            return False
+    return True

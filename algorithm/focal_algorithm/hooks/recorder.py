@@ -1,0 +1,224 @@
+"""Turns what a method did to each GEMM input into a trace, one prefill at a time.
+
+Keeps counts (and, if asked, packed bits), never dense masks of more than one GEMM input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from focal_algorithm.methods.base import (
+    CompressionMethod,
+    GemmOutcome,
+    HookPoint,
+    Resequenced,
+    TokenStream,
+    VectorMasks,
+    zero_vectors,
+)
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_common.errors import RunError
+from focal_traces.counts.sparsity import weighted_sparsity_of
+from focal_traces.counts.tiles import GemmTiles, assemble_counts, count_tiles
+from focal_traces.counts.trace import TileCounts
+from focal_traces.header.schema import GEMMS, DecoderGeometry, SampleHeader, slices_per_token
+from focal_traces.masks.masks import SampleMaskBuilder, SampleMasks
+from focal_traces.masks.pointers import NO_WINNER
+from focal_traces.records.records import Record
+
+__all__ = ["RecordedSample", "Recorder"]
+
+
+@dataclass(frozen=True)
+class RecordedSample:
+    """One finished prefill.
+
+    Attributes:
+        header: Layout and weighted sparsity.
+        counts: Tier 1.
+        masks: Tier 2; None unless asked for.
+        records: Token counts, kept tokens and merge maps of every layer, and what the method adds.
+        summary: The method's own figures; empty without visual tokens.
+    """
+
+    header: SampleHeader
+    counts: TileCounts
+    masks: SampleMasks | None
+    records: tuple[Record, ...] = ()
+    summary: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class _Open:
+    layout: SampleLayout
+    masks: SampleMaskBuilder | None
+    tiles: dict[tuple[int, str], GemmTiles] = field(default_factory=dict)
+    sparsity: dict[tuple[int, str], float] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+
+
+_COUNTED_AT = {"q_proj": "layer_input", "gate_proj": "after_attention"}
+"""GEMM inputs whose tokens are those behind a point of the layer."""
+
+
+class Recorder:
+    """Observer of prefills.
+
+    Args:
+        geometry: Decoder shape.
+        method: Whose vector size, m-tile and winner codes apply.
+        keep_masks: Whether to keep tier 2 as well.
+    """
+
+    def __init__(
+        self, geometry: DecoderGeometry, method: CompressionMethod, keep_masks: bool = False
+    ) -> None:
+        self.samples: list[RecordedSample] = []
+        self._geometry = geometry
+        self._method, self._study = method, method.study
+        self._keep_masks = keep_masks
+        self._open: list[_Open] = []
+
+    def begin(self, layouts: Sequence[SampleLayout]) -> None:
+        """Start a batch of prefills; what an interrupted one left is dropped."""
+        self._open = [_Open(layout, self._mask_builder(layout)) for layout in layouts]
+        for sample, opened in enumerate(self._open):
+            if not opened.layout.visual_tokens:
+                self._fill_empty(sample)
+
+    def observe(self, sample: int, layer: int, gemm: str, outcome: GemmOutcome, stream: TokenStream) -> None:
+        """Take one GEMM input.
+
+        Args:
+            sample: Row of the batch.
+            layer: Decoder layer.
+            gemm: Name in `GEMMS`.
+            outcome: What the method returned.
+            stream: Tokens present.
+        """
+        masks = outcome.masks
+        if masks is None:
+            is_zero = zero_vectors(outcome.values, stream, self._method.vector_size)
+            winner = torch.full(is_zero.shape, NO_WINNER, dtype=torch.uint8)
+            masks = VectorMasks(is_zero, torch.zeros_like(is_zero), winner)
+        opened = self._open[sample]
+        self._take(opened, layer, gemm, masks)
+        if gemm in _COUNTED_AT:
+            layout, point = opened.layout, _COUNTED_AT[gemm]
+            present, visual = len(stream.token_ids), len(stream.visual_rows)
+            opened.records += [
+                Record.of("tokens", layer, point, present, layout.sequence_tokens),
+                Record.of("visual_tokens", layer, point, visual, layout.visual_tokens),
+            ]
+
+    def resequenced(
+        self, sample: int, point: HookPoint, layer: int, stream: TokenStream, change: Resequenced
+    ) -> None:
+        """Take a change of the tokens of a prompt.
+
+        Args:
+            sample: Row of the batch.
+            point: Where.
+            layer: Decoder layer.
+            stream: Tokens present before.
+            change: What remains.
+        """
+        if not self._open:
+            return  # a forward that recomputes generated tokens is not recorded
+        before = stream.token_ids
+        if change.merged_into is None:
+            stands = torch.full_like(before, -1)
+            stands[change.rows] = before[change.rows]
+        else:
+            stands = before[change.merged_into.clamp(min=0)].masked_fill(change.merged_into < 0, -1)
+        opened = self._open[sample]
+        order = before.argsort()
+        total = opened.layout.sequence_tokens
+        opened.records.append(
+            Record.of(
+                "map",
+                layer,
+                point.name.lower(),
+                stands[order].cpu(),
+                total,
+                before[order].cpu(),
+            )
+        )
+        if change.made_of is not None:
+            made = order[change.made_of[order] >= 0]
+            values, tokens = change.made_of[made].cpu(), before[made].cpu()
+            if len(made):
+                opened.records.append(Record.of("made", layer, point.name.lower(), values, total, tokens))
+
+    def complete(self, states: Sequence[Any]) -> None:
+        """Close the batch: its prefills become samples.
+
+        Args:
+            states: Of the method, one per prefill; None without visual tokens.
+
+        Raises:
+            RunError: A layer did not run.
+        """
+        layers = self._geometry.layers
+        places = [(layer, gemm) for layer in range(layers) for gemm in GEMMS]
+        for opened, state in zip(self._open, states, strict=True):
+            missing = [place for place in places if place not in opened.tiles]
+            if missing:
+                layer, gemm = missing[0]
+                raise RunError(
+                    f"{opened.layout.sample_id}: layer {layer}, {gemm} was never reached in this prefill"
+                )
+            sparsity = np.array([[opened.sparsity[layer, gemm] for gemm in GEMMS] for layer in range(layers)])
+            layout = opened.layout
+            header = SampleHeader(
+                sample_id=layout.sample_id,
+                sequence_tokens=layout.sequence_tokens,
+                visual_start=layout.visual_start,
+                visual_tokens=layout.visual_tokens,
+                grid=layout.grid,
+                weighted_sparsity=(
+                    weighted_sparsity_of(sparsity, self._geometry, layout.visual_tokens)
+                    if layout.visual_tokens
+                    else None
+                ),
+            )
+            counts = assemble_counts([opened.tiles[place] for place in places])
+            masks = None if opened.masks is None else opened.masks.finish()
+            summary = self._study.summary(self._method, state) if layout.visual_tokens else {}
+            if layout.visual_tokens:
+                opened.records += self._study.records(self._method, state)
+            self.samples.append(RecordedSample(header, counts, masks, tuple(opened.records), summary))
+        self._open = []
+
+    def _mask_builder(self, layout: SampleLayout) -> SampleMaskBuilder | None:
+        if not self._keep_masks:
+            return None
+        return SampleMaskBuilder(self._geometry.layers, self._study.pointer_rule(self._method, layout))
+
+    def _take(self, opened: _Open, layer: int, gemm: str, masks: VectorMasks) -> None:
+        is_zero = masks.is_zero.cpu().numpy()
+        is_similar = masks.is_similar.cpu().numpy()
+        opened.tiles[layer, gemm] = count_tiles(is_zero, is_similar, self._method.m_tile)
+        opened.sparsity[layer, gemm] = float((is_zero.sum() + is_similar.sum()) / max(is_zero.size, 1))
+        if opened.masks is None:
+            return
+        if masks.token is None:
+            opened.masks.add(layer, gemm, is_zero, is_similar, masks.winner.cpu().numpy())
+            return
+        slices = is_zero.shape[1]
+        # The published group index: token of the representative times V plus the slice.
+        group = (masks.token * slices + torch.arange(slices, device=masks.token.device)).cpu().numpy()
+        opened.masks.add_published(layer, gemm, is_zero, is_similar, group.astype(np.int32))
+
+    def _fill_empty(self, sample: int) -> None:
+        for layer in range(self._geometry.layers):
+            for gemm in GEMMS:
+                slices = slices_per_token(self._geometry.input_elements(gemm), self._method.vector_size)
+                none = torch.zeros(0, slices, dtype=torch.bool)
+                masks = VectorMasks(none, none, torch.zeros(0, slices, dtype=torch.uint8))
+                self._take(self._open[sample], layer, gemm, masks)

@@ -1,7 +1,0 @@
-"""Real pictures for a run: sample photographs, the user's files, and their preprocessing."""
-
-from __future__ import annotations
-
-from focal_algorithm.inputs.source import MediaSample
-
-__all__ = ["MediaSample"]

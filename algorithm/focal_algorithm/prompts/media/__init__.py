@@ -1,0 +1,7 @@
+"""Real pictures for a run: sample photographs, the user's files, and their preprocessing."""
+
+from __future__ import annotations
+
+from focal_algorithm.prompts.media.source import MediaSample
+
+__all__ = ["MediaSample"]

@@ -1,0 +1,151 @@
+"""From pictures to pixel tensors with Pillow and torch alone.
+
+transformers' video processors need torchvision, whose presence beside a CPU build of torch breaks its import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
+from transformers.image_utils import ChannelDimension
+
+from focal_algorithm.prompts.media.pixel_scales import SIGLIP_DEVIATION, SIGLIP_MEAN
+
+__all__ = [
+    "anyres_canvas",
+    "anyres_pixels",
+    "cropped",
+    "cropped_pixels",
+    "normalised",
+    "picture_of",
+    "picture_of_tiles",
+    "resized",
+    "video_pixels",
+]
+
+Channels = tuple[float, float, float]
+
+
+def normalised(
+    picture: Image.Image, mean: Channels = SIGLIP_MEAN, deviation: Channels = SIGLIP_DEVIATION
+) -> Tensor:
+    """Return an RGB picture as fp32 of zero mean and unit deviation, axes (channels, rows, columns)."""
+    pixels = torch.from_numpy(np.array(picture, dtype=np.uint8)).permute(2, 0, 1).to(torch.float32)
+    return (pixels / 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
+
+
+def picture_of(pixels: Tensor, mean: Channels, deviation: Channels) -> Image.Image:
+    """Return the RGB picture that `normalised` made pixels of, to the bit for fp32 pixels.
+
+    Args:
+        pixels: Axes (channels, rows, columns).
+        mean: Of the channels.
+        deviation: Of the channels.
+    """
+    scaled = pixels.to("cpu", torch.float32) * torch.tensor(deviation)[:, None, None]
+    levels = ((scaled + torch.tensor(mean)[:, None, None]) * 255).round().clamp(0, 255)
+    return Image.fromarray(levels.to(torch.uint8).permute(1, 2, 0).contiguous().numpy())
+
+
+def video_pixels(frames: Sequence[Image.Image], size_pixels: int) -> Tensor:
+    """Resize frames to squares; axes (batch of 1, frames, channels, rows, columns), fp32."""
+    square = (size_pixels, size_pixels)
+    return torch.stack([normalised(resized(frame, square)) for frame in frames])[None]
+
+
+def cropped_pixels(picture: Image.Image, size_pixels: int, mean: Channels, deviation: Channels) -> Tensor:
+    """Resize the short side and cut out the centre square, as CLIP was trained (arXiv 2103.00020).
+
+    Returns:
+        Axes (batch of 1, channels, rows, columns), fp32.
+    """
+    return normalised(cropped(picture, size_pixels), mean, deviation)[None]
+
+
+def cropped(picture: Image.Image, size_pixels: int) -> Image.Image:
+    """Return the centre square of a picture whose short side was resized; see `cropped_pixels`."""
+    width, height = picture.size
+    factor = size_pixels / min(width, height)
+    fitted = resized(picture, (max(size_pixels, int(width * factor)), max(size_pixels, int(height * factor))))
+    left, top = (fitted.width - size_pixels) // 2, (fitted.height - size_pixels) // 2
+    return fitted.crop((left, top, left + size_pixels, top + size_pixels))
+
+
+def anyres_pixels(
+    picture: Image.Image, crop_pixels: int, pinpoints: Sequence[Sequence[int]]
+) -> tuple[Tensor, Tensor]:
+    """Cut an image into a squashed overview and crops of the best-fitting resolution.
+
+    The picture keeps its aspect ratio and is centred on a blank canvas, as LLaVA-OneVision was trained
+    (arXiv 2408.03326, sec. 3.2).
+
+    Args:
+        picture: RGB.
+        crop_pixels: Side of overview and crops.
+        pinpoints: Possible (rows, columns) of the canvas in pixels.
+
+    Returns:
+        Pixels, axes (batch of 1, 1 + crops, channels, rows, columns), fp32; and (height, width) of the
+        picture, axes (batch of 1, 2), int64.
+    """
+    width, height = picture.size
+    target = select_best_resolution((height, width), list(pinpoints))
+    best_height, best_width = target
+    new_height, new_width = get_patch_output_size(np.asarray(picture), target, ChannelDimension.LAST)
+    fitted = resized(picture, (new_width, new_height))
+    canvas = torch.zeros(3, best_height, best_width)
+    top, left = (best_height - new_height) // 2, (best_width - new_width) // 2
+    # Blank after normalisation is black before it, as the stock processor pads.
+    canvas -= SIGLIP_MEAN[0] / SIGLIP_DEVIATION[0]
+    canvas[:, top : top + new_height, left : left + new_width] = normalised(fitted)
+    crops = [
+        canvas[:, row : row + crop_pixels, column : column + crop_pixels]
+        for row in range(0, best_height, crop_pixels)
+        for column in range(0, best_width, crop_pixels)
+    ]
+    overview = normalised(resized(picture, (crop_pixels, crop_pixels)))
+    return torch.stack([overview, *crops])[None], torch.tensor([[height, width]])
+
+
+def anyres_canvas(picture: Image.Image, pinpoints: Sequence[Sequence[int]]) -> Image.Image:
+    """Return the canvas that `anyres_pixels` cuts into crops, blank as black."""
+    width, height = picture.size
+    target = select_best_resolution((height, width), list(pinpoints))
+    new_height, new_width = get_patch_output_size(np.asarray(picture), target, ChannelDimension.LAST)
+    canvas = Image.new("RGB", (target[1], target[0]))
+    corner = ((target[1] - new_width) // 2, (target[0] - new_height) // 2)
+    canvas.paste(resized(picture, (new_width, new_height)), corner)
+    return canvas
+
+
+def picture_of_tiles(
+    tiles: Tensor, image_size: tuple[int, int], pinpoints: Sequence[Sequence[int]]
+) -> Image.Image:
+    """Return the picture that `anyres_pixels` cut into tiles, at its own size; what was scaled down stays coarse.
+
+    Args:
+        tiles: Without the overview, axes (tiles, channels, rows, columns).
+        image_size: Height and width of the picture.
+        pinpoints: Possible (rows, columns) of the canvas in pixels.
+    """
+    height, width = image_size
+    crop = tiles.shape[-1]
+    target = select_best_resolution((height, width), list(pinpoints))
+    blank = np.empty((height, width, 3), dtype=np.uint8)
+    new_height, new_width = get_patch_output_size(blank, target, ChannelDimension.LAST)
+    rows, columns = target[0] // crop, target[1] // crop
+    canvas = tiles.unflatten(0, (rows, columns)).permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2)
+    top, left = (target[0] - new_height) // 2, (target[1] - new_width) // 2
+    fitted = canvas[:, top : top + new_height, left : left + new_width]
+    return resized(picture_of(fitted, SIGLIP_MEAN, SIGLIP_DEVIATION), (width, height))
+
+
+def resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return an RGB picture of ``size`` (width, height), bicubic."""
+    picture = picture.convert("RGB")
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.BICUBIC)

@@ -1,0 +1,1 @@
+"""Traced runs: samples in, a trace root with its manifest out."""

@@ -1,0 +1,106 @@
+"""How many questions of a benchmark a traced run answered right, and how many the untouched model did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.tasks.answer_parsing import parse_choice
+from focal_algorithm.tasks.asking import AskedTask
+from focal_algorithm.tasks.question import Question
+from focal_algorithm.tracing.identity import (
+    AskedPart,
+    checkpoint_digest,
+    checkpoint_label,
+    configuration_hash,
+    questions_hash,
+)
+from focal_algorithm.tracing.settings import RunSettings
+from focal_common.statistics import accuracy
+
+__all__ = ["judged", "run_accuracy"]
+
+
+def judged(question: Question, answer: str) -> dict[str, Any]:
+    """Return what a sample record says of an answer; one that names none of the choices is wrong and unparsable."""
+    said = parse_choice(answer, question.choices)
+    return {"is_right": said == question.answer, "is_parsable": said is not None}
+
+
+def run_accuracy(
+    settings: RunSettings,
+    task: AskedTask,
+    method: CompressionMethod,
+    checkpoint: str,
+    quantization: str,
+    questions: Sequence[Question],
+    records: Sequence[dict[str, Any]],
+    pixels: Sequence[str],
+) -> dict[str, Any]:
+    """Return accuracy with its 95 % interval (Wilson), over all questions and by sub-task.
+
+    Args:
+        settings: Of the run.
+        task: What it asked.
+        method: With its parameters.
+        checkpoint: `LoadedModel.checkpoint`.
+        quantization: Arithmetic of the linear layers; empty for the model's own.
+        questions: One per record.
+        records: With ``sample_id``, ``answer``, and ``dense_answer`` where the run compares with the dense model.
+        pixels: SHA-256 of the picture of each question.
+    """
+    answers = [record["answer"] for record in records]
+    dense = [record.get("dense_answer") for record in records]
+    digest = questions_hash(
+        (shown, question.text, question.answer) for shown, question in zip(pixels, questions, strict=True)
+    )
+    weights = checkpoint_digest(settings.model, settings.size, settings.seed, checkpoint)
+    configuration = configuration_hash(
+        checkpoint=weights,
+        dtype=settings.dtype,
+        precision=settings.precision,
+        device=settings.device,
+        attention=settings.attention,
+        parts=[AskedPart(method, settings.new_tokens, (), digest)],
+    )
+    return {
+        "origin": "measured",
+        "task": task.name,
+        "split": task.split,
+        "task_seed": task.seed,
+        "samples": len({record["sample_id"].rpartition("-")[0] for record in records}),
+        "checkpoint": checkpoint_label(checkpoint, weights),
+        "method": method.name,
+        "precision": settings.dtype if settings.precision == "float" else settings.precision,
+        "linear_layers": quantization or f"in {settings.dtype}",
+        **_counted(questions, answers),
+        "by_kind": _by_kind(questions, answers),
+        "dense": None if None in dense else _counted(questions, [str(answer) for answer in dense]),
+        "questions_sha256": digest,
+        "config_sha256": configuration,
+    }
+
+
+def _counted(questions: Sequence[Question], answers: Sequence[str]) -> dict[str, Any]:
+    found = [judged(question, answer) for question, answer in zip(questions, answers, strict=True)]
+    right = [bool(one["is_right"]) for one in found]
+    share = accuracy([float(one) for one in right], [])
+    return {
+        "n": len(right),
+        "right": sum(right),
+        "unparsable": sum(not one["is_parsable"] for one in found),
+        "unit": "percent",
+        "accuracy": 100 * share.mean,
+        "low": 100 * share.low,
+        "high": 100 * share.high,
+    }
+
+
+def _by_kind(questions: Sequence[Question], answers: Sequence[str]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for question, answer in zip(questions, answers, strict=True):
+        own = found.setdefault(question.kind, {"n": 0, "right": 0})
+        own["n"] += 1
+        own["right"] += int(judged(question, answer)["is_right"])
+    return found

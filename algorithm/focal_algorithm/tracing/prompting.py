@@ -1,0 +1,74 @@
+"""From one media sample and a question to the inputs of a model's forward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from focal_algorithm.checkpoints.loading import LoadedModel
+from focal_algorithm.models.base import VisualPart
+from focal_algorithm.prompts.cells import CellMaker, kept_frames
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.media import MediaSample
+from focal_traces.frames.frames import SampleFrames
+
+__all__ = ["Prompt", "build_prompt"]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Inputs of one prefill.
+
+    Attributes:
+        inputs: Keyword arguments of the model's forward, batch of 1.
+        layout: Where the visual tokens lie.
+        frames: Makes what a trace keeps of the pictures; None where the family cannot say.
+    """
+
+    inputs: dict[str, Any]
+    layout: SampleLayout
+    frames: Callable[[], SampleFrames] | None = None
+
+
+def build_prompt(
+    loaded: LoadedModel, sample: MediaSample, question: str, visual: VisualPart | None = None
+) -> Prompt:
+    """Preprocess pictures, tokenise the question and place the visual tokens between the two text parts.
+
+    Args:
+        loaded: The model.
+        sample: One image or video.
+        question: Text after it.
+        visual: The pictures, where they were preprocessed before.
+    """
+    model, adapter = loaded.model, loaded.adapter
+    if visual is None:
+        adapter.require(sample.is_video)
+        visual = adapter.visual_inputs(model, sample.frames, sample.is_video)
+    before, after = adapter.prompt_text(question)
+    token_ids: list[int] = []
+    is_placeholder: list[bool] = []
+    for piece in (before, *visual.pieces, after):
+        if isinstance(piece, str):
+            token_ids += loaded.tokenizer.encode(piece)
+        else:
+            token_ids += [piece.token_id] * piece.tokens
+        is_placeholder += [not isinstance(piece, str)] * (len(token_ids) - len(is_placeholder))
+    rows = torch.tensor([token_ids])
+    inputs = {"input_ids": rows, "attention_mask": torch.ones_like(rows)}
+    inputs |= adapter.sequence_inputs(model, rows) | visual.inputs
+    inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+    layout = adapter.layouts(model, inputs, [sample.sample_id])[0]
+    if visual.cells is None or not layout.visual_tokens:
+        return Prompt(inputs, layout)
+    own = is_placeholder[layout.visual_start : layout.visual_stop]
+    return Prompt(inputs, layout, partial(_frames, visual.cells, own, layout, question))
+
+
+def _frames(make: CellMaker, is_placeholder: list[bool], layout: SampleLayout, question: str) -> SampleFrames:
+    return kept_frames(make(), np.array(is_placeholder), layout.sample_id, question)

@@ -1,0 +1,1 @@
+"""Published numbers as claims, and which of them hold in a run."""

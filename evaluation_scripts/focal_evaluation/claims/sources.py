@@ -1,0 +1,90 @@
+"""Where exhibits come from: published inputs, the offline model's traces, a trace root, or a result folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from focal_common.errors import FocalError, TraceError, near_matches
+from focal_evaluation.claims.results import Material, read_material
+from focal_evaluation.results.main_rows import prefixes
+from focal_evaluation.results.published_runs import PAPER_ACCELERATORS, run_parts
+
+__all__ = ["PUBLISHED", "SOURCES", "Source", "find_source", "material_of"]
+
+PUBLISHED = Path("example_output/published")
+
+SOURCES = {"published": PUBLISHED, "offline": Path("example_output/offline")}
+"""Words for ``--from``: trace roots that ship with the repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place to take results from.
+
+    Attributes:
+        path: Trace root or result folder.
+        is_trace_root: Whether it must be simulated first.
+    """
+
+    path: Path
+    is_trace_root: bool
+
+
+def find_source(word: str) -> Source:
+    """Return the source that a word or a folder names.
+
+    Raises:
+        TraceError: No such folder, or it holds neither traces nor results.
+    """
+    path = SOURCES.get(word, Path(word))
+    if not path.is_dir():
+        known = f"; {near_matches(word, SOURCES)}, or a folder"
+        if word in SOURCES:
+            known = "; run in the root of a repository that holds it"
+        raise TraceError(f"--from {word}: {path} is no folder{known}")
+    if (path / "meta_data.csv").exists():
+        return Source(path, is_trace_root=True)
+    if prefixes(path):
+        return Source(path, is_trace_root=False)
+    raise TraceError(
+        f"--from {word}: {path} holds neither meta_data.csv (a trace root) nor main_<accelerator>.csv "
+        "(a result folder of focal sim)"
+    )
+
+
+def material_of(
+    source: Source, root: Path, fidelity: str, needs: frozenset[str], results: Path, is_mixed: bool
+) -> tuple[Material, list[str]]:
+    """Return results of a source, simulated into ``results`` where it holds traces.
+
+    Args:
+        source: From `find_source`.
+        root: Trace root with the published tables and claims.
+        fidelity: ``parity`` or ``cycle``; empty takes parity, or what a result folder holds.
+        needs: Result sets to simulate: ``main``, ``int8``, ``sweeps``, ``tiles``.
+        results: Folder for simulated results.
+        is_mixed: Show rows of different versions or corrections together.
+
+    Returns:
+        The results, and one sentence for each result set that could not be made.
+
+    Raises:
+        FocalError: The main results cannot be made, or the folder is refused.
+    """
+    if not source.is_trace_root:
+        return read_material(source.path, root, fidelity, is_mixed), []
+    level = fidelity or "parity"
+    problems: list[str] = []
+    # Of the published inputs every accelerator of the paper must run; elsewhere, whichever accepts the workloads.
+    accelerators = PAPER_ACCELERATORS if source.path.resolve() == root.resolve() else ("all",)
+    # INT8 comes before main: both write the breakdown of components, and that of main is the published one.
+    parts = ("int8", "main", "sweeps", "tiles") if level == "parity" else ("int8", "main")
+    for part in [name for name in parts if name in needs | {"main"}]:
+        try:
+            run_parts(source.path, results, level, (part,), accelerators)
+        except FocalError as error:
+            if part == "main":
+                raise
+            problems.append(f"{part}: {error}")
+    return read_material(results, root, level, is_mixed), problems

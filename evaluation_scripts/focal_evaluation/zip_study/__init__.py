@@ -1,1 +1,0 @@
-"""Reads the tables of ``focal sparsezip``: summary and pictures. Runs no model."""

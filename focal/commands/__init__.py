@@ -1,0 +1,1 @@
+"""The command line: one verb a file, over the functions that Python users call."""

@@ -1,0 +1,154 @@
+"""``focal arena``: every method at equal budget on the offline models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from focal_algorithm.checkpoints.weights import SHIPPED
+from focal_common.console import errors_console, output_console, track
+from focal_common.errors import ConfigError, UnsupportedError, near_matches
+
+if TYPE_CHECKING:
+    from focal.studies.arena.plan import ModelFolder
+    from focal.studies.arena.run import ArenaResult
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def arena(
+    output: Annotated[Path, typer.Option(help="Folder for tables, page, manifest and finished parts.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="NAME=FOLDER of a checkpoint; repeatable. Default: the shipped models."),
+    ] = None,
+    models: Annotated[str, typer.Option(help="Only these of the models, separated by commas.")] = "",
+    methods: Annotated[
+        str, typer.Option(help="Separated by commas; dense always runs. all: published ones and variants.")
+    ] = "all",
+    budgets: Annotated[
+        str, typer.Option(help="Shares of what the dense model spends, separated by commas.")
+    ] = "0.5,0.25,0.125",
+    match: Annotated[
+        str, typer.Option(help="What is equal: tokens (equivalent visual tokens, layer mean) or macs.")
+    ] = "tokens",
+    tasks: Annotated[
+        str, typer.Option(help="Procedural benchmarks; each model answers those of its kind.")
+    ] = "shapes-video,shapes-pope,shapes-mme",
+    questions: Annotated[int, typer.Option(help="First so many of each benchmark; 0 for all.")] = 1000,
+    traced: Annotated[
+        int, typer.Option(help="Questions on which budgets are solved, counts taken, hardware simulated.")
+    ] = 8,
+    seed: Annotated[int, typer.Option(help="Chooses the traced questions.")] = 0,
+    simulate: Annotated[
+        bool, typer.Option(help="Simulate the traced questions on every accelerator.")
+    ] = True,
+    resume: Annotated[
+        bool, typer.Option(help="Go on where an earlier call stopped; --no-resume does everything again.")
+    ] = True,
+    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes of one thread each.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print rows as JSON instead of a table.")] = False,
+) -> None:
+    """Compare all methods at equal budget: accuracy measured, cycles and energy simulated."""
+    if workers < 1:
+        raise ConfigError(f"--workers must be at least 1, got {workers}")
+    from focal.studies.arena.entrants import DEFAULT_ENTRANTS
+    from focal.studies.arena.plan import ArenaPlan
+
+    plan = ArenaPlan(
+        models=_models(model or [], _words(models)),
+        benchmarks=_words(tasks),
+        methods=DEFAULT_ENTRANTS if methods == "all" else _words(methods),
+        budgets=tuple(_share(word) for word in _words(budgets)),
+        quantity=match,
+        questions=questions,
+        traced=traced,
+        seed=seed,
+        simulates=simulate,
+    )
+    from focal.commands.environment import require_runnable
+
+    require_runnable()
+    from focal.studies.arena.run import run_arena
+
+    result = run_arena(plan, output, workers, not resume, lambda steps, total: track(steps, "arena", total))
+    if as_json:
+        output_console().print(json.dumps(result.rows), markup=False)
+        return
+    _print(result)
+
+
+def _models(given: list[str], chosen: tuple[str, ...]) -> tuple[ModelFolder, ...]:
+    from focal.studies.arena.plan import ModelFolder
+    from focal_algorithm.checkpoints.weights import shipped_model
+
+    found = [ModelFolder.read(text) for text in given]
+    if not found:
+        found = [ModelFolder(name, str(shipped_model(name))) for name in SHIPPED]
+    if not found:
+        raise UnsupportedError("no trained model ships with this version; give --model NAME=FOLDER")
+    names = [one.name for one in found]
+    for name in chosen:
+        if name not in names:
+            raise ConfigError(f"--models '{name}': {near_matches(name, names)}")
+    return tuple(one for one in found if not chosen or one.name in chosen)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _share(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError as error:
+        raise ConfigError(f"--budgets '{word}': expected shares such as 0.5,0.25") from error
+
+
+def _print(result: ArenaResult) -> None:
+    table = Table(title="accuracy measured; cycles and energy simulated, on the method's own accelerator")
+    for column in (
+        "benchmark",
+        "method",
+        "budget",
+        "accuracy",
+        "interval",
+        "no answer",
+        "tokens",
+        "cycles",
+        "mJ",
+        "",
+    ):
+        table.add_column(column, justify="left" if column in ("benchmark", "method", "") else "right")
+    for row in result.rows:
+        name = row["own_accelerator"]
+        table.add_row(
+            row["benchmark"],
+            row["method"],
+            f"{row['budget']:g}",
+            _text(row["accuracy_measured"], ".3f"),
+            "" if row["low_measured"] is None else f"{row['low_measured']:.3f}-{row['high_measured']:.3f}",
+            _text(row["unparsable_measured"], "d"),
+            _text(row["equivalent_tokens_measured"], ".1f"),
+            _text(row.get(f"cycles_simulated_{name}"), ",.0f"),
+            _text(row.get(f"energy_mj_simulated_{name}"), ".3g"),
+            "" if row["status"] == "ok" else row["status"],
+        )
+    console = output_console()
+    console.print(table)
+    for reason in dict.fromkeys(f"{row['method']}: {row['reason']}" for row in result.rows if row["reason"]):
+        errors_console().print(f"note: {reason}", markup=False)
+    for path in result.files.values():
+        console.print(f"wrote {path}", markup=False)
+    console.print(f"{result.wall_time_s:.0f} s", markup=False)
+
+
+def _text(value: Any, form: str) -> str:
+    return "" if value is None else format(value, form)

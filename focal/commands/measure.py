@@ -1,0 +1,112 @@
+"""``focal measure``: accuracy and trace of a method in one run, for design-space studies."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from focal_common.config import parse_yaml
+from focal_common.console import output_console, track
+from focal_common.errors import ConfigError
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def measure(
+    model: Annotated[
+        str, typer.Option(help="Shipped model, checkpoint folder, or family with random weights.")
+    ] = "shapes_video",
+    size: Annotated[str, typer.Option(help="Size of a random model: small or tiny.")] = "small",
+    method: Annotated[str, typer.Option(help="Compression method, such as focus or dense.")] = "focus",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Parameter of the method, field=value.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="Procedural benchmark.")] = "shapes-video",
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    data_seed: Annotated[int, typer.Option("--data-seed", help="Of the benchmark.")] = 0,
+    questions: Annotated[int, typer.Option(help="How many are asked.")] = 400,
+    samples: Annotated[int, typer.Option(help="How many of them are traced.")] = 9,
+    seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+    output: Annotated[Path, typer.Option(help="Trace root to write.")] = Path("output/measured"),
+    is_identity: Annotated[
+        bool,
+        typer.Option("--identity", help="Print the hash of all that decides the result, and the parameters."),
+    ] = False,
+    is_lines: Annotated[
+        bool, typer.Option("--lines", help="Measure what lines of JSON on standard input ask for.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Ask a model questions under a method; write the trace of some and the accuracy of all."""
+    from focal.studies.measure.settings import MeasureSettings
+
+    wanted = MeasureSettings(
+        model=model,
+        size=size,
+        method=method,
+        task=task,
+        split=split,
+        data_seed=data_seed,
+        questions=questions,
+        samples=samples,
+        seed=seed,
+        threads=threads,
+    )
+    if is_identity:
+        typer.echo(wanted.identity())
+        # On a line of its own: the hash decides what was measured before, the names do not.
+        typer.echo(json.dumps({"parameters": wanted.parameters()}))
+        return
+    parameters = dict(map(_setting, settings or []))
+    from focal.commands.environment import require_runnable
+    from focal_algorithm.methods.build import build_method
+
+    build_method(method, parameters)
+    require_runnable()
+    from focal.studies.measure.session import Session
+
+    if is_lines:
+        from focal.studies.measure.lines import serve
+
+        replies = sys.stdout
+        # Only replies may reach standard output, whatever a library prints.
+        with redirect_stdout(sys.stderr):
+            session = Session(wanted)
+            serve(lambda more, place: session.measure(parameters | dict(more), place), sys.stdin, replies)
+        return
+    metrics = Session(wanted).measure(parameters, output, lambda items, total: track(items, "asking", total))
+    _show(metrics, output, as_json)
+
+
+def _show(metrics: dict[str, float], output: Path, as_json: bool) -> None:
+    console = output_console()
+    if as_json:
+        console.print(json.dumps({"metrics": metrics, "output": str(output)}), markup=False)
+        return
+    console.print(
+        f"accuracy {metrics['accuracy']:.2f} % [{metrics['accuracy_low']:.2f}, {metrics['accuracy_high']:.2f}], "
+        f"{metrics['questions']:.0f} questions (measured)",
+        markup=False,
+    )
+    console.print(
+        f"visual tokens kept {metrics['kept_tokens']:.1f} %, zero or similar vectors "
+        f"{metrics['vector_sparsity']:.1f} % (measured on the traced samples)",
+        markup=False,
+    )
+    console.print(f"wrote {output}", markup=False)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    field, equals, value = text.partition("=")
+    if not equals or not field.strip():
+        raise ConfigError(f"--set '{text}': expected field=value, such as similarity_threshold=0.95")
+    return field.strip(), parse_yaml(f"value: {value}", f"--set {field}")["value"]

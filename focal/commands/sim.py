@@ -1,0 +1,134 @@
+"""The verb ``focal sim``: arguments only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from focal_common.console import errors_console, output_console, run_command
+from focal_common.errors import ConfigError, near_matches
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+_SRAM = ("auto", "compiler", "cacti")
+_STUDIES = ("dse_a_m_tile", "dse_b_vector_size", "dse_c_block_size", "dse_d_scatter")
+"""Packaged studies of what ``--sweep`` did up to version 0.1."""
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+@app.command()
+def sim(
+    trace: Annotated[Path, typer.Option(help="Trace root (folder with meta_data.csv) or one trace file.")],
+    accelerator: Annotated[str, typer.Option(help="Names separated by commas, or all.")] = "all",
+    fidelity: Annotated[
+        str,
+        typer.Option(
+            help="Model level: cycle (every tile timed; the default), or parity (the published simulator; the "
+            "default and only level of --tile-lengths).",
+            show_default=False,
+        ),
+    ] = "",
+    corrections: Annotated[
+        str,
+        typer.Option(help="Of fidelity cycle: all, none, names, or all,-NAME; see docs/corrections.md."),
+    ] = "all",
+    output: Annotated[Path, typer.Option(help="Folder for tables, figure and manifest.")] = Path(
+        "focal_results"
+    ),
+    model: Annotated[str, typer.Option(help="Only these models, separated by commas.")] = "",
+    dataset: Annotated[str, typer.Option(help="Only these datasets, separated by commas.")] = "",
+    variant: Annotated[
+        str, typer.Option(help="Trace folder, such as focus_main or focus_int8.")
+    ] = "focus_main",
+    hardware: Annotated[Path | None, typer.Option(help="Hardware YAML in place of a preset.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Hardware field=value, such as core.array_columns=64, where an accelerator has the field.",
+        ),
+    ] = None,
+    sram: Annotated[str, typer.Option(help="Buffer costs: auto (as published), compiler, cacti.")] = "auto",
+    sweep: Annotated[str, typer.Option(hidden=True)] = "",
+    tile_lengths: Annotated[
+        bool, typer.Option("--tile-lengths", help="Histogram of tile lengths; needs a mask trace.")
+    ] = False,
+    figure: Annotated[bool, typer.Option(help="Draw the headline figure.")] = True,
+    precision: Annotated[
+        str, typer.Option(help="fp16, or int8: 1-byte elements and INT8 multipliers (estimated).")
+    ] = "fp16",
+    whole_model: Annotated[
+        bool,
+        typer.Option("--whole-model", help="Also time vision tower, projector, text, LM head and decode."),
+    ] = False,
+    model_shape: Annotated[
+        str,
+        typer.Option(help="Shape of the whole model: a preset or a config.json; the trace's if not given."),
+    ] = "",
+    generate: Annotated[int, typer.Option(min=0, help="Decode steps of --whole-model.")] = 0,
+    timeline: Annotated[
+        Path | None, typer.Option(help="Write a Perfetto timeline of one run, such as out.json.gz.")
+    ] = None,
+    timeline_layer: Annotated[
+        str, typer.Option(help="GEMM whose units are shown, such as 9.o_proj; the longest if not given.")
+    ] = "",
+    timeline_cycles: Annotated[int, typer.Option(help="Cycles of that GEMM to show.")] = 100_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print rows and paths as JSON.")] = False,
+) -> None:
+    """Simulate traces on accelerators: cycles, time, energy, area, and a figure."""
+    if sweep:
+        study = next((name for name in _STUDIES if name.endswith(sweep)), _STUDIES[0])
+        raise ConfigError(
+            f"--sweep {sweep}: design spaces have a verb of their own; expected 'focal sweep {study}'"
+        )
+    if sram not in _SRAM:
+        raise ConfigError(f"--sram '{sram}': {near_matches(sram, _SRAM)}")
+    from focal_simulator.results.request import Request
+    from focal_simulator.results.run import run_request
+
+    request = Request(
+        trace=trace,
+        accelerators=_words(accelerator),
+        fidelity=fidelity or ("parity" if tile_lengths else "cycle"),
+        corrections=corrections,
+        output=output,
+        models=_words(model),
+        datasets=_words(dataset),
+        variant=variant,
+        hardware=hardware,
+        overrides=tuple(overrides or ()),
+        sram=sram,
+        tile_lengths=tile_lengths,
+        figure=figure,
+        precision=precision,
+        whole_model=whole_model or bool(model_shape) or generate > 0,
+        model_shape=model_shape,
+        generated_tokens=generate,
+        timeline=timeline,
+        timeline_layer=timeline_layer,
+        timeline_cycles=timeline_cycles,
+    )
+    report = run_request(request)
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), indent=1))
+        return
+    console = output_console()
+    for table in report.tables:
+        console.print(table)
+    for note in report.notes:
+        errors_console().print(f"note: {note}", markup=False)
+    for path in report.paths:
+        console.print(f"wrote {path}", markup=False)
+
+
+def main() -> int:
+    """Run with the words of the command line; return the exit code."""
+    return run_command(app)

@@ -1,0 +1,306 @@
+"""``focal trace``: run a model with a compression method and record the trace; inspect and convert traces."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from focal.commands.main import VERBS
+from focal.commands.trace_files import app as traces_app
+from focal.commands.trace_tables import print_answers, print_samples
+from focal_algorithm.methods.config import configured_parameters
+from focal_algorithm.models import check_model_name
+from focal_common.config import parse_yaml
+from focal_common.console import errors_console, output_console, track
+from focal_common.errors import ConfigError
+from focal_common.places import check_inside
+from focal_common.registry import Registry
+
+if TYPE_CHECKING:
+    from focal_algorithm.tasks.asking import AskedTask
+    from focal_algorithm.tracing.runner import RunResult
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Record a sparse trace from a vision-language model, or look at recorded ones.",
+    invoke_without_command=True,
+    no_args_is_help=False,
+    add_completion=False,
+)
+app.registered_commands += traces_app.registered_commands
+
+_PROFILES = ("offline", "hub")
+_SIMULATION = "simulation"
+"""Folder of the results of --simulate in the trace root."""
+_QUESTION = "What happens in this video?"
+# By name: this package does not depend on the simulator, only this command line meets it.
+_PLUGINS: Registry[Registry[Any]] = Registry(
+    "plug-in family", {"accelerators": "focal_simulator.accelerators:ACCELERATORS"}, group="focal.families"
+)
+
+
+@app.callback()
+def trace(
+    context: typer.Context,
+    profile: Annotated[str, typer.Option(help="offline: local files only; hub: may download.")] = "offline",
+    model: Annotated[
+        str, typer.Option(help="Shipped model, family with random weights, checkpoint folder, or Hub name.")
+    ] = "llava_onevision",
+    size: Annotated[str, typer.Option(help="Size of a random model: small or tiny.")] = "small",
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="Compression method, such as focus or dense.", show_default="focus"),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Parameter of the method, field=value; of two for one field the later holds."
+        ),
+    ] = None,
+    method_config: Annotated[
+        Path | None, typer.Option(help="YAML file with parameters of the method; --set goes over it.")
+    ] = None,
+    video: Annotated[list[Path] | None, typer.Option(help="Video file; repeatable.")] = None,
+    image: Annotated[list[Path] | None, typer.Option(help="Image file; repeatable.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Name under which results are filed.")] = None,
+    task: Annotated[
+        str, typer.Option(help="Ask the questions of a benchmark, such as shapes-video; see focal data list.")
+    ] = "",
+    questions: Annotated[
+        int,
+        typer.Option(help="Of --task, spread over samples and sub-tasks; 24 without --samples, else all."),
+    ] = 0,
+    split: Annotated[str, typer.Option(help="Of --task: train, val or test.")] = "test",
+    task_seed: Annotated[int, typer.Option(help="Of the data of --task.")] = 0,
+    against_dense: Annotated[
+        bool,
+        typer.Option("--against-dense", help="Have the untouched model answer the questions of --task too."),
+    ] = False,
+    samples: Annotated[
+        int | None,
+        typer.Option(help="Photograph clips (3), or samples of --task (half as many as questions)."),
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Most frames per video.")] = 16,
+    prompt: Annotated[
+        str | None, typer.Option(help="Question after the video (What happens in this video?).")
+    ] = None,
+    new_tokens: Annotated[
+        int | None, typer.Option(help="Tokens to generate greedily after the prefill (2; 4 with --task).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of random weights and camera paths.")] = 0,
+    dtype: Annotated[str, typer.Option(help="fp32, bf16, or fp16 (not on a CPU).")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(help="float, or int8: 8-bit linear layers (bitsandbytes on CUDA, torch on a CPU).")
+    ] = "float",
+    device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
+    attention: Annotated[str, typer.Option("--attn", help="sdpa or eager.")] = "sdpa",
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that a checkpoint brings along.")
+    ] = False,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+    masks: Annotated[bool, typer.Option(help="Also write bit-packed masks (tier 2).")] = True,
+    keep_frames: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-frames/--no-keep-frames",
+            help="Also write the pictures as the model saw them, for focal show; if not said, up to 8 samples.",
+            show_default=False,
+        ),
+    ] = None,
+    simulate: Annotated[
+        str, typer.Option(help="Then simulate the trace on these accelerators, separated by commas.")
+    ] = "",
+    match: Annotated[
+        tuple[str, str],
+        typer.Option(
+            metavar="QUANTITY VALUE",
+            help="Set the method's knob so that the first sample costs this: tokens (equivalent, layer mean), macs, "
+            "cycles or energy (mJ).",
+            show_default=False,
+        ),
+    ] = ("", ""),
+    match_accelerator: Annotated[
+        str, typer.Option(help="Simulated for --match cycles and energy; the method's own, else dense.")
+    ] = "",
+    output: Annotated[Path, typer.Option(help="Trace root to write into.")] = Path("output"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Run a model with a compression method on real pictures and record its sparse trace."""
+    if context.invoked_subcommand is not None:
+        return
+    method = _only_method(methods)
+    _check_choices(profile, method, simulate)
+    check_model_name(model)
+    given = {"--questions": questions, "--split": split != "test", "--task-seed": task_seed}
+    asked = _asked_task(task, prompt, given | {"--against-dense": against_dense})
+    if asked is not None:
+        asked = replace(
+            asked, questions=questions, samples=samples or 0, split=split, seed=task_seed, frames=frames
+        )
+        if new_tokens == 0:
+            raise ConfigError("new_tokens must be at least 1 where questions are to be answered, got 0")
+    if new_tokens is None:
+        new_tokens = 2 if asked is None else asked.answer_tokens
+    target, match_accelerator = _match_target(*match, match_accelerator, method)
+    parameters = configured_parameters(method, method_config, _note) | _parameters(settings or [])
+    from focal.commands.environment import require_runnable
+
+    require_runnable()
+    from focal_algorithm.tracing.runner import RunSettings, prepare, run
+
+    wanted = RunSettings(
+        output=output,
+        model=model,
+        size=size,
+        method=method,
+        parameters=parameters,
+        dataset=dataset,
+        videos=tuple(video or ()),
+        images=tuple(image or ()),
+        samples=3 if samples is None or asked is not None else samples,
+        frames=frames,
+        question=_QUESTION if prompt is None else prompt,
+        new_tokens=new_tokens,
+        seed=seed,
+        dtype=dtype,
+        precision=precision,
+        device=device,
+        attention=attention,
+        threads=threads,
+        keep_masks=masks,
+        keep_frames=keep_frames,
+        is_offline=profile == "offline",
+        trust_remote_code=trust_remote_code,
+        task=asked,
+        against_dense=against_dense,
+    )
+    check_inside(output, output / _SIMULATION)
+    prepared = prepare(wanted)
+    notes: tuple[str, ...] = ()
+    if target is not None:
+        from focal.studies.match_budget import match_budget, match_note
+
+        wanted, found = match_budget(wanted, prepared, match[0], target, match_accelerator)
+        notes = (match_note(found, match[0]),)
+    result = run(wanted, lambda items, total: track(items, "tracing", total), prepared)
+    result = replace(result, notes=(*notes, *result.notes))
+    for note in result.notes:
+        _note(note)
+    if as_json:
+        summary = _summary(result)
+        if simulate:
+            summary["simulation"] = json.loads(
+                _captured(lambda: _simulate(result, output, simulate, "--json"))
+            )
+        output_console().print(json.dumps(summary), markup=False)
+        return
+    if result.accuracy is not None:
+        rows = (
+            json.loads(_captured(lambda: _simulate(result, output, simulate, "--json"))) if simulate else None
+        )
+        print_answers(result, rows)
+        return
+    print_samples(result)
+    if simulate:
+        _simulate(result, output, simulate)
+
+
+def _match_target(quantity: str, text: str, accelerator: str, method: str) -> tuple[float | None, str]:
+    """Return the budget, None if none is asked for, and the accelerator that is to be simulated."""
+    accelerators = _PLUGINS.load("accelerators")
+    if accelerator:
+        accelerators.target(accelerator)
+    if not quantity:
+        if accelerator:
+            raise ConfigError("--match-accelerator needs --match cycles or --match energy")
+        return None, ""
+    from focal.studies.match_budget import check_quantity
+
+    return check_quantity(quantity, text), accelerator or (method if method in accelerators else "dense")
+
+
+def _asked_task(task: str, prompt: str | None, given: dict[str, Any]) -> AskedTask | None:
+    """Return the benchmark that is asked, None if none is; refuse options that do not go together."""
+    if not task:
+        for option, value in given.items():
+            if value:
+                raise ConfigError(f"{option} needs --task, such as --task shapes-video")
+        return None
+    if prompt is not None:
+        raise ConfigError("--task brings its own questions; expected no --prompt beside it")
+    from focal_algorithm.tasks.asking import AskedTask
+
+    return AskedTask(task)
+
+
+def _only_method(methods: list[str] | None) -> str:
+    if methods and len(methods) > 1:
+        raise ConfigError(
+            f"--method was given {len(methods)} times ({', '.join(methods)}); expected one per run"
+        )
+    return methods[0] if methods else "focus"
+
+
+def _note(sentence: str) -> None:
+    errors_console().print(f"note: {sentence}", markup=False)
+
+
+def _simulate(result: RunResult, root: Path, accelerators: str, *words: str) -> None:
+    """Simulate what was just traced, through the verb table: this package does not know the simulator."""
+    header = result.trace.header
+    chosen = ["--trace", str(root), "--model", header.model, "--dataset", header.dataset]
+    results = ["--accelerator", accelerators, "--output", str(root / _SIMULATION)]
+    results += ["--variant", result.files["counts"].parent.name]
+    VERBS.load("sim")(args=[*chosen, *results, *words], standalone_mode=False)
+
+
+def _captured(command: Callable[[], None]) -> str:
+    text = io.StringIO()
+    with redirect_stdout(text):
+        command()
+    return text.getvalue()
+
+
+def _check_choices(profile: str, method: str, simulate: str) -> None:
+    # Checked before torch is imported, so that a slip of the pen answers at once.
+    if profile not in _PROFILES:
+        raise ConfigError(f"--profile must be {' or '.join(_PROFILES)}, got '{profile}'")
+    from focal_algorithm.methods import METHODS
+
+    METHODS.target(method)
+    for name in filter(None, (word.strip() for word in simulate.split(","))):
+        if name != "all":
+            _PLUGINS.load("accelerators").target(name)
+
+
+def _parameters(settings: list[str]) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        field, equals, text = setting.partition("=")
+        if not equals or not field.strip():
+            raise ConfigError(f"--set '{setting}': expected field=value, such as similarity_threshold=0.95")
+        parsed[field.strip()] = parse_yaml(f"value: {text}", f"--set {field}")["value"]
+    return parsed
+
+
+def _summary(result: RunResult) -> dict[str, Any]:
+    header = result.trace.header
+    return {
+        "model": header.model,
+        "checkpoint": header.checkpoint,
+        "dataset": header.dataset,
+        "method": header.method,
+        "median_index": header.median_index,
+        "samples": list(result.samples),
+        "files": {role: str(path) for role, path in result.files.items()},
+        "notes": list(result.notes),
+        "accuracy": result.accuracy,
+    }

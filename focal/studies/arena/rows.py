@@ -1,0 +1,173 @@
+"""From the cells of an arena to the rows of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+from focal.studies.arena.cells import Cell
+from focal.studies.arena.entrants import method_behind
+from focal.studies.arena.matching import REFUSED
+from focal.studies.arena.plan import DENSE
+from focal_algorithm.evaluation.offline.costs import Cost, mean_cost
+from focal_algorithm.evaluation.offline.evaluator import Reply
+from focal_common.statistics import accuracy, clustered_interval, compared
+
+__all__ = ["KIND_COLUMNS", "arena_columns", "arena_rows", "kind_rows"]
+
+_ABOUT = ("model", "benchmark", "method", "budget", "status", "reason")
+_MATCHED = ("matched_quantity", "target", "reached", "knob", "knob_value")
+_ACCURACY = (
+    *("questions", "pictures", "accuracy_measured", "low_measured", "high_measured"),
+    *("cluster_low_measured", "cluster_high_measured", "unparsable_measured"),
+    *("against_dense_measured", "against_dense_low_measured", "against_dense_high_measured"),
+    *("only_dense_right_measured", "only_method_right_measured", "mcnemar_p_measured"),
+)
+_COST = (
+    *("traced_questions", "visual_tokens", "equivalent_tokens_measured", "present_tokens_measured"),
+    *("tokens_by_layer_measured", "vector_sparsity_measured", "linear_macs_measured"),
+    *("attention_macs_estimated", "selection_macs_estimated"),
+)
+KIND_COLUMNS = (
+    *("model", "benchmark", "method", "budget", "status", "kind", "questions"),
+    *("accuracy_measured", "low_measured", "high_measured", "unparsable_measured"),
+)
+"""Of ``kinds.csv``."""
+
+
+def arena_columns(accelerators: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of ``arena.csv``; those of an accelerator end with its name."""
+    own = (
+        f"{figure}_{name}"
+        for name in accelerators
+        for figure in (
+            "cycles_simulated",
+            "energy_mj_simulated",
+            "energy_delay_mj_s_simulated",
+            "refused",
+        )
+    )
+    return (*_ABOUT, *_MATCHED, *_ACCURACY, *_COST, "own_accelerator", *own)
+
+
+def arena_rows(cells: Sequence[Cell], accelerators: Sequence[str]) -> list[dict[str, Any]]:
+    """Return one row per cell, refused ones included; what is not known is None."""
+    dense = {_place(cell): cell.replies for cell in cells if cell.bout.method == DENSE}
+    rows = []
+    for cell in cells:
+        row: dict[str, Any] = dict.fromkeys(arena_columns(accelerators))
+        row |= _about(cell) | {"reason": cell.setting.reason}
+        row |= {
+            "matched_quantity": cell.setting.quantity,
+            "target": cell.setting.target,
+            "reached": cell.setting.reached,
+            "knob": cell.setting.knob,
+            "knob_value": cell.setting.value,
+        }
+        if cell.setting.status != REFUSED:
+            row |= _measured(cell.replies, dense[_place(cell)], cell.bout.method == DENSE)
+            row |= _cost(mean_cost(list(cell.costs.values())), len(cell.costs))
+            row |= _hardware(cell, accelerators)
+        rows.append(row)
+    return rows
+
+
+def kind_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Return one row per cell and sub-task; a refused cell has one row without figures."""
+    rows = []
+    for cell in cells:
+        if cell.setting.status == REFUSED:
+            rows.append(dict.fromkeys(KIND_COLUMNS) | _about(cell))
+        for kind in dict.fromkeys(one.kind for one in cell.replies):
+            own = [one for one in cell.replies if one.kind == kind]
+            found = accuracy([float(one.is_right) for one in own], [one.picture for one in own])
+            rows.append(
+                _about(cell)
+                | {
+                    "kind": kind,
+                    "questions": found.questions,
+                    "accuracy_measured": found.mean,
+                    "low_measured": found.low,
+                    "high_measured": found.high,
+                    "unparsable_measured": sum(not one.is_parsable for one in own),
+                }
+            )
+    return rows
+
+
+def _place(cell: Cell) -> tuple[str, str]:
+    return cell.bout.model.name, cell.bout.benchmark
+
+
+def _about(cell: Cell) -> dict[str, Any]:
+    model, benchmark = _place(cell)
+    return {
+        "model": model,
+        "benchmark": benchmark,
+        "method": cell.bout.method,
+        "budget": cell.setting.budget,
+        "status": cell.setting.status,
+    }
+
+
+def _measured(replies: Sequence[Reply], dense: Sequence[Reply], is_dense: bool) -> dict[str, Any]:
+    scores, pictures = [float(one.is_right) for one in replies], [one.picture for one in replies]
+    found = accuracy(scores, pictures)
+    low, high = clustered_interval(scores, pictures)
+    row: dict[str, Any] = {
+        "questions": found.questions,
+        "pictures": len(set(pictures)),
+        "accuracy_measured": found.mean,
+        "low_measured": found.low,
+        "high_measured": found.high,
+        "cluster_low_measured": low,
+        "cluster_high_measured": high,
+        "unparsable_measured": sum(not one.is_parsable for one in replies),
+    }
+    if is_dense or not dense:
+        return row
+    pair = compared(scores, [float(one.is_right) for one in dense], pictures)
+    return row | {
+        "against_dense_measured": pair.difference,
+        "against_dense_low_measured": pair.low,
+        "against_dense_high_measured": pair.high,
+        "only_dense_right_measured": pair.only_second,
+        "only_method_right_measured": pair.only_first,
+        "mcnemar_p_measured": pair.p_value,
+    }
+
+
+def _cost(cost: Cost, traced: int) -> dict[str, Any]:
+    return {
+        "traced_questions": traced,
+        "visual_tokens": cost.visual_tokens,
+        "equivalent_tokens_measured": cost.equivalent_tokens,
+        "present_tokens_measured": cost.present_tokens,
+        "tokens_by_layer_measured": " ".join(f"{tokens:g}" for tokens in cost.tokens_by_layer),
+        "vector_sparsity_measured": cost.vector_sparsity,
+        "linear_macs_measured": cost.linear_macs,
+        "attention_macs_estimated": cost.attention_macs,
+        "selection_macs_estimated": cost.selection_macs,
+    }
+
+
+def _hardware(cell: Cell, accelerators: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {"own_accelerator": own_accelerator(method_behind(cell.bout.method), accelerators)}
+    runs = list(cell.simulated.values())
+    for name in accelerators:
+        figures = [run["figures"][name] for run in runs if name in run["figures"]]
+        refused = [run["refused"][name] for run in runs if name in run["refused"]]
+        row[f"refused_{name}"] = refused[0] if refused else None
+        if not figures or refused:  # a mean over the prompts that one accelerator takes could not be compared
+            continue
+        for figure in ("cycles", "energy_mj"):
+            row[f"{figure}_simulated_{name}"] = fmean(one[figure] for one in figures)
+        delay = fmean(one["energy_mj"] * one["seconds"] for one in figures)
+        row[f"energy_delay_mj_s_simulated_{name}"] = delay
+    return row
+
+
+def own_accelerator(method: str, accelerators: Sequence[str]) -> str:
+    """Return the accelerator of the method's name, else the plain array that runs what a method keeps."""
+    return method if method in accelerators else "focus_sec_only"

@@ -1,0 +1,1 @@
+"""The study better_focus: designs beside the published Focus."""

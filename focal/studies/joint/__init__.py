@@ -1,0 +1,1 @@
+"""The joint study of method and hardware."""

@@ -1,0 +1,116 @@
+"""A loaded model with its questions: measures one set of method parameters after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from focal.studies.measure.files import write_measured
+from focal.studies.measure.settings import MeasureSettings
+from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
+from focal_algorithm.evaluation.offline.questions import load_questions
+from focal_algorithm.models import MODELS
+from focal_algorithm.tracing.runner import RunResult, RunSettings, TracedSample, finish, prepare
+from focal_common.errors import ConfigError
+from focal_common.statistics import accuracy
+
+__all__ = ["Session", "traced_places"]
+
+Track = Callable[[Iterable[Any], int], Iterable[Any]]
+
+_PERCENT = 100.0
+
+
+class Session:
+    """Loads the model and the questions once.
+
+    Args:
+        settings: Model, method and questions.
+
+    Raises:
+        ConfigError: The task has fewer questions.
+    """
+
+    def __init__(self, settings: MeasureSettings) -> None:
+        self.settings = settings
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        self._run = RunSettings(
+            output=Path(),
+            model=settings.model if settings.model in MODELS else str(settings.place),
+            size=settings.size,
+            method=settings.method,
+            dataset=settings.task,
+            new_tokens=1,
+            seed=settings.seed,
+        )
+        questions = load_questions(
+            settings.task, settings.questions, seed=settings.data_seed, split=settings.split
+        )
+        if len(questions.asked) < settings.questions:
+            raise ConfigError(
+                f"questions must be at most {len(questions.asked)} for task '{settings.task}', got "
+                f"{settings.questions}"
+            )
+        self._prepared = prepare(self._run)
+        self._evaluator = Evaluator(self._prepared.loaded, questions)
+
+    def measure(
+        self,
+        parameters: Mapping[str, Any],
+        output: Path,
+        track: Track = lambda items, total: items,
+    ) -> dict[str, float]:
+        """Ask every question, trace some of them in the same prefills, and write trace root, metrics and answers.
+
+        Args:
+            parameters: Of the method, by field name.
+            output: Trace root to write.
+            track: Wraps the replies to show progress, given their number.
+
+        Returns:
+            The metrics; see `focal.studies.measure.files`.
+
+        Raises:
+            FocalError: A parameter does not fit the model, or the run failed.
+        """
+        started = time.monotonic()
+        settings = self.settings
+        method = self._evaluator.method(settings.method, dict(parameters))
+        recorded = traced_places(settings.questions, settings.samples)
+        asked = self._evaluator.replies(method, recorded=recorded)
+        replies = list(track(asked, settings.questions))
+        traced = [
+            TracedSample(one.recorded, one.answer, "procedural")
+            for one in replies
+            if one.recorded is not None
+        ]
+        run = replace(self._run, output=output, parameters=dict(parameters))
+        result = finish(run, self._prepared, method, traced, time.monotonic() - started)
+        metrics = _metrics(replies, result)
+        write_measured(output, settings, metrics, replies)
+        return metrics
+
+
+def traced_places(questions: int, samples: int) -> list[int]:
+    """Return the numbers of the traced questions, evenly spaced from the first."""
+    return [place * questions // samples for place in range(samples)]
+
+
+def _metrics(replies: Sequence[Reply], result: RunResult) -> dict[str, float]:
+    found = accuracy([float(one.is_right) for one in replies], [one.picture for one in replies])
+    kept = [fmean(one["visual_tokens_by_layer"]) / one["visual_tokens"] for one in result.samples]
+    return {
+        "accuracy": _PERCENT * found.mean,
+        "accuracy_low": _PERCENT * found.low,
+        "accuracy_high": _PERCENT * found.high,
+        "questions": float(found.questions),
+        "kept_tokens": _PERCENT * fmean(kept),
+        "vector_sparsity": _PERCENT * fmean(one["weighted_sparsity"] for one in result.samples),
+    }

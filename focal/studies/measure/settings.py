@@ -1,0 +1,90 @@
+"""What decides a measurement beside the parameters of the method, and its hash."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+from focal_algorithm.checkpoints.weights import SHIPPED, shipped_model
+from focal_algorithm.evaluation.offline.questions import BENCHMARKS
+from focal_algorithm.methods import METHODS
+from focal_algorithm.models import MODELS
+from focal_algorithm.tasks.sample import SPLITS
+from focal_common.errors import ConfigError, near_matches
+from focal_common.files import sha256_of_file
+from focal_common.provenance import content_hash
+
+__all__ = ["MeasureSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureSettings:
+    """A model, a method without its parameters, and the questions.
+
+    Attributes:
+        model: Shipped model, family with random weights, or checkpoint folder.
+        size: Of a random model.
+        method: Registry name.
+        task: Name in `BENCHMARKS`.
+        split: Of the task.
+        data_seed: Of the task; ``focal eval`` takes 0.
+        questions: The first so many of the split.
+        samples: How many of them, evenly spaced, are traced.
+        seed: Of random weights.
+        threads: CPU threads; 0 leaves torch's choice.
+
+    Raises:
+        ConfigError: An unknown name, with the nearest, or a number out of range.
+    """
+
+    model: str
+    size: str = "small"
+    method: str = "focus"
+    task: str = "shapes-video"
+    split: str = "test"
+    data_seed: int = 0
+    questions: int = 400
+    samples: int = 9
+    seed: int = 0
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        METHODS.target(self.method)
+        if self.task not in BENCHMARKS:
+            raise ConfigError(f"unknown task '{self.task}'; {near_matches(self.task, BENCHMARKS)}")
+        if self.split not in SPLITS:
+            raise ConfigError(f"unknown split '{self.split}'; {near_matches(self.split, SPLITS)}")
+        least = {"questions": 1, "samples": 1, "data_seed": 0, "seed": 0, "threads": 0}
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise ConfigError(f"{name} must be at least {value}, got {getattr(self, name)}")
+        if self.samples > self.questions:
+            raise ConfigError(
+                f"samples must be at most the number of questions, {self.questions}, got {self.samples}"
+            )
+        if self.model not in MODELS and not self.place.is_dir():
+            names = [*SHIPPED, *MODELS]
+            raise ConfigError(
+                f"unknown model '{self.model}', neither a shipped model nor a family nor a folder; "
+                f"{near_matches(self.model, names)}"
+            )
+
+    @cached_property
+    def place(self) -> Path:
+        """Folder of a checkpoint; the name of a family as it is."""
+        return shipped_model(self.model) if self.model in SHIPPED else Path(self.model)
+
+    def parameters(self) -> list[str]:
+        """Return the names of the parameters the method takes, sorted."""
+        return sorted(field.name for field in fields(METHODS.load(self.method)))
+
+    def identity(self) -> str:
+        """Return a hash of the settings and of every file of the model; threads and places do not enter it."""
+        facts = asdict(self)
+        del facts["threads"]
+        if self.model not in MODELS:
+            folder = self.place
+            files = sorted(path for path in folder.rglob("*") if path.is_file())
+            facts["model"] = {str(path.relative_to(folder)): sha256_of_file(path) for path in files}
+        return content_hash(facts)

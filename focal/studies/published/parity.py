@@ -1,0 +1,41 @@
+"""Every published number beside ours, and the defects of the published simulator, from one run in fidelity parity."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from focal.studies.published.defects import defect_table
+from focal_common.files import atomic_write_text
+from focal_evaluation.claims.claims import read_claims
+from focal_evaluation.claims.results import read_material
+from focal_evaluation.claims.verdicts import verdict_frame
+from focal_evaluation.exhibits.make import csv_text
+from focal_evaluation.results.published_runs import run_published
+
+__all__ = ["write_parity"]
+
+
+def write_parity(root: Path, output: Path, results: Path | None = None) -> list[Path]:
+    """Run every published experiment in fidelity parity and write every published number beside ours.
+
+    Args:
+        root: Trace root with the published tables, claims and calibrated stand-ins.
+        output: Folder for ``claims.csv`` (columns `VERDICT_COLUMNS`) and ``defects.csv`` (`defect_table`).
+        results: Folder for the result files; None keeps them only as long as needed.
+
+    Raises:
+        FocalError: A table or stand-in is missing or wrong, or a file cannot be written; nothing is written.
+    """
+    claims = read_claims(root)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = results or Path(scratch)
+        run_published(root, folder)
+        material = read_material(folder, root, "parity")
+        tables = {
+            "claims.csv": verdict_frame(claims, material),
+            "defects.csv": defect_table(material.results, root),
+        }
+    for name, table in tables.items():
+        atomic_write_text(output / name, csv_text(table))
+    return [output / name for name in tables]

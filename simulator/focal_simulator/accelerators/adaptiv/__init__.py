@@ -1,0 +1,1 @@
+"""AdapTiV: tokens merged on the fly in front of a vector-parallel core."""

@@ -1,0 +1,1 @@
+"""CMC: codec-style motion compensation in front of a systolic array."""

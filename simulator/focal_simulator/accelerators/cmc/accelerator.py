@@ -1,0 +1,217 @@
+"""CMC: a video codec in front of a systolic array."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focal_common.config import StrictModel
+from focal_common.errors import UnsupportedError
+from focal_simulator.accelerators.base import Accelerator, require_visual_tokens
+from focal_simulator.accelerators.cmc.lowering import cmc_jobs
+from focal_simulator.accelerators.other_methods import (
+    other_method_remark,
+    require_whole_tokens,
+    runs_other_method,
+)
+from focal_simulator.costs.needs import BufferNeed
+from focal_simulator.hardware.specs import Count, HardwareSpec, SystolicCore
+from focal_simulator.jobs.array import ArrayModel
+from focal_simulator.jobs.context import CycleContext
+from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.systolic import systolic_array
+from focal_simulator.jobs.tokens import array_token_jobs
+from focal_simulator.workload.arithmetic import ceil_div, fold_cycles
+from focal_simulator.workload.layer_table import LINEAR_LAYERS, LayerTable, LinearShapes, Traffic, add_traffic
+from focal_simulator.workload.workload import Workload
+
+__all__ = ["Cmc", "CmcHardware"]
+
+_DOUBLE_BUFFERED = 2
+_IS_SEARCHED = np.array([name not in ("k_proj", "v_proj") for name in LINEAR_LAYERS])
+"""Keys and values reuse the motion vectors found for the query input."""
+
+
+class CmcTiles(SystolicCore):
+    """Array and tiles of CMC.
+
+    Attributes:
+        frames_per_partition: Frames that share one reference frame.
+        codec_elements_per_cycle: Element differences of the motion search per cycle, fidelity ``cycle``.
+    """
+
+    frames_per_partition: Count
+    codec_elements_per_cycle: Count
+
+
+class CmcTileSizes(StrictModel):
+    """Tile of a GEMM on chip; ``m_out_tile`` rows of output wait for the write-back."""
+
+    m_tile: Count
+    n_tile: Count
+    k_tile: Count
+    m_out_tile: Count
+
+
+class CmcHardware(HardwareSpec):
+    """Hardware file of CMC."""
+
+    core: CmcTiles
+    tiles: CmcTileSizes
+
+
+class Cmc(Accelerator[CmcHardware]):
+    """CMC as modelled in the published Focus simulator.
+
+    Paper: CMC, ASPLOS 2024; modelled as in Focus, HPCA 2026, Figure 9 and Table III.
+    Deviations: none known from the published simulator, which adds no cycles for the motion search and never
+    counts the traffic of the codec's own buffers.
+    """
+
+    hardware_model: ClassVar[type[HardwareSpec]] = CmcHardware
+    preset: ClassVar[str] = "cmc"
+    summary_label: ClassVar[str | None] = "cmc"
+
+    def accepts(self, workload: Workload) -> None:
+        """Accept videos with measured CMC sparsities, and whole tokens that another method kept."""
+        require_visual_tokens("cmc", workload)
+        if runs_other_method("cmc", workload):
+            require_whole_tokens("cmc", workload)
+            return
+        if workload.cmc_sparsity is None:
+            raise UnsupportedError(
+                f"cmc: {workload.label} has no CMC sparsity; expected a trace of method 'cmc' (videos only), or a "
+                "cmc_sparsity.csv with its row beside the trace"
+            )
+        if workload.visual_tokens != workload.frames * workload.patches:
+            raise UnsupportedError(
+                f"cmc: {workload.label} has {workload.visual_tokens} tokens, expected exactly "
+                f"{workload.frames} frames x {workload.patches} patches"
+            )
+
+    def buffers(self) -> tuple[BufferNeed, ...]:
+        """Return GEMM buffers sized by the tiles and codec buffers as written in the hardware file."""
+        tiles, element = self.hardware.tiles, self.hardware.element_bytes.value
+        depth = tiles.k_tile.value * element * _DOUBLE_BUFFERED
+        derived = {
+            "input": tiles.m_tile.value * depth,
+            "wgt": tiles.m_tile.value * depth,
+            "output": tiles.m_tile.value * tiles.m_out_tile.value * element * _DOUBLE_BUFFERED,
+        }
+        needs = []
+        for name, buffer in self.hardware.buffers.items():
+            size = derived.get(name) if buffer.size is None else buffer.size.value
+            port = None if buffer.port is None else buffer.port.value
+            if size is None or port is None:
+                raise UnsupportedError(f"cmc.yaml: buffer '{name}' needs the fields size and port")
+            needs.append(BufferNeed(name, size, port, buffer.copies.value))
+        return tuple(needs)
+
+    def remarks(self, workload: Workload) -> list[str]:
+        """Say where another method's tokens were run."""
+        return other_method_remark("cmc", workload)
+
+    def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
+        """Return all tokens, which CMC keeps, or those that another method kept."""
+        if workload.counts is not None and runs_other_method("cmc", workload):
+            return workload.counts.tokens
+        return super().live_tokens(workload)
+
+    def array(self, context: CycleContext) -> ArrayModel:
+        """Return the array by itself."""
+        return systolic_array(self.hardware, context, self.hardware.tiles.m_tile.value)
+
+    def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
+        """Return the GEMMs of every block."""
+        self.accepts(workload)
+        if runs_other_method("cmc", workload):
+            return array_token_jobs(self.array(context), workload, context)
+        return cmc_jobs(self.hardware, workload, context)
+
+    def layers(self, workload: Workload) -> LayerTable:
+        """Return one row that stands for every block; kept rows are real-valued, as published."""
+        self.accepts(workload)
+        if runs_other_method("cmc", workload):
+            raise UnsupportedError(
+                f"cmc: the published formulas know its own method only, not '{workload.method}'; "
+                "use fidelity cycle"
+            )
+        sparsity = workload.cmc_sparsity
+        assert sparsity is not None  # noqa: S101  (accepts has refused it)
+        geometry, element = workload.geometry, self.hardware.element_bytes.value
+        heads, head, tokens = geometry.heads, geometry.head_dim_elements, workload.visual_tokens
+        shapes = LinearShapes.of(geometry)
+        inputs, outputs = shapes.inputs, shapes.outputs
+
+        scores = self._cycles(workload, tokens, head, sparsity.query)
+        values = self._cycles(workload, head, tokens, sparsity.attention_score)
+        gemm = self._bytes(workload, outputs, inputs, sparsity.linear, _IS_SEARCHED)
+        both = add_traffic(
+            [
+                (heads, self._bytes(workload, tokens, head, sparsity.query, True)),
+                (heads, self._bytes(workload, head, tokens, sparsity.attention_score, True)),
+            ]
+        )
+        compute = _row(
+            self._cycles(workload, outputs, inputs, sparsity.linear), (scores + values) * heads // 2
+        )
+        pair = tokens * tokens * head
+        none = np.zeros_like(compute)
+        return LayerTable(
+            repeats=geometry.layers,
+            compute_cycles=compute,
+            stall_cycles=none,
+            scatter_cycles=none,
+            gather_cycles=none,
+            macs=_row(
+                tokens * outputs * inputs * (1 - sparsity.linear),
+                pair * (1 - sparsity.query) * heads // 2 + pair * (1 - sparsity.attention_score) * heads // 2,
+            ),
+            dense_macs=_row(tokens * outputs * inputs, 2 * (pair * heads // 2)),
+            activation_bytes=_row(
+                element * inputs * tokens * (1 - sparsity.linear),
+                element * tokens * heads * head * (1 - sparsity.query)
+                + element * tokens * tokens * heads * (1 - sparsity.attention_score),
+            ),
+            compression_ratios=None,
+            moved_bytes={key: _row(gemm[key], both[key] / 2) for key in both},
+        )
+
+    def _cycles(self, workload: Workload, outputs: Any, inputs: Any, sparsity: float) -> Any:
+        core = self.hardware.core
+        height, width = core.array_rows.value, core.array_columns.value
+        passes = ceil_div(workload.frames, core.frames_per_partition.value)
+        rows = int(workload.visual_tokens * (1 - sparsity) + passes - 1) // passes
+        return fold_cycles(rows, height, width) * passes * ceil_div(outputs, width) * ceil_div(inputs, height)
+
+    def _bytes(
+        self, workload: Workload, outputs: Any, inputs: Any, sparsity: float, is_searched: Any
+    ) -> dict[Traffic, Any]:
+        element, core, tiles = self.hardware.element_bytes.value, self.hardware.core, self.hardware.tiles
+        height, width = core.array_rows.value, core.array_columns.value
+        kept = workload.visual_tokens * (1 - sparsity)
+        rows = int((kept + tiles.m_tile.value - 1) // tiles.m_tile.value)
+        cycles = (kept * inputs * outputs + height * width - 1) // (height * width)
+        frames, patches = workload.frames, workload.patches
+        searched = np.where(is_searched, element * frames * patches * patches * inputs, 0)
+        loaded = np.where(is_searched, element * frames * patches * inputs, 0)
+        fetched = loaded + element * kept * inputs * ceil_div(outputs, tiles.n_tile.value)
+        weights = element * outputs * inputs * rows
+        written = element * outputs * kept
+        return {
+            ("sram", "read", "input"): searched + element * height * cycles,
+            ("dram", "read", "input"): fetched,
+            ("sram", "write", "input"): fetched,
+            ("sram", "read", "wgt"): weights,
+            ("sram", "write", "output"): element * width * cycles,
+            ("dram", "read", "wgt"): weights,
+            ("sram", "write", "wgt"): weights,
+            ("dram", "write", "output"): written,
+            ("sram", "read", "output"): written,
+        }
+
+
+def _row(linear: Any, attention: Any) -> np.ndarray[Any, Any]:
+    return np.append(linear, attention).reshape(1, -1)

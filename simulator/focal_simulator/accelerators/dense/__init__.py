@@ -1,0 +1,1 @@
+"""The dense systolic array that every ratio is taken over."""

@@ -1,0 +1,1 @@
+"""Focus: semantic and similarity concentrators around a systolic array."""

@@ -1,0 +1,316 @@
+"""Focus: each tile and k-slice with its own unique vectors, scatter and gather beside the array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from focal_simulator.jobs.attention import AttentionShape, scores_job, values_job
+from focal_simulator.jobs.context import CycleContext
+from focal_simulator.jobs.jobs import GemmJob, Movement, Rows
+from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.systolic import systolic_machine, systolic_traffic
+from focal_simulator.jobs.tokens import sort_cycles, token_jobs
+from focal_simulator.jobs.vector_tiles import GemmTiles, VectorTiles
+from focal_simulator.kernels.pipeline import Pipeline
+from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes, Traffic, add_traffic
+from focal_simulator.workload.workload import Workload
+from focal_traces.header.schema import GEMMS
+
+__all__ = ["FocusArray", "FocusRole", "FocusTiles", "FocusUnits", "focus_jobs", "sec_only_jobs"]
+
+_MAP_BYTES = 2
+"""A compact index of up to 1,024 rows (Focus, HPCA 2026, sec. VI-A: similarity map, 1 x m)."""
+
+_CONSUMER = {
+    "q_proj": ("query", 0),
+    "o_proj": ("gate_proj", 0),
+    "gate_proj": ("down_proj", 0),
+    "up_proj": ("down_proj", 0),
+    "down_proj": ("q_proj", 1),
+    "attn": ("o_proj", 0),
+}
+"""Trace entry that describes a layer's output, and how many blocks later; keys and values are not concentrated."""
+
+_NOT_GATHERED = ("k_proj", "v_proj", "gate_proj")
+"""Keys and values are not concentrated; of gate and up only their product is, as it leaves ``up_proj``."""
+
+
+class FocusRole(NamedTuple):
+    """Which units of the machine a job uses."""
+
+    is_gathered: bool
+    is_scattered: bool
+    has_maps: bool
+
+
+@dataclass(frozen=True)
+class FocusTiles:
+    """Jobs of one workload without their machine: what follows from the tiles alone.
+
+    Attributes:
+        workload: With tile counts, or averages of a layer; of a token schedule without similarity.
+        m_tile: Rows of a full tile of the hardware.
+        height: Rows of the array.
+        element_bytes: Bytes of one operand.
+        sorter_lanes: Lanes of the unit that sorts token importance.
+        corrections: Names that are on.
+        published_scatter: Array columns and scatter lanes where attention is scattered as published; else None.
+        has_similarity: Whether similar vectors are left out.
+    """
+
+    workload: Workload
+    m_tile: int
+    height: int
+    element_bytes: int
+    sorter_lanes: int
+    corrections: frozenset[str]
+    published_scatter: tuple[int, int] | None = None
+    has_similarity: bool = True
+
+    @cached_property
+    def machine(self) -> Pipeline:
+        """Constants that tiles depend on; `FocusArray` gives the others."""
+        return Pipeline(*(self.height if name == "slice_elements" else 0 for name in Pipeline._fields))
+
+    @cached_property
+    def tiles(self) -> VectorTiles:
+        """The counts, cut for the hardware; raises as `VectorTiles.cut`."""
+        has_counts = self.workload.counts is not None
+        return VectorTiles.cut(
+            self.workload if has_counts else self.workload.with_schedule_counts(),
+            m_tile=self.m_tile,
+            slice_elements=self.height,
+            is_averaged="tile_lengths" not in self.corrections,
+            has_similarity=self.has_similarity,
+        )
+
+    @cached_property
+    def shapes(self) -> LinearShapes:
+        """Widths of the linear layers."""
+        return LinearShapes.of(self.workload.geometry)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether what is written is what the next layer reads."""
+        return "stored_outputs" in self.corrections
+
+    def jobs(self) -> Sequence[GemmJob]:
+        """Return the jobs of all blocks in order.
+
+        Raises:
+            UnsupportedError: The trace cannot be cut into these tiles.
+        """
+        return list(self._blocks())
+
+    def _blocks(self) -> Iterator[GemmJob]:
+        for block in range(self.workload.geometry.layers):
+            for place, layer in enumerate(LINEAR_LAYERS):
+                yield self._linear(block, place, layer)
+            yield from self._attention(block)
+
+    def _output(self, block: int, layer: str, tiles: GemmTiles) -> tuple[Rows, bool]:
+        """Return the rows written per tile, and whether they pass the gather unit."""
+        if not self.is_exact:
+            return tiles.mean_unique(), True
+        if layer not in _CONSUMER:
+            return tiles.rows, False
+        gemm, later = _CONSUMER[layer]
+        if block + later >= self.workload.geometry.layers:
+            return tiles.rows, False
+        share = self.tiles.of(block + later, gemm).unique_share(tiles.tokens)
+        return np.ceil(tiles.rows * share).astype(np.int32), layer not in _NOT_GATHERED
+
+    def _linear(self, block: int, place: int, layer: str) -> GemmJob:
+        inputs, outputs = int(self.shapes.inputs[place]), int(self.shapes.outputs[place])
+        tiles = self.tiles.of(block, GEMMS[self.shapes.recorded[place]])
+        output_rows, is_gathered = self._output(block, layer, tiles)
+        vectors = tiles.computed_elements(inputs)
+        return GemmJob(
+            block=block,
+            layer=layer,
+            part="gemm",
+            machine=self.machine,
+            rows=tiles.rows,
+            unique=tiles.unique,
+            output_rows=output_rows,
+            outputs=outputs,
+            macs=vectors * outputs,
+            dense_macs=self.workload.visual_tokens * inputs * outputs,
+            activation_bytes=self.element_bytes * vectors,
+            role=FocusRole(is_gathered, is_scattered=True, has_maps=True),
+        )
+
+    def _attention(self, block: int) -> Iterator[GemmJob]:
+        geometry, tiles = self.workload.geometry, self.tiles.of(block, "query")
+        heads, head = geometry.heads, geometry.head_dim_elements
+        keys, every = tiles.tokens, self.workload.visual_tokens
+        ends = np.minimum(np.cumsum(tiles.rows, dtype=np.int64), keys)
+        shape = AttentionShape(block, heads, head, keys, ends, "causal_tiles" in self.corrections)
+        query_elements = tiles.computed_elements(heads * head)
+        half = every * every * head * heads // 2
+        yield scores_job(
+            shape,
+            self.machine,
+            tiles.rows,
+            tiles.per_head(heads, head, self.machine.slice_elements),
+            macs=query_elements * keys // 2,
+            dense_macs=half,
+            activation_bytes=self.element_bytes * query_elements,
+            parallel_cycles=self._sort_cycles(block, keys) | self._published_scatter_cycles(keys),
+            role=FocusRole(False, "attention_scatter" in self.corrections, has_maps=True),
+        )
+        output_rows, is_gathered = (
+            self._output(block, "attn", tiles) if self.is_exact else (tiles.rows, False)
+        )
+        yield values_job(
+            shape,
+            self.machine,
+            tiles.rows,
+            output_rows,
+            macs=keys * keys * head * heads // 2,
+            dense_macs=half,
+            activation_bytes=self.element_bytes * keys * keys * heads,
+            role=FocusRole(is_gathered, is_scattered=False, has_maps=False),
+        )
+
+    def _sort_cycles(self, block: int, tokens: int) -> dict[str, int]:
+        if not self.sorter_lanes:
+            return {}
+        cycles = sort_cycles(tokens, self.tiles.of(block, "gate_proj").tokens, self.sorter_lanes)
+        return {"sec": cycles} if cycles else {}
+
+    def _published_scatter_cycles(self, tokens: int) -> dict[str, int]:
+        if self.published_scatter is None:
+            return {}
+        geometry, (columns, lanes) = self.workload.geometry, self.published_scatter
+        slices = ceil_div(geometry.heads * geometry.head_dim_elements, self.height)
+        folds = slices * ceil_div(self.workload.visual_tokens, columns)
+        return {"scatter": int(ceil_div(tokens * folds, lanes))}
+
+
+@dataclass(frozen=True, slots=True)
+class FocusUnits:
+    """The array with the units that one kind of jobs uses.
+
+    Attributes:
+        machine: Constants of the kernel.
+        gather_block: Candidates per block of the similarity gather; 0 where nothing is gathered.
+        similarity_elements: Elements per vector of the similarity unit; 0 where nothing is gathered.
+    """
+
+    machine: Pipeline
+    gather_block: int
+    similarity_elements: int
+
+    def traffic(self, job: Movement) -> Mapping[Traffic, Any]:
+        """Return the bytes of folds and of similarity detection."""
+        return add_traffic([(1, systolic_traffic(job)), (1, self._detection(job))])
+
+    def _detection(self, job: Movement) -> Mapping[Traffic, Any]:
+        """Return the bytes of similarity detection (layouter, table, map), one norm per vector with the data."""
+        if not self.gather_block:
+            return {}
+        shape, element = job.shape, self.machine.element_bytes
+        data, kept = (
+            job.scaled(shape.restored_elements) * element,
+            job.scaled(shape.written_elements) * element,
+        )
+        window = data + data // self.similarity_elements
+        return {
+            ("sram", "read", "output"): window,
+            ("sram", "write", "layouter"): window,
+            ("sram", "read", "layouter"): (self.gather_block - 1) * window,
+            ("sram", "write", "similarity_map"): data // self.similarity_elements,
+            ("sram", "read", "similarity_table"): data + kept,
+            ("sram", "write", "similarity_table"): data,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FocusArray:
+    """The array with all units of a hardware file.
+
+    Attributes:
+        machine: Constants of the kernel without scatter and gather.
+        scatter_lanes: Rows restored per cycle.
+        gather_block: Candidates per block, and cycles per row, of the similarity gather.
+        similarity_elements: Elements per vector of the similarity unit.
+        map_bytes: Bytes of an index of a similarity map; 0 where maps cost nothing, as published.
+    """
+
+    machine: Pipeline
+    scatter_lanes: int
+    gather_block: int
+    similarity_elements: int
+    map_bytes: int
+
+    @classmethod
+    def of(cls, hardware: Any, context: CycleContext) -> FocusArray:
+        """Return the array of a Focus hardware file; raises as `systolic_machine`."""
+        core = hardware.core
+        return cls(
+            machine=systolic_machine(hardware, context),
+            scatter_lanes=core.scatter_vectors.value,
+            gather_block=core.gather_block.value,
+            similarity_elements=core.similarity_elements.value,
+            map_bytes=_MAP_BYTES if context.has("stored_outputs") else 0,
+        )
+
+    def units(self, role: FocusRole) -> FocusUnits:
+        """Return what jobs of a role use."""
+        gather = self.gather_block if role.is_gathered else 0
+        machine = self.machine._replace(
+            scatter_rows_per_cycle=self.scatter_lanes if role.is_scattered else 0,
+            map_read_bytes=self.map_bytes if role.has_maps else 0,
+            gather_cycles_per_row=gather,
+            map_write_bytes=self.map_bytes if role.is_gathered else 0,
+        )
+        return FocusUnits(machine, gather, self.similarity_elements if role.is_gathered else 0)
+
+
+def focus_jobs(
+    hardware: Any, workload: Workload, context: CycleContext, *, has_similarity: bool = True
+) -> Lowering:
+    """Return the jobs of a prefill.
+
+    Args:
+        hardware: Of Focus.
+        workload: With counts; without similarity a token schedule will do.
+        context: Memory and corrections.
+        has_similarity: Whether similar vectors are left out.
+
+    Raises:
+        ConfigError: The n-tile does not hold one array column.
+    """
+    core = hardware.core
+    lanes = hardware.components["max_unit_sec"].count.value if context.has("special_functions") else 0
+    scatter = (core.array_columns.value, core.scatter_vectors.value)
+    tiles = FocusTiles(
+        workload=workload,
+        m_tile=hardware.tiles.m_tile.value,
+        height=core.array_rows.value,
+        element_bytes=hardware.element_bytes.value,
+        sorter_lanes=lanes,
+        corrections=context.corrections,
+        published_scatter=None if context.has("attention_scatter") else scatter,
+        has_similarity=has_similarity,
+    )
+    return Lowering(tiles, FocusArray.of(hardware, context))
+
+
+def sec_only_jobs(hardware: Any, workload: Workload, context: CycleContext) -> Lowering:
+    """Return the jobs of a prefill in which every vector of a live token is computed.
+
+    With the correction ``sec_only_unit`` tiles are full and there is no similarity hardware; without it tiles, scatter
+    and gather are those of the hardware file, as published.
+    """
+    if context.has("sec_only_unit"):
+        # With this correction the buffers are built for full passes.
+        return token_jobs(hardware, workload, context, held_rows=hardware.core.row_limit.value)
+    return focus_jobs(hardware, workload, context, has_similarity=False)

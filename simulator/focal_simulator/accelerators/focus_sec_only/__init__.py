@@ -1,0 +1,1 @@
+"""Focus with its semantic concentrator alone."""

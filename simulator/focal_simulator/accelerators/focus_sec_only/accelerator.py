@@ -1,0 +1,100 @@
+"""Focus with semantic concentration only: the ablation of Figure 11."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focal_common.errors import UnsupportedError
+from focal_simulator.accelerators.base import Reduction, require_visual_tokens
+from focal_simulator.accelerators.focus.accelerator import Focus, VectorRows
+from focal_simulator.accelerators.focus.buffers import DENSE_BUFFERS, focus_buffers
+from focal_simulator.accelerators.focus.lowering import sec_only_jobs
+from focal_simulator.costs.needs import BufferNeed, SramModel
+from focal_simulator.hardware.specs import Component
+from focal_simulator.jobs.context import CycleContext
+from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.workload.layer_table import LayerTable, Numbers
+from focal_simulator.workload.workload import Workload
+from focal_traces.counts.trace import GemmTotals
+
+__all__ = ["FocusSecOnly"]
+
+
+class FocusSecOnly(Focus):
+    """Focus where every vector of a live token is computed.
+
+    Paper: Focus, HPCA 2026, Figure 11 (ablation).
+    Deviations: none known from the published simulator, which takes a tile of 512 rows, still charges the
+    similarity units, and reports the activation size of full Focus. Where only the token schedule is known,
+    the activation size is that of the schedule.
+    """
+
+    preset: ClassVar[str] = "focus_sec_only"
+    exploits: ClassVar[Reduction] = "tokens"
+    summary_label: ClassVar[str | None] = None
+    breakdown_file: ClassVar[bool] = False
+
+    def accepts(self, workload: Workload) -> None:
+        """Accept workloads with a Focus trace or a token schedule."""
+        require_visual_tokens(self.preset, workload)
+        if workload.counts is None and workload.schedule is None:
+            raise UnsupportedError(
+                f"{self.preset}: {workload.label} has neither a trace nor a token schedule"
+            )
+
+    def check_trace(self, workload: Workload, corrections: frozenset[str]) -> None:
+        """Refuse nothing: without similarity the recorded tile does not matter."""
+
+    def remarks(self, workload: Workload) -> list[str]:
+        """Return nothing: without similarity the recorded tile does not matter."""
+        return []
+
+    def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
+        """Return the GEMMs of every block."""
+        self.accepts(workload)
+        return sec_only_jobs(self.hardware, workload, context)
+
+    def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
+        """Return the tokens of the trace or of the schedule."""
+        return super().live_tokens(
+            workload if workload.counts is not None else workload.with_schedule_counts()
+        )
+
+    def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
+        """Return the buffers of a dense array with full tiles; without ``sec_only_unit`` those published."""
+        if "sec_only_unit" not in corrections:
+            return self.buffers()
+        hardware = self.hardware
+        full = hardware.tiles.model_copy(update={"m_tile": hardware.core.row_limit})
+        needs = focus_buffers(hardware.model_copy(update={"tiles": full}))
+        return tuple(need for need in needs if need.name in DENSE_BUFFERS)
+
+    def cycle_sram_model(self, corrections: frozenset[str]) -> SramModel:
+        """Return the model of the dense array, which this is without its similarity hardware."""
+        return "compiler" if "sec_only_unit" in corrections else self.default_sram_model()
+
+    def cycle_components(self, corrections: frozenset[str]) -> tuple[Component, ...]:
+        """Return the logic without similarity; without ``sec_only_unit`` that of Focus, as published."""
+        return tuple(
+            part
+            for part in self.components()
+            if "sec_only_unit" not in corrections or part.active_with not in ("scatter", "gather")
+        )
+
+    def layers(self, workload: Workload) -> LayerTable:
+        """Return one row per block."""
+        self.accepts(workload)
+        return super().layers(workload if workload.counts is not None else workload.with_schedule_counts())
+
+    def rows(self, counts: GemmTotals) -> VectorRows:
+        """Return rows without similarity; the activation counter still sees it, as published."""
+        rows = super().rows(counts)
+        return replace(rows, computed=rows.tokens, stored=rows.tokens)
+
+    def attention_rows(self, rows: VectorRows, attention_tokens: Numbers) -> tuple[Numbers, Numbers]:
+        """Return the slipped token number for both, hence the negative published terms."""
+        return attention_tokens, attention_tokens

@@ -1,0 +1,122 @@
+"""Area, static power and energy per byte of every buffer, by memory compiler or by CACTI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, Protocol
+
+from focal_common.errors import ConfigError
+from focal_simulator.costs.needs import BufferNeed, SramModel
+from focal_simulator.costs.sram import SramTable
+from focal_simulator.costs.sram_macros import check_macros, macros_area_mm2, macros_power_mw
+from focal_simulator.hardware.specs import HardwareSpec
+
+__all__ = ["BufferCost", "Buffered", "SramChoice", "buffer_costs", "costs_of", "sram_label"]
+
+SramChoice = Literal["auto", "compiler", "cacti"]
+
+_MACRO_NODE_UM = 0.028
+
+_CACTI_SOURCES = {"exact": "cacti", "cacti": "cacti, own binary", "interpolated": "cacti, interpolated"}
+
+
+@dataclass(frozen=True, slots=True)
+class BufferCost:
+    """Cost of one buffer, all copies together.
+
+    Attributes:
+        name: Buffer name.
+        capacity_bytes: Of all copies.
+        area_mm2: Of all copies.
+        static_mw: Charged for the whole run.
+        read_pj_per_byte: Energy per byte read.
+        write_pj_per_byte: Energy per byte written.
+        source: Where the figures come from.
+    """
+
+    name: str
+    capacity_bytes: int
+    area_mm2: float
+    static_mw: float
+    read_pj_per_byte: float
+    write_pj_per_byte: float
+    source: str = "given"
+
+
+class Buffered(Protocol):
+    """What has buffers to price: an accelerator."""
+
+    hardware: Any
+
+    def buffers(self) -> tuple[BufferNeed, ...]:
+        """Return the buffers."""
+
+    def default_sram_model(self) -> SramModel:
+        """Return the buffer cost model that the published runs used for this configuration."""
+
+
+def buffer_costs(owner: Buffered, choice: SramChoice = "auto") -> tuple[BufferCost, ...]:
+    """Return the cost of each buffer, in the order of the hardware file.
+
+    Args:
+        owner: With its hardware.
+        choice: Buffer cost model; ``auto`` takes the one of the published run of this configuration.
+
+    Raises:
+        ConfigError: A macro list does not fit its buffer, or the CACTI table does not cover it.
+    """
+    return costs_of(
+        owner.hardware, owner.buffers(), owner.default_sram_model() if choice == "auto" else choice
+    )
+
+
+def costs_of(
+    hardware: HardwareSpec, needs: tuple[BufferNeed, ...], model: SramModel
+) -> tuple[BufferCost, ...]:
+    """Return the cost of the given buffers; raises as `buffer_costs`."""
+    if model == "compiler":
+        return tuple(_compiler_cost(hardware, need) for need in needs)
+    node_um = hardware.sram_node.value
+    return tuple(_cacti_cost(need, node_um) for need in needs)
+
+
+def sram_label(costs: tuple[BufferCost, ...]) -> str:
+    """Return where the costs come from, every source named once."""
+    return " + ".join(sorted({cost.source for cost in costs}))
+
+
+def _compiler_cost(hardware: HardwareSpec, need: BufferNeed) -> BufferCost:
+    if need.name not in hardware.buffers:
+        raise ConfigError(f"{hardware.accelerator}.yaml: buffers has no entry '{need.name}'")
+    spec = hardware.buffers[need.name]
+    check_macros(need, spec)
+    if hardware.sram_node.value != _MACRO_NODE_UM:
+        raise ConfigError(
+            f"{hardware.accelerator}.yaml: memory-compiler macros exist for sram_node {_MACRO_NODE_UM:g} only, got "
+            f"{hardware.sram_node.value:g}; use sram cacti"
+        )
+    return BufferCost(
+        name=need.name,
+        capacity_bytes=need.size_bytes * need.copies,
+        area_mm2=macros_area_mm2(spec, need.name),
+        static_mw=macros_power_mw(spec, need.name, hardware.clock.value),
+        # The published model charges full activity as if it were static, and nothing per byte.
+        read_pj_per_byte=0.0,
+        write_pj_per_byte=0.0,
+        source="compiler",
+    )
+
+
+@lru_cache(maxsize=65536)
+def _cacti_cost(need: BufferNeed, node_um: float) -> BufferCost:
+    macro = SramTable.configured().macro(need.size_bytes, need.port_bytes, need.extra_read_ports, node_um)
+    return BufferCost(
+        name=need.name,
+        capacity_bytes=need.size_bytes * need.copies,
+        area_mm2=macro.area_mm2 * need.copies,
+        static_mw=macro.leakage_mw * need.copies,
+        read_pj_per_byte=macro.read_pj_per_byte,
+        write_pj_per_byte=macro.write_pj_per_byte,
+        source=_CACTI_SOURCES[macro.source],
+    )

@@ -1,0 +1,107 @@
+"""The memory-compiler cost model of buffers: published macros, their whole power taken as static."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from importlib.resources import files
+
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+
+from focal_common.config import StrictModel, parse_yaml, validated
+from focal_common.errors import ConfigError, near_matches
+from focal_simulator.costs.needs import BufferNeed
+from focal_simulator.hardware.specs import BufferSpec
+
+__all__ = ["Macro", "MacroTable", "check_macros", "macro_table", "macros_area_mm2", "macros_power_mw"]
+
+_HZ_PER_MHZ = 1e6
+_BITS_PER_BYTE = 8
+
+
+class Macro(StrictModel):
+    """One memory-compiler macro.
+
+    Attributes:
+        depth: Words.
+        width_bits: Bits per word.
+        area_mm2: Area.
+        read_ua_per_mhz: Supply current of reading every cycle, per MHz of clock.
+        write_ua_per_mhz: Supply current of writing every cycle, per MHz of clock.
+        leakage_ua: Leakage current.
+        supply_v: Supply voltage.
+    """
+
+    depth: PositiveInt
+    width_bits: PositiveInt
+    area_mm2: PositiveFloat
+    read_ua_per_mhz: NonNegativeFloat
+    write_ua_per_mhz: NonNegativeFloat
+    leakage_ua: NonNegativeFloat
+    supply_v: PositiveFloat
+
+    def power_mw(self, clock_hz: float) -> float:
+        """Return leakage plus half of the read and write power at full activity."""
+        clock_mhz = clock_hz / _HZ_PER_MHZ
+        leakage = self.leakage_ua * self.supply_v / 1000
+        active = 0.5 * (self.read_ua_per_mhz + self.write_ua_per_mhz) * clock_mhz * self.supply_v / 1000
+        return leakage + active
+
+
+class MacroTable(StrictModel):
+    """All macros and where their numbers come from."""
+
+    source: str
+    macros: dict[str, Macro]
+
+
+@lru_cache(maxsize=1)
+def macro_table() -> MacroTable:
+    """Return the packaged macro table."""
+    text = files("focal_simulator.costs").joinpath("sram_macros.yaml").read_text(encoding="utf-8")
+    return validated(MacroTable, parse_yaml(text, "sram_macros.yaml"), "sram_macros.yaml")
+
+
+def _macro(name: str, buffer: str) -> Macro:
+    table = macro_table().macros
+    if name not in table:
+        raise ConfigError(f"buffer '{buffer}': unknown SRAM macro '{name}'; {near_matches(name, table)}")
+    return table[name]
+
+
+def check_macros(need: BufferNeed, spec: BufferSpec) -> None:
+    """Refuse a macro list that holds fewer bytes, or is narrower, than the buffer needs.
+
+    Raises:
+        ConfigError: Too small or too narrow.
+    """
+    capacity_bytes = width_bytes = 0
+    for use in spec.macros:
+        macro = _macro(use.macro, need.name)
+        word_bytes = macro.width_bits // _BITS_PER_BYTE
+        width_bytes += word_bytes * use.parallel
+        capacity_bytes += macro.depth * word_bytes * use.parallel * use.banks
+    needed = need.size_bytes * need.copies
+    if capacity_bytes < needed:
+        raise ConfigError(
+            f"buffer '{need.name}': its macros hold {capacity_bytes} bytes, it needs {needed}; "
+            "extend buffers.*.macros in the hardware file or use --sram cacti"
+        )
+    if width_bytes < need.port_bytes:
+        raise ConfigError(
+            f"buffer '{need.name}': its macros are {width_bytes} bytes wide, its port needs "
+            f"{need.port_bytes}; "
+            "extend buffers.*.macros in the hardware file or use --sram cacti"
+        )
+
+
+def macros_area_mm2(spec: BufferSpec, buffer: str) -> float:
+    """Return the area of all macros of a buffer."""
+    return math.fsum(_macro(use.macro, buffer).area_mm2 * use.parallel * use.banks for use in spec.macros)
+
+
+def macros_power_mw(spec: BufferSpec, buffer: str, clock_hz: float) -> float:
+    """Return the power of all macros of a buffer, charged for the whole run."""
+    return math.fsum(
+        _macro(use.macro, buffer).power_mw(clock_hz) * use.parallel * use.banks for use in spec.macros
+    )

@@ -1,0 +1,108 @@
+"""What a level of modelling must offer, so that the runner and the tables never ask which one they hold."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from focal_common.errors import ConfigError
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.costs.buffer_costs import BufferCost, SramChoice
+from focal_simulator.engine.cycle.design_cache import DesignCache
+from focal_simulator.engine.run_result import RunResult
+from focal_simulator.hardware.specs import Component, HardwareSpec
+from focal_simulator.workload.workload import Workload
+
+__all__ = ["Fidelity"]
+
+
+class Fidelity(ABC):
+    """One level of modelling with the settings of a run.
+
+    Attributes:
+        name: Registry name, as in the column ``fidelity``.
+        file_prefix: Start of its result files.
+    """
+
+    name: str
+    file_prefix: str
+
+    @abstractmethod
+    def simulate(
+        self,
+        accelerator: Accelerator[Any],
+        workload: Workload,
+        sram: SramChoice,
+        cache: DesignCache | None = None,
+    ) -> RunResult:
+        """Run one workload on one accelerator.
+
+        Args:
+            accelerator: Plug-in with its hardware.
+            workload: What to run.
+            sram: Buffer cost model.
+            cache: What earlier runs found, where a level remembers anything; results are the same with any.
+
+        Raises:
+            UnsupportedError: The accelerator does not accept the workload.
+        """
+
+    @abstractmethod
+    def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
+        """Return the buffers it charges."""
+
+    @abstractmethod
+    def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
+        """Return the core logic it charges."""
+
+    def columns(self, result: RunResult) -> Mapping[str, str | int | float]:
+        """Return result columns beside the published ones; none by default."""
+        return {}
+
+    def column_names(self) -> Sequence[str]:
+        """Return the names of `columns`, known before anything runs; none by default."""
+        return ()
+
+    def unused_fields(self) -> Mapping[str, str]:
+        """Return hardware fields that this level does not look at, and what to set instead."""
+        return {}
+
+    def check_hardware(self, hardware: HardwareSpec) -> None:  # noqa: B027  (refuses nothing by default)
+        """Refuse hardware that names something this level cannot find; nothing by default.
+
+        Raises:
+            ConfigError: Such as a memory preset that does not exist, with the nearest.
+        """
+
+    def check_trace(  # noqa: B027  (refuses nothing by default)
+        self, accelerator: Accelerator[Any], workload: Workload
+    ) -> None:
+        """Refuse a trace that this level cannot bring onto the hardware; nothing by default.
+
+        Raises:
+            UnsupportedError: The reason.
+        """
+
+    def check_fields(self, fields: Iterable[str], option: str) -> None:
+        """Refuse hardware fields whose change would change nothing.
+
+        Args:
+            fields: Dotted fields that a user sets.
+            option: How they were given, for the message.
+
+        Raises:
+            ConfigError: One of them is not looked at.
+        """
+        for field in fields:
+            for unused, instead in self.unused_fields().items():
+                if field == unused or field.startswith(f"{unused}."):
+                    raise ConfigError(f"{option} {field}: has no effect in fidelity {self.name}; {instead}")
+
+    def unit_energy_mj(self, result: RunResult) -> Mapping[str, float]:
+        """Return the energy of each unit by label; empty where every unit draws its power all the time."""
+        return {}
+
+    def layer_rows(self, result: RunResult) -> list[dict[str, Any]]:
+        """Return one row per timed GEMM for ``focal explain``; empty where a level has none."""
+        return []

@@ -1,0 +1,54 @@
+"""One row per timed GEMM with everything its arithmetic needs; what ``focal explain`` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from focal_simulator.engine.cycle.timing import JobTime
+from focal_simulator.jobs.causes import CAUSES
+
+__all__ = ["layer_rows"]
+
+
+def layer_rows(times: Iterable[JobTime]) -> list[dict[str, Any]]:
+    """Return the rows in order of execution; cycles and bytes are of all copies."""
+    rows = []
+    for number, time in enumerate(times):
+        job, shape, machine = time.job, time.job.shape, time.job.machine
+        rows.append(
+            {
+                "place": number,
+                "block": job.block,
+                "layer": job.layer,
+                "part": job.part,
+                "cycles": time.total_cycles,
+                **{f"{name}_cycles": int(time.causes[place]) for place, name in enumerate(CAUSES)},
+                "rows": int(job.rows.sum()) if job.tile_outputs is None else int(job.rows.max(initial=0)),
+                "m_tiles": len(job.rows),
+                "outputs": job.outputs,
+                "copies": job.copies,
+                "copies_divisor": job.copies_divisor,
+                "folds": job.scaled(shape.folds),
+                "streamed_rows": job.scaled(shape.streamed_rows),
+                "scattered_rows": job.scaled(shape.scattered_rows),
+                "gathered_rows": job.scaled(shape.gathered_rows),
+                "dram_read_bytes": job.scaled(
+                    (shape.fetched_elements + shape.weight_elements) * machine.element_bytes
+                    + shape.map_read_bytes
+                )
+                + job.extra_read_bytes,
+                "dram_write_bytes": job.scaled(
+                    shape.written_elements * machine.element_bytes + shape.map_written_bytes
+                ),
+                "macs": job.macs,
+                "dense_macs": job.dense_macs,
+                **{f"machine_{name}": value for name, value in machine._asdict().items()},
+                **{
+                    f"beside_{name}": job.parallel_cycles.get(name, 0)
+                    for name in ("scatter", "sec", "sfu", "preprocess")
+                },
+                **{f"before_{name}": job.serial_cycles.get(name, 0) for name in ("preprocess",)},
+            }
+        )
+    return rows

@@ -1,0 +1,177 @@
+"""One workload on one accelerator in fidelity ``cycle``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.costs.access_costs import access_costs
+from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, costs_of
+from focal_simulator.engine.cycle.design_cache import DesignCache
+from focal_simulator.engine.cycle.energy import EnergyItem, core_energy, dram_energy, sram_energy
+from focal_simulator.engine.cycle.packed import GroupCounts
+from focal_simulator.engine.cycle.timing import JobTime, job_times
+from focal_simulator.engine.cycle.totals import Totals, batch_totals
+from focal_simulator.engine.run_result import RunResult
+from focal_simulator.jobs.causes import CAUSES
+from focal_simulator.jobs.context import CycleContext
+from focal_simulator.jobs.corrections import ALL
+from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.memory import memory_rates
+from focal_simulator.jobs.vector_units import with_special_functions
+from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
+from focal_simulator.workload.layer_table import ATTENTION, LAYERS, Traffic
+from focal_simulator.workload.workload import Workload
+
+__all__ = ["CycleResult", "cycle_context", "cycle_costs", "simulate_cycles", "simulate_lowering"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleResult(RunResult):
+    """Totals with their reasons.
+
+    Attributes:
+        causes: Cycles by cause; they sum to ``total_cycles``.
+        breakdown: Energy by unit, buffer and DRAM action; it sums to ``total_mj``.
+        counts: Of each group of jobs.
+    """
+
+    causes: Mapping[str, int]
+    breakdown: tuple[EnergyItem, ...]
+    counts: tuple[GroupCounts, ...]
+
+    @cached_property
+    def times(self) -> tuple[JobTime, ...]:
+        """Every timed GEMM, in the order of execution."""
+        return job_times(self.counts)
+
+
+def simulate_cycles(
+    accelerator: Accelerator[Any],
+    workload: Workload,
+    sram: SramChoice = "auto",
+    corrections: frozenset[str] = ALL,
+    cache: DesignCache | None = None,
+) -> CycleResult:
+    """Run one workload.
+
+    Args:
+        accelerator: Plug-in with its hardware.
+        workload: What to run.
+        sram: Buffer cost model.
+        corrections: Names that are on.
+        cache: What runs before this one found; results are the same with any.
+
+    Raises:
+        UnsupportedError: The accelerator does not accept the workload.
+    """
+    accelerator.accepts(workload)
+    context = cycle_context(accelerator, corrections)
+    lowering = with_special_functions(accelerator.jobs(workload, context), accelerator, workload, context)
+    counts, totals = _counted(lowering, cache or DesignCache())
+    if not context.has("attention_traffic"):
+        totals = replace(totals, moved=_with_published_attention(counts, accelerator, workload))
+    return _priced(accelerator, context, counts, totals, sram)
+
+
+def simulate_lowering(
+    accelerator: Accelerator[Any],
+    lowering: Lowering,
+    context: CycleContext,
+    sram: SramChoice,
+    cache: DesignCache | None = None,
+) -> CycleResult:
+    """Run jobs; see `simulate_cycles`.
+
+    Args:
+        accelerator: For the costs of its units.
+        lowering: The jobs and their array.
+        context: Memory and corrections.
+        sram: Buffer cost model.
+        cache: What runs before this one found.
+    """
+    return _priced(accelerator, context, *_counted(lowering, cache or DesignCache()), sram)
+
+
+def _counted(lowering: Lowering, cache: DesignCache) -> tuple[tuple[GroupCounts, ...], Totals]:
+    batch = cache.batch(lowering.tiles)
+    counts = tuple(cache.counts(group, lowering.array.units(group.role)) for group in batch.groups)
+    return counts, batch_totals(batch, counts)
+
+
+def cycle_context(accelerator: Accelerator[Any], corrections: frozenset[str]) -> CycleContext:
+    """Return the memory of an accelerator with the corrections."""
+    hardware = accelerator.hardware
+    return CycleContext(memory_rates(hardware.dram_system, hardware.clock.value), corrections)
+
+
+def cycle_costs(
+    accelerator: Accelerator[Any], corrections: frozenset[str], choice: SramChoice
+) -> tuple[BufferCost, ...]:
+    """Return the buffers that the corrections leave, by energy per access if so corrected; raises as `costs_of`."""
+    model = accelerator.cycle_sram_model(corrections) if choice == "auto" else choice
+    price = access_costs if "sram_energy" in corrections else costs_of
+    return price(accelerator.hardware, accelerator.cycle_buffers(corrections), model)
+
+
+def _priced(
+    accelerator: Accelerator[Any],
+    context: CycleContext,
+    counts: tuple[GroupCounts, ...],
+    totals: Totals,
+    sram: SramChoice,
+) -> CycleResult:
+    """Return the result of a run from what it counts."""
+    corrections = context.corrections
+    costs = cycle_costs(accelerator, corrections, sram)
+    parts = accelerator.cycle_components(corrections)
+    total = totals.cycles
+    seconds = total / accelerator.hardware.clock.value
+    breakdown = [
+        *core_energy(accelerator, context, totals.busy_cycles, total, parts),
+        *sram_energy(costs, totals.moved, seconds),
+        *dram_energy(accelerator, context, totals.moved, seconds),
+    ]
+
+    def energy(group: str) -> float:
+        return math.fsum(item.energy_mj for item in breakdown if item.group == group)
+
+    core_mj, sram_mj, dram_mj = energy("core"), energy("sram"), energy("dram")
+    return CycleResult(
+        total_cycles=total,
+        compute_cycles=total - totals.stalls,
+        stall_cycles=totals.stalls,
+        macs=totals.macs,
+        dense_macs=totals.dense_macs,
+        activation_bytes=totals.activation_bytes,
+        compression_ratio=totals.compression_ratio if accelerator.uses_counts else None,
+        dram_bytes=exact_sum(value for (level, _, _), value in totals.moved.items() if level == "dram"),
+        moved_bytes=totals.moved,
+        seconds=seconds,
+        dram_mj=dram_mj,
+        sram_mj=sram_mj,
+        core_mj=core_mj,
+        total_mj=dram_mj + sram_mj + core_mj,
+        causes=dict(zip(CAUSES, totals.causes, strict=True)),
+        breakdown=tuple(breakdown),
+        counts=counts,
+    )
+
+
+def _with_published_attention(
+    counts: Sequence[GroupCounts], accelerator: Accelerator[Any], workload: Workload
+) -> dict[Traffic, int | float]:
+    """Return the bytes of a run with those of attention as the published formulas count them."""
+    moved: dict[Traffic, int | float] = {}
+    for one in counts:
+        is_linear = [job.layer != LAYERS[ATTENTION] for job in one.group.members]
+        for key, values in one.traffic.items():
+            moved[key] = moved.get(key, 0) + int(values[is_linear].sum())
+    table = accelerator.layers(workload)
+    for key, values in table.moved_bytes.items():
+        moved[key] = moved.get(key, 0) + sequential_sum(values[:, ATTENTION]) * table.repeats
+    return moved

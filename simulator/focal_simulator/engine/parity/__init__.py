@@ -1,0 +1,1 @@
+"""Fidelity ``parity``: the published simulator's formulas, its known bugs included."""

@@ -1,0 +1,1 @@
+"""Roofline estimates of whole inferences on GPUs."""

@@ -1,0 +1,1 @@
+"""Hardware files: checked fields with units and sources, overrides, precisions."""

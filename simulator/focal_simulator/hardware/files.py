@@ -1,0 +1,130 @@
+"""Finds, overrides and checks hardware files, and builds accelerators from them."""
+
+from __future__ import annotations
+
+import copy
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from focal_common.config import apply_overrides, parse_yaml, read_yaml, validated
+from focal_common.errors import ConfigError
+from focal_common.provenance import content_hash
+from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.hardware.specs import HardwareSpec
+
+__all__ = [
+    "accelerator_from_tree",
+    "build_accelerator",
+    "field_names",
+    "hardware_label",
+    "hardware_tree",
+    "overridden",
+    "preset_hardware",
+]
+
+
+@lru_cache(maxsize=16)
+def _preset(path: Path, name: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError(f"accelerator '{name}' has no preset: there is no {path.name} in {path.parent}")
+    return parse_yaml(path.read_text(encoding="utf-8"), f"{name}.yaml")
+
+
+def hardware_tree(
+    plugin: type[Accelerator[Any]], file: Path | None = None, overrides: list[str] | None = None
+) -> dict[str, Any]:
+    """Return the unchecked hardware mapping of a preset or a file, with overrides applied.
+
+    Args:
+        plugin: Whose preset is used if ``file`` is None.
+        file: A user's hardware file.
+        overrides: ``dotted.field=value``; a field with unit and source keeps its unit, and its source becomes
+            the command line.
+    """
+    tree = copy.deepcopy(_preset(plugin.preset_file(), plugin.preset)) if file is None else read_yaml(file)
+    return overridden(tree, overrides or [], f"{plugin.preset}.yaml" if file is None else str(file))
+
+
+def overridden(tree: dict[str, Any], overrides: list[str], where: str) -> dict[str, Any]:
+    """Return a hardware mapping with ``dotted.field=value`` overrides applied; see `hardware_tree`.
+
+    Raises:
+        ConfigError: A field that does not exist, with the nearest valid name.
+    """
+    for override in overrides:
+        field, equals, value = override.partition("=")
+        path = field.strip()
+        # A path that does not exist is left to apply_overrides, which names the nearest field.
+        if equals and _is_quantity(tree, path):
+            tree = apply_overrides(tree, [f"{path}.value={value}"], where)
+            node = _node(tree, path)
+            node["source"] = f"--set {path}={value.strip()} (was: {node.get('source', 'unsourced')})"
+        else:
+            tree = apply_overrides(tree, [override], where)
+    return tree
+
+
+def field_names(tree: dict[str, Any]) -> frozenset[str]:
+    """Return the dotted names of all fields and sections of a hardware mapping."""
+    names: set[str] = set()
+    for name, value in tree.items():
+        names.add(str(name))
+        if isinstance(value, dict):
+            names |= {f"{name}.{one}" for one in field_names(value)}
+    return frozenset(names)
+
+
+def build_accelerator(
+    name: str, file: Path | None = None, overrides: list[str] | None = None
+) -> Accelerator[Any]:
+    """Return the accelerator ``name`` with its preset, or with a user's file, and overrides.
+
+    Raises:
+        ConfigError: Unknown name, unknown field, a number without source or unit, a size of 0, or a file that
+            is for another accelerator.
+    """
+    plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
+    if file is None and not overrides:
+        return plugin(preset_hardware(plugin))
+    tree = hardware_tree(plugin, file, overrides)
+    return accelerator_from_tree(name, tree, f"{plugin.preset}.yaml" if file is None else str(file))
+
+
+def accelerator_from_tree(name: str, tree: dict[str, Any], where: str) -> Accelerator[Any]:
+    """Return the accelerator ``name`` with a hardware mapping; ``where`` names its file in messages.
+
+    Raises:
+        ConfigError: See `build_accelerator`.
+    """
+    plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
+    if (found := tree.get("accelerator")) != plugin.preset:
+        raise ConfigError(f"{where}: field 'accelerator' is {found!r}, expected '{plugin.preset}'")
+    return plugin(validated(plugin.hardware_model, tree, where))
+
+
+@lru_cache(maxsize=16)
+def preset_hardware(plugin: type[Accelerator[Any]]) -> HardwareSpec:
+    """Return the checked preset of a plug-in, read once per process."""
+    tree = _preset(plugin.preset_file(), plugin.preset)
+    return validated(plugin.hardware_model, tree, f"{plugin.preset}.yaml")
+
+
+def hardware_label(accelerator: Accelerator[Any]) -> str:
+    """Return ``preset`` for an unchanged hardware file, else the start of its content hash."""
+    if accelerator.hardware == preset_hardware(type(accelerator)):
+        return "preset"
+    return content_hash(accelerator.hardware.model_dump(mode="json"))[:12]
+
+
+def _node(tree: dict[str, Any], path: str) -> Any:
+    node: Any = tree
+    for part in path.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def _is_quantity(tree: dict[str, Any], path: str) -> bool:
+    node = _node(tree, path)
+    return isinstance(node, dict) and "value" in node

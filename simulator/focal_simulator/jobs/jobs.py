@@ -1,0 +1,160 @@
+"""What the engine times: GEMMs as the array meets them, and the work that runs beside or before them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focal_simulator.kernels.pipeline import Pipeline
+from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.layer_table import Traffic
+
+__all__ = ["GemmJob", "JobShape", "Movement", "PlacedJob", "uniform_tiles"]
+
+Rows = NDArray[np.int32]
+
+
+class Movement(Protocol):
+    """What the bytes of jobs follow from; sums are arrays over the jobs of a group."""
+
+    @property
+    def machine(self) -> Pipeline:
+        """Constants of the array."""
+
+    @property
+    def shape(self) -> JobShape:
+        """Sums over the tiles of one copy."""
+
+    def scaled(self, value: Any) -> Any:
+        """Return a quantity of one copy for all copies."""
+
+
+@dataclass(frozen=True)
+class GemmJob:
+    """One GEMM of one decoder block, or all equal copies of it.
+
+    Attributes:
+        block: Decoder block.
+        layer: Name in `focal_simulator.workload.layer_table.LAYERS`.
+        part: ``gemm``, or ``scores`` and ``values`` of attention.
+        machine: Constants of the array for this GEMM; with a ``role``, those that the tiles depend on.
+        rows: Live rows, axis (m_tiles); with ``tile_outputs`` axis (jobs).
+        unique: Rows streamed, axes (m_tiles, slices), or (jobs, most slices).
+        output_rows: Rows written per n-buffer tile, same axis as ``rows``.
+        outputs: N.
+        tile_outputs: N of each entry where they differ (causal attention); each is then a GEMM of its own.
+        tile_slices: k-slices of each entry; given with ``tile_outputs``.
+        copies: Equal GEMMs, such as attention heads.
+        copies_divisor: Copies are divided by it: 2 for the published causal half.
+        macs: Multiply-accumulates executed, all copies.
+        dense_macs: Multiply-accumulates without compression, all copies.
+        activation_bytes: Size of the input that stays after compression.
+        parallel_cycles: Cycles of units that work beside the GEMM, by cause; what exceeds the GEMM counts.
+        serial_cycles: Cycles of units that the GEMM waits for, by cause.
+        extra_read_bytes: Bytes read from DRAM into the input buffer beside those of the GEMM, all copies.
+        traffic: Bytes by (level, direction, buffer) that do not follow from the array, all copies.
+        role: Which units of the array it uses, where a lowering tells array and tiles apart.
+    """
+
+    block: int
+    layer: str
+    part: str
+    machine: Pipeline
+    rows: Rows
+    unique: Rows
+    output_rows: Rows
+    outputs: int
+    macs: int
+    dense_macs: int
+    activation_bytes: int
+    tile_outputs: NDArray[np.int64] | None = None
+    tile_slices: NDArray[np.int64] | None = None
+    copies: int = 1
+    copies_divisor: int = 1
+    parallel_cycles: Mapping[str, int] = field(default_factory=dict)
+    serial_cycles: Mapping[str, int] = field(default_factory=dict)
+    extra_read_bytes: int = 0
+    traffic: Mapping[Traffic, int] = field(default_factory=dict)
+    role: Any = None
+
+    def scaled(self, value: int) -> int:
+        """Return a quantity of one copy for all copies."""
+        return value * self.copies // self.copies_divisor
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedJob(GemmJob):
+    """A job on its machine, with all the bytes it moves in ``traffic``.
+
+    Attributes:
+        shape: Sums that bytes and explanations are made of.
+    """
+
+    shape: JobShape
+
+
+@dataclass(frozen=True, slots=True)
+class JobShape:
+    """Sums over the tiles of one copy of a job, or of each job of a group.
+
+    Attributes:
+        folds: Weight loads of the array.
+        streamed_rows: Rows that enter the array, all folds.
+        scattered_rows: Rows restored, all folds.
+        fetched_elements: Input elements read from DRAM.
+        weight_elements: Weight elements read from DRAM.
+        map_read_bytes: Bytes of similarity maps read from DRAM.
+        gathered_rows: Rows x array columns that pass the gather unit.
+        written_elements: Output elements written to DRAM.
+        map_written_bytes: Bytes of similarity maps written to DRAM.
+        restored_elements: Output elements before concentration.
+    """
+
+    folds: Any
+    streamed_rows: Any
+    scattered_rows: Any
+    fetched_elements: Any
+    weight_elements: Any
+    map_read_bytes: Any
+    gathered_rows: Any
+    written_elements: Any
+    map_written_bytes: Any
+    restored_elements: Any
+
+    @classmethod
+    def counted(cls, machine: Pipeline, sums: Sequence[Any]) -> JobShape:
+        """Return the shape that sums in the order of `focal_simulator.kernels.sums.SUMS` make."""
+        folds, streamed, scattered, fetched, weights, mapped, gathered, written, restored = sums
+        return cls(
+            folds=folds,
+            streamed_rows=streamed,
+            scattered_rows=scattered,
+            fetched_elements=fetched * machine.slice_elements,
+            weight_elements=weights * machine.slice_elements,
+            map_read_bytes=mapped * machine.map_read_bytes,
+            gathered_rows=gathered,
+            written_elements=written,
+            map_written_bytes=gathered * machine.map_write_bytes,
+            restored_elements=restored,
+        )
+
+
+def uniform_tiles(rows: int, tile: int, *, is_averaged: bool) -> Rows:
+    """Return the rows of each m-tile, axis (m_tiles).
+
+    Args:
+        rows: All rows.
+        tile: Rows of a full tile.
+        is_averaged: Spread the rows over equal tiles, rounded up (as published); otherwise the last is short.
+    """
+    tiles = ceil_div(rows, tile)
+    if is_averaged:
+        return np.full(tiles, ceil_div(rows, max(tiles, 1)), dtype=np.int32)
+    filled = np.full(tiles, tile, dtype=np.int32)
+    if tiles:
+        filled[-1] = rows - tile * (tiles - 1)
+    return filled

@@ -1,0 +1,123 @@
+"""Lowering shared by systolic arrays: the machine, and the bytes its folds move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from focal_common.errors import ConfigError
+from focal_simulator.jobs.context import CycleContext
+from focal_simulator.jobs.jobs import Movement
+from focal_simulator.kernels.pipeline import Pipeline
+from focal_simulator.workload.layer_table import Traffic
+
+__all__ = ["SystolicArray", "SystolicUnits", "systolic_array", "systolic_machine", "systolic_traffic"]
+
+
+def systolic_machine(hardware: Any, context: CycleContext) -> Pipeline:
+    """Return the kernel's constants for a weight-stationary array without units beside it.
+
+    Args:
+        hardware: Has ``core.array_rows``, ``core.array_columns``, ``tiles.n_tile``, ``dataflow``.
+        context: For the DRAM.
+
+    Raises:
+        ConfigError: The n-tile does not hold one array column.
+    """
+    height, width = hardware.core.array_rows.value, hardware.core.array_columns.value
+    if hardware.tiles.n_tile.value < width:
+        raise ConfigError(
+            f"{hardware.accelerator}: tiles.n_tile is {hardware.tiles.n_tile.value}, expected at least "
+            f"core.array_columns ({width}): the output buffer must hold one array column"
+        )
+    return Pipeline(
+        slice_elements=height,
+        array_columns=width,
+        skew_cycles=height + width - 3,
+        row_lanes=1,
+        cycles_per_pass=1,
+        columns_per_buffer=hardware.tiles.n_tile.value // width,
+        weight_load_cycles=height,
+        is_weight_double_buffered=int(hardware.dataflow.is_weight_double_buffered),
+        scatter_rows_per_cycle=0,
+        gather_cycles_per_row=0,
+        element_bytes=hardware.element_bytes.value,
+        map_read_bytes=0,
+        map_write_bytes=0,
+        **context.channel,
+    )
+
+
+def systolic_traffic(job: Movement) -> dict[Traffic, Any]:
+    """Return the bytes that folds move, all copies.
+
+    Model: a fold reads its rows and h x w weights; partial sums go to the output buffer and back, through the
+    concentrate buffer where rows are restored. DRAM fills the input and weight buffers and empties the output.
+    """
+    machine, shape = job.machine, job.shape
+    element, width = machine.element_bytes, machine.array_columns
+    streamed, restored = shape.streamed_rows * width * element, shape.scattered_rows * width * element
+    fetched, weights = shape.fetched_elements * element, shape.weight_elements * element
+    written = shape.written_elements * element
+    counters: dict[Traffic, Any] = {
+        ("sram", "read", "input"): shape.streamed_rows * machine.slice_elements * element,
+        ("sram", "write", "input"): fetched,
+        ("sram", "read", "wgt"): shape.folds * machine.slice_elements * width * element,
+        ("sram", "write", "wgt"): weights,
+        ("dram", "read", "input"): fetched,
+        ("dram", "read", "wgt"): weights,
+        ("dram", "write", "output"): written,
+        ("dram", "read", "similarity_map"): shape.map_read_bytes,
+        ("dram", "write", "similarity_map"): shape.map_written_bytes,
+    }
+    if machine.scatter_rows_per_cycle:
+        counters[("sram", "write", "concentrate_out")] = streamed
+        counters[("sram", "read", "concentrate_out")] = restored
+        counters[("sram", "write", "output")] = restored
+        counters[("sram", "read", "output")] = restored + written
+    else:
+        counters[("sram", "write", "output")] = streamed
+        counters[("sram", "read", "output")] = streamed + written
+    return {key: job.scaled(value) for key, value in counters.items() if value.any()}
+
+
+@dataclass(frozen=True, slots=True)
+class SystolicUnits:
+    """A systolic array, with or without scatter and gather beside it.
+
+    Attributes:
+        machine: Constants of the kernel.
+    """
+
+    machine: Pipeline
+
+    def traffic(self, job: Movement) -> Mapping[Traffic, Any]:
+        """Return the bytes of its folds."""
+        return systolic_traffic(job)
+
+
+@dataclass(frozen=True, slots=True)
+class SystolicArray:
+    """A systolic array without concentration.
+
+    Attributes:
+        constants: Constants of the kernel.
+        tile_rows: Rows of a full m-tile.
+    """
+
+    constants: Pipeline
+    tile_rows: int
+
+    def machine(self, inputs: int) -> Pipeline:
+        """Return the kernel's constants; they do not depend on the inputs."""
+        return self.constants
+
+    def units(self, role: Pipeline) -> SystolicUnits:
+        """Return the array for the machine that a job names."""
+        return SystolicUnits(role)
+
+
+def systolic_array(hardware: Any, context: CycleContext, tile_rows: int) -> SystolicArray:
+    """Return the array of a hardware file; arguments and errors as of `systolic_machine`, and the rows of an m-tile."""
+    return SystolicArray(systolic_machine(hardware, context), tile_rows)

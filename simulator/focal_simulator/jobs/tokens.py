@@ -1,0 +1,166 @@
+"""A plain systolic array: every vector of the tokens that are there, all of them or those a method kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from focal_common.errors import ConfigError
+from focal_simulator.jobs.array import ArrayModel
+from focal_simulator.jobs.attention import AttentionShape, scores_job, values_job
+from focal_simulator.jobs.context import CycleContext
+from focal_simulator.jobs.jobs import GemmJob, uniform_tiles
+from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.systolic import systolic_array
+from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes
+from focal_simulator.workload.workload import Workload
+from focal_traces.header.schema import GEMMS
+
+__all__ = ["TokenTiles", "array_token_jobs", "dense_jobs", "sort_cycles", "token_jobs"]
+
+_QUERY, _GATE = GEMMS.index("query"), GEMMS.index("gate_proj")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTiles:
+    """Jobs of a prefill in which every vector of the tokens that are there is computed.
+
+    Attributes:
+        workload: With counts or a schedule, unless all tokens are there.
+        array: Of the accelerator, without what it does to tokens or vectors itself.
+        corrections: Names that are on.
+        sorter_lanes: Lanes of the unit that sorts token importance; 0 without one.
+        has_all_tokens: Whether tokens that the method left out are computed as well.
+    """
+
+    workload: Workload
+    array: ArrayModel
+    corrections: frozenset[str]
+    sorter_lanes: int = 0
+    has_all_tokens: bool = False
+
+    def jobs(self) -> Sequence[GemmJob]:
+        """Return the jobs."""
+        geometry = self.workload.geometry
+        if self.has_all_tokens:
+            tokens = np.full((geometry.layers, len(GEMMS)), self.workload.visual_tokens, dtype=np.int64)
+        else:
+            known = (
+                self.workload if self.workload.counts is not None else self.workload.with_schedule_counts()
+            )
+            assert known.counts is not None  # noqa: S101  (made above)
+            tokens = known.counts.tokens
+        return [job for block in range(geometry.layers) for job in _block(self, block, tokens[block])]
+
+
+def dense_jobs(hardware: Any, workload: Workload, context: CycleContext) -> Lowering:
+    """Return the jobs of a prefill of all tokens; raises as `token_jobs`."""
+    _check_tile(hardware, hardware.tiles.m_tile.value)
+    array = systolic_array(hardware, context, hardware.core.row_limit.value)
+    return Lowering(TokenTiles(workload, array, context.corrections, has_all_tokens=True), array)
+
+
+def token_jobs(
+    hardware: Any, workload: Workload, context: CycleContext, *, held_rows: int | None = None
+) -> Lowering:
+    """Return the jobs of a prefill whose token counts per block and GEMM are those of the workload.
+
+    Args:
+        hardware: A systolic array with ``core.row_limit`` rows a tile.
+        workload: With counts, or with a schedule.
+        context: Memory and corrections.
+        held_rows: Rows of a pass that the buffers hold; ``tiles.m_tile`` if None.
+
+    Raises:
+        ConfigError: A pass has more rows than the buffers hold.
+    """
+    _check_tile(hardware, hardware.tiles.m_tile.value if held_rows is None else held_rows)
+    array = systolic_array(hardware, context, hardware.core.row_limit.value)
+    return array_token_jobs(array, workload, context, sorter_lanes=_sorter_lanes(hardware))
+
+
+def array_token_jobs(
+    array: ArrayModel, workload: Workload, context: CycleContext, *, sorter_lanes: int = 0
+) -> Lowering:
+    """Return the jobs of a prefill with the workload's own token counts, on any array; see `TokenTiles`."""
+    return Lowering(TokenTiles(workload, array, context.corrections, sorter_lanes), array)
+
+
+def _sorter_lanes(hardware: Any) -> int:
+    unit = hardware.components.get("max_unit_sec")
+    return int(unit.count.value) if unit is not None else 0
+
+
+def sort_cycles(tokens: int, kept: int, lanes: int) -> int:
+    """Return the cycles of the bubble sorter: one pass over all tokens for every ``lanes`` it keeps.
+
+    Paper: Focus, HPCA 2026, sec. V: M k / a cycles, a lanes.
+    """
+    return int(ceil_div(kept, lanes)) * tokens if kept < tokens else 0
+
+
+def _check_tile(hardware: Any, held_rows: int) -> None:
+    """Refuse passes of more rows than the buffers hold."""
+    if hardware.core.row_limit.value > held_rows:
+        raise ConfigError(
+            f"{hardware.accelerator}: core.row_limit is {hardware.core.row_limit.value}, expected at most "
+            f"tiles.m_tile ({held_rows}): the buffers hold no more rows; set both"
+        )
+
+
+def _block(tiles: TokenTiles, block: int, tokens: Any) -> Iterator[GemmJob]:
+    array, workload, corrections = tiles.array, tiles.workload, tiles.corrections
+    geometry, every = workload.geometry, workload.visual_tokens
+    is_averaged, limit = "tile_lengths" not in corrections, array.tile_rows
+    shapes = LinearShapes.of(geometry)
+    for place, layer in enumerate(LINEAR_LAYERS):
+        inputs, outputs = int(shapes.inputs[place]), int(shapes.outputs[place])
+        machine = array.machine(inputs)
+        element = machine.element_bytes
+        live = int(tokens[shapes.recorded[place]])
+        rows = uniform_tiles(live, limit, is_averaged=is_averaged)
+        yield GemmJob(
+            block=block,
+            layer=layer,
+            part="gemm",
+            machine=machine,
+            rows=rows,
+            unique=np.repeat(rows[:, None], ceil_div(inputs, machine.slice_elements), axis=1),
+            output_rows=rows,
+            outputs=outputs,
+            macs=live * inputs * outputs,
+            dense_macs=every * inputs * outputs,
+            activation_bytes=element * inputs * live,
+        )
+    live, heads, head = int(tokens[_QUERY]), geometry.heads, geometry.head_dim_elements
+    rows = uniform_tiles(live, limit, is_averaged=is_averaged)
+    ends = np.minimum(np.cumsum(rows, dtype=np.int64), live)
+    shape = AttentionShape(block, heads, head, live, ends, "causal_tiles" in corrections)
+    half, dense_half = live * live * head * heads // 2, every * every * head * heads // 2
+    sorts = tiles.sorter_lanes and "special_functions" in corrections
+    sorting = sort_cycles(live, int(tokens[_GATE]), tiles.sorter_lanes) if sorts else 0
+    machine, element = array.machine(head), array.machine(head).element_bytes
+    slices = np.repeat(rows[:, None], ceil_div(head, machine.slice_elements), axis=1)
+    yield scores_job(
+        shape,
+        machine,
+        rows,
+        slices,
+        macs=half,
+        dense_macs=dense_half,
+        activation_bytes=element * live * heads * head,
+        parallel_cycles={"sec": sorting} if sorting else {},
+    )
+    yield values_job(
+        shape,
+        array.machine(max(live, 1)),
+        rows,
+        rows,
+        macs=half,
+        dense_macs=dense_half,
+        activation_bytes=element * live * live * heads,
+    )

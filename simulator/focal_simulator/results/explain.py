@@ -1,0 +1,155 @@
+"""The arithmetic behind one layer: how long each unit was busy, what hid under what, and what bounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from focal_common.errors import ConfigError, near_matches
+from focal_common.places import plain_name
+from focal_simulator.jobs.causes import CAUSES
+
+__all__ = ["Explanation", "explain", "find_row", "read_layers"]
+
+_OTHER_UNITS = {
+    "scatter": "as published: tokens x slices x columns / lanes, nothing pruned or masked",
+    "sec": "ceil(kept tokens / sorter lanes) x tokens",
+    "sfu": "elementary operations / lanes of the busiest kind, e.g. 3 additions a score / 192",
+    "preprocess": "CMC: differences searched / codec width; AdapTiV: tokens x inputs / 64",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One GEMM.
+
+    Attributes:
+        title: Workload, layer and shape.
+        units: (unit, formula with numbers, busy cycles), the longest first.
+        causes: (cause, cycles), those that occur.
+        total_cycles: Their sum.
+        bound: The busiest unit.
+    """
+
+    title: str
+    units: tuple[tuple[str, str, int], ...]
+    causes: tuple[tuple[str, int], ...]
+    total_cycles: int
+    bound: str
+
+
+def read_layers(result: Path, accelerator: str, variant: str = "main") -> tuple[Path, list[dict[str, Any]]]:
+    """Read the per-layer table of an accelerator from a result folder, or a table itself.
+
+    Raises:
+        ConfigError: No such folder or table; the message lists what there is.
+    """
+    import pandas as pd
+
+    path = result
+    if result.is_dir():
+        plain_name(accelerator, "--accelerator")
+        plain_name(variant, "--variant")
+        path = result / f"cycle_{variant}_{accelerator}_layers.parquet"
+        if not path.is_file():
+            suffix, prefix = "_layers.parquet", f"cycle_{variant}_"
+            found = [
+                place.name.removeprefix(prefix).removesuffix(suffix)
+                for place in result.glob(f"{prefix}*{suffix}")
+            ]
+            raise ConfigError(
+                f"{result}: has no cycle result of '{accelerator}'; {near_matches(accelerator, found)} "
+                "(a simulation in fidelity cycle writes one)"
+            )
+    elif not path.is_file():
+        raise ConfigError(f"{result}: expected a result folder or a *_layers.parquet file")
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not a readable Parquet table ({error})") from error
+    missing = {"block", "layer", "part", "model", "dataset", "cycles"} - set(frame.columns)
+    if missing:
+        raise ConfigError(f"{path}: has no column '{sorted(missing)[0]}', expected a table of focal sim")
+    return path, [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def find_row(rows: list[dict[str, Any]], where: Path, model: str, dataset: str, layer: str) -> dict[str, Any]:
+    """Return the row of a layer such as ``9.o_proj`` or ``9.attn.scores``.
+
+    Raises:
+        ConfigError: The workload is not named where there are several, or nothing matches.
+    """
+    pairs = sorted({f"{row['model']}/{row['dataset']}" for row in rows})
+    chosen = [
+        row
+        for row in rows
+        if (not model or row["model"] == model) and (not dataset or row["dataset"] == dataset)
+    ]
+    labels = sorted({f"{row['model']}/{row['dataset']}" for row in chosen})
+    if not labels:
+        raise ConfigError(
+            f"{where}: no workload '{model}/{dataset}'; {near_matches(f'{model}/{dataset}', pairs)}"
+        )
+    if len(labels) > 1:
+        raise ConfigError(f"{where}: holds {', '.join(labels)}; choose one by model and dataset")
+    named = {_name(row): row for row in chosen}
+    for candidate in (layer, f"{layer}.scores"):
+        if candidate in named:
+            return named[candidate]
+    raise ConfigError(f"{where}: no layer '{layer}'; {near_matches(layer, named)}")
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return f"{row['block']}.{row['layer']}" + ("" if row["part"] == "gemm" else f".{row['part']}")
+
+
+def explain(row: Mapping[str, Any]) -> Explanation:
+    """Return the arithmetic of one row of a per-layer table."""
+    units = sorted(_units(row), key=lambda unit: -unit[2])
+    copies = row["copies"] if row["copies_divisor"] == 1 else f"{row['copies']}/{row['copies_divisor']}"
+    tiles = (
+        f"{row['rows']} rows in {row['m_tiles']} m-tiles"
+        if row["part"] == "gemm"
+        else f"{row['m_tiles']} tiles of up to {row['rows']} rows"
+    )
+    title = (
+        f"{row['model']}/{row['dataset']}, {_name(row)}: {tiles}, "
+        f"{row['outputs']} outputs, copies: {copies}, {row['folds']:,} folds"
+    )
+    causes = tuple((cause, int(row[f"{cause}_cycles"])) for cause in CAUSES if row[f"{cause}_cycles"])
+    return Explanation(title, tuple(units), causes, int(row["cycles"]), units[0][0])
+
+
+def _units(row: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    def machine(name: str) -> int:
+        return int(row[f"machine_{name}"])
+
+    folds, streamed = int(row["folds"]), int(row["streamed_rows"])
+    stream, skew, load = int(row["stream_cycles"]), machine("skew_cycles"), machine("weight_load_cycles")
+    overhead = 0 if machine("is_weight_double_buffered") else folds * (skew + load)
+    formula = (
+        f"{streamed:,} rows" if stream == streamed else f"{streamed:,} rows, {stream:,} cycles to stream"
+    )
+    formula += (
+        f" + {folds:,} folds x ({load} weight load + {skew} fill and drain)"
+        if overhead
+        else "; weight load and drain overlap the next fold"
+    )
+    units = [("array", formula, stream + overhead)]
+    if scatter := machine("scatter_rows_per_cycle"):
+        restored = int(row["scattered_rows"])
+        units.append(("scatter", f"{restored:,} rows / {scatter} a cycle", -(-restored // scatter)))
+    if gather := machine("gather_cycles_per_row"):
+        rows = int(row["gathered_rows"])
+        units.append(("gather", f"{rows:,} rows x array columns x {gather} cycles", rows * gather))
+    for way in ("read", "write"):
+        numerator, amount = machine(f"{way}_cycles_numerator"), int(row[f"dram_{way}_bytes"])
+        rate = numerator / machine("cycles_denominator")
+        units.append((f"DRAM {way}", f"{amount:,} bytes x {rate:.5f} cycles", round(amount * rate)))
+    for place, names in (("beside", ("scatter", "sec", "sfu", "preprocess")), ("before", ("preprocess",))):
+        for name in names:
+            if cycles := int(row[f"{place}_{name}"]):
+                units.append((f"{name} ({place} the array)", _OTHER_UNITS[name], cycles))
+    return units

@@ -1,0 +1,137 @@
+"""What one call of ``focal sim`` does, from a request to printed tables and written paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from focal_common.errors import ConfigError
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.hardware.precision import precision_remarks
+from focal_simulator.results.output import file_prefix, write_outcome, write_rows
+from focal_simulator.results.ratios import DENSE
+from focal_simulator.results.request import Report, Request
+from focal_simulator.results.runner import Outcome, Settings, run_all
+from focal_simulator.results.tables import gemm_sparsity_table, result_table
+from focal_simulator.workload.loading import load_workloads
+from focal_traces.root.root import MAIN_FOLDER, TraceRoot
+
+__all__ = ["run_request", "run_root", "workload_order"]
+
+
+def run_request(request: Request) -> Report:
+    """Run one request.
+
+    Raises:
+        FocalError: One sentence; earlier results are untouched.
+    """
+    settings = Settings(
+        accelerators=request.accelerators,
+        fidelity=request.fidelity,
+        corrections=request.corrections,
+        sram=request.sram,
+        hardware=request.hardware,
+        overrides=request.overrides,
+        precision=request.precision,
+    )
+    if request.corrections != "all" and request.fidelity != "cycle":
+        raise ConfigError(f"--corrections needs --fidelity cycle, got {request.fidelity}")
+    if request.timeline_layer and request.timeline is None:
+        raise ConfigError("--timeline-layer needs --timeline FILE")
+    root = TraceRoot.open(request.trace)
+    if request.tile_lengths:
+        from focal_simulator.results.tile_lengths import run_tile_lengths
+
+        return run_tile_lengths(request, root)
+    outcome = run_root(settings, root, request.models, request.datasets, request.variant)
+    if request.timeline is not None and len(outcome.runs) != 1:
+        raise ConfigError(
+            f"--timeline shows one run, got {len(outcome.runs)}; choose with --accelerator, --model, --dataset"
+        )
+    order = workload_order(root)
+    paths = write_outcome(request.output, outcome, order, request.variant, request.sram, request.figure)
+    whole = None
+    if request.whole_model:
+        from focal_simulator.results.whole_model import PHASE_KEY, inference_rows, inference_table
+
+        asked = (settings, request.model_shape, request.generated_tokens)
+        rows = inference_rows(outcome, outcome.runs, *asked)
+        name = f"{outcome.fidelity.file_prefix}{file_prefix(request.variant)}_phases.csv"
+        paths.append(write_rows(request.output, name, rows, PHASE_KEY, order))
+        dense = rows
+        if DENSE not in outcome.accelerators:
+            dense = inference_rows(outcome, list(outcome.dense.values()), *asked)
+        whole = inference_table(rows, dense, outcome.basis)
+    if request.timeline is not None:
+        paths.append(_draw_timeline(request, request.timeline, outcome))
+    report = _report(outcome, paths)
+    if whole is not None:
+        report.tables.append(whole)
+    return report
+
+
+def run_root(
+    settings: Settings,
+    root: TraceRoot,
+    models: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    variant: str = MAIN_FOLDER,
+    own: Mapping[str, Accelerator[Any]] | None = None,
+) -> Outcome:
+    """Simulate the workloads of a trace root; nothing is written.
+
+    Args:
+        settings: What to run on.
+        root: Folder, lone trace file, or trace in memory.
+        models: Names to keep; empty keeps all.
+        datasets: Names to keep; empty keeps all.
+        variant: Trace folder whose counts are used.
+        own: See `run_all`.
+
+    Raises:
+        FocalError: See `load_workloads` and `run_all`.
+    """
+    workloads = load_workloads(root, list(models), list(datasets), variant)
+    outcome = run_all(settings, workloads, own)
+    assumed = [
+        workload.label
+        for workload in workloads
+        if workload.recorded_m_tile is None
+        and root.folder_with_trace(workload.model, workload.dataset) is None
+    ]
+    if assumed:
+        outcome.remarks.append(
+            f"no trace in {variant}/ of {', '.join(assumed)}: the decoder is taken to be Qwen2-7B, as published"
+        )
+    outcome.remarks += precision_remarks(workloads, settings.precision)
+    return outcome
+
+
+def workload_order(root: TraceRoot) -> dict[tuple[str, str], int]:
+    """Return the place of each (model, dataset) in a trace root, by which result rows are ordered."""
+    return {pair: place for place, pair in enumerate(root.workloads)}
+
+
+def _draw_timeline(request: Request, path: Path, outcome: Outcome) -> Path:
+    from focal_simulator.engine.cycle.simulate import CycleResult
+    from focal_simulator.results.timeline import timeline, write_timeline
+
+    run = outcome.runs[0]
+    if not isinstance(run.result, CycleResult):
+        raise ConfigError(f"--timeline needs --fidelity cycle, got {request.fidelity}")
+    clock_hz = run.accelerator.hardware.clock.value
+    write_timeline(path, timeline(run.result, clock_hz, request.timeline_layer, request.timeline_cycles))
+    return path
+
+
+def _report(outcome: Outcome, paths: list[Path]) -> Report:
+    report = Report(
+        rows=[dict(run.row) for run in outcome.runs], notes=[*outcome.skipped, *outcome.remarks], paths=paths
+    )
+    report.basis = outcome.basis
+    report.tables.append(result_table(outcome))
+    sparsity = gemm_sparsity_table(outcome.runs)
+    if sparsity is not None:
+        report.tables.append(sparsity)
+    return report

@@ -1,0 +1,142 @@
+"""One row to simulate: a model on a dataset with its geometry, its token grid and its sparsities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from focal_common.errors import TraceError
+from focal_common.provenance import Origin
+from focal_traces.counts.trace import GemmTotals, TileCounts
+from focal_traces.header.schema import GEMMS, QWEN2_7B, DecoderGeometry, slices_per_token
+from focal_traces.model_shape.model_shape import ModelShape
+from focal_traces.root.tables import CmcSparsity
+from focal_traces.synthetic.schedule import Schedule, tokens_per_gemm
+
+__all__ = ["Workload", "totals_from_schedule"]
+
+_VECTOR_ELEMENTS = 32
+
+
+def _check_fraction(where: str, field: str, value: float) -> None:
+    if not 0.0 <= value < 1.0:
+        raise TraceError(f"{where}: {field} is {value}, expected a fraction in [0, 1)")
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """One prefill to simulate; visual tokens only, batch 1. It equals only itself, so that it can be part of a key.
+
+    Attributes:
+        model: Model name, as in ``meta_data.csv``.
+        dataset: Dataset name.
+        visual_tokens: S.
+        frames: F.
+        patches: P, tokens per frame.
+        geometry: Decoder shape.
+        counts: Vector counts of a Focus trace; None where the method left none.
+        tiles: Counts of every tile and slice, fidelity ``cycle``; None where the method left none.
+        schedule: Token schedule; None where unknown.
+        adaptiv_sparsity: Token reduction of AdapTiV; None where unknown.
+        cmc_sparsity: Reductions of CMC; None where unknown.
+        origin: How the vector counts came to be.
+        table_origin: How the grid, the schedule and the sparsities of the tables came to be.
+        variant: Trace folder, such as ``focus_main``.
+        recorded_m_tile: Tokens per m-tile of the trace, 0 for one tile; None without a trace.
+        recorded_vector_size: Elements per vector of the trace; None without a trace.
+        shape: Shape of the whole model and of the prompt, if the trace knows it.
+        method: Method that left the counts; empty without a trace.
+        quantization: Arithmetic of the linear layers in the traced forward; empty for the checkpoint's own.
+    """
+
+    model: str
+    dataset: str
+    visual_tokens: int
+    frames: int
+    patches: int
+    geometry: DecoderGeometry = QWEN2_7B
+    counts: GemmTotals | None = None
+    tiles: TileCounts | None = None
+    schedule: Schedule | None = None
+    adaptiv_sparsity: float | None = None
+    cmc_sparsity: CmcSparsity | None = None
+    origin: Origin = "published"
+    table_origin: Origin = "published"
+    variant: str = "focus_main"
+    recorded_m_tile: int | None = None
+    recorded_vector_size: int | None = None
+    shape: ModelShape | None = None
+    method: str = ""
+    quantization: str = ""
+
+    def __post_init__(self) -> None:
+        if self.visual_tokens < self.frames * self.patches:
+            raise TraceError(
+                f"{self.label}: {self.visual_tokens} tokens are fewer than "
+                f"{self.frames} frames x {self.patches} patches"
+            )
+        if self.adaptiv_sparsity is not None:
+            _check_fraction(self.label, "AdapTiV sparsity", self.adaptiv_sparsity)
+        if self.cmc_sparsity is not None:
+            for field in ("linear", "query", "attention_score"):
+                _check_fraction(self.label, f"CMC {field} sparsity", getattr(self.cmc_sparsity, field))
+        if self.counts is not None:
+            self._check_counts(self.counts)
+
+    @property
+    def label(self) -> str:
+        """Model and dataset, for messages."""
+        return f"{self.model}/{self.dataset}"
+
+    def origin_for(self, uses_counts: bool) -> Origin:
+        """Return the origin of a result that depends on the counts, or on the tables alone."""
+        return self.origin if uses_counts and self.counts is not None else self.table_origin
+
+    def _check_counts(self, counts: GemmTotals) -> None:
+        if counts.visual_tokens != self.visual_tokens:
+            raise TraceError(
+                f"{self.label}: the trace holds {counts.visual_tokens} visual tokens, "
+                f"the workload table {self.visual_tokens}"
+            )
+        expected = (self.geometry.layers, len(GEMMS))
+        if counts.tokens.shape != expected:
+            raise TraceError(
+                f"{self.label}: the trace has counts of {counts.tokens.shape} (layers, GEMMs), "
+                f"expected {expected} from its decoder geometry"
+            )
+
+    def with_schedule_counts(self) -> Workload:
+        """Return the workload with counts of its schedule alone, without any similarity.
+
+        Raises:
+            TraceError: It has no schedule.
+        """
+        if self.schedule is None:
+            raise TraceError(f"{self.label}: has neither a trace nor a token schedule")
+        return replace(
+            self, counts=totals_from_schedule(self.geometry, self.visual_tokens, self.schedule), tiles=None
+        )
+
+
+def totals_from_schedule(
+    geometry: DecoderGeometry,
+    visual_tokens: int,
+    schedule: Schedule,
+    vector_size: int = _VECTOR_ELEMENTS,
+) -> GemmTotals:
+    """Return the counts of token dropping alone: every vector of a live token is unique.
+
+    Args:
+        geometry: Decoder shape.
+        visual_tokens: S.
+        schedule: When tokens are dropped.
+        vector_size: Elements per vector.
+    """
+    tokens = tokens_per_gemm(schedule, geometry.layers, visual_tokens)
+    widths = [slices_per_token(geometry.input_elements(name), vector_size) for name in GEMMS]
+    slices = np.broadcast_to(np.array([widths], dtype=np.int64), tokens.shape)
+    vectors = tokens * slices
+    return GemmTotals(
+        tokens=tokens, vectors=vectors, unique=vectors, slices=slices, visual_tokens=visual_tokens
+    )

@@ -1,0 +1,1 @@
+"""Trace files of any tier: read, check, compare, convert."""

@@ -1,0 +1,1 @@
+"""The pictures behind a trace, and where in them each visual token lies."""

@@ -1,0 +1,84 @@
+"""The header as JSON text inside a trace file, and the refusal of files from a newer Focal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from focal_common import __version__
+from focal_common.config import validated
+from focal_common.errors import ConfigError, TraceError
+from focal_traces.header.schema import SCHEMA_VERSION, TraceHeader
+
+__all__ = ["check_version", "header_to_text", "text_to_header"]
+
+
+def header_to_text(header: TraceHeader) -> str:
+    """Return the header as compact JSON with sorted keys, so equal headers give equal bytes.
+
+    Raises:
+        TraceError: ``parameters`` holds something JSON cannot carry.
+    """
+    tree = header.model_dump(mode="json")
+    # Older readers refuse unknown fields, and traces without these keep their bytes.
+    if header.model_shape is None:
+        del tree["model_shape"]
+    if not header.quantization:
+        del tree["quantization"]
+    try:
+        return json.dumps(
+            tree,
+            sort_keys=True,
+            separators=(",", ":"),
+            ensure_ascii=False,
+            allow_nan=False,
+        )
+    except ValueError as error:
+        raise TraceError(
+            f"header of {header.model}/{header.dataset}: field 'parameters' must hold finite JSON values "
+            f"({_first_line(error)})"
+        ) from error
+
+
+def text_to_header(text: str, where: str) -> TraceHeader:
+    """Parse and check a header.
+
+    Args:
+        text: JSON text.
+        where: File name for messages.
+
+    Raises:
+        TraceError: Not JSON, a newer schema, or a field that is missing, unknown or out of range.
+    """
+    try:
+        tree: Any = json.loads(text)
+    except ValueError as error:
+        raise TraceError(f"{where}: the header is not JSON ({_first_line(error)})") from error
+    if not isinstance(tree, dict):
+        raise TraceError(f"{where}: the header must be a JSON object, got {type(tree).__name__}")
+    check_version(tree.get("schema_version"), where)
+    try:
+        return validated(TraceHeader, tree, where)
+    except ConfigError as error:
+        raise TraceError(str(error)) from error
+
+
+def check_version(version: Any, where: str) -> None:
+    """Refuse a schema version this Focal cannot read.
+
+    Raises:
+        TraceError: Saying which schema the file needs and which this Focal reads.
+    """
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise TraceError(
+            f"{where}: field 'schema_version' must be a whole number from 1, got {version!r:.40}"
+        )
+    if version > SCHEMA_VERSION:
+        raise TraceError(
+            f"{where}: written with trace schema {version}, but Focal {__version__} reads schemas up to "
+            f"{SCHEMA_VERSION}; install a newer Focal to read it"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,239 @@
+"""Masks of one GEMM input as compressed bits: small enough to keep ten samples, exact in both directions.
+
+Payloads are Zstandard frames, so a reader without Focal needs numpy and any Zstandard library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from focal_common.errors import TraceError
+from focal_traces.masks.pointers import NO_WINNER, PointerRule, group_index
+
+__all__ = ["POINTER_KINDS", "PackedGemm", "PointerKind", "check_masks", "pack_published", "pack_winners"]
+
+PointerKind = Literal["winner", "distance", "verbatim"]
+POINTER_KINDS: tuple[PointerKind, ...] = get_args(PointerKind)
+"""How representatives are kept; a kind's code in a file is its place here.
+
+``winner``: candidate index of each similar vector, uint8. ``distance``: tokens back to the representative of
+each similar vector, uint32 as four byte planes (an imported file has no winners). ``verbatim``: the whole
+int32 group index as four byte planes, for an imported file whose group index is not of that form.
+"""
+
+_LEVEL = 3
+_MOST_BYTES = 1 << 40
+
+
+@dataclass(frozen=True)
+class PackedGemm:
+    """One (sample, layer, gemm); bits are row-major, first vector in the highest bit.
+
+    Attributes:
+        tokens: S, visual tokens.
+        slices: V, vectors per token.
+        kind: Meaning of ``pointers``.
+        zero: Zero flags, compressed.
+        similar: Similar flags, compressed.
+        pointers: Winners, distances or the group index, compressed.
+    """
+
+    tokens: int
+    slices: int
+    kind: PointerKind
+    zero: bytes
+    similar: bytes
+    pointers: bytes
+
+    @cached_property
+    def _size(self) -> int:
+        return self.tokens * self.slices
+
+    def is_zero(self) -> NDArray[np.bool_]:
+        """Return zero vectors, axes (visual tokens, slices)."""
+        return self._flags(self.zero)
+
+    def is_similar(self) -> NDArray[np.bool_]:
+        """Return vectors replaced by a representative, axes (visual tokens, slices)."""
+        return self._flags(self.similar)
+
+    def winners(self) -> NDArray[np.uint8]:
+        """Return the winning candidate, 255 for none, axes (visual tokens, slices).
+
+        Raises:
+            TraceError: The masks were imported from the published layout, which holds no winners.
+        """
+        if self.kind != "winner":
+            raise TraceError("no winner candidates: this trace was imported from the published layout")
+        is_similar = self.is_similar()
+        winners = np.full(is_similar.shape, NO_WINNER, dtype=np.uint8)
+        winners[is_similar] = self._pointers(is_similar)
+        return winners
+
+    def group_index(self, rule: PointerRule) -> NDArray[np.int32]:
+        """Return the published group index, axes (visual tokens, slices).
+
+        Args:
+            rule: Used where the kind is ``winner``.
+        """
+        is_similar = self.is_similar()
+        values = self._pointers(is_similar)
+        if self.kind == "winner":
+            return group_index(is_similar, values.astype(np.uint8, copy=False), rule)
+        if self.kind == "verbatim":
+            return values.view(np.int32).reshape(is_similar.shape)
+        group = np.arange(self._size, dtype=np.int32)
+        group[is_similar.ravel()] -= (values * np.uint32(self.slices)).astype(np.int32)
+        return group.reshape(is_similar.shape)
+
+    def check(self, rule: PointerRule) -> None:
+        """Check payload sizes, disjoint flags, and pointers that stay within the sample.
+
+        Raises:
+            TraceError: The first violation, without file, layer or GEMM; the caller adds them.
+        """
+        is_zero, is_similar = self.is_zero(), self.is_similar()
+        _check_disjoint(is_zero, is_similar)
+        values = self._pointers(is_similar)
+        if self.kind == "winner":
+            _check_winners(is_similar, values, rule)
+        elif self.kind == "distance":
+            tokens_back = np.nonzero(is_similar)[0]
+            if np.any(values > tokens_back):
+                raise TraceError("a representative lies before the first visual token")
+
+    def _flags(self, payload: bytes) -> NDArray[np.bool_]:
+        packed = _decompressed(payload, -(-self._size // 8))
+        return np.unpackbits(packed, count=self._size).view(np.bool_).reshape(self.tokens, self.slices)
+
+    def _pointers(self, is_similar: NDArray[np.bool_]) -> NDArray[np.uint8] | NDArray[np.uint32]:
+        if self.kind == "winner":
+            return _decompressed(self.pointers, int(np.count_nonzero(is_similar)))
+        entries = self._size if self.kind == "verbatim" else int(np.count_nonzero(is_similar))
+        planes = _decompressed(self.pointers, 4 * entries).reshape(4, entries)
+        return np.ascontiguousarray(planes.T).view("<u4").reshape(entries).astype(np.uint32, copy=False)
+
+
+def pack_winners(
+    is_zero: NDArray[np.bool_], is_similar: NDArray[np.bool_], winners: NDArray[np.uint8], rule: PointerRule
+) -> PackedGemm:
+    """Pack what a forward recorded.
+
+    Args:
+        is_zero: Zero vectors, axes (visual tokens, slices).
+        is_similar: Similar vectors, same axes.
+        winners: Winning candidate, same axes; read only where similar.
+        rule: Offsets the winners refer to.
+
+    Raises:
+        TraceError: Shapes differ, the sets overlap, or a winner is no candidate or lies before token 0.
+    """
+    check_masks(is_zero, is_similar)
+    if winners.shape != is_zero.shape:
+        raise TraceError(f"winners have shape {winners.shape}, expected {is_zero.shape} as the masks")
+    chosen = winners[is_similar].astype(np.uint8, copy=False)
+    _check_winners(is_similar, chosen, rule)
+    return _packed(is_zero, is_similar, "winner", chosen)
+
+
+def pack_published(
+    is_zero: NDArray[np.bool_], is_similar: NDArray[np.bool_], group: NDArray[np.int32]
+) -> PackedGemm:
+    """Pack masks that come with a finished group index; any int32 group index is kept exactly.
+
+    Args:
+        is_zero: Zero vectors, axes (visual tokens, slices).
+        is_similar: Similar vectors, same axes.
+        group: Flattened index of the representative, same axes.
+
+    Raises:
+        TraceError: Shapes differ or the sets overlap.
+    """
+    check_masks(is_zero, is_similar)
+    if group.shape != is_zero.shape:
+        raise TraceError(f"group_idx has shape {group.shape}, expected {is_zero.shape} as the masks")
+    slices = is_zero.shape[1]
+    steps = np.arange(group.size, dtype=np.int64).reshape(group.shape) - group
+    chosen = steps[is_similar]
+    is_regular = not np.any(steps[~is_similar]) and not np.any(chosen % slices) and not np.any(chosen < 0)
+    if is_regular:
+        return _packed(is_zero, is_similar, "distance", _planes((chosen // slices).astype("<u4")))
+    return _packed(is_zero, is_similar, "verbatim", _planes(group.astype("<i4").ravel()))
+
+
+def check_masks(is_zero: NDArray[np.bool_], is_similar: NDArray[np.bool_]) -> None:
+    """Check dtype, equal two-axis shapes and disjoint sets; raises `TraceError`."""
+    for name, flags in (("mask_zero", is_zero), ("mask_similar", is_similar)):
+        if flags.dtype != np.bool_ or flags.ndim != 2:
+            raise TraceError(
+                f"{name} must be bool with axes (visual tokens, slices), got {flags.dtype} {flags.shape}"
+            )
+    if is_zero.shape != is_similar.shape:
+        raise TraceError(f"mask_zero has shape {is_zero.shape} but mask_similar {is_similar.shape}")
+    _check_disjoint(is_zero, is_similar)
+
+
+def _check_disjoint(is_zero: NDArray[np.bool_], is_similar: NDArray[np.bool_]) -> None:
+    both = is_zero & is_similar
+    if both.any():
+        token, position = np.unravel_index(int(np.argmax(both)), both.shape)
+        raise TraceError(
+            f"mask_zero and mask_similar overlap in {np.count_nonzero(both)} vectors, the first at token "
+            f"{token}, slice {position}; expected disjoint sets"
+        )
+
+
+def _check_winners(
+    is_similar: NDArray[np.bool_], chosen: NDArray[np.uint8] | NDArray[np.uint32], rule: PointerRule
+) -> None:
+    if not len(chosen):
+        return
+    offsets = np.array(rule.offsets, dtype=np.int64)
+    if chosen.max() >= len(offsets):
+        raise TraceError(f"a winner is candidate {chosen.max()}, expected below {len(offsets)} candidates")
+    # The largest offset used bounds all of them; only an input with early winners needs the exact check.
+    used = offsets[np.flatnonzero(np.bincount(chosen, minlength=len(offsets)))]
+    if used.min() <= 0:
+        raise TraceError("a winner is the vector itself (offset 0), expected an earlier token")
+    tokens = np.nonzero(is_similar[: int(used.max())])[0]
+    if np.any(offsets[chosen[: len(tokens)]] > tokens):
+        raise TraceError("a winner lies before the first visual token")
+
+
+def _packed(
+    is_zero: NDArray[np.bool_], is_similar: NDArray[np.bool_], kind: PointerKind, pointers: NDArray[np.uint8]
+) -> PackedGemm:
+    tokens, slices = is_zero.shape
+    zero, similar = (_compressed(np.packbits(flags)) for flags in (is_zero, is_similar))
+    return PackedGemm(tokens, slices, kind, zero, similar, _compressed(pointers))
+
+
+def _planes(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    # Byte planes put the almost constant high bytes together, where they cost nothing.
+    octets = np.ascontiguousarray(values).view(np.uint8).reshape(-1, 4)
+    return np.ascontiguousarray(octets.T).ravel()
+
+
+def _compressed(octets: NDArray[np.uint8]) -> bytes:
+    if not octets.size:
+        return b""
+    codec = pa.Codec("zstd", compression_level=_LEVEL)
+    return bytes(codec.compress(pa.py_buffer(octets), asbytes=True))
+
+
+def _decompressed(payload: bytes, expected_bytes: int) -> NDArray[np.uint8]:
+    if not expected_bytes and not payload:
+        return np.zeros(0, dtype=np.uint8)
+    if expected_bytes > _MOST_BYTES:
+        raise TraceError(f"a mask of {expected_bytes} bytes is announced, more than any trace holds")
+    try:
+        buffer = pa.Codec("zstd").decompress(payload, decompressed_size=expected_bytes)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise TraceError(f"a compressed mask does not unpack to {expected_bytes} bytes ({error})") from error
+    return np.frombuffer(buffer, dtype=np.uint8, count=expected_bytes)

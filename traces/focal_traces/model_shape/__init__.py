@@ -1,0 +1,1 @@
+"""Shapes of vision-language models, read from their configurations; no weights."""

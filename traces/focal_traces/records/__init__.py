@@ -1,0 +1,1 @@
+"""What a method decided, layer by layer, and what became of each token."""

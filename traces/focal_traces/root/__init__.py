@@ -1,0 +1,1 @@
+"""A trace root: the catalogue of a folder of traces, and its tables."""

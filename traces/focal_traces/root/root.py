@@ -1,0 +1,273 @@
+"""The catalogue of a trace folder: which workloads it lists and where their traces are.
+
+Knows names and tables, not what a simulator does with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from focal_common.errors import TraceError, near_matches
+from focal_common.places import plain_name
+from focal_traces.counts.file import COUNTS_SUFFIX
+from focal_traces.counts.trace import Trace
+from focal_traces.files.store import check_readable, open_trace
+from focal_traces.header.schema import QWEN2_7B, DecoderGeometry
+from focal_traces.masks.file import MASKS_SUFFIX
+from focal_traces.root.context import find_context
+from focal_traces.root.tables import (
+    CmcSparsity,
+    Key,
+    ScheduleRow,
+    Workload,
+    read_adaptiv_sparsity,
+    read_cmc_sparsity,
+    read_schedules,
+    read_workloads,
+)
+from focal_traces.root.workload_header import workload_header
+from focal_traces.synthetic.calibrated import RECIPE_SUFFIX
+from focal_traces.synthetic.schedule import schedule_trace
+
+__all__ = ["MAIN_FOLDER", "SUFFIXES", "TraceRoot"]
+
+MAIN_FOLDER = "focus_main"
+SUFFIXES = (COUNTS_SUFFIX, MASKS_SUFFIX, ".pth", RECIPE_SUFFIX)
+"""In order of preference: the smallest file that answers the question; a stand-in only where nothing was
+measured."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TraceRoot:
+    """A folder with tables and traces, or one trace file that stands for its own workload.
+
+    Attributes:
+        path: Folder or file.
+        workloads: Rows of ``meta_data.csv`` in file order, by model and dataset.
+    """
+
+    path: Path
+    workloads: dict[Key, Workload]
+    _lone: Trace | None = None
+
+    @classmethod
+    def open(cls, path: Path) -> TraceRoot:
+        """Open a folder or a lone trace file.
+
+        Raises:
+            TraceError: No such path, a wrong ``meta_data.csv``, or a trace that cannot be read.
+        """
+        if path.is_dir():
+            return cls(path, read_workloads(path / "meta_data.csv"))
+        check_readable(path)
+        trace = open_trace(path, find_context(path))
+        workload = _workload_of(trace)
+        return cls(path, {(workload.model, workload.dataset): workload}, trace)
+
+    @classmethod
+    def of(cls, trace: Trace, tables: Path | None = None) -> TraceRoot:
+        """Return a root in memory that holds one trace and nothing else.
+
+        Args:
+            trace: Which stands for its own workload.
+            tables: Folder of further tables, such as ``cmc_sparsity.csv``; None for none.
+        """
+        workload = _workload_of(trace)
+        name = f"{workload.model}_{workload.dataset} in memory"
+        path = (tables if tables is not None else Path("no folder")) / name
+        return cls(path, {(workload.model, workload.dataset): workload}, trace)
+
+    def workload(self, model: str, dataset: str) -> Workload:
+        """Return the row of a (model, dataset) pair; raises `TraceError` if there is none."""
+        return self._row(self.workloads, "meta_data.csv", model, dataset)
+
+    def adaptiv_sparsity(self, model: str, dataset: str) -> float:
+        """Return the token reduction of AdapTiV, a fraction; raises `TraceError` if there is none."""
+        return self._row(self._adaptiv, "adaptiv_sparsity.csv", model, dataset)
+
+    def cmc_sparsity(self, model: str, dataset: str) -> CmcSparsity:
+        """Return the sparsities of CMC; raises `TraceError` if there are none."""
+        return self._row(self._cmc, "cmc_sparsity.csv", model, dataset)
+
+    def schedule(self, model: str, dataset: str) -> ScheduleRow:
+        """Return the pruning schedule: the pair's row, else the row of model ``default``.
+
+        Raises:
+            TraceError: Neither exists.
+        """
+        default = self._schedules.get(("default", ""))
+        if default is not None and (model, dataset) not in self._schedules:
+            return default
+        return self._row(self._schedules, "schedules.csv", model, dataset)
+
+    @cached_property
+    def _adaptiv(self) -> dict[Key, float]:
+        return read_adaptiv_sparsity(self._folder() / "adaptiv_sparsity.csv")
+
+    @cached_property
+    def _cmc(self) -> dict[Key, CmcSparsity]:
+        return read_cmc_sparsity(self._folder() / "cmc_sparsity.csv")
+
+    @cached_property
+    def _schedules(self) -> dict[Key, ScheduleRow]:
+        return read_schedules(self._folder() / "schedules.csv")
+
+    def find_trace(
+        self, model: str, dataset: str, folder: str = MAIN_FOLDER, variant: str | None = None
+    ) -> Path | None:
+        """Return the trace of a workload, counts before masks before the published layout; None if absent.
+
+        Args:
+            model: Model name.
+            dataset: Task name.
+            folder: ``focus_main``, ``focus_int8``, ``m_tile_size_dse``, ``block_size_dse``,
+                ``vector_size_dse``...
+            variant: Last part of the name, such as ``1024`` or ``2x2x2``.
+
+        Raises:
+            TraceError: One of them is no plain name, so it could lead out of the root. A link of the file system is
+                followed: it was put there by whoever set up the root.
+        """
+        for name in (model, dataset, folder, *([variant] if variant else [])):
+            plain_name(name, str(self.path), TraceError)
+        if self._lone is not None:
+            return self.path if (model, dataset) in self.workloads and variant is None else None
+        stem = "_".join(part for part in (model, dataset, variant) if part)
+        places = (self.path / folder / f"{stem}{suffix}" for suffix in SUFFIXES)
+        return next((place for place in places if place.is_file()), None)
+
+    def folder_with_trace(self, model: str, dataset: str) -> str | None:
+        """Return the first folder by name with a trace of a workload; None if no method left one."""
+        folders = sorted(place.name for place in self._folder().iterdir() if place.is_dir())
+        return next((name for name in folders if self.find_trace(model, dataset, name)), None)
+
+    def trace_path(
+        self, model: str, dataset: str, folder: str = MAIN_FOLDER, variant: str | None = None
+    ) -> Path:
+        """Return the trace of a workload; see `find_trace`; raises `TraceError` if absent."""
+        found = self.find_trace(model, dataset, folder, variant)
+        if found is None:
+            stem = "_".join(part for part in (model, dataset, variant) if part)
+            raise TraceError(
+                f"{self.path / folder}: no trace of model '{model}', dataset '{dataset}'; expected "
+                f"{' or '.join(stem + suffix for suffix in SUFFIXES)}"
+            )
+        return found
+
+    def variants(self, folder: str, model: str, dataset: str) -> list[str]:
+        """Return the variants of a workload in a folder, such as the m-tiles of a sweep, sorted by name.
+
+        Raises:
+            TraceError: The folder is no plain name.
+        """
+        plain_name(folder, str(self.path), TraceError)
+        prefix = f"{model}_{dataset}_"
+        found = {
+            place.name[len(prefix) : -len(suffix)]
+            for place in (self._folder() / folder).glob("*")
+            for suffix in [next((s for s in SUFFIXES if place.name.endswith(s)), "")]
+            if suffix and place.name.startswith(prefix)
+        }
+        return sorted(found)
+
+    def open_trace(
+        self,
+        model: str,
+        dataset: str,
+        folder: str = MAIN_FOLDER,
+        variant: str | None = None,
+        geometry: DecoderGeometry = QWEN2_7B,
+    ) -> Trace:
+        """Read the trace of a workload as counts.
+
+        Args:
+            model: Model name.
+            dataset: Task name.
+            folder: See `find_trace`.
+            variant: See `find_trace`.
+            geometry: Decoder of a published file; other tiers carry their own.
+
+        Raises:
+            TraceError: The trace is absent or unreadable, or its S is not that of ``meta_data.csv``.
+        """
+        if self._lone is not None and variant is None and (model, dataset) in self.workloads:
+            return self._lone
+        workload = self.workload(model, dataset)
+        path = self.trace_path(model, dataset, folder, variant)
+        trace = open_trace(path, workload_header(workload, geometry, folder, variant))
+        found = trace.header.samples[trace.chosen_sample()].visual_tokens
+        if found != workload.visual_tokens:
+            raise TraceError(
+                f"{path}: has {found} visual tokens, expected {workload.visual_tokens} ('Sequence length' of "
+                f"model '{model}', dataset '{dataset}' in {self.path / 'meta_data.csv'})"
+            )
+        return trace
+
+    def schedule_trace(
+        self,
+        model: str,
+        dataset: str,
+        geometry: DecoderGeometry = QWEN2_7B,
+        vector_size: int = 32,
+        m_tile: int = 1024,
+    ) -> Trace:
+        """Return the trace of token pruning alone that ``meta_data.csv`` and ``schedules.csv`` imply.
+
+        Args:
+            model: Model name.
+            dataset: Task name.
+            geometry: Decoder shape.
+            vector_size: Elements per vector.
+            m_tile: Tokens per m-tile, 0 for one tile.
+
+        Raises:
+            TraceError: A table or its row is missing or wrong.
+            ConfigError: The schedule selects a layer the decoder does not have.
+        """
+        row = self.schedule(model, dataset)
+        header = workload_header(self.workload(model, dataset), geometry)
+        parameters = {
+            "selected_layers": list(row.schedule.layers),
+            "alpha_list": list(row.schedule.alphas),
+        }
+        header = header.model_copy(
+            update={
+                "parameters": parameters,
+                "vector_size": vector_size,
+                "m_tile": m_tile,
+                "origin": "synthetic",
+                "notes": "token pruning alone, computed from its schedule",
+            }
+        )
+        return schedule_trace(header, row.schedule)
+
+    def _folder(self) -> Path:
+        return self.path if self._lone is None else self.path.parent
+
+    def _row(self, table: dict[Key, T], name: str, model: str, dataset: str) -> T:
+        if (model, dataset) not in table:
+            pairs = [f"{key[0]}/{key[1]}" for key in table]
+            raise TraceError(
+                f"{self._folder() / name}: no row of model '{model}', dataset '{dataset}'; "
+                f"{near_matches(f'{model}/{dataset}', pairs)}"
+            )
+        return table[model, dataset]
+
+
+def _workload_of(trace: Trace) -> Workload:
+    header = trace.header
+    sample = header.samples[trace.chosen_sample()]
+    frames = sample.grid.frames if sample.grid else 1
+    return Workload(
+        model=header.model,
+        dataset=header.dataset,
+        visual_tokens=sample.visual_tokens,
+        frames=frames,
+        patches=sample.visual_tokens // frames,
+        median_index=header.median_index,
+    )

@@ -1,0 +1,1 @@
+"""Traces without a model: seeded, scheduled, or fitted to published results."""
