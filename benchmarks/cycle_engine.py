@@ -17,8 +17,8 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.simulate import simulate_cycles
-from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.workload.loading import load_workloads
 from focal_traces.root.root import TraceRoot
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from sweep_points import PUBLISHED, ROOT, machine
 
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.level import CycleFidelity
-from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.sweep.evaluate import Evaluator
 from focal_simulator.sweep.metrics import run_metrics
 from focal_simulator.sweep.plan import Plan, hardware_settings

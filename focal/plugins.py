@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from focal_algorithm.checkpoints.weights import SHIPPED
 from focal_algorithm.methods import METHODS
 from focal_algorithm.models import MODELS
+from focal_algorithm.models.weights import SHIPPED
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators import ACCELERATORS
 

@@ -14,7 +14,7 @@ from focal_common.errors import ConfigError, UnsupportedError, near_matches
 from focal_common.places import plain_name
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator as SimulatedAccelerator
-from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.results.run import run_root, workload_order
 from focal_simulator.results.runner import Settings, accelerator_names, built_in_precision
 from focal_traces.root.root import MAIN_FOLDER, TraceRoot

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 import transformers as hf
 
-from focal_traces.model_shape.families import PromptLengths, model_shape
+from focal_traces.model_shape.families import model_shape
 from focal_traces.model_shape.model_shape import ModelShape
+from focal_traces.model_shape.prompt_lengths import PromptLengths
 
 IMAGE, VIDEO = 150, 151
 TEXT = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from focal_algorithm.checkpoints.weights import SHIPPED
+from focal_algorithm.models.weights import SHIPPED
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
 
@@ -87,7 +87,7 @@ def arena(
 
 def _models(given: list[str], chosen: tuple[str, ...]) -> tuple[ModelFolder, ...]:
     from focal.studies.arena.plan import ModelFolder
-    from focal_algorithm.checkpoints.weights import shipped_model
+    from focal_algorithm.models.weights import shipped_model
 
     found = [ModelFolder.read(text) for text in given]
     if not found:

@@ -12,13 +12,13 @@ import torch
 
 from focal.commands.environment import Check
 from focal_algorithm.checkpoints.loading import LoadedModel, find_adapter, load_model, model_settings
-from focal_algorithm.checkpoints.weights import SHIPPED
 from focal_algorithm.hooks import attach
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, changes_length
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS, model_location
 from focal_algorithm.models.base import ModelAdapter
+from focal_algorithm.models.weights import SHIPPED
 from focal_algorithm.prompts.media.photographs import photograph_clip
 from focal_algorithm.tracing.prompting import build_prompt
 from focal_common.errors import ConfigError, FocalError, UnsupportedError

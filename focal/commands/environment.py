@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from focal_algorithm.checkpoints.weights import SHIPPED, shipped_model
+from focal_algorithm.models.weights import SHIPPED, shipped_model
 from focal_algorithm.transformers_versions import version_problem
 from focal_common.errors import ConfigError, UnsupportedError
 

@@ -113,7 +113,7 @@ def corrections(
 
     paths = write_corrections(root, _folder(output))
     if steps is not None:
-        from focal_evaluation.claims.correction_steps import write_steps
+        from focal.studies.published.correction_steps import write_steps
 
         write_steps(root, steps)
         paths.append(steps)

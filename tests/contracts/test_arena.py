@@ -21,9 +21,9 @@ from focal.studies.arena.jobs import AnswerJob
 from focal.studies.arena.matching import TOLERANCE, settings_of
 from focal.studies.arena.plan import ArenaPlan, ModelFolder
 from focal.studies.arena.simulation import accelerators, simulate
-from focal_algorithm.checkpoints.weights import shipped_model
 from focal_algorithm.evaluation.offline.costs import costs_of, mean_cost
 from focal_algorithm.evaluation.offline.evaluator import Evaluator
+from focal_algorithm.models.weights import shipped_model
 from focal_common.console import run_command
 from focal_common.errors import RunError
 

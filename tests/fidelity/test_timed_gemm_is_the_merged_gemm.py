@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from focal_algorithm.kernels.similarity import concentrate
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.packed import GroupCounts, batched_jobs
-from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.jobs import GemmJob
 from focal_simulator.jobs.memory import memory_rates

@@ -26,20 +26,20 @@ import focal.commands.trace as trace_cli
 from focal.studies.arena.figure import read_arena
 from focal.studies.arena.plan import ModelFolder
 from focal.studies.measure.files import ANSWERS
-from focal_algorithm.checkpoints.weights import check_weights
 from focal_algorithm.evaluation.lmms.engine import _own_index
 from focal_algorithm.evaluation.lmms.run_files import ACCURACY_COLUMNS, upsert_rows
+from focal_algorithm.models.weights import check_weights
 from focal_common.console import run_command
 from focal_common.errors import FocalError
 from focal_common.places import MARKER
 from focal_evaluation.claims.published import read_accuracies, read_gpu_runs
+from focal_evaluation.claims.result_rows import read_available
 from focal_evaluation.exhibits.headline import read_bars
 from focal_evaluation.report.runs import read_runs
 from focal_evaluation.results.main_rows import read_tables
-from focal_evaluation.results.result_rows import read_available
 from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.accelerators.presets import build_accelerator, hardware_tree
 from focal_simulator.calibration.cases import read_cases
-from focal_simulator.hardware.files import build_accelerator, hardware_tree
 from focal_simulator.results.rows import KEY_COLUMNS, merge_table
 from focal_simulator.sweep.providers.measure import MeasuredTraces
 from focal_simulator.sweep.providers.trace_cache import TraceCache

@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("torch")
 
 from focal_algorithm.tracing.runner import RunSettings, run
+from focal_simulator.gpu.pairs import token_counts_per_layer
 from focal_simulator.whole_model import PHASES, operators
-from focal_simulator.whole_model.pairs import token_counts_per_layer
 from focal_traces.files.store import open_trace
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from focal_algorithm.checkpoints.weights import SHIPPED
 from focal_algorithm.models import MODELS
+from focal_algorithm.models.weights import SHIPPED
 from focal_common.errors import ConfigError
 
 __all__ = ["local_snapshot", "pinned"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from focal_algorithm.hooks.inference_only import refuse_gradients
+from focal_algorithm.models.inference_only import refuse_gradients
 
 __all__ = ["OUTLIER_THRESHOLD", "Int8Linear"]
 

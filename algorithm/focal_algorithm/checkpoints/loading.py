@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from focal_algorithm.checkpoints.weights import SHIPPED, weights_digest
 from focal_algorithm.models import MODELS, check_model_name, model_location
 from focal_algorithm.models.base import ModelAdapter
+from focal_algorithm.models.weights import SHIPPED, weights_digest
 from focal_algorithm.prompts.media.tokens import Tokenizer, checkpoint_tokenizer
 from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from focal_algorithm.hooks.inference_only import refuse_gradients
+from focal_algorithm.models.inference_only import refuse_gradients
 from focal_common.errors import UnsupportedError
 
 if TYPE_CHECKING:

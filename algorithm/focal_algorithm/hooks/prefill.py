@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from focal_algorithm.hooks.inference_only import refuse_gradients
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
+from focal_algorithm.models.inference_only import refuse_gradients
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, RunError
 from focal_traces.header.schema import DecoderGeometry

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from focal_algorithm.hooks.inference_only import refuse_gradients, refuse_training
 from focal_algorithm.hooks.prefill import Prefill, last_positions
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
@@ -28,6 +27,7 @@ from focal_algorithm.methods.base import (
     hook_points,
 )
 from focal_algorithm.models.base import ModelAdapter
+from focal_algorithm.models.inference_only import refuse_gradients, refuse_training
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.transformers_versions import cache_in
 from focal_common.errors import RunError, UnsupportedError

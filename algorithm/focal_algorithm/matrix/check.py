@@ -7,11 +7,11 @@ from typing import Any
 
 from focal_algorithm.checkpoints.loading import load_model
 from focal_algorithm.checkpoints.quantization import PRECISIONS
-from focal_algorithm.checkpoints.weights import SHIPPED
 from focal_algorithm.matrix.rows import MatrixRow
 from focal_algorithm.matrix.schema import ModelSpec
 from focal_algorithm.methods.build import build_method, fitted_parameters
 from focal_algorithm.models import MODELS
+from focal_algorithm.models.weights import SHIPPED
 from focal_common.errors import ConfigError, FocalError, UnsupportedError, near_matches
 from focal_traces.header.schema import DecoderGeometry
 

@@ -20,7 +20,6 @@ from focal_algorithm.tracing.notes import unfit_notes
 from focal_algorithm.tracing.output import check_output, sample_facts, trace_folder
 from focal_algorithm.tracing.runner import (
     Prepared,
-    TracedSample,
     finish,
     method_of,
     prepare,
@@ -28,6 +27,7 @@ from focal_algorithm.tracing.runner import (
     trace_of,
     trace_sample,
 )
+from focal_algorithm.tracing.sample import TracedSample
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common import __version__
 from focal_common.errors import FocalError

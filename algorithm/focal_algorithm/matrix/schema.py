@@ -161,8 +161,8 @@ def read_matrix(profile: str) -> Matrix:
 
 
 def _check_checkpoint(place: str, model: ModelSpec) -> None:
-    from focal_algorithm.checkpoints.weights import SHIPPED
     from focal_algorithm.models import is_hub_name
+    from focal_algorithm.models.weights import SHIPPED
 
     checkpoint = model.checkpoint
     if SHIPPED.get(checkpoint, model.family) != model.family:

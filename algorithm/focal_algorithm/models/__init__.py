@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from focal_algorithm.checkpoints.weights import MANIFEST, SHIPPED, check_weights, shipped_model
+from focal_algorithm.models.weights import MANIFEST, SHIPPED, check_weights, shipped_model
 from focal_common.errors import ConfigError, near_matches
 from focal_common.registry import Registry
 

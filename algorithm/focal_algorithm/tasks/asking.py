@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.prompts.question import Question
 from focal_algorithm.tasks import TASKS
-from focal_algorithm.tasks.question import Question
 from focal_algorithm.tasks.sample import SPLITS
 from focal_algorithm.tasks.store import StoredSample, load_split
 from focal_common.errors import ConfigError, near_matches

@@ -8,8 +8,8 @@ from itertools import permutations
 
 import numpy as np
 
+from focal_algorithm.prompts.question import Question
 from focal_algorithm.tasks.image_scene import ImageScene, StillObject
-from focal_algorithm.tasks.question import Question
 from focal_algorithm.tasks.vocabulary import COLORS, OPPOSITE_SIDES, SHAPES
 
 __all__ = ["IMAGE_KINDS", "Pair", "ask_image", "object_beside", "open_question"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from focal_algorithm.prompts.media.source import MediaSample
-from focal_algorithm.tasks.question import Question
+from focal_algorithm.prompts.question import Question
 from focal_common.errors import ConfigError, near_matches
 
 __all__ = ["SPLITS", "TaskSample", "sample_generator"]

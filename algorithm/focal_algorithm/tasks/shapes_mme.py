@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from focal_algorithm.prompts.question import Question
 from focal_algorithm.tasks.image_questions import IMAGE_KINDS, ask_image, open_question
 from focal_algorithm.tasks.image_scene import draw_image, sample_image_scene
-from focal_algorithm.tasks.question import Question
 from focal_algorithm.tasks.sample import TaskSample, sample_generator
 
 __all__ = ["TASK", "image_training_sample", "mme_scores", "shapes_mme_sample"]

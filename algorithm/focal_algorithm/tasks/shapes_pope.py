@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from focal_algorithm.prompts.question import Question
 from focal_algorithm.tasks.image_scene import (
     CATEGORIES_BY_POPULARITY,
     ImageScene,
     draw_image,
     sample_image_scene,
 )
-from focal_algorithm.tasks.question import Question
 from focal_algorithm.tasks.sample import TaskSample, sample_generator
 from focal_common.errors import ConfigError, near_matches
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from focal_algorithm.tasks.question import Question
+from focal_algorithm.prompts.question import Question
 from focal_algorithm.tasks.sample import TaskSample, sample_generator
 from focal_algorithm.tasks.video_questions import VIDEO_KINDS, ask_video
 from focal_algorithm.tasks.video_scene import draw_video, sample_video_scene

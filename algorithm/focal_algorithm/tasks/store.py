@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.prompts.question import Question
 from focal_algorithm.tasks import TASKS
-from focal_algorithm.tasks.question import Question
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import atomic_path, atomic_write_text
 from focal_common.provenance import content_hash

@@ -8,7 +8,7 @@ from itertools import permutations
 
 import numpy as np
 
-from focal_algorithm.tasks.question import Evidence, Question
+from focal_algorithm.prompts.question import Evidence, Question
 from focal_algorithm.tasks.video_scene import VideoScene, quadrant
 from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, OPPOSITE_SIDES, QUADRANTS, SHAPES
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.prompts.question import Question
 from focal_algorithm.tasks.answer_parsing import parse_choice
 from focal_algorithm.tasks.asking import AskedTask
-from focal_algorithm.tasks.question import Question
 from focal_algorithm.tracing.identity import (
     AskedPart,
     checkpoint_digest,

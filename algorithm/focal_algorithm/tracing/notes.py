@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from focal_algorithm.checkpoints.loading import LoadedModel
-from focal_algorithm.checkpoints.weights import TRAINED_ON
 from focal_algorithm.methods.base import CompressionMethod, hook_points
+from focal_algorithm.models.weights import TRAINED_ON
 from focal_algorithm.tasks.asking import BENCHMARKS, AskedTask
 from focal_traces.counts.trace import Trace
 
 if TYPE_CHECKING:
-    from focal_algorithm.tracing.runner import TracedSample
+    from focal_algorithm.tracing.sample import TracedSample
 
 __all__ = ["foreign_notes", "idle_notes", "unfit_notes"]
 

@@ -15,7 +15,7 @@ from focal_algorithm.checkpoints.hub import pinned
 from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.checkpoints.quantization import quantize
 from focal_algorithm.hooks import attach
-from focal_algorithm.hooks.recorder import RecordedSample, Recorder
+from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_algorithm.methods.build import build_method, fitted_parameters
@@ -23,16 +23,15 @@ from focal_algorithm.prompts.media import MediaSample
 from focal_algorithm.prompts.media.media import read_image, read_video
 from focal_algorithm.prompts.media.photographs import photograph_clip
 from focal_algorithm.tasks.asking import Asked
-from focal_algorithm.tasks.question import Question
 from focal_algorithm.tracing.accuracy import judged, run_accuracy
 from focal_algorithm.tracing.notes import idle_notes, unfit_notes
 from focal_algorithm.tracing.output import build_trace, check_output, sample_facts, trace_folder, write_run
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
+from focal_algorithm.tracing.sample import TracedSample
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.console import track as progress
 from focal_common.errors import ConfigError, RunError
 from focal_traces.counts.trace import Trace
-from focal_traces.frames.frames import SampleFrames
 
 __all__ = [
     "Gathered",
@@ -40,7 +39,6 @@ __all__ = [
     "RunResult",
     "RunSettings",
     "SampleSource",
-    "TracedSample",
     "accuracy_of",
     "facts_of",
     "finish",
@@ -86,29 +84,6 @@ class Prepared:
 
     loaded: LoadedModel
     quantization: str
-
-
-@dataclass(frozen=True)
-class TracedSample:
-    """One finished prefill with what the model answered.
-
-    Attributes:
-        recorded: Counts, masks, records.
-        answer: Generated text.
-        origin: Where the pixels come from.
-        question: As it was asked.
-        asked: Question of a benchmark with its right answer; None for other inputs.
-        dense_answer: Of the untouched model; None where it was not asked.
-        frames: Pictures to keep beside the trace; None for none.
-    """
-
-    recorded: RecordedSample
-    answer: str
-    origin: str
-    question: str = ""
-    asked: Question | None = None
-    dense_answer: str | None = None
-    frames: SampleFrames | None = None
 
 
 def run(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.tasks.question import Question
+from focal_algorithm.prompts.question import Question
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.tasks.video_scene import VideoScene
 from focal_algorithm.training.answering import Drop, answers

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from focal_algorithm.checkpoints.weights import MANIFEST
+from focal_algorithm.models.weights import MANIFEST
 from focal_algorithm.training.architecture import IMAGE_SIZE_PIXELS
 from focal_algorithm.training.checkpoint import CHECKPOINT, LOG, read_checkpoint
 from focal_algorithm.training.recipe import Recipe

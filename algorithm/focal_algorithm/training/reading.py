@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from focal_algorithm.checkpoints.weights import MANIFEST, check_weights, shipped_model
+from focal_algorithm.models.weights import MANIFEST, check_weights, shipped_model
 from focal_common.errors import ConfigError
 
 __all__ = ["read_trained"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from focal_evaluation.claims.published import GpuRun, read_accuracies, read_gpu_runs
-from focal_evaluation.results.result_rows import ResultRow, Results
+from focal_evaluation.claims.result_rows import ResultRow, Results
 
 __all__ = ["MAIN_METHODS", "MainRuns", "is_whole"]
 

@@ -11,7 +11,7 @@ from statistics import StatisticsError, fmean, geometric_mean
 from focal_evaluation.claims.claims import Key
 from focal_evaluation.claims.headline_runs import MAIN_METHODS, MainRuns, is_whole
 from focal_evaluation.claims.published import read_accuracies
-from focal_evaluation.results.result_rows import ResultRow, Results
+from focal_evaluation.claims.result_rows import ResultRow, Results
 
 __all__ = [
     "FRAMEFUSION_SPARSITY_PERCENT",

@@ -13,6 +13,7 @@ from focal_evaluation.claims.claim_notes import Remark, read_remarks
 from focal_evaluation.claims.claims import Claim, Key, Reproduced, read_claims
 from focal_evaluation.claims.correction_steps import read_steps
 from focal_evaluation.claims.headlines import available_numbers
+from focal_evaluation.claims.result_rows import Results, numbers_of_rows, read_available
 from focal_evaluation.results.main_rows import (
     PREFIXES,
     ROW_KEYS,
@@ -27,7 +28,6 @@ from focal_evaluation.results.main_rows import (
     strangers,
     tables_of,
 )
-from focal_evaluation.results.result_rows import Results, numbers_of_rows, read_available
 from focal_simulator.results.tile_lengths import SUMMARY_COLUMNS
 
 __all__ = ["Material", "read_material"]

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
-from focal_algorithm.checkpoints.weights import SHIPPED, shipped_model
 from focal_algorithm.evaluation.offline.questions import BENCHMARKS
 from focal_algorithm.methods import METHODS
 from focal_algorithm.models import MODELS
+from focal_algorithm.models.weights import SHIPPED, shipped_model
 from focal_algorithm.tasks.sample import SPLITS
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import sha256_of_file

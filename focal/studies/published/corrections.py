@@ -11,10 +11,10 @@ from scipy.stats import gmean
 from focal_common.console import track
 from focal_common.files import atomic_write_text
 from focal_evaluation.exhibits.make import csv_text
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.simulate import simulate_cycles
 from focal_simulator.engine.parity.run import simulate
 from focal_simulator.engine.run_result import RunResult
-from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.jobs.corrections import ALL, CORRECTIONS
 from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload

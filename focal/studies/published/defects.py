@@ -14,7 +14,7 @@ from focal.studies.published.defect_models import DefectModels
 from focal_common.config import read_yaml
 from focal_evaluation.claims.claims import read_claims
 from focal_evaluation.claims.published import read_gpu_runs
-from focal_evaluation.results.result_rows import Results
+from focal_evaluation.claims.result_rows import Results
 from focal_simulator.results.tile_lengths import lengths_of_file
 from focal_traces.root.root import TraceRoot
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from focal_common.errors import TraceError
 from focal_common.places import plain_name
 from focal_simulator.accelerators.focus.accelerator import Focus
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.calibration.model import Case, Row
-from focal_simulator.hardware.files import build_accelerator
 from focal_traces.root.tables import read_schedules, read_workloads
 
 __all__ = ["PublishedLengths", "VectorPoint", "read_cases", "read_published_lengths", "read_vector_points"]

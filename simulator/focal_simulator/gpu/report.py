@@ -13,9 +13,9 @@ from rich.table import Table
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.files import atomic_write_text
 from focal_simulator.gpu.files import gpu_names, read_gpu
+from focal_simulator.gpu.pairs import token_counts_per_layer
 from focal_simulator.gpu.roofline import roofline
 from focal_simulator.whole_model import Operator, operators
-from focal_simulator.whole_model.pairs import token_counts_per_layer
 from focal_simulator.whole_model.presets import shape_names, shape_preset
 from focal_traces.files.store import open_trace
 

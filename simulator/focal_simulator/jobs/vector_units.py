@@ -10,18 +10,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.jobs.context import CycleContext
+from focal_simulator.hardware.specs import HardwareSpec
 from focal_simulator.jobs.jobs import GemmJob
 from focal_simulator.jobs.lowering import Lowering, TileJobs
 from focal_simulator.whole_model.decoder import LayerTokens, prefill_operators
 from focal_simulator.whole_model.special_function_unit import VectorLanes, vector_lanes
 from focal_simulator.whole_model.special_functions import vector_cycles
-from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS, DecoderGeometry
 
 __all__ = ["with_special_functions"]
@@ -68,21 +66,23 @@ class _WithSpecialFunctions:
 
 
 def with_special_functions(
-    lowering: Lowering, accelerator: Accelerator[Any], workload: Workload, context: CycleContext
+    lowering: Lowering,
+    hardware: HardwareSpec,
+    live_tokens: NDArray[np.int64],
+    geometry: DecoderGeometry,
+    is_causal: bool,
 ) -> Lowering:
     """Return a lowering with the cycles of the special-function unit beside its jobs.
 
     Args:
         lowering: Of one prefill.
-        accelerator: For its units and the tokens it keeps.
-        workload: For the geometry.
-        context: Whether attention is causal tile by tile.
+        hardware: For the lanes of its special-function unit.
+        live_tokens: Visual tokens that the accelerator keeps, axes (blocks, recorded GEMM inputs).
+        geometry: Of the decoder.
+        is_causal: Whether attention is causal tile by tile.
     """
-    if not context.has("special_functions"):
-        return lowering
-    live = accelerator.live_tokens(workload).astype(np.int64, copy=False).tobytes()
-    lanes, is_causal = vector_lanes(accelerator.hardware), context.has("causal_tiles")
-    tiles = _WithSpecialFunctions(lowering.tiles, workload.geometry, live, lanes, is_causal)
+    live = live_tokens.astype(np.int64, copy=False).tobytes()
+    tiles = _WithSpecialFunctions(lowering.tiles, geometry, live, vector_lanes(hardware), is_causal)
     return Lowering(tiles, lowering.array)
 
 

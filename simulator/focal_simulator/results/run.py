@@ -8,7 +8,7 @@ from typing import Any
 
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.hardware.precision import precision_remarks
+from focal_simulator.accelerators.precision import precision_remarks
 from focal_simulator.results.output import file_prefix, write_outcome, write_rows
 from focal_simulator.results.ratios import DENSE
 from focal_simulator.results.request import Report, Request

@@ -13,12 +13,12 @@ from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.registry import Registry
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.precision import precision_overrides
+from focal_simulator.accelerators.presets import build_accelerator, field_names, hardware_label, hardware_tree
 from focal_simulator.costs.buffer_costs import SramChoice, sram_label
 from focal_simulator.engine.base import Fidelity
 from focal_simulator.engine.cycle.design_cache import DesignCache
 from focal_simulator.engine.run_result import RunResult
-from focal_simulator.hardware.files import build_accelerator, field_names, hardware_label, hardware_tree
-from focal_simulator.hardware.precision import precision_overrides
 from focal_simulator.results.ratios import BASIS, DENSE, over_dense
 from focal_simulator.results.rows import Row, result_row
 from focal_simulator.workload.workload import Workload
@@ -48,7 +48,7 @@ class Settings:
         sram: Buffer cost model.
         hardware: A user's hardware file; it replaces the preset of the accelerator it names.
         overrides: ``field=value`` for every accelerator of the run whose hardware has the field.
-        precision: Of operands and multipliers, see `focal_simulator.hardware.precision`.
+        precision: Of operands and multipliers, see `focal_simulator.accelerators.precision`.
     """
 
     accelerators: tuple[str, ...] = ("all",)

@@ -17,8 +17,9 @@ from focal_simulator.results.rows import Row
 from focal_simulator.results.runner import Outcome, Run, Settings
 from focal_simulator.whole_model.presets import shape_names, shape_preset
 from focal_simulator.workload.workload import Workload
-from focal_traces.model_shape.families import FAMILIES, PromptLengths, model_shape
+from focal_traces.model_shape.families import FAMILIES, model_shape
 from focal_traces.model_shape.model_shape import ModelShape
+from focal_traces.model_shape.prompt_lengths import PromptLengths
 
 __all__ = ["PHASE_KEY", "inference_rows", "inference_table", "shape_of"]
 

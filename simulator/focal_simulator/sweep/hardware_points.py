@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.hardware.files import accelerator_from_tree, overridden
+from focal_simulator.accelerators.presets import accelerator_from_tree, overridden
 from focal_simulator.sweep.axes import Settings
 
 __all__ = ["PointHardware", "field_value", "refuse_truth"]

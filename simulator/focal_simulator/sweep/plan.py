@@ -11,8 +11,8 @@ from typing import Any
 from focal_common.errors import RunError
 from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.accelerators.presets import hardware_tree, overridden
 from focal_simulator.engine.base import Fidelity
-from focal_simulator.hardware.files import hardware_tree, overridden
 from focal_simulator.results.runner import FIDELITIES
 from focal_simulator.results.runner import Settings as RunSettings
 from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, Settings, Space, fields_of

@@ -9,10 +9,10 @@ import pytest
 from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.costs.buffer_costs import buffer_costs
 from focal_simulator.engine.base import Fidelity
 from focal_simulator.engine.parity.run import core_power_mw, simulate, summed
-from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.results.runner import FIDELITIES, Settings
 from focal_simulator.workload.layer_table import LAYERS, LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload.workload import Workload

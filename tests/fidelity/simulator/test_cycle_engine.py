@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.simulate import CycleResult, simulate_cycles
 from focal_simulator.engine.parity.run import simulate
-from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.jobs.corrections import ALL
 from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.parity.run import simulate
-from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.workload.loading import with_trace
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS, DecoderGeometry, TokenGrid

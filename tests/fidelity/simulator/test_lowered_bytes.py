@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import pytest
 
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.packed import placed_jobs
-from focal_simulator.engine.cycle.simulate import cycle_context
-from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.engine.cycle.simulate import cycle_context, lowered
 from focal_simulator.jobs.corrections import ALL
 from focal_simulator.jobs.jobs import PlacedJob
-from focal_simulator.jobs.vector_units import with_special_functions
 from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload
 from focal_traces.root.root import TraceRoot
@@ -29,15 +28,15 @@ def workload() -> Workload:
     return load_workloads(TraceRoot.open(PUBLISHED_ROOT), ["llava_vid"], ["videomme"])[0]
 
 
-def lowered(name: str, workload: Workload) -> dict[tuple[int, str, str], PlacedJob]:
+def placed(name: str, workload: Workload) -> dict[tuple[int, str, str], PlacedJob]:
     accelerator = build_accelerator(name)
     context = cycle_context(accelerator, ALL)
-    lowering = with_special_functions(accelerator.jobs(workload, context), accelerator, workload, context)
+    lowering = lowered(accelerator, workload, context)
     return {(job.block, job.layer, job.part): job for job in placed_jobs(lowering)}
 
 
 def test_a_dense_linear_layer(workload: Workload) -> None:
-    job = lowered("dense", workload)[9, "o_proj", "gemm"]
+    job = placed("dense", workload)[9, "o_proj", "gemm"]
     folds = 12 * (HIDDEN // 32) ** 2
     assert job.shape.folds == folds
     assert job.traffic == {
@@ -57,7 +56,7 @@ def test_a_dense_linear_layer(workload: Workload) -> None:
 
 
 def test_dense_attention_and_its_softmax(workload: Workload) -> None:
-    jobs = lowered("dense", workload)
+    jobs = placed("dense", workload)
     scores, values = jobs[9, "attn", "scores"], jobs[9, "attn", "values"]
     square = sum(rows * end for rows, end in zip(TILES, ENDS, strict=True))
     assert scores.traffic["dram", "write", "output"] == 2 * HEADS * square
@@ -75,7 +74,7 @@ def test_the_sorter_of_focus_and_of_its_ablation(workload: Workload) -> None:
     # Block 3 keeps 40 % of 11,648: 4,659 tokens; 32 lanes, one pass over all tokens each.
     passes = -(-4659 // 32)
     for name in ("focus", "focus_sec_only"):
-        jobs = lowered(name, workload)
+        jobs = placed(name, workload)
         assert jobs[3, "attn", "scores"].parallel_cycles["sec"] == passes * S
         assert "sec" not in jobs[4, "attn", "scores"].parallel_cycles
 
@@ -84,7 +83,7 @@ def test_focus_fetches_unique_vectors_and_their_maps(workload: Workload) -> None
     counts, tiles = workload.counts, workload.tiles
     assert counts is not None
     assert tiles is not None
-    job = lowered("focus", workload)[9, "o_proj", "gemm"]
+    job = placed("focus", workload)[9, "o_proj", "gemm"]
     unique = int(tiles.select(9, "o_proj").unique.sum())
     assert job.traffic["dram", "read", "input"] == 2 * 32 * unique * 38
     assert job.traffic["dram", "read", "similarity_map"] == 2 * 3494 * (HIDDEN // 32) * 38
@@ -93,7 +92,7 @@ def test_focus_fetches_unique_vectors_and_their_maps(workload: Workload) -> None
 
 
 def test_the_codec_has_its_own_width_and_searches_an_input_once(workload: Workload) -> None:
-    jobs = lowered("cmc", workload)
+    jobs = placed("cmc", workload)
     # 64 frames in 8 partitions, 182 patches: every patch of a frame against every patch of its reference.
     search = -(-(64 - 8) * 182 * 182 * HIDDEN // 1024)
     assert jobs[9, "q_proj", "gemm"].parallel_cycles["preprocess"] == search
@@ -109,7 +108,7 @@ def test_the_codec_has_its_own_width_and_searches_an_input_once(workload: Worklo
 
 
 def test_adaptiv_merges_an_input_once(workload: Workload) -> None:
-    jobs = lowered("adaptiv", workload)
+    jobs = placed("adaptiv", workload)
     assert jobs[9, "q_proj", "gemm"].serial_cycles["preprocess"] == S * HIDDEN // 64
     assert all(not jobs[9, layer, "gemm"].serial_cycles for layer in ("k_proj", "v_proj", "up_proj"))
     assert not jobs[9, "attn", "scores"].serial_cycles

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from focal.commands.sim import main
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.inference import PHASES, simulate_inference
-from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.whole_model.listing import operators, work_by_phase
 from focal_simulator.whole_model.presets import shape_preset
 from focal_simulator.workload.loading import load_workloads

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from focal_evaluation.claims.claims import Comparison, compare, read_claims
+from focal_evaluation.claims.result_rows import Results, read_results
 from focal_evaluation.claims.results import read_material
 from focal_evaluation.results.published_runs import run_published
-from focal_evaluation.results.result_rows import Results, read_results
 from published_support import ROOT
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from focal_evaluation.claims.claims import Kind, read_claims
 from focal_evaluation.claims.headlines import headline_numbers
-from focal_evaluation.results.result_rows import ResultRow, Results
+from focal_evaluation.claims.result_rows import ResultRow, Results
 from published_support import ROOT
 
 pytestmark = pytest.mark.golden

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from focal_evaluation.claims.headlines import available_numbers, headline_numbers
-from focal_evaluation.results.result_rows import Results, read_available
+from focal_evaluation.claims.result_rows import Results, read_available
 from published_support import ROOT
 
 pytestmark = pytest.mark.golden

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from focal_evaluation.claims.claims import Comparison
-from focal_evaluation.results.result_rows import Results
+from focal_evaluation.claims.result_rows import Results
 
 # The paper's text contradicts its own data in these; docs/parity.md says what the data give.
 TEXT_AGAINST_DATA = {

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from focal.studies.published.defects import defect_numbers, defect_table
-from focal_evaluation.results.result_rows import Results
+from focal_evaluation.claims.result_rows import Results
 from published_support import REPOSITORY, ROOT
 
 pytestmark = pytest.mark.golden

@@ -10,8 +10,8 @@ import pytest
 
 from focal.studies.better_focus.designs import compare_designs, write_designs
 from focal_common.errors import ConfigError
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.simulate import simulate_cycles
-from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.workload.loading import load_workloads, with_trace
 from focal_traces.root.root import TraceRoot
 from simulator_support import PUBLISHED_ROOT

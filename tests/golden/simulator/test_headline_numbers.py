@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.parity.run import simulate
 from focal_simulator.engine.run_result import RunResult
-from focal_simulator.hardware.files import build_accelerator
 from simulator_support import DATA, published_workloads
 
 NUMBERS = json.loads((DATA / "published" / "headline_numbers.json").read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.workload.layer_table import LAYERS, LayerTable
 from focal_simulator.workload.workload import Workload
 from focal_traces.root.tables import CmcSparsity

@@ -2,9 +2,9 @@
 
 import pytest
 
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.costs.buffer_costs import SramChoice
 from focal_simulator.engine.parity.run import simulate
-from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.results.rows import result_row
 from simulator_support import published_table, published_workloads
 

@@ -12,7 +12,7 @@ from torch import Tensor
 import focal
 from focal.studies.arena.plan import ArenaPlan, ModelFolder
 from focal.studies.arena.run import run_arena
-from focal_algorithm.checkpoints.weights import shipped_model
+from focal_algorithm.models.weights import shipped_model
 from focal_common.errors import ConfigError
 
 torch.set_num_threads(1)

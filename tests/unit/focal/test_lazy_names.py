@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import focal
-from focal_algorithm.checkpoints.weights import SHIPPED
 from focal_algorithm.methods import METHODS
 from focal_algorithm.models import MODELS
+from focal_algorithm.models.weights import SHIPPED
 from focal_simulator.accelerators import ACCELERATORS
 
 HEAVY = ("torch", "numba", "pandas", "matplotlib", "transformers", "numpy", "scipy", "pyarrow")

@@ -7,9 +7,9 @@ from ruamel.yaml import YAML
 
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.accelerators.presets import build_accelerator, hardware_tree
 from focal_simulator.costs.buffer_costs import buffer_costs
 from focal_simulator.costs.sram_macros import macro_table
-from focal_simulator.hardware.files import build_accelerator, hardware_tree
 
 
 def written(tmp_path: Path, tree: dict[str, object]) -> Path:

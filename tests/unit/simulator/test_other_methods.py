@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from focal_common.errors import UnsupportedError
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.simulate import simulate_cycles
-from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.workload.workload import Workload, totals_from_schedule
 from focal_traces.header.schema import DecoderGeometry
 from focal_traces.synthetic.schedule import Schedule

@@ -12,7 +12,7 @@ import pytest
 
 from focal.commands.sim import main
 from focal_common.errors import ConfigError
-from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.results.ratios import ENERGY, SPEEDUP, over_dense
 from focal_simulator.results.runner import FIDELITIES, Outcome, Settings, run_all
 from focal_simulator.workload.workload import Workload

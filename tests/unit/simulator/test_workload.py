@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from focal_common.errors import TraceError, UnsupportedError
-from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.workload.workload import Workload, totals_from_schedule
 from focal_traces.header.schema import GEMMS, QWEN2_7B, DecoderGeometry
 from focal_traces.root.tables import CmcSparsity

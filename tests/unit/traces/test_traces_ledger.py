@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from focal_common.errors import ConfigError
+from focal_simulator.gpu.pairs import token_counts_per_layer
 from focal_simulator.whole_model import operators, work_by_phase
-from focal_simulator.whole_model.pairs import token_counts_per_layer
 from focal_simulator.whole_model.presets import shape_preset
 from focal_traces.counts.trace import Trace
 from focal_traces.header.schema import GEMMS, SampleHeader, TokenGrid, TraceHeader

@@ -7,16 +7,16 @@ leaves out take the defaults of the library's configuration class (`DEFAULTS`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from focal_common.config import validated
 from focal_common.errors import ConfigError, near_matches
 from focal_traces.model_shape.geometry import DecoderGeometry
 from focal_traces.model_shape.model_shape import ModelShape, Projector
+from focal_traces.model_shape.prompt_lengths import PromptLengths
 from focal_traces.model_shape.tower_families import Fields, build_tower
 
-__all__ = ["DEFAULTS", "FAMILIES", "PromptLengths", "model_shape"]
+__all__ = ["DEFAULTS", "FAMILIES", "model_shape"]
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "llama": {
@@ -47,29 +47,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 _MINICPM_RESAMPLER_HEAD_ELEMENTS = 128
 """Source: openbmb/MiniCPM-V-2_6 on the Hub, whose resampler has embed_dim / 128 heads."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromptLengths:
-    """What the configuration does not tell: the prompt.
-
-    Attributes:
-        frames: Frames of the video; for an image its crops, the base picture included.
-        is_video: Whether the family's pooling for videos applies.
-        visual_tokens: S; None to derive it, which is possible for videos and for one whole picture.
-        text_tokens_before: Text tokens before the visual ones.
-        text_tokens_after: Text tokens after them.
-        patch_rows: Patches down a picture; None for the square the tower was trained on.
-        patch_columns: Patches across it.
-    """
-
-    frames: int = 1
-    is_video: bool = True
-    visual_tokens: int | None = None
-    text_tokens_before: int = 0
-    text_tokens_after: int = 0
-    patch_rows: int | None = None
-    patch_columns: int | None = None
 
 
 def model_shape(

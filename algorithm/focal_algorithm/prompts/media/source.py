@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL.Image import Image
 
-from focal_algorithm.tasks.question import Question
+from focal_algorithm.prompts.question import Question
 
 __all__ = ["MediaSample"]
 

@@ -27,7 +27,7 @@ from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
 from focal_simulator.workload.layer_table import ATTENTION, LAYERS, Traffic
 from focal_simulator.workload.workload import Workload
 
-__all__ = ["CycleResult", "cycle_context", "cycle_costs", "simulate_cycles", "simulate_lowering"]
+__all__ = ["CycleResult", "cycle_context", "cycle_costs", "lowered", "simulate_cycles", "simulate_lowering"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +71,20 @@ def simulate_cycles(
     """
     accelerator.accepts(workload)
     context = cycle_context(accelerator, corrections)
-    lowering = with_special_functions(accelerator.jobs(workload, context), accelerator, workload, context)
+    lowering = lowered(accelerator, workload, context)
     counts, totals = _counted(lowering, cache or DesignCache())
     if not context.has("attention_traffic"):
         totals = replace(totals, moved=_with_published_attention(counts, accelerator, workload))
     return _priced(accelerator, context, counts, totals, sram)
+
+
+def lowered(accelerator: Accelerator[Any], workload: Workload, context: CycleContext) -> Lowering:
+    """Return what an accelerator makes of an accepted workload, special functions beside it where they are timed."""
+    lowering = accelerator.jobs(workload, context)
+    if not context.has("special_functions"):
+        return lowering
+    live, is_causal = accelerator.live_tokens(workload), context.has("causal_tiles")
+    return with_special_functions(lowering, accelerator.hardware, live, workload.geometry, is_causal)
 
 
 def simulate_lowering(

@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 
 from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle import packed
 from focal_simulator.engine.cycle.design_cache import DesignCache
-from focal_simulator.engine.cycle.simulate import cycle_context, simulate_cycles
-from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.engine.cycle.simulate import cycle_context, lowered, simulate_cycles
 from focal_simulator.jobs.corrections import ALL
 from focal_simulator.jobs.lowering import GivenJobs, Lowering
-from focal_simulator.jobs.vector_units import with_special_functions
 from focal_simulator.workload.workload import Workload
 from simulator_support import small_workload
 
@@ -65,7 +64,7 @@ def test_equal_designs_have_equal_keys(name: str, workload: Workload) -> None:
     def keys() -> Lowering:
         accelerator = build_accelerator(name)
         context = cycle_context(accelerator, ALL)
-        return with_special_functions(accelerator.jobs(workload, context), accelerator, workload, context)
+        return lowered(accelerator, workload, context)
 
     first, second = keys(), keys()
     assert first.tiles == second.tiles

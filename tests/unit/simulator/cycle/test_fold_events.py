@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from focal_common.errors import ConfigError
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.fold_events import UNITS, UnitEvent, fold_events
 from focal_simulator.engine.cycle.simulate import CycleResult, simulate_cycles
-from focal_simulator.hardware.files import build_accelerator
 from focal_simulator.jobs.jobs import GemmJob
 from focal_simulator.kernels.pipeline import CAUSES, Pipeline
 from focal_simulator.results.timeline import timeline, write_timeline

@@ -6,7 +6,7 @@ import pytest
 
 from focal_common.errors import RunError
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.hardware.files import build_accelerator, hardware_tree
+from focal_simulator.accelerators.presets import build_accelerator, hardware_tree
 from focal_simulator.results.runner import Settings, run_all
 from focal_simulator.sweep.hardware_points import PointHardware
 from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, joined

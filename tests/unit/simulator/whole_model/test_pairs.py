@@ -7,7 +7,7 @@ import pytest
 
 from focal_common.errors import ConfigError, TraceError, UnsupportedError
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.whole_model.pairs import check_pair, pair_of, reduction_of, token_counts_per_layer
+from focal_simulator.gpu.pairs import check_pair, pair_of, reduction_of, token_counts_per_layer
 from focal_traces.synthetic.schedule import Schedule, schedule_trace, tokens_per_gemm
 from traces_support import tiny_trace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from focal_common.errors import ConfigError
-from focal_simulator.hardware.files import build_accelerator
+from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.whole_model import operators
 from focal_simulator.whole_model.special_function_unit import SpecialFunctionUnit, special_function_unit
 from focal_simulator.whole_model.special_functions import vector_timing

@@ -34,7 +34,7 @@ def shipped_model(name: str) -> Path:
     """
     if name not in SHIPPED:
         raise ConfigError(f"unknown shipped model '{name}'; {near_matches(name, SHIPPED)}")
-    with as_file(files("focal_algorithm.checkpoints.weights") / name) as folder:
+    with as_file(files("focal_algorithm.models.weights") / name) as folder:
         check_weights(folder, f"{_INSTALL_AGAIN}, or train it with 'focal train {name.split('_')[-1]}'")
         return folder
 
