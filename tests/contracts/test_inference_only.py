@@ -17,6 +17,7 @@ from contracts.conformance import FIRST_PAIRS, method_of, model_of, prompt_of, r
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods.base import CompressionMethod, TokenStream
+from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_common.errors import UnsupportedError
 
 SETTLED = "llava_onevision+video"
@@ -155,14 +156,14 @@ def test_a_decode_step_in_training_mode_is_refused_and_can_be_taken_afterwards(p
     logits = []
     for is_refused in (False, True):
         with torch.inference_mode(), attach(model, loaded.adapter, method_of("focus", loaded)):
-            cache = model(**inputs, use_cache=True).past_key_values
+            cache = cache_of(model(**inputs, use_cache=True))
             if is_refused:
                 with (
                     training(model.get_submodule(path), model),
                     pytest.raises(UnsupportedError, match="is in training mode"),
                 ):
-                    model(**step, past_key_values=cache)
-            logits.append(model(**step, past_key_values=cache).logits)
+                    model(**step, **{cache_name(): cache})
+            logits.append(model(**step, **{cache_name(): cache}).logits)
     assert torch.equal(*logits)
 
 

@@ -303,7 +303,7 @@ def test_answers_under_other_defaults_are_not_taken_for_new(
     focal(tmp_path, *words)
     assert not asked
     monkeypatch.setattr(
-        Focus, "fitted", classmethod(lambda cls, geometry: {"selected_layers": ()} | {"alpha_list": ()})
+        type(Focus.study), "fitted", lambda self, geometry: {"selected_layers": (), "alpha_list": ()}
     )
     focal(tmp_path, *words)
     assert len(asked) == 2

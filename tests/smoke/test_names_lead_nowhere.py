@@ -301,7 +301,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 READERS: dict[str, Callable[[Path], Any]] = {
     "report": lambda file: read_tables([file]),
     "claims": lambda file: read_available(file.parent),
-    "figure": lambda file: read_bars([file], {}),
+    "figure": lambda file: read_bars([file]),
     "merge": lambda file: merge_table(file, list(csv.DictReader(file.open(newline=""))), KEY_COLUMNS, {}),
 }
 

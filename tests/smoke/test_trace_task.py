@@ -113,6 +113,15 @@ def test_one_table_holds_accuracy_speed_and_energy(
     assert f"{accuracy['right']} of 4" in rows["focus"]
     assert f"{accuracy['dense']['right']} of 4" in rows["dense"]
     assert (tmp_path / "simulation" / "cycle_main_focus.csv").is_file()
+    # Without dense in the run the ratio is the same, and the line below the table says what it is over.
+    alone = [*ASKED, "--model", str(video), "--simulate", "focus", "--output", str(tmp_path / "alone")]
+    assert run_command(app, alone) == 0
+    printed = capsys.readouterr().out
+    line = next(line for line in printed.splitlines() if line.startswith("│ focus"))
+    assert line.split("│")[-4:-1] == rows["focus"].split("│")[-4:-1]
+    basis = "over dense in this run: same overrides and cost models. Dense was run for them and is not shown."
+    assert basis in " ".join(printed.split())
+    assert "same overrides and cost models." in said
 
 
 def test_8_bit_layers_on_fp16_hardware_are_said(

@@ -154,7 +154,16 @@ def test_decoding_under_a_method_uses_no_deprecated_name(caplog: pytest.LogCaptu
 
 def test_no_other_file_names_the_cache_or_asks_for_a_version_of_transformers() -> None:
     own = Path(transformers_versions.__file__)
-    folders = ("algorithm", "common", "evaluation_scripts", "simulator", "traces", "benchmarks", "tests")
+    folders = (
+        "algorithm",
+        "common",
+        "evaluation_scripts",
+        "focal",
+        "simulator",
+        "traces",
+        "benchmarks",
+        "tests",
+    )
     files = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
     assert own in files
     for path in files:
@@ -165,6 +174,9 @@ def test_no_other_file_names_the_cache_or_asks_for_a_version_of_transformers() -
         assert not re.search(r"(transformers|hf)\.__version__|is_transformers_\w*version", text), path
         assert not re.search(r"\bversion\(\s*[\"']transformers[\"']\s*\)", text), path
     # The new name is a plain word, which other things are called, too; not in the rooms that run models.
-    for room in ("architectures", "hooks", "models", "offline", "zip_study"):
-        for path in sorted((own.parent / room).rglob("*.py")):
+    rooms = [own.parent / name for name in ("hooks", "models", "evaluation/offline")]
+    for room in (*rooms, ROOT / "focal" / "studies" / "sparsezip"):
+        paths = sorted(room.rglob("*.py"))
+        assert paths
+        for path in paths:
             assert not re.search(r"\bcache=|[\"']cache[\"']", path.read_text()), path
