@@ -88,11 +88,7 @@ def lowered(accelerator: Accelerator[Any], workload: Workload, context: CycleCon
 
 
 def simulate_lowering(
-    accelerator: Accelerator[Any],
-    lowering: Lowering,
-    context: CycleContext,
-    sram: SramChoice,
-    cache: DesignCache | None = None,
+    accelerator: Accelerator[Any], lowering: Lowering, context: CycleContext, sram: SramChoice
 ) -> CycleResult:
     """Run jobs; see `simulate_cycles`.
 
@@ -101,9 +97,8 @@ def simulate_lowering(
         lowering: The jobs and their array.
         context: Memory and corrections.
         sram: Buffer cost model.
-        cache: What runs before this one found.
     """
-    return _priced(accelerator, context, *_counted(lowering, cache or DesignCache()), sram)
+    return _priced(accelerator, context, *_counted(lowering, DesignCache()), sram)
 
 
 def _counted(lowering: Lowering, cache: DesignCache) -> tuple[tuple[GroupCounts, ...], Totals]:
