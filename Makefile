@@ -1,10 +1,13 @@
 # `make check` is what CI runs.
-.PHONY: check test lint format
+.PHONY: check test versions lint format
 
-check: test lint
+check: test versions lint
 
 test:
 	sh run_tests.sh
+
+versions:
+	.venv/bin/python tests/check_versions.py
 
 lint:
 	.venv/bin/ruff check .

@@ -5,19 +5,27 @@ small vision tower of LLaVA-OneVision, once per method in a process of its own, 
 untouched forward. The last layer of CMC keeps its fused attention, so few layers flatter it; ``--layers`` says
 how many there are. ``focus_unpruned`` keeps all tokens, so it shows what similarity concentration itself costs; the
 others use their defaults moved to the depth, which drops most tokens of a shallow decoder early.
+
+``--before FOLDER`` compares with another checkout of Focal instead (``git worktree add FOLDER COMMIT``): prefill and
+decode of a tiny model, where hooks weigh most, in processes that take turns. It prints the ratio of the medians, this
+checkout over the other, with a 95 % bootstrap interval over rounds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
+import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import LlavaOnevisionForConditionalGeneration
 
@@ -86,14 +94,76 @@ def measure(name: str, layers: int, frames: int) -> dict[str, float]:
     return {"cpu_s": time.process_time() - start, "peak_gib": peak_kib / 2**20}
 
 
+def measure_steps(name: str, repeats: int = 25, new_tokens: int = 16) -> dict[str, float]:
+    """Return the median CPU milliseconds of a prefill and of a decode step of a tiny model under a method."""
+    torch.set_num_threads(1)
+    loaded = load_model(
+        "llava_onevision", size="tiny", seed=0, dtype="fp32", attention="sdpa", device="cpu", is_offline=True
+    )
+    prompt = build_prompt(loaded, photograph_clip(0, 4, 70, 0), "What happens?")
+    method = build_method(name, build_method(name, {}).fitted(loaded.adapter.geometry(loaded.model)))
+    prefill, decode = [], []
+
+    def spent(tokens: int) -> float:
+        started = time.process_time()
+        loaded.model.generate(**prompt.inputs, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False)
+        return (time.process_time() - started) * 1e3
+
+    with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, layouts=[prompt.layout]):
+        for repeat in range(repeats + 3):
+            first, all_steps = spent(1), spent(1 + new_tokens)
+            if repeat >= 3:  # after the first ones, allocators and caches are warm
+                prefill.append(first)
+                decode.append((all_steps - first) / new_tokens)
+    return {"prefill": statistics.median(prefill), "decode": statistics.median(decode)}
+
+
+def compare(before: Path, methods: list[str], rounds: int) -> None:
+    """Print, for each method, this checkout's time over that of another."""
+    trees = {"before": before.resolve(), "after": Path(__file__).resolve().parents[1]}
+    rooms = ("common", "traces", "algorithm", "simulator", "evaluation_scripts")
+    rng = np.random.default_rng(0)
+    for name in methods:
+        found: dict[str, list[dict[str, float]]] = {"before": [], "after": []}
+        for number in range(rounds):
+            for which in ("before", "after") if number % 2 else ("after", "before"):
+                path = os.pathsep.join(str(trees[which] / room) for room in rooms)
+                words = [sys.executable, __file__, "--one", name, "--steps"]
+                done = subprocess.run(
+                    words, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": path}
+                )
+                found[which].append(json.loads(done.stdout.splitlines()[-1]))
+        for part in ("prefill", "decode"):
+            old, new = (np.array([one[part] for one in found[which]]) for which in ("before", "after"))
+            drawn = rng.integers(rounds, size=(10_000, rounds))
+            ratios = np.median(new[drawn], axis=1) / np.median(old[drawn], axis=1)
+            low, high = np.quantile(ratios, (0.025, 0.975))
+            print(
+                f"{name:<14} {part:<8} {np.median(old):7.2f} -> {np.median(new):7.2f} ms  "
+                f"{np.median(new) / np.median(old):.3f} [{low:.3f}, {high:.3f}]",
+                flush=True,
+            )
+
+
 def main() -> None:
     """Measure every method in its own process and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--methods", default="untouched,cmc,adaptiv,framefusion,focus,focus_unpruned")
+    parser.add_argument("--before", type=Path, help="root of another checkout to compare with")
+    parser.add_argument("--rounds", type=int, default=15, help="processes of each checkout and method")
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--steps", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.one and options.steps:
+        print(json.dumps(measure_steps(options.one)))
+        return
+    if options.before is not None:
+        compare(
+            options.before, [one for one in options.methods.split(",") if one != "untouched"], options.rounds
+        )
+        return
     if options.one:
         print(json.dumps(measure(options.one, options.layers, options.frames)))
         return

@@ -1,4 +1,4 @@
-"""How many tile steps (folds) a second the cycle kernel times, shortened and un-shortened.
+"""How many tile steps (folds) a second the cycle kernel times, where n-buffer tiles repeat and where none does.
 
 One linear layer of Qwen2-7B (gate_proj, 11,648 tokens in 12 m-tiles) with random unique counts (synthetic).
 """
@@ -10,8 +10,10 @@ import time
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
-from focal_simulator.kernels.pipeline import CAUSES, Pipeline, gemm_cycles
+from focal_simulator.kernels.pipeline import CAUSES, Pipeline
+from focal_simulator.kernels.steady import PackedGemms, packed_cycles
 
 MACHINE = Pipeline(
     slice_elements=32,
@@ -33,30 +35,42 @@ MACHINE = Pipeline(
 )
 
 
+def packed(rows: NDArray[np.int64], unique: NDArray[np.int64], outputs: int) -> PackedGemms:
+    """Return one GEMM; axes (m_tiles) and (m_tiles, slices), no slice is 0."""
+    return PackedGemms(
+        first=np.array([0, len(rows)]),
+        is_independent=np.array([0]),
+        rows=rows,
+        output_rows=rows,
+        outputs=np.full(len(rows), outputs),
+        unique=unique.ravel(),
+        offsets=np.arange(len(rows) + 1) * unique.shape[1],
+    )
+
+
 def main() -> None:
     random = np.random.default_rng(0)
     tiles, slices, outputs = 12, 112, 18944
-    rows = np.full(tiles, 1024, dtype=np.int32)
-    unique = random.integers(10, 946, (tiles, slices)).astype(np.int32)
-    folds = tiles * slices * outputs // 32
+    rows = np.full(tiles, 1024)
+    unique = random.integers(10, 946, (tiles, slices))
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, ", end="")
     print(f"numba {numba.__version__}, numpy {np.__version__}, one thread; measured")
     start = time.perf_counter()
-    gemm_cycles(MACHINE, rows[:1], unique[:1], rows[:1], 96, True)
+    packed_cycles(MACHINE, packed(rows[:1], unique[:1], 96))
     print(f"first call (compile, or load from the cache): {time.perf_counter() - start:.2f} s")
-    rates = {}
-    for is_shortened in (False, True):
-        best = float("inf")
+    # With one n-buffer tile for each m-tile nothing can repeat.
+    narrow = MACHINE.array_columns * MACHINE.columns_per_buffer
+    for name, width in (("repeating tiles", outputs), ("no repetition", narrow)):
+        gemm, best = packed(rows, unique, width), float("inf")
         for _ in range(5):
             start = time.perf_counter()
-            causes, stepped = gemm_cycles(MACHINE, rows, unique, rows, outputs, is_shortened)
+            causes = packed_cycles(MACHINE, gemm)[0]
             best = min(best, time.perf_counter() - start)
-        rates[is_shortened] = folds / best
-        name = "shortened" if is_shortened else "un-shortened"
-        print(f"{name:>13}: {best * 1e3:8.3f} ms, {folds / best:.3g} folds/s, {stepped} n-tiles stepped")
-    total = int(causes.sum())
-    shares = ", ".join(f"{name} {value / total:.1%}" for name, value in zip(CAUSES, causes, strict=True))
-    print(f"ratio {rates[True] / rates[False]:.1f}x; {total} cycles simulated: {shares}")
+        folds, total = tiles * slices * width // 32, int(causes.sum())
+        shares = ", ".join(f"{name} {value / total:.1%}" for name, value in zip(CAUSES, causes, strict=True))
+        print(
+            f"{name:>15}: {best * 1e3:8.3f} ms, {folds / best:.3g} folds/s; {total} cycles simulated: {shares}"
+        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # Makes or reuses .venv in the repository root. Called by run_focus.sh and run_tests.sh.
 # A second call only compares one checksum, so it costs well under a second.
 #
-#   FOCAL_PYTHON   interpreter to build the environment with (default: python3.11 or newer, whichever is found)
+#   FOCAL_PYTHON   interpreter to build the environment with (default: python3.11, else the oldest newer one found)
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -34,20 +34,24 @@ if [ -x .venv/bin/python ] && [ -f "$stamp" ] && [ "$(stamp_now)" = "$(cat "$sta
     exit 0
 fi
 
-is_new_enough() {
-    command -v "$1" >/dev/null 2>&1 && "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+is_supported() {
+    command -v "$1" >/dev/null 2>&1 &&
+        "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null
 }
 
 python=
 for candidate in "${FOCAL_PYTHON:-}" python3.11 python3.12 python3.13 python3; do
-    if [ -n "$candidate" ] && is_new_enough "$candidate"; then
+    if [ -n "$candidate" ] && is_supported "$candidate"; then
         python=$candidate
         break
     fi
 done
 if [ -z "$python" ]; then
-    echo "error: Focal needs Python 3.11 or newer; install it or set FOCAL_PYTHON=/path/to/python" >&2
+    echo "error: Focal needs Python 3.11, 3.12 or 3.13; install it or set FOCAL_PYTHON=/path/to/python" >&2
     exit 2
+fi
+if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+    echo "note: models were run on Python 3.11 alone; $("$python" --version) was tried for simulation" >&2
 fi
 
 if [ ! -x .venv/bin/python ]; then

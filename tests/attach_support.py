@@ -27,6 +27,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "visionzip": {"dominant": 2, "contextual": 1},
     "zip_parts": {"dominant": 2, "contextual": 1},
     "adaptiv": {"threshold": 0.1},
+    "divprune": {"mode": "strict"},  # the published rule orders duplicates, such as still frames, by rounding
     "focus": PRUNING,
     "focus_sec_only": PRUNING,
     "framefusion": {"cost": 0.6, "similarity": 0.9},

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.cycle.jobs import GemmJob, PlacedJob
+from focal_simulator.cycle.packed import batched_jobs, placed_jobs
+from focal_simulator.cycle.simulate import cycle_context
+from focal_simulator.kernels.pipeline import Pipeline
+from focal_simulator.kernels.steady import packed_cycles
 from focal_simulator.loading import load_workloads
 from focal_simulator.workload import Workload
 from focal_traces.counts import GemmTotals
@@ -53,6 +60,22 @@ def golden_totals(case: dict[str, Any]) -> GemmTotals:
         slices=slices,
         visual_tokens=case["seq_len"],
     )
+
+
+def gemm_cycles(
+    machine: Pipeline, rows: NDArray[Any], unique: NDArray[Any], output_rows: NDArray[Any], outputs: int
+) -> NDArray[np.int64]:
+    """Cycles of one GEMM by cause."""
+    job = GemmJob(0, "o_proj", "gemm", machine, rows, unique, output_rows, outputs, 0, 0, 0)
+    cycles: NDArray[np.int64] = packed_cycles(machine, batched_jobs([job]).groups[0].gemms)[0]
+    return cycles
+
+
+def jobs_of(
+    accelerator: Accelerator[Any], workload: Workload, corrections: frozenset[str]
+) -> list[PlacedJob]:
+    """Jobs of a prefill on an accelerator, in order, without special functions."""
+    return placed_jobs(accelerator.jobs(workload, cycle_context(accelerator, corrections)))
 
 
 def small_workload(tokens: int = 600, frames: int = 4, similarity: float = 0.5) -> Workload:

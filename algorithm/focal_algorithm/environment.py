@@ -7,12 +7,13 @@ import os
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from focal_algorithm.transformers_versions import version_problem
 from focal_algorithm.weights import SHIPPED, shipped_model
 from focal_common.errors import ConfigError, UnsupportedError
 
 __all__ = ["Check", "checks", "require_runnable"]
 
-_PACKAGES = ("torch", "transformers", "numpy", "pillow", "av", "scikit-image")
+_PACKAGES = ("torch", "numpy", "pillow", "av", "scikit-image")
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,10 @@ class Check:
 
 
 def require_runnable() -> None:
-    """Raise `UnsupportedError` if torch or transformers are missing or torchvision breaks them."""
-    for package in ("torch", "transformers"):
-        if _version(package) is None:
-            raise UnsupportedError(f"tracing a model needs {package}; install 'focal-vlm[algorithm]'")
-    problem = _torchvision_problem()
+    """Raise `UnsupportedError` if torch is missing, transformers was not tried, or torchvision breaks them."""
+    if _version("torch") is None:
+        raise UnsupportedError("tracing a model needs torch; install 'focal-vlm[algorithm]'")
+    problem = version_problem() or _torchvision_problem()
     if problem:
         raise UnsupportedError(problem)
 
@@ -46,6 +46,7 @@ def checks() -> list[Check]:
         Check(name, _version(name) or "missing", "" if _version(name) else f"pip install {name}")
         for name in _PACKAGES
     ]
+    found.append(Check("transformers", _version("transformers") or "missing", version_problem()))
     torchvision = _version("torchvision")
     found.append(Check("torchvision", torchvision or "absent (not needed)", _torchvision_problem()))
     if _version("torch") is not None:

@@ -40,9 +40,11 @@ class Int8Linear(nn.Module):
 
     @classmethod
     def of(cls, linear: nn.Linear) -> Int8Linear:
-        """Quantise a floating-point layer."""
+        """Quantise a floating-point layer; the new one is in the same mode, for a method refuses training mode."""
         weight, scale = quantise_rows(linear.weight.detach())
-        return cls(weight, scale, None if linear.bias is None else linear.bias.detach())
+        return cls(weight, scale, None if linear.bias is None else linear.bias.detach()).train(
+            linear.training
+        )
 
     def forward(self, values: Tensor) -> Tensor:
         """Return (..., outputs) of (..., inputs), in the dtype of the input."""

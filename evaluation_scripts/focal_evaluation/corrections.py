@@ -13,9 +13,10 @@ from focal_common.files import atomic_write_text
 from focal_evaluation.exhibits.make import csv_text
 from focal_simulator.cycle.corrections import ALL, CORRECTIONS
 from focal_simulator.cycle.simulate import simulate_cycles
-from focal_simulator.energy import RunResult, simulate
+from focal_simulator.energy import simulate
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.loading import load_workloads
+from focal_simulator.run_result import RunResult
 from focal_simulator.workload import Workload
 from focal_traces.root import TraceRoot
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from focal_common.errors import ConfigError
-from focal_simulator.accelerators.base import Accelerator, BufferNeed, SramModel
+from focal_simulator.costs.needs import BufferNeed, SramModel
+from focal_simulator.costs.sram import SramTable
+from focal_simulator.specs import HardwareSpec
 from focal_simulator.sram_macros import check_macros, macros_area_mm2, macros_power_mw
 
-__all__ = ["BufferCost", "SramChoice", "buffer_costs", "chosen_sram_model", "costs_of", "sram_label"]
+__all__ = ["BufferCost", "Buffered", "SramChoice", "buffer_costs", "costs_of", "sram_label"]
 
 SramChoice = Literal["auto", "compiler", "cacti"]
 
@@ -42,27 +44,40 @@ class BufferCost:
     source: str = "given"
 
 
-def chosen_sram_model(accelerator: Accelerator[Any], choice: SramChoice) -> SramModel:
-    """Return the model to use; ``auto`` takes the one of the published run of this configuration."""
-    return accelerator.default_sram_model() if choice == "auto" else choice
+class Buffered(Protocol):
+    """What has buffers to price: an accelerator."""
+
+    hardware: Any
+
+    def buffers(self) -> tuple[BufferNeed, ...]:
+        """Return the buffers."""
+
+    def default_sram_model(self) -> SramModel:
+        """Return the buffer cost model that the published runs used for this configuration."""
 
 
-def buffer_costs(accelerator: Accelerator[Any], choice: SramChoice = "auto") -> tuple[BufferCost, ...]:
+def buffer_costs(owner: Buffered, choice: SramChoice = "auto") -> tuple[BufferCost, ...]:
     """Return the cost of each buffer, in the order of the hardware file.
+
+    Args:
+        owner: With its hardware.
+        choice: Buffer cost model; ``auto`` takes the one of the published run of this configuration.
 
     Raises:
         ConfigError: A macro list does not fit its buffer, or the CACTI table does not cover it.
     """
-    return costs_of(accelerator, accelerator.buffers(), chosen_sram_model(accelerator, choice))
+    return costs_of(
+        owner.hardware, owner.buffers(), owner.default_sram_model() if choice == "auto" else choice
+    )
 
 
 def costs_of(
-    accelerator: Accelerator[Any], needs: tuple[BufferNeed, ...], model: SramModel
+    hardware: HardwareSpec, needs: tuple[BufferNeed, ...], model: SramModel
 ) -> tuple[BufferCost, ...]:
-    """Return the cost of the given buffers of an accelerator; raises as `buffer_costs`."""
+    """Return the cost of the given buffers; raises as `buffer_costs`."""
     if model == "compiler":
-        return tuple(_compiler_cost(accelerator, need) for need in needs)
-    node_um = accelerator.hardware.sram_node.value
+        return tuple(_compiler_cost(hardware, need) for need in needs)
+    node_um = hardware.sram_node.value
     return tuple(_cacti_cost(need, node_um) for need in needs)
 
 
@@ -71,15 +86,14 @@ def sram_label(costs: tuple[BufferCost, ...]) -> str:
     return " + ".join(sorted({cost.source for cost in costs}))
 
 
-def _compiler_cost(accelerator: Accelerator[Any], need: BufferNeed) -> BufferCost:
-    hardware = accelerator.hardware
+def _compiler_cost(hardware: HardwareSpec, need: BufferNeed) -> BufferCost:
     if need.name not in hardware.buffers:
-        raise ConfigError(f"{accelerator.preset}.yaml: buffers has no entry '{need.name}'")
+        raise ConfigError(f"{hardware.accelerator}.yaml: buffers has no entry '{need.name}'")
     spec = hardware.buffers[need.name]
     check_macros(need, spec)
     if hardware.sram_node.value != _MACRO_NODE_UM:
         raise ConfigError(
-            f"{accelerator.preset}.yaml: memory-compiler macros exist for sram_node {_MACRO_NODE_UM:g} only, got "
+            f"{hardware.accelerator}.yaml: memory-compiler macros exist for sram_node {_MACRO_NODE_UM:g} only, got "
             f"{hardware.sram_node.value:g}; use sram cacti"
         )
     return BufferCost(
@@ -96,8 +110,6 @@ def _compiler_cost(accelerator: Accelerator[Any], need: BufferNeed) -> BufferCos
 
 @lru_cache(maxsize=65536)
 def _cacti_cost(need: BufferNeed, node_um: float) -> BufferCost:
-    from focal_simulator.costs.sram import SramTable
-
     macro = SramTable.configured().macro(need.size_bytes, need.port_bytes, need.extra_read_ports, node_um)
     return BufferCost(
         name=need.name,

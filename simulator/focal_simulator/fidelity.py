@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs
-from focal_simulator.energy import RunResult, TableSums, charged, simulate, table_sums
-from focal_simulator.series import Remember, RememberingSeries, Series, defined_together
+from focal_simulator.buffer_costs import BufferCost, SramChoice
+from focal_simulator.cycle.design_cache import DesignCache
+from focal_simulator.run_result import RunResult
 from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
 
-__all__ = ["Fidelity", "Parity", "ParityLayer"]
+__all__ = ["Fidelity"]
 
 
 class Fidelity(ABC):
@@ -29,8 +29,24 @@ class Fidelity(ABC):
     file_prefix: str
 
     @abstractmethod
-    def simulate(self, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> RunResult:
-        """Run one workload on one accelerator; raises `UnsupportedError` if it is not accepted."""
+    def simulate(
+        self,
+        accelerator: Accelerator[Any],
+        workload: Workload,
+        sram: SramChoice,
+        cache: DesignCache | None = None,
+    ) -> RunResult:
+        """Run one workload on one accelerator.
+
+        Args:
+            accelerator: Plug-in with its hardware.
+            workload: What to run.
+            sram: Buffer cost model.
+            cache: What earlier runs found, where a level remembers anything; results are the same with any.
+
+        Raises:
+            UnsupportedError: The accelerator does not accept the workload.
+        """
 
     @abstractmethod
     def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
@@ -39,42 +55,6 @@ class Fidelity(ABC):
     @abstractmethod
     def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
         """Return the core logic it charges."""
-
-    def series(self, fields: Collection[str]) -> Series:
-        """Return what evaluates many designs that differ in these hardware fields; nothing is remembered by default.
-
-        A level whose `simulate` is `priced` of `counted` may return a `RememberingSeries`.
-        """
-        if defined_together(type(self), "simulate", "counted", "priced"):
-            return RememberingSeries(self, fields)
-        return Series(self)
-
-    def counted(self, accelerator: Accelerator[Any], workload: Workload, remember: Remember) -> Any:
-        """Return what a run counts before anything is priced; see `series`.
-
-        Args:
-            accelerator: Plug-in that accepts the workload.
-            workload: What to run.
-            remember: See `Accelerator.placed_groups`.
-        """
-        raise NotImplementedError
-
-    def priced(
-        self,
-        accelerator: Accelerator[Any],
-        counts: Any,
-        costs: tuple[BufferCost, ...],
-        components: tuple[Component, ...],
-    ) -> RunResult:
-        """Return the result of a run, without its layers; see `series`.
-
-        Args:
-            accelerator: Plug-in with its hardware.
-            counts: What `counted` returned.
-            costs: What `costs` returned.
-            components: What `components` returned.
-        """
-        raise NotImplementedError
 
     def columns(self, result: RunResult) -> Mapping[str, str | int | float]:
         """Return result columns beside the published ones; none by default."""
@@ -126,64 +106,3 @@ class Fidelity(ABC):
     def layer_rows(self, result: RunResult) -> list[dict[str, Any]]:
         """Return one row per timed GEMM for ``focal explain``; empty where a level has none."""
         return []
-
-
-class Parity(Fidelity):
-    """The published simulator, bit for bit."""
-
-    name = "parity"
-    file_prefix = ""
-
-    def unused_fields(self) -> Mapping[str, str]:
-        """Return what only fidelity ``cycle`` looks at."""
-        only = "only fidelity cycle uses it"
-        return dict.fromkeys(("dram_system", "leakage_fraction", "dataflow", "dram_bandwidth"), only)
-
-    def simulate(self, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> RunResult:
-        """Apply the published formulas."""
-        return simulate(accelerator, workload, sram)
-
-    def counted(self, accelerator: Accelerator[Any], workload: Workload, remember: Remember) -> TableSums:
-        """Return the sums of the layer table."""
-        return table_sums(accelerator.layers(workload))
-
-    def priced(
-        self,
-        accelerator: Accelerator[Any],
-        counts: TableSums,
-        costs: tuple[BufferCost, ...],
-        components: tuple[Component, ...],
-    ) -> RunResult:
-        """Charge the energy of the sums."""
-        return charged(accelerator, counts, costs)
-
-    def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
-        """Return all buffers, with power as published."""
-        return buffer_costs(accelerator, sram)
-
-    def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
-        """Return all of the core."""
-        return accelerator.components()
-
-
-def parity(settings: Any) -> Parity:
-    """Make the level for a run; it has no settings of its own."""
-    return Parity()
-
-
-class ParityLayer(Parity):
-    """The one layer that the published vector-size sweep times."""
-
-    name = "parity_layer"
-    file_prefix = "layer_"
-
-    def simulate(self, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> RunResult:
-        """Time block 9, ``o_proj``."""
-        from focal_simulator.vector_size_study import simulate_layer
-
-        return simulate_layer(accelerator, workload, sram)
-
-
-def parity_layer(settings: Any) -> ParityLayer:
-    """Make the level for a run; it has no settings of its own."""
-    return ParityLayer()

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numba
 
@@ -66,6 +66,23 @@ def _compiled(function: F, *, is_inlined: bool) -> F:
     # Numba reads this setting when it decorates; nothing else is compiled in between.
     numba.config.CACHE_DIR = _cache_folder()
     try:
-        return numba.njit(cache=True, forceinline=is_inlined)(function)  # type: ignore[no-any-return]
+        dispatcher = numba.njit(cache=True, forceinline=is_inlined)(function)
     finally:
         numba.config.CACHE_DIR = earlier
+    _ignore_literals(dispatcher)
+    return dispatcher  # type: ignore[no-any-return]
+
+
+def _ignore_literals(dispatcher: Any) -> None:
+    """Compile a kernel once for all integers.
+
+    Numba types a loop variable that starts at 0 as "the literal 0" before it knows better, and compiles every kernel
+    that the loop calls, and what that calls, for this type as well: half of all compilation.
+    """
+    resolve = dispatcher.get_call_template
+
+    def resolved(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        plain = {name: numba.types.unliteral(kind) for name, kind in kws.items()}
+        return resolve(tuple(numba.types.unliteral(kind) for kind in args), plain)
+
+    dispatcher.get_call_template = resolved

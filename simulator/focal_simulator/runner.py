@@ -14,12 +14,13 @@ from focal_common.registry import Registry
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import SramChoice, sram_label
-from focal_simulator.energy import RunResult
+from focal_simulator.cycle.design_cache import DesignCache
 from focal_simulator.fidelity import Fidelity
 from focal_simulator.hardware_files import build_accelerator, field_names, hardware_label, hardware_tree
 from focal_simulator.precision import precision_overrides
 from focal_simulator.ratios import BASIS, DENSE, over_dense
 from focal_simulator.results import Row, result_row
+from focal_simulator.run_result import RunResult
 from focal_simulator.workload import Workload
 
 __all__ = ["FIDELITIES", "Outcome", "Run", "Settings", "accelerator_names", "built_in_precision", "run_all"]
@@ -28,8 +29,8 @@ FIDELITIES: Registry[Any] = Registry(
     "fidelity",
     {
         "cycle": "focal_simulator.cycle.fidelity:cycle",
-        "parity": "focal_simulator.fidelity:parity",
-        "parity_layer": "focal_simulator.fidelity:parity_layer",
+        "parity": "focal_simulator.parity:parity",
+        "parity_layer": "focal_simulator.parity:parity_layer",
     },
     group="focal.fidelities",
 )
@@ -82,6 +83,7 @@ class Outcome:
         skipped: One sentence for each combination that an accelerator does not accept.
         remarks: What a reader of the results should know.
         accelerators: By registry name.
+        cache: What later runs of the call need not work out again.
     """
 
     fidelity: Fidelity
@@ -91,6 +93,7 @@ class Outcome:
     skipped: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     accelerators: dict[str, Accelerator[Any]] = field(default_factory=dict)
+    cache: DesignCache = field(default_factory=DesignCache)
 
 
 def accelerator_names(asked: tuple[str, ...]) -> list[str]:
@@ -227,7 +230,7 @@ def _run(
     """Run one workload on one accelerator; raises `UnsupportedError` if it is not accepted."""
     fidelity = outcome.fidelity
     accelerator.accepts(workload)
-    result = fidelity.simulate(accelerator, workload, settings.sram)
+    result = fidelity.simulate(accelerator, workload, settings.sram, outcome.cache)
     dense = outcome.dense.get((workload.model, workload.dataset))
     reference = result if dense is None else dense.result
     is_known = dense is not None or name == DENSE

@@ -10,7 +10,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from focal_common.config import StrictModel, parse_yaml, validated
 from focal_common.errors import ConfigError, near_matches
-from focal_simulator.accelerators.base import BufferNeed
+from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.specs import BufferSpec
 
 __all__ = ["Macro", "MacroTable", "check_macros", "macro_table", "macros_area_mm2", "macros_power_mw"]

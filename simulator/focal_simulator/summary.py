@@ -8,9 +8,10 @@ from typing import Any
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import BufferCost, SramChoice
-from focal_simulator.energy import RunResult
-from focal_simulator.fidelity import Fidelity, Parity
+from focal_simulator.fidelity import Fidelity
 from focal_simulator.hardware_files import build_accelerator
+from focal_simulator.parity import Parity
+from focal_simulator.run_result import RunResult
 from focal_simulator.specs import Component
 
 __all__ = ["area_power_rows", "area_power_summary", "breakdown_rows"]

@@ -10,7 +10,8 @@ from focal_simulator.accelerators.focus_buffers import FocusBufferHardware
 from focal_simulator.accelerators.focus_bytes import detection_bytes
 from focal_simulator.arithmetic import ceil_div, exact_sum, fold_cycles
 from focal_simulator.buffer_costs import BufferCost, SramChoice, buffer_costs
-from focal_simulator.energy import RunResult, core_power_mw
+from focal_simulator.energy import core_power_mw
+from focal_simulator.run_result import RunResult
 from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
 

@@ -24,9 +24,9 @@ def _check_fraction(where: str, field: str, value: float) -> None:
         raise TraceError(f"{where}: {field} is {value}, expected a fraction in [0, 1)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Workload:
-    """One prefill to simulate; visual tokens only, batch 1.
+    """One prefill to simulate; visual tokens only, batch 1. It equals only itself, so that it can be part of a key.
 
     Attributes:
         model: Model name, as in ``meta_data.csv``.

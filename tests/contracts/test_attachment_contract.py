@@ -26,6 +26,7 @@ from focal_algorithm.models import MODELS
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
 from focal_algorithm.prompt_rows import prompt_rows
 from focal_algorithm.recorder import Recorder
+from focal_algorithm.transformers_versions import cache_of
 from focal_traces.schema import TokenGrid
 
 
@@ -149,7 +150,7 @@ def test_dropping_at_the_input_and_merging_decode_alike_with_and_without_a_cache
         recomputed = support.generate(batch, attention, use_cache=False)
     assert cached.sequences.tolist() == recomputed.sequences.tolist()
     assert (torch.stack(cached.logits) - torch.stack(recomputed.logits)).abs().max() < 2e-5
-    assert cached.past_key_values.get_seq_length(3) < batch["input_ids"].shape[1]
+    assert cache_of(cached).get_seq_length(3) < batch["input_ids"].shape[1]
 
 
 def test_replacing_probabilities_by_themselves_changes_nothing() -> None:
@@ -220,6 +221,6 @@ def test_another_family_needs_only_its_adapter() -> None:
     method = build_method("focus", {"selected_layers": (1,), "alpha_list": (0.5,), "vector_size": 16})
     recorder = Recorder(adapter.geometry(model), method, keep_masks=True)
     with torch.inference_mode(), attach(model, adapter, method, recorder):
-        cache = model(**inputs, use_cache=True).past_key_values
+        cache = cache_of(model(**inputs, use_cache=True))
     assert [cache.get_seq_length(layer) for layer in range(3)] == [20, 20, 12]
     assert len(recorder.samples) == 1

@@ -31,6 +31,7 @@ from focal_algorithm.methods.base import CompressionMethod, changes_length, hook
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.runner import RunSettings
 from focal_algorithm.runner import run as run_trace
+from focal_algorithm.transformers_versions import cache_of
 
 POINT_OF = {
     "q_proj": "layer_input",
@@ -111,7 +112,7 @@ def test_records_agree_with_what_the_linear_layers_were_given(
         shown = vectors[is_similar]
         first[number.flip(0)] = torch.arange(len(shown)).flip(0)
         assert torch.equal(shown, shown[first[number]])
-    cache = output.past_key_values
+    cache = cache_of(output)
     for layer in range(len(layers_of(loaded))):
         assert cache.get_seq_length(layer) == len(present[layer, "layer_input"])
 
@@ -152,7 +153,7 @@ def test_padding_changes_no_decision(name: str, subject: str, side: str) -> None
     for layer in range(len(layers_of(loaded))):
         longest = max(len(present[layer, "layer_input"]) for present in kept)
         whole = max(prompt.layout.sequence_tokens for prompt in prompts)
-        assert output.past_key_values.get_seq_length(layer) in (longest, whole)
+        assert cache_of(output).get_seq_length(layer) in (longest, whole)
 
 
 @pytest.mark.parametrize(("name", "subject"), FIRST_PAIRS)

@@ -18,6 +18,7 @@ from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenSt
 from focal_algorithm.methods.dense import Dense
 from focal_algorithm.methods.focus import Focus
 from focal_algorithm.models import MODELS
+from focal_algorithm.transformers_versions import cache_of
 
 KEEP_EVERYTHING = Focus(
     selected_layers=(), alpha_list=(), similarity_threshold=1.0, block_size=1, frame_block_size=1
@@ -90,7 +91,7 @@ def test_a_padded_batch_gives_each_prompt_what_it_gets_alone(family: str, kind: 
             assert one.header.grid == other.header.grid
         kept = [len(p.inputs["input_ids"][0]) - p.layout.visual_tokens for p in prompts]
         kept = [n + int(0.2 * p.layout.visual_tokens) for n, p in zip(kept, prompts, strict=True)]
-        assert output.past_key_values.get_seq_length(3) == max(kept)
+        assert cache_of(output).get_seq_length(3) == max(kept)
 
 
 @each_case

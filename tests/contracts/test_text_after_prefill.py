@@ -16,6 +16,7 @@ from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.offline.shared import shared_logits
 from focal_algorithm.prompts import Prompt, build_prompt
+from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_common.errors import RunError, UnsupportedError
 
 TURN = torch.tensor([[65, 66, 67, 68, 69]])
@@ -33,10 +34,10 @@ def after_turn(loaded: LoadedModel, method: CompressionMethod, prompt: Prompt, s
     """Return the logits behind each token of `TURN`, given ``step`` tokens at a time."""
     found = []
     with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, None, [prompt.layout]):
-        cache = loaded.model(**prompt.inputs, use_cache=True).past_key_values
+        cache = cache_of(loaded.model(**prompt.inputs, use_cache=True))
         for first in range(0, TURN.shape[1], step):
             ids = TURN[:, first : first + step]
-            found.append(loaded.model(input_ids=ids, past_key_values=cache, use_cache=True).logits)
+            found.append(loaded.model(input_ids=ids, **{cache_name(): cache}, use_cache=True).logits)
     return torch.cat(found, 1)
 
 
@@ -106,9 +107,9 @@ def test_a_picture_after_the_prefill_is_refused() -> None:
     inputs = support.prompt().inputs
     method = support.suited("focus")
     with torch.inference_mode(), attach(loaded.model, loaded.adapter, method):
-        cache = loaded.model(**inputs, use_cache=True).past_key_values
+        cache = cache_of(loaded.model(**inputs, use_cache=True))
         with pytest.raises(UnsupportedError, match="can bring only text"):
-            loaded.model(**inputs, past_key_values=cache, use_cache=True)
+            loaded.model(**inputs, **{cache_name(): cache}, use_cache=True)
         embeddings = loaded.model.get_input_embeddings()(TURN)
         with pytest.raises(UnsupportedError, match="can bring only text"):
-            loaded.model.get_decoder()(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
+            loaded.model.get_decoder()(inputs_embeds=embeddings, **{cache_name(): cache}, use_cache=True)

@@ -16,6 +16,7 @@ pytest.importorskip("transformers")
 from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
+from focal_algorithm.transformers_versions import cache_name, cache_of  # noqa: E402
 from focal_simulator.whole_model import operators  # noqa: E402
 from focal_traces.model_families import PromptLengths, model_shape  # noqa: E402
 from whole_model_support import CASES, TOWER, Case  # noqa: E402
@@ -45,7 +46,7 @@ def test_prefill_and_one_decode_step_are_covered_exactly(family: str, attention:
     ours = sum(one.flops for one in listed if one.phase != "decode")
     assert ours == total
 
-    step = {"input_ids": torch.tensor([[11]]), "past_key_values": output.past_key_values}
+    step = {"input_ids": torch.tensor([[11]]), cache_name(): cache_of(output)}
     total, _, _ = _counted(case, **step)
     ours = sum(one.flops for one in listed if one.phase == "decode")
     assert ours == total

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from focal_simulator.kernels.pipeline import CAUSES, Pipeline, gemm_cycles
+from focal_simulator.kernels.pipeline import CAUSES, Pipeline
+from simulator_support import gemm_cycles
 
 IDEAL = Pipeline(
     slice_elements=32,
@@ -31,7 +32,7 @@ def uniform(
 ) -> dict[str, int]:
     counts = np.full((tiles, slices), rows if unique is None else unique, dtype=np.int32)
     lengths = np.full(tiles, rows, dtype=np.int32)
-    causes, _ = gemm_cycles(machine, lengths, counts, lengths, outputs, True)
+    causes = gemm_cycles(machine, lengths, counts, lengths, outputs)
     return {name: int(value) for name, value in zip(CAUSES, causes, strict=True)}
 
 

@@ -9,9 +9,9 @@ from focal_algorithm.kernels.similarity import concentrate
 from focal_simulator.cycle.context import CycleContext
 from focal_simulator.cycle.jobs import GemmJob
 from focal_simulator.cycle.memory import memory_rates
-from focal_simulator.cycle.systolic import systolic_machine
+from focal_simulator.cycle.packed import GroupCounts, batched_jobs
+from focal_simulator.cycle.systolic import SystolicUnits, systolic_machine
 from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.kernels.pipeline import gemm_cycles
 from focal_traces import TokenGrid
 from focal_traces.tiles import count_tiles
 
@@ -57,9 +57,9 @@ def test_gather_multiply_scatter_equals_the_gemm_on_merged_activations() -> None
     torch.testing.assert_close(output, expected)
     hardware = build_accelerator("focus").hardware
     rates = memory_rates(hardware.dram_system, hardware.clock.value)
-    machine = systolic_machine(hardware, CycleContext(rates, frozenset()), scatter_rows_per_cycle=2)
+    machine = systolic_machine(hardware, CycleContext(rates, frozenset()))._replace(scatter_rows_per_cycle=2)
     lengths = tiles.rows.astype(np.int32)
     job = GemmJob(0, "q_proj", "gemm", machine, lengths, tiles.unique, lengths, OUTPUTS, 0, 0, 0)
-    causes, _ = gemm_cycles(machine, job.rows, job.unique, job.output_rows, OUTPUTS, False)
+    counts = GroupCounts(batched_jobs([job]).groups[0], SystolicUnits(machine))
     # Each unique vector enters the array once per array column of outputs: the multiplications done above.
-    assert causes[0] == streamed * -(-OUTPUTS // 32) == job.shape.streamed_rows
+    assert counts.total_causes[0] == streamed * -(-OUTPUTS // 32) == counts.shape.streamed_rows[0]

@@ -27,6 +27,7 @@ from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.base import Resequenced, TokenStream
 from focal_algorithm.methods.sparsevlm import SparseVlm, SparseVlmState
 from focal_algorithm.models.llava_onevision import LlavaOnevision
+from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_traces.schema import TokenGrid
 from goldens.comparing import compare
 from goldens.plain import END_TO_END, VALUE, tensors
@@ -190,12 +191,10 @@ def _check_decoder(name: str, stored: dict[str, Tensor]) -> list[str]:
         handles = _watch_positions(model, positions)
         decoder = model.get_decoder()
         prefill = decoder(inputs_embeds=stored["inputs_embeds"], use_cache=True)
-        lengths = [
-            prefill.past_key_values.get_seq_length(layer) for layer in range(len(stored["kv_lengths"]))
-        ]
+        lengths = [cache_of(prefill).get_seq_length(layer) for layer in range(len(stored["kv_lengths"]))]
         last = torch.tensor([int(positions[layer][0, -1]) for layer in sorted(positions)])
         deepest = positions[len(lengths) - 1].clone()
-        decoded = decoder(inputs_embeds=stored["decode_in"], past_key_values=prefill.past_key_values)
+        decoded = decoder(inputs_embeds=stored["decode_in"], **{cache_name(): cache_of(prefill)})
         for handle in handles:
             handle.remove()
     wrong = compare("kv_lengths", lengths, stored["kv_lengths"])

@@ -22,9 +22,10 @@ def ranked(scores: list[float]) -> list[int]:
 
 
 def distance(one: Array, two: Array) -> float:
-    """Return 1 - cosine; an all-zero vector is like nothing, not even itself."""
+    """Return 1 - cosine, 0 below 1e-6; an all-zero vector is like nothing, not even itself."""
     norms = math.sqrt(sum(x * x for x in one)) * math.sqrt(sum(x * x for x in two))
-    return 1.0 if norms == 0 else 1.0 - sum(x * y for x, y in zip(one, two, strict=True)) / norms
+    apart = 1.0 if norms == 0 else 1.0 - sum(x * y for x, y in zip(one, two, strict=True)) / norms
+    return 0.0 if apart < 1e-6 else apart
 
 
 def divprune(embeddings: Array, count: int) -> list[int]:

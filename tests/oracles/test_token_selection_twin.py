@@ -17,6 +17,7 @@ from focal_algorithm.kernels.visionzip.tower import attention_from_first, attent
 from focal_algorithm.layout import SampleLayout
 from focal_algorithm.methods.sparsevlm import SparseVlm
 from focal_algorithm.models.llava_onevision import LlavaOnevision
+from focal_algorithm.transformers_versions import cache_of
 from focal_traces.schema import TokenGrid
 from goldens.sparsevlm import formula_decoder
 from oracles.token_selection_twin import density_peaks, hybrid, sparsevlm_2, visionzip
@@ -98,5 +99,5 @@ def test_the_second_version_in_a_decoder_equals_whole_matrices(attention: str) -
     with torch.inference_mode(), attach(model, LlavaOnevision(), method, layouts=[layout]):
         output = model.get_decoder()(inputs_embeds=embeddings, use_cache=True)
     slow = sparsevlm_2(embeddings[0].double().numpy(), weights, (before, visual), pruning, 16, 14)
-    assert [output.past_key_values.get_seq_length(layer) for layer in range(layers)] == slow["lengths"]
+    assert [cache_of(output).get_seq_length(layer) for layer in range(layers)] == slow["lengths"]
     np.testing.assert_allclose(output.last_hidden_state[0], slow["hidden"], atol=1e-3)

@@ -11,6 +11,7 @@ from transformers import GenerationMixin, PreTrainedModel
 
 from focal_algorithm.inputs.tokens import Tokenizer
 from focal_algorithm.prompt_rows import prompt_rows
+from focal_algorithm.transformers_versions import cache_in
 from focal_common.errors import ConfigError
 
 __all__ = ["MiniCpmVForConditionalGeneration", "VisualMarks"]
@@ -83,7 +84,6 @@ class MiniCpmVForConditionalGeneration(PreTrainedModel, GenerationMixin):
         tgt_sizes: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
         **settings: Any,
     ) -> Any:
@@ -96,11 +96,11 @@ class MiniCpmVForConditionalGeneration(PreTrainedModel, GenerationMixin):
             tgt_sizes: Rows and columns of patches of each, axes (pictures, 2).
             attention_mask: Axes (batch, tokens).
             position_ids: Axes (batch, tokens).
-            past_key_values: Cache.
             inputs_embeds: Instead of ``input_ids``, axes (batch, tokens, hidden).
-            settings: Passed to the decoder.
+            settings: Passed to the decoder, the key-value cache among them.
         """
-        cached = 0 if past_key_values is None else past_key_values.get_seq_length()
+        cache = cache_in(settings)
+        cached = 0 if cache is None else cache.get_seq_length()
         if inputs_embeds is None and input_ids is not None:
             if pixel_values is not None and tgt_sizes is not None and not cached:
                 inputs_embeds = self._embed(input_ids, pixel_values, tgt_sizes)
@@ -110,7 +110,6 @@ class MiniCpmVForConditionalGeneration(PreTrainedModel, GenerationMixin):
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             **settings,
         )
 

@@ -29,6 +29,7 @@ from focal_algorithm.methods.base import (
 )
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.recorder import Recorder
+from focal_algorithm.transformers_versions import cache_in
 from focal_common.errors import RunError, UnsupportedError
 
 __all__ = ["Session"]
@@ -184,7 +185,7 @@ class Session:
             sequence = prefill.at_layer[layer]
             if sequence.is_whole:
                 return hidden, inputs
-            steps = inputs["past_key_values"].get_seq_length(layer) - sequence.columns.shape[1]
+            steps = cache_in(inputs).get_seq_length(layer) - sequence.columns.shape[1]
             queries = hidden.shape[1]
             changed = {"attention_mask": sequence.decode_mask(steps, queries, hidden.dtype)}
             if sequence.renumbered is not None:
@@ -345,7 +346,7 @@ class Session:
 
 
 def _cached_tokens(inputs: Mapping[str, Any]) -> int:
-    cache = inputs.get("past_key_values")
+    cache = cache_in(inputs)
     return 0 if cache is None else int(cache.get_seq_length())
 
 

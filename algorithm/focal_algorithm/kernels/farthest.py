@@ -15,22 +15,30 @@ __all__ = ["cosine_distances", "farthest_points"]
 Distances = Callable[[Tensor], Tensor]
 """From row numbers, axes (rows), to their distances from all tokens, axes (rows, tokens)."""
 
+_SAME = 1e-6
+"""Distances of equal rows are off by up to 2e-7 in float32; noise must not order duplicates."""
+
 
 def cosine_distances(values: Tensor, *, is_strict: bool) -> Distances:
     """Return the distances 1 - cosine of some rows at a time; the whole matrix is never held.
 
     Args:
         values: Axes (tokens, width).
-        is_strict: Whether to compute in float32, where an all-zero row has distance 1 to everything. Otherwise norm,
-            quotient, product and difference are each rounded to the dtype of ``values``, as published; products of
-            half precision are summed in float32 and rounded once.
+        is_strict: Whether to compute in float32, where an all-zero row has distance 1 to everything and rows of one
+            direction have distance 0. Otherwise norm, quotient, product and difference are each rounded to the dtype of
+            ``values``, as published; products of half precision are summed in float32 and rounded once.
     """
     if is_strict:
         values = values.to(torch.float32)
     norms = values.norm(dim=-1, keepdim=True)
     unit = values / (norms.clamp(min=1e-12) if is_strict else norms)
     wide = unit.to(torch.float32)
-    return lambda rows: 1 - (wide[rows] @ wide.T).to(values.dtype)
+
+    def distances(rows: Tensor) -> Tensor:
+        found = 1 - (wide[rows] @ wide.T).to(values.dtype)
+        return found.masked_fill_(found.abs() < _SAME, 0) if is_strict else found
+
+    return distances
 
 
 def farthest_points(

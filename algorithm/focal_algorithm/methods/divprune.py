@@ -25,8 +25,8 @@ class DivPrune(CompressionMethod):
     Deviations: kept tokens count up without gaps, except where positions have several axes: they then keep theirs.
         ``compatible`` follows the released code: distances are rounded to the model's dtype, and where duplicates
         make it choose a token twice, fewer tokens stay than were asked for; an all-zero token, which the code
-        chooses for ever, is refused. ``strict`` computes in float32, takes each token once, gives all-zero tokens
-        distance 1 and keeps at least one token.
+        chooses for ever, is refused. ``strict`` computes in float32, takes each token once, duplicates by their
+        index, gives all-zero tokens distance 1 and keeps at least one token.
 
     Args:
         retain_ratio: Share of the visual tokens kept, in [0, 1], rounded half to even. Default 0.098: published tables.

@@ -12,6 +12,7 @@ from torch import Tensor
 from focal_algorithm.hooks import Session
 from focal_algorithm.loading import LoadedModel
 from focal_algorithm.prompts import Prompt
+from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_common.errors import RunError
 
 __all__ = ["shared_logits"]
@@ -45,7 +46,7 @@ def shared_logits(
     rests = [one[stop:] for one in token_ids]
     # Padding comes last, where no real token sees it; any id will do.
     padded = torch.nn.utils.rnn.pad_sequence(rests, batch_first=True, padding_value=int(rests[0][0]))
-    logits = loaded.model(input_ids=padded, past_key_values=cache, use_cache=True).logits
+    logits = loaded.model(input_ids=padded, use_cache=True, **{cache_name(): cache}).logits
     last = torch.tensor([len(rest) - 1 for rest in rests], device=logits.device)
     answers: Tensor = logits[torch.arange(len(rests), device=logits.device), last]
     return answers
@@ -69,4 +70,4 @@ def _prefix(
     }
     session.layouts = loaded.adapter.layouts(loaded.model, inputs, [prompt.layout.sample_id])
     output = loaded.model(**inputs, **pictures, use_cache=True, logits_to_keep=1)
-    return output.past_key_values
+    return cache_of(output)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from focal_algorithm.hooks.attach import attach
 from focal_algorithm.training.recipes import recipe
+from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_algorithm.zip_study.bench import Bench
 from focal_algorithm.zip_study.configuration import Configuration
 from focal_algorithm.zip_study.evaluate import hooked_method, selection
@@ -222,9 +223,9 @@ def _answer(
 
 def _step(bench: Bench, hidden: Tensor, cache: Any) -> tuple[Any, Tensor]:
     model = bench.eyes.model
-    output = model.get_decoder()(inputs_embeds=hidden, past_key_values=cache, use_cache=True)
+    output = model.get_decoder()(inputs_embeds=hidden, use_cache=True, **{cache_name(): cache})
     word = model.lm_head(output.last_hidden_state[:, -1]).argmax(-1)
-    return output.past_key_values, word
+    return cache_of(output), word
 
 
 def _attached(bench: Bench, configuration: Configuration, number: int, text: str) -> Any:

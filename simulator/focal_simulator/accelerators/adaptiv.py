@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,15 @@ from focal_simulator.accelerators.other_methods import (
     runs_other_method,
 )
 from focal_simulator.arithmetic import ceil_div
+from focal_simulator.cycle.array import ArrayModel
+from focal_simulator.cycle.context import CycleContext
+from focal_simulator.cycle.lowering import Lowering
+from focal_simulator.cycle.lowering_adaptiv import adaptiv_jobs, mac_lines
+from focal_simulator.cycle.lowering_tokens import array_token_jobs
 from focal_simulator.layer_table import LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.specs import Count, HardwareSpec
 from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
-
-if TYPE_CHECKING:
-    from focal_simulator.cycle.array import ArrayModel
-    from focal_simulator.cycle.context import CycleContext
-    from focal_simulator.cycle.jobs import GemmJob
 
 __all__ = ["Adaptiv", "AdaptivHardware"]
 
@@ -96,15 +96,10 @@ class Adaptiv(Accelerator[AdaptivHardware]):
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
-        from focal_simulator.cycle.lowering_adaptiv import MacLines
+        return mac_lines(self.hardware, context)
 
-        return MacLines(self.hardware, context)
-
-    def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
+    def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
-        from focal_simulator.cycle.lowering_adaptiv import adaptiv_jobs
-        from focal_simulator.cycle.lowering_tokens import array_token_jobs
-
         self.accepts(workload)
         if runs_other_method("adaptiv", workload):
             return array_token_jobs(self.array(context), workload, context)

@@ -3,52 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError, UnsupportedError
+from focal_simulator.costs.needs import BufferNeed, SramModel
+from focal_simulator.cycle.array import ArrayModel
+from focal_simulator.cycle.context import CycleContext
+from focal_simulator.cycle.lowering import Lowering
 from focal_simulator.layer_table import LayerTable
 from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
 
-if TYPE_CHECKING:
-    from focal_simulator.cycle.array import ArrayModel
-    from focal_simulator.cycle.context import CycleContext
-    from focal_simulator.cycle.jobs import GemmJob
-    from focal_simulator.cycle.placing import GroupLowering
-    from focal_simulator.series import Remember
-
-__all__ = ["Accelerator", "BufferNeed", "Reduction", "SramModel"]
+__all__ = ["Accelerator", "Reduction", "require_visual_tokens"]
 
 H = TypeVar("H", bound=HardwareSpec)
 
-SramModel = Literal["compiler", "cacti"]
-
 Reduction = Literal["none", "tokens", "vectors"]
 """What a trace leaves out: nothing, whole tokens, or single vectors as well."""
-
-
-@dataclass(frozen=True, slots=True)
-class BufferNeed:
-    """A buffer as the accelerator wants it built.
-
-    Attributes:
-        name: Buffer name, as in the byte counters.
-        size_bytes: Capacity of one copy.
-        port_bytes: Width of the read-write port.
-        copies: Instances.
-        extra_read_ports: Read ports beside the read-write port.
-    """
-
-    name: str
-    size_bytes: int
-    port_bytes: int
-    copies: int = 1
-    extra_read_ports: int = 0
 
 
 class Accelerator(ABC, Generic[H]):
@@ -96,28 +71,14 @@ class Accelerator(ABC, Generic[H]):
     def layers(self, workload: Workload) -> LayerTable:
         """Return cycles, operations and bytes of every layer of an accepted workload."""
 
-    def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
-        """Return the GEMMs of an accepted workload in the order of execution, fidelity ``cycle``.
+    def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
+        """Return the GEMMs of an accepted workload and the array that runs them, fidelity ``cycle``.
 
         Raises:
-            UnsupportedError: The plug-in has no cycle model, or the workload does not fit the hardware.
+            UnsupportedError: The plug-in has no cycle model.
+            ConfigError: The tiles do not fit the hardware.
         """
         raise UnsupportedError(f"{self.preset}: has no cycle model; use fidelity parity")
-
-    def placed_groups(
-        self, workload: Workload, context: CycleContext, remember: Remember
-    ) -> GroupLowering | None:
-        """Return the jobs in groups whose tiles are lowered once for many designs; None if only `jobs` has them.
-
-        For studies. A class that changes `jobs` must change this as well; one that does not is timed by `jobs`.
-
-        Args:
-            workload: Accepted.
-            context: Memory and corrections.
-            remember: Calls a function of an accelerator, or returns what it returned for another design that
-                agrees in every field which the function read.
-        """
-        return None
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array for GEMMs that nothing concentrates: vision tower, text, LM head, decode.

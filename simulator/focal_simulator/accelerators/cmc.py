@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.config import StrictModel
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import Accelerator, BufferNeed, require_visual_tokens
+from focal_simulator.accelerators.base import Accelerator, require_visual_tokens
 from focal_simulator.accelerators.other_methods import (
     other_method_remark,
     require_whole_tokens,
     runs_other_method,
 )
 from focal_simulator.arithmetic import ceil_div, fold_cycles
+from focal_simulator.costs.needs import BufferNeed
+from focal_simulator.cycle.array import ArrayModel
+from focal_simulator.cycle.context import CycleContext
+from focal_simulator.cycle.lowering import Lowering
+from focal_simulator.cycle.lowering_cmc import cmc_jobs
+from focal_simulator.cycle.lowering_tokens import array_token_jobs
+from focal_simulator.cycle.systolic import systolic_array
 from focal_simulator.layer_table import LINEAR_LAYERS, LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.specs import Count, HardwareSpec, SystolicCore
 from focal_simulator.workload import Workload
-
-if TYPE_CHECKING:
-    from focal_simulator.cycle.array import ArrayModel
-    from focal_simulator.cycle.context import CycleContext
-    from focal_simulator.cycle.jobs import GemmJob
 
 __all__ = ["Cmc", "CmcHardware"]
 
@@ -119,15 +121,10 @@ class Cmc(Accelerator[CmcHardware]):
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
-        from focal_simulator.cycle.systolic import SystolicArray
+        return systolic_array(self.hardware, context, self.hardware.tiles.m_tile.value)
 
-        return SystolicArray(self.hardware, context, self.hardware.tiles.m_tile.value)
-
-    def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
+    def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
-        from focal_simulator.cycle.lowering_cmc import cmc_jobs
-        from focal_simulator.cycle.lowering_tokens import array_token_jobs
-
         self.accepts(workload)
         if runs_other_method("cmc", workload):
             return array_token_jobs(self.array(context), workload, context)

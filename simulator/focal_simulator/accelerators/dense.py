@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from focal_simulator.accelerators.base import Accelerator, BufferNeed, require_visual_tokens
+from focal_simulator.accelerators.base import Accelerator, require_visual_tokens
 from focal_simulator.accelerators.focus_buffers import DENSE_BUFFERS, FocusBufferHardware, focus_buffers
 from focal_simulator.arithmetic import ceil_div, fold_cycles
+from focal_simulator.costs.needs import BufferNeed
+from focal_simulator.cycle.array import ArrayModel
+from focal_simulator.cycle.context import CycleContext
+from focal_simulator.cycle.lowering import Lowering
+from focal_simulator.cycle.lowering_tokens import dense_jobs
+from focal_simulator.cycle.systolic import systolic_array
 from focal_simulator.layer_table import LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.specs import HardwareSpec
 from focal_simulator.workload import Workload
-
-if TYPE_CHECKING:
-    from focal_simulator.cycle.array import ArrayModel
-    from focal_simulator.cycle.context import CycleContext
-    from focal_simulator.cycle.jobs import GemmJob
 
 __all__ = ["Dense", "DenseHardware", "dense_gemm_bytes"]
 
@@ -48,14 +49,10 @@ class Dense(Accelerator[DenseHardware]):
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
-        from focal_simulator.cycle.systolic import SystolicArray
+        return systolic_array(self.hardware, context, self.hardware.core.row_limit.value)
 
-        return SystolicArray(self.hardware, context, self.hardware.core.row_limit.value)
-
-    def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
+    def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
-        from focal_simulator.cycle.lowering_tokens import dense_jobs
-
         self.accepts(workload)
         return dense_jobs(self.hardware, workload, context)
 

@@ -4,37 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import (
-    Accelerator,
-    BufferNeed,
-    Reduction,
-    SramModel,
-    require_visual_tokens,
-)
+from focal_simulator.accelerators.base import Accelerator, Reduction, require_visual_tokens
 from focal_simulator.accelerators.focus_buffers import FocusBufferHardware, focus_buffers
-from focal_simulator.accelerators.focus_bytes import (
-    attention_bytes,
-    linear_bytes,
-)
+from focal_simulator.accelerators.focus_bytes import attention_bytes, linear_bytes
 from focal_simulator.arithmetic import ceil_div, fold_cycles
+from focal_simulator.costs.needs import BufferNeed, SramModel
+from focal_simulator.cycle.array import ArrayModel
+from focal_simulator.cycle.context import CycleContext
+from focal_simulator.cycle.lowering import Lowering
+from focal_simulator.cycle.lowering_focus import focus_jobs
+from focal_simulator.cycle.systolic import systolic_array
+from focal_simulator.cycle.vector_tiles import VectorTiles
 from focal_simulator.layer_table import LayerTable, LinearShapes, Numbers, Traffic
 from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
 from focal_traces.counts import GemmTotals
 from focal_traces.schema import GEMMS
-
-if TYPE_CHECKING:
-    from focal_simulator.cycle.array import ArrayModel
-    from focal_simulator.cycle.context import CycleContext
-    from focal_simulator.cycle.jobs import GemmJob
-    from focal_simulator.cycle.placing import GroupLowering
-    from focal_simulator.series import Remember
 
 __all__ = ["Focus", "FocusHardware", "VectorRows"]
 
@@ -92,8 +83,6 @@ class Focus(Accelerator[FocusHardware]):
 
     def check_trace(self, workload: Workload, corrections: frozenset[str]) -> None:
         """Refuse tiles that are no multiple of the recorded ones, and arrays higher than a recorded vector."""
-        from focal_simulator.cycle.vector_tiles import VectorTiles
-
         VectorTiles.check(
             workload,
             m_tile=self.hardware.tiles.m_tile.value,
@@ -183,24 +172,12 @@ class Focus(Accelerator[FocusHardware]):
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
-        from focal_simulator.cycle.systolic import SystolicArray
+        return systolic_array(self.hardware, context, self.hardware.core.row_limit.value)
 
-        return SystolicArray(self.hardware, context, self.hardware.core.row_limit.value)
-
-    def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
+    def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
-        from focal_simulator.cycle.lowering_focus import focus_jobs
-
         self.accepts(workload)
         return focus_jobs(self.hardware, workload, context)
-
-    def placed_groups(
-        self, workload: Workload, context: CycleContext, remember: Remember
-    ) -> GroupLowering | None:
-        """Return the jobs by the units they use; not where attention is charged as published."""
-        from focal_simulator.cycle.lowering_focus import focus_groups
-
-        return focus_groups(self, workload, context, remember)
 
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row per block."""

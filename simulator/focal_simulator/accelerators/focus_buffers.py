@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import model_validator
 
 from focal_common.config import StrictModel
-from focal_simulator.accelerators.base import BufferNeed
+from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.specs import Count, HardwareSpec, SystolicCore
 
 __all__ = ["DENSE_BUFFERS", "FocusBufferHardware", "FocusCore", "FocusTiles", "focus_buffers"]

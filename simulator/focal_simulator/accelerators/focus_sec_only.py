@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import BufferNeed, Reduction, SramModel, require_visual_tokens
+from focal_simulator.accelerators.base import Reduction, require_visual_tokens
 from focal_simulator.accelerators.focus import Focus, VectorRows
 from focal_simulator.accelerators.focus_buffers import DENSE_BUFFERS, focus_buffers
+from focal_simulator.costs.needs import BufferNeed, SramModel
+from focal_simulator.cycle.context import CycleContext
+from focal_simulator.cycle.lowering import Lowering
+from focal_simulator.cycle.lowering_focus import sec_only_jobs
 from focal_simulator.layer_table import LayerTable, Numbers
 from focal_simulator.specs import Component
 from focal_simulator.workload import Workload
 from focal_traces.counts import GemmTotals
-
-if TYPE_CHECKING:
-    from focal_simulator.cycle.context import CycleContext
-    from focal_simulator.cycle.jobs import GemmJob
 
 __all__ = ["FocusSecOnly"]
 
@@ -53,10 +53,8 @@ class FocusSecOnly(Focus):
         """Return nothing: without similarity the recorded tile does not matter."""
         return []
 
-    def jobs(self, workload: Workload, context: CycleContext) -> list[GemmJob]:
+    def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
-        from focal_simulator.cycle.lowering_focus import sec_only_jobs
-
         self.accepts(workload)
         return sec_only_jobs(self.hardware, workload, context)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.buffer_costs import BufferCost, SramChoice, costs_of
-from focal_simulator.specs import BufferSpec
+from focal_simulator.buffer_costs import BufferCost, costs_of
+from focal_simulator.costs.needs import BufferNeed, SramModel
+from focal_simulator.specs import BufferSpec, HardwareSpec
 from focal_simulator.sram_macros import macro_table
 
 __all__ = ["access_costs"]
@@ -15,20 +13,13 @@ _BITS_PER_BYTE = 8
 
 
 def access_costs(
-    accelerator: Accelerator[Any], corrections: frozenset[str], choice: SramChoice
+    hardware: HardwareSpec, needs: tuple[BufferNeed, ...], model: SramModel
 ) -> tuple[BufferCost, ...]:
-    """Return the costs of the buffers that the corrections leave to an accelerator.
-
-    Args:
-        accelerator: For its hardware.
-        corrections: With ``sram_energy``, energy per access and leakage; otherwise as published.
-        choice: Buffer cost model.
-    """
-    model = accelerator.cycle_sram_model(corrections) if choice == "auto" else choice
-    costs = costs_of(accelerator, accelerator.cycle_buffers(corrections), model)
-    if "sram_energy" not in corrections or model != "compiler":
+    """Return the costs of buffers by energy per access and leakage; raises as `costs_of`."""
+    costs = costs_of(hardware, needs, model)
+    if model != "compiler":
         return costs
-    return tuple(_by_access(cost, accelerator.hardware.buffers[cost.name]) for cost in costs)
+    return tuple(_by_access(cost, hardware.buffers[cost.name]) for cost in costs)
 
 
 def _by_access(cost: BufferCost, spec: BufferSpec) -> BufferCost:

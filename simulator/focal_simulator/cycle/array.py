@@ -1,19 +1,37 @@
-"""An array as the engine meets it when nothing is concentrated: its constants, its m-tile, the bytes of a job."""
+"""An array as the engine meets it: its constants, its m-tile, and the bytes that follow from a job on it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-from focal_simulator.cycle.jobs import GemmJob
+from focal_simulator.cycle.jobs import Movement
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.layer_table import Traffic
 
-__all__ = ["ArrayModel"]
+__all__ = ["Array", "ArrayModel", "Units"]
 
 
-class ArrayModel(Protocol):
-    """What plain GEMMs (vision tower, text, LM head, decode) need of an accelerator."""
+class Units(Protocol):
+    """The part of an array that one kind of jobs uses: a frozen value, equal to another with the same fields."""
+
+    @property
+    def machine(self) -> Pipeline:
+        """Constants of the kernel."""
+
+    def traffic(self, job: Movement) -> Mapping[Traffic, Any]:
+        """Return the bytes a job moves, all copies; they follow from the fields and the job alone."""
+
+
+class Array(Protocol):
+    """Where the jobs of a run are executed."""
+
+    def units(self, role: Any) -> Units:
+        """Return what jobs of a role use; the role of a job that names none is its machine."""
+
+
+class ArrayModel(Array, Protocol):
+    """What plain GEMMs (vision tower, text, LM head, decode) need of an accelerator; a frozen value."""
 
     @property
     def tile_rows(self) -> int:
@@ -21,6 +39,3 @@ class ArrayModel(Protocol):
 
     def machine(self, inputs: int) -> Pipeline:
         """Return the kernel's constants for a GEMM of ``inputs`` inputs."""
-
-    def with_traffic(self, job: GemmJob, extra: Mapping[Traffic, int] | None = None) -> GemmJob:
-        """Return the job with the bytes it moves, all copies."""

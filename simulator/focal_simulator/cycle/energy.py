@@ -10,12 +10,11 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.arithmetic import exact_sum
 from focal_simulator.buffer_costs import BufferCost
 from focal_simulator.cycle.context import CycleContext
-from focal_simulator.cycle.timing import JobTime
 from focal_simulator.energy import core_power_mw
 from focal_simulator.layer_table import Traffic
 from focal_simulator.specs import Component
 
-__all__ = ["EnergyItem", "busy_cycles", "core_energy", "dram_energy", "sram_energy"]
+__all__ = ["EnergyItem", "core_energy", "dram_energy", "sram_energy"]
 
 _MJ_PER_PJ = 1e-9
 
@@ -35,22 +34,6 @@ class EnergyItem:
     name: str
     actions: float
     energy_mj: float
-
-
-def busy_cycles(times: list[JobTime]) -> dict[str, int]:
-    """Return the cycles in which each kind of unit works, whether or not anything waits for it."""
-    busy = dict.fromkeys(("array", "scatter", "gather", "sec", "sfu", "preprocess"), 0)
-    for time in times:
-        job, shape, machine = time.job, time.job.shape, time.job.machine
-        busy["array"] += int(time.causes[0])
-        if machine.scatter_rows_per_cycle:
-            busy["scatter"] += job.scaled(shape.scattered_rows) // machine.scatter_rows_per_cycle
-        busy["gather"] += job.scaled(shape.gathered_rows) * machine.gather_cycles_per_row
-        for units in (job.beside, job.before):
-            for cause, cycles in units.items():
-                if cause in busy:
-                    busy[cause] += cycles
-    return busy
 
 
 def core_energy(

@@ -9,23 +9,14 @@ from typing import Any
 
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import BufferCost, SramChoice
-from focal_simulator.cycle.access_costs import access_costs
 from focal_simulator.cycle.causes import CAUSES
 from focal_simulator.cycle.corrections import ALL, parse_corrections
+from focal_simulator.cycle.design_cache import DesignCache
 from focal_simulator.cycle.layer_rows import layer_rows
-from focal_simulator.cycle.placing import placed_totals
-from focal_simulator.cycle.simulate import (
-    CycleResult,
-    counted_totals,
-    cycle_context,
-    priced,
-    simulate_cycles,
-)
-from focal_simulator.cycle.totals import Totals
+from focal_simulator.cycle.simulate import CycleResult, cycle_costs, simulate_cycles
 from focal_simulator.dram.specs import load_dram_spec
-from focal_simulator.energy import RunResult
 from focal_simulator.fidelity import Fidelity
-from focal_simulator.series import Remember, defined_together
+from focal_simulator.run_result import RunResult
 from focal_simulator.specs import Component, HardwareSpec
 from focal_simulator.workload import Workload
 
@@ -46,31 +37,19 @@ class CycleFidelity(Fidelity):
     name = "cycle"
     file_prefix = "cycle_"
 
-    def simulate(self, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> RunResult:
-        """Run the engine."""
-        return simulate_cycles(accelerator, workload, sram, self.corrections)
-
-    def counted(self, accelerator: Accelerator[Any], workload: Workload, remember: Remember) -> Totals:
-        """Return cycles, bytes and operations; from job groups where the accelerator has them."""
-        context = cycle_context(accelerator, self.corrections)
-        lowering = None
-        if defined_together(type(accelerator), "jobs", "placed_groups"):
-            lowering = accelerator.placed_groups(workload, context, remember)
-        return placed_totals(lowering) if lowering else counted_totals(accelerator, workload, context)
-
-    def priced(
+    def simulate(
         self,
         accelerator: Accelerator[Any],
-        counts: Totals,
-        costs: tuple[BufferCost, ...],
-        components: tuple[Component, ...],
+        workload: Workload,
+        sram: SramChoice,
+        cache: DesignCache | None = None,
     ) -> RunResult:
-        """Return the result without its layers."""
-        return priced(accelerator, cycle_context(accelerator, self.corrections), counts, costs, components)
+        """Run the engine."""
+        return simulate_cycles(accelerator, workload, sram, self.corrections, cache)
 
     def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
         """Return the buffers that the corrections leave, by energy per access if so corrected."""
-        return access_costs(accelerator, self.corrections, sram)
+        return cycle_costs(accelerator, self.corrections, sram)
 
     def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
         """Return the logic that the corrections leave."""

@@ -1,7 +1,7 @@
 """What each unit did when, for one GEMM and a window of cycles: the recurrences of the kernel, one fold at a time.
 
-The same compiled steps as `focal_simulator.kernels.pipeline.gemm_cycles`, called from Python so that the state can be
-looked at between them. A test holds both to the same total.
+The steps of the model in `focal_simulator.kernels.pipeline`, called from Python so that the state can be looked at
+between them. A test holds them and the kernel to the same total.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class _Recorder:
         return UnitEvent("DRAM write", stop - cycles, stop, "output tile")
 
     def _fetch(self, group: _Group, place: int) -> Iterator[UnitEvent]:
-        """Mirror of `focal_simulator.kernels.channel.fetch`."""
+        """Fetch a slice once the step before the last is streamed; a write goes first only if it can start before."""
         rows = int(self.job.rows[group.tile])
         cycles = int(step_cycles(self.machine, int(group.live[place]), rows, group.width))
         state = self.state

@@ -8,9 +8,7 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.buffer_costs import SramChoice
 from focal_simulator.cycle.corrections import ALL
 from focal_simulator.cycle.phases import phase_jobs
-from focal_simulator.cycle.simulate import CycleResult, cycle_context, simulate_cycles, summarise
-from focal_simulator.cycle.timing import time_jobs
-from focal_simulator.cycle.totals import counted_bytes
+from focal_simulator.cycle.simulate import CycleResult, cycle_context, simulate_cycles, simulate_lowering
 from focal_simulator.workload import Workload
 from focal_traces.model_shape import ModelShape
 
@@ -47,7 +45,6 @@ def simulate_inference(
     """
     context = cycle_context(accelerator, corrections)
     results = {"prefill": simulate_cycles(accelerator, workload, sram, corrections)}
-    for phase, jobs in phase_jobs(accelerator, workload, shape, generated_tokens, context).items():
-        times = time_jobs(jobs)
-        results[phase] = summarise(accelerator, context, times, counted_bytes(times), sram)
+    for phase, lowering in phase_jobs(accelerator, workload, shape, generated_tokens, context).items():
+        results[phase] = simulate_lowering(accelerator, lowering, context, sram)
     return {phase: results[phase] for phase in PHASES if phase in results}

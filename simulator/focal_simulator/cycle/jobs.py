@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,32 +11,23 @@ from numpy.typing import NDArray
 
 from focal_simulator.arithmetic import ceil_div
 from focal_simulator.kernels.pipeline import Pipeline
-from focal_simulator.kernels.sums import tile_sums
 from focal_simulator.layer_table import Traffic
 
-__all__ = ["GemmJob", "JobShape", "Movement", "uniform_tiles"]
+__all__ = ["GemmJob", "JobShape", "Movement", "PlacedJob", "uniform_tiles"]
 
 Rows = NDArray[np.int32]
 
 
 class Movement(Protocol):
-    """What the bytes of a job follow from; of many jobs at once where sums are arrays."""
+    """What the bytes of jobs follow from; sums are arrays over the jobs of a group."""
 
     @property
     def machine(self) -> Pipeline:
         """Constants of the array."""
 
     @property
-    def role(self) -> Any:
-        """Which units of the machine are used."""
-
-    @property
-    def extra_read_bytes(self) -> int:
-        """DRAM bytes read beside those of the GEMM, all copies."""
-
-    @property
     def shape(self) -> JobShape:
-        """Sums over the tiles."""
+        """Sums over the tiles of one copy."""
 
     def scaled(self, value: Any) -> Any:
         """Return a quantity of one copy for all copies."""
@@ -51,7 +41,7 @@ class GemmJob:
         block: Decoder block.
         layer: Name in `focal_simulator.layer_table.LAYERS`.
         part: ``gemm``, or ``scores`` and ``values`` of attention.
-        machine: Constants of the array for this GEMM.
+        machine: Constants of the array for this GEMM; with a ``role``, those that the tiles depend on.
         rows: Live rows, axis (m_tiles); with ``tile_outputs`` axis (jobs).
         unique: Rows streamed, axes (m_tiles, slices), or (jobs, most slices).
         output_rows: Rows written per n-buffer tile, same axis as ``rows``.
@@ -63,11 +53,11 @@ class GemmJob:
         macs: Multiply-accumulates executed, all copies.
         dense_macs: Multiply-accumulates without compression, all copies.
         activation_bytes: Size of the input that stays after compression.
-        beside: Cycles of units that work beside the GEMM, by cause; what exceeds the GEMM counts.
-        before: Cycles of units that the GEMM waits for, by cause.
-        extra_read_bytes: DRAM bytes read beside those of the GEMM, all copies.
-        traffic: Bytes by (level, direction, buffer), all copies.
-        role: Which units of the machine it uses, where a lowering tells machine and tiles apart.
+        parallel_cycles: Cycles of units that work beside the GEMM, by cause; what exceeds the GEMM counts.
+        serial_cycles: Cycles of units that the GEMM waits for, by cause.
+        extra_read_bytes: Bytes read from DRAM into the input buffer beside those of the GEMM, all copies.
+        traffic: Bytes by (level, direction, buffer) that do not follow from the array, all copies.
+        role: Which units of the array it uses, where a lowering tells array and tiles apart.
     """
 
     block: int
@@ -85,8 +75,8 @@ class GemmJob:
     tile_slices: NDArray[np.int64] | None = None
     copies: int = 1
     copies_divisor: int = 1
-    beside: Mapping[str, int] = field(default_factory=dict)
-    before: Mapping[str, int] = field(default_factory=dict)
+    parallel_cycles: Mapping[str, int] = field(default_factory=dict)
+    serial_cycles: Mapping[str, int] = field(default_factory=dict)
     extra_read_bytes: int = 0
     traffic: Mapping[Traffic, int] = field(default_factory=dict)
     role: Any = None
@@ -95,22 +85,21 @@ class GemmJob:
         """Return a quantity of one copy for all copies."""
         return value * self.copies // self.copies_divisor
 
-    def changed(self, **fields: Any) -> GemmJob:
-        """Return the job with other fields that its tiles do not depend on; sums already made are kept."""
-        other = replace(self, **fields)
-        if "shape" in self.__dict__:
-            other.__dict__["shape"] = self.shape
-        return other
 
-    @cached_property
-    def shape(self) -> JobShape:
-        """Sums that bytes and explanations are made of."""
-        return JobShape.of(self)
+@dataclass(frozen=True, kw_only=True)
+class PlacedJob(GemmJob):
+    """A job on its machine, with all the bytes it moves in ``traffic``.
+
+    Attributes:
+        shape: Sums that bytes and explanations are made of.
+    """
+
+    shape: JobShape
 
 
 @dataclass(frozen=True, slots=True)
 class JobShape:
-    """Sums over the tiles of one copy of a job.
+    """Sums over the tiles of one copy of a job, or of each job of a group.
 
     Attributes:
         folds: Weight loads of the array.
@@ -125,33 +114,16 @@ class JobShape:
         restored_elements: Output elements before concentration.
     """
 
-    folds: int
-    streamed_rows: int
-    scattered_rows: int
-    fetched_elements: int
-    weight_elements: int
-    map_read_bytes: int
-    gathered_rows: int
-    written_elements: int
-    map_written_bytes: int
-    restored_elements: int
-
-    @classmethod
-    def of(cls, job: GemmJob) -> JobShape:
-        """Count what `focal_simulator.kernels.pipeline` moves for one copy."""
-        machine = job.machine
-        outputs = np.array([job.outputs]) if job.tile_outputs is None else job.tile_outputs
-        slices = np.array([job.unique.shape[1]]) if job.tile_slices is None else job.tile_slices
-        sums = tile_sums(
-            job.rows,
-            job.unique,
-            job.output_rows,
-            outputs,
-            slices,
-            machine.array_columns,
-            machine.columns_per_buffer,
-        )
-        return cls.counted(machine, sums.tolist())
+    folds: Any
+    streamed_rows: Any
+    scattered_rows: Any
+    fetched_elements: Any
+    weight_elements: Any
+    map_read_bytes: Any
+    gathered_rows: Any
+    written_elements: Any
+    map_written_bytes: Any
+    restored_elements: Any
 
     @classmethod
     def counted(cls, machine: Pipeline, sums: Sequence[Any]) -> JobShape:

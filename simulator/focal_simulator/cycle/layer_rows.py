@@ -43,13 +43,12 @@ def layer_rows(times: Iterable[JobTime]) -> list[dict[str, Any]]:
                 ),
                 "macs": job.macs,
                 "dense_macs": job.dense_macs,
-                "stepped_tiles": time.stepped_tiles,
                 **{f"machine_{name}": value for name, value in machine._asdict().items()},
                 **{
-                    f"beside_{name}": job.beside.get(name, 0)
+                    f"beside_{name}": job.parallel_cycles.get(name, 0)
                     for name in ("scatter", "sec", "sfu", "preprocess")
                 },
-                **{f"before_{name}": job.before.get(name, 0) for name in ("preprocess",)},
+                **{f"before_{name}": job.serial_cycles.get(name, 0) for name in ("preprocess",)},
             }
         )
     return rows

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,21 +13,16 @@ from focal_simulator.arithmetic import ceil_div
 from focal_simulator.cycle.attention import AttentionShape, scores_job, values_job
 from focal_simulator.cycle.context import CycleContext
 from focal_simulator.cycle.jobs import GemmJob, Movement, Rows
+from focal_simulator.cycle.lowering import Lowering
 from focal_simulator.cycle.lowering_tokens import sort_cycles, token_jobs
-from focal_simulator.cycle.placing import GroupLowering, JobGroups, job_groups
-from focal_simulator.cycle.systolic import systolic_machine, systolic_traffic, with_systolic_traffic
+from focal_simulator.cycle.systolic import systolic_machine, systolic_traffic
 from focal_simulator.cycle.vector_tiles import GemmTiles, VectorTiles
-from focal_simulator.cycle.vector_units import with_special_functions
 from focal_simulator.kernels.pipeline import Pipeline
-from focal_simulator.layer_table import LINEAR_LAYERS, LinearShapes, Traffic
+from focal_simulator.layer_table import LINEAR_LAYERS, LinearShapes, Traffic, add_traffic
 from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
 
-if TYPE_CHECKING:
-    from focal_simulator.accelerators.focus import Focus, FocusHardware
-    from focal_simulator.series import Remember
-
-__all__ = ["FocusLowering", "FocusRole", "FocusTileJobs", "focus_groups", "focus_jobs", "sec_only_jobs"]
+__all__ = ["FocusArray", "FocusRole", "FocusTiles", "FocusUnits", "focus_jobs", "sec_only_jobs"]
 
 _MAP_BYTES = 2
 """A compact index of up to 1,024 rows (Focus, HPCA 2026, sec. VI-A: similarity map, 1 x m)."""
@@ -53,51 +49,66 @@ class FocusRole(NamedTuple):
     has_maps: bool
 
 
-class FocusTileJobs:
+@dataclass(frozen=True)
+class FocusTiles:
     """Jobs of one workload without their machine: what follows from the tiles alone.
 
-    Args:
-        workload: With tile counts.
-        tiles: The counts, cut for the hardware.
+    Attributes:
+        workload: With tile counts, or averages of a layer; of a token schedule without similarity.
+        m_tile: Rows of a full tile of the hardware.
         height: Rows of the array.
         element_bytes: Bytes of one operand.
         sorter_lanes: Lanes of the unit that sorts token importance.
-        context: For the corrections.
+        corrections: Names that are on.
+        published_scatter: Array columns and scatter lanes where attention is scattered as published; else None.
+        has_similarity: Whether similar vectors are left out.
     """
 
-    def __init__(
-        self,
-        workload: Workload,
-        tiles: VectorTiles,
-        height: int,
-        element_bytes: int,
-        sorter_lanes: int,
-        context: CycleContext,
-    ) -> None:
-        self.workload, self.tiles, self.context = workload, tiles, context
-        self.element, self.sorter_lanes = element_bytes, sorter_lanes
-        self.is_exact = context.has("stored_outputs")
-        self.shapes = LinearShapes.of(workload.geometry)
-        self.machine = _without_units(height)
+    workload: Workload
+    m_tile: int
+    height: int
+    element_bytes: int
+    sorter_lanes: int
+    corrections: frozenset[str]
+    published_scatter: tuple[int, int] | None = None
+    has_similarity: bool = True
 
-    @classmethod
-    def on(
-        cls, hardware: FocusHardware, workload: Workload, context: CycleContext, **cut: Any
-    ) -> FocusTileJobs:
-        """Return the jobs for a hardware file; raises as `VectorTiles.cut`, which takes ``cut``."""
-        height = hardware.core.array_rows.value
-        tiles = VectorTiles.cut(
-            workload,
-            m_tile=hardware.tiles.m_tile.value,
-            slice_elements=height,
-            is_averaged=not context.has("tile_lengths"),
-            **cut,
+    @cached_property
+    def machine(self) -> Pipeline:
+        """Constants that tiles depend on; `FocusArray` gives the others."""
+        return Pipeline(*(self.height if name == "slice_elements" else 0 for name in Pipeline._fields))
+
+    @cached_property
+    def tiles(self) -> VectorTiles:
+        """The counts, cut for the hardware; raises as `VectorTiles.cut`."""
+        has_counts = self.workload.counts is not None
+        return VectorTiles.cut(
+            self.workload if has_counts else self.workload.with_schedule_counts(),
+            m_tile=self.m_tile,
+            slice_elements=self.height,
+            is_averaged="tile_lengths" not in self.corrections,
+            has_similarity=self.has_similarity,
         )
-        lanes = hardware.components["max_unit_sec"].count.value if context.has("special_functions") else 0
-        return cls(workload, tiles, height, hardware.element_bytes.value, lanes, context)
 
-    def blocks(self) -> Iterator[GemmJob]:
-        """Yield the jobs of all blocks in order."""
+    @cached_property
+    def shapes(self) -> LinearShapes:
+        """Widths of the linear layers."""
+        return LinearShapes.of(self.workload.geometry)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether what is written is what the next layer reads."""
+        return "stored_outputs" in self.corrections
+
+    def jobs(self) -> Sequence[GemmJob]:
+        """Return the jobs of all blocks in order.
+
+        Raises:
+            UnsupportedError: The trace cannot be cut into these tiles.
+        """
+        return list(self._blocks())
+
+    def _blocks(self) -> Iterator[GemmJob]:
         for block in range(self.workload.geometry.layers):
             for place, layer in enumerate(LINEAR_LAYERS):
                 yield self._linear(block, place, layer)
@@ -131,7 +142,7 @@ class FocusTileJobs:
             outputs=outputs,
             macs=vectors * outputs,
             dense_macs=self.workload.visual_tokens * inputs * outputs,
-            activation_bytes=self.element * vectors,
+            activation_bytes=self.element_bytes * vectors,
             role=FocusRole(is_gathered, is_scattered=True, has_maps=True),
         )
 
@@ -140,8 +151,7 @@ class FocusTileJobs:
         heads, head = geometry.heads, geometry.head_dim_elements
         keys, every = tiles.tokens, self.workload.visual_tokens
         ends = np.minimum(np.cumsum(tiles.rows, dtype=np.int64), keys)
-        shape = AttentionShape(block, heads, head, keys, ends, self.context.has("causal_tiles"))
-        sorting = self._sort_cycles(block, keys)
+        shape = AttentionShape(block, heads, head, keys, ends, "causal_tiles" in self.corrections)
         query_elements = tiles.computed_elements(heads * head)
         half = every * every * head * heads // 2
         yield scores_job(
@@ -151,9 +161,9 @@ class FocusTileJobs:
             tiles.per_head(heads, head, self.machine.slice_elements),
             macs=query_elements * keys // 2,
             dense_macs=half,
-            activation_bytes=self.element * query_elements,
-            beside={"sec": sorting} if sorting else {},
-            role=FocusRole(False, self.context.has("attention_scatter"), has_maps=True),
+            activation_bytes=self.element_bytes * query_elements,
+            parallel_cycles=self._sort_cycles(block, keys) | self._published_scatter_cycles(keys),
+            role=FocusRole(False, "attention_scatter" in self.corrections, has_maps=True),
         )
         output_rows, is_gathered = (
             self._output(block, "attn", tiles) if self.is_exact else (tiles.rows, False)
@@ -165,117 +175,136 @@ class FocusTileJobs:
             output_rows,
             macs=keys * keys * head * heads // 2,
             dense_macs=half,
-            activation_bytes=self.element * keys * keys * heads,
+            activation_bytes=self.element_bytes * keys * keys * heads,
             role=FocusRole(is_gathered, is_scattered=False, has_maps=False),
         )
 
-    def _sort_cycles(self, block: int, tokens: int) -> int:
+    def _sort_cycles(self, block: int, tokens: int) -> dict[str, int]:
         if not self.sorter_lanes:
-            return 0
-        return sort_cycles(tokens, self.tiles.of(block, "gate_proj").tokens, self.sorter_lanes)
+            return {}
+        cycles = sort_cycles(tokens, self.tiles.of(block, "gate_proj").tokens, self.sorter_lanes)
+        return {"sec": cycles} if cycles else {}
+
+    def _published_scatter_cycles(self, tokens: int) -> dict[str, int]:
+        if self.published_scatter is None:
+            return {}
+        geometry, (columns, lanes) = self.workload.geometry, self.published_scatter
+        slices = ceil_div(geometry.heads * geometry.head_dim_elements, self.height)
+        folds = slices * ceil_div(self.workload.visual_tokens, columns)
+        return {"scatter": int(ceil_div(tokens * folds, lanes))}
 
 
-class FocusLowering:
-    """Gives tile jobs the machine of a hardware file, and the bytes that follow from it.
+@dataclass(frozen=True, slots=True)
+class FocusUnits:
+    """The array with the units that one kind of jobs uses.
 
-    Args:
-        hardware: Checked hardware file.
-        context: Memory and corrections.
+    Attributes:
+        machine: Constants of the kernel.
+        gather_block: Candidates per block of the similarity gather; 0 where nothing is gathered.
+        similarity_elements: Elements per vector of the similarity unit; 0 where nothing is gathered.
     """
 
-    def __init__(self, hardware: FocusHardware, context: CycleContext) -> None:
-        self.context = context
-        core = hardware.core
-        self.element = hardware.element_bytes.value
-        self.gather, self.scatter = core.gather_block.value, core.scatter_vectors.value
-        self.similarity = core.similarity_elements.value
-        self.maps = _MAP_BYTES if context.has("stored_outputs") else 0
-        self.machine = systolic_machine(hardware, context)
+    machine: Pipeline
+    gather_block: int
+    similarity_elements: int
 
-    def machine_of(self, role: FocusRole) -> Pipeline:
-        """Return the constants for a job."""
-        return self.machine._replace(
-            scatter_rows_per_cycle=self.scatter if role.is_scattered else 0,
-            map_read_bytes=self.maps if role.has_maps else 0,
-            gather_cycles_per_row=self.gather if role.is_gathered else 0,
-            map_write_bytes=self.maps if role.is_gathered else 0,
-        )
+    def traffic(self, job: Movement) -> Mapping[Traffic, Any]:
+        """Return the bytes of folds and of similarity detection."""
+        return add_traffic([(1, systolic_traffic(job)), (1, self._detection(job))])
 
-    def placed(self, job: GemmJob, workload: Workload) -> GemmJob:
-        """Return a job on this machine, with its bytes."""
-        beside = dict(job.beside)
-        if job.part == "scores" and not self.context.has("attention_scatter"):
-            # The outputs of the scores are the live tokens.
-            beside["scatter"] = self._published_scatter(job.outputs, workload)
-        found = replace(job, machine=self.machine_of(job.role), beside=beside)
-        return with_systolic_traffic(found, self.detection(found))
-
-    def detection(self, job: Movement) -> dict[Traffic, Any]:
+    def _detection(self, job: Movement) -> Mapping[Traffic, Any]:
         """Return the bytes of similarity detection (layouter, table, map), one norm per vector with the data."""
-        if not job.role.is_gathered:
+        if not self.gather_block:
             return {}
-        shape, element = job.shape, self.element
+        shape, element = job.shape, self.machine.element_bytes
         data, kept = (
             job.scaled(shape.restored_elements) * element,
             job.scaled(shape.written_elements) * element,
         )
-        window = data + data // self.similarity
+        window = data + data // self.similarity_elements
         return {
             ("sram", "read", "output"): window,
             ("sram", "write", "layouter"): window,
-            ("sram", "read", "layouter"): (self.gather - 1) * window,
-            ("sram", "write", "similarity_map"): data // self.similarity,
+            ("sram", "read", "layouter"): (self.gather_block - 1) * window,
+            ("sram", "write", "similarity_map"): data // self.similarity_elements,
             ("sram", "read", "similarity_table"): data + kept,
             ("sram", "write", "similarity_table"): data,
         }
 
-    def _published_scatter(self, tokens: int, workload: Workload) -> int:
-        geometry, machine = workload.geometry, self.machine
-        folds = ceil_div(geometry.heads * geometry.head_dim_elements, machine.slice_elements) * ceil_div(
-            workload.visual_tokens, machine.array_columns
+
+@dataclass(frozen=True, slots=True)
+class FocusArray:
+    """The array with all units of a hardware file.
+
+    Attributes:
+        machine: Constants of the kernel without scatter and gather.
+        scatter_lanes: Rows restored per cycle.
+        gather_block: Candidates per block, and cycles per row, of the similarity gather.
+        similarity_elements: Elements per vector of the similarity unit.
+        map_bytes: Bytes of an index of a similarity map; 0 where maps cost nothing, as published.
+    """
+
+    machine: Pipeline
+    scatter_lanes: int
+    gather_block: int
+    similarity_elements: int
+    map_bytes: int
+
+    @classmethod
+    def of(cls, hardware: Any, context: CycleContext) -> FocusArray:
+        """Return the array of a Focus hardware file; raises as `systolic_machine`."""
+        core = hardware.core
+        return cls(
+            machine=systolic_machine(hardware, context),
+            scatter_lanes=core.scatter_vectors.value,
+            gather_block=core.gather_block.value,
+            similarity_elements=core.similarity_elements.value,
+            map_bytes=_MAP_BYTES if context.has("stored_outputs") else 0,
         )
-        return int(ceil_div(tokens * folds, self.scatter))
+
+    def units(self, role: FocusRole) -> FocusUnits:
+        """Return what jobs of a role use."""
+        gather = self.gather_block if role.is_gathered else 0
+        machine = self.machine._replace(
+            scatter_rows_per_cycle=self.scatter_lanes if role.is_scattered else 0,
+            map_read_bytes=self.map_bytes if role.has_maps else 0,
+            gather_cycles_per_row=gather,
+            map_write_bytes=self.map_bytes if role.is_gathered else 0,
+        )
+        return FocusUnits(machine, gather, self.similarity_elements if role.is_gathered else 0)
 
 
-def _without_units(height: int) -> Pipeline:
-    """Return the constants that tiles depend on; `FocusLowering` gives the others."""
-    return Pipeline(*(height if name == "slice_elements" else 0 for name in Pipeline._fields))
-
-
-def focus_jobs(hardware: FocusHardware, workload: Workload, context: CycleContext) -> list[GemmJob]:
+def focus_jobs(
+    hardware: Any, workload: Workload, context: CycleContext, *, has_similarity: bool = True
+) -> Lowering:
     """Return the jobs of a prefill.
 
+    Args:
+        hardware: Of Focus.
+        workload: With counts; without similarity a token schedule will do.
+        context: Memory and corrections.
+        has_similarity: Whether similar vectors are left out.
+
     Raises:
-        UnsupportedError: The trace cannot be cut into the tiles of this hardware.
+        ConfigError: The n-tile does not hold one array column.
     """
-    tile_jobs = FocusTileJobs.on(hardware, workload, context)
-    lowering = FocusLowering(hardware, context)
-    return [lowering.placed(job, workload) for job in tile_jobs.blocks()]
+    core = hardware.core
+    lanes = hardware.components["max_unit_sec"].count.value if context.has("special_functions") else 0
+    scatter = (core.array_columns.value, core.scatter_vectors.value)
+    tiles = FocusTiles(
+        workload=workload,
+        m_tile=hardware.tiles.m_tile.value,
+        height=core.array_rows.value,
+        element_bytes=hardware.element_bytes.value,
+        sorter_lanes=lanes,
+        corrections=context.corrections,
+        published_scatter=None if context.has("attention_scatter") else scatter,
+        has_similarity=has_similarity,
+    )
+    return Lowering(tiles, FocusArray.of(hardware, context))
 
 
-def focus_groups(
-    accelerator: Focus, workload: Workload, context: CycleContext, remember: Remember
-) -> GroupLowering | None:
-    """Return the jobs of `focus_jobs` with special functions, grouped by role; raises as it does."""
-    if not context.has("attention_scatter") or not context.has("attention_traffic"):
-        return None
-
-    def lowered(accelerator: Focus) -> JobGroups:
-        # The memory is no part of tiles, so this may be remembered for another one.
-        jobs = list(FocusTileJobs.on(accelerator.hardware, workload, context).blocks())
-        return job_groups(with_special_functions(jobs, accelerator, workload, context))
-
-    groups = remember(lowered)
-    lowering = FocusLowering(accelerator.hardware, context)
-
-    def traffic(job: Movement) -> dict[Traffic, Any]:
-        return systolic_traffic(job, lowering.detection(job))
-
-    key = (lowering.gather, lowering.similarity)
-    return GroupLowering(groups, lowering.machine_of, traffic, key)
-
-
-def sec_only_jobs(hardware: Any, workload: Workload, context: CycleContext) -> list[GemmJob]:
+def sec_only_jobs(hardware: Any, workload: Workload, context: CycleContext) -> Lowering:
     """Return the jobs of a prefill in which every vector of a live token is computed.
 
     With the correction ``sec_only_unit`` tiles are full and there is no similarity hardware; without it tiles, scatter
@@ -284,7 +313,4 @@ def sec_only_jobs(hardware: Any, workload: Workload, context: CycleContext) -> l
     if context.has("sec_only_unit"):
         # With this correction the buffers are built for full passes.
         return token_jobs(hardware, workload, context, held_rows=hardware.core.row_limit.value)
-    known = workload.with_schedule_counts() if workload.counts is None else workload
-    tile_jobs = FocusTileJobs.on(hardware, known, context, has_similarity=False)
-    lowering = FocusLowering(hardware, context)
-    return [lowering.placed(job, workload) for job in tile_jobs.blocks()]
+    return focus_jobs(hardware, workload, context, has_similarity=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,30 +14,59 @@ from focal_simulator.cycle.array import ArrayModel
 from focal_simulator.cycle.attention import AttentionShape, scores_job, values_job
 from focal_simulator.cycle.context import CycleContext
 from focal_simulator.cycle.jobs import GemmJob, uniform_tiles
-from focal_simulator.cycle.systolic import SystolicArray
+from focal_simulator.cycle.lowering import Lowering
+from focal_simulator.cycle.systolic import systolic_array
 from focal_simulator.layer_table import LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload import Workload
 from focal_traces.schema import GEMMS
 
-__all__ = ["array_token_jobs", "dense_jobs", "sort_cycles", "token_jobs"]
+__all__ = ["TokenTiles", "array_token_jobs", "dense_jobs", "sort_cycles", "token_jobs"]
 
 _QUERY, _GATE = GEMMS.index("query"), GEMMS.index("gate_proj")
 
 
-def dense_jobs(hardware: Any, workload: Workload, context: CycleContext) -> list[GemmJob]:
-    """Return the jobs of a prefill of all tokens."""
+@dataclass(frozen=True, slots=True)
+class TokenTiles:
+    """Jobs of a prefill in which every vector of the tokens that are there is computed.
+
+    Attributes:
+        workload: With counts or a schedule, unless all tokens are there.
+        array: Of the accelerator, without what it does to tokens or vectors itself.
+        corrections: Names that are on.
+        sorter_lanes: Lanes of the unit that sorts token importance; 0 without one.
+        has_all_tokens: Whether tokens that the method left out are computed as well.
+    """
+
+    workload: Workload
+    array: ArrayModel
+    corrections: frozenset[str]
+    sorter_lanes: int = 0
+    has_all_tokens: bool = False
+
+    def jobs(self) -> Sequence[GemmJob]:
+        """Return the jobs."""
+        geometry = self.workload.geometry
+        if self.has_all_tokens:
+            tokens = np.full((geometry.layers, len(GEMMS)), self.workload.visual_tokens, dtype=np.int64)
+        else:
+            known = (
+                self.workload if self.workload.counts is not None else self.workload.with_schedule_counts()
+            )
+            assert known.counts is not None  # noqa: S101  (made above)
+            tokens = known.counts.tokens
+        return [job for block in range(geometry.layers) for job in _block(self, block, tokens[block])]
+
+
+def dense_jobs(hardware: Any, workload: Workload, context: CycleContext) -> Lowering:
+    """Return the jobs of a prefill of all tokens; raises as `token_jobs`."""
     _check_tile(hardware, hardware.tiles.m_tile.value)
-    every = np.full(len(GEMMS), workload.visual_tokens, dtype=np.int64)
-    return [
-        job
-        for block in range(workload.geometry.layers)
-        for job in _block(_systolic(hardware, context), workload, context, block, every)
-    ]
+    array = systolic_array(hardware, context, hardware.core.row_limit.value)
+    return Lowering(TokenTiles(workload, array, context.corrections, has_all_tokens=True), array)
 
 
 def token_jobs(
     hardware: Any, workload: Workload, context: CycleContext, *, held_rows: int | None = None
-) -> list[GemmJob]:
+) -> Lowering:
     """Return the jobs of a prefill whose token counts per block and GEMM are those of the workload.
 
     Args:
@@ -49,30 +79,15 @@ def token_jobs(
         ConfigError: A pass has more rows than the buffers hold.
     """
     _check_tile(hardware, hardware.tiles.m_tile.value if held_rows is None else held_rows)
-    known = workload if workload.counts is not None else workload.with_schedule_counts()
-    return array_token_jobs(
-        _systolic(hardware, context), known, context, sorter_lanes=_sorter_lanes(hardware)
-    )
+    array = systolic_array(hardware, context, hardware.core.row_limit.value)
+    return array_token_jobs(array, workload, context, sorter_lanes=_sorter_lanes(hardware))
 
 
 def array_token_jobs(
     array: ArrayModel, workload: Workload, context: CycleContext, *, sorter_lanes: int = 0
-) -> list[GemmJob]:
-    """Return the jobs of a prefill with the workload's own token counts, on any array.
-
-    Args:
-        array: Of the accelerator, without what it does to tokens or vectors itself.
-        workload: With counts.
-        context: Memory and corrections.
-        sorter_lanes: Lanes of the unit that sorts token importance; 0 without one.
-    """
-    counts = workload.counts
-    assert counts is not None  # noqa: S101  (accepted workloads have counts)
-    return [
-        job
-        for block in range(workload.geometry.layers)
-        for job in _block(array, workload, context, block, counts.tokens[block], sorter_lanes)
-    ]
+) -> Lowering:
+    """Return the jobs of a prefill with the workload's own token counts, on any array; see `TokenTiles`."""
+    return Lowering(TokenTiles(workload, array, context.corrections, sorter_lanes), array)
 
 
 def _sorter_lanes(hardware: Any) -> int:
@@ -97,20 +112,10 @@ def _check_tile(hardware: Any, held_rows: int) -> None:
         )
 
 
-def _systolic(hardware: Any, context: CycleContext) -> SystolicArray:
-    return SystolicArray(hardware, context, hardware.core.row_limit.value)
-
-
-def _block(
-    array: ArrayModel,
-    workload: Workload,
-    context: CycleContext,
-    block: int,
-    tokens: Any,
-    sorter_lanes: int = 0,
-) -> Iterator[GemmJob]:
+def _block(tiles: TokenTiles, block: int, tokens: Any) -> Iterator[GemmJob]:
+    array, workload, corrections = tiles.array, tiles.workload, tiles.corrections
     geometry, every = workload.geometry, workload.visual_tokens
-    is_averaged, limit = not context.has("tile_lengths"), array.tile_rows
+    is_averaged, limit = "tile_lengths" not in corrections, array.tile_rows
     shapes = LinearShapes.of(geometry)
     for place, layer in enumerate(LINEAR_LAYERS):
         inputs, outputs = int(shapes.inputs[place]), int(shapes.outputs[place])
@@ -118,50 +123,44 @@ def _block(
         element = machine.element_bytes
         live = int(tokens[shapes.recorded[place]])
         rows = uniform_tiles(live, limit, is_averaged=is_averaged)
-        yield array.with_traffic(
-            GemmJob(
-                block=block,
-                layer=layer,
-                part="gemm",
-                machine=machine,
-                rows=rows,
-                unique=np.repeat(rows[:, None], ceil_div(inputs, machine.slice_elements), axis=1),
-                output_rows=rows,
-                outputs=outputs,
-                macs=live * inputs * outputs,
-                dense_macs=every * inputs * outputs,
-                activation_bytes=element * inputs * live,
-            )
+        yield GemmJob(
+            block=block,
+            layer=layer,
+            part="gemm",
+            machine=machine,
+            rows=rows,
+            unique=np.repeat(rows[:, None], ceil_div(inputs, machine.slice_elements), axis=1),
+            output_rows=rows,
+            outputs=outputs,
+            macs=live * inputs * outputs,
+            dense_macs=every * inputs * outputs,
+            activation_bytes=element * inputs * live,
         )
     live, heads, head = int(tokens[_QUERY]), geometry.heads, geometry.head_dim_elements
     rows = uniform_tiles(live, limit, is_averaged=is_averaged)
     ends = np.minimum(np.cumsum(rows, dtype=np.int64), live)
-    shape = AttentionShape(block, heads, head, live, ends, context.has("causal_tiles"))
+    shape = AttentionShape(block, heads, head, live, ends, "causal_tiles" in corrections)
     half, dense_half = live * live * head * heads // 2, every * every * head * heads // 2
-    sorts = sorter_lanes and context.has("special_functions")
-    sorting = sort_cycles(live, int(tokens[_GATE]), sorter_lanes) if sorts else 0
+    sorts = tiles.sorter_lanes and "special_functions" in corrections
+    sorting = sort_cycles(live, int(tokens[_GATE]), tiles.sorter_lanes) if sorts else 0
     machine, element = array.machine(head), array.machine(head).element_bytes
     slices = np.repeat(rows[:, None], ceil_div(head, machine.slice_elements), axis=1)
-    yield array.with_traffic(
-        scores_job(
-            shape,
-            machine,
-            rows,
-            slices,
-            macs=half,
-            dense_macs=dense_half,
-            activation_bytes=element * live * heads * head,
-            beside={"sec": sorting} if sorting else {},
-        )
+    yield scores_job(
+        shape,
+        machine,
+        rows,
+        slices,
+        macs=half,
+        dense_macs=dense_half,
+        activation_bytes=element * live * heads * head,
+        parallel_cycles={"sec": sorting} if sorting else {},
     )
-    yield array.with_traffic(
-        values_job(
-            shape,
-            array.machine(max(live, 1)),
-            rows,
-            rows,
-            macs=half,
-            dense_macs=dense_half,
-            activation_bytes=element * live * live * heads,
-        )
+    yield values_job(
+        shape,
+        array.machine(max(live, 1)),
+        rows,
+        rows,
+        macs=half,
+        dense_macs=dense_half,
+        activation_bytes=element * live * live * heads,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from focal_simulator.dram import DramModel
+from focal_simulator.dram.steady_rates import sequential_rates
 
 __all__ = ["MemoryRates", "memory_rates"]
 
@@ -37,13 +37,12 @@ class MemoryRates:
 
 @lru_cache(maxsize=64)
 def memory_rates(system: str, clock_hz: float) -> MemoryRates:
-    """Measure a DRAM preset for an array clock; remembered by the process.
+    """Return the rates of a DRAM preset for an array clock; remembered by the process.
 
     Raises:
         ConfigError: Unknown preset.
     """
-    model = DramModel(system)
-    reads, writes = model.steady_state(), model.steady_state(write_share=1.0)
+    reads, writes = sequential_rates(system)
 
     def numerator(bytes_per_ns: float) -> int:
         return max(1, round(clock_hz / (bytes_per_ns * 1e9) * RATE_DENOMINATOR))

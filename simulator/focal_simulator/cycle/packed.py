@@ -1,7 +1,4 @@
-"""Jobs of one workload in flat arrays, lowered once and timed on many machines.
-
-The slow twin is `focal_simulator.cycle.timing.time_jobs` with `focal_simulator.cycle.totals.Totals.of`.
-"""
+"""Jobs of one run in flat arrays: packed once for all machines, counted on one of them in a few vectorised steps."""
 
 from __future__ import annotations
 
@@ -13,71 +10,96 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focal_simulator.cycle.array import Units
 from focal_simulator.cycle.causes import CAUSES, GEMM_CAUSES
-from focal_simulator.cycle.jobs import GemmJob, JobShape
-from focal_simulator.cycle.timing import gemm_key
+from focal_simulator.cycle.jobs import GemmJob, JobShape, PlacedJob
+from focal_simulator.cycle.lowering import Lowering
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.kernels.steady import PackedGemms, packed_cycles
 from focal_simulator.kernels.sums import packed_sums
-from focal_simulator.layer_table import Traffic
+from focal_simulator.layer_table import Traffic, add_traffic
 
-__all__ = ["JobGroup", "PlacedGroup", "packed_groups", "summed_traffic"]
+__all__ = ["BatchedJobs", "GroupCounts", "JobGroup", "batched_jobs", "in_order", "placed_jobs"]
 
 Numbers = NDArray[np.int64]
 
+_DRAM_READ = CAUSES.index("dram_read")
+_YIELDS_TO_READS = np.array([name < "dram_read" for name in CAUSES])
+"""Of units that work equally long beside a GEMM, the last in the alphabet names the cause."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class JobGroup:
-    """Jobs that use the same units of a machine; axes (jobs) unless said otherwise.
+    """Jobs that use the same units of an array; axes (jobs) unless said otherwise.
 
     Attributes:
-        role: Which units.
+        role: Which units; see `focal_simulator.cycle.array.Array`.
+        members: The jobs.
         places: Place of each job in the run.
         gemms: Distinct GEMMs.
         which: Place among them.
         copies: Equal GEMMs of a job.
         divisors: Copies are divided by it.
         cause: Place in `CAUSES` of the unit beside each GEMM that works longest.
-        cycles: How long it works; 0 without one.
+        longest_cycles: How long it works; 0 without one.
+        serial_cycles: Cycles that pass before the GEMMs, axes (jobs, `CAUSES`).
+        extra_read_bytes: Bytes read from DRAM beside those of the GEMM.
+        busy_cycles: Cycles that units outside the array work, all jobs.
+        traffic: Bytes that do not follow from the array.
         is_ratio: Whether the job counts in the mean compression.
-        busy: Cycles that units beside all GEMMs work.
-        macs: Multiply-accumulates, all jobs.
-        dense_macs: Likewise without compression.
-        activation_bytes: Inputs that stay, all jobs.
     """
 
     role: Any
+    members: tuple[GemmJob, ...]
     places: Numbers
     gemms: PackedGemms
     which: Numbers
     copies: Numbers
     divisors: Numbers
     cause: Numbers
-    cycles: Numbers
+    longest_cycles: Numbers
+    serial_cycles: Numbers
+    extra_read_bytes: Numbers
+    busy_cycles: Mapping[str, int]
+    traffic: Mapping[Traffic, Numbers]
     is_ratio: NDArray[np.bool_]
-    busy: Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchedJobs:
+    """All jobs of a run.
+
+    Attributes:
+        groups: By role.
+        jobs: Number of jobs.
+        macs: Multiply-accumulates executed.
+        dense_macs: Multiply-accumulates without compression.
+        activation_bytes: Inputs that stay after compression.
+    """
+
+    groups: tuple[JobGroup, ...]
+    jobs: int
     macs: int
     dense_macs: int
     activation_bytes: int
 
 
-@dataclass(frozen=True)
-class PlacedGroup:
-    """A group on a machine; what it moves follows from array-valued sums as for a single job.
+@dataclass(frozen=True, eq=False)
+class GroupCounts:
+    """What a group counts on its part of an array; each number is found once, when it is first asked for.
 
     Attributes:
         group: The jobs.
-        machine: Constants.
+        units: What they use.
     """
 
     group: JobGroup
-    machine: Pipeline
-    extra_read_bytes: int = 0
+    units: Units
 
     @property
-    def role(self) -> Any:
-        """Which units of the machine the jobs use."""
-        return self.group.role
+    def machine(self) -> Pipeline:
+        """Constants of the array."""
+        return self.units.machine
 
     @cached_property
     def shape(self) -> JobShape:
@@ -89,73 +111,165 @@ class PlacedGroup:
         """Return a quantity of one copy for all copies, axis (jobs)."""
         return value * self.group.copies // self.group.divisors
 
+    @cached_property
     def causes(self) -> Numbers:
-        """Return the cycles of all jobs, axis `CAUSES`."""
+        """Cycles of each job, axes (jobs, `CAUSES`): the GEMM, the excess of parallel units, serial units."""
         group = self.group
-        timed = packed_cycles(self.machine, group.gemms)[group.which]
-        timed = timed * group.copies[:, None] // group.divisors[:, None]
-        found = np.zeros(len(CAUSES), dtype=np.int64)
-        found[: len(GEMM_CAUSES)] = timed.sum(axis=0)
-        np.add.at(found, group.cause, np.maximum(0, group.cycles - timed.sum(axis=1)))
+        gemm = packed_cycles(self.machine, group.gemms)[group.which]
+        gemm = gemm * group.copies[:, None] // group.divisors[:, None]
+        cause, longest = group.cause, group.longest_cycles
+        if group.extra_read_bytes.any():
+            reading = self._dram_cycles()
+            is_reading = (reading > longest) | ((reading == longest) & _YIELDS_TO_READS[cause])
+            is_reading &= group.extra_read_bytes > 0
+            cause, longest = np.where(is_reading, _DRAM_READ, cause), np.where(is_reading, reading, longest)
+        found = group.serial_cycles.copy()
+        found[:, : len(GEMM_CAUSES)] += gemm
+        found[np.arange(len(found)), cause] += np.maximum(0, longest - gemm.sum(axis=1))
         return found
 
-    def busy(self, stream_cycles: int) -> dict[str, int]:
-        """Return the cycles in which each kind of unit works, all jobs."""
-        found = dict(self.group.busy)
-        found["array"] = stream_cycles
-        if self.machine.scatter_rows_per_cycle:
-            rows = self.scaled(self.shape.scattered_rows) // self.machine.scatter_rows_per_cycle
+    def _dram_cycles(self) -> Numbers:
+        """Return how long each job keeps the DRAM channel busy, extra reads included; in integers of any size."""
+        shape, machine = self.shape, self.machine
+        read = (shape.fetched_elements + shape.weight_elements) * machine.element_bytes + shape.map_read_bytes
+        written = shape.written_elements * machine.element_bytes + shape.map_written_bytes
+        reads = (self.scaled(read) + self.group.extra_read_bytes).tolist()
+        return _numbers(
+            -(
+                -(one * machine.read_cycles_numerator + other * machine.write_cycles_numerator)
+                // machine.cycles_denominator
+            )
+            for one, other in zip(reads, self.scaled(written).tolist(), strict=True)
+        )
+
+    @cached_property
+    def traffic(self) -> Mapping[Traffic, Numbers]:
+        """Bytes by (level, direction, buffer), axis (jobs)."""
+        group = self.group
+        parts = [(1, self.units.traffic(self)), (1, group.traffic)]
+        if group.extra_read_bytes.any():
+            reads: list[Traffic] = [("dram", "read", "input"), ("sram", "write", "input")]
+            parts.append((1, dict.fromkeys(reads, group.extra_read_bytes)))
+        return add_traffic(parts)
+
+    @cached_property
+    def total_causes(self) -> Numbers:
+        """Cycles of all jobs, axis `CAUSES`."""
+        total: Numbers = self.causes.sum(axis=0)
+        return total
+
+    @cached_property
+    def total_traffic(self) -> Mapping[Traffic, int]:
+        """Bytes of all jobs by (level, direction, buffer)."""
+        return {key: int(value.sum()) for key, value in self.traffic.items()}
+
+    @cached_property
+    def busy_cycles(self) -> Mapping[str, int]:
+        """Cycles in which each kind of unit works, all jobs, whether or not anything waits for it."""
+        found, machine = dict(self.group.busy_cycles), self.machine
+        found["array"] = int(self.total_causes[0])
+        if machine.scatter_rows_per_cycle:
+            rows = self.scaled(self.shape.scattered_rows) // machine.scatter_rows_per_cycle
             found["scatter"] = found.get("scatter", 0) + int(rows.sum())
-        gathered = self.scaled(self.shape.gathered_rows) * self.machine.gather_cycles_per_row
+        gathered = self.scaled(self.shape.gathered_rows) * machine.gather_cycles_per_row
         found["gather"] = found.get("gather", 0) + int(gathered.sum())
         return found
 
+    @cached_property
     def ratios(self) -> NDArray[np.float64]:
-        """Return rows before over rows after concentration; NaN where nothing streams or it does not count."""
-        rows, streamed = np.asarray(self.shape.scattered_rows), np.asarray(self.shape.streamed_rows)
+        """Rows before over rows after concentration; NaN where nothing streams or it does not count."""
+        rows, streamed = self.shape.scattered_rows, self.shape.streamed_rows
         counts = self.group.is_ratio & (streamed > 0)
         return np.where(counts, rows / np.where(counts, streamed, 1), np.nan)
 
+    def placed(self) -> list[PlacedJob]:
+        """Return the jobs one by one, with their machine, their sums and all bytes they move."""
+        sums = np.stack([getattr(self.shape, name) for name in JobShape.__slots__], axis=1).tolist()
+        moved = {key: value.tolist() for key, value in self.traffic.items()}
+        return [
+            PlacedJob(
+                **{
+                    **vars(job),
+                    "machine": self.machine,
+                    "traffic": {key: values[number] for key, values in moved.items()},
+                    "shape": JobShape(*sums[number]),
+                }
+            )
+            for number, job in enumerate(self.group.members)
+        ]
 
-def packed_groups(jobs: Sequence[GemmJob]) -> list[JobGroup]:
-    """Pack jobs by role.
 
-    Args:
-        jobs: Of one run, in order; nothing runs before them, and none reads beside its own data.
-    """
+def batched_jobs(jobs: Sequence[GemmJob]) -> BatchedJobs:
+    """Pack the jobs of one run, in order, by role."""
     roles: dict[Any, list[int]] = {}
     for place, job in enumerate(jobs):
-        roles.setdefault(job.role, []).append(place)
-    return [_group(role, places, jobs) for role, places in roles.items()]
+        roles.setdefault(job.machine if job.role is None else job.role, []).append(place)
+    return BatchedJobs(
+        groups=tuple(_group(role, places, jobs) for role, places in roles.items()),
+        jobs=len(jobs),
+        macs=sum(job.macs for job in jobs),
+        dense_macs=sum(job.dense_macs for job in jobs),
+        activation_bytes=sum(job.activation_bytes for job in jobs),
+    )
+
+
+def in_order(counts: Sequence[GroupCounts], parts: Iterable[Sequence[Any]]) -> list[Any]:
+    """Return what each group gives for its jobs in the order of execution."""
+    found = {
+        place: value
+        for group, values in zip(counts, parts, strict=True)
+        for place, value in zip(group.group.places.tolist(), values, strict=True)
+    }
+    return [found[place] for place in range(len(found))]
+
+
+def placed_jobs(lowering: Lowering) -> list[PlacedJob]:
+    """Return the jobs of a run in order, on their machines; nothing is timed."""
+    groups = batched_jobs(lowering.tiles.jobs()).groups
+    counts = [GroupCounts(group, lowering.array.units(group.role)) for group in groups]
+    return in_order(counts, [one.placed() for one in counts])
 
 
 def _group(role: Any, places: list[int], jobs: Sequence[GemmJob]) -> JobGroup:
     members = [jobs[place] for place in places]
     distinct: dict[tuple[object, ...], int] = {}
-    which = [distinct.setdefault(gemm_key(job), len(distinct)) for job in members]
+    which = [distinct.setdefault(_gemm_key(job), len(distinct)) for job in members]
     first = [members[which.index(number)] for number in range(len(distinct))]
-    beside = [
-        max(((cycles, cause) for cause, cycles in job.beside.items()), default=(0, "sfu")) for job in members
+    longest = [
+        max(((cycles, cause) for cause, cycles in job.parallel_cycles.items()), default=(0, "sfu"))
+        for job in members
     ]
+    serial = np.zeros((len(members), len(CAUSES)), dtype=np.int64)
     busy: dict[str, int] = {}
-    for job in members:
-        for unit, cycles in job.beside.items():
-            busy[unit] = busy.get(unit, 0) + cycles
+    for place, job in enumerate(members):
+        for cause, cycles in job.serial_cycles.items():
+            serial[place, CAUSES.index(cause)] += cycles
+        for units in (job.parallel_cycles, job.serial_cycles):
+            for unit, cycles in units.items():
+                busy[unit] = busy.get(unit, 0) + cycles
+    kinds = dict.fromkeys(key for job in members for key in job.traffic)
     return JobGroup(
         role=role,
+        members=tuple(members),
         places=_numbers(places),
         gemms=_packed(first),
         which=_numbers(which),
         copies=_numbers(job.copies for job in members),
         divisors=_numbers(job.copies_divisor for job in members),
-        cause=_numbers(CAUSES.index(cause) for _, cause in beside),
-        cycles=_numbers(cycles for cycles, _ in beside),
+        cause=_numbers(CAUSES.index(cause) for _, cause in longest),
+        longest_cycles=_numbers(cycles for cycles, _ in longest),
+        serial_cycles=serial,
+        extra_read_bytes=_numbers(job.extra_read_bytes for job in members),
+        busy_cycles=busy,
+        traffic={key: _numbers(job.traffic.get(key, 0) for job in members) for key in kinds},
         is_ratio=np.array([job.part != "values" for job in members]),
-        busy=busy,
-        macs=sum(job.macs for job in members),
-        dense_macs=sum(job.dense_macs for job in members),
-        activation_bytes=sum(job.activation_bytes for job in members),
     )
+
+
+def _gemm_key(job: GemmJob) -> tuple[object, ...]:
+    """Identify a GEMM of a group by content: k and v, gate and up, and often whole blocks, are equal."""
+    parts = (job.rows, job.unique, job.output_rows, job.tile_outputs, job.tile_slices)
+    return (job.outputs, *(None if part is None else (part.shape, part.tobytes()) for part in parts))
 
 
 def _packed(jobs: list[GemmJob]) -> PackedGemms:
@@ -190,8 +304,3 @@ def _joined(parts: Sequence[Any]) -> Numbers:
 
 def _numbers(values: Iterable[Any]) -> Numbers:
     return np.array(list(values), dtype=np.int64)
-
-
-def summed_traffic(traffic: Mapping[Traffic, Any]) -> dict[Traffic, int]:
-    """Return the bytes of all jobs of a group."""
-    return {key: int(np.sum(value)) for key, value in traffic.items()}

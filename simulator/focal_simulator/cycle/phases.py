@@ -18,16 +18,15 @@ from focal_simulator.arithmetic import ceil_div
 from focal_simulator.cycle.array import ArrayModel
 from focal_simulator.cycle.context import CycleContext
 from focal_simulator.cycle.jobs import GemmJob, uniform_tiles
+from focal_simulator.cycle.lowering import GivenJobs, Lowering
 from focal_simulator.whole_model.listing import operators
 from focal_simulator.whole_model.operator import Operator
-from focal_simulator.whole_model.special_function_unit import special_function_unit
-from focal_simulator.whole_model.special_functions import vector_timing
+from focal_simulator.whole_model.special_function_unit import vector_lanes
+from focal_simulator.whole_model.special_functions import vector_cycles
 from focal_simulator.workload import Workload
 from focal_traces.model_shape import ModelShape
 
 __all__ = ["phase_jobs"]
-
-_UNBOUNDED_BYTES = 1 << 60
 
 
 def phase_jobs(
@@ -36,7 +35,7 @@ def phase_jobs(
     shape: ModelShape,
     generated_tokens: int,
     context: CycleContext,
-) -> dict[str, list[GemmJob]]:
+) -> dict[str, Lowering]:
     """Return the jobs of every phase but the visual prefill, by phase; text rows are the phase ``text``.
 
     Args:
@@ -57,7 +56,7 @@ def phase_jobs(
         found[phase] = list(_jobs(accelerator, array, (one for one in listed if one.phase == phase), context))
     text = (row for one in listed if one.phase == "prefill" for row in _text_rows(one, shape))
     found["text"] = list(_jobs(accelerator, array, text, context))
-    return {phase: jobs for phase, jobs in found.items() if jobs}
+    return {phase: Lowering(GivenJobs(tuple(jobs)), array) for phase, jobs in found.items() if jobs}
 
 
 def _text_rows(operator: Operator, shape: ModelShape) -> Iterator[Operator]:
@@ -89,12 +88,12 @@ def _jobs(
     accelerator: Accelerator[Any], array: ArrayModel, listed: Iterable[Operator], context: CycleContext
 ) -> Iterator[GemmJob]:
     """Yield GEMMs with the special functions that follow each beside it; those before the first go with it."""
-    unit = special_function_unit(accelerator.hardware)
+    lanes = vector_lanes(accelerator.hardware)
     waiting, job = 0, None
     for operator in listed:
         if operator.kind == "vector":
             if context.has("special_functions"):
-                waiting += vector_timing(operator, unit, _UNBOUNDED_BYTES, is_streamed=True).cycles
+                waiting += vector_cycles(operator, lanes)[0]
             continue
         if job is not None:
             yield _beside(job, waiting)
@@ -105,7 +104,7 @@ def _jobs(
 
 
 def _beside(job: GemmJob, cycles: int) -> GemmJob:
-    return job.changed(beside={"sfu": cycles}) if cycles else job
+    return replace(job, parallel_cycles={"sfu": cycles}) if cycles else job
 
 
 def _gemm(array: ArrayModel, operator: Operator) -> GemmJob:
@@ -120,7 +119,7 @@ def _gemm(array: ArrayModel, operator: Operator) -> GemmJob:
         rows, copies = rows * operator.kv_groups, copies // operator.kv_groups
     machine = array.machine(inputs)
     tiles = uniform_tiles(rows, array.tile_rows, is_averaged=False)
-    job = GemmJob(
+    return GemmJob(
         block=operator.layer,
         layer=operator.name,
         part="gemm",
@@ -134,4 +133,3 @@ def _gemm(array: ArrayModel, operator: Operator) -> GemmJob:
         activation_bytes=rows * inputs * copies * machine.element_bytes,
         copies=copies,
     )
-    return array.with_traffic(job)

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.arithmetic import exact_sum, sequential_sum
-from focal_simulator.buffer_costs import BufferCost, SramChoice
+from focal_simulator.buffer_costs import BufferCost, SramChoice, costs_of
 from focal_simulator.cycle.access_costs import access_costs
 from focal_simulator.cycle.causes import CAUSES
 from focal_simulator.cycle.context import CycleContext
 from focal_simulator.cycle.corrections import ALL
+from focal_simulator.cycle.design_cache import DesignCache
 from focal_simulator.cycle.energy import EnergyItem, core_energy, dram_energy, sram_energy
+from focal_simulator.cycle.lowering import Lowering
 from focal_simulator.cycle.memory import memory_rates
-from focal_simulator.cycle.timing import JobTime, time_jobs
-from focal_simulator.cycle.totals import Totals, counted_bytes
+from focal_simulator.cycle.packed import GroupCounts
+from focal_simulator.cycle.timing import JobTime, job_times
+from focal_simulator.cycle.totals import Totals, batch_totals
 from focal_simulator.cycle.vector_units import with_special_functions
-from focal_simulator.energy import RunResult
 from focal_simulator.layer_table import ATTENTION, LAYERS, Traffic
-from focal_simulator.specs import Component
+from focal_simulator.run_result import RunResult
 from focal_simulator.workload import Workload
 
-__all__ = ["CycleResult", "counted_totals", "cycle_context", "priced", "simulate_cycles", "summarise"]
+__all__ = ["CycleResult", "cycle_context", "cycle_costs", "simulate_cycles", "simulate_lowering"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +36,18 @@ class CycleResult(RunResult):
 
     Attributes:
         causes: Cycles by cause; they sum to ``total_cycles``.
-        times: Every timed GEMM.
         breakdown: Energy by unit, buffer and DRAM action; it sums to ``total_mj``.
+        counts: Of each group of jobs.
     """
 
     causes: Mapping[str, int]
-    times: tuple[JobTime, ...]
     breakdown: tuple[EnergyItem, ...]
+    counts: tuple[GroupCounts, ...]
+
+    @cached_property
+    def times(self) -> tuple[JobTime, ...]:
+        """Every timed GEMM, in the order of execution."""
+        return job_times(self.counts)
 
 
 def simulate_cycles(
@@ -47,8 +55,7 @@ def simulate_cycles(
     workload: Workload,
     sram: SramChoice = "auto",
     corrections: frozenset[str] = ALL,
-    *,
-    is_shortened: bool = True,
+    cache: DesignCache | None = None,
 ) -> CycleResult:
     """Run one workload.
 
@@ -57,28 +64,43 @@ def simulate_cycles(
         workload: What to run.
         sram: Buffer cost model.
         corrections: Names that are on.
-        is_shortened: Skip n-buffer tiles that provably repeat; the result is the same.
+        cache: What runs before this one found; results are the same with any.
 
     Raises:
         UnsupportedError: The accelerator does not accept the workload.
     """
-    context = cycle_context(accelerator, corrections)
-    times = _timed(accelerator, workload, context, is_shortened)
-    return summarise(accelerator, context, times, _moved_bytes(accelerator, workload, context, times), sram)
-
-
-def counted_totals(accelerator: Accelerator[Any], workload: Workload, context: CycleContext) -> Totals:
-    """Return what a run counts, before anything is priced; raises as `simulate_cycles`."""
-    times = _timed(accelerator, workload, context, True)
-    return Totals.of(times, _moved_bytes(accelerator, workload, context, times))
-
-
-def _timed(
-    accelerator: Accelerator[Any], workload: Workload, context: CycleContext, is_shortened: bool
-) -> list[JobTime]:
     accelerator.accepts(workload)
-    jobs = with_special_functions(accelerator.jobs(workload, context), accelerator, workload, context)
-    return time_jobs(jobs, is_shortened=is_shortened)
+    context = cycle_context(accelerator, corrections)
+    lowering = with_special_functions(accelerator.jobs(workload, context), accelerator, workload, context)
+    counts, totals = _counted(lowering, cache or DesignCache())
+    if not context.has("attention_traffic"):
+        totals = replace(totals, moved=_with_published_attention(counts, accelerator, workload))
+    return _priced(accelerator, context, counts, totals, sram)
+
+
+def simulate_lowering(
+    accelerator: Accelerator[Any],
+    lowering: Lowering,
+    context: CycleContext,
+    sram: SramChoice,
+    cache: DesignCache | None = None,
+) -> CycleResult:
+    """Run jobs; see `simulate_cycles`.
+
+    Args:
+        accelerator: For the costs of its units.
+        lowering: The jobs and their array.
+        context: Memory and corrections.
+        sram: Buffer cost model.
+        cache: What runs before this one found.
+    """
+    return _priced(accelerator, context, *_counted(lowering, cache or DesignCache()), sram)
+
+
+def _counted(lowering: Lowering, cache: DesignCache) -> tuple[tuple[GroupCounts, ...], Totals]:
+    batch = cache.batch(lowering.tiles)
+    counts = tuple(cache.counts(group, lowering.array.units(group.role)) for group in batch.groups)
+    return counts, batch_totals(batch, counts)
 
 
 def cycle_context(accelerator: Accelerator[Any], corrections: frozenset[str]) -> CycleContext:
@@ -87,47 +109,30 @@ def cycle_context(accelerator: Accelerator[Any], corrections: frozenset[str]) ->
     return CycleContext(memory_rates(hardware.dram_system, hardware.clock.value), corrections)
 
 
-def summarise(
+def cycle_costs(
+    accelerator: Accelerator[Any], corrections: frozenset[str], choice: SramChoice
+) -> tuple[BufferCost, ...]:
+    """Return the buffers that the corrections leave, by energy per access if so corrected; raises as `costs_of`."""
+    model = accelerator.cycle_sram_model(corrections) if choice == "auto" else choice
+    price = access_costs if "sram_energy" in corrections else costs_of
+    return price(accelerator.hardware, accelerator.cycle_buffers(corrections), model)
+
+
+def _priced(
     accelerator: Accelerator[Any],
     context: CycleContext,
-    times: list[JobTime],
-    moved: Mapping[Traffic, int | float],
+    counts: tuple[GroupCounts, ...],
+    totals: Totals,
     sram: SramChoice,
 ) -> CycleResult:
-    """Sum timed jobs into a result.
-
-    Args:
-        accelerator: With its hardware.
-        context: Memory and corrections.
-        times: Jobs in order.
-        moved: Bytes by (level, direction, buffer).
-        sram: Buffer cost model.
-    """
-    costs = access_costs(accelerator, context.corrections, sram)
-    parts = accelerator.cycle_components(context.corrections)
-    return replace(priced(accelerator, context, Totals.of(times, moved), costs, parts), times=tuple(times))
-
-
-def priced(
-    accelerator: Accelerator[Any],
-    context: CycleContext,
-    totals: Totals,
-    costs: tuple[BufferCost, ...],
-    parts: tuple[Component, ...],
-) -> CycleResult:
-    """Return the result of a run, without its single GEMMs.
-
-    Args:
-        accelerator: With its hardware.
-        context: Memory and corrections.
-        totals: What was counted.
-        costs: Of the buffers.
-        parts: Core logic.
-    """
+    """Return the result of a run from what it counts."""
+    corrections = context.corrections
+    costs = cycle_costs(accelerator, corrections, sram)
+    parts = accelerator.cycle_components(corrections)
     total = totals.cycles
     seconds = total / accelerator.hardware.clock.value
     breakdown = [
-        *core_energy(accelerator, context, totals.busy, total, parts),
+        *core_energy(accelerator, context, totals.busy_cycles, total, parts),
         *sram_energy(costs, totals.moved, seconds),
         *dram_energy(accelerator, context, totals.moved, seconds),
     ]
@@ -152,19 +157,21 @@ def priced(
         core_mj=core_mj,
         total_mj=dram_mj + sram_mj + core_mj,
         causes=dict(zip(CAUSES, totals.causes, strict=True)),
-        times=(),
         breakdown=tuple(breakdown),
+        counts=counts,
     )
 
 
-def _moved_bytes(
-    accelerator: Accelerator[Any], workload: Workload, context: CycleContext, times: list[JobTime]
+def _with_published_attention(
+    counts: Sequence[GroupCounts], accelerator: Accelerator[Any], workload: Workload
 ) -> dict[Traffic, int | float]:
-    is_published = not context.has("attention_traffic")
-    attention = LAYERS[ATTENTION]
-    moved = counted_bytes(time for time in times if not (is_published and time.job.layer == attention))
-    if is_published:
-        table = accelerator.layers(workload)
-        for key, values in table.moved_bytes.items():
-            moved[key] = moved.get(key, 0) + sequential_sum(values[:, ATTENTION]) * table.repeats
+    """Return the bytes of a run with those of attention as the published formulas count them."""
+    moved: dict[Traffic, int | float] = {}
+    for one in counts:
+        is_linear = [job.layer != LAYERS[ATTENTION] for job in one.group.members]
+        for key, values in one.traffic.items():
+            moved[key] = moved.get(key, 0) + int(values[is_linear].sum())
+    table = accelerator.layers(workload)
+    for key, values in table.moved_bytes.items():
+        moved[key] = moved.get(key, 0) + sequential_sum(values[:, ATTENTION]) * table.repeats
     return moved

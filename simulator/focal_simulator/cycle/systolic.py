@@ -8,31 +8,19 @@ from typing import Any
 
 from focal_common.errors import ConfigError
 from focal_simulator.cycle.context import CycleContext
-from focal_simulator.cycle.jobs import GemmJob, Movement
+from focal_simulator.cycle.jobs import Movement
 from focal_simulator.kernels.pipeline import Pipeline
-from focal_simulator.layer_table import Traffic, add_traffic
+from focal_simulator.layer_table import Traffic
 
-__all__ = ["SystolicArray", "systolic_machine", "systolic_traffic", "with_systolic_traffic"]
+__all__ = ["SystolicArray", "SystolicUnits", "systolic_array", "systolic_machine", "systolic_traffic"]
 
 
-def systolic_machine(
-    hardware: Any,
-    context: CycleContext,
-    *,
-    scatter_rows_per_cycle: int = 0,
-    gather_cycles_per_row: int = 0,
-    map_read_bytes: int = 0,
-    map_write_bytes: int = 0,
-) -> Pipeline:
-    """Return the kernel's constants for a weight-stationary array.
+def systolic_machine(hardware: Any, context: CycleContext) -> Pipeline:
+    """Return the kernel's constants for a weight-stationary array without units beside it.
 
     Args:
         hardware: Has ``core.array_rows``, ``core.array_columns``, ``tiles.n_tile``, ``dataflow``.
         context: For the DRAM.
-        scatter_rows_per_cycle: Rows restored per cycle; 0 if the array accumulates directly.
-        gather_cycles_per_row: Of the gather unit.
-        map_read_bytes: Similarity map fetched per row and slice.
-        map_write_bytes: Similarity map written per row and array column.
 
     Raises:
         ConfigError: The n-tile does not hold one array column.
@@ -52,17 +40,17 @@ def systolic_machine(
         columns_per_buffer=hardware.tiles.n_tile.value // width,
         weight_load_cycles=height,
         is_weight_double_buffered=int(hardware.dataflow.is_weight_double_buffered),
-        scatter_rows_per_cycle=scatter_rows_per_cycle,
-        gather_cycles_per_row=gather_cycles_per_row,
+        scatter_rows_per_cycle=0,
+        gather_cycles_per_row=0,
         element_bytes=hardware.element_bytes.value,
-        map_read_bytes=map_read_bytes,
-        map_write_bytes=map_write_bytes,
+        map_read_bytes=0,
+        map_write_bytes=0,
         **context.channel,
     )
 
 
-def systolic_traffic(job: Movement, extra: Mapping[Traffic, Any]) -> dict[Traffic, Any]:
-    """Return the bytes that folds move, all copies, with ``extra``.
+def systolic_traffic(job: Movement) -> dict[Traffic, Any]:
+    """Return the bytes that folds move, all copies.
 
     Model: a fold reads its rows and h x w weights; partial sums go to the output buffer and back, through the
     concentrate buffer where rows are restored. DRAM fills the input and weight buffers and empties the output.
@@ -91,40 +79,45 @@ def systolic_traffic(job: Movement, extra: Mapping[Traffic, Any]) -> dict[Traffi
     else:
         counters[("sram", "write", "output")] = streamed
         counters[("sram", "read", "output")] = streamed + written
-    scaled = {key: job.scaled(value) for key, value in counters.items() if _is_any(value)}
-    if job.extra_read_bytes:
-        for key in (("dram", "read", "input"), ("sram", "write", "input")):
-            scaled[key] = scaled.get(key, 0) + job.extra_read_bytes
-    return add_traffic([(1, scaled), (1, extra)])
+    return {key: job.scaled(value) for key, value in counters.items() if value.any()}
 
 
-def _is_any(value: Any) -> bool:
-    return bool(value if isinstance(value, int) else value.any())
+@dataclass(frozen=True, slots=True)
+class SystolicUnits:
+    """A systolic array, with or without scatter and gather beside it.
+
+    Attributes:
+        machine: Constants of the kernel.
+    """
+
+    machine: Pipeline
+
+    def traffic(self, job: Movement) -> Mapping[Traffic, Any]:
+        """Return the bytes of its folds."""
+        return systolic_traffic(job)
 
 
-def with_systolic_traffic(job: GemmJob, extra: Mapping[Traffic, int] | None = None) -> GemmJob:
-    """Return the job with the bytes its folds move, all copies."""
-    return job.changed(traffic=systolic_traffic(job, extra or {}))
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SystolicArray:
     """A systolic array without concentration.
 
     Attributes:
-        hardware: As `systolic_machine` needs it.
-        context: For the DRAM.
+        constants: Constants of the kernel.
         tile_rows: Rows of a full m-tile.
     """
 
-    hardware: Any
-    context: CycleContext
+    constants: Pipeline
     tile_rows: int
 
     def machine(self, inputs: int) -> Pipeline:
         """Return the kernel's constants; they do not depend on the inputs."""
-        return systolic_machine(self.hardware, self.context)
+        return self.constants
 
-    def with_traffic(self, job: GemmJob, extra: Mapping[Traffic, int] | None = None) -> GemmJob:
-        """Return the job with the bytes of its folds."""
-        return with_systolic_traffic(job, extra)
+    def units(self, role: Pipeline) -> SystolicUnits:
+        """Return the array for the machine that a job names."""
+        return SystolicUnits(role)
+
+
+def systolic_array(hardware: Any, context: CycleContext, tile_rows: int) -> SystolicArray:
+    """Return the array of a hardware file; arguments and errors as of `systolic_machine`, and the rows of an m-tile."""
+    return SystolicArray(systolic_machine(hardware, context), tile_rows)

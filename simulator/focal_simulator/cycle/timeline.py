@@ -121,11 +121,11 @@ def _unit_events(time: JobTime, start: int, window_cycles: int, clock: _Clock) -
             _WINDOW,
             len(UNITS) + 1 + place,
             unit,
-            clock.span(start, start + min(time.job.beside[unit], window_cycles)),
-            {"cycles": time.job.beside[unit]},
+            clock.span(start, start + min(time.job.parallel_cycles[unit], window_cycles)),
+            {"cycles": time.job.parallel_cycles[unit]},
         )
         for place, unit in enumerate(BESIDE)
-        if time.job.beside.get(unit)
+        if time.job.parallel_cycles.get(unit)
     ]
 
 

@@ -1,17 +1,20 @@
-"""What timed jobs sum to before anything is priced: whole numbers, so that the order of summing does not matter."""
+"""What the groups of a run sum to before anything is priced: whole numbers, so that the order does not matter."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from focal_simulator.cycle.causes import CAUSES, STALLS
-from focal_simulator.cycle.energy import busy_cycles
-from focal_simulator.cycle.timing import JobTime
+from focal_simulator.cycle.packed import BatchedJobs, GroupCounts
 from focal_simulator.layer_table import Traffic
 
-__all__ = ["Totals", "counted_bytes", "mean_ratio"]
+__all__ = ["Totals", "batch_totals", "mean_ratio"]
+
+_UNITS = ("array", "scatter", "gather", "sec", "sfu", "preprocess")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Totals:
 
     Attributes:
         causes: Cycles by cause, in the order of `CAUSES`.
-        busy: Cycles in which each kind of unit works.
+        busy_cycles: Cycles in which each kind of unit works.
         moved: Bytes by (level, direction, buffer).
         macs: Multiply-accumulates executed.
         dense_macs: Multiply-accumulates without compression.
@@ -29,7 +32,7 @@ class Totals:
     """
 
     causes: tuple[int, ...]
-    busy: Mapping[str, int]
+    busy_cycles: Mapping[str, int]
     moved: Mapping[Traffic, int | float]
     macs: int
     dense_macs: int
@@ -46,38 +49,30 @@ class Totals:
         """Cycles that passed for reasons outside the array."""
         return sum(self.causes[CAUSES.index(name)] for name in STALLS)
 
-    @classmethod
-    def of(cls, times: list[JobTime], moved: Mapping[Traffic, int | float]) -> Totals:
-        """Sum timed jobs.
 
-        Args:
-            times: Jobs in order.
-            moved: Bytes by (level, direction, buffer).
-        """
-        return cls(
-            causes=tuple(sum(int(time.causes[place]) for time in times) for place in range(len(CAUSES))),
-            busy=busy_cycles(times),
-            moved=moved,
-            macs=sum(time.job.macs for time in times),
-            dense_macs=sum(time.job.dense_macs for time in times),
-            activation_bytes=sum(time.job.activation_bytes for time in times),
-            compression_ratio=mean_ratio(
-                [
-                    time.job.shape.scattered_rows / time.job.shape.streamed_rows
-                    for time in times
-                    if time.job.part != "values" and time.job.shape.streamed_rows
-                ]
-            ),
-        )
-
-
-def counted_bytes(times: Iterable[JobTime]) -> dict[Traffic, int | float]:
-    """Return the bytes of timed jobs by (level, direction, buffer)."""
+def batch_totals(batch: BatchedJobs, counts: Sequence[GroupCounts]) -> Totals:
+    """Return the totals of a run from the counts of its groups."""
+    ratios = np.empty(batch.jobs)
+    causes = np.zeros(len(CAUSES), dtype=np.int64)
+    busy = dict.fromkeys(_UNITS, 0)
     moved: dict[Traffic, int | float] = {}
-    for time in times:
-        for key, value in time.job.traffic.items():
+    for one in counts:
+        ratios[one.group.places] = one.ratios
+        causes += one.total_causes
+        for unit, cycles in one.busy_cycles.items():
+            if unit in busy:
+                busy[unit] += cycles
+        for key, value in one.total_traffic.items():
             moved[key] = moved.get(key, 0) + value
-    return moved
+    return Totals(
+        causes=tuple(causes.tolist()),
+        busy_cycles=busy,
+        moved=moved,
+        macs=batch.macs,
+        dense_macs=batch.dense_macs,
+        activation_bytes=batch.activation_bytes,
+        compression_ratio=mean_ratio(ratios[~np.isnan(ratios)].tolist()),
+    )
 
 
 def mean_ratio(ratios: Sequence[float]) -> float:

@@ -7,17 +7,22 @@ only what exceeds the GEMM counts. Its operands never travel to DRAM by themselv
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.cycle.context import CycleContext
 from focal_simulator.cycle.jobs import GemmJob
+from focal_simulator.cycle.lowering import Lowering, TileJobs
 from focal_simulator.whole_model.decoder import LayerTokens, prefill_operators
-from focal_simulator.whole_model.special_function_unit import special_function_unit
-from focal_simulator.whole_model.special_functions import vector_timing
+from focal_simulator.whole_model.special_function_unit import VectorLanes, vector_lanes
+from focal_simulator.whole_model.special_functions import vector_cycles
 from focal_simulator.workload import Workload
-from focal_traces.schema import DecoderGeometry
+from focal_traces.schema import GEMMS, DecoderGeometry
 
 __all__ = ["with_special_functions"]
 
@@ -34,39 +39,64 @@ _PARTNER = {
 }
 """GEMM beside which each vector operator runs."""
 
-_UNBOUNDED_BYTES = 1 << 60
+
+@dataclass(frozen=True, slots=True)
+class _WithSpecialFunctions:
+    """Tile jobs with the cycles of the special-function unit beside them; equal by value if the tiles are.
+
+    Attributes:
+        tiles: The jobs.
+        geometry: Of the decoder.
+        live_tokens: Tokens that the operators see, axes (blocks, GEMMs of a trace), int64, as bytes.
+        lanes: Of the unit.
+        is_causal: Whether attention is causal tile by tile.
+    """
+
+    tiles: TileJobs
+    geometry: DecoderGeometry
+    live_tokens: bytes
+    lanes: VectorLanes
+    is_causal: bool
+
+    def jobs(self) -> Sequence[GemmJob]:
+        """Return the jobs; raises as those of the tiles do."""
+        live = np.frombuffer(self.live_tokens, dtype=np.int64).reshape(-1, len(GEMMS))
+        cycles = [
+            _cycles(LayerTokens(*row), self.geometry, self.lanes, self.is_causal) for row in live.tolist()
+        ]
+        return [_beside(job, cycles[job.block].get((job.layer, job.part), 0)) for job in self.tiles.jobs()]
 
 
 def with_special_functions(
-    jobs: list[GemmJob], accelerator: Accelerator[Any], workload: Workload, context: CycleContext
-) -> list[GemmJob]:
-    """Return the jobs with the cycles of the special-function unit beside them.
+    lowering: Lowering, accelerator: Accelerator[Any], workload: Workload, context: CycleContext
+) -> Lowering:
+    """Return a lowering with the cycles of the special-function unit beside its jobs.
 
     Args:
-        jobs: Of one prefill.
+        lowering: Of one prefill.
         accelerator: For its units and the tokens it keeps.
         workload: For the geometry.
         context: Whether attention is causal tile by tile.
     """
     if not context.has("special_functions"):
-        return jobs
-    unit = special_function_unit(accelerator.hardware)
-    is_causal = context.has("causal_tiles")
+        return lowering
+    live = accelerator.live_tokens(workload).astype(np.int64, copy=False).tobytes()
+    lanes, is_causal = vector_lanes(accelerator.hardware), context.has("causal_tiles")
+    tiles = _WithSpecialFunctions(lowering.tiles, workload.geometry, live, lanes, is_causal)
+    return Lowering(tiles, lowering.array)
 
-    @lru_cache(maxsize=1024)
-    def beside(tokens: LayerTokens, geometry: DecoderGeometry) -> dict[tuple[str, str], int]:
-        cycles: dict[tuple[str, str], int] = defaultdict(int)
-        for operator in prefill_operators(geometry, [tokens], 0, 1):
-            if operator.name in _PARTNER and operator.kind == "vector":
-                timing = vector_timing(
-                    operator, unit, _UNBOUNDED_BYTES, is_streamed=True, is_mask_skipped=is_causal
-                )
-                cycles[_PARTNER[operator.name]] += timing.cycles
-        return cycles
 
-    live = [LayerTokens(*row) for row in accelerator.live_tokens(workload).tolist()]
-    found = []
-    for job in jobs:
-        cycles = beside(live[job.block], workload.geometry).get((job.layer, job.part), 0)
-        found.append(job.changed(beside={**job.beside, "sfu": cycles}) if cycles else job)
-    return found
+def _beside(job: GemmJob, cycles: int) -> GemmJob:
+    return replace(job, parallel_cycles={**job.parallel_cycles, "sfu": cycles}) if cycles else job
+
+
+@lru_cache(maxsize=1024)
+def _cycles(
+    tokens: LayerTokens, geometry: DecoderGeometry, lanes: VectorLanes, is_causal: bool
+) -> Mapping[tuple[str, str], int]:
+    """Return the cycles beside each GEMM of a block by (layer, part)."""
+    cycles: dict[tuple[str, str], int] = defaultdict(int)
+    for operator in prefill_operators(geometry, [tokens], 0, 1):
+        if operator.name in _PARTNER and operator.kind == "vector":
+            cycles[_PARTNER[operator.name]] += vector_cycles(operator, lanes, is_mask_skipped=is_causal)[0]
+    return cycles

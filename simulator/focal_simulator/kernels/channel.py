@@ -10,16 +10,14 @@ from focal_simulator.kernels.state import (
     DRAM,
     FIRST_CYCLES,
     FIRST_DUE,
-    READY,
     SECOND_CYCLES,
     SECOND_DUE,
-    STEP_END,
     WRITES_WAITING,
     WRITTEN,
     WRITTEN_BEFORE,
 )
 
-__all__ = ["fetch", "queue_write", "serve_write"]
+__all__ = ["queue_write", "serve_write"]
 
 
 @kernel
@@ -32,20 +30,6 @@ def serve_write(state: NDArray[np.int64]) -> None:
     # The empty second place mirrors the first, so that equal situations are equal states.
     state[FIRST_DUE] = state[SECOND_DUE]
     state[FIRST_CYCLES] = state[SECOND_CYCLES]
-
-
-@kernel
-def fetch(state: NDArray[np.int64], cycles: int) -> None:
-    """Fetch the next step as soon as the step before the last is streamed.
-
-    A write goes first only if it starts before the fetch could. Every write that can is known here:
-    one queued later is due after ``STEP_END``.
-    """
-    earliest = state[STEP_END]
-    while state[WRITES_WAITING] and max(state[DRAM], state[FIRST_DUE]) < earliest:
-        serve_write(state)
-    state[DRAM] = max(state[DRAM], earliest) + cycles
-    state[READY] = state[DRAM]
 
 
 @kernel

@@ -6,11 +6,6 @@ another plus a constant, the future repeats the past.
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from focal_simulator.jit import kernel
-
 CURSOR = 0  # end of the last stream: every cycle before it has its cause
 LOADED = 1  # end of the last weight load
 STREAM_START = 2
@@ -31,14 +26,3 @@ FIRST_CYCLES = 15  # from here on lengths and numbers, not times
 SECOND_CYCLES = 16
 WRITES_WAITING = 17
 STATES = 18
-
-
-@kernel
-def is_shifted(now: NDArray[np.int64], before: NDArray[np.int64]) -> bool:
-    """Return whether ``now`` is ``before`` plus one constant in every time and equal in every length."""
-    shift = now[CURSOR] - before[CURSOR]
-    # Numba compiles this loop; it has no generator expressions.
-    for place in range(STATES):  # noqa: SIM110
-        if now[place] != before[place] + (shift if place < TIMES else 0):
-            return False
-    return True

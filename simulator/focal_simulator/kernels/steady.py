@@ -1,7 +1,7 @@
-"""Many GEMMs in one call, each in few steps: `gemm_cycles` and `independent_cycles` for studies of many designs.
+"""The model of `focal_simulator.kernels.pipeline`, many GEMMs in one call and each in few steps.
 
-The result is theirs. What is saved: slices that repeat the tile before (`focal_simulator.kernels.slices`), divisions
-(once a slice, not once a tile) and calls (all GEMMs of a machine in one).
+What is skipped: n-buffer tiles that repeat, slices that repeat the tile before (`focal_simulator.kernels.slices`), and
+divisions (once a slice, not once a tile). The result is that of stepping through all of it.
 """
 
 from __future__ import annotations

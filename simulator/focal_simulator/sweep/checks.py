@@ -7,9 +7,10 @@ from typing import Any
 
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
 from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.costs.sram import SramTable
+from focal_simulator.fidelity import Fidelity
 from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, changes_trace, fields_of
 from focal_simulator.sweep.hardware_points import PointHardware
-from focal_simulator.sweep.level import Level
 from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, check_metric
 from focal_simulator.sweep.providers.base import TraceProvider
 from focal_simulator.sweep.rows import check_names
@@ -44,37 +45,37 @@ def check_overrides(study: Study) -> None:
             )
 
 
-def check_study(study: Study, hardware: PointHardware, provider: TraceProvider, level: Level) -> None:
+def check_study(study: Study, hardware: PointHardware, provider: TraceProvider, fidelity: Fidelity) -> None:
     """Refuse a study with a name, field or value that can not work.
 
     Args:
         study: With overrides that `check_overrides` has passed.
         hardware: Its base design.
         provider: Its trace provider.
-        level: Its fidelity.
+        fidelity: Its level of modelling.
 
     Raises:
         ConfigError: One sentence with the nearest valid name, or the value that was expected.
         TraceError: A workload that the trace root does not list.
     """
-    check_names(study.axes, [*RUN_METRICS, *CHIP_METRICS, *provider.measures(), *level.column_names()])
-    _check_looked_up(hardware.base, level, f"the base design ({' and '.join(_LOOKED_UP)})")
-    _check_axes(study, hardware, provider, level)
-    _check_traces(study, hardware, provider, level)
+    check_names(study.axes, [*RUN_METRICS, *CHIP_METRICS, *provider.measures(), *fidelity.column_names()])
+    _check_looked_up(hardware.base, fidelity, f"the base design ({' and '.join(_LOOKED_UP)})")
+    _check_axes(study, hardware, provider, fidelity)
+    _check_traces(study, hardware, provider, fidelity)
     for name in ("objectives", "constraints"):
         for entry in getattr(study, name):
             check_metric(entry.metric, provider.measures(), f"study '{study.name}', {name}")
 
 
-def _check_axes(study: Study, hardware: PointHardware, provider: TraceProvider, level: Level) -> None:
+def _check_axes(study: Study, hardware: PointHardware, provider: TraceProvider, fidelity: Fidelity) -> None:
     for axis in study.axes:
         for settings in axis.settings:
             for field, value in settings.items():
-                _check_value(field, value, hardware, provider, level)
+                _check_value(field, value, hardware, provider, fidelity)
 
 
 def _check_value(
-    field: str, value: Any, hardware: PointHardware, provider: TraceProvider, level: Level
+    field: str, value: Any, hardware: PointHardware, provider: TraceProvider, fidelity: Fidelity
 ) -> None:
     if field.startswith(METHOD):
         provider.check(field.removeprefix(METHOD), value)
@@ -86,18 +87,19 @@ def _check_value(
     else:
         hardware.checked_value(field, value)
         if field in _LOOKED_UP:
-            _check_looked_up(hardware.accelerator({field: value}), level, f"{field}={value}")
+            _check_looked_up(hardware.accelerator({field: value}), fidelity, f"{field}={value}")
 
 
-def _check_looked_up(accelerator: Accelerator[Any], level: Level, where: str) -> None:
+def _check_looked_up(accelerator: Accelerator[Any], fidelity: Fidelity, where: str) -> None:
     """Refuse names and nodes that are in no table, with the fields they stand in."""
     try:
-        level.check_hardware(accelerator)
+        fidelity.check_hardware(accelerator.hardware)
+        SramTable.embedded().check_node(accelerator.hardware.sram_node.value)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def _check_traces(study: Study, hardware: PointHardware, provider: TraceProvider, level: Level) -> None:
+def _check_traces(study: Study, hardware: PointHardware, provider: TraceProvider, fidelity: Fidelity) -> None:
     """Refuse values that no point could run, where one set of traces, recorded before, serves all points."""
     if provider.makes_traces or any(changes_trace(axis) for axis in study.axes):
         return
@@ -107,6 +109,6 @@ def _check_traces(study: Study, hardware: PointHardware, provider: TraceProvider
             own = {field: value for field, value in settings.items() if field.partition(".")[0] in _CUTS}
             try:
                 for workload in workloads if own else ():
-                    level.check_trace(hardware.accelerator(own), workload)
+                    fidelity.check_trace(hardware.accelerator(own), workload)
             except UnsupportedError as error:
                 raise ConfigError(f"axis '{axis.label}', {json.dumps(own)}: {error}") from error

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from math import isfinite
+from typing import Any
 
 from focal_common import __version__
 from focal_common.errors import ConfigError, FocalError, RunError, TraceError, UnsupportedError
 from focal_common.provenance import code_revision
-from focal_simulator.buffer_costs import sram_label
-from focal_simulator.series import Design
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.buffer_costs import SramChoice, sram_label
+from focal_simulator.cycle.design_cache import DesignCache
 from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, Point, Settings
 from focal_simulator.sweep.constraints import breach
 from focal_simulator.sweep.hardware_points import PointHardware
-from focal_simulator.sweep.level import Level
 from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, chip_metrics, joined, run_metrics
-from focal_simulator.sweep.plan import Plan, hardware_settings
+from focal_simulator.sweep.plan import Plan, hardware_settings, study_fidelity
 from focal_simulator.sweep.providers.base import Traced
 from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row
 
@@ -26,8 +27,8 @@ _KEPT_TRACES = 16
 class Evaluator:
     """Evaluates points of one study in one process.
 
-    Kept between points: workloads of each set of method parameters, checked hardware values, SRAM costs, layer
-    shapes. What is left per point is the simulation itself.
+    Kept between points: workloads of each set of method parameters, checked hardware values, and what a `DesignCache`
+    remembers of the runs.
 
     Args:
         plan: The study.
@@ -38,9 +39,7 @@ class Evaluator:
     def __init__(self, plan: Plan, finished: dict[str, Row] | None = None) -> None:
         self._plan = plan
         self._finished = finished or {}
-        self._level = Level(plan.study)
-        varied = [field for field in plan.space.base if not field.startswith(METHOD) and field != SRAM_MODEL]
-        self._series = self._level.series(varied)
+        self._fidelity, self._cache = study_fidelity(plan.study), DesignCache()
         self._hardware = PointHardware(plan.study.accelerator, plan.hardware, plan.where)
         self._provider = plan.provider()
         self._traced: dict[str, Traced | FocalError] = {}
@@ -86,9 +85,9 @@ class Evaluator:
         return row | metrics | facts
 
     def _measured(self, settings: Settings) -> Row:
-        design = self.design(settings)
-        accelerator, costs = design.accelerator, self._series.costs(design)
-        found: Row = dict(chip_metrics(self._series.components(design), costs))
+        accelerator, sram = self.design(settings)
+        costs = self._fidelity.costs(accelerator, sram)
+        found: Row = dict(chip_metrics(self._fidelity.components(accelerator), costs))
         found["sram_model"] = sram_label(costs)
         if breach(self._plan.study.constraints, found):
             return found
@@ -96,9 +95,11 @@ class Evaluator:
         per_workload = []
         remarks: list[str] = []
         for workload in traced.workloads:
-            result = self._series.simulate(design, workload)
-            per_workload.append(run_metrics(result) | dict(self._level.columns(result)))
-            remarks += self._series.remarks(design, workload)
+            result = self._fidelity.simulate(accelerator, workload, sram, self._cache)
+            columns = self._fidelity.columns(result)
+            numbers = {name: float(value) for name, value in columns.items() if not isinstance(value, str)}
+            per_workload.append(run_metrics(result) | numbers)
+            remarks += accelerator.remarks(workload)
         found |= joined(per_workload)
         found |= {name: float(value) for name, value in traced.measured.items()}
         origins = {workload.origin_for(accelerator.uses_counts) for workload in traced.workloads}
@@ -115,11 +116,11 @@ class Evaluator:
         names = [one.metric for one in study.objectives] + [one.metric for one in study.constraints]
         return next((name for name in names if metrics[name] is None or not isfinite(metrics[name])), "")
 
-    def design(self, settings: Settings) -> Design:
-        """Return the accelerator of a point with what it differs in."""
+    def design(self, settings: Settings) -> tuple[Accelerator[Any], SramChoice]:
+        """Return the accelerator of a point and its buffer cost model."""
         base = self._plan.space.base
         accelerator = self._hardware.accelerator(hardware_settings(settings, base))
-        return Design(accelerator, settings, settings.get(SRAM_MODEL, self._plan.study.sram))
+        return accelerator, settings.get(SRAM_MODEL, self._plan.study.sram)
 
     def _workloads(self, settings: Settings) -> Traced:
         parameters = {

@@ -9,7 +9,7 @@ from typing import Literal
 
 from focal_common.errors import ConfigError, near_matches
 from focal_simulator.buffer_costs import BufferCost
-from focal_simulator.energy import RunResult
+from focal_simulator.run_result import RunResult
 from focal_simulator.specs import Component
 
 __all__ = [

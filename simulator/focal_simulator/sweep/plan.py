@@ -11,17 +11,19 @@ from typing import Any
 from focal_common.errors import RunError
 from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.fidelity import Fidelity
 from focal_simulator.hardware_files import hardware_tree, overridden
+from focal_simulator.runner import FIDELITIES
+from focal_simulator.runner import Settings as RunSettings
 from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, Settings, Space, fields_of
 from focal_simulator.sweep.checks import check_overrides, check_study
 from focal_simulator.sweep.hardware_points import PointHardware, field_value, refuse_truth
-from focal_simulator.sweep.level import Level
 from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS
 from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.providers.base import ProviderContext, TraceProvider
 from focal_simulator.sweep.study import SQLITE, Study
 
-__all__ = ["Plan", "hardware_settings", "make_plan", "read_plan"]
+__all__ = ["Plan", "hardware_settings", "make_plan", "read_plan", "study_fidelity"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,18 @@ class Plan:
         return self.study.sram if field == SRAM_MODEL else field_value(self.hardware, field)
 
 
+def study_fidelity(study: Study) -> Fidelity:
+    """Return the level of modelling of a study, with its settings."""
+    settings = RunSettings(
+        accelerators=(study.accelerator,),
+        fidelity=study.fidelity,
+        corrections=study.corrections,
+        sram=study.sram,
+    )
+    found: Fidelity = FIDELITIES.load(study.fidelity)(settings)
+    return found
+
+
 def make_provider(study: Study, root: Path | None, cache: Path) -> TraceProvider:
     """Return the trace provider of a study."""
     traces = study.traces
@@ -141,8 +155,8 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
         FocalError: An unknown name or field with the nearest valid one, a value a field does not take, a missing
             trace root, or a metric that nothing measures.
     """
-    level = Level(study)
-    level.check_fields([*fields_of(study.axes), *study.overrides])
+    fidelity = study_fidelity(study)
+    fidelity.check_fields([*fields_of(study.axes), *study.overrides], "study:")
     check_overrides(study)
     plugin = ACCELERATORS.load(study.accelerator)
     file = base / study.hardware if study.hardware else None
@@ -155,7 +169,7 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
     )
     root = trace or (base / study.traces.root if study.traces.root else None)
     provider = make_provider(study, root, cache)
-    check_study(study, PointHardware(study.accelerator, tree, where), provider, level)
+    check_study(study, PointHardware(study.accelerator, tree, where), provider, fidelity)
     return Plan(study, tree, where, provider.fingerprint(), root, cache)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
@@ -9,10 +10,10 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, near_matches
 from focal_common.provenance import Origin
-from focal_simulator.specs import HardwareSpec, Quantity
+from focal_simulator.specs import Component, HardwareSpec, Quantity
 from focal_simulator.whole_model.vector_work import ELEMENTARY, Elementary
 
-__all__ = ["Lanes", "SpecialFunctionUnit", "special_function_unit"]
+__all__ = ["Lanes", "SpecialFunctionUnit", "VectorLanes", "special_function_unit", "vector_lanes"]
 
 
 class _EnergyPerOperation(Quantity):
@@ -37,6 +38,32 @@ class Lanes(StrictModel):
     energy: _EnergyPerOperation
 
 
+@dataclass(frozen=True, slots=True)
+class VectorLanes:
+    """What sets the pace of a special-function unit.
+
+    Attributes:
+        per_cycle: Operations per cycle by elementary operation, in the order of `ELEMENTARY`; 0 without lanes.
+        port_elements: Elements per cycle between the unit and the buffer that holds its operands.
+        latency_cycles: From the first operand to the first result.
+        is_max_on_adders: Comparisons take cycles of the adders.
+    """
+
+    per_cycle: tuple[int, ...]
+    port_elements: int
+    latency_cycles: int
+    is_max_on_adders: bool
+
+    def of(self, operation: Elementary) -> int:
+        """Return the operations per cycle; raises `ConfigError` if the unit has no lanes for it."""
+        found = self.per_cycle[ELEMENTARY.index(operation)]
+        if not found:
+            raise ConfigError(
+                f"special-function unit: field 'lanes' has no '{operation}', expected {ELEMENTARY}"
+            )
+        return found
+
+
 class SpecialFunctionUnit(StrictModel):
     """Hardware for vector operators.
 
@@ -54,13 +81,15 @@ class SpecialFunctionUnit(StrictModel):
     is_max_on_adders: bool = True
     origin: Origin = "estimated"
 
-    def lanes_of(self, operation: Elementary) -> Lanes:
-        """Return the lanes of an operation; raises `ConfigError` if the unit has none."""
-        if operation not in self.lanes:
-            raise ConfigError(
-                f"special-function unit: field 'lanes' has no '{operation}', expected {ELEMENTARY}"
-            )
-        return self.lanes[operation]
+    @property
+    def pace(self) -> VectorLanes:
+        """What sets its pace."""
+        return VectorLanes(
+            tuple(self.lanes[name].per_cycle.value if name in self.lanes else 0 for name in ELEMENTARY),
+            self.port_elements.value,
+            self.latency_cycles,
+            self.is_max_on_adders,
+        )
 
 
 _COMPONENTS: dict[Elementary, str] = {
@@ -74,6 +103,27 @@ _COMPONENTS: dict[Elementary, str] = {
 """Component of a hardware file that does an operation; no file lists comparators, so the adders compare."""
 
 _LATENCY_CYCLES = 16  # assumed: depth of a pipeline of exp, add and multiply; under 0.1 % of any layer
+_OPERANDS_PER_MULTIPLIER = 3  # assumed: two operands and one result
+
+
+def vector_lanes(hardware: HardwareSpec) -> VectorLanes:
+    """Return the pace of the unit that `special_function_unit` describes, without its energies; raises as it does."""
+    counts = {name: _component(hardware, part).count.value for name, part in _COMPONENTS.items()}
+    return VectorLanes(
+        tuple(counts[name] for name in ELEMENTARY),
+        _OPERANDS_PER_MULTIPLIER * counts["mul"],
+        _LATENCY_CYCLES,
+        is_max_on_adders=True,
+    )
+
+
+def _component(hardware: HardwareSpec, name: str) -> Component:
+    if name not in hardware.components:
+        raise ConfigError(
+            f"{hardware.accelerator}: field 'components' has no '{name}' for the special-function unit; "
+            f"{near_matches(name, hardware.components)}"
+        )
+    return hardware.components[name]
 
 
 def special_function_unit(
@@ -95,12 +145,7 @@ def special_function_unit(
     """
     lanes: dict[str, Any] = {}
     for operation, name in _COMPONENTS.items():
-        if name not in hardware.components:
-            raise ConfigError(
-                f"{hardware.accelerator}: field 'components' has no '{name}' for the special-function unit; "
-                f"{near_matches(name, hardware.components)}"
-            )
-        component = hardware.components[name]
+        component = _component(hardware, name)
         # mW / Hz is mJ per operation; 1e9 makes it pJ.
         energy_pj = component.power.value / hardware.clock.value * 1e9
         lanes[operation] = {
@@ -115,7 +160,8 @@ def special_function_unit(
                 "source": f"estimated: power of one lane over the clock; {component.power.source}",
             },
         }
-    port = 3 * hardware.components["fp16_mul"].count.value if port_elements is None else port_elements
+    multipliers = hardware.components["fp16_mul"].count.value
+    port = _OPERANDS_PER_MULTIPLIER * multipliers if port_elements is None else port_elements
     tree = {
         "lanes": lanes,
         "port_elements": {

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from focal_common.errors import ConfigError
 from focal_simulator.arithmetic import ceil_div
 from focal_simulator.whole_model.operator import Operator
-from focal_simulator.whole_model.special_function_unit import SpecialFunctionUnit
-from focal_simulator.whole_model.vector_work import VECTOR_WORK
+from focal_simulator.whole_model.special_function_unit import SpecialFunctionUnit, VectorLanes
+from focal_simulator.whole_model.vector_work import VECTOR_WORK, Elementary
 
-__all__ = ["VectorTiming", "vector_timing"]
+__all__ = ["VectorTiming", "vector_cycles", "vector_timing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,37 +65,54 @@ def vector_timing(
     Raises:
         ConfigError: The operator is no vector operation, the unit lacks a lane, or a size is not positive.
     """
-    if operator.vector is None:
-        raise ConfigError(f"{operator.label}: expected a vector operation, got kind '{operator.kind}'")
     if buffer_bytes < 1 or element_bytes < 1:
         raise ConfigError(
             f"buffer_bytes and element_bytes must be at least 1, got {buffer_bytes}, {element_bytes}"
         )
-    work = VECTOR_WORK[operator.vector]
-    elements = operator.causal_elements if is_mask_skipped else operator.total_elements
-    counts = {name: number for name, number in operator.elementary(is_mask_skipped).items() if number}
-    busy: dict[str, int] = {
-        name: ceil_div(number, unit.lanes_of(name).per_cycle.value) for name, number in counts.items()
-    }
-    if unit.is_max_on_adders and "max" in counts:
-        shared = counts["max"] + counts.get("add", 0)
-        busy["add"] = ceil_div(shared, unit.lanes_of("add").per_cycle.value)
-        del busy["max"]
-    moved = elements * (operator.operands + work.passes - 1) + elements
-    busy["port"] = ceil_div(moved, unit.port_elements.value)
-    # Ties go to the first elementary operation, in their fixed order.
-    bound = max(busy, key=lambda name: busy[name])
+    cycles, bound = vector_cycles(operator, unit.pace, is_mask_skipped=is_mask_skipped)
+    elements, counts = _work(operator, is_mask_skipped)
     reads, writes = (
         (0, 0) if is_streamed else _dram_elements(operator, elements, buffer_bytes // element_bytes)
     )
     return VectorTiming(
-        cycles=busy[bound] + (unit.latency_cycles * operator.steps if elements else 0),
+        cycles=cycles,
         bound=bound,
-        energy_pj=math.fsum(number * unit.lanes_of(name).energy.value for name, number in counts.items()),
+        energy_pj=math.fsum(number * unit.lanes[name].energy.value for name, number in counts.items()),
         operations=sum(counts.values()),
         dram_read_bytes=reads * element_bytes,
         dram_write_bytes=writes * element_bytes,
     )
+
+
+def vector_cycles(
+    operator: Operator, lanes: VectorLanes, *, is_mask_skipped: bool = False
+) -> tuple[int, str]:
+    """Return the cycles of a vector operator and what bounds them; raises as `vector_timing`.
+
+    Args:
+        operator: Of kind ``vector``.
+        lanes: Of the unit.
+        is_mask_skipped: Nothing is computed for scores that a causal mask hides.
+    """
+    if operator.vector is None:
+        raise ConfigError(f"{operator.label}: expected a vector operation, got kind '{operator.kind}'")
+    elements, counts = _work(operator, is_mask_skipped)
+    busy: dict[str, int] = {name: ceil_div(number, lanes.of(name)) for name, number in counts.items()}
+    if lanes.is_max_on_adders and "max" in counts:
+        shared = counts["max"] + counts.get("add", 0)
+        busy["add"] = ceil_div(shared, lanes.of("add"))
+        del busy["max"]
+    moved = elements * (operator.operands + VECTOR_WORK[operator.vector].passes - 1) + elements
+    busy["port"] = ceil_div(moved, lanes.port_elements)
+    # Ties go to the first elementary operation, in their fixed order.
+    bound = max(busy, key=lambda name: busy[name])
+    return busy[bound] + (lanes.latency_cycles * operator.steps if elements else 0), bound
+
+
+def _work(operator: Operator, is_mask_skipped: bool) -> tuple[int, dict[Elementary, int]]:
+    """Return the elements of an operator, and its elementary operations that occur."""
+    elements = operator.causal_elements if is_mask_skipped else operator.total_elements
+    return elements, {name: number for name, number in operator.elementary(is_mask_skipped).items() if number}
 
 
 def _dram_elements(operator: Operator, elements: int, room_elements: int) -> tuple[int, int]:

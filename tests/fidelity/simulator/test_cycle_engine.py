@@ -76,15 +76,6 @@ def test_causes_sum_and_energy_closes(
         assert min(result.moved_bytes.values()) >= 0
 
 
-@pytest.mark.parametrize("name", ["dense", "adaptiv", "cmc", "focus", "focus_sec_only"])
-def test_shortening_changes_no_cycle(name: str, published: list[Workload]) -> None:
-    accelerator, workload = build_accelerator(name), of(published, "minicpm_v/mvbench")
-    short = simulate_cycles(accelerator, workload)
-    long = simulate_cycles(accelerator, workload, is_shortened=False)
-    assert short.causes == long.causes
-    assert sum(time.stepped_tiles for time in short.times) < sum(time.stepped_tiles for time in long.times)
-
-
 def test_without_concentration_focus_is_the_dense_array_with_a_gather_tail(published: list[Workload]) -> None:
     workload = of(published, "llava_vid/mvbench")
     counts = workload.counts

@@ -8,14 +8,15 @@ from __future__ import annotations
 import pytest
 
 from focal_simulator.cycle.corrections import ALL
-from focal_simulator.cycle.jobs import GemmJob
+from focal_simulator.cycle.jobs import PlacedJob
+from focal_simulator.cycle.packed import placed_jobs
 from focal_simulator.cycle.simulate import cycle_context
 from focal_simulator.cycle.vector_units import with_special_functions
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.loading import load_workloads
 from focal_simulator.workload import Workload
 from focal_traces.root import TraceRoot
-from simulator_support import PUBLISHED_ROOT
+from simulator_support import PUBLISHED_ROOT, jobs_of
 
 S, HIDDEN, HEADS, HEAD = 11648, 3584, 28, 128
 FULL, LAST = 11, 11648 - 11 * 1024  # tiles of 1,024 rows and what is left
@@ -28,11 +29,11 @@ def workload() -> Workload:
     return load_workloads(TraceRoot.open(PUBLISHED_ROOT), ["llava_vid"], ["videomme"])[0]
 
 
-def lowered(name: str, workload: Workload) -> dict[tuple[int, str, str], GemmJob]:
+def lowered(name: str, workload: Workload) -> dict[tuple[int, str, str], PlacedJob]:
     accelerator = build_accelerator(name)
     context = cycle_context(accelerator, ALL)
-    jobs = with_special_functions(accelerator.jobs(workload, context), accelerator, workload, context)
-    return {(job.block, job.layer, job.part): job for job in jobs}
+    lowering = with_special_functions(accelerator.jobs(workload, context), accelerator, workload, context)
+    return {(job.block, job.layer, job.part): job for job in placed_jobs(lowering)}
 
 
 def test_a_dense_linear_layer(workload: Workload) -> None:
@@ -67,7 +68,7 @@ def test_dense_attention_and_its_softmax(workload: Workload) -> None:
     assert values.traffic["dram", "read", "input"] == 2 * HEADS * 2 * fetched
     # Softmax: three additions or comparisons a score on 192 adders, causal half with its diagonal.
     additions = HEADS * 3 * S * (S + 1) // 2
-    assert scores.beside["sfu"] == pytest.approx(additions / 192, rel=1e-3)
+    assert scores.parallel_cycles["sfu"] == pytest.approx(additions / 192, rel=1e-3)
 
 
 def test_the_sorter_of_focus_and_of_its_ablation(workload: Workload) -> None:
@@ -75,8 +76,8 @@ def test_the_sorter_of_focus_and_of_its_ablation(workload: Workload) -> None:
     passes = -(-4659 // 32)
     for name in ("focus", "focus_sec_only"):
         jobs = lowered(name, workload)
-        assert jobs[3, "attn", "scores"].beside["sec"] == passes * S
-        assert "sec" not in jobs[4, "attn", "scores"].beside
+        assert jobs[3, "attn", "scores"].parallel_cycles["sec"] == passes * S
+        assert "sec" not in jobs[4, "attn", "scores"].parallel_cycles
 
 
 def test_focus_fetches_unique_vectors_and_their_maps(workload: Workload) -> None:
@@ -95,11 +96,13 @@ def test_the_codec_has_its_own_width_and_searches_an_input_once(workload: Worklo
     jobs = lowered("cmc", workload)
     # 64 frames in 8 partitions, 182 patches: every patch of a frame against every patch of its reference.
     search = -(-(64 - 8) * 182 * 182 * HIDDEN // 1024)
-    assert jobs[9, "q_proj", "gemm"].beside["preprocess"] == search
-    assert all("preprocess" not in jobs[9, layer, "gemm"].beside for layer in ("k_proj", "v_proj", "up_proj"))
+    assert jobs[9, "q_proj", "gemm"].parallel_cycles["preprocess"] == search
+    assert all(
+        "preprocess" not in jobs[9, layer, "gemm"].parallel_cycles
+        for layer in ("k_proj", "v_proj", "up_proj")
+    )
     wide = build_accelerator("cmc", overrides=["core.array_rows=64"])
-    context = cycle_context(wide, ALL)
-    assert next(iter(wide.jobs(workload, context))).beside["preprocess"] == search
+    assert jobs_of(wide, workload, ALL)[0].parallel_cycles["preprocess"] == search
     ends = jobs[9, "attn", "scores"].tile_outputs
     assert ends is not None
     assert ends[-1] == S
@@ -107,6 +110,6 @@ def test_the_codec_has_its_own_width_and_searches_an_input_once(workload: Worklo
 
 def test_adaptiv_merges_an_input_once(workload: Workload) -> None:
     jobs = lowered("adaptiv", workload)
-    assert jobs[9, "q_proj", "gemm"].before["preprocess"] == S * HIDDEN // 64
-    assert all(not jobs[9, layer, "gemm"].before for layer in ("k_proj", "v_proj", "up_proj"))
-    assert not jobs[9, "attn", "scores"].before
+    assert jobs[9, "q_proj", "gemm"].serial_cycles["preprocess"] == S * HIDDEN // 64
+    assert all(not jobs[9, layer, "gemm"].serial_cycles for layer in ("k_proj", "v_proj", "up_proj"))
+    assert not jobs[9, "attn", "scores"].serial_cycles

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from focal_simulator.energy import RunResult, simulate
+from focal_simulator.energy import simulate
 from focal_simulator.hardware_files import build_accelerator
+from focal_simulator.run_result import RunResult
 from simulator_support import DATA, published_workloads
 
 NUMBERS = json.loads((DATA / "published" / "headline_numbers.json").read_text(encoding="utf-8"))

@@ -7,8 +7,8 @@ import pytest
 from focal_evaluation.published_sweeps import layer_row
 from focal_simulator.buffer_costs import BufferCost
 from focal_simulator.energy import simulate
-from focal_simulator.fidelity import Parity
 from focal_simulator.hardware_files import build_accelerator
+from focal_simulator.parity import Parity
 from focal_simulator.summary import area_power_summary, breakdown_rows
 from focal_traces.counts import GemmTotals
 from focal_traces.schema import GEMMS

@@ -14,6 +14,7 @@ from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.dense import Dense
 from focal_algorithm.methods.focus import Focus
 from focal_algorithm.recorder import Recorder
+from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_common.errors import ConfigError, RunError, UnsupportedError
 
 KEEP_EVERYTHING = Focus(
@@ -119,7 +120,7 @@ def test_each_layer_caches_exactly_the_tokens_that_reached_its_attention() -> No
     with attach(loaded.model, loaded.adapter, PRUNING):
         output = support.generate(prompt.inputs)
     whole, text = prompt.layout.sequence_tokens, prompt.layout.sequence_tokens - 36
-    lengths = [output.past_key_values.get_seq_length(layer) for layer in range(4)]
+    lengths = [cache_of(output).get_seq_length(layer) for layer in range(4)]
     assert prompt.layout.visual_tokens == 36
     assert lengths == [whole + 4, text + 18 + 4, text + 18 + 4, text + 7 + 4]
 
@@ -238,9 +239,9 @@ def test_a_layer_that_does_not_exist_is_refused() -> None:
 def test_a_cache_filled_before_attaching_is_refused() -> None:
     loaded = support.tiny()
     with torch.inference_mode():
-        cache = loaded.model(**support.prompt().inputs, use_cache=True).past_key_values
+        cache = cache_of(loaded.model(**support.prompt().inputs, use_cache=True))
         with (
             attach(loaded.model, loaded.adapter, PRUNING),
             pytest.raises(UnsupportedError, match="attach before the prefill"),
         ):
-            loaded.model(input_ids=torch.tensor([[65]]), past_key_values=cache, use_cache=True)
+            loaded.model(input_ids=torch.tensor([[65]]), **{cache_name(): cache}, use_cache=True)

@@ -1,4 +1,4 @@
-"""Does any change of a kernel source leave the old compiled code behind?"""
+"""Does any change of a kernel source leave the old compiled code behind, and is nothing compiled twice?"""
 
 from pathlib import Path
 
@@ -32,3 +32,22 @@ def test_a_kernel_outside_the_watched_folders_is_refused() -> None:
     stray.__module__ = "focal_simulator.energy"
     with pytest.raises(ValueError, match="kernels live in dram or kernels"):
         jit.kernel(stray)
+
+
+def test_a_number_that_a_caller_spells_out_compiles_nothing_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doubled(x: int) -> int:
+        return 2 * x
+
+    def grown(most: int) -> int:
+        place = 0
+        while place < most:
+            place += double(place) + double(1)
+        return place
+
+    monkeypatch.setattr(jit, "_cache_folder", lambda: str(tmp_path))
+    doubled.__module__ = grown.__module__ = "focal_simulator.kernels.made"
+    double = jit.kernel(doubled)
+    assert jit.kernel(grown)(10) == grown(10) == 26
+    assert len(double.signatures) == 1

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.cycle.simulate import cycle_context, simulate_cycles
+from focal_simulator.cycle.simulate import simulate_cycles
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.workload import Workload, totals_from_schedule
 from focal_traces.schedule import Schedule
 from focal_traces.schema import DecoderGeometry
+from simulator_support import jobs_of
 
 GEOMETRY = DecoderGeometry(
     layers=2, hidden_elements=128, intermediate_elements=192, heads=4, kv_heads=2, head_dim_elements=32
@@ -33,7 +34,7 @@ def test_macs_are_those_of_the_tokens(name: str) -> None:
     for chosen in (workload(), workload(0.5)):
         counts = chosen.counts
         assert counts is not None
-        jobs = accelerator.jobs(chosen, cycle_context(accelerator, frozenset({"tile_lengths"})))
+        jobs = jobs_of(accelerator, chosen, frozenset({"tile_lengths"}))
         found = {(job.block, job.layer): job.macs for job in jobs if job.part == "gemm"}
         for block in range(GEOMETRY.layers):
             assert found[block, "down_proj"] == int(counts.tokens[block, -1]) * 192 * 128

@@ -18,8 +18,8 @@ from focal_simulator.cycle.jobs import GemmJob
 from focal_simulator.cycle.simulate import CycleResult, simulate_cycles
 from focal_simulator.cycle.timeline import timeline, write_timeline
 from focal_simulator.hardware_files import build_accelerator
-from focal_simulator.kernels.pipeline import CAUSES, Pipeline, gemm_cycles
-from simulator_support import small_workload
+from focal_simulator.kernels.pipeline import CAUSES, Pipeline
+from simulator_support import gemm_cycles, small_workload
 
 BASE = Pipeline(
     slice_elements=4,
@@ -64,7 +64,7 @@ def by_unit(events: list[UnitEvent]) -> dict[str, list[UnitEvent]]:
 )
 def test_events_end_when_the_kernel_ends_and_stream_as_long(machine: Pipeline, seed: int) -> None:
     one = job(machine, seed)
-    causes, _ = gemm_cycles(machine, one.rows, one.unique, one.output_rows, one.outputs, False)
+    causes = gemm_cycles(machine, one.rows, one.unique, one.output_rows, one.outputs)
     events = list(fold_events(one))
     assert max((event.stop_cycles for event in events), default=0) == causes.sum()
     tracks = by_unit(events)

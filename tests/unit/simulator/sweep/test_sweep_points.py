@@ -9,8 +9,8 @@ from focal_simulator.hardware_files import build_accelerator, hardware_tree
 from focal_simulator.loading import load_workloads
 from focal_simulator.runner import Settings, run_all
 from focal_simulator.sweep.hardware_points import PointHardware
-from focal_simulator.sweep.level import Level
 from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, joined
+from focal_simulator.sweep.plan import study_fidelity
 from focal_simulator.sweep.rows import INDEX, TEXT_COLUMNS, read_rows
 from focal_simulator.sweep.study import read_study
 from focal_traces.root import TraceRoot
@@ -107,7 +107,7 @@ def test_the_columns_of_a_level_are_known_before_anything_runs(tmp_path: Path) -
     (row,) = run_study(study, tmp_path / "out").rows
     known = {INDEX, *TEXT_COLUMNS, *RUN_METRICS, *CHIP_METRICS, "core.scatter_vectors"}
     # Texts stay out of the rows.
-    assert set(row) - known == {*Level(study).column_names()} - {"corrections"}
+    assert set(row) - known == {*study_fidelity(study).column_names()} - {"corrections"}
 
 
 def test_several_workloads_are_joined_by_geometric_means_and_kept_beside() -> None:

@@ -23,9 +23,9 @@ def unit() -> SpecialFunctionUnit:
 @pytest.mark.parametrize("accelerator", ["dense", "focus", "focus_sec_only", "adaptiv", "cmc"])
 def test_every_hardware_file_describes_a_unit(accelerator: str) -> None:
     built = special_function_unit(build_accelerator(accelerator).hardware)
-    assert built.lanes_of("exp").per_cycle.value == 192
+    assert built.lanes["exp"].per_cycle.value == 192
     # 0.41 mW at 500 MHz.
-    assert built.lanes_of("exp").energy.value == pytest.approx(0.82)
+    assert built.lanes["exp"].energy.value == pytest.approx(0.82)
     assert built.origin == "estimated"
 
 
@@ -82,6 +82,6 @@ def test_wrong_use_is_refused(unit: SpecialFunctionUnit) -> None:
         vector_timing(product, unit, ENOUGH)
     with pytest.raises(ConfigError, match="at least 1"):
         vector_timing(vector("prefill", 0, "a", "add", 1, 1, operands=2), unit, 0)
-    poor = unit.model_copy(update={"lanes": {"add": unit.lanes_of("add")}})
+    poor = unit.model_copy(update={"lanes": {"add": unit.lanes["add"]}})
     with pytest.raises(ConfigError, match="has no 'mul'"):
         vector_timing(vector("prefill", 0, "a", "silu", 1, 1), poor, ENOUGH)

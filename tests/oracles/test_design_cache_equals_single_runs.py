@@ -1,4 +1,4 @@
-"""Is every design of a study evaluated as if it were alone, bit for bit, whatever was remembered of the others?"""
+"""Is every design of a study evaluated as if it were alone, bit for bit, whatever a cache knows of the others?"""
 
 import random
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from focal_common.errors import FocalError
-from focal_simulator.energy import RunResult
+from focal_simulator.cycle.design_cache import DesignCache
 from focal_simulator.fidelity import Fidelity
 from focal_simulator.hardware_files import build_accelerator
 from focal_simulator.loading import load_workloads
+from focal_simulator.run_result import RunResult
 from focal_simulator.runner import FIDELITIES, Settings
-from focal_simulator.series import Design, RememberingSeries
 from focal_simulator.sweep.metrics import chip_metrics, run_metrics
 from focal_simulator.workload import Workload
 from focal_traces.root import TraceRoot
@@ -74,7 +74,9 @@ def facts(fidelity: Fidelity, result: RunResult) -> dict[str, Any]:
     )
 
 
-def alone(name: str, fidelity: Fidelity, workload: Workload, values: dict[str, Any], sram: Any) -> Any:
+def evaluated(
+    name: str, fidelity: Fidelity, workload: Workload, values: dict[str, Any], sram: Any, cache: Any = None
+) -> Any:
     words = [
         f"{field}={str(value).lower() if isinstance(value, bool) else value}"
         for field, value in values.items()
@@ -83,22 +85,7 @@ def alone(name: str, fidelity: Fidelity, workload: Workload, values: dict[str, A
         accelerator = build_accelerator(name, None, words)
         costs = fidelity.costs(accelerator, sram)
         chip = chip_metrics(fidelity.components(accelerator), costs)
-        return chip | facts(fidelity, fidelity.simulate(accelerator, workload, sram))
-    except FocalError as error:
-        return type(error), str(error)
-
-
-def among_others(
-    name: str, fidelity: Fidelity, series: Any, workload: Workload, values: dict[str, Any], sram: Any
-) -> Any:
-    words = [
-        f"{field}={str(value).lower() if isinstance(value, bool) else value}"
-        for field, value in values.items()
-    ]
-    design = Design(build_accelerator(name, None, words), values, sram)
-    try:
-        chip = chip_metrics(series.components(design), series.costs(design))
-        return chip | facts(fidelity, series.simulate(design, workload))
+        return chip | facts(fidelity, fidelity.simulate(accelerator, workload, sram, cache))
     except FocalError as error:
         return type(error), str(error)
 
@@ -126,8 +113,7 @@ def test_results_are_those_of_single_runs(
 ) -> None:
     fidelity: Fidelity = FIDELITIES.load(level)(Settings(fidelity=level, corrections=corrections))
     axes, draw = AXES[name], random.Random(f"{name} {level} {corrections}")
-    series = fidelity.series(axes)
-    assert isinstance(series, RememberingSeries)
+    cache = DesignCache()
     values = {field: choices[0] for field, choices in axes.items()}
     simulated = 0
     for _ in range(points):
@@ -135,7 +121,22 @@ def test_results_are_those_of_single_runs(
         for field in draw.sample(list(axes), 2):
             values[field] = draw.choice(axes[field])
         sram = draw.choice(["cacti", "cacti", "auto"])
-        found = among_others(name, fidelity, series, workload, dict(values), sram)
-        assert found == alone(name, fidelity, workload, dict(values), sram), values
+        found = evaluated(name, fidelity, workload, values, sram, cache)
+        assert found == evaluated(name, fidelity, workload, values, sram), values
         simulated += isinstance(found, dict)
     assert simulated >= points // 6
+
+
+@pytest.mark.parametrize("corrections", ["all", "-attention_scatter,-sec_only_unit"])
+@pytest.mark.parametrize("name", list(AXES))
+def test_every_field_that_alone_tells_two_designs_apart_tells_them_apart(
+    name: str, corrections: str, workload: Workload
+) -> None:
+    fidelity: Fidelity = FIDELITIES.load("cycle")(Settings(corrections=corrections))
+    cache = DesignCache()
+    evaluated(name, fidelity, workload, {}, "cacti", cache)
+    for field, choices in AXES[name].items():
+        for value in choices:
+            design = {field: value}
+            found = evaluated(name, fidelity, workload, design, "cacti", cache)
+            assert found == evaluated(name, fidelity, workload, design, "cacti"), design

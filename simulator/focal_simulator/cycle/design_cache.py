@@ -1,0 +1,48 @@
+"""What designs share, remembered under the frozen values that decide it; see docs/design/design_cache.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import TypeVar
+
+from focal_simulator.cycle.array import Units
+from focal_simulator.cycle.lowering import TileJobs
+from focal_simulator.cycle.packed import BatchedJobs, GroupCounts, JobGroup, batched_jobs
+
+__all__ = ["DesignCache"]
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+_MOST_BATCHES = 16
+_MOST_GROUPS = 1_000
+
+
+class DesignCache:
+    """Results of the two expensive steps of a run; a single run is a study of one design.
+
+    Both keys are the values that the step computes from, so equal keys have equal results. The oldest entry goes
+    first: neighbouring designs share most.
+    """
+
+    def __init__(self) -> None:
+        self._batches: dict[TileJobs, BatchedJobs] = {}
+        self._groups: dict[tuple[JobGroup, Units], GroupCounts] = {}
+
+    def batch(self, tiles: TileJobs) -> BatchedJobs:
+        """Return the packed jobs of tiles, by the tiles; raises as `TileJobs.jobs`."""
+        return _known(self._batches, _MOST_BATCHES, tiles, lambda: batched_jobs(tiles.jobs()))
+
+    def counts(self, group: JobGroup, units: Units) -> GroupCounts:
+        """Return the counts of a group on units, by the group and the units."""
+        return _known(self._groups, _MOST_GROUPS, (group, units), lambda: GroupCounts(group, units))
+
+
+def _known(table: dict[K, T], most: int, key: K, make: Callable[[], T]) -> T:
+    found = table.get(key)
+    if found is None:
+        found = make()
+        if len(table) >= most:
+            del table[next(iter(table))]
+        table[key] = found
+    return found
