@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from focal.loading import Processor, load_model
     from focal.overlay import Overlay
     from focal.plugins import Support, accelerators, method, methods, models, supports
+    from focal.recording import trace
     from focal.results import Explanation, Results
     from focal.simulation import Accelerator, accelerator, simulate
-    from focal.traces import Trace, trace
+    from focal.traces import Trace
     from focal_algorithm.methods.adaptiv import Adaptiv
     from focal_algorithm.methods.base import (
         AttentionOperands,
@@ -62,7 +63,8 @@ _HOMES = {
     "focal.plugins": ("Support", "accelerators", "method", "methods", "models", "supports"),
     "focal.results": ("Explanation", "Results"),
     "focal.simulation": ("Accelerator", "accelerator", "simulate"),
-    "focal.traces": ("Trace", "trace"),
+    "focal.recording": ("trace",),
+    "focal.traces": ("Trace",),
     "focal_algorithm.methods.base": (
         "AttentionOperands",
         "CompressionMethod",

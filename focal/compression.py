@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from focal.loading import NOWHERE, loaded_model, seed_of
-from focal.traces import Recording, Trace
+from focal.recording import Recording
+from focal.traces import Trace
 from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.hooks import Session, attach
 from focal_algorithm.hooks.pixels import TowerPixels, watched_pixels

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from focal.results import Results
-from focal.traces import Recording, Trace
+from focal.traces import Trace
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
 from focal_common.places import plain_name
 from focal_simulator.accelerators import ACCELERATORS
@@ -158,6 +158,8 @@ def prefill_figures(
     Returns:
         Figures by accelerator, and reasons by accelerator; each accelerator is in one of the two.
     """
+    from focal.recording import Recording  # with torch, which simulating a file does without
+
     recording = Recording(loaded, method, (sample,), (), dataset, seed=None, keep_masks=False)
     results = simulate(recording.trace(), "all")
     figures = {

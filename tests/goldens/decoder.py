@@ -13,6 +13,7 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models.llava_onevision import LlavaOnevision
 from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.transformers_versions import cache_of
 from focal_traces.header.schema import TokenGrid
 from goldens.comparing import Arrays, Settings
 
@@ -85,7 +86,7 @@ def prefill(model: Any, method: CompressionMethod, embeddings: Tensor, layout: S
         output = decoder(inputs_embeds=embeddings[None].to(decoder.dtype), use_cache=True)
         for handle in watched:
             handle.remove()
-    cache = output.past_key_values
+    cache = cache_of(output)
     lengths = [cache.get_seq_length(layer) for layer in range(len(inputs))]
     return Prefill(inputs, output.last_hidden_state[0], lengths)
 

@@ -169,6 +169,6 @@ def test_a_trace_without_pictures_says_why() -> None:
     with pytest.raises(ConfigError, match="the trace has layers 0 to 3"):
         a_trace().show(layer=4)
     with pytest.raises(ConfigError, match="did you mean 'prompt 0'"):
-        a_trace().show("promt 0")
+        a_trace().show("prompt0")
     with pytest.raises(ConfigError, match="expected a name that ends in"):
         a_trace().show().save("overlay.bmp")

@@ -58,3 +58,16 @@ def test_plug_ins_are_listed_by_name() -> None:
 def test_a_name_that_is_none_is_refused_with_the_nearest() -> None:
     with pytest.raises(AttributeError, match="no attribute 'VisonZip'; did you mean 'VisionZip'"):
         focal.VisonZip  # noqa: B018
+
+
+def test_simulating_a_trace_root_loads_no_torch() -> None:
+    program = (
+        "import sys, focal; "
+        "focal.simulate('example_output/published', 'dense', models=['llava_vid'], datasets=['mlvu']).frame(); "
+        "print('torch' in sys.modules)"
+    )
+    root = Path(focal.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
