@@ -212,12 +212,12 @@ class Trace:
         """
         from focal.overlay import Overlay
         from focal_evaluation.overlays.loading import without_shares
-        from focal_evaluation.overlays.scene import difference_scene, fate_scene
+        from focal_evaluation.overlays.scene import difference_scene, status_scene
 
         first = self._shown("" if sample is None else str(sample))
         first = first if shade else without_shares(first)
         second = None if against is None else against._shown(first.sample_id)
-        scene = fate_scene(first) if second is None else difference_scene(first, second)
+        scene = status_scene(first) if second is None else difference_scene(first, second)
         return Overlay(scene, scene.check_layer(layer), layer is not None)
 
     def _shown(self, sample: str) -> Any:

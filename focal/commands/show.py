@@ -52,12 +52,12 @@ def show(
 
     check_name(output, layer)
     from focal_evaluation.overlays.loading import read_sample, without_shares
-    from focal_evaluation.overlays.scene import difference_scene, fate_scene
+    from focal_evaluation.overlays.scene import difference_scene, status_scene
 
     first = read_sample(trace, sample, frames)
     first = first if shade else without_shares(first)
     if diff is None:
-        scene = fate_scene(first)
+        scene = status_scene(first)
     else:
         try:
             second = read_sample(diff, first.sample_id, frames)

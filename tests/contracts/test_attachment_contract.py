@@ -68,7 +68,7 @@ def test_zero_and_similar_vectors_are_disjoint_and_dropped_tokens_stay_dropped(n
     ("package", "registry"), [(focal_algorithm.methods, METHODS), (focal_algorithm.models, MODELS)]
 )
 def test_every_plug_in_file_is_in_its_table(package: Any, registry: Any) -> None:
-    helpers = {"base", "build", "selector", "study"}
+    helpers = {"base", "build", "config", "selector", "study", "architectures", "inference_only", "weights"}
     modules = {module.name for module in pkgutil.iter_modules(package.__path__)} - helpers
     assert modules == set(registry)
     for name in registry:

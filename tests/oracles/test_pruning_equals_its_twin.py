@@ -14,6 +14,7 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.methods.divprune import DivPrune
 from focal_algorithm.methods.fastv import FastV
 from focal_algorithm.models.llava_onevision import LlavaOnevision
+from focal_algorithm.transformers_versions import cache_of
 from goldens.decoder import TOWER, layout_of
 from oracles.pruning_twin import divprune, fastv_scores, ranked, with_masked_keys, without_tokens
 
@@ -108,7 +109,7 @@ def hooked(method: FastV, embeddings: Tensor, attention: str) -> tuple[Tensor, A
     layout = layout_of(START, VISUAL, AFTER)
     with torch.inference_mode(), attach(stock, LlavaOnevision(), method, layouts=[layout]):
         output = stock.get_decoder()(inputs_embeds=embeddings[None], use_cache=True)
-    return output.last_hidden_state[0], output.past_key_values
+    return output.last_hidden_state[0], cache_of(output)
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

@@ -16,8 +16,8 @@ from focal.commands.show import app
 from focal.commands.trace import app as trace_app
 from focal_common.console import run_command
 from focal_evaluation.overlays.loading import read_sample
-from focal_evaluation.overlays.looks import FATE_LOOKS
-from focal_evaluation.overlays.scene import fate_scene
+from focal_evaluation.overlays.looks import STATUS_LOOKS
+from focal_evaluation.overlays.scene import status_scene
 from focal_evaluation.overlays.sheet import SheetMaker
 from focal_traces.files.store import open_masks, write_counts
 from focal_traces.records.file import read_records
@@ -80,7 +80,7 @@ def test_cells_in_the_written_picture_are_the_kept_tokens_of_the_trace(root: Pat
     """From the file back to the counts: pixels of PNG and GIF against the records of the run."""
     assert show(counts(root), "--sample", "1", "-o", str(tmp_path / "all.gif")) == 0
     records = read_records(root / "focus_main" / f"{NAME}.records.parquet").samples[1]
-    panels = SheetMaker(fate_scene(read_sample(Path(counts(root)), "1"))).draw(0).panels
+    panels = SheetMaker(status_scene(read_sample(Path(counts(root)), "1"))).draw(0).panels
     with Image.open(tmp_path / "all.gif") as film:
         assert film.n_frames == 4
         for layer in range(4):
@@ -100,7 +100,7 @@ def test_cells_in_the_written_picture_are_the_kept_tokens_of_the_trace(root: Pat
                     for panel in panels
                     for cell in panel.map.cells
                 ]
-                kept = [look.edge for look in FATE_LOOKS if look.counts]
+                kept = [look.edge for look in STATUS_LOOKS if look.counts]
                 assert sum(tuple(corner) in kept for corner in map(tuple, corners)) == in_trace
 
 

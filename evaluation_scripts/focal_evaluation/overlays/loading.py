@@ -21,7 +21,12 @@ from focal_traces.header.schema import TraceHeader
 from focal_traces.masks.masks import MaskTrace
 from focal_traces.records.file import RECORDS_SUFFIX, read_records
 from focal_traces.records.records import Record
-from focal_traces.records.token_status import SampleFates, fates_from_masks, fates_from_records, similar_share
+from focal_traces.records.token_status import (
+    SampleTokenStatus,
+    similar_share,
+    token_status_from_masks,
+    token_status_from_records,
+)
 from focal_traces.root.context import find_context
 
 __all__ = ["ShownSample", "read_sample", "sample_in_memory", "sample_index"]
@@ -39,7 +44,7 @@ class ShownSample:
         path: As the user wrote it.
         header: Of the trace.
         index: Sample.
-        fates: Behind each layer.
+        token_status: Behind each layer.
         shares: Fraction of each token's vectors that a representative replaced, axes (layers, S), float32; None
             where masks do not say.
         frames: Cells, labels, question.
@@ -50,7 +55,7 @@ class ShownSample:
     path: Path
     header: TraceHeader
     index: int
-    fates: SampleFates
+    token_status: SampleTokenStatus
     shares: NDArray[np.float32] | None
     frames: SampleFrames
     pictures: tuple[NDArray[np.uint8], ...]
@@ -103,7 +108,7 @@ def read_sample(path: Path, sample: str, frames_path: Path | None = None) -> Sho
         index = sample_index(header, sample)
         where = f"{records_path}, sample {index}"
         layers = header.geometry.layers
-        fates = fates_from_records(records.samples[index], header.samples[index], layers, where)
+        token_status = token_status_from_records(records.samples[index], header.samples[index], layers, where)
         shares, note = _shares(files, header, index)
         notes += [note] if note else []
     else:
@@ -112,10 +117,12 @@ def read_sample(path: Path, sample: str, frames_path: Path | None = None) -> Sho
         _check_same_inputs(header, frames, path, is_own=frames_path is None)
         index = sample_index(header, sample)
         own = masks.samples[index]
-        fates = fates_from_masks(own, header.samples[index].visual_tokens, header.geometry.layers)
+        token_status = token_status_from_masks(
+            own, header.samples[index].visual_tokens, header.geometry.layers
+        )
         shares = _all_shares(masks, index)
         notes.append(_ONLY_MASKS)
-    return _shown(path, header, index, fates, shares, frames, notes)
+    return _shown(path, header, index, token_status, shares, frames, notes)
 
 
 def sample_in_memory(
@@ -139,16 +146,18 @@ def sample_in_memory(
     """
     path = Path(f"{header.model}_{header.dataset}")
     layers = header.geometry.layers
-    fates = fates_from_records(records, header.samples[index], layers, f"{path}, sample {index}")
+    token_status = token_status_from_records(
+        records, header.samples[index], layers, f"{path}, sample {index}"
+    )
     shares = None if masks is None else _all_shares(masks, index)
-    return _shown(path, header, index, fates, shares, frames, [])
+    return _shown(path, header, index, token_status, shares, frames, [])
 
 
 def _shown(
     path: Path,
     header: TraceHeader,
     index: int,
-    fates: SampleFates,
+    token_status: SampleTokenStatus,
     shares: NDArray[np.float32] | None,
     frames: FramesTrace,
     notes: list[str],
@@ -162,7 +171,7 @@ def _shown(
         )
     notes += [kept.note] if kept.note else []
     pictures = tuple(_decoded(one.png, (one.width_pixels, one.height_pixels), path) for one in kept.pictures)
-    return ShownSample(path, header, index, fates, shares, kept, pictures, tuple(notes))
+    return ShownSample(path, header, index, token_status, shares, kept, pictures, tuple(notes))
 
 
 def _frames(files: _Files, frames_path: Path | None) -> FramesTrace:

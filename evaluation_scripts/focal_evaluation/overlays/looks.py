@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_traces.records.token_status import Fate
+from focal_traces.records.token_status import TokenStatus
 
-__all__ = ["DIFFERENCE_LOOKS", "FATE_LOOKS", "SHADE", "Look", "Rgb", "edges_of"]
+__all__ = ["DIFFERENCE_LOOKS", "SHADE", "STATUS_LOOKS", "Look", "Rgb", "edges_of"]
 
 Rgb = tuple[int, int, int]
 Mark = Literal["none", "dot", "slash", "cross"]
@@ -45,12 +45,12 @@ _SKY, _YELLOW, _DARK, _GREY = (86, 180, 233), (240, 228, 67), (77, 77, 77), (153
 SHADE: Rgb = (0, 158, 115)
 """Washed over present tokens by the share of their vectors that a representative replaced."""
 
-_FATES = {
-    Fate.KEPT: Look("kept", "stays as it is", _BLUE, counts=True),
-    Fate.CARRIES: Look(
+_STATUS_LOOKS = {
+    TokenStatus.KEPT: Look("kept", "stays as it is", _BLUE, counts=True),
+    TokenStatus.REPRESENTATIVE: Look(
         "stands for others", "stays, and others were merged into it", _ORANGE, 0, "dot", counts=True
     ),
-    Fate.SPARE: Look(
+    TokenStatus.PADDING: Look(
         "place taken",
         "its place holds a token of none of the pictures, such as CLS",
         _PURPLE,
@@ -58,12 +58,12 @@ _FATES = {
         "cross",
         True,
     ),
-    Fate.REPLACED: Look("replaced", "stays, with the values of another", _SKY, 0.45, "slash"),
-    Fate.MERGED: Look("merged away", "another token stands for it", _YELLOW, 0.6, "slash"),
-    Fate.DROPPED: Look("dropped", "nothing stands for it", _DARK, 0.78),
+    TokenStatus.REPLACED: Look("replaced", "stays, with the values of another", _SKY, 0.45, "slash"),
+    TokenStatus.MERGED: Look("merged away", "another token stands for it", _YELLOW, 0.6, "slash"),
+    TokenStatus.DROPPED: Look("dropped", "nothing stands for it", _DARK, 0.78),
 }
-FATE_LOOKS = tuple(_FATES[fate] for fate in Fate)
-"""By value of `Fate`."""
+STATUS_LOOKS = tuple(_STATUS_LOOKS[status] for status in TokenStatus)
+"""By value of `TokenStatus`."""
 
 DIFFERENCE_LOOKS = (
     Look("kept by both", "both keep it", _GREY, counts=True),

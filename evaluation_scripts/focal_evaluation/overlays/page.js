@@ -147,7 +147,7 @@
     const layer = Number(slider.value);
     if (!cell) return;
     const token = cell[0];
-    const pairs = data.stands.of_layer.length ? data.stands.tables[data.stands.of_layer[layer]] : [];
+    const pairs = data.represented_by.of_layer.length ? data.represented_by.tables[data.represented_by.of_layer[layer]] : [];
     let head = token;
     for (let place = 0; place < pairs.length; place += 2) if (pairs[place] === token) head = pairs[place + 1];
     const members = [head];

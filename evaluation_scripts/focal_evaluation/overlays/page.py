@@ -14,7 +14,7 @@ from focal_common.files import atomic_write_text
 from focal_evaluation.overlays.looks import SHADE
 from focal_evaluation.overlays.scene import Scene
 from focal_evaluation.report.html import as_json
-from focal_traces.records.token_status import Fate
+from focal_traces.records.token_status import TokenStatus
 
 __all__ = ["page_text", "write_page"]
 
@@ -47,7 +47,7 @@ def page_text(scene: Scene, layer: int) -> str:
         version=__version__,
         last=scene.layers - 1,
         layer=layer,
-        is_difference=scene.stands is None,
+        is_difference=scene.represented_by is None,
         has_shares=scene.shares is not None,
         looks=[
             {"label": look.label, "help": look.help, "colour": _hex(look.edge), "place": place}
@@ -88,7 +88,7 @@ def _data(scene: Scene) -> dict[str, Any]:
         "cells": scene.frames.cells.ravel().tolist(),
         "states": ["".join(_DIGITS[state] for state in row) for row in scene.states.tolist()],
         "shares": _shares(scene),
-        "stands": _stands(scene),
+        "represented_by": _represented_by(scene),
     }
 
 
@@ -99,14 +99,14 @@ def _shares(scene: Scene) -> list[str]:
     return ["".join(_DIGITS[step] for step in row) for row in steps.tolist()]
 
 
-def _stands(scene: Scene) -> dict[str, Any]:
+def _represented_by(scene: Scene) -> dict[str, Any]:
     """Return tables of (token, token that stands for it), and the table of each layer; equal ones once."""
     tables: dict[tuple[int, ...], int] = {}
     of_layer = []
-    if scene.stands is not None:
-        for states, stands in zip(scene.states, scene.stands, strict=True):
-            moved = np.flatnonzero((states == Fate.MERGED) | (states == Fate.REPLACED))
-            pairs = np.stack((moved, stands[moved]), axis=1).ravel()
+    if scene.represented_by is not None:
+        for states, represented_by in zip(scene.states, scene.represented_by, strict=True):
+            moved = np.flatnonzero((states == TokenStatus.MERGED) | (states == TokenStatus.REPLACED))
+            pairs = np.stack((moved, represented_by[moved]), axis=1).ravel()
             of_layer.append(tables.setdefault(tuple(pairs.tolist()), len(tables)))
     return {"tables": [list(pairs) for pairs in tables], "of_layer": of_layer}
 

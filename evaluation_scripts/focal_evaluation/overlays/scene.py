@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from focal_common.errors import ConfigError
 from focal_evaluation.exhibits.style import label
 from focal_evaluation.overlays.loading import ShownSample
-from focal_evaluation.overlays.looks import DIFFERENCE_LOOKS, FATE_LOOKS, Look
+from focal_evaluation.overlays.looks import DIFFERENCE_LOOKS, STATUS_LOOKS, Look
 from focal_traces.frames.frames import SampleFrames
-from focal_traces.records.token_status import Fate
+from focal_traces.records.token_status import TokenStatus
 
-__all__ = ["SEPARATOR", "Scene", "difference_scene", "fate_scene"]
+__all__ = ["SEPARATOR", "Scene", "difference_scene", "status_scene"]
 
 SEPARATOR = "; "
 """Between parameters; values may hold commas."""
@@ -37,7 +37,7 @@ class Scene:
         states: Axes (layers, S), uint8, places in ``looks``.
         looks: How states are drawn.
         shares: As `ShownSample`.
-        stands: As `SampleFates.stands`; None for a comparison.
+        represented_by: As `SampleTokenStatus.represented_by`; None for a comparison.
         notes: Sentences below the picture.
     """
 
@@ -48,7 +48,7 @@ class Scene:
     states: NDArray[np.uint8]
     looks: tuple[Look, ...]
     shares: NDArray[np.float32] | None
-    stands: NDArray[np.int32] | None
+    represented_by: NDArray[np.int32] | None
     notes: tuple[str, ...]
 
     @property
@@ -83,24 +83,24 @@ class Scene:
         return layer
 
 
-def fate_scene(shown: ShownSample) -> Scene:
+def status_scene(shown: ShownSample) -> Scene:
     """Return the picture of one method."""
     header = shown.header
-    looks = FATE_LOOKS
-    if not shown.fates.knows_merging:
+    looks = STATUS_LOOKS
+    if not shown.token_status.knows_merging:
         looks = tuple(
-            replace(look, label="dropped or merged") if fate == Fate.DROPPED else look
-            for fate, look in zip(Fate, looks, strict=True)
+            replace(look, label="dropped or merged") if status == TokenStatus.DROPPED else look
+            for status, look in zip(TokenStatus, looks, strict=True)
         )
     return Scene(
         title=_name(header.method),
         facts=(*_facts(shown), _parameters(header.parameters)),
         frames=shown.frames,
         pictures=shown.pictures,
-        states=shown.fates.fate,
+        states=shown.token_status.status,
         looks=looks,
         shares=shown.shares,
-        stands=shown.fates.stands,
+        represented_by=shown.token_status.represented_by,
         notes=shown.notes,
     )
 
@@ -112,7 +112,7 @@ def difference_scene(one: ShownSample, two: ShownSample) -> Scene:
         ConfigError: They did not see the same pictures and question with the same model.
     """
     _check_same(one, two)
-    first, second = one.fates.is_kept, two.fates.is_kept
+    first, second = one.token_status.is_kept, two.token_status.is_kept
     states = np.select([first & second, first, second], [0, 1, 2], 3).astype(np.uint8)
     names = [_name(shown.header.method) for shown in (one, two)]
     if names[0] == names[1]:
@@ -133,7 +133,7 @@ def difference_scene(one: ShownSample, two: ShownSample) -> Scene:
         states=states,
         looks=looks,
         shares=None,
-        stands=None,
+        represented_by=None,
         notes=tuple(dict.fromkeys((*one.notes, *two.notes))),
     )
 

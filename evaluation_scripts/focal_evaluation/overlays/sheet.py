@@ -125,7 +125,7 @@ class SheetMaker:
     def _layer_line(self, layer: int) -> str:
         scene = self._scene
         share = f"{scene.kept(layer)} of {scene.tokens} visual tokens"
-        word = "kept by either" if scene.stands is None else "kept"
+        word = "kept by either" if scene.represented_by is None else "kept"
         return f"after layer {layer} of 0 to {scene.layers - 1}: {share} {word}"
 
     def _header_lines(self) -> list[str]:

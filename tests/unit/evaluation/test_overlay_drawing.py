@@ -14,12 +14,12 @@ from PIL import Image
 
 from focal_common.errors import ConfigError
 from focal_evaluation.overlays.loading import ShownSample
-from focal_evaluation.overlays.looks import DIFFERENCE_LOOKS, FATE_LOOKS, Look
+from focal_evaluation.overlays.looks import DIFFERENCE_LOOKS, STATUS_LOOKS, Look
 from focal_evaluation.overlays.page import write_page
-from focal_evaluation.overlays.scene import Scene, _parameters, difference_scene, fate_scene
+from focal_evaluation.overlays.scene import Scene, _parameters, difference_scene, status_scene
 from focal_evaluation.overlays.sheet import Sheet, SheetMaker, _first_lines, _wrapped
 from focal_traces.frames.frames import KeptPicture, SampleFrames
-from focal_traces.records.token_status import SampleFates
+from focal_traces.records.token_status import SampleTokenStatus
 from traces_support import tiny_trace
 
 LAYERS, TOKENS = 3, 18
@@ -29,11 +29,11 @@ LAYERS, TOKENS = 3, 18
 def pictures(seed: int = 0) -> list[NDArray[np.uint8]]:
     """Noise that holds the colours of edges too: a reader must not take the photograph for a cell."""
     noise = np.random.default_rng(seed).integers(0, 256, (3, 40, 60, 3), dtype=np.uint8)
-    noise[:, ::3, ::3] = FATE_LOOKS[0].edge
+    noise[:, ::3, ::3] = STATUS_LOOKS[0].edge
     return list(noise)
 
 
-def shown(fate: NDArray[np.uint8], method: str = "focus", seed: int = 0) -> ShownSample:
+def shown(status: NDArray[np.uint8], method: str = "focus", seed: int = 0) -> ShownSample:
     cells = np.array(
         [[f, 20 * c, 20 * r, 20 * c + 20, 20 * r + 20] for f in range(3) for r in (0, 1) for c in range(3)],
         dtype=np.int32,
@@ -45,10 +45,10 @@ def shown(fate: NDArray[np.uint8], method: str = "focus", seed: int = 0) -> Show
         kept.append(KeptPicture(f"frame {number}", 60, 40, sink.getvalue()))
     header = tiny_trace().header.model_copy(update={"method": method})
     frames = SampleFrames(header.samples[0].sample_id, "Was? 什么 <b>?", tuple(kept), cells)
-    stands = np.tile(np.arange(TOKENS, dtype=np.int32), (LAYERS, 1))
-    fates = SampleFates(fate.astype(np.uint8), stands)
+    represented_by = np.tile(np.arange(TOKENS, dtype=np.int32), (LAYERS, 1))
+    token_status = SampleTokenStatus(status.astype(np.uint8), represented_by)
     return ShownSample(
-        Path(f"{method}.counts.parquet"), header, 0, fates, None, frames, tuple(pictures(seed)), ()
+        Path(f"{method}.counts.parquet"), header, 0, token_status, None, frames, tuple(pictures(seed)), ()
     )
 
 
@@ -70,16 +70,16 @@ states = st.lists(
 
 
 @settings(max_examples=25, deadline=None)
-@given(fate=states, seed=st.integers(0, 3))
+@given(status=states, seed=st.integers(0, 3))
 def test_the_picture_holds_as_many_cells_of_each_state_as_the_trace(
-    fate: NDArray[np.int64], seed: int
+    status: NDArray[np.int64], seed: int
 ) -> None:
-    scene = fate_scene(shown(fate, seed=seed))
+    scene = status_scene(shown(status, seed=seed))
     maker = SheetMaker(scene)
     for layer in (0, LAYERS - 1):
         sheet = maker.draw(layer)
-        np.testing.assert_array_equal(read_back(sheet, FATE_LOOKS), fate[layer])
-        is_kept = fate[layer] <= 2
+        np.testing.assert_array_equal(read_back(sheet, STATUS_LOOKS), status[layer])
+        is_kept = status[layer] <= 2
         assert scene.kept(layer) == is_kept.sum()
         # Pixels, too: in a picture, a colour of edges stands nowhere else.
         for panel in sheet.panels:
@@ -91,8 +91,8 @@ def test_the_picture_holds_as_many_cells_of_each_state_as_the_trace(
             assert not (inked & background).any()
             owners = np.unique(panel.map.owner[inked])
             assert len(owners) == len(panel.map.tokens)
-            blue = (area == FATE_LOOKS[0].edge).all(axis=-1)
-            assert len(np.unique(panel.map.owner[blue])) == (fate[layer][panel.map.tokens] == 0).sum()
+            blue = (area == STATUS_LOOKS[0].edge).all(axis=-1)
+            assert len(np.unique(panel.map.owner[blue])) == (status[layer][panel.map.tokens] == 0).sum()
 
 
 @settings(max_examples=15, deadline=None)
@@ -115,19 +115,19 @@ def test_a_comparison_is_symmetric(one: NDArray[np.int64], two: NDArray[np.int64
 
 
 def test_a_method_compared_with_itself_differs_nowhere() -> None:
-    fate = np.arange(LAYERS * TOKENS).reshape(LAYERS, TOKENS) % 6
-    scene = difference_scene(shown(fate), shown(fate))
+    status = np.arange(LAYERS * TOKENS).reshape(LAYERS, TOKENS) % 6
+    scene = difference_scene(shown(status), shown(status))
     assert set(np.unique(scene.states)) == {0, 3}
 
 
 def test_other_pictures_are_not_compared() -> None:
-    fate = np.zeros((LAYERS, TOKENS))
+    status = np.zeros((LAYERS, TOKENS))
     with pytest.raises(ConfigError, match="unequal inputs: the pictures of sample"):
-        difference_scene(shown(fate), shown(fate, seed=1))
+        difference_scene(shown(status), shown(status, seed=1))
 
 
 def test_a_layer_that_does_not_exist_is_named() -> None:
-    scene = fate_scene(shown(np.zeros((LAYERS, TOKENS))))
+    scene = status_scene(shown(np.zeros((LAYERS, TOKENS))))
     assert scene.check_layer(None) == LAYERS - 1
     for layer in (-1, 3):
         with pytest.raises(ConfigError, match=f"layer {layer}: the trace has layers 0 to 2"):
@@ -140,9 +140,9 @@ def page(scene: Scene, path: Path) -> str:
 
 
 def test_the_page_holds_no_address_and_escapes_what_it_is_given(tmp_path: Path) -> None:
-    fate = np.arange(LAYERS * TOKENS).reshape(LAYERS, TOKENS) % 6
-    text = page(fate_scene(shown(fate)), tmp_path / "a.html")
-    assert text == page(fate_scene(shown(fate)), tmp_path / "b.html")
+    status = np.arange(LAYERS * TOKENS).reshape(LAYERS, TOKENS) % 6
+    text = page(status_scene(shown(status)), tmp_path / "a.html")
+    assert text == page(status_scene(shown(status)), tmp_path / "b.html")
     for word in ("http://", "https://", "//cdn", "<b>", "@import", "fetch(", "XMLHttp"):
         assert word not in text
     assert "default-src 'none'" in text
@@ -150,7 +150,7 @@ def test_the_page_holds_no_address_and_escapes_what_it_is_given(tmp_path: Path) 
 
 
 def test_edges_can_be_told_from_everything_else_by_their_blue() -> None:
-    for looks in (FATE_LOOKS, DIFFERENCE_LOOKS):
+    for looks in (STATUS_LOOKS, DIFFERENCE_LOOKS):
         assert all(look.edge[2] % 2 for look in looks)
         assert len({look.edge for look in looks}) == len(looks)
 

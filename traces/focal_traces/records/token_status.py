@@ -1,6 +1,6 @@
 """What became of each visual token of a prompt, layer by layer, from what the run recorded.
 
-Never asks which method it was: fates follow from the maps and counts that every method's records hold.
+Never asks which method it was: the status of a token follows from the maps and counts that every method's records hold.
 """
 
 from __future__ import annotations
@@ -17,24 +17,30 @@ from focal_traces.header.schema import GEMMS, SampleHeader
 from focal_traces.masks.masks import SampleMasks
 from focal_traces.records.records import Record
 
-__all__ = ["Fate", "SampleFates", "fates_from_masks", "fates_from_records", "similar_share"]
+__all__ = [
+    "SampleTokenStatus",
+    "TokenStatus",
+    "similar_share",
+    "token_status_from_masks",
+    "token_status_from_records",
+]
 
 
-class Fate(IntEnum):
+class TokenStatus(IntEnum):
     """What became of a token; the first four are present behind a layer, the first three computed there.
 
     Attributes:
         KEPT: Stays and stands for itself alone.
-        CARRIES: Stays and stands for others too: a representative, or the token of a cluster.
-        SPARE: Its place is taken by a token that holds no token of the prompt, such as CLS.
+        REPRESENTATIVE: Stays and stands for others too: a representative, or the token of a cluster.
+        PADDING: Its place is taken by a token that holds no token of the prompt, such as CLS.
         REPLACED: Stays, but its values are those of another.
         MERGED: Left the sequence; another token stands for it.
         DROPPED: Nothing stands for it.
     """
 
     KEPT = 0
-    CARRIES = 1
-    SPARE = 2
+    REPRESENTATIVE = 1
+    PADDING = 2
     REPLACED = 3
     MERGED = 4
     DROPPED = 5
@@ -45,33 +51,34 @@ _SEQUENCE_POINTS = ("layer_input", "after_attention")
 
 
 @dataclass(frozen=True, eq=False)
-class SampleFates:
-    """Fates behind each layer, when its attention and what a method does after it are done.
+class SampleTokenStatus:
+    """Status of each token behind each layer, when its attention and what a method does after it are done.
 
     Attributes:
-        fate: Axes (layers, S), uint8, values of `Fate`.
-        stands: Place of the visual token that stands for each, itself if kept, -1 for none, axes (layers, S), int32.
+        status: Axes (layers, S), uint8, values of `TokenStatus`.
+        represented_by: Place of the visual token that represents each, itself if kept, -1 for none, axes (layers, S),
+            int32.
         knows_merging: False where only zero vectors told: merged tokens then look dropped.
     """
 
-    fate: NDArray[np.uint8]
-    stands: NDArray[np.int32]
+    status: NDArray[np.uint8]
+    represented_by: NDArray[np.int32]
     knows_merging: bool = True
 
     @property
     def is_kept(self) -> NDArray[np.bool_]:
         """Tokens that are present and computed, axes (layers, S)."""
-        return self.fate <= Fate.SPARE
+        return self.status <= TokenStatus.PADDING
 
     @property
     def is_present(self) -> NDArray[np.bool_]:
         """Tokens in the sequence, axes (layers, S)."""
-        return self.fate <= Fate.REPLACED
+        return self.status <= TokenStatus.REPLACED
 
 
-def fates_from_records(
+def token_status_from_records(
     records: Sequence[Record], sample: SampleHeader, layers: int, where: str
-) -> SampleFates:
+) -> SampleTokenStatus:
     """Follow the maps of one prefill.
 
     Args:
@@ -84,10 +91,10 @@ def fates_from_records(
         TraceError: A map and a count of the same layer disagree.
     """
     own = np.arange(sample.sequence_tokens, dtype=np.int32)
-    stands, is_present = own.copy(), np.ones(len(own), dtype=np.bool_)
-    carries, is_spare = np.zeros(len(own), dtype=np.bool_), np.zeros(len(own), dtype=np.bool_)
+    represented_by, is_present = own.copy(), np.ones(len(own), dtype=np.bool_)
+    is_representative, is_padding = np.zeros(len(own), dtype=np.bool_), np.zeros(len(own), dtype=np.bool_)
     first, last = sample.visual_start, sample.visual_start + sample.visual_tokens
-    fate = np.zeros((layers, sample.visual_tokens), dtype=np.uint8)
+    status = np.zeros((layers, sample.visual_tokens), dtype=np.uint8)
     places = np.full((layers, sample.visual_tokens), -1, dtype=np.int32)
     ordered = sorted(records, key=lambda record: record.layer)  # stable: order of computation within a layer
     for layer in range(layers):
@@ -96,14 +103,14 @@ def fates_from_records(
             if record.kind == "map":
                 after = np.full(len(own), -1, dtype=np.int32)
                 after[record.index] = record.value
-                stands = np.where(stands >= 0, after[stands], -1).astype(np.int32)
+                represented_by = np.where(represented_by >= 0, after[represented_by], -1).astype(np.int32)
                 if record.point in _SEQUENCE_POINTS:
                     is_present &= after == own
                 others = record.value[(record.value >= 0) & (record.value != record.index)]
-                carries[others] = True
+                is_representative[others] = True
             elif record.kind == "made":
-                carries[record.index] = record.value > 0
-                is_spare[record.index] = record.value == 0
+                is_representative[record.index] = record.value > 0
+                is_padding[record.index] = record.value == 0
             elif record.kind == "visual_tokens":
                 counted = int(record.value[0])
         present = int(is_present[first:last].sum())
@@ -111,28 +118,28 @@ def fates_from_records(
             raise TraceError(
                 f"{where}, layer {layer}: its maps leave {present} visual tokens but the trace counts {counted}"
             )
-        stays = is_present & (stands == own)
-        found = np.where(is_present, Fate.REPLACED, Fate.MERGED)
-        found[stands < 0] = Fate.DROPPED
-        found[stays] = Fate.KEPT
-        found[stays & carries] = Fate.CARRIES
-        found[stays & is_spare] = Fate.SPARE
-        fate[layer] = found[first:last]
-        inside = (stands >= first) & (stands < last)
-        places[layer] = np.where(inside, stands - first, -1)[first:last]
-    return SampleFates(fate, places)
+        stays = is_present & (represented_by == own)
+        found = np.where(is_present, TokenStatus.REPLACED, TokenStatus.MERGED)
+        found[represented_by < 0] = TokenStatus.DROPPED
+        found[stays] = TokenStatus.KEPT
+        found[stays & is_representative] = TokenStatus.REPRESENTATIVE
+        found[stays & is_padding] = TokenStatus.PADDING
+        status[layer] = found[first:last]
+        inside = (represented_by >= first) & (represented_by < last)
+        places[layer] = np.where(inside, represented_by - first, -1)[first:last]
+    return SampleTokenStatus(status, places)
 
 
-def fates_from_masks(masks: SampleMasks, visual_tokens: int, layers: int) -> SampleFates:
+def token_status_from_masks(masks: SampleMasks, visual_tokens: int, layers: int) -> SampleTokenStatus:
     """Tell tokens with a non-zero vector behind the attention of each layer from the others, which is all masks say."""
-    fate = np.zeros((layers, visual_tokens), dtype=np.uint8)
+    status = np.zeros((layers, visual_tokens), dtype=np.uint8)
     own = np.arange(visual_tokens, dtype=np.int32)
-    stands = np.tile(own, (layers, 1))
+    represented_by = np.tile(own, (layers, 1))
     for layer in range(layers):
         is_gone = masks.gemm(layer, "gate_proj").is_zero().all(axis=1)
-        fate[layer, is_gone] = Fate.DROPPED
-        stands[layer, is_gone] = -1
-    return SampleFates(fate, stands, knows_merging=False)
+        status[layer, is_gone] = TokenStatus.DROPPED
+        represented_by[layer, is_gone] = -1
+    return SampleTokenStatus(status, represented_by, knows_merging=False)
 
 
 def similar_share(masks: SampleMasks, layer: int) -> NDArray[np.float32]:

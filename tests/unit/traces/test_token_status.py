@@ -1,4 +1,4 @@
-"""Do fates follow from maps as the words of the format say?"""
+"""Do the status of a token follows from maps as the words of the format say?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from focal_traces.header.schema import GEMMS, SampleHeader
 from focal_traces.masks.masks import SampleMaskBuilder
 from focal_traces.masks.pointers import PointerRule
 from focal_traces.records.records import Record
-from focal_traces.records.token_status import Fate, fates_from_masks, fates_from_records, similar_share
+from focal_traces.records.token_status import (
+    TokenStatus,
+    similar_share,
+    token_status_from_masks,
+    token_status_from_records,
+)
 
 SAMPLE = SampleHeader(sample_id="hand", sequence_tokens=8, visual_start=1, visual_tokens=6, grid=None)
 """One text token, six visual ones (1 to 6), one text token."""
@@ -28,18 +33,18 @@ def test_maps_are_followed_through_the_layers() -> None:
         change(0, "layer_input", t1=2, t3=-1),
         change(2, "after_attention", t1=-2, t3=-2, t2=4, t5=-1),
     ]
-    fates = fates_from_records(records, SAMPLE, 4, "here")
-    k, c, m, d = Fate.KEPT, Fate.CARRIES, Fate.MERGED, Fate.DROPPED
-    assert fates.fate.tolist() == [[m, c, d, k, k, k]] * 2 + [[m, m, d, c, d, k]] * 2
+    token_status = token_status_from_records(records, SAMPLE, 4, "here")
+    k, c, m, d = TokenStatus.KEPT, TokenStatus.REPRESENTATIVE, TokenStatus.MERGED, TokenStatus.DROPPED
+    assert token_status.status.tolist() == [[m, c, d, k, k, k]] * 2 + [[m, m, d, c, d, k]] * 2
     # Token 1 went into 2, which went into 4: place 3 of the visual range.
-    assert fates.stands[3].tolist() == [3, 3, -1, 3, -1, 5]
-    assert fates.is_kept[0].sum() == 4
+    assert token_status.represented_by[3].tolist() == [3, 3, -1, 3, -1, 5]
+    assert token_status.is_kept[0].sum() == 4
 
 
 def test_a_token_whose_representative_is_dropped_later_is_dropped() -> None:
     records = [change(0, "layer_input", t1=2), change(1, "layer_input", t1=-2, t2=-1)]
-    fates = fates_from_records(records, SAMPLE, 2, "here")
-    assert fates.fate[1, :2].tolist() == [Fate.DROPPED, Fate.DROPPED]
+    token_status = token_status_from_records(records, SAMPLE, 2, "here")
+    assert token_status.status[1, :2].tolist() == [TokenStatus.DROPPED, TokenStatus.DROPPED]
 
 
 def test_replacement_leaves_tokens_present_and_made_tokens_are_told_apart() -> None:
@@ -47,16 +52,23 @@ def test_replacement_leaves_tokens_present_and_made_tokens_are_told_apart() -> N
         change(0, "linear", t2=1, t4=-1),
         Record.of("made", 0, "layer_input", [1, 0], 8, [3, 5]),
     ]
-    fates = fates_from_records(records, SAMPLE, 1, "here")
-    expected = [Fate.CARRIES, Fate.REPLACED, Fate.CARRIES, Fate.DROPPED, Fate.SPARE, Fate.KEPT]
-    assert fates.fate[0].tolist() == expected
-    assert fates.is_present[0].tolist() == [True, True, True, False, True, True]
+    token_status = token_status_from_records(records, SAMPLE, 1, "here")
+    expected = [
+        TokenStatus.REPRESENTATIVE,
+        TokenStatus.REPLACED,
+        TokenStatus.REPRESENTATIVE,
+        TokenStatus.DROPPED,
+        TokenStatus.PADDING,
+        TokenStatus.KEPT,
+    ]
+    assert token_status.status[0].tolist() == expected
+    assert token_status.is_present[0].tolist() == [True, True, True, False, True, True]
 
 
 def test_the_order_of_records_of_different_layers_does_not_matter() -> None:
     records = [change(0, "layer_input", t1=2), change(1, "after_attention", t1=-2, t2=-1)]
-    one, two = (fates_from_records(order, SAMPLE, 2, "here") for order in (records, records[::-1]))
-    np.testing.assert_array_equal(one.fate, two.fate)
+    one, two = (token_status_from_records(order, SAMPLE, 2, "here") for order in (records, records[::-1]))
+    np.testing.assert_array_equal(one.status, two.status)
 
 
 def test_a_count_that_contradicts_the_maps_is_refused() -> None:
@@ -65,7 +77,7 @@ def test_a_count_that_contradicts_the_maps_is_refused() -> None:
         Record.of("visual_tokens", 1, "after_attention", 4, 6),
     ]
     with pytest.raises(TraceError, match=r"here, layer 1: its maps leave 5 visual tokens .* counts 4"):
-        fates_from_records(records, SAMPLE, 2, "here")
+        token_status_from_records(records, SAMPLE, 2, "here")
 
 
 def test_masks_tell_only_who_is_gone() -> None:
@@ -75,7 +87,7 @@ def test_masks_tell_only_who_is_gone() -> None:
     for gemm in GEMMS:
         builder.add(0, gemm, is_zero, is_similar, np.where(is_similar, 1, 255).astype(np.uint8))
     masks = builder.finish()
-    fates = fates_from_masks(masks, 3, 1)
-    assert fates.fate.tolist() == [[Fate.KEPT, Fate.DROPPED, Fate.KEPT]]
-    assert not fates.knows_merging
+    token_status = token_status_from_masks(masks, 3, 1)
+    assert token_status.status.tolist() == [[TokenStatus.KEPT, TokenStatus.DROPPED, TokenStatus.KEPT]]
+    assert not token_status.knows_merging
     assert similar_share(masks, 0).tolist() == [0.0, 0.0, 0.5]

@@ -1,4 +1,4 @@
-"""Do the fates of every method on every family agree with what the trace counts, token by token and layer by layer?"""
+"""Does the status of tokens agree with what the trace counts, for every method on every family, layer by layer?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ from focal_algorithm.prompts.media.source import MediaSample
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
 from focal_common.errors import FocalError
 from focal_traces.frames.frames import KeptPicture
-from focal_traces.records.token_status import Fate, SampleFates, fates_from_masks, fates_from_records
+from focal_traces.records.token_status import (
+    SampleTokenStatus,
+    TokenStatus,
+    token_status_from_masks,
+    token_status_from_records,
+)
 
 PAIRS = [(name, family, kind) for name in METHODS for family, kind in families.CASES]
 LAYERS = 4
@@ -51,58 +56,66 @@ def traced(name: str, family: str, kind: str) -> RecordedSample:
     return samples[0]
 
 
-def fates_of(sample: RecordedSample) -> SampleFates:
-    return fates_from_records(sample.records, sample.header, LAYERS, sample.header.sample_id)
+def token_status_of(sample: RecordedSample) -> SampleTokenStatus:
+    return token_status_from_records(sample.records, sample.header, LAYERS, sample.header.sample_id)
 
 
 @pytest.mark.parametrize(("name", "family", "kind"), PAIRS)
 def test_fates_agree_with_the_trace(name: str, family: str, kind: str) -> None:
     sample = traced(name, family, kind)
-    fates = fates_of(sample)
+    token_status = token_status_of(sample)
     assert sample.masks is not None
     # The GEMM inputs, recorded apart from the maps, say which tokens are there.
-    alive = fates_from_masks(sample.masks, sample.header.visual_tokens, LAYERS)
-    np.testing.assert_array_equal(fates.is_present, alive.is_present)
+    alive = token_status_from_masks(sample.masks, sample.header.visual_tokens, LAYERS)
+    np.testing.assert_array_equal(token_status.is_present, alive.is_present)
     counted = {
         record.layer: int(record.value[0])
         for record in sample.records
         if record.kind == "visual_tokens" and record.point == "after_attention"
     }
-    zeroed = (fates.fate == Fate.DROPPED).sum(axis=1) if name == "cmc" else np.zeros(LAYERS, dtype=int)
-    assert (fates.is_present.sum(axis=1) + zeroed).tolist() == [counted[layer] for layer in range(LAYERS)]
+    zeroed = (
+        (token_status.status == TokenStatus.DROPPED).sum(axis=1)
+        if name == "cmc"
+        else np.zeros(LAYERS, dtype=int)
+    )
+    assert (token_status.is_present.sum(axis=1) + zeroed).tolist() == [
+        counted[layer] for layer in range(LAYERS)
+    ]
     for layer in range(LAYERS):
-        check_layer(fates, layer)
+        check_layer(token_status, layer)
     if name in ("adaptiv", "cmc"):  # they count the tokens they leave to compute themselves
         point = "linear" if name == "cmc" else "layer_input"
         for layer in range(LAYERS):
             left = [r for r in sample.records if (r.kind, r.layer, r.point) == ("tile", layer, point)]
-            assert sum(int(one.value.sum()) for one in left) == fates.is_kept[layer].sum()
+            assert sum(int(one.value.sum()) for one in left) == token_status.is_kept[layer].sum()
 
 
-def check_layer(fates: SampleFates, layer: int) -> None:
-    fate, stands = fates.fate[layer], fates.stands[layer]
-    own = np.arange(len(fate))
-    is_moved = (fate == Fate.MERGED) | (fate == Fate.REPLACED)
-    assert fates.is_kept[layer][stands[is_moved]].all()
-    np.testing.assert_array_equal(stands[fates.is_kept[layer]], own[fates.is_kept[layer]])
-    assert (stands[fate == Fate.DROPPED] == -1).all()
+def check_layer(token_status: SampleTokenStatus, layer: int) -> None:
+    status, represented_by = token_status.status[layer], token_status.represented_by[layer]
+    own = np.arange(len(status))
+    is_moved = (status == TokenStatus.MERGED) | (status == TokenStatus.REPLACED)
+    assert token_status.is_kept[layer][represented_by[is_moved]].all()
+    np.testing.assert_array_equal(
+        represented_by[token_status.is_kept[layer]], own[token_status.is_kept[layer]]
+    )
+    assert (represented_by[status == TokenStatus.DROPPED] == -1).all()
     if layer:  # nothing returns
-        assert not (fates.is_present[layer] & ~fates.is_present[layer - 1]).any()
+        assert not (token_status.is_present[layer] & ~token_status.is_present[layer - 1]).any()
 
 
 @pytest.mark.parametrize("name", ["visionzip", "sparsezip"])
 def test_the_tokens_of_a_picture_are_dominant_and_contextual_ones(name: str) -> None:
     sample = traced(name, "llava_onevision", "video")
-    fate = fates_of(sample).fate[0]
-    frames = fate.reshape(4, -1)
-    assert (frames == Fate.KEPT).sum(axis=1).tolist() == [2] * 4
-    assert (frames == Fate.CARRIES).sum(axis=1).tolist() == [1] * 4
-    assert (frames == Fate.MERGED).sum(axis=1).tolist() == [6] * 4
+    status = token_status_of(sample).status[0]
+    frames = status.reshape(4, -1)
+    assert (frames == TokenStatus.KEPT).sum(axis=1).tolist() == [2] * 4
+    assert (frames == TokenStatus.REPRESENTATIVE).sum(axis=1).tolist() == [1] * 4
+    assert (frames == TokenStatus.MERGED).sum(axis=1).tolist() == [6] * 4
 
 
 def test_a_tower_with_cls_takes_a_place_of_its_own() -> None:
-    fates = fates_of(traced("visionzip", "llava", "image"))
-    assert (fates.fate[0] == Fate.SPARE).sum() == 1
+    token_status = token_status_of(traced("visionzip", "llava", "image"))
+    assert (token_status.status[0] == TokenStatus.PADDING).sum() == 1
 
 
 def test_a_merge_of_one_is_told_from_a_kept_token() -> None:
@@ -110,10 +123,10 @@ def test_a_merge_of_one_is_told_from_a_kept_token() -> None:
     sample = traced("sparsevlm", "llava", "image")
     made = [record for record in sample.records if record.kind == "made"]
     assert made
-    fates = fates_of(sample)
+    token_status = token_status_of(sample)
     first = made[0]
     places = first.index - sample.header.visual_start
-    assert (fates.fate[first.layer][places] == Fate.CARRIES).all()
+    assert (token_status.status[first.layer][places] == TokenStatus.REPRESENTATIVE).all()
 
 
 @pytest.mark.parametrize(("family", "kind"), families.CASES)
