@@ -13,7 +13,7 @@ from focal_common.errors import ConfigError, RunError, TraceError, near_matches
 from focal_evaluation.exhibits.headline import Bar, bar_figure, bar_of, geometric_mean
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.results.explain import explain, find_row, read_layers
-from focal_simulator.results.output import write_outcome
+from focal_simulator.results.output import saved_basis, write_outcome
 from focal_simulator.results.ratios import DENSE, ENERGY, SPEEDUP, over_dense
 from focal_simulator.results.runner import Outcome, Run, Settings
 from focal_simulator.results.summary import area_power_rows
@@ -126,7 +126,7 @@ class Results:
                 f"{where}: holds no main_<accelerator>.csv, expected a result folder of focal sim"
             )
         found = cls.__new__(cls)
-        found.notes, found.settings, found._outcome, found._folder = (), None, None, where
+        found.notes, found.settings, found._outcome, found._folder = saved_basis(where), None, None, where
         found._cells = cells
         found._rows = rows = [_tidy(row, _saved_area(where, row)) for row in cells]
         found._order = {pair: place for place, pair in enumerate(dict.fromkeys(map(_pair, rows)))}

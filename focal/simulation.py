@@ -15,6 +15,7 @@ from focal_common.places import plain_name
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator as SimulatedAccelerator
 from focal_simulator.accelerators.presets import build_accelerator
+from focal_simulator.results.ratios import DENSE
 from focal_simulator.results.run import run_root, workload_order
 from focal_simulator.results.runner import Settings, accelerator_names, built_in_precision
 from focal_traces.root.root import MAIN_FOLDER, TraceRoot
@@ -80,6 +81,10 @@ def accelerator(
     changed = ",".join(overrides) if file is None else ",".join((file.stem, *overrides))
     built = build_accelerator(plugin, file, list(overrides))
     chosen = label or (f"{plugin}@{changed}" if changed else plugin)
+    if chosen == DENSE and plugin != DENSE:
+        raise ConfigError(
+            f"label 'dense' is for the dense array that ratios are over, got accelerator '{plugin}'"
+        )
     return Accelerator(plugin, plain_name(chosen, "label"), file, overrides, built.hardware)
 
 
@@ -137,10 +142,11 @@ def simulate(
         overrides=tuple(common),
         precision=precision,
     )
-    own = _built([one for one in given if isinstance(one, Accelerator)], settings)
+    mine = [one for one in given if isinstance(one, Accelerator)]
+    own, changed = _built(mine, settings), [one.label for one in mine if one.overrides or one.file]
     with _root(trace) as root:
         folder = _folder(trace, root, variant)
-        outcome = run_root(settings, root, models, datasets, folder, own)
+        outcome = run_root(settings, root, models, datasets, folder, own, changed)
         return Results(outcome, workload_order(root), folder, settings)
 
 

@@ -6,6 +6,7 @@ versions that ``tests/check_versions.py`` runs; it also writes down how that wen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
@@ -14,7 +15,15 @@ from typing import Any
 
 from focal_common.errors import UnsupportedError
 
-__all__ = ["NEWEST", "OLDEST", "cache_in", "cache_name", "cache_of", "version_problem"]
+__all__ = [
+    "NEWEST",
+    "OLDEST",
+    "cache_in",
+    "cache_name",
+    "cache_of",
+    "require_known_version",
+    "version_problem",
+]
 
 OLDEST = "5.18.0"
 """Before it, forwards took no ``mm_encoder_outputs`` (`focal_algorithm.evaluation.offline`), and LLaVA-OneVision added
@@ -76,6 +85,13 @@ def version_problem() -> str:
     )
 
 
+def require_known_version() -> None:
+    """Raise `UnsupportedError` unless the installed transformers is in the range that was run."""
+    if problem := version_problem():
+        raise UnsupportedError(problem)
+
+
 def _minor(text: str) -> tuple[int, int]:
-    major, minor = text.split(".")[:2]
-    return int(major), int(minor)
+    found = re.match(r"(\d+)\.(\d+)", text)
+    # What is no version is older than any.
+    return (int(found[1]), int(found[2])) if found else (-1, -1)

@@ -7,11 +7,22 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 
 from focal_common.errors import RunError
 
-__all__ = ["atomic_path", "atomic_write_bytes", "atomic_write_text", "sha256_of_file"]
+__all__ = ["atomic_path", "atomic_write_bytes", "atomic_write_text", "open_lock_file", "sha256_of_file"]
+
+
+def open_lock_file(path: Path) -> TextIOWrapper:
+    """Open an empty file for locking, made where it is absent; one that is a symbolic link is refused.
+
+    Raises:
+        OSError: It is a link, or cannot be made.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    return open(os.open(path, flags, 0o666), "a")  # noqa: PTH123  (the caller closes it)
 
 
 @contextmanager

@@ -161,6 +161,9 @@ def _train(
         )
     if output.exists() and not output.is_dir():
         raise ConfigError(f"--output {output}: is a file, expected a folder")
+    from focal.commands.environment import require_runnable
+
+    require_runnable()
     import torch
 
     from focal_algorithm.training.checkpoint import LOG

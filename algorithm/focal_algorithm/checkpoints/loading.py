@@ -15,6 +15,7 @@ from focal_algorithm.models import MODELS, check_model_name, model_location
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.models.weights import SHIPPED, weights_digest
 from focal_algorithm.prompts.media.tokens import Tokenizer, checkpoint_tokenizer
+from focal_algorithm.transformers_versions import require_known_version
 from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
 
 __all__ = [
@@ -82,8 +83,10 @@ def load_model(
 
     Raises:
         ConfigError: Unknown name or dtype, or files that cannot be read.
-        UnsupportedError: fp16 on a CPU, a family without adapter, or code of a checkpoint without leave to run.
+        UnsupportedError: A transformers outside the versions that were run, fp16 on a CPU, a family without
+            adapter, or code of a checkpoint without leave to run.
     """
+    require_known_version()
     if dtype not in DTYPES:
         raise ConfigError(f"unknown dtype '{dtype}'; {near_matches(dtype, DTYPES)}")
     kind = check_device(device)

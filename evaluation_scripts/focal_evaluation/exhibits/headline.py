@@ -15,7 +15,7 @@ from typing import Any
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_path
 from focal_common.places import check_names
-from focal_simulator.results.ratios import BASIS, ENERGY, SPEEDUP
+from focal_simulator.results.ratios import ENERGY, SPEEDUP
 
 __all__ = ["Bar", "bar_figure", "bar_of", "draw", "geometric_mean", "read_bars"]
 
@@ -207,7 +207,8 @@ def _label(
     made_up = sorted(origins - set(_MEASURED))
     note = f" - counts: {'; '.join(made_up)}" if made_up else ""
     title = f"Simulated prefill of the language model, visual tokens only{note}"
-    figure.suptitle(f"{title}\nSpeed-up and energy {BASIS}", fontsize=9)
+    basis = "Speed-up and energy over dense in the same run; manifest.json says under which settings"
+    figure.suptitle(f"{title}\n{basis}", fontsize=9)
 
 
 def _colour(name: str) -> str:

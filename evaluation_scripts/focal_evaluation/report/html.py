@@ -38,7 +38,7 @@ __all__ = ["report_html", "write_report"]
 _LONGEST = 40
 
 _NO_LAYERS = "Not in these results: fidelity parity has no timed layers. Simulate with --fidelity cycle."
-_BASIS = "each row over dense in its own run: same overrides and cost models"
+_BASIS = "each row over dense in its own run"
 _NO_DENSE = "Not in these results: no row has a ratio over the dense array."
 
 
@@ -128,20 +128,22 @@ def _number(value: float) -> dict[str, str]:
 def _charts(found: RunSet, frames: tuple[pd.DataFrame, pd.DataFrame] | None) -> list[dict[str, Any]]:
     rows, layers = found.rows, found.layers
     has_layers = not layers.empty
+    basis = " ".join(dict.fromkeys(text for run in found.runs for text in run.ratios))
     causes = [f"{name}_cycles" for name in causes_of(rows)]
     has_causes = bool(causes) and bool(rows[causes].notna().any().any())
     made: list[tuple[str, str, str, Any, str]] = [
         (
             "speedup",
             "Speed-up",
-            f"Time of the dense systolic array over time, {_BASIS}. Means are geometric, over workloads that all have.",
+            f"Time of the dense systolic array over time, {_BASIS}. {basis} Means are geometric, over workloads that "
+            "all have.",
             (lambda: speedup_chart(frames[0], SPEEDUP)) if frames else None,
             _NO_DENSE,
         ),
         (
             "energy",
             "Energy",
-            f"Energy relative to the dense systolic array, {_BASIS}; split into core, buffers and DRAM.",
+            f"Energy relative to the dense systolic array, {_BASIS}; split into core, buffers and DRAM. {basis}",
             (lambda: energy_chart(frames[1])) if frames else None,
             _NO_DENSE,
         ),

@@ -24,6 +24,7 @@ from focal_evaluation.results.main_rows import (
     read_labels,
     read_tables,
 )
+from focal_simulator.results.output import basis_of
 
 __all__ = ["LAYER_COLUMNS", "Run", "RunSet", "read_runs"]
 
@@ -71,6 +72,11 @@ class Run:
     name: str
     manifest: dict[str, Any]
     links: tuple[Path, ...]
+
+    @property
+    def ratios(self) -> tuple[str, ...]:
+        """What the ratios of its tables are over, in sentences; empty where the manifest does not say."""
+        return basis_of(self.manifest)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any
 
 from focal_common import __version__
 from focal_common.errors import ConfigError, RunError
-from focal_common.files import atomic_path, atomic_write_text, sha256_of_file
+from focal_common.files import atomic_path, atomic_write_text, open_lock_file, sha256_of_file
 from focal_common.provenance import code_revision, content_hash, package_versions
 from focal_common.registry import Registry
 from focal_simulator.costs.buffer_costs import SramChoice
@@ -19,7 +19,15 @@ from focal_simulator.results.rows import KEY_COLUMNS, Row, merge_table, table_te
 from focal_simulator.results.runner import Outcome
 from focal_simulator.results.summary import area_power_summary, breakdown_rows
 
-__all__ = ["FIGURES", "file_prefix", "locked_folder", "write_outcome", "write_rows"]
+__all__ = [
+    "FIGURES",
+    "basis_of",
+    "file_prefix",
+    "locked_folder",
+    "saved_basis",
+    "write_outcome",
+    "write_rows",
+]
 
 FIGURES: Registry[Any] = Registry(
     "result figure",
@@ -49,7 +57,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".focal.lock").open("a")
+        handle = open_lock_file(folder / ".focal.lock")
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror})") from error
     # The file stays: removing it would let two processes lock two different files.
@@ -97,7 +105,8 @@ def write_outcome(
             name: accelerator.hardware.model_dump(mode="json")
             for name, accelerator in outcome.accelerators.items()
         }
-        written.append(_write_manifest(folder, settings))
+        ratios = {f"{prefix}_{name}.csv": outcome.basis for name in grouped}
+        written.append(_write_manifest(folder, settings, ratios))
     return written
 
 
@@ -105,7 +114,7 @@ def write_rows(folder: Path, name: str, rows: list[Row], key: tuple[str, ...], o
     """Merge the rows of a sweep into one table of the folder; see `merge_table` for errors."""
     with locked_folder(folder):
         merge_table(folder / name, rows, key, order)
-        _write_manifest(folder, {})
+        _write_manifest(folder, {}, {})
     return folder / name
 
 
@@ -172,6 +181,22 @@ def _draw(folder: Path, prefix: str, order: Order) -> Path:
     return path
 
 
+def basis_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the ratios of the tables of a result folder are over, each sentence once."""
+    ratios = manifest.get("ratios")
+    texts = ratios.values() if isinstance(ratios, dict) else ()
+    return tuple(dict.fromkeys(text for text in texts if isinstance(text, str)))
+
+
+def saved_basis(folder: Path) -> tuple[str, ...]:
+    """Return `basis_of` the manifest of a result folder.
+
+    Raises:
+        ConfigError: The manifest is damaged.
+    """
+    return basis_of(_manifest(folder))
+
+
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     if not path.exists():
@@ -185,8 +210,14 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _write_manifest(folder: Path, hardware: Mapping[str, Any]) -> Path:
-    """Record what made the folder: no clock and no host, so equal runs leave equal bytes."""
+def _write_manifest(folder: Path, hardware: Mapping[str, Any], ratios: Mapping[str, str]) -> Path:
+    """Record what made the folder: no clock and no host, so equal runs leave equal bytes.
+
+    Args:
+        folder: Result folder.
+        hardware: Hardware values by accelerator.
+        ratios: What the ratios of a table are over, by file name; other tables keep theirs.
+    """
     known = _manifest(folder)
     known["focal_version"] = __version__
     known["code"] = code_revision()
@@ -194,6 +225,7 @@ def _write_manifest(folder: Path, hardware: Mapping[str, Any]) -> Path:
     known.setdefault("hardware_sha256", {}).update(
         {name: content_hash(value) for name, value in hardware.items()}
     )
+    known.setdefault("ratios", {}).update(ratios)
     tables = sorted(folder.glob("*.csv"))
     known["tables"] = {path.name: sha256_of_file(path) for path in tables}
     known["origins"] = {path.name: origins for path in tables if (origins := _origins(path))}

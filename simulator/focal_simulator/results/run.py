@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from focal_simulator.accelerators.precision import precision_remarks
 from focal_simulator.results.output import file_prefix, write_outcome, write_rows
 from focal_simulator.results.ratios import DENSE
 from focal_simulator.results.request import Report, Request
+from focal_simulator.results.rows import Row
 from focal_simulator.results.runner import Outcome, Settings, run_all
 from focal_simulator.results.tables import gemm_sparsity_table, result_table
+from focal_simulator.results.whole_model import PHASE_KEY, inference_rows, inference_table
 from focal_simulator.workload.loading import load_workloads
 from focal_traces.root.root import MAIN_FOLDER, TraceRoot
 
@@ -50,19 +52,19 @@ def run_request(request: Request) -> Report:
             f"--timeline shows one run, got {len(outcome.runs)}; choose with --accelerator, --model, --dataset"
         )
     order = workload_order(root)
-    paths = write_outcome(request.output, outcome, order, request.variant, request.sram, request.figure)
+    phases: list[Row] = []
     whole = None
     if request.whole_model:
-        from focal_simulator.results.whole_model import PHASE_KEY, inference_rows, inference_table
-
+        # Before anything is written: a shape that is missing is refused here.
         asked = (settings, request.model_shape, request.generated_tokens)
-        rows = inference_rows(outcome, outcome.runs, *asked)
-        name = f"{outcome.fidelity.file_prefix}{file_prefix(request.variant)}_phases.csv"
-        paths.append(write_rows(request.output, name, rows, PHASE_KEY, order))
-        dense = rows
+        phases = dense = inference_rows(outcome, outcome.runs, *asked)
         if DENSE not in outcome.accelerators:
             dense = inference_rows(outcome, list(outcome.dense.values()), *asked)
-        whole = inference_table(rows, dense, outcome.basis)
+        whole = inference_table(phases, dense, outcome.basis)
+    paths = write_outcome(request.output, outcome, order, request.variant, request.sram, request.figure)
+    if request.whole_model:
+        name = f"{outcome.fidelity.file_prefix}{file_prefix(request.variant)}_phases.csv"
+        paths.append(write_rows(request.output, name, phases, PHASE_KEY, order))
     if request.timeline is not None:
         paths.append(_draw_timeline(request, request.timeline, outcome))
     report = _report(outcome, paths)
@@ -78,6 +80,7 @@ def run_root(
     datasets: Sequence[str] = (),
     variant: str = MAIN_FOLDER,
     own: Mapping[str, Accelerator[Any]] | None = None,
+    changed: Collection[str] = (),
 ) -> Outcome:
     """Simulate the workloads of a trace root; nothing is written.
 
@@ -88,12 +91,13 @@ def run_root(
         datasets: Names to keep; empty keeps all.
         variant: Trace folder whose counts are used.
         own: See `run_all`.
+        changed: See `run_all`.
 
     Raises:
         FocalError: See `load_workloads` and `run_all`.
     """
     workloads = load_workloads(root, list(models), list(datasets), variant)
-    outcome = run_all(settings, workloads, own)
+    outcome = run_all(settings, workloads, own, changed)
     assumed = [
         workload.label
         for workload in workloads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -182,7 +182,10 @@ def _field_of(override: str) -> str:
 
 
 def run_all(
-    settings: Settings, workloads: list[Workload], own: Mapping[str, Accelerator[Any]] | None = None
+    settings: Settings,
+    workloads: list[Workload],
+    own: Mapping[str, Accelerator[Any]] | None = None,
+    changed: Collection[str] = (),
 ) -> Outcome:
     """Run every workload on every accelerator that accepts it, and on the dense array for ratios.
 
@@ -190,6 +193,7 @@ def run_all(
         settings: What to run on.
         workloads: What to run.
         own: Accelerators beside those that the settings name, by the name that result rows give them.
+        changed: Names of ``own`` whose hardware differs by more than the settings, so that dense has none of it.
 
     Raises:
         UnsupportedError: An accelerator asked for by name accepts none of the workloads.
@@ -203,7 +207,7 @@ def run_all(
     hardware = _Hardware(settings, names)
     outcome = Outcome(fidelity, accelerators={name: hardware.build(name) for name in names} | dict(own or {}))
     refused = _run_dense(settings, hardware, workloads, outcome)
-    outcome.basis = _basis(settings, hardware, outcome, refused)
+    outcome.basis = _basis(settings, hardware, outcome, changed, refused)
     for name, accelerator in outcome.accelerators.items():
         refusals = []
         for workload in workloads:
@@ -275,13 +279,19 @@ def _run_dense(settings: Settings, hardware: _Hardware, workloads: list[Workload
     return reasons[0] if reasons else ""
 
 
-def _basis(settings: Settings, hardware: _Hardware, outcome: Outcome, refused: str) -> str:
+def _basis(
+    settings: Settings, hardware: _Hardware, outcome: Outcome, changed: Collection[str], refused: str
+) -> str:
     """Return what the ratios of a run are over, and which settings do not reach which array."""
     sentences = [f"Speed-up and energy {BASIS}."]
     if outcome.dense and DENSE not in outcome.accelerators:
         sentences.append("Dense was run for them and is not shown.")
     if hardware.target not in ("", DENSE):
         sentences.append(f"{settings.hardware} is for {hardware.target}; dense has its own preset.")
+    if own := [name for name in changed if name != DENSE]:
+        sentences.append(f"{', '.join(own)}: hardware of its own, of which dense has nothing.")
+    if DENSE in changed:
+        sentences.append("dense has hardware of its own.")
     for override in settings.overrides:
         names = dict.fromkeys((*(name for name in outcome.accelerators if name in ACCELERATORS), DENSE))
         if lacking := [name for name in names if not hardware.takes(name, override)]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from focal_common.errors import RunError
+from focal_common.files import open_lock_file
 
 __all__ = ["study_lock", "waiting_lock"]
 
@@ -21,7 +22,7 @@ def waiting_lock(path: Path) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a")
+        handle = open_lock_file(path)
     except OSError as error:
         raise RunError(f"{path.parent}: cannot be written ({error.strerror})") from error
     # The file stays: removing it would let two processes lock two different files.
@@ -39,7 +40,7 @@ def study_lock(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".focal.lock").open("a")
+        handle = open_lock_file(folder / ".focal.lock")
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror})") from error
     with handle:

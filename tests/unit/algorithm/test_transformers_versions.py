@@ -17,6 +17,7 @@ import transformers
 import transformers.modeling_outputs
 
 import attach_support as support
+import family_support
 from focal.commands.environment import checks, require_runnable
 from focal_algorithm import transformers_versions
 from focal_algorithm.hooks import attach
@@ -107,6 +108,8 @@ def test_a_step_onto_a_filled_cache_is_no_prefill_under_either_name(name: str) -
         ("5.24.1", True),
         ("5.25.0", False),
         ("6.0.0", False),
+        ("5", False),
+        ("garbage", False),
     ],
 )
 def test_a_version_that_was_not_run_is_refused_by_name(
@@ -123,6 +126,8 @@ def test_a_version_that_was_not_run_is_refused_by_name(
     ):
         require_runnable()
     assert "pip install 'transformers>=" in advice
+    with pytest.raises(UnsupportedError, match="is installed, and Focal was run with"):
+        family_support.tiny("llava")
 
 
 def test_the_declared_bounds_are_the_versions_that_were_run() -> None:

@@ -22,9 +22,11 @@ from focal_common.places import (
     remove_folder,
     scratch_folder,
 )
+from focal_simulator.results.output import locked_folder
+from focal_traces.root.upsert import locked
 
 ROOT = Path(__file__).parents[3]
-PRODUCT = ("common", "traces", "algorithm", "simulator", "evaluation_scripts")
+PRODUCT = ("focal", "common", "traces", "algorithm", "simulator", "evaluation_scripts")
 TEXTS = st.one_of(st.text(max_size=12), st.text("ab./\\-:=~ \n\0\u202e", max_size=8))
 
 
@@ -231,3 +233,17 @@ def test_folders_are_removed_in_one_place_only() -> None:
             if re.search(r"\brm\s+-\w*r", line)
         ]
         assert all("echo" in line for line in lines), script  # advice is not removal
+
+
+@pytest.mark.parametrize("name", [".meta_data.csv.lock", ".focal.lock"])
+def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / name).symlink_to(tmp_path / "outside")
+    hold = (
+        locked(tmp_path / "inside" / "meta_data.csv")
+        if "meta" in name
+        else locked_folder(tmp_path / "inside")
+    )
+    with pytest.raises(RunError), hold:
+        pass
+    assert not (tmp_path / "outside").exists()

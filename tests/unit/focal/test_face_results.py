@@ -145,3 +145,24 @@ def test_the_published_layout_stays_one_export(results: focal.Results, tmp_path:
     own = results.frame().query("accelerator == 'focus' and dataset == @row['dataset']").iloc[0]
     assert float(row["total_energy"]) == own["energy_mj"]
     assert float(row["execution_time"]) == own["seconds"]
+
+
+def test_hardware_of_ones_own_is_named_beside_the_ratio() -> None:
+    wide = focal.accelerator("focus", core={"array_columns": 64})
+    found = focal.simulate(support.PUBLISHED, ["dense", wide], models=["llava_vid"], datasets=["mvbench"])
+    assert f"{wide.label}: hardware of its own, of which dense has nothing." in found.notes[0]
+    plain = focal.accelerator("focus", label="mine")
+    found = focal.simulate(support.PUBLISHED, ["dense", plain], models=["llava_vid"], datasets=["mvbench"])
+    assert "of its own" not in found.notes[0]
+
+
+def test_only_the_dense_array_may_be_called_dense() -> None:
+    with pytest.raises(ConfigError, match="label 'dense' is for the dense array"):
+        focal.accelerator("focus", label="dense")
+
+
+def test_a_saved_result_folder_says_what_its_ratios_are_over(tmp_path: Path) -> None:
+    wide = focal.accelerator("focus", core={"array_columns": 64})
+    found = focal.simulate(support.PUBLISHED, ["dense", wide], models=["llava_vid"], datasets=["mvbench"])
+    found.save(tmp_path / "saved")
+    assert focal.Results.open(tmp_path / "saved").notes == (found.notes[0],)

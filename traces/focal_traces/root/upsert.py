@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from focal_common.errors import RunError, UnsupportedError
-from focal_common.files import atomic_write_text
+from focal_common.files import atomic_write_text, open_lock_file
 from focal_traces.root.tables import (
     ADAPTIV_COLUMNS,
     CMC_COLUMNS,
@@ -111,7 +111,7 @@ def locked(path: Path) -> Iterator[None]:
         raise UnsupportedError("tables of a trace root need POSIX file locks (Linux, macOS)") from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.with_name(f".{path.name}.lock").open("a")
+        handle = open_lock_file(path.with_name(f".{path.name}.lock"))
     except OSError as error:
         raise RunError(f"{path}: could not be locked for writing ({error.strerror})") from error
     with handle:
