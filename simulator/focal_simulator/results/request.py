@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from focal_simulator.costs.buffer_costs import SramChoice
+from focal_traces.root.root import MAIN_FOLDER
+
 __all__ = ["Report", "Request"]
 
 
@@ -14,18 +17,18 @@ class Request:
     """The command line, checked for form only; fields as in ``focal sim --help``."""
 
     trace: Path
-    accelerators: tuple[str, ...]
-    fidelity: str
-    corrections: str
     output: Path
-    models: tuple[str, ...]
-    datasets: tuple[str, ...]
-    variant: str
-    hardware: Path | None
-    overrides: tuple[str, ...]
-    sram: Any
-    tile_lengths: bool
-    figure: bool
+    accelerators: tuple[str, ...] = ("all",)
+    fidelity: str = "cycle"
+    corrections: str = "all"
+    models: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    variant: str = MAIN_FOLDER
+    hardware: Path | None = None
+    overrides: tuple[str, ...] = ()
+    sram: SramChoice = "auto"
+    tile_lengths: bool = False
+    figure: bool = True
     precision: str = "fp16"
     whole_model: bool = False
     model_shape: str = ""
