@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import focal.studies.measure  # noqa: F401  (registers the trace providers that run a model)
 from focal_common.console import errors_console, output_console, run_command, track
 from focal_common.errors import ConfigError
 
