@@ -95,6 +95,7 @@ def sim(
         )
     if sram not in _SRAM:
         raise ConfigError(f"--sram '{sram}': {near_matches(sram, _SRAM)}")
+    from focal_evaluation.exhibits.headline import draw
     from focal_simulator.results.request import Request
     from focal_simulator.results.run import run_request
 
@@ -109,9 +110,9 @@ def sim(
         variant=variant,
         hardware=hardware,
         overrides=tuple(overrides or ()),
-        sram=sram,
+        sram=sram,  # type: ignore[arg-type]  # checked above
         tile_lengths=tile_lengths,
-        figure=figure,
+        draw=draw if figure else None,
         precision=precision,
         whole_model=whole_model or bool(model_shape) or generate > 0,
         model_shape=model_shape,

@@ -243,6 +243,7 @@ def _note(sentence: str) -> None:
 
 def _simulated(result: RunResult, root: Path, accelerators: str) -> Report:
     """Simulate what was just traced; results go into a folder of the trace root."""
+    from focal_evaluation.exhibits.headline import draw
     from focal_simulator.results.request import Request
     from focal_simulator.results.run import run_request
 
@@ -255,6 +256,7 @@ def _simulated(result: RunResult, root: Path, accelerators: str) -> Report:
             models=(header.model,),
             datasets=(header.dataset,),
             variant=result.files["counts"].parent.name,
+            draw=draw,
         )
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 from focal_simulator.costs.buffer_costs import SramChoice
 from focal_traces.root.root import MAIN_FOLDER
 
-__all__ = ["Report", "Request"]
+__all__ = ["Draw", "Report", "Request"]
+
+Draw = Callable[[Sequence[Path], Sequence[tuple[str, str]], Path], None]
+"""Draws result tables, with workloads (model, dataset) in order, into a file. Drawing stands above the simulator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The command line, checked for form only; fields as in ``focal sim --help``."""
+    """The options of ``focal sim``, checked for form only; ``draw`` makes the headline figure, None leaves it out."""
 
     trace: Path
     output: Path
@@ -28,7 +32,7 @@ class Request:
     overrides: tuple[str, ...] = ()
     sram: SramChoice = "auto"
     tile_lengths: bool = False
-    figure: bool = True
+    draw: Draw | None = None
     precision: str = "fp16"
     whole_model: bool = False
     model_shape: str = ""

@@ -50,7 +50,7 @@ def run_request(request: Request) -> Report:
             f"--timeline shows one run, got {len(outcome.runs)}; choose with --accelerator, --model, --dataset"
         )
     order = workload_order(root)
-    paths = write_outcome(request.output, outcome, order, request.variant, request.sram, request.figure)
+    paths = write_outcome(request.output, outcome, order, request.variant, request.sram, request.draw)
     whole = None
     if request.whole_model:
         from focal_simulator.results.whole_model import PHASE_KEY, inference_rows, inference_table
