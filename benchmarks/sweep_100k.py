@@ -19,6 +19,7 @@ from typing import Any
 
 from sweep_points import PUBLISHED, ROOT, machine
 
+from focal_evaluation.exhibits.sweep import draw_all
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.level import CycleFidelity
 from focal_simulator.sweep.evaluate import Evaluator
@@ -81,7 +82,7 @@ def whole(found: Study, folder: Path, jobs: int) -> SweepResult:
         f"{points / result.seconds:.0f} points/s; {cpu:.1f} s of processor time = {points / cpu:.0f} points/s a core"
     )
     start, cpu = time.perf_counter(), processor_seconds()
-    paths = write_files(result, True)
+    paths = write_files(result, draw_all)
     sizes = [f"{path.name} {path.stat().st_size / 2**20:.1f} MiB" for path in paths]
     print(
         f"front ({len(result.front.rows)} points), summary and figures: {time.perf_counter() - start:.1f} s, "

@@ -17,12 +17,12 @@ from focal.studies.arena.matching import MET, REFUSED, Setting, settings_of
 from focal.studies.arena.plan import DENSE, Bout, ModelFolder
 from focal.studies.arena.pool import one_thread
 from focal.studies.arena.rows import arena_rows
-from focal.studies.arena.simulation import accelerators as accelerator_names
 from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.evaluation.offline.questions import Asked, QuestionSet, load_questions
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.prompts.media.source import MediaSample
 from focal_common.errors import ConfigError
+from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.results.ratios import ENERGY, SPEEDUP, over_dense
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def compare_methods(
                 cell.take(answered(evaluator, method, numbers, frozenset(chosen), simulate))
             cell.finish()
             cells.append(cell)
-    return Comparison(arena_rows(cells, accelerator_names() if simulate else ()))
+    return Comparison(arena_rows(cells, tuple(ACCELERATORS) if simulate else ()))
 
 
 def _entrants(methods: Sequence[str | CompressionMethod]) -> list[Entrant]:

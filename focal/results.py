@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from focal_common.errors import ConfigError, RunError, TraceError, near_matches
-from focal_evaluation.exhibits.headline import Bar, bar_figure, bar_of, geometric_mean
+from focal_evaluation.exhibits.headline import Bar, bar_figure, bar_of, draw, geometric_mean
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.results.explain import explain, find_row, read_layers
 from focal_simulator.results.output import saved_basis, write_outcome
@@ -292,7 +292,8 @@ class Results:
         """
         if self._outcome is None or self.settings is None:
             raise RunError(f"these results were read from {self._folder}; copy that folder instead")
-        write_outcome(Path(folder), self._outcome, self._order, self._variant, self.settings.sram, figure)
+        chosen = draw if figure else None
+        write_outcome(Path(folder), self._outcome, self._order, self._variant, self.settings.sram, chosen)
         return Path(folder)
 
     def __repr__(self) -> str:

@@ -131,7 +131,9 @@ CONFLICTS = """
 from importlib.metadata import requires, version
 from packaging.requirements import Requirement
 import sys
-for name in sys.argv[1:]:
+for name, asked in (word.split("==") for word in sys.argv[1:]):
+    if not Requirement(f"{name}=={asked}").specifier.contains(version(name)):
+        sys.exit(f"{name} {version(name)} is imported, and {asked} was asked for")
     for line in requires(name) or ():
         wanted = Requirement(line)
         if (not wanted.marker or wanted.marker.evaluate()) and not wanted.specifier.contains(version(wanted.name)):
@@ -150,7 +152,9 @@ def check_models(name: str) -> str:
         if not is_made:
             install(python, "--no-deps", "--target", folder, *content.split())
             (folder / "made-of").write_text(content)
-    found = run(python, "-c", CONFLICTS, *versions, PYTHONPATH=path)
+    found = run(
+        python, "-c", CONFLICTS, *(f"{name}=={one}" for name, one in versions.items()), PYTHONPATH=path
+    )
     if found.returncode:
         raise RuntimeError(found.stdout)
     workers = os.environ.get("FOCAL_TEST_WORKERS", "2")

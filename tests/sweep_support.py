@@ -1,9 +1,9 @@
 """Small studies that sweep tests share."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
+from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.run import SweepRequest, SweepResult, run_sweep
 from focal_simulator.sweep.study import Study
 from simulator_support import PUBLISHED_ROOT
@@ -48,18 +48,18 @@ def study_text(**changes: Any) -> str:
     return grid_study(**changes).model_dump_json(exclude_defaults=True)
 
 
-MEASURE_SCRIPT = Path(__file__).parent / "measure_script.py"
+TRACE_PROVIDERS.add("stand_in", "measured_stand_in:StandIn")
 
 
 def with_stand_in(study: Study, *words: str) -> Study:
-    """The same study, measured by a script instead of a model."""
-    options = {"command": [sys.executable, str(MEASURE_SCRIPT)], "arguments": list(words)}
-    traces = study.traces.model_copy(update={"options": options})
+    """The same study, measured by a stand-in instead of a model."""
+    changes = {"provider": "stand_in", "options": {"arguments": list(words)}}
+    traces = study.traces.model_copy(update=changes)
     return study.model_copy(update={"traces": traces})
 
 
 def measured_study(*words: str, **changes: Any) -> Study:
-    """Two schedules and two thresholds on two designs of Focus, measured by a script instead of a model."""
+    """Two schedules and two thresholds on two designs of Focus, measured by a stand-in instead of a model."""
     schedules = {"early": ([0, 2], [0.4, 0.2]), "none": ([], [])}
     choices = [
         {"label": label, "set": {"method.selected_layers": layers, "method.alpha_list": alphas}}
@@ -75,6 +75,6 @@ def measured_study(*words: str, **changes: Any) -> Study:
             {"field": "method.similarity_threshold", "values": [0.8, 1.0]},
         ],
         "objectives": [{"metric": "accuracy", "goal": "maximize"}, {"metric": "edp_mj_s"}],
-        "traces": {"provider": "measure"},
+        "traces": {"provider": "stand_in"},
     }
     return with_stand_in(Study.model_validate(fields | changes), *words)

@@ -51,6 +51,10 @@ class Registry(Generic[T]):
     def __contains__(self, name: object) -> bool:
         return name in self._targets()
 
+    def add(self, name: str, target: str) -> None:
+        """Offer a plug-in of a package that stands above the one whose table this is."""
+        self._table[name] = target
+
     def target(self, name: str) -> str:
         """Return the ``"module:attribute"`` behind a name; raises `ConfigError` if there is none."""
         targets = self._targets()

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from focal_common.config import parse_yaml
 from focal_common.console import output_console, track
-from focal_common.errors import ConfigError
 
 __all__ = ["app"]
 
@@ -41,13 +37,10 @@ def measure(
         bool,
         typer.Option("--identity", help="Print the hash of all that decides the result, and the parameters."),
     ] = False,
-    is_lines: Annotated[
-        bool, typer.Option("--lines", help="Measure what lines of JSON on standard input ask for.")
-    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Ask a model questions under a method; write the trace of some and the accuracy of all."""
-    from focal.studies.measure.settings import MeasureSettings
+    from focal.studies.measure.settings import MeasureSettings, method_parameter
 
     wanted = MeasureSettings(
         model=model,
@@ -66,7 +59,7 @@ def measure(
         # On a line of its own: the hash decides what was measured before, the names do not.
         typer.echo(json.dumps({"parameters": wanted.parameters()}))
         return
-    parameters = dict(map(_setting, settings or []))
+    parameters = dict(map(method_parameter, settings or []))
     from focal.commands.environment import require_runnable
     from focal_algorithm.methods.build import build_method
 
@@ -74,15 +67,6 @@ def measure(
     require_runnable()
     from focal.studies.measure.session import Session
 
-    if is_lines:
-        from focal.studies.measure.lines import serve
-
-        replies = sys.stdout
-        # Only replies may reach standard output, whatever a library prints.
-        with redirect_stdout(sys.stderr):
-            session = Session(wanted)
-            serve(lambda more, place: session.measure(parameters | dict(more), place), sys.stdin, replies)
-        return
     metrics = Session(wanted).measure(parameters, output, lambda items, total: track(items, "asking", total))
     _show(metrics, output, as_json)
 
@@ -103,10 +87,3 @@ def _show(metrics: dict[str, float], output: Path, as_json: bool) -> None:
         markup=False,
     )
     console.print(f"wrote {output}", markup=False)
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    field, equals, value = text.partition("=")
-    if not equals or not field.strip():
-        raise ConfigError(f"--set '{text}': expected field=value, such as similarity_threshold=0.95")
-    return field.strip(), parse_yaml(f"value: {value}", f"--set {field}")["value"]

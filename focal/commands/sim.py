@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from focal_common.console import errors_console, output_console, run_command
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["app", "main"]
+if TYPE_CHECKING:
+    from focal_simulator.results.request import Report
+
+__all__ = ["app", "comma_separated", "main", "show_report"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -20,7 +23,8 @@ _STUDIES = ("dse_a_m_tile", "dse_b_vector_size", "dse_c_block_size", "dse_d_scat
 """Packaged studies of what ``--sweep`` did up to version 0.1."""
 
 
-def _words(text: str) -> tuple[str, ...]:
+def comma_separated(text: str) -> tuple[str, ...]:
+    """Return the words between commas."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
@@ -91,23 +95,24 @@ def sim(
         )
     if sram not in _SRAM:
         raise ConfigError(f"--sram '{sram}': {near_matches(sram, _SRAM)}")
+    from focal_evaluation.exhibits.headline import draw
     from focal_simulator.results.request import Request
     from focal_simulator.results.run import run_request
 
     request = Request(
         trace=trace,
-        accelerators=_words(accelerator),
+        accelerators=comma_separated(accelerator),
         fidelity=fidelity or ("parity" if tile_lengths else "cycle"),
         corrections=corrections,
         output=output,
-        models=_words(model),
-        datasets=_words(dataset),
+        models=comma_separated(model),
+        datasets=comma_separated(dataset),
         variant=variant,
         hardware=hardware,
         overrides=tuple(overrides or ()),
-        sram=sram,
+        sram=sram,  # type: ignore[arg-type]  # checked above
         tile_lengths=tile_lengths,
-        figure=figure,
+        draw=draw if figure else None,
         precision=precision,
         whole_model=whole_model or bool(model_shape) or generate > 0,
         model_shape=model_shape,
@@ -119,7 +124,12 @@ def sim(
     report = run_request(request)
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=1))
-        return
+    else:
+        show_report(report)
+
+
+def show_report(report: Report) -> None:
+    """Print tables, notes and written paths."""
     console = output_console()
     for table in report.tables:
         console.print(table)

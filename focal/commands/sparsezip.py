@@ -18,8 +18,6 @@ app = typer.Typer(
     help="Token selection before and inside the decoder at equal budgets: VisionZip, SparseZip, SparseVLM.",
 )
 
-_REPORT = "sparsezip-report"  # verb that reads results; packages meet by name only
-
 Model = Annotated[
     Path | None, typer.Option("--model", help="Folder of a trained image model; the shipped one if left out.")
 ]
@@ -164,14 +162,15 @@ def _evaluate(
 
 
 def _finish(output: Path, parser: str, failed: list[Any]) -> None:
-    from focal.commands.main import VERBS
-    from focal_common.console import run_command
+    from focal.commands.sparsezip_report import report as write_report
 
-    code = run_command(VERBS.load(_REPORT), [str(output), "--parser", parser])
-    for cell in failed:
-        errors_console().print(f"failed: {cell.configuration.name}: {cell.reason}", markup=False)
-    if code or failed:
-        raise typer.Exit(code or 1)
+    try:
+        write_report(output, parser)
+    finally:
+        for cell in failed:
+            errors_console().print(f"failed: {cell.configuration.name}: {cell.reason}", markup=False)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _track(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import focal.studies.measure  # noqa: F401  (registers the trace providers that run a model)
 from focal_common.console import errors_console, output_console, run_command, track
 from focal_common.errors import ConfigError
 
@@ -46,6 +47,7 @@ def sweep(
     """Explore a design space: every finished point is kept, and a stopped study goes on where it was."""
     if jobs < 1:
         raise ConfigError(f"--jobs {jobs}: expected at least 1")
+    from focal_evaluation.exhibits.sweep import draw_all
     from focal_simulator.sweep.run import SweepRequest, run_sweep
     from focal_simulator.sweep.study import read_study
     from focal_simulator.sweep.summary import front_table, report, write_files
@@ -60,7 +62,7 @@ def sweep(
     result = run_sweep(
         request, _engine(jobs, dask, scheduler), lambda chunks, total: _tracked(chunks, total, read.name)
     )
-    paths = write_files(result, figures)
+    paths = write_files(result, draw_all if figures else None)
     if as_json:
         typer.echo(json.dumps(report(result) | {"paths": [str(path) for path in paths]}, indent=1))
         return

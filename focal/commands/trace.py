@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Callable
-from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from focal.commands.main import VERBS
+from focal.commands.sim import comma_separated, show_report
 from focal.commands.trace_files import app as traces_app
 from focal.commands.trace_tables import print_answers, print_samples
 from focal_algorithm.methods.config import configured_parameters
@@ -21,11 +18,12 @@ from focal_common.config import parse_yaml
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError
 from focal_common.places import check_inside
-from focal_common.registry import Registry
+from focal_simulator.accelerators import ACCELERATORS
 
 if TYPE_CHECKING:
     from focal_algorithm.tasks.asking import AskedTask
     from focal_algorithm.tracing.runner import RunResult
+    from focal_simulator.results.request import Report
 
 __all__ = ["app"]
 
@@ -41,10 +39,6 @@ _PROFILES = ("offline", "hub")
 _SIMULATION = "simulation"
 """Folder of the results of --simulate in the trace root."""
 _QUESTION = "What happens in this video?"
-# By name: this package does not depend on the simulator, only this command line meets it.
-_PLUGINS: Registry[Registry[Any]] = Registry(
-    "plug-in family", {"accelerators": "focal_simulator.accelerators:ACCELERATORS"}, group="focal.families"
-)
 
 
 @app.callback()
@@ -194,37 +188,31 @@ def trace(
     result = replace(result, notes=(*notes, *result.notes))
     for note in result.notes:
         _note(note)
+    report = _simulated(result, output, simulate) if simulate else None
     if as_json:
         summary = _summary(result)
-        if simulate:
-            summary["simulation"] = json.loads(
-                _captured(lambda: _simulate(result, output, simulate, "--json"))
-            )
+        if report is not None:
+            summary["simulation"] = report.as_json()
         output_console().print(json.dumps(summary), markup=False)
-        return
-    if result.accuracy is not None:
-        rows = (
-            json.loads(_captured(lambda: _simulate(result, output, simulate, "--json"))) if simulate else None
-        )
-        print_answers(result, rows)
-        return
-    print_samples(result)
-    if simulate:
-        _simulate(result, output, simulate)
+    elif result.accuracy is not None:
+        print_answers(result, report)
+    else:
+        print_samples(result)
+        if report is not None:
+            show_report(report)
 
 
 def _match_target(quantity: str, text: str, accelerator: str, method: str) -> tuple[float | None, str]:
     """Return the budget, None if none is asked for, and the accelerator that is to be simulated."""
-    accelerators = _PLUGINS.load("accelerators")
     if accelerator:
-        accelerators.target(accelerator)
+        ACCELERATORS.target(accelerator)
     if not quantity:
         if accelerator:
             raise ConfigError("--match-accelerator needs --match cycles or --match energy")
         return None, ""
     from focal.studies.match_budget import check_quantity
 
-    return check_quantity(quantity, text), accelerator or (method if method in accelerators else "dense")
+    return check_quantity(quantity, text), accelerator or (method if method in ACCELERATORS else "dense")
 
 
 def _asked_task(task: str, prompt: str | None, given: dict[str, Any]) -> AskedTask | None:
@@ -253,20 +241,24 @@ def _note(sentence: str) -> None:
     errors_console().print(f"note: {sentence}", markup=False)
 
 
-def _simulate(result: RunResult, root: Path, accelerators: str, *words: str) -> None:
-    """Simulate what was just traced, through the verb table: this package does not know the simulator."""
+def _simulated(result: RunResult, root: Path, accelerators: str) -> Report:
+    """Simulate what was just traced; results go into a folder of the trace root."""
+    from focal_evaluation.exhibits.headline import draw
+    from focal_simulator.results.request import Request
+    from focal_simulator.results.run import run_request
+
     header = result.trace.header
-    chosen = ["--trace", str(root), "--model", header.model, "--dataset", header.dataset]
-    results = ["--accelerator", accelerators, "--output", str(root / _SIMULATION)]
-    results += ["--variant", result.files["counts"].parent.name]
-    VERBS.load("sim")(args=[*chosen, *results, *words], standalone_mode=False)
-
-
-def _captured(command: Callable[[], None]) -> str:
-    text = io.StringIO()
-    with redirect_stdout(text):
-        command()
-    return text.getvalue()
+    return run_request(
+        Request(
+            trace=root,
+            accelerators=comma_separated(accelerators),
+            output=root / _SIMULATION,
+            models=(header.model,),
+            datasets=(header.dataset,),
+            variant=result.files["counts"].parent.name,
+            draw=draw,
+        )
+    )
 
 
 def _check_choices(profile: str, method: str, simulate: str) -> None:
@@ -276,9 +268,9 @@ def _check_choices(profile: str, method: str, simulate: str) -> None:
     from focal_algorithm.methods import METHODS
 
     METHODS.target(method)
-    for name in filter(None, (word.strip() for word in simulate.split(","))):
+    for name in comma_separated(simulate):
         if name != "all":
-            _PLUGINS.load("accelerators").target(name)
+            ACCELERATORS.target(name)
 
 
 def _parameters(settings: list[str]) -> dict[str, Any]:

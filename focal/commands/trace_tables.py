@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from focal_common.console import errors_console, output_console
+from focal_simulator.results.request import Report
 
 if TYPE_CHECKING:
     from focal_algorithm.tracing.runner import RunResult
@@ -41,12 +42,12 @@ def print_samples(result: RunResult) -> None:
     _print_files(result)
 
 
-def print_answers(result: RunResult, simulation: dict[str, Any] | None) -> None:
+def print_answers(result: RunResult, simulation: Report | None) -> None:
     """Print one line per system: accuracy, sparsity and, if the trace was simulated, speed-up and energy.
 
     Args:
         result: Of a run on a benchmark.
-        simulation: What ``focal sim --json`` said; None where nothing was simulated.
+        simulation: Of its trace; None where nothing was simulated.
     """
     accuracy = result.accuracy or {}
     method, dense = accuracy["method"], accuracy["dense"]
@@ -56,7 +57,8 @@ def print_answers(result: RunResult, simulation: dict[str, Any] | None) -> None:
     for heading in ("right", "accuracy", "95 % interval", "sparsity", "speed-up", "energy (mJ)", "/ dense"):
         table.add_column(heading, justify="right")
     answered = {method: accuracy} | ({"dense": dense} if dense else {})
-    rows = {row["accelerator"]: row for row in (simulation or {"rows": []})["rows"]}
+    report = simulation or Report()
+    rows = {row["accelerator"]: row for row in report.rows}
     sample = result.samples[result.trace.chosen_sample()]
     for name in dict.fromkeys((*(["dense"] if dense else []), *rows, method)):
         sparsity = sample["weighted_sparsity"] if name == method else 0.0 if name == "dense" else None
@@ -74,7 +76,7 @@ def print_answers(result: RunResult, simulation: dict[str, Any] | None) -> None:
         markup=False,
     )
     if rows:
-        console.print((simulation or {})["ratios"], markup=False)
+        console.print(report.basis, markup=False)
     borrowed = [name for name in rows if name not in answered and name != "dense"]
     if borrowed:
         console.print(
@@ -82,10 +84,10 @@ def print_answers(result: RunResult, simulation: dict[str, Any] | None) -> None:
             f"for {method} alone; docs/methods.md says what each accelerator takes from a trace",
             markup=False,
         )
-    for note in (simulation or {"notes": []})["notes"]:
+    for note in report.notes:
         errors_console().print(f"note: {note}", markup=False)
     _print_files(result)
-    for path in (simulation or {"paths": []})["paths"]:
+    for path in report.paths:
         console.print(f"simulation {path}", markup=False)
 
 

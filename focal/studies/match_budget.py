@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from focal.recording import Recording
+from focal.simulation import simulate
 from focal_algorithm.budgets.budget import TOLERANCE, Match
 from focal_algorithm.budgets.search import multi_parameter_search
 from focal_algorithm.methods.base import CompressionMethod
@@ -20,7 +17,6 @@ from focal_algorithm.methods.study import BudgetParameter
 from focal_algorithm.tracing.runner import (
     Prepared,
     SampleSource,
-    finish,
     method_of,
     sample_sources,
     trace_of,
@@ -39,7 +35,7 @@ QUANTITIES = {
     "cycles": "cycles",
     "energy": "mJ",
 }
-_SIMULATED = {"cycles": "total_cycles", "energy": "total_energy"}
+_SIMULATED = {"cycles": "total_cycles", "energy": "total_mj"}
 
 
 def check_quantity(quantity: str, text: str) -> float:
@@ -58,8 +54,7 @@ def match_budget(
     """Return the settings with the parameter at its solution, and the solution.
 
     Further budget parameters are tuned where the first one does not reach the budget, except those of fields that the
-    settings give: what was asked for stays. Runs the chosen sample, or the first, once per step; cycles and
-    energy come from ``focal sim`` as a separate process each time.
+    settings give: what was asked for stays. Runs the chosen sample, or the first, once per step.
 
     Args:
         settings: Of the run that is to follow.
@@ -146,8 +141,8 @@ def _measure(
     one: RunSettings, prepared: Prepared, source: SampleSource, quantity: str, accelerator: str
 ) -> _Measure:
     if quantity in _SIMULATED:
-        column = _SIMULATED[quantity]
-        return lambda changed, method: _simulated(changed, prepared, source, method, column, accelerator)
+        figure = _SIMULATED[quantity]
+        return lambda changed, method: _simulated(changed, prepared, source, method, figure, accelerator)
     lines = {"tokens": ("equivalent_tokens",), "macs": ("prefill_linear_macs", "prefill_attention_macs")}[
         quantity
     ]
@@ -164,23 +159,15 @@ def _simulated(
     prepared: Prepared,
     source: SampleSource,
     method: CompressionMethod,
-    column: str,
+    figure: str,
     accelerator: str,
 ) -> float:
-    with tempfile.TemporaryDirectory(prefix="focal_match_") as folder:
-        inside = replace(changed, output=Path(folder))
-        traced = trace_sample(inside, prepared, method, source)
-        counts = finish(inside, prepared, method, [traced], 0.0).files["counts"]
-        words = ["--trace", folder, "--variant", counts.parent.name, "--accelerator", accelerator]
-        words += ["--output", str(Path(folder) / "results"), "--no-figure", "--json"]
-        # A process of its own: this package and the simulator meet only in the trace.
-        program = "from focal.commands.main import main; main()"
-        done = subprocess.run(
-            [sys.executable, "-c", program, "sim", *words], capture_output=True, text=True, check=False
-        )
-    if done.returncode:
-        raise _SimulationError(f"--match: the simulation failed ({' '.join(done.stderr.split())[-300:]})")
-    rows = [row for row in json.loads(done.stdout)["rows"] if row["accelerator"] == accelerator]
-    if len(rows) != 1:
-        raise _SimulationError(f"--match: the simulation gave {len(rows)} rows of {accelerator}, expected 1")
-    return float(rows[0][column])
+    traced = trace_sample(changed, prepared, method, source)
+    loaded = replace(prepared.loaded, quantization=prepared.quantization)
+    samples = (traced.recorded,)
+    recording = Recording(loaded, method, samples, (), changed.dataset_name, changed.seed, keep_masks=False)
+    try:
+        (run,) = simulate(recording.trace(), accelerator).runs
+    except FocalError as error:
+        raise _SimulationError(f"--match: the simulation failed ({error})") from error
+    return float(getattr(run.result, figure))

@@ -20,12 +20,13 @@ from focal.studies.arena.entrants import entrant
 from focal.studies.arena.jobs import AnswerJob
 from focal.studies.arena.matching import TOLERANCE, settings_of
 from focal.studies.arena.plan import ArenaPlan, ModelFolder
-from focal.studies.arena.simulation import accelerators, simulate
+from focal.studies.arena.simulation import simulate
 from focal_algorithm.evaluation.offline.costs import costs_of, mean_cost
 from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.models.weights import shipped_model
 from focal_common.console import run_command
 from focal_common.errors import RunError
+from focal_simulator.accelerators import ACCELERATORS
 
 METHODS = "dense,adaptiv,visionzip,cmc"
 WORDS = ["--tasks", "shapes-pope", "--questions", "18", "--traced", "2", "--budgets", "0.5,0.25", "-j", "1"]
@@ -137,7 +138,7 @@ def test_accelerators_that_refuse_a_trace_say_why(evaluator: Evaluator) -> None:
     method = evaluator.method("focus")
     (reply,) = evaluator.replies(method, [0], recorded={0})
     found = simulate(evaluator, method, reply)
-    assert set(found.figures) | set(found.refused) == set(accelerators())
+    assert set(found.figures) | set(found.refused) == set(ACCELERATORS)
     for name in ("adaptiv", "cmc"):
         assert f"expected a trace of method '{name}'" in found.refused[name]
     assert min(found.figures["focus"].values()) > 0

@@ -26,6 +26,7 @@ import focal.commands.trace as trace_cli
 from focal.studies.arena.figure import read_arena
 from focal.studies.arena.plan import ModelFolder
 from focal.studies.measure.files import ANSWERS
+from focal.studies.measure.provider import MeasuredTraces
 from focal_algorithm.evaluation.lmms.engine import _own_index
 from focal_algorithm.evaluation.lmms.run_files import ACCURACY_COLUMNS, upsert_rows
 from focal_algorithm.models.weights import check_weights
@@ -41,7 +42,6 @@ from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.presets import build_accelerator, hardware_tree
 from focal_simulator.calibration.cases import read_cases
 from focal_simulator.results.rows import KEY_COLUMNS, merge_table
-from focal_simulator.sweep.providers.measure import MeasuredTraces
 from focal_simulator.sweep.providers.trace_cache import TraceCache
 from focal_traces.frames.file import read_frames, write_frames
 from focal_traces.frames.frames import FramesTrace, KeptPicture, SampleFrames
@@ -198,7 +198,8 @@ def test_a_study_file(way: Way, away: str, tmp_path: Path, capsys: pytest.Captur
 def test_the_folder_of_a_provider(
     provider: str, away: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = {"command": ["touch", str(tmp_path / "ran")], "folder": away}
+    ran = {"command": {"command": ["touch", str(tmp_path / "ran")]}, "measure": {}}
+    options = ran[provider] | {"folder": away}
     study = STUDY | {"traces": {"provider": provider, "options": options}}
     words = [str(dumped(tmp_path / "study.yaml", study)), "--output", str(tmp_path / "a" / "out")]
     refused(lambda: run_command(sweep_cli.app, words), tmp_path, away, "traces.options", capsys)

@@ -54,19 +54,7 @@ def run_parts(
         FocalError: A table, a trace or a stand-in is missing or wrong.
     """
     request = Request(
-        trace=root,
-        accelerators=accelerators,
-        fidelity=fidelity,
-        corrections=corrections,
-        output=output,
-        models=(),
-        datasets=(),
-        variant="focus_main",
-        hardware=None,
-        overrides=(),
-        sram="auto",
-        tile_lengths=False,
-        figure=False,
+        trace=root, output=output, accelerators=accelerators, fidelity=fidelity, corrections=corrections
     )
     parity = replace(request, fidelity="parity", corrections="all")
     for part in parts:

@@ -12,7 +12,7 @@ from focal.studies.arena.bench import Bench
 from focal.studies.arena.entrants import entrant
 from focal.studies.arena.matching import Setting, settings_of
 from focal.studies.arena.plan import Bout
-from focal.studies.arena.simulation import Simulated, accelerators, simulate
+from focal.studies.arena.simulation import Simulated, simulate
 from focal_algorithm.evaluation.offline.costs import costs_of
 from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
 from focal_algorithm.methods.base import CompressionMethod
@@ -20,6 +20,7 @@ from focal_common import __version__
 from focal_common.errors import FocalError
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash
+from focal_simulator.accelerators import ACCELERATORS
 
 __all__ = ["AnswerJob", "Job", "MatchJob", "answered", "finished"]
 
@@ -75,7 +76,7 @@ class AnswerJob:
             "work": "answer",
             "numbers": self.numbers,
             "traced": sorted(self._traced(bench)),
-            "accelerators": accelerators() if bench.plan.simulates else (),
+            "accelerators": tuple(ACCELERATORS) if bench.plan.simulates else (),
         }
 
     def work(self, bench: Bench) -> Any:
@@ -171,4 +172,4 @@ def _simulated(evaluator: Evaluator, method: CompressionMethod, reply: Reply) ->
     try:
         return simulate(evaluator, method, reply)
     except FocalError as error:
-        return Simulated({}, dict.fromkeys(accelerators(), str(error)))
+        return Simulated({}, dict.fromkeys(ACCELERATORS, str(error)))

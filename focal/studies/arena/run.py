@@ -12,10 +12,10 @@ from focal.studies.arena.bench import Bench
 from focal.studies.arena.cells import fight
 from focal.studies.arena.plan import ArenaPlan
 from focal.studies.arena.rows import arena_rows, kind_rows
-from focal.studies.arena.simulation import accelerators
 from focal.studies.arena.tables import write_files
 from focal_common.places import check_inside
 from focal_common.provenance import code_revision, content_hash, package_versions
+from focal_simulator.accelerators import ACCELERATORS
 
 __all__ = ["PARTS", "ArenaResult", "run_arena"]
 
@@ -63,7 +63,7 @@ def run_arena(
     check_inside(output, output / PARTS)
     bench = Bench(plan)
     cells = fight(bench, output / PARTS, workers, is_fresh, track)
-    names = accelerators() if plan.simulates else ()
+    names = tuple(ACCELERATORS) if plan.simulates else ()
     rows = arena_rows(cells, names)
     files = write_files(output, rows, kind_rows(cells), _manifest(bench))
     return ArenaResult(rows, files, time.monotonic() - started)

@@ -1,30 +1,15 @@
-"""Recorded prefills on every accelerator, in fidelity ``cycle``: this package does not know the simulator."""
+"""Recorded prefills on every accelerator, in fidelity ``cycle``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from focal_algorithm.checkpoints.loading import LoadedModel
+from focal.simulation import prefill_figures
 from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
-from focal_algorithm.hooks.recorder import RecordedSample
 from focal_algorithm.methods.base import CompressionMethod
 from focal_common.errors import RunError
-from focal_common.registry import Registry
 
-__all__ = ["Simulated", "Simulator", "accelerators", "simulate"]
-
-_ABOVE: Registry[Any] = Registry(
-    "simulator",
-    {"accelerators": "focal.plugins:accelerators", "prefill": "focal.simulation:prefill_figures"},
-    group="focal.simulators",
-)
-"""What stands above both halves, by name; it goes when the arena moves there."""
-
-Figures = dict[str, dict[str, float]]
-Simulator = Callable[[LoadedModel, CompressionMethod, RecordedSample, str], tuple[Figures, dict[str, str]]]
-"""From a model, a method, one recorded prefill and the name of its data to figures and refusals by accelerator."""
+__all__ = ["Simulated", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -36,14 +21,8 @@ class Simulated:
         refused: Accelerator to the reason why it does not take the trace.
     """
 
-    figures: Figures
+    figures: dict[str, dict[str, float]]
     refused: dict[str, str]
-
-
-def accelerators() -> tuple[str, ...]:
-    """Return the names of all accelerators; loads none."""
-    names: tuple[str, ...] = _ABOVE.load("accelerators")()
-    return names
 
 
 def simulate(evaluator: Evaluator, method: CompressionMethod, reply: Reply) -> Simulated:
@@ -54,5 +33,5 @@ def simulate(evaluator: Evaluator, method: CompressionMethod, reply: Reply) -> S
     """
     if reply.recorded is None:
         raise RunError(f"question {reply.number} was not recorded; only recorded ones can be simulated")
-    run: Simulator = _ABOVE.load("prefill")
-    return Simulated(*run(evaluator.loaded, method, reply.recorded, evaluator.questions.benchmark))
+    figures = prefill_figures(evaluator.loaded, method, reply.recorded, evaluator.questions.benchmark)
+    return Simulated(*figures)

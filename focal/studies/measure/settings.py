@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from focal_algorithm.evaluation.offline.questions import BENCHMARKS
 from focal_algorithm.methods import METHODS
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.weights import SHIPPED, shipped_model
 from focal_algorithm.tasks.sample import SPLITS
+from focal_common.config import parse_yaml
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import sha256_of_file
 from focal_common.provenance import content_hash
 
-__all__ = ["MeasureSettings"]
+__all__ = ["MeasureSettings", "method_parameter", "settings_of_words"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +42,7 @@ class MeasureSettings:
         ConfigError: An unknown name, with the nearest, or a number out of range.
     """
 
-    model: str
+    model: str = "shapes_video"
     size: str = "small"
     method: str = "focus"
     task: str = "shapes-video"
@@ -88,3 +92,40 @@ class MeasureSettings:
             files = sorted(path for path in folder.rglob("*") if path.is_file())
             facts["model"] = {str(path.relative_to(folder)): sha256_of_file(path) for path in files}
         return content_hash(facts)
+
+
+def settings_of_words(words: Sequence[str]) -> tuple[MeasureSettings, dict[str, Any]]:
+    """Return settings and method parameters from options of ``focal measure``.
+
+    Raises:
+        ConfigError: An unknown option, with the nearest, or a value that a setting does not take.
+    """
+    where = "traces.options.arguments"
+    # No abbreviations: an option that is added later must not change what an old study means.
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, exit_on_error=False)
+    for one in fields(MeasureSettings):
+        kind = int if one.type == "int" else str
+        parser.add_argument(f"--{one.name.replace('_', '-')}", type=kind, default=one.default)
+    parser.add_argument("--set", action="append", default=[])
+    try:
+        found, unknown = parser.parse_known_args(list(words))
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    if unknown:
+        options = [option for action in parser._actions for option in action.option_strings]
+        raise ConfigError(f"{where}: unknown word '{unknown[0]}'; {near_matches(unknown[0], options)}")
+    given = vars(found)
+    parameters = dict(map(method_parameter, given.pop("set")))
+    return MeasureSettings(**given), parameters
+
+
+def method_parameter(text: str) -> tuple[str, Any]:
+    """Return a parameter of ``--set``, by name.
+
+    Raises:
+        ConfigError: Not ``field=value``.
+    """
+    field, equals, value = text.partition("=")
+    if not equals or not field.strip():
+        raise ConfigError(f"--set '{text}': expected field=value, such as similarity_threshold=0.95")
+    return field.strip(), parse_yaml(f"value: {value}", f"--set {field}")["value"]

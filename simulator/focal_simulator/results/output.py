@@ -13,28 +13,13 @@ from focal_common import __version__
 from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_path, atomic_write_text, open_lock_file, sha256_of_file
 from focal_common.provenance import code_revision, content_hash, package_versions
-from focal_common.registry import Registry
 from focal_simulator.costs.buffer_costs import SramChoice
+from focal_simulator.results.request import Draw
 from focal_simulator.results.rows import KEY_COLUMNS, Row, merge_table, table_text
 from focal_simulator.results.runner import Outcome
 from focal_simulator.results.summary import area_power_summary, breakdown_rows
 
-__all__ = [
-    "FIGURES",
-    "basis_of",
-    "file_prefix",
-    "locked_folder",
-    "saved_basis",
-    "write_outcome",
-    "write_rows",
-]
-
-FIGURES: Registry[Any] = Registry(
-    "result figure",
-    {"headline": "focal_evaluation.exhibits.headline:draw"},
-    group="focal.result_figures",
-)
-"""Figures drawn beside result tables; strings, because evaluation stands above the simulator."""
+__all__ = ["basis_of", "file_prefix", "locked_folder", "saved_basis", "write_outcome", "write_rows"]
 
 _BREAKDOWN_PAIR = ("llava_vid", "videomme")
 
@@ -67,7 +52,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 
 def write_outcome(
-    folder: Path, outcome: Outcome, order: Order, variant: str, sram: SramChoice, with_figure: bool
+    folder: Path, outcome: Outcome, order: Order, variant: str, sram: SramChoice, draw: Draw | None
 ) -> list[Path]:
     """Write tables, summaries, the headline figure and the manifest of a run.
 
@@ -77,7 +62,7 @@ def write_outcome(
         order: Place of each (model, dataset) in the trace root.
         variant: Trace folder the counts come from.
         sram: Buffer cost model.
-        with_figure: Whether to draw.
+        draw: Makes the headline figure; None leaves it out.
 
     Returns:
         Paths of everything this run stands behind.
@@ -99,8 +84,8 @@ def write_outcome(
             written += _write_layers(folder, f"{prefix}_{name}", outcome, name)
         written += _write_summaries(folder, outcome, sram)
         # Without the dense array there is no ratio to draw.
-        if with_figure and outcome.dense:
-            written.append(_draw(folder, prefix, order))
+        if draw is not None and outcome.dense:
+            written.append(_drawn(draw, folder, prefix, order))
         settings = {
             name: accelerator.hardware.model_dump(mode="json")
             for name, accelerator in outcome.accelerators.items()
@@ -166,7 +151,7 @@ def _write_summaries(folder: Path, outcome: Outcome, sram: SramChoice) -> list[P
     return paths
 
 
-def _draw(folder: Path, prefix: str, order: Order) -> Path:
+def _drawn(draw: Draw, folder: Path, prefix: str, order: Order) -> Path:
     """Draw all tables of the folder; skip it if none changed."""
     path = folder / f"{prefix}_headline.png"
     tables = sorted(folder.glob(f"{prefix}_*.csv"))
@@ -174,7 +159,7 @@ def _draw(folder: Path, prefix: str, order: Order) -> Path:
     stamp = _manifest(folder).get("figures", {}).get(path.name, {})
     if path.exists() and stamp.get("inputs_sha256") == inputs:
         return path
-    FIGURES.load("headline")(tables, list(order), path)
+    draw(tables, list(order), path)
     known = _manifest(folder)
     known.setdefault("figures", {})[path.name] = {"inputs_sha256": inputs}
     _save(folder, known)

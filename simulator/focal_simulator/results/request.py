@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Report", "Request"]
+from focal_simulator.costs.buffer_costs import SramChoice
+from focal_traces.root.root import MAIN_FOLDER
+
+__all__ = ["Draw", "Report", "Request"]
+
+Draw = Callable[[Sequence[Path], Sequence[tuple[str, str]], Path], None]
+"""Draws result tables, with workloads (model, dataset) in order, into a file. Drawing stands above the simulator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The command line, checked for form only; fields as in ``focal sim --help``."""
+    """The options of ``focal sim``, checked for form only; ``draw`` makes the headline figure, None leaves it out."""
 
     trace: Path
-    accelerators: tuple[str, ...]
-    fidelity: str
-    corrections: str
     output: Path
-    models: tuple[str, ...]
-    datasets: tuple[str, ...]
-    variant: str
-    hardware: Path | None
-    overrides: tuple[str, ...]
-    sram: Any
-    tile_lengths: bool
-    figure: bool
+    accelerators: tuple[str, ...] = ("all",)
+    fidelity: str = "cycle"
+    corrections: str = "all"
+    models: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    variant: str = MAIN_FOLDER
+    hardware: Path | None = None
+    overrides: tuple[str, ...] = ()
+    sram: SramChoice = "auto"
+    tile_lengths: bool = False
+    draw: Draw | None = None
     precision: str = "fp16"
     whole_model: bool = False
     model_shape: str = ""

@@ -61,7 +61,7 @@ def run_request(request: Request) -> Report:
         if DENSE not in outcome.accelerators:
             dense = inference_rows(outcome, list(outcome.dense.values()), *asked)
         whole = inference_table(phases, dense, outcome.basis)
-    paths = write_outcome(request.output, outcome, order, request.variant, request.sram, request.figure)
+    paths = write_outcome(request.output, outcome, order, request.variant, request.sram, request.draw)
     if request.whole_model:
         name = f"{outcome.fidelity.file_prefix}{file_prefix(request.variant)}_phases.csv"
         paths.append(write_rows(request.output, name, phases, PHASE_KEY, order))

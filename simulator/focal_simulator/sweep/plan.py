@@ -37,6 +37,7 @@ class Plan:
         traces_sha256: Hash of what decides the traces.
         root: Trace root on this machine; no part of the hash.
         cache: Folder of traces made on demand; no part of the hash.
+        provider_class: What finds or makes the traces. Workers are given the class: its name may be unknown to them.
     """
 
     study: Study
@@ -45,6 +46,7 @@ class Plan:
     traces_sha256: str
     root: Path | None
     cache: Path
+    provider_class: type[TraceProvider]
 
     @cached_property
     def space(self) -> Space:
@@ -99,23 +101,18 @@ class Plan:
 
     def provider(self) -> TraceProvider:
         """Return a new trace provider of the study."""
-        return make_provider(self.study, self.root, self.cache)
+        return _provider(self.provider_class, self.study, self.root, self.cache)
 
     def unit(self, metric: str) -> str:
         """Return the unit of a metric; empty if it is not known."""
         if metric in RUN_METRICS:
             return RUN_METRICS[metric].unit
-        return CHIP_METRICS.get(metric) or self._provider_class.measure_units.get(metric, "")
+        return CHIP_METRICS.get(metric) or self.provider_class.measure_units.get(metric, "")
 
     def source(self, metric: str) -> str:
         """Return where a metric comes from that the trace provider gives; empty for what is simulated here."""
         is_simulated = metric in RUN_METRICS or metric in CHIP_METRICS
-        return "" if is_simulated else self._provider_class.measures_are
-
-    @cached_property
-    def _provider_class(self) -> type[TraceProvider]:
-        loaded: type[TraceProvider] = TRACE_PROVIDERS.load(self.study.traces.provider)
-        return loaded
+        return "" if is_simulated else self.provider_class.measures_are
 
     def _base_value(self, field: str) -> Any:
         if field.startswith(METHOD):
@@ -135,11 +132,11 @@ def study_fidelity(study: Study) -> Fidelity:
     return found
 
 
-def make_provider(study: Study, root: Path | None, cache: Path) -> TraceProvider:
-    """Return the trace provider of a study."""
+def _provider(
+    provider_class: type[TraceProvider], study: Study, root: Path | None, cache: Path
+) -> TraceProvider:
     traces = study.traces
-    loaded: type[TraceProvider] = TRACE_PROVIDERS.load(traces.provider)
-    return loaded(ProviderContext(root, traces.folder, study.workloads, traces.options, cache))
+    return provider_class(ProviderContext(root, traces.folder, study.workloads, traces.options, cache))
 
 
 def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan:
@@ -168,13 +165,14 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
         tree, [f"{field}={json.dumps(value)}" for field, value in study.overrides.items()], where
     )
     root = trace or (base / study.traces.root if study.traces.root else None)
-    provider = make_provider(study, root, cache)
+    provider_class: type[TraceProvider] = TRACE_PROVIDERS.load(study.traces.provider)
+    provider = _provider(provider_class, study, root, cache)
     check_study(study, PointHardware(study.accelerator, tree, where), provider, fidelity)
-    return Plan(study, tree, where, provider.fingerprint(), root, cache)
+    return Plan(study, tree, where, provider.fingerprint(), root, cache, provider_class)
 
 
-def read_plan(folder: Path, root: Path | None, cache: Path) -> Plan:
-    """Read a plan back from the ``study.json`` of a study folder.
+def read_plan(folder: Path, root: Path | None, cache: Path, provider_class: type[TraceProvider]) -> Plan:
+    """Read a plan back from the ``study.json`` of a study folder; the rest is as in `Plan`.
 
     Raises:
         RunError: The file is missing or not such a file.
@@ -183,9 +181,10 @@ def read_plan(folder: Path, root: Path | None, cache: Path) -> Plan:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         study = Study.model_validate(content["study"])
-        return Plan(
-            study, content["hardware"], content["hardware_file"], content["traces_sha256"], root, cache
+        hardware, where, traces_sha256 = (
+            content[name] for name in ("hardware", "hardware_file", "traces_sha256")
         )
+        return Plan(study, hardware, where, traces_sha256, root, cache, provider_class)
     except (OSError, KeyError, ValueError) as error:
         raise RunError(f"{path}: not the record of a study ({error}); move the folder away") from error
 

@@ -18,7 +18,6 @@ from focal_simulator.sweep.axes import Point
 from focal_simulator.sweep.locks import study_lock
 from focal_simulator.sweep.pareto import Front
 from focal_simulator.sweep.plan import Plan, make_plan, read_plan
-from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row, read_rows, rows_of, table_of
 from focal_simulator.sweep.sampling import SAMPLERS, Choices, check_size, chosen_points
 from focal_simulator.sweep.spread import traces_first
@@ -89,7 +88,7 @@ class SweepResult:
     @cached_property
     def given_metrics(self) -> list[str]:
         """Metrics of the rows that come with the traces and are not simulated, such as ``accuracy``."""
-        names = TRACE_PROVIDERS.load(self.plan.study.traces.provider).measure_units
+        names = self.plan.provider_class.measure_units
         return [name for name in names if any(row.get(name) is not None for row in self.feasible)]
 
     @cached_property
@@ -120,7 +119,7 @@ def prepare(request: SweepRequest) -> tuple[Plan, StudyFolder]:
     if request.fork:
         fork = StudyFolder(request.output.with_name(f"{request.output.name}-{plan.sha256[:8]}"))
         if not (fork.path / "study.json").is_file() and (folder.path / "study.json").is_file():
-            before = read_plan(folder.path, None, cache).study
+            before = read_plan(folder.path, None, cache, plan.provider_class).study
             fork.inherit(folder.everything(), before.axes)
         folder = fork
     return plan, folder
@@ -151,9 +150,8 @@ def run_sweep(
                 rows = read_rows([folder.results])
                 before, taken_over = len(rows), 0
             else:
-                context = WorkerContext(
-                    folder.path.resolve(), _resolved(plan.root), plan.cache.resolve(), plan.sha256
-                )
+                places = folder.path.resolve(), _resolved(plan.root), plan.cache.resolve()
+                context = WorkerContext(*places, plan.sha256, plan.provider_class)
                 driver = _Driver(plan, folder, chosen, context, progress)
                 table, before, taken_over = driver.table(), driver.before, driver.taken_over
                 rows = rows_of(table)
@@ -178,7 +176,7 @@ class _Driver:
     ) -> None:
         self._plan, self._folder, self._engine, self._context = plan, folder, engine, context
         self._progress = progress or (lambda chunks, total: chunks)
-        self._makes_traces = TRACE_PROVIDERS.load(plan.study.traces.provider).makes_traces
+        self._makes_traces = plan.provider_class.makes_traces
         self.before, self.taken_over = 0, 0
 
     def table(self) -> pa.Table:

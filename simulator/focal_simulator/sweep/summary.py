@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from focal_common.files import atomic_write_text
 from focal_common.provenance import package_versions
-from focal_common.registry import Registry
 from focal_simulator.results.rows import table_text
 from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row
 from focal_simulator.sweep.run import SweepResult
 from focal_simulator.sweep.study import Objective
 
-__all__ = ["SWEEP_FIGURES", "front_table", "report", "write_files"]
-
-SWEEP_FIGURES: Registry[Any] = Registry(
-    "sweep figure",
-    {"all": "focal_evaluation.exhibits.sweep:draw_all"},
-    group="focal.sweep_figures",
-)
-"""Pictures of a study; strings, because evaluation stands above the simulator."""
+__all__ = ["front_table", "report", "write_files"]
 
 _MOST_ROWS = 20
 
@@ -56,8 +49,14 @@ def report(result: SweepResult) -> dict[str, Any]:
     }
 
 
-def write_files(result: SweepResult, with_figures: bool) -> list[Path]:
+def write_files(
+    result: SweepResult, draw: Callable[[SweepResult, Path], list[Path]] | None = None
+) -> list[Path]:
     """Write the front as CSV, the summary, and the figures; return all paths with the results first.
+
+    Args:
+        result: A finished study.
+        draw: Draws it into a folder and returns the paths; drawing stands above the simulator. None leaves it out.
 
     Raises:
         RunError: The folder cannot be written.
@@ -73,8 +72,8 @@ def write_files(result: SweepResult, with_figures: bool) -> list[Path]:
     summary = json.dumps(report(result), indent=1, sort_keys=True) + "\n"
     atomic_write_text(folder / "summary.json", summary)
     paths = [result.folder.results, folder / "front.csv", folder / "summary.json"]
-    if with_figures:
-        paths += SWEEP_FIGURES.load("all")(result, folder)
+    if draw is not None:
+        paths += draw(result, folder)
     return paths
 
 

@@ -17,6 +17,7 @@ from focal_common.errors import RunError
 from focal_common.workers import end_with_parent
 from focal_simulator.sweep.evaluate import Evaluator
 from focal_simulator.sweep.plan import Plan, read_plan
+from focal_simulator.sweep.providers.base import TraceProvider
 from focal_simulator.sweep.store import Chunk, StudyFolder
 
 __all__ = ["Engine", "ProcessEngine", "SerialEngine", "WorkerContext", "closing_engine", "evaluate_chunk"]
@@ -33,12 +34,14 @@ class WorkerContext:
         root: Trace root.
         cache: Folder of traces made on demand.
         sha256: Hash of the study, against a folder that is not the one meant.
+        provider_class: See `Plan`.
     """
 
     folder: Path
     root: Path | None
     cache: Path
     sha256: str
+    provider_class: type[TraceProvider]
 
 
 class Engine(Protocol):
@@ -65,7 +68,7 @@ def _workplace(context: WorkerContext) -> tuple[StudyFolder, Plan, Evaluator]:
         raise RunError(
             f"{context.folder}: a worker does not see this folder; workers must share the output folder"
         )
-    plan = read_plan(context.folder, context.root, context.cache)
+    plan = read_plan(context.folder, context.root, context.cache, context.provider_class)
     if plan.sha256 != context.sha256:
         raise RunError(
             f"{context.folder}: a worker sees another study here; workers must share the output folder"

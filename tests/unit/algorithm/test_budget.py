@@ -19,12 +19,16 @@ from focal_algorithm.tracing.runner import (
     Prepared,
     method_of,
     prepare,
+    run,
     sample_sources,
     trace_of,
     trace_sample,
 )
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError, UnsupportedError
+from focal_simulator.results.run import run_root
+from focal_simulator.results.runner import Settings
+from focal_traces.root.root import TraceRoot
 from focal_traces.work.ledger import ledger
 
 
@@ -197,3 +201,16 @@ def test_a_given_parameter_is_not_turned_by_a_further_one(model: Prepared) -> No
 def test_a_method_without_a_parameter_is_refused(model: Prepared) -> None:
     with pytest.raises(UnsupportedError, match="dense has no budget parameter"):
         match_budget(settings("dense"), model, "tokens", 10, "dense")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "column", "target"), [("cycles", "total_cycles", 50_000), ("energy", "total_energy", 0.15)]
+)
+def test_a_matched_cost_is_what_focal_sim_says_of_the_trace(
+    quantity: str, column: str, target: float, model: Prepared, tmp_path: Path
+) -> None:
+    solved, found = match_budget(settings("focus"), model, quantity, target, "focus")
+    run(replace(solved, output=tmp_path), prepared=model)
+    (done,) = run_root(Settings(("focus",)), TraceRoot.open(tmp_path)).runs
+    assert done.row[column] == found.budget
+    assert found.is_met

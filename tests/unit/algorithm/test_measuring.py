@@ -1,7 +1,6 @@
 """Does one run give accuracy and trace of the same prefills, and is it known by all that decides it?"""
 
 import csv
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any
 import pytest
 
 from focal.commands.measure import app
-from focal.studies.measure.lines import serve
 from focal.studies.measure.settings import MeasureSettings
 from focal_common.console import run_command
-from focal_common.errors import ConfigError, UnsupportedError
+from focal_common.errors import ConfigError
 from focal_traces.root.root import TraceRoot
 
 
@@ -66,30 +64,6 @@ def test_wrong_settings_are_one_sentence(changes: dict[str, Any], message: str) 
     with pytest.raises(ConfigError) as error:
         MeasureSettings(**{"model": "llava_onevision", **changes})
     assert message in str(error.value)
-
-
-def test_every_line_has_its_reply_and_a_refusal_does_not_end_the_child() -> None:
-    def measure(parameters: Any, output: Path) -> dict[str, float]:
-        if parameters.get("block_size") == 0:
-            raise UnsupportedError("block_size must be\nat least 1, got 0")
-        return {"accuracy": 50.0, "length": float(len(str(output)))}
-
-    lines = [
-        '{"parameters": {}, "output": "abc"}\n',
-        "\n",
-        '{"parameters": {"block_size": 0}, "output": "abc"}\n',
-        "not JSON\n",
-        '{"output": "abc"}\n',
-        '{"parameters": {"block_size": 1}, "output": "ab"}\n',
-    ]
-    replies = io.StringIO()
-    serve(measure, lines, replies)
-    found = [json.loads(line) for line in replies.getvalue().splitlines()]
-    assert found[0] == {"metrics": {"accuracy": 50.0, "length": 3.0}}
-    assert found[1] == {"error": "block_size must be at least 1, got 0"}
-    assert "expected {" in found[2]["error"]
-    assert "expected {" in found[3]["error"]
-    assert found[4]["metrics"]["length"] == 2.0
 
 
 def test_traced_questions_lie_evenly_from_the_first() -> None:

@@ -10,11 +10,7 @@ __all__ = ["TRACE_PROVIDERS"]
 
 TRACE_PROVIDERS: Registry[type[Any]] = Registry(
     "trace provider",
-    {
-        "existing": "focal_simulator.sweep.providers.existing:ExistingTraces",
-        "command": "focal_simulator.sweep.providers.command:CommandTraces",
-        "measure": "focal_simulator.sweep.providers.measure:MeasuredTraces",
-    },
+    {"existing": "focal_simulator.sweep.providers.existing:ExistingTraces"},
     group="focal.trace_providers",
 )
-"""Name to a `TraceProvider` class. A string, so that a package above or beside the simulator can offer one."""
+"""Name to a `TraceProvider` class; a package above the simulator adds those that run models."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,7 @@ from focal_common.places import remove_folder, scratch_folder
 from focal_common.provenance import content_hash
 from focal_simulator.sweep.locks import waiting_lock
 
-__all__ = ["FOCAL", "TraceCache", "child_environment", "parameter_words"]
-
-FOCAL = (sys.executable, "-c", "from focal.commands.main import main; main()")
-"""The command ``focal`` of this installation, whatever the search path holds."""
+__all__ = ["TraceCache"]
 
 
 class TraceCache:
@@ -58,16 +53,3 @@ class TraceCache:
             record = {"parameters": dict(parameters), "of": self.fingerprint}
             atomic_write_text(work / "parameters.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
             work.rename(place)
-
-
-def parameter_words(parameters: Mapping[str, Any]) -> list[str]:
-    """Return ``--set name=value`` for each parameter, by name."""
-    words = []
-    for name, value in sorted(parameters.items()):
-        words += ["--set", f"{name}={json.dumps(value)}"]
-    return words
-
-
-def child_environment() -> dict[str, str]:
-    """Return the environment in which a child finds the same packages."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from focal_common.errors import ConfigError, RunError, TraceError
+from focal.studies.measure.provider import MeasuredTraces
+from focal_common.errors import ConfigError, TraceError
 from focal_simulator.sweep.axes import Axis, Point, Space
 from focal_simulator.sweep.providers.base import ProviderContext
-from focal_simulator.sweep.providers.measure import MeasuredTraces
 from focal_simulator.sweep.run import SweepResult, prepare
 from focal_simulator.sweep.spread import traces_first
 from focal_simulator.sweep.store import Chunk
 from focal_simulator.sweep.workers import ProcessEngine
+from measured_stand_in import StandIn
 from sweep_support import measured_study, request_for, run_study
 
 
@@ -27,7 +28,7 @@ def measurements(log: Path) -> Counter[str]:
 
 @dataclass(frozen=True)
 class Finished:
-    """A study of four sets of parameters on two designs, with the words of its command."""
+    """A study of four sets of parameters on two designs, with the words of its stand-in."""
 
     result: SweepResult
     log: Path
@@ -73,7 +74,7 @@ def test_answers_of_every_set_are_kept_beside_the_results(finished: Finished) ->
 
 def provider_of(finished: Finished, cache: Path, *words: str) -> MeasuredTraces:
     study = measured_study(*finished.words, *words)
-    return MeasuredTraces(ProviderContext(None, "focus_main", (), study.traces.options, cache))
+    return StandIn(ProviderContext(None, "focus_main", (), study.traces.options, cache))
 
 
 def test_changed_weights_are_measured_again_and_do_not_continue_a_study(
@@ -136,7 +137,7 @@ def test_a_damaged_measurement_is_one_sentence(
     assert "\n" not in str(error.value)
 
 
-def test_a_refused_parameter_is_a_failed_row_and_the_child_goes_on(tmp_path: Path) -> None:
+def test_a_refused_parameter_is_a_failed_row_and_the_model_stays_loaded(tmp_path: Path) -> None:
     log = tmp_path / "log"
     axes = [{"field": "method.similarity_threshold", "values": [1.5, 0.9, 0.8]}]
     result = run_study(measured_study("--log", str(log), axes=axes), tmp_path / "out" / "a")
@@ -147,30 +148,38 @@ def test_a_refused_parameter_is_a_failed_row_and_the_child_goes_on(tmp_path: Pat
     assert log.read_text(encoding="utf-8").count("start") == 1
 
 
-def test_a_child_that_ends_says_why(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="ended with code 1: no memory is left"):
-        run_study(measured_study("--die"), tmp_path / "out" / "a")
-
-
 @pytest.mark.parametrize(
-    ("command", "message"),
+    ("words", "message"),
     [
-        (["no-such-program"], "'no-such-program' does not exist"),
-        (["false"], "refused to start: it printed no hash"),
-        (["true"], "refused to start: it printed no hash"),
+        (["--model", "shapes_vide"], "unknown model 'shapes_vide'.*did you mean 'shapes_video'"),
+        (
+            ["--questions", "many"],
+            "traces.options.arguments: argument --questions: invalid int value: 'many'",
+        ),
+        (["--question", "4"], "unknown word '--question'; did you mean '--questions'"),
+        (["--set", "block_size"], "expected field=value"),
     ],
 )
-def test_a_command_that_cannot_measure_is_refused_before_anything_runs(
-    command: list[str], message: str, tmp_path: Path
+def test_words_that_say_no_measurement_are_refused_before_anything_runs(
+    words: list[str], message: str, tmp_path: Path
 ) -> None:
     study = measured_study()
-    traces = study.traces.model_copy(update={"options": {"command": command}})
+    changes = {"provider": "measure", "options": {"arguments": words}}
+    traces = study.traces.model_copy(update=changes)
     with pytest.raises(ConfigError, match=message):
         prepare(request_for(study.model_copy(update={"traces": traces}), tmp_path / "out" / "a"))
     assert not (tmp_path / "out" / "a").exists()
 
 
-def test_parameters_that_the_command_names_are_checked_before_anything_runs(tmp_path: Path) -> None:
+def test_parameters_that_all_points_share_are_part_of_what_was_measured(tmp_path: Path) -> None:
+    def sha256(*words: str) -> str:
+        options = {"arguments": ["--model", "llava_onevision", *words]}
+        return MeasuredTraces(ProviderContext(None, "focus_main", (), options, tmp_path)).fingerprint()
+
+    assert sha256("--set", "block_size=1") != sha256() == sha256("--threads", "2")
+
+
+def test_parameters_that_the_measurer_names_are_checked_before_anything_runs(tmp_path: Path) -> None:
     axes = [{"field": "method.similarity_treshold", "values": [0.9]}]
     with pytest.raises(ConfigError, match="unknown method parameter 'similarity_treshold'; did you mean"):
         prepare(request_for(measured_study("--names", axes=axes), tmp_path / "out" / "a"))

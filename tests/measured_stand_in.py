@@ -1,33 +1,33 @@
-"""Stands in for ``focal measure`` in tests: made-up answers and synthetic counts, in milliseconds and without torch.
+"""A stand-in for a measured model: made-up answers and synthetic counts, in milliseconds and without torch.
 
 The more tokens and vectors a method keeps, the more questions are right; questions have fixed difficulties, so that
-answers of two methods are paired. Words: ``--log FILE`` notes every start and measurement, ``--weights FILE`` enters
-the identity, ``--names`` has it name parameters, ``--spoil`` leaves wrong metrics, ``--die`` ends at the first request.
+answers of two methods are paired. Words of ``arguments``: ``--log FILE`` notes every model that is opened and every
+measurement, ``--weights FILE`` enters the identity, ``--names`` has it name parameters, ``--spoil`` leaves bad metrics.
 """
 
 import hashlib
 import json
-import sys
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from focal.studies.measure.provider import MeasuredTraces
+from focal_common.errors import ConfigError
+from focal_traces.files.store import write_counts
+from focal_traces.header.schema import GEMMS, DecoderGeometry, TokenGrid
+from focal_traces.synthetic.schedule import Schedule
+from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_counts
+
+__all__ = ["StandIn"]
 
 QUESTIONS = 200
 LAYERS = 8
 
 
-def note(text: str) -> None:
-    if "--log" in sys.argv:
-        with Path(sys.argv[sys.argv.index("--log") + 1]).open("a", encoding="utf-8") as log:
-            log.write(text + "\n")
-
-
-def identity() -> str:
-    path = Path(sys.argv[sys.argv.index("--weights") + 1]) if "--weights" in sys.argv else None
-    return hashlib.sha256(path.read_bytes() if path else b"").hexdigest()
-
-
 def answers(kept: float, sparsity: float) -> list[bool]:
-    import numpy as np
-
     generator = np.random.default_rng(7)
     difficulty = generator.random(QUESTIONS)
     luck = np.random.default_rng(int(1e6 * (kept + sparsity))).normal(0, 0.02, QUESTIONS)
@@ -37,12 +37,6 @@ def answers(kept: float, sparsity: float) -> list[bool]:
 def write_trace(
     root: Path, layers: tuple[int, ...], alphas: tuple[float, ...], sparsity: float, vector: int, tile: int
 ) -> None:
-    # Imported here: printing the identity and refusing must stay quick.
-    from focal_traces.files.store import write_counts
-    from focal_traces.header.schema import GEMMS, DecoderGeometry, TokenGrid
-    from focal_traces.synthetic.schedule import Schedule
-    from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_counts
-
     given = SyntheticInput(
         DecoderGeometry(
             layers=LAYERS,
@@ -66,10 +60,10 @@ def write_trace(
     write_counts(trace, root / "focus_main" / f"{header.model}_{header.dataset}.counts.parquet")
 
 
-def measure(parameters: dict[str, object], root: Path) -> dict[str, float]:
+def measure(parameters: Mapping[str, object], root: Path, is_spoilt: bool) -> None:
     threshold = float(str(parameters.get("similarity_threshold", 0.9)))
     if threshold > 1:
-        raise ValueError(f"similarity_threshold must lie in (0, 1], got {threshold:g}")
+        raise ConfigError(f"similarity_threshold must lie in (0, 1], got {threshold:g}")
     layers = tuple(parameters.get("selected_layers", ()))  # type: ignore[arg-type]
     alphas = tuple(parameters.get("alpha_list", ()))  # type: ignore[arg-type]
     block = int(str(parameters.get("block_size", 2))) * int(str(parameters.get("frame_block_size", 2)))
@@ -94,29 +88,39 @@ def measure(parameters: dict[str, object], root: Path) -> dict[str, float]:
         "kept_tokens": 100 * kept,
         "vector_sparsity": 100 * sparsity,
     }
-    spoilt = {**metrics, "accuracy": None} if "--spoil" in sys.argv else metrics
+    spoilt = {**metrics, "accuracy": None} if is_spoilt else metrics
     (root / "measured.json").write_text(json.dumps({"metrics": spoilt}))
-    return metrics
 
 
-def main() -> None:
-    if "--identity" in sys.argv:
-        print(identity())
-        if "--names" in sys.argv:
-            print(json.dumps({"parameters": ["m_tile", "similarity_threshold"]}))
-        return
-    note("start")
-    for line in sys.stdin:
-        if "--die" in sys.argv:
-            sys.exit("error: no memory is left")
-        request = json.loads(line)
-        note(json.dumps(request["parameters"], sort_keys=True))
-        try:
-            reply: dict[str, object] = {"metrics": measure(request["parameters"], Path(request["output"]))}
-        except ValueError as error:
-            reply = {"error": str(error)}
-        print(json.dumps(reply), flush=True)
+class Measurer:
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = list(words)
+        self.parameters = ("m_tile", "similarity_threshold") if "--names" in words else None
+
+    def _file(self, option: str) -> Path | None:
+        return Path(self._words[self._words.index(option) + 1]) if option in self._words else None
+
+    def _note(self, text: str) -> None:
+        log = self._file("--log")
+        if log is not None:
+            with log.open("a", encoding="utf-8") as lines:
+                lines.write(text + "\n")
+
+    def identity(self) -> str:
+        weights = self._file("--weights")
+        return hashlib.sha256(weights.read_bytes() if weights else b"").hexdigest()
+
+    @cached_property
+    def _model(self) -> str:
+        self._note("start")
+        return "loaded"
+
+    def measure(self, parameters: Mapping[str, Any], output: Path) -> None:
+        assert self._model == "loaded"
+        self._note(json.dumps(dict(parameters), sort_keys=True))
+        measure(parameters, output, "--spoil" in self._words)
 
 
-if __name__ == "__main__":
-    main()
+class StandIn(MeasuredTraces):
+    def measurer(self, words: Sequence[str]) -> Measurer:
+        return Measurer(words)

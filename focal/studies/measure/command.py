@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,17 +19,14 @@ from focal_common.files import sha256_of_file
 from focal_common.places import PlainName
 from focal_common.provenance import content_hash
 from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
-from focal_simulator.sweep.providers.trace_cache import (
-    FOCAL,
-    TraceCache,
-    child_environment,
-    parameter_words,
-)
+from focal_simulator.sweep.providers.trace_cache import TraceCache
 from focal_traces.root.root import TraceRoot
 
 __all__ = ["CommandTraces"]
 
 _LONGEST_REASON = 300
+_FOCAL = (sys.executable, "-c", "from focal.commands.main import main; main()")
+"""The command ``focal`` of this installation, whatever the search path holds."""
 
 
 class CommandOptions(StrictModel):
@@ -83,8 +83,8 @@ class CommandTraces(TraceProvider):
         """Return the workloads of the trace root for these parameters, made now or found in the cache."""
 
         def make(work: Path) -> None:
-            words = [*(self._options.command or (*FOCAL, "trace")), *self._options.arguments]
-            self._run([*words, *parameter_words(parameters), "--output", str(work)])
+            words = [*(self._options.command or (*_FOCAL, "trace")), *self._options.arguments]
+            self._run([*words, *_parameter_words(parameters), "--output", str(work)])
 
         root = TraceRoot.open(self._cache.root(parameters, make))
         return Traced(
@@ -95,7 +95,7 @@ class CommandTraces(TraceProvider):
         try:
             done = subprocess.run(
                 list(words),
-                env=child_environment(),
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -114,3 +114,11 @@ class CommandTraces(TraceProvider):
             raise TraceError(
                 f"the trace command ended with code {done.returncode}: {said[-_LONGEST_REASON:]}"
             )
+
+
+def _parameter_words(parameters: Mapping[str, Any]) -> list[str]:
+    """Return ``--set name=value`` for each parameter, by name."""
+    words = []
+    for name, value in sorted(parameters.items()):
+        words += ["--set", f"{name}={json.dumps(value)}"]
+    return words

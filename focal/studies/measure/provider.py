@@ -1,29 +1,38 @@
-"""Traces with accuracy: one run per set of method parameters gives both, into a cache keyed by content."""
+"""Traces with accuracy: one run per set of method parameters gives both, into a cache keyed by content.
+
+The model is loaded once per worker, when the first set of parameters is not in the cache.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pydantic import PositiveFloat
-
+from focal.commands.environment import require_runnable
+from focal.studies.measure.files import ANSWERS, MEASURED
+from focal.studies.measure.settings import settings_of_words
 from focal_common import __version__
 from focal_common.config import StrictModel, validated
-from focal_common.errors import TraceError
+from focal_common.errors import FocalError, TraceError
 from focal_common.places import PlainName, plain_path
 from focal_common.provenance import content_hash
 from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
-from focal_simulator.sweep.providers.measure_child import MeasureChild
-from focal_simulator.sweep.providers.trace_cache import FOCAL, TraceCache
+from focal_simulator.sweep.providers.trace_cache import TraceCache
 from focal_traces.root.root import TraceRoot
 
-__all__ = ["MeasuredTraces"]
+if TYPE_CHECKING:
+    from focal.studies.measure.session import Session
 
-_MEASURED, _ANSWERS = "measured.json", "answers.csv"
+__all__ = ["MeasuredTraces", "Measurer"]
+
+_LONGEST_REASON = 300
 _METRICS = (
     "accuracy",
     "accuracy_low",
@@ -38,25 +47,63 @@ class MeasureOptions(StrictModel):
     """Options of the provider ``measure``.
 
     Attributes:
-        arguments: Words after ``focal measure``, such as ``--questions 400``; no shell reads them.
-        command: Program and first words in place of ``focal measure``. With ``--identity`` it must print a hash of
-            all that decides its results, and may print a line of JSON after it, ``{"parameters": [...]}``, with the
-            parameters it takes; with ``--lines`` it must answer requests as ``focal measure`` does, and leave
-            a trace root with ``measured.json``.
-        folder: Trace folder the command writes.
+        arguments: Options of ``focal measure``, such as ``--questions 400``.
+        folder: Trace folder of the measured method.
         metrics: Numbers under ``metrics`` of ``measured.json`` that become metrics of the study.
-        timeout_s: Longest measurement of one set of parameters.
     """
 
     arguments: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
     folder: PlainName | None = None
     metrics: tuple[str, ...] = _METRICS
-    timeout_s: PositiveFloat = 3600.0
+
+
+class Measurer(Protocol):
+    """What measures one set of method parameters after the other."""
+
+    @property
+    def parameters(self) -> Sequence[str] | None:
+        """Names of the parameters it takes; None if it does not say."""
+
+    def identity(self) -> str:
+        """Return a hash of everything beside the parameters that decides a measurement."""
+
+    def measure(self, parameters: Mapping[str, Any], output: Path) -> None:
+        """Fill a folder with a trace root and its ``measured.json``; see `focal.studies.measure.files`.
+
+        Raises:
+            FocalError: The parameters are refused, or the run failed.
+        """
+
+
+class _ModelMeasurer:
+    """A model of `MeasureSettings`, loaded when it is first needed."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._settings, self._given = settings_of_words(words)
+        self.parameters = self._settings.parameters()
+
+    def identity(self) -> str:
+        identity = self._settings.identity()
+        return content_hash({"of": identity, "parameters": self._given}) if self._given else identity
+
+    @cached_property
+    def _session(self) -> Session:
+        require_runnable()
+        from focal.studies.measure.session import Session  # with torch, which a finished cache does without
+
+        return Session(self._settings)
+
+    def measure(self, parameters: Mapping[str, Any], output: Path) -> None:
+        # Whatever a library prints: standard output holds the results of the command.
+        with redirect_stdout(sys.stderr):
+            self._session.measure({**self._given, **parameters}, output)
 
 
 class MeasuredTraces(TraceProvider):
-    """Has a model measured once for each set of method parameters; keeps trace root, metrics and answers."""
+    """Has a model measured once for each set of method parameters; keeps trace root, metrics and answers.
+
+    Another way to measure is a subclass with its own `measurer`, registered under a name of its own.
+    """
 
     makes_traces: ClassVar[bool] = True
     measure_units: ClassVar[Mapping[str, str]] = {
@@ -67,31 +114,39 @@ class MeasuredTraces(TraceProvider):
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
         self._options = validated(MeasureOptions, dict(context.options), "traces.options")
-        words = [*(self._options.command or (*FOCAL, "measure")), *self._options.arguments]
-        self._child = MeasureChild(words, self._options.timeout_s)
+        self._measurer = self.measurer(self._options.arguments)
         # The identity holds the content of the weights; their place, a word of the arguments, decides nothing.
-        identity = self._child.identity()
-        self._parameters = identity.parameters
-        decides = {"identity": identity.sha256, "version": __version__}
+        decides = {"identity": self._measurer.identity(), "version": __version__}
         self._cache = TraceCache(context.cache, content_hash(decides))
 
+    def measurer(self, words: Sequence[str]) -> Measurer:
+        """Return what measures, for the ``arguments`` of the study.
+
+        Raises:
+            ConfigError: The words are no options of ``focal measure``.
+        """
+        return _ModelMeasurer(words)
+
     def parameters(self) -> Sequence[str] | None:
-        """Return the parameters the command names; None if it leaves their check to its method."""
-        return self._parameters
+        """Return the parameters of the method; None if their check is left to it."""
+        return self._measurer.parameters
 
     def measures(self) -> Sequence[str]:
         """Return the metrics read from ``measured.json``."""
         return self._options.metrics
 
     def fingerprint(self) -> str:
-        """Return a hash of what the command says decides its results, and of the version of Focal."""
+        """Return a hash of all that decides a measurement, and of the version of Focal."""
         return self._cache.fingerprint
 
     def traced(self, parameters: Mapping[str, Any]) -> Traced:
         """Return workloads and metrics for these parameters, measured now or found in the cache."""
 
         def make(work: Path) -> None:
-            self._child.measure(parameters, work)
+            try:
+                self._measurer.measure(parameters, work)
+            except FocalError as error:
+                raise TraceError(f"the measurement failed: {_sentence(error)}") from error
             # What cannot be read is not kept, so that it is measured again.
             self._metrics(work)
 
@@ -104,7 +159,7 @@ class MeasuredTraces(TraceProvider):
 
     def answers(self, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return one record per question asked under these parameters: picture, kind, right; empty if none is kept."""
-        path = self._cache.place(parameters) / _ANSWERS
+        path = self._cache.place(parameters) / ANSWERS
         if not path.is_file():
             return []
         try:
@@ -123,12 +178,12 @@ class MeasuredTraces(TraceProvider):
             ) from error
 
     def _metrics(self, place: Path) -> dict[str, float]:
-        path = place / _MEASURED
+        path = place / MEASURED
         try:
             content = json.loads(path.read_text(encoding="utf-8"))["metrics"]
             found = {name: content.get(name) for name in self._options.metrics}
         except FileNotFoundError as error:
-            raise TraceError(f"{_shown(path)}: the measuring command left no such file") from error
+            raise TraceError(f"{_shown(path)}: the measurement left no such file") from error
         except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
             raise TraceError(
                 f"{_shown(path)}: not readable, expected an object with 'metrics'; remove the folder to measure again"
@@ -146,3 +201,7 @@ class MeasuredTraces(TraceProvider):
 def _shown(path: Path) -> str:
     """Return cache folder, key and name: rows of a study hold no machine path."""
     return "/".join(path.parts[-3:])
+
+
+def _sentence(error: FocalError) -> str:
+    return " ".join(str(error).split())[-_LONGEST_REASON:]
