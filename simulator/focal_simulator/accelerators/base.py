@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from focal_simulator.workload.layer_table import LayerTable
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
 
-__all__ = ["Accelerator", "Reduction", "require_visual_tokens"]
+__all__ = ["Accelerator", "PublishedFormulas", "Reduction", "published_formulas", "require_visual_tokens"]
 
 H = TypeVar("H", bound=HardwareSpec)
 
@@ -29,10 +29,11 @@ Reduction = Literal["none", "tokens", "vectors"]
 
 
 class Accelerator(ABC, Generic[H]):
-    """One accelerator: a frozen hardware value, formulas (`layers`) and a lowering (`jobs`) over a workload.
+    """One accelerator: a frozen hardware value, and a lowering (`jobs`) of workloads to GEMMs on its array.
 
-    The core calls `accepts`, then `layers` in fidelity ``parity`` or `jobs` in fidelity ``cycle``; it sums energy
-    from components and buffers. It never asks which plug-in it holds; what it must know is declared here.
+    The engine calls `accepts`, then `jobs`, and sums energy from components and buffers. It never asks which plug-in
+    it holds; what it must know is declared here. An accelerator whose published simulator is reproduced is a
+    `PublishedFormulas` as well; the others run in fidelity ``cycle`` only.
 
     Args:
         hardware: The checked hardware file.
@@ -73,17 +74,12 @@ class Accelerator(ABC, Generic[H]):
         """Raise `UnsupportedError` with the reason if the workload lacks what the model needs."""
 
     @abstractmethod
-    def layers(self, workload: Workload) -> LayerTable:
-        """Return cycles, operations and bytes of every layer of an accepted workload."""
-
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
-        """Return the GEMMs of an accepted workload and the array that runs them, fidelity ``cycle``.
+        """Return the GEMMs of an accepted workload and the array that runs them.
 
         Raises:
-            UnsupportedError: The plug-in has no cycle model.
             ConfigError: The tiles do not fit the hardware.
         """
-        raise UnsupportedError(f"{self.preset}: has no cycle model; use fidelity parity")
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array for GEMMs that nothing concentrates: vision tower, text, LM head, decode.
@@ -138,6 +134,34 @@ class Accelerator(ABC, Generic[H]):
     def components(self) -> tuple[Component, ...]:
         """Return the core logic in report order."""
         return tuple(self.hardware.components.values())
+
+
+class PublishedFormulas(ABC):
+    """What fidelity ``parity`` asks of an accelerator: the formulas of its published simulator."""
+
+    preset: ClassVar[str]
+
+    @abstractmethod
+    def layers(self, workload: Workload) -> LayerTable:
+        """Return cycles, operations and bytes of every layer of an accepted workload."""
+
+    def swept_layer(self, workload: Workload) -> LayerTable:
+        """Return the one layer that a published sweep of vector sizes times, fidelity ``parity_layer``.
+
+        Raises:
+            UnsupportedError: Nothing was published.
+        """
+        raise UnsupportedError(f"{self.preset}: fidelity parity_layer times vectors, which it has none of")
+
+
+def published_formulas(accelerator: Accelerator[Any]) -> PublishedFormulas:
+    """Return the published formulas of an accelerator; raises `UnsupportedError` if it has none."""
+    if not isinstance(accelerator, PublishedFormulas):
+        raise UnsupportedError(
+            f"{accelerator.preset}: no published simulator of it is reproduced, so it has no formulas for fidelity "
+            "parity; use fidelity cycle"
+        )
+    return accelerator
 
 
 def require_visual_tokens(name: str, workload: Workload) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from focal_common.config import StrictModel
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import Accelerator, require_visual_tokens
+from focal_simulator.accelerators.base import Accelerator, PublishedFormulas, require_visual_tokens
 from focal_simulator.accelerators.cmc.lowering import cmc_jobs
 from focal_simulator.accelerators.other_methods import (
     other_method_remark,
@@ -26,6 +26,7 @@ from focal_simulator.jobs.tokens import array_token_jobs
 from focal_simulator.workload.arithmetic import ceil_div, fold_cycles
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.workload.workload import Workload
+from focal_traces.methods.cmc import SPARSITY
 
 __all__ = ["Cmc", "CmcHardware"]
 
@@ -62,7 +63,7 @@ class CmcHardware(HardwareSpec):
     tiles: CmcTileSizes
 
 
-class Cmc(Accelerator[CmcHardware]):
+class Cmc(Accelerator[CmcHardware], PublishedFormulas):
     """CMC as modelled in the published Focus simulator.
 
     Paper: CMC, ASPLOS 2024; modelled as in Focus, HPCA 2026, Figure 9 and Table III.
@@ -80,7 +81,7 @@ class Cmc(Accelerator[CmcHardware]):
         if runs_other_method("cmc", workload):
             require_whole_tokens("cmc", workload)
             return
-        if workload.cmc_sparsity is None:
+        if workload.row(SPARSITY) is None:
             raise UnsupportedError(
                 f"cmc: {workload.label} has no CMC sparsity; expected a trace of method 'cmc' (videos only), or a "
                 "cmc_sparsity.csv with its row beside the trace"
@@ -138,7 +139,7 @@ class Cmc(Accelerator[CmcHardware]):
                 f"cmc: the published formulas know its own method only, not '{workload.method}'; "
                 "use fidelity cycle"
             )
-        sparsity = workload.cmc_sparsity
+        sparsity = workload.row(SPARSITY)
         assert sparsity is not None  # noqa: S101  (accepts has refused it)
         geometry, element = workload.geometry, self.hardware.element_bytes.value
         heads, head, tokens = geometry.heads, geometry.head_dim_elements, workload.visual_tokens

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from focal_simulator.accelerators.base import Accelerator, require_visual_tokens
+from focal_simulator.accelerators.base import Accelerator, PublishedFormulas, require_visual_tokens
 from focal_simulator.accelerators.focus.buffers import DENSE_BUFFERS, FocusBufferHardware, focus_buffers
 from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.hardware.specs import HardwareSpec
@@ -14,7 +14,7 @@ from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import Lowering
 from focal_simulator.jobs.systolic import systolic_array
-from focal_simulator.jobs.tokens import dense_jobs
+from focal_simulator.jobs.tokens import all_token_jobs
 from focal_simulator.workload.arithmetic import ceil_div, fold_cycles
 from focal_simulator.workload.layer_table import LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.workload.workload import Workload
@@ -26,7 +26,7 @@ class DenseHardware(FocusBufferHardware):
     """Hardware file of the dense array; it keeps the buffers of Focus, as published."""
 
 
-class Dense(Accelerator[DenseHardware]):
+class Dense(Accelerator[DenseHardware], PublishedFormulas):
     """Weight-stationary systolic array without any compression.
 
     Paper: Focus, HPCA 2026, baseline "systolic array" of Figure 9 and Table III.
@@ -54,7 +54,7 @@ class Dense(Accelerator[DenseHardware]):
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
         self.accepts(workload)
-        return dense_jobs(self.hardware, workload, context)
+        return all_token_jobs(self.hardware, workload, context)
 
     def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
         """Return the buffers a dense array needs; without ``dense_buffers`` those of Focus, as published."""

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import Accelerator, Reduction, require_visual_tokens
+from focal_simulator.accelerators.base import Accelerator, PublishedFormulas, Reduction, require_visual_tokens
 from focal_simulator.accelerators.focus.buffers import FocusBufferHardware, focus_buffers
 from focal_simulator.accelerators.focus.lowering import focus_jobs
 from focal_simulator.accelerators.focus.parity_bytes import attention_bytes, linear_bytes
+from focal_simulator.accelerators.focus.vector_layer import vector_layer
 from focal_simulator.costs.needs import BufferNeed, SramModel
 from focal_simulator.hardware.specs import Component, HardwareSpec
 from focal_simulator.jobs.array import ArrayModel
@@ -57,7 +58,7 @@ class VectorRows:
     activated: Numbers
 
 
-class Focus(Accelerator[FocusHardware]):
+class Focus(Accelerator[FocusHardware], PublishedFormulas):
     """Focus accelerator as its published simulator times it.
 
     Paper: Focus, HPCA 2026, sec. V and VI; Figures 9, 10, 12, Tables II to V.
@@ -195,6 +196,10 @@ class Focus(Accelerator[FocusHardware]):
             for key in dict.fromkeys([*moved_linear, *moved_attention])
         }
         return LayerTable(repeats=1, moved_bytes=moved, **joined)
+
+    def swept_layer(self, workload: Workload) -> LayerTable:
+        """Return block 9, ``o_proj``."""
+        return vector_layer(self.hardware, workload)
 
     def _linear(self, workload: Workload, rows: VectorRows) -> dict[str, Numbers]:
         core, tiles = self.hardware.core, self.hardware.tiles

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from focal_simulator.jobs.lowering import Lowering
 from focal_simulator.workload.layer_table import LayerTable, Numbers
 from focal_simulator.workload.workload import Workload
 from focal_traces.counts.trace import GemmTotals
+from focal_traces.methods.focus import SCHEDULES
 
 __all__ = ["FocusSecOnly"]
 
@@ -41,7 +43,7 @@ class FocusSecOnly(Focus):
     def accepts(self, workload: Workload) -> None:
         """Accept workloads with a Focus trace or a token schedule."""
         require_visual_tokens(self.preset, workload)
-        if workload.counts is None and workload.schedule is None:
+        if workload.counts is None and workload.row(SCHEDULES) is None:
             raise UnsupportedError(
                 f"{self.preset}: {workload.label} has neither a trace nor a token schedule"
             )
@@ -56,13 +58,11 @@ class FocusSecOnly(Focus):
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
         self.accepts(workload)
-        return sec_only_jobs(self.hardware, workload, context)
+        return sec_only_jobs(self.hardware, _counted(workload), context)
 
     def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
         """Return the tokens of the trace or of the schedule."""
-        return super().live_tokens(
-            workload if workload.counts is not None else workload.with_schedule_counts()
-        )
+        return super().live_tokens(_counted(workload))
 
     def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
         """Return the buffers of a dense array with full tiles; without ``sec_only_unit`` those published."""
@@ -88,7 +88,7 @@ class FocusSecOnly(Focus):
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row per block."""
         self.accepts(workload)
-        return super().layers(workload if workload.counts is not None else workload.with_schedule_counts())
+        return super().layers(_counted(workload))
 
     def rows(self, counts: GemmTotals) -> VectorRows:
         """Return rows without similarity; the activation counter still sees it, as published."""
@@ -98,3 +98,16 @@ class FocusSecOnly(Focus):
     def attention_rows(self, rows: VectorRows, attention_tokens: Numbers) -> tuple[Numbers, Numbers]:
         """Return the slipped token number for both, hence the negative published terms."""
         return attention_tokens, attention_tokens
+
+
+def _counted(workload: Workload) -> Workload:
+    """Return the workload with its own counts, else with those of its token schedule."""
+    return workload if workload.counts is not None else _scheduled(workload)
+
+
+@lru_cache(maxsize=16)
+def _scheduled(workload: Workload) -> Workload:
+    """Return the same object each time, so that designs share what follows from it."""
+    row = workload.row(SCHEDULES)
+    assert row is not None  # noqa: S101  (accepts has refused it)
+    return workload.with_schedule_counts(row.schedule)
