@@ -215,7 +215,7 @@ def run_all(
                 refusals.append(str(refusal))
                 continue
             outcome.runs.append(run)
-            outcome.remarks += accelerator.remarks(workload)
+            outcome.remarks += accelerator.study.remarks(accelerator, workload)
         if len(refusals) == len(workloads) and "all" not in settings.accelerators:
             raise UnsupportedError(refusals[0])
         outcome.skipped += refusals

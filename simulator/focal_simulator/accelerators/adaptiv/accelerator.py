@@ -16,6 +16,7 @@ from focal_simulator.accelerators.other_methods import (
     require_whole_tokens,
     runs_other_method,
 )
+from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.hardware.specs import Count, HardwareSpec
 from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.context import CycleContext
@@ -60,6 +61,12 @@ class AdaptivHardware(HardwareSpec):
     tiles: AdaptivTiles
 
 
+class _Study(AcceleratorStudy):
+    def remarks(self, accelerator: Any, workload: Workload) -> list[str]:
+        """Say where another method's tokens were run."""
+        return other_method_remark("adaptiv", workload)
+
+
 class Adaptiv(Accelerator[AdaptivHardware], PublishedFormulas):
     """AdapTiV as modelled in the published Focus simulator.
 
@@ -70,7 +77,11 @@ class Adaptiv(Accelerator[AdaptivHardware], PublishedFormulas):
 
     hardware_model: ClassVar[type[HardwareSpec]] = AdaptivHardware
     preset: ClassVar[str] = "adaptiv"
-    summary_label: ClassVar[str | None] = "adaptiv"
+    study: ClassVar[AcceleratorStudy] = _Study(
+        summary_label="adaptiv",
+        summary_order=1,
+        unit_formulas={"preprocess": "tokens x inputs / lanes of the line"},
+    )
 
     def accepts(self, workload: Workload) -> None:
         """Accept workloads with a measured AdapTiV sparsity, and whole tokens that another method kept."""
@@ -90,10 +101,6 @@ class Adaptiv(Accelerator[AdaptivHardware], PublishedFormulas):
             return workload.counts.tokens
         kept = workload.visual_tokens * (1 - (workload.row(SPARSITY) or 0.0))
         return np.full((workload.geometry.layers, len(GEMMS)), -int(-kept // 1), dtype=np.int64)
-
-    def remarks(self, workload: Workload) -> list[str]:
-        """Say where another method's tokens were run."""
-        return other_method_remark("adaptiv", workload)
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""

@@ -16,6 +16,7 @@ from focal_simulator.accelerators.other_methods import (
     require_whole_tokens,
     runs_other_method,
 )
+from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.hardware.specs import Count, HardwareSpec, SystolicCore
 from focal_simulator.jobs.array import ArrayModel
@@ -63,6 +64,12 @@ class CmcHardware(HardwareSpec):
     tiles: CmcTileSizes
 
 
+class _Study(AcceleratorStudy):
+    def remarks(self, accelerator: Any, workload: Workload) -> list[str]:
+        """Say where another method's tokens were run."""
+        return other_method_remark("cmc", workload)
+
+
 class Cmc(Accelerator[CmcHardware], PublishedFormulas):
     """CMC as modelled in the published Focus simulator.
 
@@ -73,7 +80,11 @@ class Cmc(Accelerator[CmcHardware], PublishedFormulas):
 
     hardware_model: ClassVar[type[HardwareSpec]] = CmcHardware
     preset: ClassVar[str] = "cmc"
-    summary_label: ClassVar[str | None] = "cmc"
+    study: ClassVar[AcceleratorStudy] = _Study(
+        summary_label="cmc",
+        summary_order=2,
+        unit_formulas={"preprocess": "differences searched / codec width"},
+    )
 
     def accepts(self, workload: Workload) -> None:
         """Accept videos with measured CMC sparsities, and whole tokens that another method kept."""
@@ -92,7 +103,7 @@ class Cmc(Accelerator[CmcHardware], PublishedFormulas):
                 f"{workload.frames} frames x {workload.patches} patches"
             )
 
-    def buffers(self) -> tuple[BufferNeed, ...]:
+    def buffers(self, corrections: frozenset[str] = frozenset()) -> tuple[BufferNeed, ...]:
         """Return GEMM buffers sized by the tiles and codec buffers as written in the hardware file."""
         tiles, element = self.hardware.tiles, self.hardware.element_bytes.value
         depth = tiles.k_tile.value * element * _DOUBLE_BUFFERED
@@ -109,10 +120,6 @@ class Cmc(Accelerator[CmcHardware], PublishedFormulas):
                 raise UnsupportedError(f"cmc.yaml: buffer '{name}' needs the fields size and port")
             needs.append(BufferNeed(name, size, port, buffer.copies.value))
         return tuple(needs)
-
-    def remarks(self, workload: Workload) -> list[str]:
-        """Say where another method's tokens were run."""
-        return other_method_remark("cmc", workload)
 
     def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
         """Return all tokens, which CMC keeps, or those that another method kept."""

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from focal_simulator.accelerators.base import Accelerator, PublishedFormulas, require_visual_tokens
+from focal_simulator.accelerators.base import Accelerator, PublishedFormulas
 from focal_simulator.accelerators.focus.buffers import DENSE_BUFFERS, FocusBufferHardware, focus_buffers
+from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.hardware.specs import HardwareSpec
 from focal_simulator.jobs.array import ArrayModel
@@ -36,16 +37,16 @@ class Dense(Accelerator[DenseHardware], PublishedFormulas):
 
     hardware_model: ClassVar[type[HardwareSpec]] = DenseHardware
     preset: ClassVar[str] = "dense"
-    reports_operations: ClassVar[bool] = False
-    summary_label: ClassVar[str | None] = "systolic array"
+    study: ClassVar[AcceleratorStudy] = AcceleratorStudy(
+        states_operations=False, summary_label="systolic array", summary_order=0
+    )
 
-    def accepts(self, workload: Workload) -> None:
-        """Accept anything that has visual tokens."""
-        require_visual_tokens("dense", workload)
-
-    def buffers(self) -> tuple[BufferNeed, ...]:
-        """Return the Focus buffer set."""
-        return focus_buffers(self.hardware)
+    def buffers(self, corrections: frozenset[str] = frozenset()) -> tuple[BufferNeed, ...]:
+        """Return the buffers a dense array needs; without ``dense_buffers`` those of Focus, as published."""
+        needs = focus_buffers(self.hardware)
+        return tuple(
+            need for need in needs if "dense_buffers" not in corrections or need.name in DENSE_BUFFERS
+        )
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
@@ -55,14 +56,6 @@ class Dense(Accelerator[DenseHardware], PublishedFormulas):
         """Return the GEMMs of every block."""
         self.accepts(workload)
         return all_token_jobs(self.hardware, workload, context)
-
-    def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
-        """Return the buffers a dense array needs; without ``dense_buffers`` those of Focus, as published."""
-        return tuple(
-            need
-            for need in self.buffers()
-            if "dense_buffers" not in corrections or need.name in DENSE_BUFFERS
-        )
 
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row that stands for every block."""

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import Reduction, require_visual_tokens
+from focal_simulator.accelerators.base import require_visual_tokens
 from focal_simulator.accelerators.focus.accelerator import Focus, VectorRows
 from focal_simulator.accelerators.focus.buffers import DENSE_BUFFERS, focus_buffers
 from focal_simulator.accelerators.focus.lowering import sec_only_jobs
+from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed, SramModel
 from focal_simulator.hardware.specs import Component
 from focal_simulator.jobs.context import CycleContext
@@ -36,9 +37,10 @@ class FocusSecOnly(Focus):
     """
 
     preset: ClassVar[str] = "focus_sec_only"
-    exploits: ClassVar[Reduction] = "tokens"
-    summary_label: ClassVar[str | None] = None
-    breakdown_file: ClassVar[bool] = False
+    # Nothing is said of the recorded tile, which does not matter without similarity.
+    study: ClassVar[AcceleratorStudy] = AcceleratorStudy(
+        uses_counts=True, summary_label=None, unit_formulas=Focus.study.unit_formulas
+    )
 
     def accepts(self, workload: Workload) -> None:
         """Accept workloads with a Focus trace or a token schedule."""
@@ -51,10 +53,6 @@ class FocusSecOnly(Focus):
     def check_trace(self, workload: Workload, corrections: frozenset[str]) -> None:
         """Refuse nothing: without similarity the recorded tile does not matter."""
 
-    def remarks(self, workload: Workload) -> list[str]:
-        """Return nothing: without similarity the recorded tile does not matter."""
-        return []
-
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
         self.accepts(workload)
@@ -64,24 +62,24 @@ class FocusSecOnly(Focus):
         """Return the tokens of the trace or of the schedule."""
         return super().live_tokens(_counted(workload))
 
-    def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
+    def buffers(self, corrections: frozenset[str] = frozenset()) -> tuple[BufferNeed, ...]:
         """Return the buffers of a dense array with full tiles; without ``sec_only_unit`` those published."""
         if "sec_only_unit" not in corrections:
-            return self.buffers()
+            return super().buffers()
         hardware = self.hardware
         full = hardware.tiles.model_copy(update={"m_tile": hardware.core.row_limit})
         needs = focus_buffers(hardware.model_copy(update={"tiles": full}))
         return tuple(need for need in needs if need.name in DENSE_BUFFERS)
 
-    def cycle_sram_model(self, corrections: frozenset[str]) -> SramModel:
+    def sram_model(self, corrections: frozenset[str] = frozenset()) -> SramModel:
         """Return the model of the dense array, which this is without its similarity hardware."""
-        return "compiler" if "sec_only_unit" in corrections else self.default_sram_model()
+        return "compiler" if "sec_only_unit" in corrections else super().sram_model()
 
-    def cycle_components(self, corrections: frozenset[str]) -> tuple[Component, ...]:
+    def components(self, corrections: frozenset[str] = frozenset()) -> tuple[Component, ...]:
         """Return the logic without similarity; without ``sec_only_unit`` that of Focus, as published."""
         return tuple(
             part
-            for part in self.components()
+            for part in super().components()
             if "sec_only_unit" not in corrections or part.active_with not in ("scatter", "gather")
         )
 

@@ -53,7 +53,7 @@ class CycleFidelity(Fidelity):
 
     def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
         """Return the logic that the corrections leave."""
-        return accelerator.cycle_components(self.corrections)
+        return accelerator.components(self.corrections)
 
     def columns(self, result: RunResult) -> Mapping[str, str | int | float]:
         """Return the cycles by cause and which corrections were on."""

@@ -118,9 +118,9 @@ def cycle_costs(
     accelerator: Accelerator[Any], corrections: frozenset[str], choice: SramChoice
 ) -> tuple[BufferCost, ...]:
     """Return the buffers that the corrections leave, by energy per access if so corrected; raises as `costs_of`."""
-    model = accelerator.cycle_sram_model(corrections) if choice == "auto" else choice
+    model = accelerator.sram_model(corrections) if choice == "auto" else choice
     price = access_costs if "sram_energy" in corrections else costs_of
-    return price(accelerator.hardware, accelerator.cycle_buffers(corrections), model)
+    return price(accelerator.hardware, accelerator.buffers(corrections), model)
 
 
 def _priced(
@@ -133,7 +133,7 @@ def _priced(
     """Return the result of a run from what it counts."""
     corrections = context.corrections
     costs = cycle_costs(accelerator, corrections, sram)
-    parts = accelerator.cycle_components(corrections)
+    parts = accelerator.components(corrections)
     total = totals.cycles
     seconds = total / accelerator.hardware.clock.value
     breakdown = [
@@ -153,7 +153,7 @@ def _priced(
         macs=totals.macs,
         dense_macs=totals.dense_macs,
         activation_bytes=totals.activation_bytes,
-        compression_ratio=totals.compression_ratio if accelerator.uses_counts else None,
+        compression_ratio=totals.compression_ratio if accelerator.study.uses_counts else None,
         dram_bytes=exact_sum(value for (level, _, _), value in totals.moved.items() if level == "dram"),
         moved_bytes=totals.moved,
         seconds=seconds,
