@@ -20,6 +20,7 @@ import numpy as np
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.simulate import simulate_cycles
 from focal_simulator.workload.loading import load_workloads
+from focal_traces.methods.cmc import SPARSITY
 from focal_traces.root.root import TraceRoot
 
 ROOT = Path(__file__).parents[1] / "example_output" / "published"
@@ -40,7 +41,7 @@ def main() -> None:
     """Print machine, versions, times and ratios."""
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, ", end="")
     print(f"numba {numba.__version__}, numpy {np.__version__}, one core; measured")
-    videos = [workload for workload in load_workloads(TraceRoot.open(ROOT), [], []) if workload.cmc_sparsity]
+    videos = [workload for workload in load_workloads(TraceRoot.open(ROOT), [], []) if workload.row(SPARSITY)]
     longest = next(workload for workload in videos if workload.label == "llava_vid/videomme")
     focus, dense = build_accelerator("focus"), build_accelerator("dense")
     simulate_cycles(focus, longest)

@@ -19,6 +19,7 @@ from pathlib import Path
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.parity.run import simulate
 from focal_simulator.workload.loading import load_workloads
+from focal_traces.methods.cmc import SPARSITY
 from focal_traces.root.root import TraceRoot
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +55,7 @@ def warm() -> None:
     for name in ("dense", "adaptiv", "cmc", "focus", "focus_sec_only"):
         accelerator = build_accelerator(name)
         for workload in main:
-            if name == "cmc" and workload.cmc_sparsity is None:
+            if name == "cmc" and workload.row(SPARSITY) is None:
                 continue
             if name == "focus" and workload.counts is None:
                 continue

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from focal_common.errors import ConfigError, RunError, TraceError, near_matches
 from focal_evaluation.exhibits.headline import Bar, bar_figure, bar_of, draw, geometric_mean
 from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.presets import preset_hardware
 from focal_simulator.results.explain import explain, find_row, read_layers
 from focal_simulator.results.output import saved_basis, write_outcome
 from focal_simulator.results.ratios import DENSE, ENERGY, SPEEDUP, over_dense
@@ -261,7 +263,7 @@ class Results:
             where, rows = read_layers(self._folder, name)
         else:
             where, rows = Path("results"), self._layer_rows(name)
-        found = explain(find_row(rows, where, model, dataset, layer))
+        found = explain(find_row(rows, where, model, dataset, layer), name)
         return Explanation(found.title, found.units, found.causes, found.total_cycles, found.bound)
 
     def _layer_rows(self, accelerator: str) -> list[dict[str, Any]]:
@@ -345,7 +347,10 @@ def _saved_area(folder: Path, row: Mapping[str, Any]) -> float | None:
     path = folder / f"{prefix}{_SUMMARY}"
     if not path.is_file() or row["accelerator"] not in ACCELERATORS:
         return None
-    label = ACCELERATORS.load(str(row["accelerator"])).summary_label
+    plugin: type[Accelerator[Any]] = ACCELERATORS.load(str(row["accelerator"]))
+    label = plugin.study.summary_label
+    if label == "":
+        label = preset_hardware(plugin).label
     with path.open(encoding="utf-8", newline="") as source:
         areas = {one["Accelerator"]: float(one["Area"]) for one in csv.DictReader(source)}
     return areas.get(str(label))

@@ -20,8 +20,9 @@ from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload
 from focal_traces.counts.trace import GemmTotals
 from focal_traces.header.schema import GEMMS
+from focal_traces.methods.cmc import CmcSparsity
+from focal_traces.methods.focus import SCHEDULES, ScheduleRow
 from focal_traces.root.root import TraceRoot
-from focal_traces.root.tables import CmcSparsity
 from focal_traces.synthetic.schedule import Schedule
 
 DATA = Path(__file__).parent / "data"
@@ -87,13 +88,22 @@ def small_workload(tokens: int = 600, frames: int = 4, similarity: float = 0.5) 
         visual_tokens=tokens,
         frames=frames,
         patches=tokens // frames,
-        schedule=schedule,
-        adaptiv_sparsity=0.4,
-        cmc_sparsity=CmcSparsity(linear=0.5, query=0.6, attention_score=0.3),
+        tables={
+            "schedules.csv": ScheduleRow(schedule, 0.9),
+            "adaptiv_sparsity.csv": 0.4,
+            "cmc_sparsity.csv": CmcSparsity(linear=0.5, query=0.6, attention_score=0.3),
+        },
         origin="synthetic",
         table_origin="synthetic",
-    ).with_schedule_counts()
+    ).with_schedule_counts(schedule)
     counts = workload.counts
     assert counts is not None
     unique = np.maximum(counts.unique - (counts.unique * similarity).astype(np.int64), counts.slices)
     return replace(workload, counts=replace(counts, unique=unique))
+
+
+def with_schedule(workload: Workload) -> Workload:
+    """The workload with counts of its row of ``schedules.csv`` alone."""
+    row = workload.row(SCHEDULES)
+    assert row is not None
+    return workload.with_schedule_counts(row.schedule)

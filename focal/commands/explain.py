@@ -29,7 +29,7 @@ def explain(
     from focal_simulator.results.explain import find_row, read_layers
 
     path, rows = read_layers(result, accelerator, variant)
-    found = explained(find_row(rows, path, model, dataset, layer))
+    found = explained(find_row(rows, path, model, dataset, layer), accelerator)
     console = output_console()
     console.print(found.title, markup=False)
     busy = Table(title="Busy cycles of each unit, as if alone")

@@ -18,8 +18,8 @@ from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout, is_pyramid
 from focal_common.errors import ConfigError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader, TokenGrid
+from focal_traces.methods.adaptiv import SPARSITY
 from focal_traces.records.records import Record
-from focal_traces.root.upsert import upsert_adaptiv_sparsity
 
 __all__ = ["Adaptiv", "AdaptivState"]
 
@@ -77,8 +77,7 @@ class _AdaptivStudy(MethodStudy):
         if not summaries:
             return {}
         mean = math.fsum(summary["sparsity"] for summary in summaries) / len(summaries)
-        upsert_adaptiv_sparsity(root, model, dataset, mean)
-        return {"adaptiv_sparsity": root / "adaptiv_sparsity.csv"}
+        return {"adaptiv_sparsity": SPARSITY.upsert(root, model, dataset, mean)}
 
 
 @dataclass(frozen=True, kw_only=True)

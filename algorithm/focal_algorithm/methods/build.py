@@ -12,7 +12,8 @@ from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod
 from focal_common.errors import ConfigError, near_matches
 from focal_traces.header.schema import DecoderGeometry
-from focal_traces.root.tables import Key, read_rows
+from focal_traces.tables.rows import read_rows
+from focal_traces.tables.table import Key
 
 __all__ = ["build_method", "fitted_parameters", "published_thresholds"]
 

@@ -32,9 +32,8 @@ from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout, has_gaps, is_pyramid
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader
+from focal_traces.methods.cmc import SPARSITY, CmcSparsity
 from focal_traces.records.records import WHOLE, Record
-from focal_traces.root.tables import CmcSparsity
-from focal_traces.root.upsert import upsert_cmc_sparsity
 
 __all__ = ["Cmc", "CmcState"]
 
@@ -130,8 +129,7 @@ class _CmcStudy(MethodStudy):
             return {}
         names = ("linear", "query", "attention_score")
         means = [math.fsum(summary[name] for summary in summaries) / len(summaries) for name in names]
-        upsert_cmc_sparsity(root, model, dataset, CmcSparsity(*means))
-        return {"cmc_sparsity": root / "cmc_sparsity.csv"}
+        return {"cmc_sparsity": SPARSITY.upsert(root, model, dataset, CmcSparsity(*means))}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,8 +34,9 @@ from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader, TokenGrid
 from focal_traces.masks.pointers import PointerRule, candidate_offsets
-from focal_traces.root.tables import Key, ScheduleRow, read_schedules
+from focal_traces.methods.focus import SCHEDULES, ScheduleRow
 from focal_traces.synthetic.schedule import Schedule
+from focal_traces.tables.table import Key
 
 __all__ = ["Focus", "FocusState"]
 
@@ -291,4 +292,4 @@ def _full_masks(done: Concentration, stream: TokenStream) -> VectorMasks:
 def _published_rows() -> dict[Key, ScheduleRow]:
     """Table of the published Focus artifact (Focus, HPCA 2026, sec. VII-A)."""
     with as_file(files("focal_algorithm.methods") / "focus_schedules.csv") as path:
-        return read_schedules(path)
+        return SCHEDULES.read(path)

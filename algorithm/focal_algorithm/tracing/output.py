@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,11 @@ from focal_traces.header.recorded_shape import recorded_shape
 from focal_traces.header.schema import GEMMS, TraceHeader
 from focal_traces.masks.file import MASKS_SUFFIX, write_masks
 from focal_traces.masks.masks import MaskTrace
+from focal_traces.methods import method_tables
 from focal_traces.records.file import RECORDS_SUFFIX, write_records
 from focal_traces.records.records import RecordTrace
 from focal_traces.root.root import MAIN_FOLDER
-from focal_traces.root.tables import Workload, read_adaptiv_sparsity, read_cmc_sparsity, read_workloads
-from focal_traces.root.upsert import upsert_workload
+from focal_traces.tables.workloads import WORKLOADS, Workload, upsert_workload
 from focal_traces.work.ledger import ledger
 
 __all__ = [
@@ -45,11 +45,6 @@ __all__ = [
     "write_run",
 ]
 
-_TABLES: dict[str, Callable[[Path], Any]] = {
-    "meta_data.csv": read_workloads,
-    "adaptiv_sparsity.csv": read_adaptiv_sparsity,
-    "cmc_sparsity.csv": read_cmc_sparsity,
-}
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "scikit-image", "av")
 
 
@@ -154,9 +149,9 @@ def check_output(root: Path, folder: str) -> None:
         TraceError: A table of the root is damaged, so no row can be put into it.
     """
     check_inside(root, root / folder)
-    for name, read in _TABLES.items():
-        if (root / name).exists():
-            read(root / name)
+    for table in (WORKLOADS, *method_tables()):
+        if (root / table.file).exists():
+            table.read(root / table.file)
 
 
 def _has_trace(folder: Path, stem: str) -> bool:
@@ -172,7 +167,7 @@ def _main_sample(root: Path, folder: str, header: TraceHeader) -> int | None:
     table = root / "meta_data.csv"
     if folder == MAIN_FOLDER or not table.is_file():
         return None
-    row = read_workloads(table).get((header.model, header.dataset))
+    row = WORKLOADS.read(table).get((header.model, header.dataset))
     if row is None or row.median_index is None or row.median_index >= len(header.samples):
         return None
     same = header.samples[row.median_index].visual_tokens == row.visual_tokens

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from focal_common.errors import TraceError
 from focal_evaluation.claims.claims import Key
-from focal_simulator.jobs.corrections import CORRECTIONS
+from focal_simulator.accelerators.corrections import CORRECTIONS
 
 __all__ = ["ENGINE", "FILE_NAME", "KEY", "STEPS", "Move", "largest_moves", "read_steps"]
 

@@ -11,13 +11,14 @@ from scipy.stats import gmean
 from focal_common.console import track
 from focal_common.files import atomic_write_text
 from focal_evaluation.exhibits.make import csv_text
+from focal_simulator.accelerators.corrections import ALL, CORRECTIONS
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.simulate import simulate_cycles
 from focal_simulator.engine.parity.run import simulate
 from focal_simulator.engine.run_result import RunResult
-from focal_simulator.jobs.corrections import ALL, CORRECTIONS
 from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload
+from focal_traces.methods.cmc import SPARSITY
 from focal_traces.root.root import TraceRoot
 
 __all__ = ["CorrectionRuns", "write_corrections"]
@@ -42,7 +43,7 @@ class CorrectionRuns:
 
     def __init__(self, root: Path, overrides: tuple[str, ...] = ()) -> None:
         found = load_workloads(TraceRoot.open(root), [], list(_VIDEO_DATASETS))
-        self.workloads = [workload for workload in found if workload.cmc_sparsity is not None]
+        self.workloads = [workload for workload in found if workload.row(SPARSITY) is not None]
         accelerators = {name: build_accelerator(name, overrides=list(overrides)) for name in _NAMES}
 
         @cache

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.base import Accelerator, published_formulas
 from focal_simulator.accelerators.focus.accelerator import VectorRows
 from focal_simulator.accelerators.focus_sec_only.accelerator import FocusSecOnly
 from focal_simulator.accelerators.presets import build_accelerator
@@ -24,6 +24,8 @@ from focal_simulator.workload.layer_table import ATTENTION, LayerTable, LinearSh
 from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
+from focal_traces.methods.adaptiv import SPARSITY as ADAPTIV
+from focal_traces.methods.cmc import SPARSITY as CMC
 from focal_traces.root.root import TraceRoot
 
 __all__ = ["DefectModels"]
@@ -64,7 +66,7 @@ class DefectModels:
 
     def __init__(self, root: Path) -> None:
         every = load_workloads(TraceRoot.open(root), [], [], "focus_main")
-        self.videos = [workload for workload in every if workload.cmc_sparsity is not None]
+        self.videos = [workload for workload in every if workload.row(CMC) is not None]
 
     @cached_property
     def _accelerators(self) -> dict[str, Accelerator[Any]]:
@@ -75,7 +77,7 @@ class DefectModels:
     @cached_property
     def _tables(self) -> dict[str, list[LayerTable]]:
         return {
-            name: [accelerator.layers(workload) for workload in self.videos]
+            name: [published_formulas(accelerator).layers(workload) for workload in self.videos]
             for name, accelerator in self._accelerators.items()
         }
 
@@ -124,7 +126,7 @@ class DefectModels:
 
     def sec_only_tile_cost(self) -> float:
         """D7: geometric mean of SEC-only cycles with its m-tile of 512 over those with 1024."""
-        wide = build_accelerator("focus_sec_only", overrides=["tiles.m_tile=1024"])
+        wide = published_formulas(build_accelerator("focus_sec_only", overrides=["tiles.m_tile=1024"]))
         return 1 / geometric_mean(
             self._ratios("focus_sec_only", lambda workload, _: _cycles(wide.layers(workload)))
         )
@@ -166,7 +168,7 @@ class DefectModels:
         """D10: smallest and largest AdapTiV cycles, heads unpadded and keys merged, over published."""
 
         def corrected(workload: Workload, table: LayerTable) -> float:
-            kept = workload.visual_tokens * (1 - (workload.adaptiv_sparsity or 0.0))
+            kept = workload.visual_tokens * (1 - (workload.row(ADAPTIV) or 0.0))
             geometry = workload.geometry
             lines, width = 16, 64
             folds = np.ceil(kept / lines) * np.floor((kept + width - 1) / width)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
-from pathlib import Path
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError, UnsupportedError
+from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed, SramModel
 from focal_simulator.hardware.specs import Component, HardwareSpec
 from focal_simulator.jobs.array import ArrayModel
@@ -20,19 +19,17 @@ from focal_simulator.workload.layer_table import LayerTable
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
 
-__all__ = ["Accelerator", "Reduction", "require_visual_tokens"]
+__all__ = ["Accelerator", "PublishedFormulas", "published_formulas", "require_visual_tokens"]
 
 H = TypeVar("H", bound=HardwareSpec)
 
-Reduction = Literal["none", "tokens", "vectors"]
-"""What a trace leaves out: nothing, whole tokens, or single vectors as well."""
-
 
 class Accelerator(ABC, Generic[H]):
-    """One accelerator: a frozen hardware value, formulas (`layers`) and a lowering (`jobs`) over a workload.
+    """One accelerator: a frozen hardware value, and a lowering (`jobs`) of workloads to GEMMs on its array.
 
-    The core calls `accepts`, then `layers` in fidelity ``parity`` or `jobs` in fidelity ``cycle``; it sums energy
-    from components and buffers. It never asks which plug-in it holds; what it must know is declared here.
+    The engine calls `accepts`, then `jobs`, and sums energy from components and buffers. It never asks which plug-in
+    it holds; what it must know is declared here. An accelerator whose published simulator is reproduced is a
+    `PublishedFormulas` as well; the others run in fidelity ``cycle`` only.
 
     Args:
         hardware: The checked hardware file.
@@ -44,46 +41,23 @@ class Accelerator(ABC, Generic[H]):
     preset: ClassVar[str]
     """What field ``accelerator`` of its hardware files says."""
 
-    reports_operations: ClassVar[bool] = True
-    """Whether the published result file states operation counts (the dense one leaves them 0)."""
-
-    uses_counts: ClassVar[bool] = False
-    """Whether the result depends on the vector counts of a trace, and so shares their origin."""
-
-    exploits: ClassVar[Reduction] = "tokens"
-    """What a trace may leave out: whole tokens make shorter GEMMs anywhere, single vectors need a unit for it."""
-
-    summary_label: ClassVar[str | None] = None
-    """Row name in the area summary; None for a variant that shares another accelerator's row."""
-
-    breakdown_file: ClassVar[bool] = False
-    """Whether a detailed power and area breakdown is written."""
+    study: ClassVar[AcceleratorStudy] = AcceleratorStudy()
+    """What tables, studies and explanations ask."""
 
     def __init__(self, hardware: H) -> None:
         self.hardware: H = hardware
 
-    @classmethod
-    def preset_file(cls) -> Path:
-        """Return the path of the preset: ``hardware.yaml`` beside the class that names it."""
-        owner = next(base for base in cls.__mro__ if "preset" in vars(base))
-        return Path(inspect.getfile(owner)).with_name("hardware.yaml")
-
-    @abstractmethod
     def accepts(self, workload: Workload) -> None:
-        """Raise `UnsupportedError` with the reason if the workload lacks what the model needs."""
+        """Raise `UnsupportedError` with the reason if the workload lacks what the model needs: by default, tokens."""
+        require_visual_tokens(self.preset, workload)
 
     @abstractmethod
-    def layers(self, workload: Workload) -> LayerTable:
-        """Return cycles, operations and bytes of every layer of an accepted workload."""
-
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
-        """Return the GEMMs of an accepted workload and the array that runs them, fidelity ``cycle``.
+        """Return the GEMMs of an accepted workload and the array that runs them.
 
         Raises:
-            UnsupportedError: The plug-in has no cycle model.
             ConfigError: The tiles do not fit the hardware.
         """
-        raise UnsupportedError(f"{self.preset}: has no cycle model; use fidelity parity")
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array for GEMMs that nothing concentrates: vision tower, text, LM head, decode.
@@ -99,18 +73,6 @@ class Accelerator(ABC, Generic[H]):
         """Return the tokens that special functions see, axes (blocks, GEMMs of a trace); all by default."""
         return np.full((workload.geometry.layers, len(GEMMS)), workload.visual_tokens, dtype=np.int64)
 
-    def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
-        """Return the buffers that fidelity ``cycle`` charges; all of them by default."""
-        return self.buffers()
-
-    def cycle_sram_model(self, corrections: frozenset[str]) -> SramModel:
-        """Return the buffer cost model of fidelity ``cycle``; that of the published runs by default."""
-        return self.default_sram_model()
-
-    def cycle_components(self, corrections: frozenset[str]) -> tuple[Component, ...]:
-        """Return the core logic that fidelity ``cycle`` charges; all of it by default."""
-        return self.components()
-
     def check_trace(self, workload: Workload, corrections: frozenset[str]) -> None:
         """Refuse a trace that fidelity ``cycle`` cannot bring onto this hardware; none is refused by default.
 
@@ -118,16 +80,12 @@ class Accelerator(ABC, Generic[H]):
             UnsupportedError: It was recorded for tiles or vectors that do not fit.
         """
 
-    def remarks(self, workload: Workload) -> list[str]:
-        """Return sentences a reader of the result should know; none by default."""
-        return []
+    def buffers(self, corrections: frozenset[str] = frozenset()) -> tuple[BufferNeed, ...]:
+        """Return the buffers; by default the sizes written in the hardware file.
 
-    def default_sram_model(self) -> SramModel:
-        """Return the buffer cost model the published runs used for this configuration."""
-        return "compiler"
-
-    def buffers(self) -> tuple[BufferNeed, ...]:
-        """Return the buffers; by default the sizes written in the hardware file."""
+        Args:
+            corrections: Names that are on; none for what a published simulator charges.
+        """
         needs = []
         for name, buffer in self.hardware.buffers.items():
             if buffer.size is None or buffer.port is None:
@@ -135,9 +93,41 @@ class Accelerator(ABC, Generic[H]):
             needs.append(BufferNeed(name, buffer.size.value, buffer.port.value, buffer.copies.value))
         return tuple(needs)
 
-    def components(self) -> tuple[Component, ...]:
-        """Return the core logic in report order."""
+    def sram_model(self, corrections: frozenset[str] = frozenset()) -> SramModel:
+        """Return what prices the buffers where a run does not say it; corrections as in `buffers`."""
+        return "compiler"
+
+    def components(self, corrections: frozenset[str] = frozenset()) -> tuple[Component, ...]:
+        """Return the core logic in report order; all of it by default, corrections as in `buffers`."""
         return tuple(self.hardware.components.values())
+
+
+class PublishedFormulas(ABC):
+    """What fidelity ``parity`` asks of an accelerator: the formulas of its published simulator."""
+
+    preset: ClassVar[str]
+
+    @abstractmethod
+    def layers(self, workload: Workload) -> LayerTable:
+        """Return cycles, operations and bytes of every layer of an accepted workload."""
+
+    def swept_layer(self, workload: Workload) -> LayerTable:
+        """Return the one layer that a published sweep of vector sizes times, fidelity ``parity_layer``.
+
+        Raises:
+            UnsupportedError: Nothing was published.
+        """
+        raise UnsupportedError(f"{self.preset}: fidelity parity_layer times vectors, which it has none of")
+
+
+def published_formulas(accelerator: Accelerator[Any]) -> PublishedFormulas:
+    """Return the published formulas of an accelerator; raises `UnsupportedError` if it has none."""
+    if not isinstance(accelerator, PublishedFormulas):
+        raise UnsupportedError(
+            f"{accelerator.preset}: no published simulator of it is reproduced, so it has no formulas for fidelity "
+            "parity; use fidelity cycle"
+        )
+    return accelerator
 
 
 def require_visual_tokens(name: str, workload: Workload) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,12 @@ def _preset(path: Path, name: str) -> dict[str, Any]:
     return parse_yaml(path.read_text(encoding="utf-8"), f"{name}.yaml")
 
 
+def _preset_file(plugin: type[Accelerator[Any]]) -> Path:
+    """Return the path of the preset: ``hardware.yaml`` beside the class that names it."""
+    owner = next(base for base in plugin.__mro__ if "preset" in vars(base))
+    return Path(inspect.getfile(owner)).with_name("hardware.yaml")
+
+
 def hardware_tree(
     plugin: type[Accelerator[Any]], file: Path | None = None, overrides: list[str] | None = None
 ) -> dict[str, Any]:
@@ -43,7 +50,7 @@ def hardware_tree(
         overrides: ``dotted.field=value``; a field with unit and source keeps its unit, and its source becomes
             the command line.
     """
-    tree = copy.deepcopy(_preset(plugin.preset_file(), plugin.preset)) if file is None else read_yaml(file)
+    tree = copy.deepcopy(_preset(_preset_file(plugin), plugin.preset)) if file is None else read_yaml(file)
     return overridden(tree, overrides or [], f"{plugin.preset}.yaml" if file is None else str(file))
 
 
@@ -107,7 +114,7 @@ def accelerator_from_tree(name: str, tree: dict[str, Any], where: str) -> Accele
 @lru_cache(maxsize=16)
 def preset_hardware(plugin: type[Accelerator[Any]]) -> HardwareSpec:
     """Return the checked preset of a plug-in, read once per process."""
-    tree = _preset(plugin.preset_file(), plugin.preset)
+    tree = _preset(_preset_file(plugin), plugin.preset)
     return validated(plugin.hardware_model, tree, f"{plugin.preset}.yaml")
 
 

@@ -12,7 +12,8 @@ from focal_common.places import plain_name
 from focal_simulator.accelerators.focus.accelerator import Focus
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.calibration.model import Case, Row
-from focal_traces.root.tables import read_schedules, read_workloads
+from focal_traces.methods.focus import SCHEDULES
+from focal_traces.tables.workloads import read_workloads
 
 __all__ = ["PublishedLengths", "VectorPoint", "read_cases", "read_published_lengths", "read_vector_points"]
 
@@ -108,7 +109,7 @@ def read_cases(root: Path) -> list[Case]:
     """
     published = read_published(root)
     workloads = read_workloads(root / "meta_data.csv")
-    schedules = read_schedules(root / "schedules.csv")
+    schedules = SCHEDULES.read(root / SCHEDULES.file)
     cases = []
     for exhibit, folder in _FOLDERS.items():
         for (of_exhibit, subject), numbers in published.items():

@@ -49,10 +49,10 @@ class Buffered(Protocol):
 
     hardware: Any
 
-    def buffers(self) -> tuple[BufferNeed, ...]:
+    def buffers(self, corrections: frozenset[str] = frozenset()) -> tuple[BufferNeed, ...]:
         """Return the buffers."""
 
-    def default_sram_model(self) -> SramModel:
+    def sram_model(self, corrections: frozenset[str] = frozenset()) -> SramModel:
         """Return the buffer cost model that the published runs used for this configuration."""
 
 
@@ -66,9 +66,7 @@ def buffer_costs(owner: Buffered, choice: SramChoice = "auto") -> tuple[BufferCo
     Raises:
         ConfigError: A macro list does not fit its buffer, or the CACTI table does not cover it.
     """
-    return costs_of(
-        owner.hardware, owner.buffers(), owner.default_sram_model() if choice == "auto" else choice
-    )
+    return costs_of(owner.hardware, owner.buffers(), owner.sram_model() if choice == "auto" else choice)
 
 
 def costs_of(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError, TraceError, UnsupportedError
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.accelerators.base import Reduction
+from focal_simulator.accelerators.study import Reduction
 from focal_traces.counts.trace import Trace
 from focal_traces.header.schema import GEMMS
 
@@ -83,11 +83,11 @@ def pair_of(trace: Trace, accelerator: str, sample: int | None = None, as_tokens
         TraceError: As `token_counts_per_layer`.
     """
     reduction = reduction_of(trace, sample)
-    exploits = ACCELERATORS.load(accelerator).exploits
+    exploits = ACCELERATORS.load(accelerator).study.exploits
     order: tuple[Reduction, ...] = ("none", "tokens", "vectors")
     if exploits not in order:
         raise ConfigError(
-            f"accelerator '{accelerator}': field exploits is {exploits!r}, expected one of {order}"
+            f"accelerator '{accelerator}': field study.exploits is {exploits!r}, expected one of {order}"
         )
     wanted: Reduction = "tokens" if as_tokens and reduction == "vectors" else reduction
     refusal = None

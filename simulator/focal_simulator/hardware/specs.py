@@ -7,7 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from focal_common.config import StrictModel
+from focal_common.errors import near_matches
 from focal_common.places import PlainName
+from focal_simulator.hardware.units import UNITS
 
 __all__ = [
     "Area",
@@ -106,10 +108,6 @@ class BytesPerSecond(Quantity):
     unit: Literal["B/s"]
 
 
-Activity = Literal["array", "scatter", "gather", "sec", "sfu", "preprocess"]
-"""Work during which a unit draws dynamic power."""
-
-
 class Fraction(Quantity):
     """A share between 0 and 1."""
 
@@ -150,14 +148,21 @@ class Component(StrictModel):
         count: Instances.
         area: Of one instance.
         power: Of one instance at full activity; fidelity ``parity`` charges it for the whole run.
-        active_with: Work during which it is active, fidelity ``cycle``.
+        active_with: Unit in `UNITS` during whose work it is active, fidelity ``cycle``.
     """
 
     label: PlainName
     count: Count
     area: Area
     power: Power
-    active_with: Activity = "array"
+    active_with: str = "array"
+
+    @field_validator("active_with")
+    @classmethod
+    def _is_unit(cls, given: str) -> str:
+        if given not in UNITS:
+            raise ValueError(near_matches(given, UNITS))
+        return given
 
 
 class MacroUse(StrictModel):

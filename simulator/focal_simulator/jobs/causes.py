@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from focal_simulator.hardware.units import SIDE_UNITS
 from focal_simulator.kernels.pipeline import CAUSES as GEMM_CAUSES
 
 __all__ = ["CAUSES", "GEMM_CAUSES", "STALLS"]
 
-CAUSES = (*GEMM_CAUSES, "sec", "sfu", "preprocess")
-"""``sec``: sorting of token importance; ``sfu``: special functions; ``preprocess``: what an accelerator does before
-a GEMM (motion search of CMC, token merging of AdapTiV). The array never idles without one of these reasons."""
+CAUSES = (*GEMM_CAUSES, *SIDE_UNITS)
+"""Those of the GEMM, then one for each unit beside the array. The array never idles without one of these reasons."""
 
 STALLS = tuple(name for name in CAUSES if name not in ("stream", "fill_drain", "weight"))
 """Causes outside the array itself; the others are its compute time."""

@@ -15,7 +15,7 @@ class CycleContext:
 
     Attributes:
         rates: The DRAM system.
-        corrections: Names that are on, see `focal_simulator.jobs.corrections`.
+        corrections: Names that are on, see `focal_simulator.accelerators.corrections`.
     """
 
     rates: MemoryRates

@@ -20,7 +20,7 @@ from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
 
-__all__ = ["TokenTiles", "array_token_jobs", "dense_jobs", "sort_cycles", "token_jobs"]
+__all__ = ["TokenTiles", "all_token_jobs", "array_token_jobs", "sort_cycles", "token_jobs"]
 
 _QUERY, _GATE = GEMMS.index("query"), GEMMS.index("gate_proj")
 
@@ -30,7 +30,7 @@ class TokenTiles:
     """Jobs of a prefill in which every vector of the tokens that are there is computed.
 
     Attributes:
-        workload: With counts or a schedule, unless all tokens are there.
+        workload: With counts, unless all tokens are there.
         array: Of the accelerator, without what it does to tokens or vectors itself.
         corrections: Names that are on.
         sorter_lanes: Lanes of the unit that sorts token importance; 0 without one.
@@ -49,15 +49,12 @@ class TokenTiles:
         if self.has_all_tokens:
             tokens = np.full((geometry.layers, len(GEMMS)), self.workload.visual_tokens, dtype=np.int64)
         else:
-            known = (
-                self.workload if self.workload.counts is not None else self.workload.with_schedule_counts()
-            )
-            assert known.counts is not None  # noqa: S101  (made above)
-            tokens = known.counts.tokens
+            assert self.workload.counts is not None  # noqa: S101  (said above)
+            tokens = self.workload.counts.tokens
         return [job for block in range(geometry.layers) for job in _block(self, block, tokens[block])]
 
 
-def dense_jobs(hardware: Any, workload: Workload, context: CycleContext) -> Lowering:
+def all_token_jobs(hardware: Any, workload: Workload, context: CycleContext) -> Lowering:
     """Return the jobs of a prefill of all tokens; raises as `token_jobs`."""
     _check_tile(hardware, hardware.tiles.m_tile.value)
     array = systolic_array(hardware, context, hardware.core.row_limit.value)
@@ -65,22 +62,28 @@ def dense_jobs(hardware: Any, workload: Workload, context: CycleContext) -> Lowe
 
 
 def token_jobs(
-    hardware: Any, workload: Workload, context: CycleContext, *, held_rows: int | None = None
+    hardware: Any,
+    workload: Workload,
+    context: CycleContext,
+    *,
+    held_rows: int | None = None,
+    sorter_lanes: int = 0,
 ) -> Lowering:
     """Return the jobs of a prefill whose token counts per block and GEMM are those of the workload.
 
     Args:
         hardware: A systolic array with ``core.row_limit`` rows a tile.
-        workload: With counts, or with a schedule.
+        workload: With counts.
         context: Memory and corrections.
         held_rows: Rows of a pass that the buffers hold; ``tiles.m_tile`` if None.
+        sorter_lanes: See `TokenTiles`.
 
     Raises:
         ConfigError: A pass has more rows than the buffers hold.
     """
     _check_tile(hardware, hardware.tiles.m_tile.value if held_rows is None else held_rows)
     array = systolic_array(hardware, context, hardware.core.row_limit.value)
-    return array_token_jobs(array, workload, context, sorter_lanes=_sorter_lanes(hardware))
+    return array_token_jobs(array, workload, context, sorter_lanes=sorter_lanes)
 
 
 def array_token_jobs(
@@ -88,11 +91,6 @@ def array_token_jobs(
 ) -> Lowering:
     """Return the jobs of a prefill with the workload's own token counts, on any array; see `TokenTiles`."""
     return Lowering(TokenTiles(workload, array, context.corrections, sorter_lanes), array)
-
-
-def _sorter_lanes(hardware: Any) -> int:
-    unit = hardware.components.get("max_unit_sec")
-    return int(unit.count.value) if unit is not None else 0
 
 
 def sort_cycles(tokens: int, kept: int, lanes: int) -> int:

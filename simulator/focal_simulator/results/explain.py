@@ -9,16 +9,13 @@ from typing import Any
 
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import plain_name
+from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.hardware.units import SERIAL_UNITS, SIDE_UNITS
 from focal_simulator.jobs.causes import CAUSES
 
 __all__ = ["Explanation", "explain", "find_row", "read_layers"]
 
-_OTHER_UNITS = {
-    "scatter": "as published: tokens x slices x columns / lanes, nothing pruned or masked",
-    "sec": "ceil(kept tokens / sorter lanes) x tokens",
-    "sfu": "elementary operations / lanes of the busiest kind, e.g. 3 additions a score / 192",
-    "preprocess": "CMC: differences searched / codec width; AdapTiV: tokens x inputs / 64",
-}
+_SPECIAL_FUNCTIONS = "elementary operations / lanes of the busiest kind, e.g. 3 additions a score / 192"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +102,10 @@ def _name(row: Mapping[str, Any]) -> str:
     return f"{row['block']}.{row['layer']}" + ("" if row["part"] == "gemm" else f".{row['part']}")
 
 
-def explain(row: Mapping[str, Any]) -> Explanation:
-    """Return the arithmetic of one row of a per-layer table."""
-    units = sorted(_units(row), key=lambda unit: -unit[2])
+def explain(row: Mapping[str, Any], accelerator: str = "") -> Explanation:
+    """Return the arithmetic of one row of a per-layer table; the accelerator says what its own units do."""
+    formulas = ACCELERATORS.load(accelerator).study.unit_formulas if accelerator in ACCELERATORS else {}
+    units = sorted(_units(row, {"sfu": _SPECIAL_FUNCTIONS, **formulas}), key=lambda unit: -unit[2])
     copies = row["copies"] if row["copies_divisor"] == 1 else f"{row['copies']}/{row['copies_divisor']}"
     tiles = (
         f"{row['rows']} rows in {row['m_tiles']} m-tiles"
@@ -122,7 +120,7 @@ def explain(row: Mapping[str, Any]) -> Explanation:
     return Explanation(title, tuple(units), causes, int(row["cycles"]), units[0][0])
 
 
-def _units(row: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+def _units(row: Mapping[str, Any], formulas: Mapping[str, str]) -> list[tuple[str, str, int]]:
     def machine(name: str) -> int:
         return int(row[f"machine_{name}"])
 
@@ -148,8 +146,10 @@ def _units(row: Mapping[str, Any]) -> list[tuple[str, str, int]]:
         numerator, amount = machine(f"{way}_cycles_numerator"), int(row[f"dram_{way}_bytes"])
         rate = numerator / machine("cycles_denominator")
         units.append((f"DRAM {way}", f"{amount:,} bytes x {rate:.5f} cycles", round(amount * rate)))
-    for place, names in (("beside", ("scatter", "sec", "sfu", "preprocess")), ("before", ("preprocess",))):
+    for place, names in (("beside", ("scatter", *SIDE_UNITS)), ("before", SERIAL_UNITS)):
         for name in names:
             if cycles := int(row[f"{place}_{name}"]):
-                units.append((f"{name} ({place} the array)", _OTHER_UNITS[name], cycles))
+                units.append(
+                    (f"{name} ({place} the array)", formulas.get(name, "as its lowering counts"), cycles)
+                )
     return units

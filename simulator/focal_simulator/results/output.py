@@ -143,7 +143,7 @@ def _write_summaries(folder: Path, outcome: Outcome, sram: SramChoice) -> list[P
         is_chosen = (run.workload.model, run.workload.dataset) == _BREAKDOWN_PAIR or not any(
             (other.workload.model, other.workload.dataset) == _BREAKDOWN_PAIR for other in outcome.runs
         )
-        if run.accelerator.breakdown_file and is_chosen:
+        if run.accelerator.study.has_breakdown and is_chosen:
             rows = breakdown_rows(run.accelerator, sram, outcome.fidelity, run.result)
             paths.append(folder / f"{prefix}detailed_power_area_breakdown.csv")
             atomic_write_text(paths[-1], table_text(list(rows[0]), rows))

@@ -50,7 +50,7 @@ def result_row(
         **extra: Further columns.
     """
     # Only the published layout leaves the counts of the dense array 0.
-    states_operations = accelerator.reports_operations or fidelity != "parity"
+    states_operations = accelerator.study.states_operations or fidelity != "parity"
     row: Row = {
         "model": workload.model,
         "dataset": workload.dataset,
@@ -75,7 +75,7 @@ def result_row(
     row |= {
         "variant": workload.variant,
         "fidelity": fidelity,
-        "origin": workload.origin_for(accelerator.uses_counts),
+        "origin": workload.origin_for(accelerator.study.uses_counts),
         "sram_model": sram_model,
         "hardware": hardware,
         "focal_version": __version__,

@@ -44,7 +44,7 @@ class Settings:
     Attributes:
         accelerators: Registry names, or ``all``.
         fidelity: Name in `FIDELITIES`.
-        corrections: Words for `focal_simulator.jobs.corrections.parse_corrections`.
+        corrections: Words for `focal_simulator.accelerators.corrections.parse_corrections`.
         sram: Buffer cost model.
         hardware: A user's hardware file; it replaces the preset of the accelerator it names.
         overrides: ``field=value`` for every accelerator of the run whose hardware has the field.
@@ -219,7 +219,7 @@ def run_all(
                 refusals.append(str(refusal))
                 continue
             outcome.runs.append(run)
-            outcome.remarks += accelerator.remarks(workload)
+            outcome.remarks += accelerator.study.remarks(accelerator, workload)
         if len(refusals) == len(workloads) and "all" not in settings.accelerators:
             raise UnsupportedError(refusals[0])
         outcome.skipped += refusals

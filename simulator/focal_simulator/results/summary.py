@@ -26,7 +26,7 @@ def area_power_rows(
     core_area_mm2 = math.fsum(part.area.value * part.count.value for part in components)
     core_mw = math.fsum(part.power.value * part.count.value for part in components)
     return {
-        "Accelerator": accelerator.summary_label or accelerator.hardware.label,
+        "Accelerator": accelerator.study.summary_label or accelerator.hardware.label,
         "Area": core_area_mm2 + math.fsum(cost.area_mm2 for cost in costs),
         "On-chip Power": core_mw + math.fsum(cost.static_mw for cost in costs),
         "Buffer Size": sum(cost.capacity_bytes for cost in costs) / _BYTES_PER_KIB,
@@ -47,9 +47,9 @@ def area_power_summary(
     """
     level = fidelity or Parity()
     rows = []
-    for name in _table_order():
-        accelerator = (changed or {}).get(name) or build_accelerator(name)
-        if accelerator.summary_label is not None:
+    every = {name: (changed or {}).get(name) or build_accelerator(name) for name in ACCELERATORS}
+    for name, accelerator in sorted(every.items(), key=lambda item: item[1].study.summary_order):
+        if accelerator.study.summary_label is not None:
             choice: SramChoice = sram if name in (changed or {}) else "auto"
             rows.append(
                 area_power_rows(accelerator, level.components(accelerator), level.costs(accelerator, choice))
@@ -93,9 +93,3 @@ def _dynamic_mj(cost: BufferCost, result: RunResult) -> float:
     read = result.moved_bytes.get(("sram", "read", cost.name), 0) * cost.read_pj_per_byte
     written = result.moved_bytes.get(("sram", "write", cost.name), 0) * cost.write_pj_per_byte
     return (read + written) * 1e-9
-
-
-def _table_order() -> list[str]:
-    # Order of the published table; plug-ins of others follow by name.
-    published = ("dense", "adaptiv", "cmc", "focus")
-    return [*published, *(name for name in ACCELERATORS if name not in published)]

@@ -14,11 +14,12 @@ from focal_common.files import atomic_write_bytes
 from focal_simulator.engine.cycle.fold_events import UNITS, fold_events
 from focal_simulator.engine.cycle.simulate import CycleResult
 from focal_simulator.engine.cycle.timing import JobTime
+from focal_simulator.hardware.units import SERIAL_UNITS
 from focal_simulator.jobs.causes import CAUSES
 
 __all__ = ["find_job", "timeline", "write_timeline"]
 
-BESIDE = ("sfu", "sec", "preprocess", "scatter")
+BESIDE = ("sfu", "sec", *SERIAL_UNITS, "scatter")
 """Units that work beside the array and not fold by fold."""
 
 _LAYERS, _WINDOW = 1, 2

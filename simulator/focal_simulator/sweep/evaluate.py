@@ -99,10 +99,10 @@ class Evaluator:
             columns = self._fidelity.columns(result)
             numbers = {name: float(value) for name, value in columns.items() if not isinstance(value, str)}
             per_workload.append(run_metrics(result) | numbers)
-            remarks += accelerator.remarks(workload)
+            remarks += accelerator.study.remarks(accelerator, workload)
         found |= joined(per_workload)
         found |= {name: float(value) for name, value in traced.measured.items()}
-        origins = {workload.origin_for(accelerator.uses_counts) for workload in traced.workloads}
+        origins = {workload.origin_for(accelerator.study.uses_counts) for workload in traced.workloads}
         found["origin"] = " + ".join(sorted(origins))
         found["remarks"] = "; ".join(dict.fromkeys(remarks))
         if len(per_workload) > 1:

@@ -9,9 +9,10 @@ from focal_common.places import plain_name
 from focal_common.provenance import Origin
 from focal_simulator.workload.workload import Workload
 from focal_traces.counts.trace import Trace
-from focal_traces.root.root import MAIN_FOLDER, TraceRoot
-from focal_traces.root.tables import Workload as WorkloadRow
-from focal_traces.root.tables import read_adaptiv_sparsity, read_cmc_sparsity
+from focal_traces.header.published import MAIN_FOLDER
+from focal_traces.methods import method_tables
+from focal_traces.root.root import TraceRoot
+from focal_traces.tables.workloads import Workload as WorkloadRow
 
 __all__ = ["load_workloads", "with_trace"]
 
@@ -74,18 +75,14 @@ def with_trace(workload: Workload, trace: Trace, variant: str) -> Workload:
 
 def _workload(root: TraceRoot, row: WorkloadRow, variant: str) -> Workload:
     key = (row.model, row.dataset)
-    tables = root.path if root.path.is_dir() else root.path.parent
-    schedules = tables / "schedules.csv"
-    adaptiv, cmc = tables / "adaptiv_sparsity.csv", tables / "cmc_sparsity.csv"
+    rows = {table.file: root.row(table, *key) for table in method_tables()}
     workload = Workload(
         model=row.model,
         dataset=row.dataset,
         visual_tokens=row.visual_tokens,
         frames=row.frames,
         patches=row.patches,
-        schedule=root.schedule(*key).schedule if schedules.is_file() else None,
-        adaptiv_sparsity=read_adaptiv_sparsity(adaptiv).get(key) if adaptiv.is_file() else None,
-        cmc_sparsity=read_cmc_sparsity(cmc).get(key) if cmc.is_file() else None,
+        tables={file: found for file, found in rows.items() if found is not None},
         variant=variant,
     )
     if root.find_trace(row.model, row.dataset, variant) is None:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from focal_common.errors import TraceError
 from focal_common.provenance import Origin
 from focal_traces.counts.trace import GemmTotals, TileCounts
+from focal_traces.header.published import MAIN_FOLDER
 from focal_traces.header.schema import GEMMS, QWEN2_7B, DecoderGeometry, slices_per_token
 from focal_traces.model_shape.model_shape import ModelShape
-from focal_traces.root.tables import CmcSparsity
 from focal_traces.synthetic.schedule import Schedule, tokens_per_gemm
+from focal_traces.tables.table import PairTable
 
 __all__ = ["Workload", "totals_from_schedule"]
 
 _VECTOR_ELEMENTS = 32
 
 
-def _check_fraction(where: str, field: str, value: float) -> None:
-    if not 0.0 <= value < 1.0:
-        raise TraceError(f"{where}: {field} is {value}, expected a fraction in [0, 1)")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +36,12 @@ class Workload:
         frames: F.
         patches: P, tokens per frame.
         geometry: Decoder shape.
-        counts: Vector counts of a Focus trace; None where the method left none.
+        counts: Vector counts of a trace; None where the method left none.
         tiles: Counts of every tile and slice, fidelity ``cycle``; None where the method left none.
-        schedule: Token schedule; None where unknown.
-        adaptiv_sparsity: Token reduction of AdapTiV; None where unknown.
-        cmc_sparsity: Reductions of CMC; None where unknown.
+        tables: Rows of the workload in tables that methods wrote, by file; see `row`.
         origin: How the vector counts came to be.
-        table_origin: How the grid, the schedule and the sparsities of the tables came to be.
-        variant: Trace folder, such as ``focus_main``.
+        table_origin: How the grid and the tables of methods came to be.
+        variant: Trace folder, such as the main one.
         recorded_m_tile: Tokens per m-tile of the trace, 0 for one tile; None without a trace.
         recorded_vector_size: Elements per vector of the trace; None without a trace.
         shape: Shape of the whole model and of the prompt, if the trace knows it.
@@ -58,12 +57,10 @@ class Workload:
     geometry: DecoderGeometry = QWEN2_7B
     counts: GemmTotals | None = None
     tiles: TileCounts | None = None
-    schedule: Schedule | None = None
-    adaptiv_sparsity: float | None = None
-    cmc_sparsity: CmcSparsity | None = None
+    tables: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin = "published"
     table_origin: Origin = "published"
-    variant: str = "focus_main"
+    variant: str = MAIN_FOLDER
     recorded_m_tile: int | None = None
     recorded_vector_size: int | None = None
     shape: ModelShape | None = None
@@ -76,11 +73,6 @@ class Workload:
                 f"{self.label}: {self.visual_tokens} tokens are fewer than "
                 f"{self.frames} frames x {self.patches} patches"
             )
-        if self.adaptiv_sparsity is not None:
-            _check_fraction(self.label, "AdapTiV sparsity", self.adaptiv_sparsity)
-        if self.cmc_sparsity is not None:
-            for field in ("linear", "query", "attention_score"):
-                _check_fraction(self.label, f"CMC {field} sparsity", getattr(self.cmc_sparsity, field))
         if self.counts is not None:
             self._check_counts(self.counts)
 
@@ -106,17 +98,14 @@ class Workload:
                 f"expected {expected} from its decoder geometry"
             )
 
-    def with_schedule_counts(self) -> Workload:
-        """Return the workload with counts of its schedule alone, without any similarity.
+    def row(self, table: PairTable[T]) -> T | None:
+        """Return what a table of the trace root says of the workload; None where it says nothing."""
+        return self.tables.get(table.file)
 
-        Raises:
-            TraceError: It has no schedule.
-        """
-        if self.schedule is None:
-            raise TraceError(f"{self.label}: has neither a trace nor a token schedule")
-        return replace(
-            self, counts=totals_from_schedule(self.geometry, self.visual_tokens, self.schedule), tiles=None
-        )
+    def with_schedule_counts(self, schedule: Schedule) -> Workload:
+        """Return the workload with counts of a token schedule alone, without any similarity."""
+        counts = totals_from_schedule(self.geometry, self.visual_tokens, schedule)
+        return replace(self, counts=counts, tiles=None)
 
 
 def totals_from_schedule(

@@ -17,7 +17,7 @@ from focal_simulator.results.runner import FIDELITIES, Settings
 from focal_simulator.workload.layer_table import LAYERS, LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import DecoderGeometry
-from simulator_support import small_workload
+from simulator_support import small_workload, with_schedule
 
 SMALL_DECODER = DecoderGeometry(
     layers=12,
@@ -85,7 +85,7 @@ class TestEveryAccelerator:
 
     def test_dense_operations_are_those_of_the_decoder(self, accelerator: Accelerator[Any]) -> None:
         for geometry in (small_workload().geometry, SMALL_DECODER):
-            workload = replace(small_workload(), counts=None, geometry=geometry).with_schedule_counts()
+            workload = with_schedule(replace(small_workload(), counts=None, geometry=geometry))
             table = accelerator.layers(workload)
             shapes = LinearShapes.of(geometry)
             linear = workload.visual_tokens * shapes.inputs * shapes.outputs

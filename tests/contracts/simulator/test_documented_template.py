@@ -45,7 +45,7 @@ def test_without_dropped_tokens_the_template_is_the_dense_array(
 
     from focal_traces.synthetic.schedule import Schedule
 
-    whole = replace(small_workload(tokens=2048), schedule=Schedule(), counts=None).with_schedule_counts()
+    whole = replace(small_workload(tokens=2048), counts=None).with_schedule_counts(Schedule())
     settings = Settings(accelerators=("dense", "token_skipper"), fidelity=fidelity)
     outcome = run_all(settings, [whole])
     dense, skipper = (run.result for run in outcome.runs)

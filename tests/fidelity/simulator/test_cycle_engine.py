@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from focal_simulator.accelerators.corrections import ALL
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.simulate import CycleResult, simulate_cycles
 from focal_simulator.engine.parity.run import simulate
-from focal_simulator.jobs.corrections import ALL
 from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload
+from focal_traces.methods.cmc import SPARSITY
 from focal_traces.root.root import TraceRoot
 from simulator_support import PUBLISHED_ROOT, small_workload
 
@@ -35,7 +36,7 @@ def test_without_corrections_cycles_and_macs_are_the_published_ones(
 ) -> None:
     accelerator = build_accelerator(name)
     for workload in published:
-        if name == "cmc" and workload.cmc_sparsity is None:
+        if name == "cmc" and workload.row(SPARSITY) is None:
             continue
         ours, theirs = (
             simulate_cycles(accelerator, workload, corrections=NONE),

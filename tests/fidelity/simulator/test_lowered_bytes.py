@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
+from focal_simulator.accelerators.corrections import ALL
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.packed import placed_jobs
 from focal_simulator.engine.cycle.simulate import cycle_context, lowered
-from focal_simulator.jobs.corrections import ALL
 from focal_simulator.jobs.jobs import PlacedJob
 from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload

@@ -85,9 +85,9 @@ def test_sec_only_energy_with_cacti_buffers_equals_the_published_one(row: dict[s
     ],
 )
 def test_the_buffer_model_follows_tile_and_scatter_width(overrides: list[str], expected: str) -> None:
-    assert build_accelerator("focus", overrides=overrides).default_sram_model() == expected
-    assert build_accelerator("focus_sec_only").default_sram_model() == "cacti"
-    assert build_accelerator("dense", overrides=["tiles.m_tile=512"]).default_sram_model() == "compiler"
+    assert build_accelerator("focus", overrides=overrides).sram_model() == expected
+    assert build_accelerator("focus_sec_only").sram_model() == "cacti"
+    assert build_accelerator("dense", overrides=["tiles.m_tile=512"]).sram_model() == "compiler"
 
 
 @pytest.mark.golden

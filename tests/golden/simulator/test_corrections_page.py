@@ -9,7 +9,7 @@ import pytest
 
 from focal.studies.published.corrections import CorrectionRuns
 from focal_common.errors import ConfigError
-from focal_simulator.jobs.corrections import ALL, CORRECTIONS, parse_corrections
+from focal_simulator.accelerators.corrections import ALL, CORRECTIONS, parse_corrections
 from simulator_support import PUBLISHED_ROOT
 
 REPOSITORY = Path(__file__).parents[3]

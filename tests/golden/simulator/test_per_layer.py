@@ -8,7 +8,7 @@ import pytest
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.workload.layer_table import LAYERS, LayerTable
 from focal_simulator.workload.workload import Workload
-from focal_traces.root.tables import CmcSparsity
+from focal_traces.methods.cmc import CmcSparsity
 from simulator_support import golden, golden_totals
 
 BASELINES = golden("baseline_per_layer.json")
@@ -38,8 +38,7 @@ def test_baseline_layers_equal_the_published_functions_bit_for_bit(name: str) ->
         visual_tokens=case["seq_len"],
         frames=case["num_frames"],
         patches=case["num_patches"],
-        adaptiv_sparsity=sparsity if accelerator == "adaptiv" else None,
-        cmc_sparsity=CmcSparsity(*sparsity) if accelerator == "cmc" else None,
+        tables={f"{accelerator}_sparsity.csv": CmcSparsity(*sparsity) if accelerator == "cmc" else sparsity},
     )
     table = build_accelerator(accelerator).layers(workload)
     assert table.repeats == case["blocks"]

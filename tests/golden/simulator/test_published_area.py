@@ -12,7 +12,7 @@ from focal_simulator.engine.parity.run import simulate
 from focal_simulator.results.summary import area_power_summary, breakdown_rows
 from focal_traces.counts.trace import GemmTotals
 from focal_traces.header.schema import GEMMS
-from simulator_support import published_table, published_workloads
+from simulator_support import published_table, published_workloads, with_schedule
 
 
 @pytest.mark.golden
@@ -29,7 +29,7 @@ def test_the_summary_equals_table_three() -> None:
 @pytest.mark.golden
 def test_the_breakdown_of_focus_equals_the_published_one() -> None:
     accelerator = build_accelerator("focus")
-    workload = published_workloads()["llava_vid", "videomme"].with_schedule_counts()
+    workload = with_schedule(published_workloads()["llava_vid", "videomme"])
     # Time and DRAM bytes of the published main run, whose masks were not released.
     seconds, dram_mj = 37.103187968, 389_639_082_816 * 99.98e-9
     result = replace(simulate(accelerator, workload), seconds=seconds, dram_mj=dram_mj)
@@ -57,7 +57,7 @@ def test_the_vector_size_layer_equals_the_published_one(
     row: dict[str, str],
 ) -> None:
     costs = tuple(BufferCost(name, 0, *values) for name, values in PUBLISHED_CACTI.items())
-    workload = published_workloads()["llava_vid", "mlvu"].with_schedule_counts()
+    workload = with_schedule(published_workloads()["llava_vid", "mlvu"])
     counts = workload.counts
     assert counts is not None
     slices = -(-3584 // int(row["vector_size"]))

@@ -6,7 +6,8 @@ from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.costs.buffer_costs import SramChoice
 from focal_simulator.engine.parity.run import simulate
 from focal_simulator.results.rows import result_row
-from simulator_support import published_table, published_workloads
+from focal_traces.methods.cmc import SPARSITY
+from simulator_support import published_table, published_workloads, with_schedule
 
 ROWS = published_table("rows.csv")
 WORKLOADS = published_workloads()
@@ -37,7 +38,7 @@ def test_a_row_equals_the_published_one(row: dict[str, str]) -> None:
     if name == "focus_1x1x1":
         # Blocks of one vector find no similarity; the published sweep charges the sum of the sides.
         name, overrides = "focus", ["core.gather_block=3"]
-        workload = workload.with_schedule_counts()
+        workload = with_schedule(workload)
     accelerator = build_accelerator(name, overrides=overrides)
     # Buffers of the SEC-only rows were priced by CACTI; test_cacti_buffers.py checks their energy.
     choice: SramChoice = "compiler"
@@ -65,7 +66,7 @@ def test_every_published_workload_runs_on_the_accelerators_it_was_published_for(
         for workload in WORKLOADS.values():
             if name == "cmc" and workload.frames * workload.patches != workload.visual_tokens:
                 continue
-            if name == "cmc" and workload.cmc_sparsity is None:
+            if name == "cmc" and workload.row(SPARSITY) is None:
                 continue
             assert accelerator.layers(workload).compute_cycles.sum() > 0
             ran += 1

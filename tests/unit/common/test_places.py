@@ -23,7 +23,7 @@ from focal_common.places import (
     scratch_folder,
 )
 from focal_simulator.results.output import locked_folder
-from focal_traces.root.upsert import locked
+from focal_traces.tables.rows import locked
 
 ROOT = Path(__file__).parents[3]
 PRODUCT = ("focal", "common", "traces", "algorithm", "simulator", "evaluation_scripts")

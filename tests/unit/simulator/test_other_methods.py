@@ -54,8 +54,8 @@ def test_fewer_tokens_take_fewer_cycles_and_no_merging_or_search(name: str) -> N
 @BOTH
 def test_it_is_said_whose_tokens_were_run(name: str) -> None:
     accelerator = build_accelerator(name)
-    assert "token counts of method 'visionzip'" in accelerator.remarks(workload(0.5))[0]
-    assert accelerator.remarks(workload(0.5, method="focus")) == []
+    assert "token counts of method 'visionzip'" in accelerator.study.remarks(accelerator, workload(0.5))[0]
+    assert accelerator.study.remarks(accelerator, workload(0.5, method="focus")) == []
 
 
 @BOTH

@@ -8,7 +8,7 @@ from focal_common.errors import TraceError, UnsupportedError
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.workload.workload import Workload, totals_from_schedule
 from focal_traces.header.schema import GEMMS, QWEN2_7B, DecoderGeometry
-from focal_traces.root.tables import CmcSparsity
+from focal_traces.methods.cmc import CmcSparsity
 from focal_traces.synthetic.schedule import Schedule
 from simulator_support import small_workload
 
@@ -19,14 +19,6 @@ def test_the_schedule_drops_tokens_between_attention_and_mlp_of_the_selected_blo
     before, after = tokens[:, GEMMS.index("q_proj")], tokens[:, GEMMS.index("down_proj")]
     assert before[[0, 3, 4, 27]].tolist() == [11648, 11648, 4659, 1164]
     assert after[[2, 3, 6, 9, 18, 26]].tolist() == [11648, 4659, 3494, 2329, 1747, 1164]
-
-
-@pytest.mark.parametrize("sparsity", [-0.1, 1.0, 1.5])
-def test_a_sparsity_outside_zero_to_one_is_refused(sparsity: float) -> None:
-    with pytest.raises(TraceError, match=r"AdapTiV sparsity is .*, expected a fraction in \[0, 1\)"):
-        Workload("a", "b", 10, 1, 10, adaptiv_sparsity=sparsity)
-    with pytest.raises(TraceError, match="CMC query sparsity"):
-        Workload("a", "b", 10, 1, 10, cmc_sparsity=CmcSparsity(0.1, sparsity, 0.1))
 
 
 def test_fewer_tokens_than_frames_times_patches_are_refused() -> None:
@@ -55,6 +47,6 @@ def test_accelerators_say_what_a_workload_lacks() -> None:
     ]:
         with pytest.raises(UnsupportedError, match=reason):
             build_accelerator(name).accepts(bare)
-    image = replace(bare, visual_tokens=13, cmc_sparsity=CmcSparsity(0.1, 0.1, 0.1))
+    image = replace(bare, visual_tokens=13, tables={"cmc_sparsity.csv": CmcSparsity(0.1, 0.1, 0.1)})
     with pytest.raises(UnsupportedError, match="13 tokens, expected exactly 3 frames x 4 patches"):
         build_accelerator("cmc").accepts(image)

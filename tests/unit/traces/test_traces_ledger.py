@@ -11,10 +11,10 @@ from focal_simulator.whole_model import operators, work_by_phase
 from focal_simulator.whole_model.presets import shape_preset
 from focal_traces.counts.trace import Trace
 from focal_traces.header.schema import GEMMS, SampleHeader, TokenGrid, TraceHeader
+from focal_traces.methods import SELECTION
 from focal_traces.model_shape.model_shape import ModelShape
 from focal_traces.synthetic.schedule import Schedule, schedule_trace
 from focal_traces.work.ledger import Ledger, ledger
-from focal_traces.work.selection import SELECTION
 from shape_support import small_shape
 from traces_support import TINY, tiny_masks, tiny_trace
 

@@ -11,11 +11,13 @@ import pytest
 from focal_common.errors import RunError, TraceError
 from focal_traces.files.store import write_counts, write_masks
 from focal_traces.masks.published import write_published
+from focal_traces.methods import adaptiv, cmc
+from focal_traces.methods.cmc import CmcSparsity
+from focal_traces.methods.focus import SCHEDULES
 from focal_traces.root.root import TraceRoot
-from focal_traces.root.tables import CmcSparsity, Workload
-from focal_traces.root.upsert import upsert_adaptiv_sparsity, upsert_cmc_sparsity, upsert_workload
 from focal_traces.root.workload_header import context_of_published
 from focal_traces.synthetic.schedule import Schedule
+from focal_traces.tables.workloads import Workload, upsert_workload
 from traces_support import TINY, tiny_masks, tiny_trace
 
 META = "Model,Dataset,Sequence length,Num frames,Num patches,Median index\n"
@@ -75,28 +77,31 @@ def test_a_missing_row_lists_near_matches(tmp_path: Path) -> None:
 
 
 def test_sparsities_are_read_and_bounded(tmp_path: Path) -> None:
-    cmc = "Model,Dataset,linear_sparsity,query_sparsity,attn_score_sparsity\ntiny,none,0.5,0.25,0\n"
-    root = _root(tmp_path, adaptiv_sparsity="Model,Dataset,Sparsity\ntiny,none,1.5\n", cmc_sparsity=cmc)
-    assert root.cmc_sparsity("tiny", "none") == CmcSparsity(0.5, 0.25, 0.0)
+    shares = "Model,Dataset,linear_sparsity,query_sparsity,attn_score_sparsity\ntiny,none,0.5,0.25,0\n"
+    root = _root(tmp_path, adaptiv_sparsity="Model,Dataset,Sparsity\ntiny,none,1.5\n", cmc_sparsity=shares)
+    assert root.row(cmc.SPARSITY, "tiny", "none") == CmcSparsity(0.5, 0.25, 0.0)
     with pytest.raises(
         TraceError, match=r"adaptiv_sparsity\.csv, row 1: 'Sparsity' is '1.5', expected a number in"
     ):
-        root.adaptiv_sparsity("tiny", "none")
+        root.row(adaptiv.SPARSITY, "tiny", "none")
 
 
 @pytest.mark.parametrize("cell", ["nan", "", "-0.1", "1", "inf", "half"])
 def test_a_sparsity_that_is_no_fraction_is_refused(tmp_path: Path, cell: str) -> None:
     root = _root(tmp_path, adaptiv_sparsity=f"Model,Dataset,Sparsity\ntiny,none,{cell}\n")
     with pytest.raises(TraceError, match=r"expected a number in \[0, 1\)"):
-        root.adaptiv_sparsity("tiny", "none")
+        root.row(adaptiv.SPARSITY, "tiny", "none")
 
 
 def test_schedules_fall_back_to_the_default_row(tmp_path: Path) -> None:
     heading = "model,dataset,selected_layers,alpha_list,similarity_threshold\n"
     rows = 'tiny,none,"[0, 2]","[0.7, 0.4]",0.9\ndefault,,"[1]","[0.5]",0.95\n'
     root = _root(tmp_path, schedules=heading + rows)
-    assert root.schedule("tiny", "none").schedule == Schedule((0, 2), (0.7, 0.4))
-    assert root.schedule("other", "set").similarity_threshold == 0.95
+    own, other = root.row(SCHEDULES, "tiny", "none"), root.row(SCHEDULES, "other", "set")
+    assert own is not None
+    assert own.schedule == Schedule((0, 2), (0.7, 0.4))
+    assert other is not None
+    assert other.similarity_threshold == 0.95
 
 
 @pytest.mark.parametrize(
@@ -112,17 +117,8 @@ def test_schedules_fall_back_to_the_default_row(tmp_path: Path) -> None:
 def test_a_wrong_schedule_is_named(tmp_path: Path, row: str, message: str) -> None:
     heading = "model,dataset,selected_layers,alpha_list,similarity_threshold\n"
     with pytest.raises(TraceError, match=message) as caught:
-        _root(tmp_path, schedules=heading + row + "\n").schedule("a", "x")
+        _root(tmp_path, schedules=heading + row + "\n").row(SCHEDULES, "a", "x")
     assert "schedules.csv, row 1" in str(caught.value)
-
-
-def test_pruning_alone_follows_from_the_tables(tmp_path: Path) -> None:
-    heading = "model,dataset,selected_layers,alpha_list,similarity_threshold\n"
-    root = _root(tmp_path, schedules=heading + 'tiny,none,"[0, 2]","[0.7, 0.4]",0.9\n')
-    totals = root.schedule_trace("tiny", "none", TINY, vector_size=4, m_tile=5).totals(0)
-    assert totals.tokens[:, 0].tolist() == [18, 12, 12]
-    assert totals.tokens[:, 4].tolist() == [12, 12, 7]
-    assert (totals.unique == totals.tokens * totals.slices).all()
 
 
 def test_counts_are_preferred_to_masks_to_published(tmp_path: Path) -> None:
@@ -194,8 +190,8 @@ def test_rows_are_replaced_in_place_and_others_stay_as_they_are(tmp_path: Path) 
 
 
 def test_sparsities_are_written_to_the_last_digit(tmp_path: Path) -> None:
-    upsert_adaptiv_sparsity(tmp_path, "a", "x", 0.1 + 0.2)
-    upsert_cmc_sparsity(tmp_path, "a", "x", CmcSparsity(1 / 3, 0.5, 0.0))
+    adaptiv.SPARSITY.upsert(tmp_path, "a", "x", 0.1 + 0.2)
+    cmc.SPARSITY.upsert(tmp_path, "a", "x", CmcSparsity(1 / 3, 0.5, 0.0))
     assert (
         tmp_path / "adaptiv_sparsity.csv"
     ).read_text() == "Model,Dataset,Sparsity\na,x,0.30000000000000004\n"
@@ -204,8 +200,8 @@ def test_sparsities_are_written_to_the_last_digit(tmp_path: Path) -> None:
 
 def _write_rows(folder: Path, worker: int) -> None:
     for dataset in range(4):
-        upsert_adaptiv_sparsity(folder, f"model-{worker}", f"set-{dataset}", worker / 16)
-        upsert_adaptiv_sparsity(folder, "shared", "row", worker / 16)
+        adaptiv.SPARSITY.upsert(folder, f"model-{worker}", f"set-{dataset}", worker / 16)
+        adaptiv.SPARSITY.upsert(folder, "shared", "row", worker / 16)
 
 
 def test_sixteen_processes_lose_no_row(tmp_path: Path) -> None:
@@ -214,7 +210,7 @@ def test_sixteen_processes_lose_no_row(tmp_path: Path) -> None:
     (tmp_path / "meta_data.csv").write_text(META + "tiny,none,18,3,6,0\n")
     root = TraceRoot.open(tmp_path)
     found = {
-        (f"model-{w}", f"set-{d}"): root.adaptiv_sparsity(f"model-{w}", f"set-{d}")
+        (f"model-{w}", f"set-{d}"): root.row(adaptiv.SPARSITY, f"model-{w}", f"set-{d}")
         for w in range(16)
         for d in range(4)
     }
@@ -223,7 +219,7 @@ def test_sixteen_processes_lose_no_row(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_earlier_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    upsert_adaptiv_sparsity(tmp_path, "a", "x", 0.5)
+    adaptiv.SPARSITY.upsert(tmp_path, "a", "x", 0.5)
     before = (tmp_path / "adaptiv_sparsity.csv").read_bytes()
 
     def full(*_: object) -> int:
@@ -231,5 +227,5 @@ def test_a_full_disk_leaves_the_earlier_table(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(RunError, match="No space left"):
-        upsert_adaptiv_sparsity(tmp_path, "b", "x", 0.5)
+        adaptiv.SPARSITY.upsert(tmp_path, "b", "x", 0.5)
     assert (tmp_path / "adaptiv_sparsity.csv").read_bytes() == before

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import TraceError
+from focal_traces.header.published import PUBLISHED_METHOD
 from focal_traces.header.schema import GEMMS, DecoderGeometry, SampleHeader, TraceHeader
 from focal_traces.masks.masks import MaskTrace, SampleMaskBuilder
 from focal_traces.masks.pointers import PointerRule
@@ -40,7 +41,7 @@ def published_header(
     sample: SampleHeader,
     vector_size: int = 32,
     m_tile: int = 1024,
-    method: str = "focus",
+    method: str = PUBLISHED_METHOD,
     notes: str = "",
 ) -> TraceHeader:
     """Return a header for a trace that was published without one.

@@ -8,33 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from focal_common.errors import TraceError, near_matches
 from focal_common.places import plain_name
 from focal_traces.counts.file import COUNTS_SUFFIX
 from focal_traces.counts.trace import Trace
 from focal_traces.files.store import check_readable, open_trace
+from focal_traces.header.published import MAIN_FOLDER
 from focal_traces.header.schema import QWEN2_7B, DecoderGeometry
 from focal_traces.masks.file import MASKS_SUFFIX
 from focal_traces.root.context import find_context
-from focal_traces.root.tables import (
-    CmcSparsity,
-    Key,
-    ScheduleRow,
-    Workload,
-    read_adaptiv_sparsity,
-    read_cmc_sparsity,
-    read_schedules,
-    read_workloads,
-)
 from focal_traces.root.workload_header import workload_header
 from focal_traces.synthetic.calibrated import RECIPE_SUFFIX
-from focal_traces.synthetic.schedule import schedule_trace
+from focal_traces.tables.table import Key, PairTable
+from focal_traces.tables.workloads import WORKLOADS, Workload, read_workloads
 
 __all__ = ["MAIN_FOLDER", "SUFFIXES", "TraceRoot"]
 
-MAIN_FOLDER = "focus_main"
 SUFFIXES = (COUNTS_SUFFIX, MASKS_SUFFIX, ".pth", RECIPE_SUFFIX)
 """In order of preference: the smallest file that answers the question; a stand-in only where nothing was
 measured."""
@@ -84,38 +75,32 @@ class TraceRoot:
 
     def workload(self, model: str, dataset: str) -> Workload:
         """Return the row of a (model, dataset) pair; raises `TraceError` if there is none."""
-        return self._row(self.workloads, "meta_data.csv", model, dataset)
+        if (model, dataset) not in self.workloads:
+            pairs = [f"{key[0]}/{key[1]}" for key in self.workloads]
+            raise TraceError(
+                f"{self._folder() / WORKLOADS.file}: no row of model '{model}', dataset '{dataset}'; "
+                f"{near_matches(f'{model}/{dataset}', pairs)}"
+            )
+        return self.workloads[model, dataset]
 
-    def adaptiv_sparsity(self, model: str, dataset: str) -> float:
-        """Return the token reduction of AdapTiV, a fraction; raises `TraceError` if there is none."""
-        return self._row(self._adaptiv, "adaptiv_sparsity.csv", model, dataset)
+    def row(self, table: PairTable[T], model: str, dataset: str) -> T | None:
+        """Return what a table beside ``meta_data.csv`` says of a (model, dataset) pair, or of every pair.
 
-    def cmc_sparsity(self, model: str, dataset: str) -> CmcSparsity:
-        """Return the sparsities of CMC; raises `TraceError` if there are none."""
-        return self._row(self._cmc, "cmc_sparsity.csv", model, dataset)
-
-    def schedule(self, model: str, dataset: str) -> ScheduleRow:
-        """Return the pruning schedule: the pair's row, else the row of model ``default``.
+        Returns:
+            None where there is no such file, or it has no row for the pair.
 
         Raises:
-            TraceError: Neither exists.
+            TraceError: The file is no such table.
         """
-        default = self._schedules.get(("default", ""))
-        if default is not None and (model, dataset) not in self._schedules:
-            return default
-        return self._row(self._schedules, "schedules.csv", model, dataset)
+        if table.file not in self._tables:
+            path = self._folder() / table.file
+            self._tables[table.file] = table.read(path) if path.is_file() else {}
+        rows: dict[Key, T] = self._tables[table.file]
+        return rows.get((model, dataset), rows.get(table.fallback) if table.fallback else None)
 
     @cached_property
-    def _adaptiv(self) -> dict[Key, float]:
-        return read_adaptiv_sparsity(self._folder() / "adaptiv_sparsity.csv")
-
-    @cached_property
-    def _cmc(self) -> dict[Key, CmcSparsity]:
-        return read_cmc_sparsity(self._folder() / "cmc_sparsity.csv")
-
-    @cached_property
-    def _schedules(self) -> dict[Key, ScheduleRow]:
-        return read_schedules(self._folder() / "schedules.csv")
+    def _tables(self) -> dict[str, dict[Key, Any]]:
+        return {}
 
     def find_trace(
         self, model: str, dataset: str, folder: str = MAIN_FOLDER, variant: str | None = None
@@ -208,55 +193,8 @@ class TraceRoot:
             )
         return trace
 
-    def schedule_trace(
-        self,
-        model: str,
-        dataset: str,
-        geometry: DecoderGeometry = QWEN2_7B,
-        vector_size: int = 32,
-        m_tile: int = 1024,
-    ) -> Trace:
-        """Return the trace of token pruning alone that ``meta_data.csv`` and ``schedules.csv`` imply.
-
-        Args:
-            model: Model name.
-            dataset: Task name.
-            geometry: Decoder shape.
-            vector_size: Elements per vector.
-            m_tile: Tokens per m-tile, 0 for one tile.
-
-        Raises:
-            TraceError: A table or its row is missing or wrong.
-            ConfigError: The schedule selects a layer the decoder does not have.
-        """
-        row = self.schedule(model, dataset)
-        header = workload_header(self.workload(model, dataset), geometry)
-        parameters = {
-            "selected_layers": list(row.schedule.layers),
-            "alpha_list": list(row.schedule.alphas),
-        }
-        header = header.model_copy(
-            update={
-                "parameters": parameters,
-                "vector_size": vector_size,
-                "m_tile": m_tile,
-                "origin": "synthetic",
-                "notes": "token pruning alone, computed from its schedule",
-            }
-        )
-        return schedule_trace(header, row.schedule)
-
     def _folder(self) -> Path:
         return self.path if self._lone is None else self.path.parent
-
-    def _row(self, table: dict[Key, T], name: str, model: str, dataset: str) -> T:
-        if (model, dataset) not in table:
-            pairs = [f"{key[0]}/{key[1]}" for key in table]
-            raise TraceError(
-                f"{self._folder() / name}: no row of model '{model}', dataset '{dataset}'; "
-                f"{near_matches(f'{model}/{dataset}', pairs)}"
-            )
-        return table[model, dataset]
 
 
 def _workload_of(trace: Trace) -> Workload:

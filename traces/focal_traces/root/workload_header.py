@@ -7,7 +7,7 @@ from pathlib import Path
 from focal_traces.header.schema import QWEN2_7B, DecoderGeometry, SampleHeader, TokenGrid, TraceHeader
 from focal_traces.masks.file import MASKS_SUFFIX
 from focal_traces.masks.published import published_header
-from focal_traces.root.tables import Workload, read_workloads
+from focal_traces.tables.workloads import Workload, read_workloads
 
 __all__ = ["context_of_published", "workload_header"]
 

@@ -22,6 +22,7 @@ from focal_common.errors import ConfigError, TraceError
 from focal_common.files import atomic_write_text
 from focal_common.places import PlainName, PlainPath
 from focal_traces.counts.trace import GemmTotals, TileCounts, Trace
+from focal_traces.header.published import PUBLISHED_METHOD
 from focal_traces.header.schema import GEMMS, QWEN2_7B, SampleHeader, TokenGrid, TraceHeader, slices_per_token
 from focal_traces.synthetic.schedule import Schedule, tokens_per_gemm
 from focal_traces.synthetic.tile_spread import TileSpread, scatter
@@ -81,7 +82,7 @@ class Recipe(StrictModel):
             checkpoint="none: no forward was run",
             dataset=self.dataset,
             geometry=QWEN2_7B,
-            method="focus",
+            method=PUBLISHED_METHOD,
             parameters={
                 "selected_layers": list(self.selected_layers),
                 "alpha_list": list(self.alpha_list),

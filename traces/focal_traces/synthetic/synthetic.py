@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from focal_common.errors import ConfigError
 from focal_traces.counts.tiles import GemmTiles, assemble_counts, tile_of_tokens
 from focal_traces.counts.trace import Trace
+from focal_traces.header.published import PUBLISHED_METHOD
 from focal_traces.header.schema import GEMMS, DecoderGeometry, SampleHeader, TokenGrid, TraceHeader
 from focal_traces.masks.masks import MaskTrace, SampleMaskBuilder, SampleMasks
 from focal_traces.masks.pointers import NO_WINNER, PointerRule, candidate_offsets
@@ -78,7 +79,7 @@ def synthetic_header(given: SyntheticInput, notes: str = "similarity drawn at ra
         checkpoint="none",
         dataset="synthetic",
         geometry=given.geometry,
-        method="focus",
+        method=PUBLISHED_METHOD,
         parameters={
             "selected_layers": list(given.schedule.layers),
             "alpha_list": list(given.schedule.alphas),

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from focal_common.errors import ConfigError
 from focal_common.provenance import Origin
 from focal_traces.counts.trace import Trace
-from focal_traces.work.selection import SELECTION, SelectionContext
+from focal_traces.methods import SELECTION, SelectionContext
 from focal_traces.work.work import decode_macs, prefill_work, projector_macs, tower_macs
 
 __all__ = ["Entry", "Ledger", "ledger"]

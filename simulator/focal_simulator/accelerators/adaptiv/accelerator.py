@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from focal_common.config import StrictModel
 from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators.adaptiv.lowering import adaptiv_jobs, mac_lines
-from focal_simulator.accelerators.base import Accelerator, require_visual_tokens
+from focal_simulator.accelerators.base import Accelerator, PublishedFormulas, require_visual_tokens
 from focal_simulator.accelerators.other_methods import (
     other_method_remark,
     require_whole_tokens,
     runs_other_method,
 )
+from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.hardware.specs import Count, HardwareSpec
 from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.context import CycleContext
@@ -25,6 +26,7 @@ from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.layer_table import LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
+from focal_traces.methods.adaptiv import SPARSITY
 
 __all__ = ["Adaptiv", "AdaptivHardware"]
 
@@ -59,7 +61,13 @@ class AdaptivHardware(HardwareSpec):
     tiles: AdaptivTiles
 
 
-class Adaptiv(Accelerator[AdaptivHardware]):
+class _Study(AcceleratorStudy):
+    def remarks(self, accelerator: Any, workload: Workload) -> list[str]:
+        """Say where another method's tokens were run."""
+        return other_method_remark("adaptiv", workload)
+
+
+class Adaptiv(Accelerator[AdaptivHardware], PublishedFormulas):
     """AdapTiV as modelled in the published Focus simulator.
 
     Paper: AdapTiV, MICRO 2024; modelled as in Focus, HPCA 2026, Figure 9 and Table III.
@@ -69,7 +77,11 @@ class Adaptiv(Accelerator[AdaptivHardware]):
 
     hardware_model: ClassVar[type[HardwareSpec]] = AdaptivHardware
     preset: ClassVar[str] = "adaptiv"
-    summary_label: ClassVar[str | None] = "adaptiv"
+    study: ClassVar[AcceleratorStudy] = _Study(
+        summary_label="adaptiv",
+        summary_order=1,
+        unit_formulas={"preprocess": "tokens x inputs / lanes of the line"},
+    )
 
     def accepts(self, workload: Workload) -> None:
         """Accept workloads with a measured AdapTiV sparsity, and whole tokens that another method kept."""
@@ -77,7 +89,7 @@ class Adaptiv(Accelerator[AdaptivHardware]):
         if runs_other_method("adaptiv", workload):
             require_whole_tokens("adaptiv", workload)
             return
-        if workload.adaptiv_sparsity is None:
+        if workload.row(SPARSITY) is None:
             raise UnsupportedError(
                 f"adaptiv: {workload.label} has no AdapTiV sparsity; expected a trace of method 'adaptiv', or an "
                 "adaptiv_sparsity.csv with its row beside the trace"
@@ -87,12 +99,8 @@ class Adaptiv(Accelerator[AdaptivHardware]):
         """Return the merged tokens, or those that another method kept."""
         if workload.counts is not None and runs_other_method("adaptiv", workload):
             return workload.counts.tokens
-        kept = workload.visual_tokens * (1 - float(workload.adaptiv_sparsity or 0.0))
+        kept = workload.visual_tokens * (1 - (workload.row(SPARSITY) or 0.0))
         return np.full((workload.geometry.layers, len(GEMMS)), -int(-kept // 1), dtype=np.int64)
-
-    def remarks(self, workload: Workload) -> list[str]:
-        """Say where another method's tokens were run."""
-        return other_method_remark("adaptiv", workload)
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
@@ -115,7 +123,7 @@ class Adaptiv(Accelerator[AdaptivHardware]):
             )
         geometry, element = workload.geometry, self.hardware.element_bytes.value
         heads, head, tokens = geometry.heads, geometry.head_dim_elements, workload.visual_tokens
-        fraction = 1 - float(workload.adaptiv_sparsity or 0.0)
+        fraction = 1 - (workload.row(SPARSITY) or 0.0)
         kept = tokens * fraction
         shapes = LinearShapes.of(geometry)
 

@@ -18,6 +18,7 @@ from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes, Traffic
 from focal_simulator.workload.workload import Workload
+from focal_traces.methods.adaptiv import SPARSITY
 
 __all__ = ["AdaptivTiles", "MacLineUnits", "MacLines", "adaptiv_jobs", "mac_lines"]
 
@@ -159,7 +160,7 @@ class AdaptivTiles:
     @cached_property
     def kept(self) -> int:
         """Tokens left after merging."""
-        kept = self.every * (1 - float(self.workload.adaptiv_sparsity or 0.0))
+        kept = self.every * (1 - (self.workload.row(SPARSITY) or 0.0))
         # Published counts round down; whole tokens cannot.
         return -int(-kept // 1) if "tile_lengths" in self.corrections else int(kept)
 

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from focal_common.config import StrictModel
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import Accelerator, require_visual_tokens
+from focal_simulator.accelerators.base import Accelerator, PublishedFormulas, require_visual_tokens
 from focal_simulator.accelerators.cmc.lowering import cmc_jobs
 from focal_simulator.accelerators.other_methods import (
     other_method_remark,
     require_whole_tokens,
     runs_other_method,
 )
+from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.hardware.specs import Count, HardwareSpec, SystolicCore
 from focal_simulator.jobs.array import ArrayModel
@@ -26,6 +27,7 @@ from focal_simulator.jobs.tokens import array_token_jobs
 from focal_simulator.workload.arithmetic import ceil_div, fold_cycles
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.workload.workload import Workload
+from focal_traces.methods.cmc import SPARSITY
 
 __all__ = ["Cmc", "CmcHardware"]
 
@@ -62,7 +64,13 @@ class CmcHardware(HardwareSpec):
     tiles: CmcTileSizes
 
 
-class Cmc(Accelerator[CmcHardware]):
+class _Study(AcceleratorStudy):
+    def remarks(self, accelerator: Any, workload: Workload) -> list[str]:
+        """Say where another method's tokens were run."""
+        return other_method_remark("cmc", workload)
+
+
+class Cmc(Accelerator[CmcHardware], PublishedFormulas):
     """CMC as modelled in the published Focus simulator.
 
     Paper: CMC, ASPLOS 2024; modelled as in Focus, HPCA 2026, Figure 9 and Table III.
@@ -72,7 +80,11 @@ class Cmc(Accelerator[CmcHardware]):
 
     hardware_model: ClassVar[type[HardwareSpec]] = CmcHardware
     preset: ClassVar[str] = "cmc"
-    summary_label: ClassVar[str | None] = "cmc"
+    study: ClassVar[AcceleratorStudy] = _Study(
+        summary_label="cmc",
+        summary_order=2,
+        unit_formulas={"preprocess": "differences searched / codec width"},
+    )
 
     def accepts(self, workload: Workload) -> None:
         """Accept videos with measured CMC sparsities, and whole tokens that another method kept."""
@@ -80,7 +92,7 @@ class Cmc(Accelerator[CmcHardware]):
         if runs_other_method("cmc", workload):
             require_whole_tokens("cmc", workload)
             return
-        if workload.cmc_sparsity is None:
+        if workload.row(SPARSITY) is None:
             raise UnsupportedError(
                 f"cmc: {workload.label} has no CMC sparsity; expected a trace of method 'cmc' (videos only), or a "
                 "cmc_sparsity.csv with its row beside the trace"
@@ -91,7 +103,7 @@ class Cmc(Accelerator[CmcHardware]):
                 f"{workload.frames} frames x {workload.patches} patches"
             )
 
-    def buffers(self) -> tuple[BufferNeed, ...]:
+    def buffers(self, corrections: frozenset[str] = frozenset()) -> tuple[BufferNeed, ...]:
         """Return GEMM buffers sized by the tiles and codec buffers as written in the hardware file."""
         tiles, element = self.hardware.tiles, self.hardware.element_bytes.value
         depth = tiles.k_tile.value * element * _DOUBLE_BUFFERED
@@ -108,10 +120,6 @@ class Cmc(Accelerator[CmcHardware]):
                 raise UnsupportedError(f"cmc.yaml: buffer '{name}' needs the fields size and port")
             needs.append(BufferNeed(name, size, port, buffer.copies.value))
         return tuple(needs)
-
-    def remarks(self, workload: Workload) -> list[str]:
-        """Say where another method's tokens were run."""
-        return other_method_remark("cmc", workload)
 
     def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
         """Return all tokens, which CMC keeps, or those that another method kept."""
@@ -138,7 +146,7 @@ class Cmc(Accelerator[CmcHardware]):
                 f"cmc: the published formulas know its own method only, not '{workload.method}'; "
                 "use fidelity cycle"
             )
-        sparsity = workload.cmc_sparsity
+        sparsity = workload.row(SPARSITY)
         assert sparsity is not None  # noqa: S101  (accepts has refused it)
         geometry, element = workload.geometry, self.hardware.element_bytes.value
         heads, head, tokens = geometry.heads, geometry.head_dim_elements, workload.visual_tokens

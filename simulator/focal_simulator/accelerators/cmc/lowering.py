@@ -18,6 +18,7 @@ from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload.workload import Workload
+from focal_traces.methods.cmc import SPARSITY
 
 __all__ = ["CmcTiles", "cmc_jobs"]
 
@@ -80,7 +81,7 @@ class CmcTiles:
 
     def block(self) -> Iterator[GemmJob]:
         """Yield one block."""
-        sparsity, geometry = self.workload.cmc_sparsity, self.workload.geometry
+        sparsity, geometry = self.workload.row(SPARSITY), self.workload.geometry
         assert sparsity is not None  # noqa: S101  (accepted workloads have it)
         rows, shapes, element = (
             self.rows(sparsity.linear),
@@ -108,7 +109,7 @@ class CmcTiles:
         yield from self._attention()
 
     def _attention(self) -> Iterator[GemmJob]:
-        sparsity, geometry = self.workload.cmc_sparsity, self.workload.geometry
+        sparsity, geometry = self.workload.row(SPARSITY), self.workload.geometry
         assert sparsity is not None  # noqa: S101  (accepted workloads have it)
         heads, head, element = geometry.heads, geometry.head_dim_elements, self.machine.element_bytes
         pair = self.every * self.every * head

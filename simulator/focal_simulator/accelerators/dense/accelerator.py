@@ -6,15 +6,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from focal_simulator.accelerators.base import Accelerator, require_visual_tokens
+from focal_simulator.accelerators.base import Accelerator, PublishedFormulas
 from focal_simulator.accelerators.focus.buffers import DENSE_BUFFERS, FocusBufferHardware, focus_buffers
+from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.hardware.specs import HardwareSpec
 from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import Lowering
 from focal_simulator.jobs.systolic import systolic_array
-from focal_simulator.jobs.tokens import dense_jobs
+from focal_simulator.jobs.tokens import all_token_jobs
 from focal_simulator.workload.arithmetic import ceil_div, fold_cycles
 from focal_simulator.workload.layer_table import LayerTable, LinearShapes, Traffic, add_traffic
 from focal_simulator.workload.workload import Workload
@@ -26,7 +27,7 @@ class DenseHardware(FocusBufferHardware):
     """Hardware file of the dense array; it keeps the buffers of Focus, as published."""
 
 
-class Dense(Accelerator[DenseHardware]):
+class Dense(Accelerator[DenseHardware], PublishedFormulas):
     """Weight-stationary systolic array without any compression.
 
     Paper: Focus, HPCA 2026, baseline "systolic array" of Figure 9 and Table III.
@@ -36,16 +37,16 @@ class Dense(Accelerator[DenseHardware]):
 
     hardware_model: ClassVar[type[HardwareSpec]] = DenseHardware
     preset: ClassVar[str] = "dense"
-    reports_operations: ClassVar[bool] = False
-    summary_label: ClassVar[str | None] = "systolic array"
+    study: ClassVar[AcceleratorStudy] = AcceleratorStudy(
+        states_operations=False, summary_label="systolic array", summary_order=0
+    )
 
-    def accepts(self, workload: Workload) -> None:
-        """Accept anything that has visual tokens."""
-        require_visual_tokens("dense", workload)
-
-    def buffers(self) -> tuple[BufferNeed, ...]:
-        """Return the Focus buffer set."""
-        return focus_buffers(self.hardware)
+    def buffers(self, corrections: frozenset[str] = frozenset()) -> tuple[BufferNeed, ...]:
+        """Return the buffers a dense array needs; without ``dense_buffers`` those of Focus, as published."""
+        needs = focus_buffers(self.hardware)
+        return tuple(
+            need for need in needs if "dense_buffers" not in corrections or need.name in DENSE_BUFFERS
+        )
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
@@ -54,15 +55,7 @@ class Dense(Accelerator[DenseHardware]):
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
         self.accepts(workload)
-        return dense_jobs(self.hardware, workload, context)
-
-    def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
-        """Return the buffers a dense array needs; without ``dense_buffers`` those of Focus, as published."""
-        return tuple(
-            need
-            for need in self.buffers()
-            if "dense_buffers" not in corrections or need.name in DENSE_BUFFERS
-        )
+        return all_token_jobs(self.hardware, workload, context)
 
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row that stands for every block."""

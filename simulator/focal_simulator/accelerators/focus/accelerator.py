@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import Accelerator, Reduction, require_visual_tokens
+from focal_simulator.accelerators.base import Accelerator, PublishedFormulas, require_visual_tokens
 from focal_simulator.accelerators.focus.buffers import FocusBufferHardware, focus_buffers
 from focal_simulator.accelerators.focus.lowering import focus_jobs
 from focal_simulator.accelerators.focus.parity_bytes import attention_bytes, linear_bytes
+from focal_simulator.accelerators.focus.vector_layer import vector_layer
+from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed, SramModel
 from focal_simulator.hardware.specs import Component, HardwareSpec
 from focal_simulator.jobs.array import ArrayModel
@@ -57,7 +59,36 @@ class VectorRows:
     activated: Numbers
 
 
-class Focus(Accelerator[FocusHardware]):
+class _Study(AcceleratorStudy):
+    def remarks(self, accelerator: Any, workload: Workload) -> list[str]:
+        """Say where the trace was recorded with another tile or vector than the hardware has."""
+        pairs = [
+            ("m-tile", workload.recorded_m_tile, accelerator.hardware.tiles.m_tile.value),
+            (
+                "vector size",
+                workload.recorded_vector_size,
+                accelerator.hardware.core.similarity_elements.value,
+            ),
+        ]
+        remarks = [
+            f"{accelerator.preset}: the trace of {workload.label} was recorded with {what} {recorded}, "
+            f"the hardware has {built}; similarity cannot be searched again from counts"
+            for what, recorded, built in pairs
+            if recorded is not None and recorded != built
+        ]
+        # Matching takes gather_block cycles a row, the GEMM one cycle a row and k-slice.
+        core, width = accelerator.hardware.core, workload.geometry.hidden_elements
+        bound = core.gather_block.value * core.array_rows.value
+        if width <= bound:
+            remarks.append(
+                f"{accelerator.preset}: the decoder of {workload.label} is {width} wide; up to {bound} elements "
+                "similarity matching takes as long as the GEMM (HPCA 2026, sec. VI-A), so semantic "
+                "concentration alone can be faster here"
+            )
+        return remarks
+
+
+class Focus(Accelerator[FocusHardware], PublishedFormulas):
     """Focus accelerator as its published simulator times it.
 
     Paper: Focus, HPCA 2026, sec. V and VI; Figures 9, 10, 12, Tables II to V.
@@ -68,10 +99,17 @@ class Focus(Accelerator[FocusHardware]):
 
     hardware_model: ClassVar[type[HardwareSpec]] = FocusHardware
     preset: ClassVar[str] = "focus"
-    exploits: ClassVar[Reduction] = "vectors"
-    uses_counts: ClassVar[bool] = True
-    summary_label: ClassVar[str | None] = "focus"
-    breakdown_file: ClassVar[bool] = True
+    study: ClassVar[AcceleratorStudy] = _Study(
+        exploits="vectors",
+        uses_counts=True,
+        summary_label="focus",
+        summary_order=3,
+        has_breakdown=True,
+        unit_formulas={
+            "scatter": "as published: tokens x slices x columns / lanes, nothing pruned or masked",
+            "sec": "ceil(kept tokens / sorter lanes) x tokens",
+        },
+    )
 
     def accepts(self, workload: Workload) -> None:
         """Accept workloads with the counts of a Focus trace."""
@@ -90,30 +128,7 @@ class Focus(Accelerator[FocusHardware]):
             is_averaged="tile_lengths" not in corrections,
         )
 
-    def remarks(self, workload: Workload) -> list[str]:
-        """Say where the trace was recorded with another tile or vector than the hardware has."""
-        pairs = [
-            ("m-tile", workload.recorded_m_tile, self.hardware.tiles.m_tile.value),
-            ("vector size", workload.recorded_vector_size, self.hardware.core.similarity_elements.value),
-        ]
-        remarks = [
-            f"{self.preset}: the trace of {workload.label} was recorded with {what} {recorded}, "
-            f"the hardware has {built}; similarity cannot be searched again from counts"
-            for what, recorded, built in pairs
-            if recorded is not None and recorded != built
-        ]
-        # Matching takes gather_block cycles a row, the GEMM one cycle a row and k-slice.
-        core, width = self.hardware.core, workload.geometry.hidden_elements
-        bound = core.gather_block.value * core.array_rows.value
-        if width <= bound:
-            remarks.append(
-                f"{self.preset}: the decoder of {workload.label} is {width} wide; up to {bound} elements "
-                "similarity matching takes as long as the GEMM (HPCA 2026, sec. VI-A), so semantic "
-                "concentration alone can be faster here"
-            )
-        return remarks
-
-    def buffers(self) -> tuple[BufferNeed, ...]:
+    def buffers(self, corrections: frozenset[str] = frozenset()) -> tuple[BufferNeed, ...]:
         """Return the seven Focus buffers."""
         return self._needs
 
@@ -121,7 +136,7 @@ class Focus(Accelerator[FocusHardware]):
     def _needs(self) -> tuple[BufferNeed, ...]:
         return focus_buffers(self.hardware)
 
-    def components(self) -> tuple[Component, ...]:
+    def components(self, corrections: frozenset[str] = frozenset()) -> tuple[Component, ...]:
         """Return the core logic, with one accumulator bank per scatter vector."""
         return self._parts
 
@@ -134,7 +149,7 @@ class Focus(Accelerator[FocusHardware]):
             parts["accumulator"] = parts["accumulator"].model_copy(update={"count": scatter})
         return tuple(parts.values())
 
-    def default_sram_model(self) -> SramModel:
+    def sram_model(self, corrections: frozenset[str] = frozenset()) -> SramModel:
         """Memory-compiler macros exist for the published tile and scatter width only; CACTI otherwise."""
         hardware = self.hardware
         is_published = (
@@ -195,6 +210,10 @@ class Focus(Accelerator[FocusHardware]):
             for key in dict.fromkeys([*moved_linear, *moved_attention])
         }
         return LayerTable(repeats=1, moved_bytes=moved, **joined)
+
+    def swept_layer(self, workload: Workload) -> LayerTable:
+        """Return block 9, ``o_proj``."""
+        return vector_layer(self.hardware, workload)
 
     def _linear(self, workload: Workload, rows: VectorRows) -> dict[str, Numbers]:
         core, tiles = self.hardware.core, self.hardware.tiles

@@ -54,7 +54,7 @@ class FocusTiles:
     """Jobs of one workload without their machine: what follows from the tiles alone.
 
     Attributes:
-        workload: With tile counts, or averages of a layer; of a token schedule without similarity.
+        workload: With tile counts, or averages of a layer.
         m_tile: Rows of a full tile of the hardware.
         height: Rows of the array.
         element_bytes: Bytes of one operand.
@@ -81,9 +81,8 @@ class FocusTiles:
     @cached_property
     def tiles(self) -> VectorTiles:
         """The counts, cut for the hardware; raises as `VectorTiles.cut`."""
-        has_counts = self.workload.counts is not None
         return VectorTiles.cut(
-            self.workload if has_counts else self.workload.with_schedule_counts(),
+            self.workload,
             m_tile=self.m_tile,
             slice_elements=self.height,
             is_averaged="tile_lengths" not in self.corrections,
@@ -281,7 +280,7 @@ def focus_jobs(
 
     Args:
         hardware: Of Focus.
-        workload: With counts; without similarity a token schedule will do.
+        workload: With counts.
         context: Memory and corrections.
         has_similarity: Whether similar vectors are left out.
 
@@ -312,5 +311,11 @@ def sec_only_jobs(hardware: Any, workload: Workload, context: CycleContext) -> L
     """
     if context.has("sec_only_unit"):
         # With this correction the buffers are built for full passes.
-        return token_jobs(hardware, workload, context, held_rows=hardware.core.row_limit.value)
+        return token_jobs(
+            hardware,
+            workload,
+            context,
+            held_rows=hardware.core.row_limit.value,
+            sorter_lanes=hardware.components["max_unit_sec"].count.value,
+        )
     return focus_jobs(hardware, workload, context, has_similarity=False)

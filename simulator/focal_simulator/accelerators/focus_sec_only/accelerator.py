@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import Reduction, require_visual_tokens
+from focal_simulator.accelerators.base import require_visual_tokens
 from focal_simulator.accelerators.focus.accelerator import Focus, VectorRows
 from focal_simulator.accelerators.focus.buffers import DENSE_BUFFERS, focus_buffers
 from focal_simulator.accelerators.focus.lowering import sec_only_jobs
+from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed, SramModel
 from focal_simulator.hardware.specs import Component
 from focal_simulator.jobs.context import CycleContext
@@ -20,6 +22,7 @@ from focal_simulator.jobs.lowering import Lowering
 from focal_simulator.workload.layer_table import LayerTable, Numbers
 from focal_simulator.workload.workload import Workload
 from focal_traces.counts.trace import GemmTotals
+from focal_traces.methods.focus import SCHEDULES
 
 __all__ = ["FocusSecOnly"]
 
@@ -34,14 +37,15 @@ class FocusSecOnly(Focus):
     """
 
     preset: ClassVar[str] = "focus_sec_only"
-    exploits: ClassVar[Reduction] = "tokens"
-    summary_label: ClassVar[str | None] = None
-    breakdown_file: ClassVar[bool] = False
+    # Nothing is said of the recorded tile, which does not matter without similarity.
+    study: ClassVar[AcceleratorStudy] = AcceleratorStudy(
+        uses_counts=True, summary_label=None, unit_formulas=Focus.study.unit_formulas
+    )
 
     def accepts(self, workload: Workload) -> None:
         """Accept workloads with a Focus trace or a token schedule."""
         require_visual_tokens(self.preset, workload)
-        if workload.counts is None and workload.schedule is None:
+        if workload.counts is None and workload.row(SCHEDULES) is None:
             raise UnsupportedError(
                 f"{self.preset}: {workload.label} has neither a trace nor a token schedule"
             )
@@ -49,46 +53,40 @@ class FocusSecOnly(Focus):
     def check_trace(self, workload: Workload, corrections: frozenset[str]) -> None:
         """Refuse nothing: without similarity the recorded tile does not matter."""
 
-    def remarks(self, workload: Workload) -> list[str]:
-        """Return nothing: without similarity the recorded tile does not matter."""
-        return []
-
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
         self.accepts(workload)
-        return sec_only_jobs(self.hardware, workload, context)
+        return sec_only_jobs(self.hardware, _counted(workload), context)
 
     def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
         """Return the tokens of the trace or of the schedule."""
-        return super().live_tokens(
-            workload if workload.counts is not None else workload.with_schedule_counts()
-        )
+        return super().live_tokens(_counted(workload))
 
-    def cycle_buffers(self, corrections: frozenset[str]) -> tuple[BufferNeed, ...]:
+    def buffers(self, corrections: frozenset[str] = frozenset()) -> tuple[BufferNeed, ...]:
         """Return the buffers of a dense array with full tiles; without ``sec_only_unit`` those published."""
         if "sec_only_unit" not in corrections:
-            return self.buffers()
+            return super().buffers()
         hardware = self.hardware
         full = hardware.tiles.model_copy(update={"m_tile": hardware.core.row_limit})
         needs = focus_buffers(hardware.model_copy(update={"tiles": full}))
         return tuple(need for need in needs if need.name in DENSE_BUFFERS)
 
-    def cycle_sram_model(self, corrections: frozenset[str]) -> SramModel:
+    def sram_model(self, corrections: frozenset[str] = frozenset()) -> SramModel:
         """Return the model of the dense array, which this is without its similarity hardware."""
-        return "compiler" if "sec_only_unit" in corrections else self.default_sram_model()
+        return "compiler" if "sec_only_unit" in corrections else super().sram_model()
 
-    def cycle_components(self, corrections: frozenset[str]) -> tuple[Component, ...]:
+    def components(self, corrections: frozenset[str] = frozenset()) -> tuple[Component, ...]:
         """Return the logic without similarity; without ``sec_only_unit`` that of Focus, as published."""
         return tuple(
             part
-            for part in self.components()
+            for part in super().components()
             if "sec_only_unit" not in corrections or part.active_with not in ("scatter", "gather")
         )
 
     def layers(self, workload: Workload) -> LayerTable:
         """Return one row per block."""
         self.accepts(workload)
-        return super().layers(workload if workload.counts is not None else workload.with_schedule_counts())
+        return super().layers(_counted(workload))
 
     def rows(self, counts: GemmTotals) -> VectorRows:
         """Return rows without similarity; the activation counter still sees it, as published."""
@@ -98,3 +96,16 @@ class FocusSecOnly(Focus):
     def attention_rows(self, rows: VectorRows, attention_tokens: Numbers) -> tuple[Numbers, Numbers]:
         """Return the slipped token number for both, hence the negative published terms."""
         return attention_tokens, attention_tokens
+
+
+def _counted(workload: Workload) -> Workload:
+    """Return the workload with its own counts, else with those of its token schedule."""
+    return workload if workload.counts is not None else _scheduled(workload)
+
+
+@lru_cache(maxsize=16)
+def _scheduled(workload: Workload) -> Workload:
+    """Return the same object each time, so that designs share what follows from it."""
+    row = workload.row(SCHEDULES)
+    assert row is not None  # noqa: S101  (accepts has refused it)
+    return workload.with_schedule_counts(row.schedule)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.corrections import ALL
 from focal_simulator.costs.buffer_costs import SramChoice
 from focal_simulator.engine.cycle.phases import phase_jobs
 from focal_simulator.engine.cycle.simulate import (
@@ -13,7 +14,6 @@ from focal_simulator.engine.cycle.simulate import (
     simulate_cycles,
     simulate_lowering,
 )
-from focal_simulator.jobs.corrections import ALL
 from focal_simulator.workload.workload import Workload
 from focal_traces.model_shape.model_shape import ModelShape
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from focal_simulator.engine.cycle.timing import JobTime
+from focal_simulator.hardware.units import SERIAL_UNITS, SIDE_UNITS
 from focal_simulator.jobs.causes import CAUSES
 
 __all__ = ["layer_rows"]
@@ -44,11 +45,8 @@ def layer_rows(times: Iterable[JobTime]) -> list[dict[str, Any]]:
                 "macs": job.macs,
                 "dense_macs": job.dense_macs,
                 **{f"machine_{name}": value for name, value in machine._asdict().items()},
-                **{
-                    f"beside_{name}": job.parallel_cycles.get(name, 0)
-                    for name in ("scatter", "sec", "sfu", "preprocess")
-                },
-                **{f"before_{name}": job.serial_cycles.get(name, 0) for name in ("preprocess",)},
+                **{f"beside_{name}": job.parallel_cycles.get(name, 0) for name in ("scatter", *SIDE_UNITS)},
+                **{f"before_{name}": job.serial_cycles.get(name, 0) for name in SERIAL_UNITS},
             }
         )
     return rows

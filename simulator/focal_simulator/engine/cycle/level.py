@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.corrections import ALL, parse_corrections
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice
 from focal_simulator.dram.specs import load_dram_spec
 from focal_simulator.engine.base import Fidelity
@@ -17,7 +18,6 @@ from focal_simulator.engine.cycle.simulate import CycleResult, cycle_costs, simu
 from focal_simulator.engine.run_result import RunResult
 from focal_simulator.hardware.specs import Component, HardwareSpec
 from focal_simulator.jobs.causes import CAUSES
-from focal_simulator.jobs.corrections import ALL, parse_corrections
 from focal_simulator.workload.workload import Workload
 
 __all__ = ["CycleFidelity", "cycle"]
@@ -53,7 +53,7 @@ class CycleFidelity(Fidelity):
 
     def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
         """Return the logic that the corrections leave."""
-        return accelerator.cycle_components(self.corrections)
+        return accelerator.components(self.corrections)
 
     def columns(self, result: RunResult) -> Mapping[str, str | int | float]:
         """Return the cycles by cause and which corrections were on."""

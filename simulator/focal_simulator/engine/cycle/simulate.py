@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.base import Accelerator, PublishedFormulas
+from focal_simulator.accelerators.corrections import ALL
 from focal_simulator.costs.access_costs import access_costs
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, costs_of
 from focal_simulator.engine.cycle.design_cache import DesignCache
@@ -19,12 +20,11 @@ from focal_simulator.engine.cycle.totals import Totals, batch_totals
 from focal_simulator.engine.run_result import RunResult
 from focal_simulator.jobs.causes import CAUSES
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.corrections import ALL
 from focal_simulator.jobs.lowering import Lowering
 from focal_simulator.jobs.memory import memory_rates
 from focal_simulator.jobs.vector_units import with_special_functions
 from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
-from focal_simulator.workload.layer_table import ATTENTION, LAYERS, Traffic
+from focal_simulator.workload.layer_table import ATTENTION, LAYERS, LayerTable, Traffic
 from focal_simulator.workload.workload import Workload
 
 __all__ = ["CycleResult", "cycle_context", "cycle_costs", "lowered", "simulate_cycles", "simulate_lowering"]
@@ -73,8 +73,9 @@ def simulate_cycles(
     context = cycle_context(accelerator, corrections)
     lowering = lowered(accelerator, workload, context)
     counts, totals = _counted(lowering, cache or DesignCache())
-    if not context.has("attention_traffic"):
-        totals = replace(totals, moved=_with_published_attention(counts, accelerator, workload))
+    # Without published formulas there are no published bytes to go back to.
+    if not context.has("attention_traffic") and isinstance(accelerator, PublishedFormulas):
+        totals = replace(totals, moved=_with_published_attention(counts, accelerator.layers(workload)))
     return _priced(accelerator, context, counts, totals, sram)
 
 
@@ -117,9 +118,9 @@ def cycle_costs(
     accelerator: Accelerator[Any], corrections: frozenset[str], choice: SramChoice
 ) -> tuple[BufferCost, ...]:
     """Return the buffers that the corrections leave, by energy per access if so corrected; raises as `costs_of`."""
-    model = accelerator.cycle_sram_model(corrections) if choice == "auto" else choice
+    model = accelerator.sram_model(corrections) if choice == "auto" else choice
     price = access_costs if "sram_energy" in corrections else costs_of
-    return price(accelerator.hardware, accelerator.cycle_buffers(corrections), model)
+    return price(accelerator.hardware, accelerator.buffers(corrections), model)
 
 
 def _priced(
@@ -132,7 +133,7 @@ def _priced(
     """Return the result of a run from what it counts."""
     corrections = context.corrections
     costs = cycle_costs(accelerator, corrections, sram)
-    parts = accelerator.cycle_components(corrections)
+    parts = accelerator.components(corrections)
     total = totals.cycles
     seconds = total / accelerator.hardware.clock.value
     breakdown = [
@@ -152,7 +153,7 @@ def _priced(
         macs=totals.macs,
         dense_macs=totals.dense_macs,
         activation_bytes=totals.activation_bytes,
-        compression_ratio=totals.compression_ratio if accelerator.uses_counts else None,
+        compression_ratio=totals.compression_ratio if accelerator.study.uses_counts else None,
         dram_bytes=exact_sum(value for (level, _, _), value in totals.moved.items() if level == "dram"),
         moved_bytes=totals.moved,
         seconds=seconds,
@@ -166,16 +167,13 @@ def _priced(
     )
 
 
-def _with_published_attention(
-    counts: Sequence[GroupCounts], accelerator: Accelerator[Any], workload: Workload
-) -> dict[Traffic, int | float]:
+def _with_published_attention(counts: Sequence[GroupCounts], table: LayerTable) -> dict[Traffic, int | float]:
     """Return the bytes of a run with those of attention as the published formulas count them."""
     moved: dict[Traffic, int | float] = {}
     for one in counts:
         is_linear = [job.layer != LAYERS[ATTENTION] for job in one.group.members]
         for key, values in one.traffic.items():
             moved[key] = moved.get(key, 0) + int(values[is_linear].sum())
-    table = accelerator.layers(workload)
     for key, values in table.moved_bytes.items():
         moved[key] = moved.get(key, 0) + sequential_sum(values[:, ATTENTION]) * table.repeats
     return moved

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from focal_simulator.engine.cycle.packed import BatchedJobs, GroupCounts
+from focal_simulator.hardware.units import UNITS
 from focal_simulator.jobs.causes import CAUSES, STALLS
 from focal_simulator.workload.layer_table import Traffic
 
 __all__ = ["Totals", "batch_totals", "mean_ratio"]
-
-_UNITS = ("array", "scatter", "gather", "sec", "sfu", "preprocess")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def batch_totals(batch: BatchedJobs, counts: Sequence[GroupCounts]) -> Totals:
     """Return the totals of a run from the counts of its groups."""
     ratios = np.empty(batch.jobs)
     causes = np.zeros(len(CAUSES), dtype=np.int64)
-    busy = dict.fromkeys(_UNITS, 0)
+    busy = dict.fromkeys(UNITS, 0)
     moved: dict[Traffic, int | float] = {}
     for one in counts:
         ratios[one.group.places] = one.ratios

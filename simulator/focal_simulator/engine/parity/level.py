@@ -9,8 +9,7 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, buffer_costs
 from focal_simulator.engine.base import Fidelity
 from focal_simulator.engine.cycle.design_cache import DesignCache
-from focal_simulator.engine.parity.one_layer import simulate_layer
-from focal_simulator.engine.parity.run import simulate
+from focal_simulator.engine.parity.run import simulate, simulate_layer
 from focal_simulator.engine.run_result import RunResult
 from focal_simulator.hardware.specs import Component
 from focal_simulator.workload.workload import Workload
@@ -66,8 +65,7 @@ class ParityLayer(Parity):
         sram: SramChoice,
         cache: DesignCache | None = None,
     ) -> RunResult:
-        """Time block 9, ``o_proj``."""
-        accelerator.accepts(workload)
+        """Time that layer."""
         return simulate_layer(accelerator, workload, sram)
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.base import Accelerator, published_formulas
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, buffer_costs
 from focal_simulator.engine.run_result import RunResult
 from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
 from focal_simulator.workload.layer_table import LayerTable, Traffic
 from focal_simulator.workload.workload import Workload
 
-__all__ = ["core_power_mw", "simulate", "summed"]
+__all__ = ["core_power_mw", "simulate", "simulate_layer", "summed"]
 
 _MJ_PER_PJ = 1e-9
 
@@ -46,10 +47,34 @@ def simulate(
         costs: Buffer costs, if already known.
 
     Raises:
-        UnsupportedError: The accelerator does not accept the workload.
+        UnsupportedError: The accelerator has no published formulas, or does not accept the workload.
     """
+    formulas = published_formulas(accelerator)
     accelerator.accepts(workload)
-    table = accelerator.layers(workload)
+    return _priced(
+        accelerator, formulas.layers(workload), buffer_costs(accelerator, sram) if costs is None else costs
+    )
+
+
+def simulate_layer(
+    accelerator: Accelerator[Any],
+    workload: Workload,
+    sram: SramChoice = "auto",
+    costs: tuple[BufferCost, ...] | None = None,
+) -> RunResult:
+    """Run the one layer of a published vector-size sweep: fidelity ``parity_layer``; as published, without leakage.
+
+    Arguments and errors are those of `simulate`.
+    """
+    formulas = published_formulas(accelerator)
+    accelerator.accepts(workload)
+    priced = buffer_costs(accelerator, sram) if costs is None else costs
+    return _priced(
+        accelerator, formulas.swept_layer(workload), tuple(replace(cost, static_mw=0.0) for cost in priced)
+    )
+
+
+def _priced(accelerator: Accelerator[Any], table: LayerTable, costs: tuple[BufferCost, ...]) -> RunResult:
     total = summed(table)
     moved = {key: _tidy(sequential_sum(value) * table.repeats) for key, value in table.moved_bytes.items()}
     dram = _tidy(exact_sum(value for (level, _, _), value in moved.items() if level == "dram"))
@@ -57,7 +82,7 @@ def simulate(
     seconds = cycles / accelerator.hardware.clock.value
     dram_mj = dram * (accelerator.hardware.dram_energy.value * _MJ_PER_PJ)
     core_mj = core_power_mw(accelerator) * seconds
-    sram_mj = _sram_mj(buffer_costs(accelerator, sram) if costs is None else costs, moved, seconds)
+    sram_mj = _sram_mj(costs, moved, seconds)
     return RunResult(
         total_cycles=cycles,
         compute_cycles=total["compute_cycles"],

@@ -18,12 +18,13 @@ from focal_common.provenance import content_hash
 from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
 from focal_simulator.workload.loading import with_trace
 from focal_simulator.workload.workload import Workload
+from focal_traces.methods import method_tables
 from focal_traces.root.root import TraceRoot
+from focal_traces.tables.workloads import WORKLOADS
 
 __all__ = ["ExistingTraces"]
 
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_TABLES = ("meta_data.csv", "schedules.csv", "adaptiv_sparsity.csv", "cmc_sparsity.csv")
 
 
 class ExistingOptions(StrictModel):
@@ -78,7 +79,8 @@ class ExistingTraces(TraceProvider):
         """Return a hash of the tables and of every trace file the study may read."""
         root = self._root.path
         folder = root if root.is_dir() else root.parent
-        tables = [folder / name for name in (*_TABLES, self._options.accuracy_table or "") if name]
+        names = [WORKLOADS.file, *(table.file for table in method_tables())]
+        tables = [folder / name for name in (*names, self._options.accuracy_table or "") if name]
         hashes = {place.name: sha256_of_file(place) for place in tables if place.is_file()}
         for path in self._trace_files():
             hashes[f"{path.parent.name}/{path.name}"] = sha256_of_file(path)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from focal_simulator.accelerators import ACCELERATORS
+from focal_simulator.accelerators.corrections import ALL
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle import packed
 from focal_simulator.engine.cycle.design_cache import DesignCache
 from focal_simulator.engine.cycle.simulate import cycle_context, lowered, simulate_cycles
-from focal_simulator.jobs.corrections import ALL
 from focal_simulator.jobs.lowering import GivenJobs, Lowering
 from focal_simulator.workload.workload import Workload
 from simulator_support import small_workload

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from focal_traces.work.selection.base import SelectionContext, SelectionWork, unknown
+from focal_traces.methods.selection import SelectionContext, SelectionWork, unknown
 
 __all__ = ["work"]
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from focal_traces.work.selection.base import SelectionContext, SelectionWork
+from focal_traces.methods.selection import SelectionContext, SelectionWork
+from focal_traces.tables.table import PairTable
 
-__all__ = ["work"]
+__all__ = ["SPARSITY", "work"]
+
+SPARSITY = PairTable(
+    "adaptiv_sparsity.csv",
+    ("Model", "Dataset", "Sparsity"),
+    lambda cells: cells.sparsity("Sparsity"),
+    lambda sparsity: (repr(float(sparsity)),),
+)
+"""Merged tokens over all visual tokens, mean over prefills, in [0, 1)."""
 
 
 def work(context: SelectionContext) -> SelectionWork:

@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
-from focal_traces.work.selection.base import SelectionContext, SelectionWork, unknown
+from dataclasses import dataclass
 
-__all__ = ["work"]
+from focal_traces.methods.selection import SelectionContext, SelectionWork, unknown
+from focal_traces.tables.table import PairTable
+
+__all__ = ["SPARSITY", "CmcSparsity", "work"]
 
 _INTERVAL_FRAMES = 8  # source: published artifact
+
+
+@dataclass(frozen=True, slots=True)
+class CmcSparsity:
+    """Shares that the codec leaves out, mean over prefills, in [0, 1).
+
+    Attributes:
+        linear: Inputs of linear layers.
+        query: Queries.
+        attention_score: Attention probabilities.
+    """
+
+    linear: float
+    query: float
+    attention_score: float
+
+
+_SHARES = ("linear_sparsity", "query_sparsity", "attn_score_sparsity")
+
+SPARSITY = PairTable(
+    "cmc_sparsity.csv",
+    ("Model", "Dataset", *_SHARES),
+    lambda cells: CmcSparsity(*(cells.sparsity(name) for name in _SHARES)),
+    lambda row: tuple(repr(float(value)) for value in (row.linear, row.query, row.attention_score)),
+)
 
 
 def work(context: SelectionContext) -> SelectionWork:

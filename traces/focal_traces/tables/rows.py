@@ -1,4 +1,4 @@
-"""Adding or replacing one row of a table of a trace root, safely from many processes at once.
+"""Text rows of CSV tables: read strictly, and added or replaced one at a time, safely from many processes at once.
 
 A row is replaced where it stands, a new row goes to the end: the order is that of first insertion.
 """
@@ -11,56 +11,48 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from focal_common.errors import RunError, UnsupportedError
+from focal_common.errors import RunError, TraceError, UnsupportedError
 from focal_common.files import atomic_write_text, open_lock_file
-from focal_traces.root.tables import (
-    ADAPTIV_COLUMNS,
-    CMC_COLUMNS,
-    META_COLUMNS,
-    CmcSparsity,
-    Workload,
-    read_rows,
-)
 
-__all__ = ["locked", "upsert_adaptiv_sparsity", "upsert_cmc_sparsity", "upsert_row", "upsert_workload"]
+__all__ = ["locked", "read_rows", "upsert_row"]
 
 
-def upsert_workload(root: Path, workload: Workload, extra: Mapping[str, str] | None = None) -> None:
-    """Write the row of ``meta_data.csv``; see `upsert_row`.
+def read_rows(path: Path, required: tuple[str, ...]) -> tuple[list[str], list[dict[str, str]]]:
+    """Read a CSV file as text cells.
 
     Args:
-        root: Trace root.
-        workload: The row.
-        extra: Further columns, such as document ids; added to the right of the published ones.
+        path: UTF-8 file with a heading.
+        required: Columns that must exist; more are kept.
+
+    Returns:
+        Column names and rows, both in file order.
+
+    Raises:
+        TraceError: Missing, empty or undecodable file, a missing or repeated column, or a ragged row.
     """
-    cells = dict(
-        zip(
-            META_COLUMNS,
-            (
-                workload.model,
-                workload.dataset,
-                str(workload.visual_tokens),
-                str(workload.frames),
-                str(workload.patches),
-                "" if workload.median_index is None else str(workload.median_index),
-            ),
-            strict=True,
-        )
-    )
-    upsert_row(root / "meta_data.csv", META_COLUMNS, cells | dict(extra or {}))
-
-
-def upsert_adaptiv_sparsity(root: Path, model: str, dataset: str, sparsity: float) -> None:
-    """Write the row of ``adaptiv_sparsity.csv``; see `upsert_row`."""
-    cells = dict(zip(ADAPTIV_COLUMNS, (model, dataset, repr(float(sparsity))), strict=True))
-    upsert_row(root / "adaptiv_sparsity.csv", ADAPTIV_COLUMNS, cells)
-
-
-def upsert_cmc_sparsity(root: Path, model: str, dataset: str, sparsity: CmcSparsity) -> None:
-    """Write the row of ``cmc_sparsity.csv``; see `upsert_row`."""
-    values = (sparsity.linear, sparsity.query, sparsity.attention_score)
-    cells = dict(zip(CMC_COLUMNS, (model, dataset, *(repr(float(value)) for value in values)), strict=True))
-    upsert_row(root / "cmc_sparsity.csv", CMC_COLUMNS, cells)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise TraceError(
+            f"{path}: no such file; expected a table with columns {', '.join(required)}"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise TraceError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text), strict=True) if line]
+    except csv.Error as error:
+        raise TraceError(f"{path}: not a CSV table ({error})") from error
+    if not lines:
+        raise TraceError(f"{path}: is empty, expected columns {', '.join(required)}")
+    columns = [name.strip() for name in lines[0]]
+    if missing := [name for name in required if name not in columns]:
+        raise TraceError(f"{path}: column '{missing[0]}' is missing; expected {', '.join(required)}")
+    if len(set(columns)) != len(columns):
+        raise TraceError(f"{path}: a column name occurs twice in {', '.join(columns)}")
+    for number, line in enumerate(lines[1:], start=1):
+        if len(line) != len(columns):
+            raise TraceError(f"{path}, row {number}: {len(line)} cells, expected {len(columns)}")
+    return columns, [dict(zip(columns, line, strict=True)) for line in lines[1:]]
 
 
 def upsert_row(path: Path, columns: tuple[str, ...], cells: Mapping[str, str], num_keys: int = 2) -> None:

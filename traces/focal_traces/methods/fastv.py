@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from focal_traces.work.selection.base import SelectionContext, SelectionWork
+from focal_traces.methods.selection import SelectionContext, SelectionWork
 
 __all__ = ["work"]
 

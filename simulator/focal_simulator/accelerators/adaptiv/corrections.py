@@ -1,0 +1,18 @@
+"""What the engine models otherwise than the published simulator for AdapTiV alone."""
+
+from __future__ import annotations
+
+from focal_simulator.jobs.corrections import Correction
+
+__all__ = ["CORRECTIONS"]
+
+CORRECTIONS = (
+    Correction(
+        "adaptiv_attention",
+        ("D10",),
+        "AdapTiV pads heads of 128 to 256, meets un-merged keys, scores x V costs like Q x K^T, and GEMMs that "
+        "share an input merge it again",
+        "heads as they are, merged keys, scores x V timed by itself, each input merged once",
+        order=7,
+    ),
+)

@@ -1,0 +1,61 @@
+"""Every correction there is: the common ones, and those that accelerators register."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from focal_common.errors import ConfigError, near_matches
+from focal_common.registry import Registry
+from focal_simulator.jobs.corrections import COMMON_CORRECTIONS, Correction
+
+__all__ = ["ALL", "CORRECTIONS", "parse_corrections"]
+
+_REGISTERED: Registry[tuple[Correction, ...]] = Registry(
+    "accelerator with corrections",
+    {
+        "adaptiv": "focal_simulator.accelerators.adaptiv.corrections:CORRECTIONS",
+        "cmc": "focal_simulator.accelerators.cmc.corrections:CORRECTIONS",
+        "dense": "focal_simulator.accelerators.dense.corrections:CORRECTIONS",
+        "focus_sec_only": "focal_simulator.accelerators.focus_sec_only.corrections:CORRECTIONS",
+    },
+    group="focal.corrections",
+)
+"""Other distributions add theirs under the entry-point group ``focal.corrections``."""
+
+CORRECTIONS: tuple[Correction, ...] = tuple(
+    sorted(
+        chain(COMMON_CORRECTIONS, *(_REGISTERED.load(name) for name in _REGISTERED)),
+        key=lambda correction: correction.order,
+    )
+)
+"""In the order in which the generated table applies them."""
+
+ALL = frozenset(correction.name for correction in CORRECTIONS)
+
+
+def parse_corrections(text: str) -> frozenset[str]:
+    """Return the switches that a word list turns on.
+
+    Args:
+        text: ``all``, ``none``, names separated by commas, or ``all`` followed by names with a leading ``-``
+            (a list that begins with one starts from ``all``).
+
+    Raises:
+        ConfigError: Nothing, or an unknown name; near matches are listed.
+    """
+    words = [part.strip() for part in text.split(",") if part.strip()]
+    if not words:
+        raise ConfigError("corrections is empty, expected all, none, or names separated by commas")
+    # What is taken away is taken away from all.
+    chosen: set[str] = set(ALL) if words[0].startswith("-") else set()
+    for word in words:
+        name = word.removeprefix("-")
+        if name in ("all", "none"):
+            chosen = set(ALL) if word == "all" else set()
+        elif name not in ALL:
+            raise ConfigError(f"corrections '{name}': {near_matches(name, [*ALL, 'all', 'none'])}")
+        elif word.startswith("-"):
+            chosen.discard(name)
+        else:
+            chosen.add(name)
+    return frozenset(chosen)

@@ -1,0 +1,42 @@
+"""What tables, studies and explanations ask of an accelerator; every question has an answer that suits a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from focal_simulator.workload.workload import Workload
+
+__all__ = ["AcceleratorStudy", "Reduction"]
+
+Reduction = Literal["none", "tokens", "vectors"]
+"""What a trace leaves out: nothing, whole tokens, or single vectors as well."""
+
+
+@dataclass(frozen=True)
+class AcceleratorStudy:
+    """Stands beside an accelerator class; one that needs other remarks gives an instance of a subclass.
+
+    Attributes:
+        exploits: What a trace may leave out: whole tokens make shorter GEMMs anywhere, single vectors need a unit.
+        uses_counts: Whether results depend on the vector counts of a trace, and so share their origin.
+        states_operations: Whether the published result file states operation counts.
+        summary_label: Row name in the area summary; empty for the label of the hardware file, None for a variant that
+            shares another accelerator's row.
+        summary_order: Place in the area summary; equal ones stand by name.
+        has_breakdown: Whether a detailed power and area breakdown is written.
+        unit_formulas: How many cycles a unit beside the array works, in words, by unit; ``focal explain`` shows them.
+    """
+
+    exploits: Reduction = "tokens"
+    uses_counts: bool = False
+    states_operations: bool = True
+    summary_label: str | None = ""
+    summary_order: int = 100
+    has_breakdown: bool = False
+    unit_formulas: Mapping[str, str] = field(default_factory=dict)
+
+    def remarks(self, accelerator: Any, workload: Workload) -> list[str]:
+        """Return sentences a reader of a result should know; none by default."""
+        return []

@@ -1,0 +1,133 @@
+"""Tables of a trace root, read strictly: every wrong cell is an error that names file, row and column."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from focal_common.errors import TraceError
+from focal_common.places import plain_name
+from focal_traces.tables.rows import read_rows, upsert_row
+
+__all__ = ["Cells", "Key", "PairTable"]
+
+Key = tuple[str, str]
+"""Model and dataset."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One row of a table, with the words that locate it in messages."""
+
+    row: Mapping[str, str]
+    where: str
+
+    def text(self, name: str) -> str:
+        """Return a cell as text."""
+        return self.row[name].strip()
+
+    def count(self, name: str, least: int) -> int:
+        """Return a whole number of at least ``least``; raises `TraceError` for anything else."""
+        try:
+            value = int(self.text(name))
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise TraceError(
+                f"{self.where}: '{name}' is '{self.text(name)}', expected a whole number of at least {least}"
+            )
+        return value
+
+    def sparsity(self, name: str) -> float:
+        """Return a number in [0, 1); raises `TraceError` for anything else."""
+        return self._number(name, "[0, 1)", lambda value: 0 <= value < 1)
+
+    def threshold(self, name: str) -> float:
+        """Return a number in (0, 1]; raises `TraceError` for anything else."""
+        return self._number(name, "(0, 1]", lambda value: 0 < value <= 1)
+
+    def numbers(self, name: str) -> list[float]:
+        """Return a bracketed list of numbers; raises `TraceError` for anything else."""
+        try:
+            values = json.loads(self.text(name) or "[]")
+            return [float(value) for value in values]
+        except (ValueError, TypeError) as error:
+            raise TraceError(
+                f"{self.where}: '{name}' is '{self.text(name)}', expected a list such as [3, 6, 9]"
+            ) from error
+
+    def _number(self, name: str, interval: str, is_inside: Callable[[float], bool]) -> float:
+        try:
+            value = float(self.text(name))
+        except ValueError:
+            value = float("nan")
+        if not is_inside(value):
+            raise TraceError(
+                f"{self.where}: '{name}' is '{self.text(name)}', expected a number in {interval}"
+            )
+        return value
+
+
+@dataclass(frozen=True)
+class PairTable(Generic[T]):
+    """The form of a table with at most one row for each model and dataset.
+
+    Attributes:
+        file: Name of the file below the trace root.
+        columns: Columns that the file must have; the first two hold model and dataset.
+        parse: Makes the value of a row from its cells; raises `TraceError` for a wrong one.
+        texts: Makes the cells after the first two from a value; None for a table that is only read.
+        fallback: Key of the row that stands for every pair without one of its own; None for none.
+    """
+
+    file: str
+    columns: tuple[str, ...]
+    parse: Callable[[Cells], T]
+    texts: Callable[[T], Sequence[str]] | None = None
+    fallback: Key | None = None
+
+    def read(self, path: Path) -> dict[Key, T]:
+        """Return the rows of a file, in file order.
+
+        Raises:
+            TraceError: Missing file or column, a model or dataset that is no plain name, a pair twice, or a wrong cell.
+        """
+        _, rows = read_rows(path, self.columns)
+        table: dict[Key, T] = {}
+        first_row: dict[Key, int] = {}
+        for number, row in enumerate(rows, start=1):
+            cells = Cells(row, f"{path}, row {number}")
+            key = (cells.text(self.columns[0]), cells.text(self.columns[1]))
+            if key != self.fallback:
+                for column, name in zip(self.columns, key, strict=False):
+                    plain_name(name, f"{cells.where}: '{column}'", TraceError)
+            if key in table:
+                raise TraceError(
+                    f"{path}, row {number}: second row of model '{key[0]}', dataset '{key[1]}' (first is row "
+                    f"{first_row[key]}); expected exactly one"
+                )
+            table[key] = self.parse(cells)
+            first_row[key] = number
+        return table
+
+    def upsert(
+        self, root: Path, model: str, dataset: str, value: T, extra: Mapping[str, str] | None = None
+    ) -> Path:
+        """Write the row of a pair and return the file; see `upsert_row`.
+
+        Args:
+            root: Trace root.
+            model: Model name.
+            dataset: Dataset name.
+            value: The row.
+            extra: Further columns, added to the right.
+        """
+        assert self.texts is not None, f"{self.file} is only read"  # noqa: S101  (a mistake of the caller)
+        cells = dict(zip(self.columns, (model, dataset, *self.texts(value)), strict=True))
+        upsert_row(root / self.file, self.columns, cells | dict(extra or {}))
+        return root / self.file
