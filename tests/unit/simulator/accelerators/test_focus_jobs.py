@@ -71,6 +71,7 @@ def test_what_is_concentrated_passes_the_gather_unit_and_nothing_else_does() -> 
 def is_matched(job: PlacedJob) -> bool:
     has_bytes = ("sram", "write", "layouter") in job.traffic
     assert has_bytes == bool(job.machine.gather_cycles_per_row)
+    assert has_bytes == (("dram", "write", "similarity_map") in job.traffic)
     return has_bytes
 
 
