@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar
 
 import pytest
@@ -20,7 +21,12 @@ from focal_algorithm.transformers_versions import cache_of
 
 __all__ = ["FamilyContract"]
 
-_PRUNING: dict[str, Any] = {"selected_layers": (0, 2), "alpha_list": (0.5, 0.2), "vector_size": 16, "m_tile": 16}
+_PRUNING: dict[str, Any] = {
+    "selected_layers": (0, 2),
+    "alpha_list": (0.5, 0.2),
+    "vector_size": 16,
+    "m_tile": 16,
+}
 
 _KEEP_EVERYTHING = Focus(
     selected_layers=(), alpha_list=(), similarity_threshold=1.0, block_size=1, frame_block_size=1
@@ -61,9 +67,12 @@ class FamilyContract:
 
     Attributes:
         family: Name under which it is registered.
+        published_grids: Kinds (``image``, ``video``) whose grid repeats a publication although places of it share a
+            token or lie outside the picture.
     """
 
     family: ClassVar[str]
+    published_grids: ClassVar[tuple[str, ...]] = ()
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run a test that asks for ``kind`` with all that the family takes."""
@@ -167,6 +176,19 @@ class FamilyContract:
         assert tuple(attention.q_proj.weight.shape) == (geometry.heads * head, geometry.hidden_elements)
         assert tuple(attention.k_proj.weight.shape) == (geometry.kv_heads * head, geometry.hidden_elements)
         assert tuple(mlp.gate_proj.weight.shape) == (geometry.intermediate_elements, geometry.hidden_elements)
+
+    def test_every_place_of_the_grid_is_a_visual_token_of_its_own(self, kind: str) -> None:
+        if kind in self.published_grids:
+            pytest.skip(f"the grid of {self.family} is that of a publication")
+        layout = prompt(tiny(self.family), kind).layout
+        grid = layout.grid
+        assert grid is not None
+        places = {
+            frame * grid.frame_stride + row * grid.row_stride + column * grid.column_stride
+            for frame, row, column in product(range(grid.frames), range(grid.rows), range(grid.columns))
+        }
+        assert len(places) == grid.frames * grid.rows * grid.columns
+        assert places <= set(range(layout.visual_tokens))
 
     def test_leaving_restores_the_model_also_after_an_exception(self) -> None:
         loaded = tiny(self.family)
