@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
+from focal.testing.prompts import image, padded, picture, video
 from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
@@ -16,6 +15,8 @@ from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.prompts.media.source import MediaSample
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
+
+__all__ = ["image", "padded", "picture", "video"]
 
 torch.set_num_threads(1)
 
@@ -60,22 +61,6 @@ def suited(name: str, **overrides: Any) -> CompressionMethod:
     return build_method(name, {**parameters, **overrides})
 
 
-def picture(seed: int, width: int = 70, height: int = 70) -> Image.Image:
-    """Blocks of random colour: neighbours are alike, places differ."""
-    blocks = np.random.default_rng(seed).integers(0, 255, size=(5, 5, 3), dtype=np.uint8)
-    return Image.fromarray(blocks).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def video(seed: int = 0, frames: int = 4) -> MediaSample:
-    """Two scenes, each shown in consecutive frames."""
-    shown = tuple(picture(seed * 10 + frame * 2 // frames) for frame in range(frames))
-    return MediaSample(f"video{seed}", shown, is_video=True, origin="random")
-
-
-def image(seed: int = 0, width: int = 70, height: int = 70) -> MediaSample:
-    return MediaSample(f"image{seed}", (picture(seed, width, height),), is_video=False, origin="random")
-
-
 def prompt(sample: MediaSample | None = None, question: str = "What?", attention: str = "sdpa") -> Prompt:
     return build_prompt(tiny(attention), sample or video(), question)
 
@@ -103,22 +88,3 @@ def generate(inputs: dict[str, Any], attention: str = "sdpa", **options: Any) ->
             return_dict_in_generate=True,
             **options,
         )
-
-
-def padded(prompts: list[Prompt], side: str) -> dict[str, Any]:
-    """Stack prompts of different lengths into one batch."""
-    fills = {"input_ids": 256, "attention_mask": 0, "mm_token_type_ids": 0}
-    batch: dict[str, Any] = {}
-    for name in dict.fromkeys(name for p in prompts for name in p.inputs):
-        parts = [p.inputs[name] for p in prompts if name in p.inputs]
-        batch[name] = torch.cat([_grown(part, parts, side, fills.get(name, 0)) for part in parts])
-    return batch
-
-
-def _grown(part: torch.Tensor, parts: list[torch.Tensor], side: str, fill: int) -> torch.Tensor:
-    # Pictures of different size end with zeros; tokens are padded on the side asked for.
-    pads: list[int] = []
-    for axis in range(part.ndim - 1, 0, -1):
-        missing = max(other.shape[axis] for other in parts) - part.shape[axis]
-        pads += [missing, 0] if part.ndim == 2 and side == "left" else [0, missing]
-    return torch.nn.functional.pad(part, pads, value=fill)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focal.testing.workloads import small_workload
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.engine.cycle.packed import batched_jobs, placed_jobs
 from focal_simulator.engine.cycle.simulate import cycle_context
@@ -20,10 +21,10 @@ from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload
 from focal_traces.counts.trace import GemmTotals
 from focal_traces.header.schema import GEMMS
-from focal_traces.methods.cmc import CmcSparsity
-from focal_traces.methods.focus import SCHEDULES, ScheduleRow
+from focal_traces.methods.focus import SCHEDULES
 from focal_traces.root.root import TraceRoot
-from focal_traces.synthetic.schedule import Schedule
+
+__all__ = ["small_workload"]
 
 DATA = Path(__file__).parent / "data"
 PUBLISHED_ROOT = Path(__file__).parents[1] / "example_output" / "published"
@@ -77,29 +78,6 @@ def jobs_of(
 ) -> list[PlacedJob]:
     """Jobs of a prefill on an accelerator, in order, without special functions."""
     return placed_jobs(accelerator.jobs(workload, cycle_context(accelerator, corrections)))
-
-
-def small_workload(tokens: int = 600, frames: int = 4, similarity: float = 0.5) -> Workload:
-    """A workload every built-in accelerator accepts; ``tokens`` is a multiple of ``frames``."""
-    schedule = Schedule(layers=(2, 9), alphas=(0.5, 0.25))
-    workload = Workload(
-        model="small",
-        dataset="made",
-        visual_tokens=tokens,
-        frames=frames,
-        patches=tokens // frames,
-        tables={
-            "schedules.csv": ScheduleRow(schedule, 0.9),
-            "adaptiv_sparsity.csv": 0.4,
-            "cmc_sparsity.csv": CmcSparsity(linear=0.5, query=0.6, attention_score=0.3),
-        },
-        origin="synthetic",
-        table_origin="synthetic",
-    ).with_schedule_counts(schedule)
-    counts = workload.counts
-    assert counts is not None
-    unique = np.maximum(counts.unique - (counts.unique * similarity).astype(np.int64), counts.slices)
-    return replace(workload, counts=replace(counts, unique=unique))
 
 
 def with_schedule(workload: Workload) -> Workload:

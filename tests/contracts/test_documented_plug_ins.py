@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import attach_support
-import family_support as families
 from focal.commands.trace import app
 from focal.studies.match_budget import match_budget
+from focal.testing import prompts as families
 from focal_algorithm.checkpoints.loading import load_model
 from focal_algorithm.hooks import attach
 from focal_algorithm.methods import METHODS

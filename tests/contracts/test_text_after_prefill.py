@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 import attach_support as support
-from contracts.conformance import FIRST_PAIRS, SETTLED, method_of, model_of, prompt_of, refusal
-from contracts.test_conformance import accepted
+from contracts.conformance import FIRST_PAIRS, SETTLED, accepted, method_of, model_of, prompt_of, refusal
 from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.evaluation.offline.shared import shared_logits
 from focal_algorithm.hooks import attach

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 import attach_support as support
-import family_support as families
 from contracts.conformance import REFUSALS
+from focal.testing import prompts as families
 from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.hooks.recorder import RecordedSample
 from focal_algorithm.methods import METHODS

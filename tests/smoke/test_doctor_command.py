@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import family_support as families
 from focal.commands.doctor import app
+from focal.testing import prompts as families
 from focal_algorithm.models import MODELS
 from focal_common.console import run_command
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import attach_support as support
-import family_support as families
+from focal.testing import prompts as families
 from focal_algorithm.hooks import attach
 from focal_algorithm.methods.dense import Dense
 from focal_algorithm.methods.focus import Focus

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import family_support as families
 from focal.commands.convert_model import app
+from focal.testing import prompts as families
 from focal_algorithm.checkpoints import llava_video
 from focal_algorithm.checkpoints.llava_video import convert_llava_video
 from focal_algorithm.checkpoints.loading import load_model

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import attach_support as support
-import family_support as families
 from focal.commands.trace import app
+from focal.testing import prompts as families
 from focal_algorithm.checkpoints.loading import load_model
 from focal_algorithm.hooks import attach
 from focal_algorithm.methods.focus import Focus

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import family_support
 import pytest
 import torch
 import transformers
 import transformers.modeling_outputs
 
 import attach_support as support
-import family_support
 from focal.commands.environment import checks, require_runnable
 from focal_algorithm import transformers_versions
 from focal_algorithm.hooks import attach

@@ -53,6 +53,21 @@ def test_means_stand_on_shared_workloads_only(folder: Path) -> None:
     )
 
 
+def test_means_of_ratios_are_geometric_and_of_the_shared_workloads(tmp_path: Path) -> None:
+    # Focus is 2 and 8 times as fast as dense, so 4 times: the mean of 1/2 and 1/8 must be its reciprocal. AdapTiV lacks
+    # a third workload, in which Focus would be 1000 times as fast.
+    cycles = {"dense": (4000, 4000, 4000), "focus": (2000, 500, 4), "adaptiv": (4000, 250)}
+    for method, each in cycles.items():
+        rows = [result_row("m", name, method, one) for name, one in zip("xyz", each, strict=False)]
+        write_table(tmp_path, method, rows)
+    frame = EXHIBITS.load("fig9a").table(material(tmp_path)).frame
+    mean = frame[frame["model"] == "geomean"].set_index("method")["speedup_over_dense"]
+    assert mean.to_dict() == pytest.approx({"dense": 1.0, "focus": 4.0, "adaptiv": 4.0})
+    energy = EXHIBITS.load("fig9b").table(material(tmp_path)).frame
+    whole = energy[energy["model"] == "geomean"].set_index("method")["total"]
+    assert whole.to_dict() == pytest.approx({"dense": 1.0, "focus": 1 / 4, "adaptiv": 1 / 4})
+
+
 def test_failed_and_zero_rows_keep_their_status(folder: Path) -> None:
     rows = [
         result_row("m", "x", "focus", 1000, status="failed: out of memory", execution_time=""),

@@ -11,9 +11,9 @@ import torch
 
 import attach_support
 import face_support as support
-import family_support
 import focal
 from focal.commands.sim import app as sim
+from focal.testing import prompts as family_support
 from focal_algorithm.hooks import attach
 from focal_algorithm.tracing.prompting import build_prompt
 from focal_algorithm.tracing.runner import RunSettings
