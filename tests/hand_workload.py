@@ -43,9 +43,8 @@ def small_decoder(layers: int = 1) -> DecoderGeometry:
 
 def plain_workload(tokens: int, layers: int = 1) -> Workload:
     """All tokens live and nothing alike."""
-    return Workload(
-        "hand", "made", tokens, 1, tokens, geometry=small_decoder(layers), schedule=Schedule()
-    ).with_schedule_counts()
+    workload = Workload("hand", "made", tokens, 1, tokens, geometry=small_decoder(layers))
+    return workload.with_schedule_counts(Schedule())
 
 
 def counted_workload(
