@@ -113,8 +113,8 @@ def test_a_block_has_the_layers_of_a_decoder() -> None:
 def test_dropped_tokens_shorten_later_gemms_and_are_sorted_once() -> None:
     workload = Workload("hand", "made", 8, 1, 8, geometry=small_decoder(2))
     workload = workload.with_schedule_counts(Schedule((0,), (0.5,)))
-    focus = build_accelerator("focus", overrides=[*TWO_BY_TWO, "components.max_unit_sec.count=3"])
-    lowering = token_jobs(focus.hardware, workload, cycle_context(focus, ALL))
+    focus = build_accelerator("focus", overrides=TWO_BY_TWO)
+    lowering = token_jobs(focus.hardware, workload, cycle_context(focus, ALL), sorter_lanes=3)
     found = {(job.block, job.layer, job.part): job for job in lowering.tiles.jobs()}
     assert workload.counts is not None
     live = workload.counts.tokens
