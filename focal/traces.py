@@ -22,7 +22,7 @@ from focal_traces.records.file import RECORDS_SUFFIX, read_records, write_record
 from focal_traces.records.records import RecordTrace
 from focal_traces.root.context import find_context
 from focal_traces.root.root import TraceRoot
-from focal_traces.tables.workloads import Workload, upsert_workload
+from focal_traces.tables.workloads import WORKLOADS, Workload
 from focal_traces.work.ledger import ledger
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Trace:
             row = Workload(
                 header.model, header.dataset, tokens, frames, tokens // frames, header.median_index
             )
-            upsert_workload(root, row)
+            WORKLOADS.upsert(root, row.model, row.dataset, row)
 
     @contextmanager
     def root(self) -> Iterator[TraceRoot]:

@@ -28,7 +28,7 @@ from focal_traces.methods import method_tables
 from focal_traces.records.file import RECORDS_SUFFIX, write_records
 from focal_traces.records.records import RecordTrace
 from focal_traces.root.root import MAIN_FOLDER
-from focal_traces.tables.workloads import WORKLOADS, Workload, upsert_workload
+from focal_traces.tables.workloads import WORKLOADS, Workload
 from focal_traces.work.ledger import ledger
 
 __all__ = [
@@ -286,7 +286,7 @@ def write_recorded(
         workload = Workload(
             header.model, header.dataset, chosen.visual_tokens, frames, patches, header.median_index
         )
-        upsert_workload(root, workload)
+        WORKLOADS.upsert(root, workload.model, workload.dataset, workload)
         files["meta_data"] = root / "meta_data.csv"
     return files
 

@@ -94,8 +94,8 @@ class Accelerator(ABC, Generic[H]):
         return tuple(needs)
 
     def sram_model(self, corrections: frozenset[str] = frozenset()) -> SramModel:
-        """Return what prices the buffers where a run does not say it; corrections as in `buffers`."""
-        return "compiler"
+        """Return what prices the buffers where a run does not say it: macros where all have some, else CACTI."""
+        return "compiler" if all(buffer.macros for buffer in self.hardware.buffers.values()) else "cacti"
 
     def components(self, corrections: frozenset[str] = frozenset()) -> tuple[Component, ...]:
         """Return the core logic in report order; all of it by default, corrections as in `buffers`."""

@@ -38,5 +38,10 @@ class AcceleratorStudy:
     unit_formulas: Mapping[str, str] = field(default_factory=dict)
 
     def remarks(self, accelerator: Any, workload: Workload) -> list[str]:
-        """Return sentences a reader of a result should know; none by default."""
-        return []
+        """Return sentences a reader of a result should know: by default, that special functions take no time."""
+        if accelerator.hardware.special_functions:
+            return []
+        return [
+            f"{accelerator.preset}: its hardware names no special-function unit, so softmax, normalisation, activation "
+            "and position embedding take no time on it"
+        ]

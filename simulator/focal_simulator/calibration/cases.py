@@ -13,7 +13,7 @@ from focal_simulator.accelerators.focus.accelerator import Focus
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.calibration.model import Case, Row
 from focal_traces.methods.focus import SCHEDULES
-from focal_traces.tables.workloads import read_workloads
+from focal_traces.tables.workloads import WORKLOADS
 
 __all__ = ["PublishedLengths", "VectorPoint", "read_cases", "read_published_lengths", "read_vector_points"]
 
@@ -108,7 +108,7 @@ def read_cases(root: Path) -> list[Case]:
         root: Folder with ``meta_data.csv``, ``schedules.csv`` and ``claims.csv``.
     """
     published = read_published(root)
-    workloads = read_workloads(root / "meta_data.csv")
+    workloads = WORKLOADS.read(root / "meta_data.csv")
     schedules = SCHEDULES.read(root / SCHEDULES.file)
     cases = []
     for exhibit, folder in _FOLDERS.items():

@@ -73,8 +73,13 @@ def check_macros(need: BufferNeed, spec: BufferSpec) -> None:
     """Refuse a macro list that holds fewer bytes, or is narrower, than the buffer needs.
 
     Raises:
-        ConfigError: Too small or too narrow.
+        ConfigError: None, too small or too narrow.
     """
+    if not spec.macros:
+        raise ConfigError(
+            f"buffer '{need.name}': lists no macros; add buffers.{need.name}.macros to the hardware file, or price "
+            "buffers by CACTI (sram cacti)"
+        )
     capacity_bytes = width_bytes = 0
     for use in spec.macros:
         macro = _macro(use.macro, need.name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -12,6 +13,7 @@ from focal_common.places import PlainName
 from focal_simulator.hardware.units import UNITS
 
 __all__ = [
+    "FP16_UNITS",
     "Area",
     "BufferSpec",
     "Bytes",
@@ -26,6 +28,7 @@ __all__ = [
     "Power",
     "Quantity",
     "SystolicCore",
+    "SystolicHardware",
 ]
 
 
@@ -186,15 +189,21 @@ class BufferSpec(StrictModel):
         size: Capacity of one copy; absent where the accelerator derives it from its tile sizes.
         port: Width of the port; absent where derived.
         copies: Independent instances.
-        macros: Memory-compiler macros that build all copies.
+        macros: Memory-compiler macros that build all copies; none where CACTI prices it.
         source: Where the macro list comes from.
     """
 
     size: Bytes | None = None
     port: Bytes | None = None
     copies: Count
-    macros: tuple[MacroUse, ...] = Field(min_length=1)
-    source: str = Field(min_length=3)
+    macros: tuple[MacroUse, ...] = ()
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _is_sourced(self) -> BufferSpec:
+        if self.macros and not self.source:
+            raise ValueError("the macros have no source; add source: where they were published")
+        return self
 
 
 class SystolicCore(StrictModel):
@@ -207,6 +216,17 @@ class SystolicCore(StrictModel):
 
     array_rows: Count
     array_columns: Count
+
+
+FP16_UNITS = {
+    "add": "fp16_add",
+    "mul": "fp16_mul",
+    "max": "fp16_add",
+    "exp": "fp16_exp",
+    "sqrt": "fp16_sqrt",
+    "reciprocal": "fp16_reciprocal",
+}
+"""Names in the shipped files; none lists comparators, so the adders compare."""
 
 
 class HardwareSpec(StrictModel):
@@ -222,8 +242,7 @@ class HardwareSpec(StrictModel):
         dram_system: Preset of the bank-level memory model, fidelity ``cycle``.
         leakage_fraction: Share of a unit's power that it draws when idle, fidelity ``cycle``.
         dataflow: Loop order and overlaps, fidelity ``cycle``.
-        dram_bandwidth: Declared bandwidth; parity mode does not use it (the published simulator has no DRAM
-            timing).
+        dram_bandwidth: Declared bandwidth, which no formula uses (the published simulator has no DRAM timing).
         components: Core logic in the order of the breakdown file.
         buffers: Buffers in the order of the breakdown file.
     """
@@ -234,9 +253,27 @@ class HardwareSpec(StrictModel):
     clock: Frequency
     element_bytes: Bytes
     dram_energy: EnergyPerByte
-    dram_bandwidth: BytesPerSecond
+    dram_bandwidth: BytesPerSecond | None = None
     dram_system: PlainName
     leakage_fraction: Fraction
     dataflow: Dataflow = Dataflow()
     components: dict[PlainName, Component]
     buffers: dict[PlainName, BufferSpec]
+
+    special_functions: ClassVar[Mapping[str, str]] = {}
+    """Component that does each elementary operation of softmax, normalisation and activation. Where a class names
+    none, its accelerator has no special-function unit: such operators take no time, and every run says so."""
+
+
+class SystolicTiles(StrictModel):
+    """Tile of a GEMM on chip: rows, and output columns."""
+
+    m_tile: Count
+    n_tile: Count
+
+
+class SystolicHardware(HardwareSpec):
+    """Hardware file of a plain systolic array, with buffers ``input``, ``wgt`` and ``output``."""
+
+    core: SystolicCore
+    tiles: SystolicTiles

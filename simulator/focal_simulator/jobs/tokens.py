@@ -30,7 +30,7 @@ class TokenTiles:
     """Jobs of a prefill in which every vector of the tokens that are there is computed.
 
     Attributes:
-        workload: With counts, unless all tokens are there.
+        workload: With counts, unless no token was left out.
         array: Of the accelerator, without what it does to tokens or vectors itself.
         corrections: Names that are on.
         sorter_lanes: Lanes of the unit that sorts token importance; 0 without one.
@@ -49,8 +49,7 @@ class TokenTiles:
         if self.has_all_tokens:
             tokens = np.full((geometry.layers, len(GEMMS)), self.workload.visual_tokens, dtype=np.int64)
         else:
-            assert self.workload.counts is not None  # noqa: S101  (said above)
-            tokens = self.workload.counts.tokens
+            tokens = self.workload.kept_tokens
         return [job for block in range(geometry.layers) for job in _block(self, block, tokens[block])]
 
 
@@ -73,7 +72,7 @@ def token_jobs(
 
     Args:
         hardware: A systolic array with ``core.row_limit`` rows a tile.
-        workload: With counts.
+        workload: With counts, unless no token was left out.
         context: Memory and corrections.
         held_rows: Rows of a pass that the buffers hold; ``tiles.m_tile`` if None.
         sorter_lanes: See `TokenTiles`.

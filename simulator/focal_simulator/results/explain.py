@@ -10,7 +10,7 @@ from typing import Any
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import plain_name
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.hardware.units import SERIAL_UNITS, SIDE_UNITS
+from focal_simulator.hardware.units import OUTSIDE_UNITS, SERIAL_UNITS, SIDE_UNITS
 from focal_simulator.jobs.causes import CAUSES
 
 __all__ = ["Explanation", "explain", "find_row", "read_layers"]
@@ -105,7 +105,8 @@ def _name(row: Mapping[str, Any]) -> str:
 def explain(row: Mapping[str, Any], accelerator: str = "") -> Explanation:
     """Return the arithmetic of one row of a per-layer table; the accelerator says what its own units do."""
     formulas = ACCELERATORS.load(accelerator).study.unit_formulas if accelerator in ACCELERATORS else {}
-    units = sorted(_units(row, {"sfu": _SPECIAL_FUNCTIONS, **formulas}), key=lambda unit: -unit[2])
+    outside = {unit: OUTSIDE_UNITS.load(unit) for unit in OUTSIDE_UNITS}
+    units = sorted(_units(row, {"sfu": _SPECIAL_FUNCTIONS, **outside, **formulas}), key=lambda unit: -unit[2])
     copies = row["copies"] if row["copies_divisor"] == 1 else f"{row['copies']}/{row['copies_divisor']}"
     tiles = (
         f"{row['rows']} rows in {row['m_tiles']} m-tiles"

@@ -219,7 +219,8 @@ def run_all(
                 refusals.append(str(refusal))
                 continue
             outcome.runs.append(run)
-            outcome.remarks += accelerator.study.remarks(accelerator, workload)
+            said = accelerator.study.remarks(accelerator, workload)
+            outcome.remarks += [one for one in said if one not in outcome.remarks]
         if len(refusals) == len(workloads) and "all" not in settings.accelerators:
             raise UnsupportedError(refusals[0])
         outcome.skipped += refusals

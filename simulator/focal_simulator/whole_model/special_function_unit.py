@@ -92,32 +92,28 @@ class SpecialFunctionUnit(StrictModel):
         )
 
 
-_COMPONENTS: dict[Elementary, str] = {
-    "add": "fp16_add",
-    "mul": "fp16_mul",
-    "max": "fp16_add",
-    "exp": "fp16_exp",
-    "sqrt": "fp16_sqrt",
-    "reciprocal": "fp16_reciprocal",
-}
-"""Component of a hardware file that does an operation; no file lists comparators, so the adders compare."""
-
 _LATENCY_CYCLES = 16  # assumed: depth of a pipeline of exp, add and multiply; under 0.1 % of any layer
 _OPERANDS_PER_MULTIPLIER = 3  # assumed: two operands and one result
 
 
 def vector_lanes(hardware: HardwareSpec) -> VectorLanes:
     """Return the pace of the unit that `special_function_unit` describes, without its energies; raises as it does."""
-    counts = {name: _component(hardware, part).count.value for name, part in _COMPONENTS.items()}
+    counts = {name: _component(hardware, name).count.value for name in ELEMENTARY}
     return VectorLanes(
-        tuple(counts[name] for name in ELEMENTARY),
+        tuple(counts.values()),
         _OPERANDS_PER_MULTIPLIER * counts["mul"],
         _LATENCY_CYCLES,
         is_max_on_adders=True,
     )
 
 
-def _component(hardware: HardwareSpec, name: str) -> Component:
+def _component(hardware: HardwareSpec, operation: Elementary) -> Component:
+    name = hardware.special_functions.get(operation)
+    if name is None:
+        raise ConfigError(
+            f"{hardware.accelerator}: special_functions of its hardware class names no component for '{operation}'; "
+            f"expected one for each of {', '.join(ELEMENTARY)}"
+        )
     if name not in hardware.components:
         raise ConfigError(
             f"{hardware.accelerator}: field 'components' has no '{name}' for the special-function unit; "
@@ -129,7 +125,7 @@ def _component(hardware: HardwareSpec, name: str) -> Component:
 def special_function_unit(
     hardware: HardwareSpec, port_elements: int | None = None, latency_cycles: int = _LATENCY_CYCLES
 ) -> SpecialFunctionUnit:
-    """Return the special-function unit that a hardware file describes by its ``fp16_*`` components.
+    """Return the special-function unit that ``special_functions`` of a hardware class describes.
 
     A lane does one operation per cycle; the energy of an operation is the power of a lane over the clock, which
     overstates it where the synthesis power includes leakage. Whoever charges these energies must not charge the
@@ -141,11 +137,11 @@ def special_function_unit(
         latency_cycles: From the first operand to the first result.
 
     Raises:
-        ConfigError: The hardware file has no such component.
+        ConfigError: No component does an operation.
     """
     lanes: dict[str, Any] = {}
-    for operation, name in _COMPONENTS.items():
-        component = _component(hardware, name)
+    for operation in ELEMENTARY:
+        component = _component(hardware, operation)
         # mW / Hz is mJ per operation; 1e9 makes it pJ.
         energy_pj = component.power.value / hardware.clock.value * 1e9
         lanes[operation] = {
@@ -160,7 +156,7 @@ def special_function_unit(
                 "source": f"estimated: power of one lane over the clock; {component.power.source}",
             },
         }
-    multipliers = hardware.components["fp16_mul"].count.value
+    multipliers = _component(hardware, "mul").count.value
     port = _OPERANDS_PER_MULTIPLIER * multipliers if port_elements is None else port_elements
     tree = {
         "lanes": lanes,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from focal_common.errors import TraceError
 from focal_common.provenance import Origin
@@ -80,6 +81,13 @@ class Workload:
     def label(self) -> str:
         """Model and dataset, for messages."""
         return f"{self.model}/{self.dataset}"
+
+    @property
+    def kept_tokens(self) -> NDArray[np.int64]:
+        """Visual tokens that a method left, all where there are no counts; axes (blocks, GEMMs of a trace)."""
+        if self.counts is not None:
+            return self.counts.tokens
+        return np.full((self.geometry.layers, len(GEMMS)), self.visual_tokens, dtype=np.int64)
 
     def origin_for(self, uses_counts: bool) -> Origin:
         """Return the origin of a result that depends on the counts, or on the tables alone."""

@@ -1,7 +1,12 @@
 """Is every accelerator plug-in lawful? The contract that outside plug-ins inherit, once for each of ours."""
 
+from pathlib import Path
+
+import pytest
+
 from focal.testing import AcceleratorContract, ParityContract
 from focal_simulator.accelerators import ACCELERATORS
+from page_support import register
 
 for name in ACCELERATORS:
     title = f"Test_{name}"
@@ -11,3 +16,9 @@ for name in ACCELERATORS:
 class TestAnArrayOfAnotherSize(AcceleratorContract):
     accelerator = "dense"
     overrides = ("core.array_rows=16", "core.array_columns=8")
+
+
+class TestTheDocumentedOne(AcceleratorContract):
+    @pytest.fixture(autouse=True)
+    def registered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(type(self), "accelerator", register(tmp_path, monkeypatch), raising=False)

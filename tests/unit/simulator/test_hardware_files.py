@@ -36,7 +36,8 @@ def test_an_override_changes_the_value_and_says_so_in_the_source() -> None:
         ("core.array_rows=many", "valid integer"),
         ("core.array_rows", "expected field=value"),
         ("clock=.nan", "clock.value"),
-        ("buffers.input.macros=[]", "buffers.input.macros"),
+        ("buffers.input.source=''", "the macros have no source"),
+        ("components.fp16_exp.active_with=sfv", "did you mean 'sfu'"),
     ],
 )
 def test_a_wrong_override_is_refused(override: str, message: str) -> None:

@@ -17,7 +17,7 @@ from focal_traces.methods.focus import SCHEDULES
 from focal_traces.root.root import TraceRoot
 from focal_traces.root.workload_header import context_of_published
 from focal_traces.synthetic.schedule import Schedule
-from focal_traces.tables.workloads import Workload, upsert_workload
+from focal_traces.tables.workloads import WORKLOADS, Workload
 from traces_support import TINY, tiny_masks, tiny_trace
 
 META = "Model,Dataset,Sequence length,Num frames,Num patches,Median index\n"
@@ -180,8 +180,8 @@ def test_the_longest_dataset_name_claims_a_published_file(tmp_path: Path) -> Non
 def test_rows_are_replaced_in_place_and_others_stay_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "meta_data.csv"
     path.write_text(META.strip() + ",Documents\na,x,18,3,6,0,first\nb,x,18,3,6,0,second\n")
-    upsert_workload(tmp_path, Workload("a", "x", 36, 6, 6, None))
-    upsert_workload(tmp_path, Workload("c", "x", 36, 6, 6, 2), extra={"Documents": "third"})
+    WORKLOADS.upsert(tmp_path, "a", "x", Workload("a", "x", 36, 6, 6, None))
+    WORKLOADS.upsert(tmp_path, "c", "x", Workload("c", "x", 36, 6, 6, 2), extra={"Documents": "third"})
     assert path.read_text().splitlines()[1:] == [
         "a,x,36,6,6,,first",
         "b,x,18,3,6,0,second",

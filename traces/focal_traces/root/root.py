@@ -22,7 +22,7 @@ from focal_traces.root.context import find_context
 from focal_traces.root.workload_header import workload_header
 from focal_traces.synthetic.calibrated import RECIPE_SUFFIX
 from focal_traces.tables.table import Key, PairTable
-from focal_traces.tables.workloads import WORKLOADS, Workload, read_workloads
+from focal_traces.tables.workloads import WORKLOADS, Workload
 
 __all__ = ["MAIN_FOLDER", "SUFFIXES", "TraceRoot"]
 
@@ -54,7 +54,7 @@ class TraceRoot:
             TraceError: No such path, a wrong ``meta_data.csv``, or a trace that cannot be read.
         """
         if path.is_dir():
-            return cls(path, read_workloads(path / "meta_data.csv"))
+            return cls(path, WORKLOADS.read(path / "meta_data.csv"))
         check_readable(path)
         trace = open_trace(path, find_context(path))
         workload = _workload_of(trace)

@@ -7,7 +7,7 @@ from pathlib import Path
 from focal_traces.header.schema import QWEN2_7B, DecoderGeometry, SampleHeader, TokenGrid, TraceHeader
 from focal_traces.masks.file import MASKS_SUFFIX
 from focal_traces.masks.published import published_header
-from focal_traces.tables.workloads import Workload, read_workloads
+from focal_traces.tables.workloads import WORKLOADS, Workload
 
 __all__ = ["context_of_published", "workload_header"]
 
@@ -31,7 +31,7 @@ def context_of_published(path: Path, geometry: DecoderGeometry = QWEN2_7B) -> Tr
     table = path.parent.parent / "meta_data.csv"
     if path.suffix != ".pth" or path.name.endswith(MASKS_SUFFIX) or not table.is_file():
         return None
-    workloads = read_workloads(table)
+    workloads = WORKLOADS.read(table)
     # The longest fitting name wins: 'a_b' before 'a' where both are datasets.
     for (model, dataset), workload in sorted(workloads.items(), key=lambda item: -len("_".join(item[0]))):
         stem = f"{model}_{dataset}"

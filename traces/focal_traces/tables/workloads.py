@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from focal_common.errors import TraceError
-from focal_traces.tables.table import Cells, Key, PairTable
+from focal_traces.tables.table import Cells, PairTable
 
-__all__ = ["META_COLUMNS", "WORKLOADS", "Workload", "read_workloads", "upsert_workload"]
+__all__ = ["META_COLUMNS", "WORKLOADS", "Workload"]
 
 META_COLUMNS = ("Model", "Dataset", "Sequence length", "Num frames", "Num patches", "Median index")
 
@@ -58,13 +56,3 @@ def _texts(workload: Workload) -> tuple[str, ...]:
 
 
 WORKLOADS = PairTable("meta_data.csv", META_COLUMNS, _parse, _texts)
-
-
-def read_workloads(path: Path) -> dict[Key, Workload]:
-    """Read ``meta_data.csv`` in file order; raises as `PairTable.read`, or where S is below frames x patches."""
-    return WORKLOADS.read(path)
-
-
-def upsert_workload(root: Path, workload: Workload, extra: Mapping[str, str] | None = None) -> None:
-    """Write the row of ``meta_data.csv``; see `PairTable.upsert`."""
-    WORKLOADS.upsert(root, workload.model, workload.dataset, workload, extra)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from focal_simulator.accelerators.other_methods import (
     runs_other_method,
 )
 from focal_simulator.accelerators.study import AcceleratorStudy
-from focal_simulator.hardware.specs import Count, HardwareSpec
+from focal_simulator.hardware.specs import FP16_UNITS, Count, HardwareSpec
 from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import Lowering
@@ -59,6 +60,7 @@ class AdaptivHardware(HardwareSpec):
 
     core: AdaptivCore
     tiles: AdaptivTiles
+    special_functions: ClassVar[Mapping[str, str]] = FP16_UNITS
 
 
 class _Study(AcceleratorStudy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from focal_simulator.accelerators.other_methods import (
 )
 from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed
-from focal_simulator.hardware.specs import Count, HardwareSpec, SystolicCore
+from focal_simulator.hardware.specs import FP16_UNITS, Count, HardwareSpec, SystolicCore
 from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import Lowering
@@ -62,6 +63,7 @@ class CmcHardware(HardwareSpec):
 
     core: CmcTiles
     tiles: CmcTileSizes
+    special_functions: ClassVar[Mapping[str, str]] = FP16_UNITS
 
 
 class _Study(AcceleratorStudy):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from pydantic import model_validator
 
 from focal_common.config import StrictModel
 from focal_simulator.costs.needs import BufferNeed
-from focal_simulator.hardware.specs import Count, HardwareSpec, SystolicCore
+from focal_simulator.hardware.specs import FP16_UNITS, Count, HardwareSpec, SystolicCore
 
 __all__ = ["DENSE_BUFFERS", "FocusBufferHardware", "FocusCore", "FocusTiles", "focus_buffers"]
 
@@ -60,6 +63,7 @@ class FocusBufferHardware(HardwareSpec):
 
     core: FocusCore
     tiles: FocusTiles
+    special_functions: ClassVar[Mapping[str, str]] = FP16_UNITS
 
     @model_validator(mode="after")
     def _has_the_buffers(self) -> FocusBufferHardware:

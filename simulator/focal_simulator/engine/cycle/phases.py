@@ -88,11 +88,13 @@ def _jobs(
     accelerator: Accelerator[Any], array: ArrayModel, listed: Iterable[Operator], context: CycleContext
 ) -> Iterator[GemmJob]:
     """Yield GEMMs with the special functions that follow each beside it; those before the first go with it."""
-    lanes = vector_lanes(accelerator.hardware)
+    hardware = accelerator.hardware
+    is_timed = bool(hardware.special_functions) and context.has("special_functions")
+    lanes = vector_lanes(hardware) if is_timed else None
     waiting, job = 0, None
     for operator in listed:
         if operator.kind == "vector":
-            if context.has("special_functions"):
+            if lanes is not None:
                 waiting += vector_cycles(operator, lanes)[0]
             continue
         if job is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from focal_common.errors import ConfigError, near_matches
 from focal_simulator.accelerators.base import Accelerator, PublishedFormulas
 from focal_simulator.accelerators.corrections import ALL
 from focal_simulator.costs.access_costs import access_costs
@@ -82,7 +83,7 @@ def simulate_cycles(
 def lowered(accelerator: Accelerator[Any], workload: Workload, context: CycleContext) -> Lowering:
     """Return what an accelerator makes of an accepted workload, special functions beside it where they are timed."""
     lowering = accelerator.jobs(workload, context)
-    if not context.has("special_functions"):
+    if not context.has("special_functions") or not accelerator.hardware.special_functions:
         return lowering
     live, is_causal = accelerator.live_tokens(workload), context.has("causal_tiles")
     return with_special_functions(lowering, accelerator.hardware, live, workload.geometry, is_causal)
@@ -133,6 +134,9 @@ def _priced(
     """Return the result of a run from what it counts."""
     corrections = context.corrections
     costs = cycle_costs(accelerator, corrections, sram)
+    # Published bytes of attention are counted on buffers that corrections may have taken away.
+    if context.has("attention_traffic"):
+        _check_priced(accelerator, totals.moved, costs)
     parts = accelerator.components(corrections)
     total = totals.cycles
     seconds = total / accelerator.hardware.clock.value
@@ -165,6 +169,19 @@ def _priced(
         breakdown=tuple(breakdown),
         counts=counts,
     )
+
+
+def _check_priced(
+    accelerator: Accelerator[Any], moved: Mapping[Traffic, int | float], costs: tuple[BufferCost, ...]
+) -> None:
+    """Refuse bytes through a buffer that nothing prices."""
+    names = [cost.name for cost in costs]
+    for level, _, buffer in moved:
+        if level == "sram" and buffer not in names:
+            raise ConfigError(
+                f"{accelerator.preset}: its jobs move bytes through buffer '{buffer}', which its hardware lacks; "
+                f"{near_matches(buffer, names)}"
+            )
 
 
 def _with_published_attention(counts: Sequence[GroupCounts], table: LayerTable) -> dict[Traffic, int | float]:

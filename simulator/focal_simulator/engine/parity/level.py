@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.base import Accelerator, published_formulas
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, buffer_costs
 from focal_simulator.engine.base import Fidelity
 from focal_simulator.engine.cycle.design_cache import DesignCache
@@ -37,6 +37,10 @@ class Parity(Fidelity):
     ) -> RunResult:
         """Apply the published formulas."""
         return simulate(accelerator, workload, sram)
+
+    def check_trace(self, accelerator: Accelerator[Any], workload: Workload) -> None:
+        """Refuse an accelerator without published formulas."""
+        published_formulas(accelerator)
 
     def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
         """Return all buffers, with power as published."""
