@@ -42,15 +42,17 @@ def tiny(attention: str = "sdpa") -> LoadedModel:
 
 @cache
 def _tiny(attention: str) -> LoadedModel:
-    return load_model(
-        "llava_onevision",
-        size="tiny",
-        seed=7,
-        dtype="fp32",
-        attention=attention,
-        device="cpu",
-        is_offline=True,
-    )
+    # Tests share it, and some ask for gradients: not made of inference tensors, whoever asks first.
+    with torch.inference_mode(False):
+        return load_model(
+            "llava_onevision",
+            size="tiny",
+            seed=7,
+            dtype="fp32",
+            attention=attention,
+            device="cpu",
+            is_offline=True,
+        )
 
 
 def suited(name: str, **overrides: Any) -> CompressionMethod:

@@ -43,9 +43,11 @@ def image(seed: int = 0, width: int = 70, height: int = 70) -> MediaSample:
 @cache
 def tiny(family: str, attention: str = "sdpa", dtype: str = "fp32") -> LoadedModel:
     """Return a model of four layers of a family; the same one for the same words."""
-    return load_model(
-        family, size="tiny", seed=7, dtype=dtype, attention=attention, device="cpu", is_offline=True
-    )
+    # Shared by tests, some of which ask for gradients: not made of inference tensors, whoever asks first.
+    with torch.inference_mode(False):
+        return load_model(
+            family, size="tiny", seed=7, dtype=dtype, attention=attention, device="cpu", is_offline=True
+        )
 
 
 def prompt(loaded: LoadedModel, kind: str, seed: int = 1, question: str = "What?") -> Prompt:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import family_support
 import pytest
 import torch
 import transformers
@@ -19,6 +18,7 @@ import transformers.modeling_outputs
 
 import attach_support as support
 from focal.commands.environment import checks, require_runnable
+from focal.testing.prompts import tiny as tiny_model
 from focal_algorithm import transformers_versions
 from focal_algorithm.hooks import attach
 from focal_algorithm.transformers_versions import NEWEST, OLDEST, cache_in, cache_name, cache_of
@@ -127,7 +127,7 @@ def test_a_version_that_was_not_run_is_refused_by_name(
         require_runnable()
     assert "pip install 'transformers>=" in advice
     with pytest.raises(UnsupportedError, match="is installed, and Focal was run with"):
-        family_support.tiny("llava")
+        tiny_model.__wrapped__("llava")  # not the one that a test before has loaded
 
 
 def test_the_declared_bounds_are_the_versions_that_were_run() -> None:
