@@ -73,12 +73,16 @@ def check_macros(need: BufferNeed, spec: BufferSpec) -> None:
     """Refuse a macro list that holds fewer bytes, or is narrower, than the buffer needs.
 
     Raises:
-        ConfigError: None, too small or too narrow.
+        ConfigError: None, without a source, too small or too narrow.
     """
     if not spec.macros:
         raise ConfigError(
             f"buffer '{need.name}': lists no macros; add buffers.{need.name}.macros to the hardware file, or price "
             "buffers by CACTI (sram cacti)"
+        )
+    if not spec.source:
+        raise ConfigError(
+            f"buffer '{need.name}': its macros have no source; say in buffers.{need.name}.source where they come from"
         )
     capacity_bytes = width_bytes = 0
     for use in spec.macros:

@@ -50,3 +50,13 @@ def test_accelerators_say_what_a_workload_lacks() -> None:
     image = replace(bare, visual_tokens=13, tables={"cmc_sparsity.csv": CmcSparsity(0.1, 0.1, 0.1)})
     with pytest.raises(UnsupportedError, match="13 tokens, expected exactly 3 frames x 4 patches"):
         build_accelerator("cmc").accepts(image)
+
+
+def test_a_trace_says_more_of_tokens_than_the_schedule_beside_it() -> None:
+    pruned = small_workload()
+    traced = replace(pruned, counts=None).with_schedule_counts(Schedule())
+    sec_only = build_accelerator("focus_sec_only")
+    assert (sec_only.live_tokens(traced) == 600).all()
+    scheduled = sec_only.live_tokens(replace(pruned, counts=None))
+    assert pruned.counts is not None
+    assert (scheduled == pruned.counts.tokens).all()
