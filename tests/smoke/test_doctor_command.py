@@ -9,8 +9,8 @@ import pytest
 
 import family_support as families
 from focal.commands.doctor import app
+from focal.commands.running import run_command
 from focal_algorithm.models import MODELS
-from focal_common.console import run_command
 
 
 def doctor(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, dict[str, str]]]:
