@@ -17,7 +17,7 @@ import transformers
 import transformers.modeling_outputs
 
 import attach_support as support
-from focal.commands.environment import checks, require_runnable
+from focal.environment import checks, require_runnable
 from focal_algorithm import transformers_versions
 from focal_algorithm.hooks import attach
 from focal_algorithm.transformers_versions import NEWEST, OLDEST, cache_in, cache_name, cache_of
