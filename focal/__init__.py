@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from focal_common import __version__
 
 if TYPE_CHECKING:
-    from focal.comparison import Comparison, compare_methods
     from focal.compression import Run, compress
     from focal.inputs import Sample, samples
     from focal.loading import Processor, load_model
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from focal.recording import trace
     from focal.results import Explanation, Results
     from focal.simulation import Accelerator, accelerator, simulate
+    from focal.studies.arena.comparison import Comparison, compare_methods
     from focal.traces import Trace
     from focal_algorithm.methods.adaptiv import Adaptiv
     from focal_algorithm.methods.base import (
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from focal_common.errors import ConfigError, FocalError, RunError, TraceError, UnsupportedError
 
 _HOMES = {
-    "focal.comparison": ("Comparison", "compare_methods"),
+    "focal.studies.arena.comparison": ("Comparison", "compare_methods"),
     "focal.compression": ("Run", "compress"),
     "focal.inputs": ("Sample", "samples"),
     "focal.loading": ("Processor", "load_model"),

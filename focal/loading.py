@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import BatchFeature
 
-from focal.commands.environment import require_runnable
+from focal.environment import require_runnable
 from focal.inputs import media_of
 from focal_algorithm.checkpoints.loading import LoadedModel, adapter_of_type, checkpoint_name
 from focal_algorithm.models.base import ModelAdapter

@@ -117,8 +117,8 @@ def supports(model: Any, method: str | CompressionMethod) -> Support:
         ConfigError: No such model or method.
         UnsupportedError: The model is of no known family.
     """
-    from focal.commands.doctor_model import method_support
     from focal.loading import family_of
+    from focal.support import method_support
     from focal_algorithm.checkpoints.loading import find_adapter, model_settings
     from focal_algorithm.methods.build import build_method
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from focal.commands.environment import require_runnable
+from focal.environment import require_runnable
 from focal.loading import NOWHERE
 from focal.traces import Trace
 from focal_algorithm.checkpoints.loading import LoadedModel

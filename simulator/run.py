@@ -1,4 +1,4 @@
-"""The command ``python simulator/run.py --trace ...``: the same as ``focal sim``."""
+"""The command ``python simulator/run.py``: the same as ``focal sim``."""
 
 import sys
 

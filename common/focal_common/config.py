@@ -94,7 +94,7 @@ def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> d
                 place = f"{where}: field '{prefix}'" if prefix else where
                 raise ConfigError(f"{place} has no field '{part}'; {near_matches(part, map(str, names))}")
             if depth == len(parts) - 1:
-                node[part] = parse_yaml(f"value: {text}", f"--set {field}")["value"]
+                node[part] = parse_yaml(f"value: {text}", f"override {field}")["value"]
             else:
                 node = node[part]
     return result

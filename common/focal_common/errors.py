@@ -20,9 +20,18 @@ __all__ = [
 
 
 class FocalError(Exception):
-    """Base of every error that is the user's to mend."""
+    """Base of every error that is the user's to mend.
+
+    Args:
+        *arguments: The sentence.
+        about: Settings that it is about, by name; a command adds its options of these names.
+    """
 
     exit_code = 2
+
+    def __init__(self, *arguments: object, about: Iterable[str] = ()) -> None:
+        super().__init__(*arguments)
+        self.about = tuple(about)
 
 
 class ConfigError(FocalError, ValueError):

@@ -156,7 +156,9 @@ def check_inside(base: Path, place: Path) -> None:
     real = place.resolve()
     if not real.is_relative_to(base.resolve()):
         raise ConfigError(
-            f"{place}: a symbolic link leads to {real}, outside {base}; remove the link or choose another --output"
+            f"{place}: a symbolic link leads to {real}, outside {base}; remove the link or "
+            "choose another output folder",
+            about=("output",),
         )
 
 
@@ -168,13 +170,15 @@ def check_removable(folder: Path) -> None:
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ConfigError(
-            f"{folder}: expected a folder made by Focal; remove it by hand or choose another --output"
+            f"{folder}: expected a folder made by Focal; remove it by hand or choose another output folder",
+            about=("output",),
         )
     # Listed before the marker is looked for: whoever fills a folder beside us has written the marker first.
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
         raise ConfigError(
             f"{folder}: holds files but no {MARKER}, so it is not known to be Focal's to remove; remove it by hand "
-            "or choose another --output"
+            "or choose another output folder",
+            about=("output",),
         )
 
 

@@ -18,7 +18,7 @@ class Registry(Generic[T]):
     """Maps a name to ``"module:attribute"`` and imports it on first use.
 
     Built-in plug-ins stand in one visible table. Other distributions add theirs under the entry-point
-    group. Listing names imports nothing, so ``--help`` stays fast and torch-free.
+    group. Listing names imports nothing, so help pages stay fast and torch-free.
 
     Args:
         family: What one plug-in is called in messages, such as ``"accelerator"``.

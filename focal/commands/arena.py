@@ -73,7 +73,7 @@ def arena(
         seed=seed,
         simulates=simulate,
     )
-    from focal.commands.environment import require_runnable
+    from focal.environment import require_runnable
 
     require_runnable()
     from focal.studies.arena.run import run_arena

@@ -22,7 +22,7 @@ def convert_model(
     target: Annotated[Path, typer.Argument(help="New folder.")],
 ) -> None:
     """Convert a LLaVA-Video checkpoint (model_type llava_qwen); its tensors are renamed, not changed."""
-    from focal.commands.environment import require_runnable
+    from focal.environment import require_runnable
 
     require_runnable()
     from focal_algorithm.checkpoints.llava_video import convert_llava_video

@@ -32,14 +32,14 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Report versions, device, threads, shipped models and a model; exit 1 if something would stop a run."""
-    from focal.commands.environment import checks, require_runnable
+    from focal.environment import checks, require_runnable
 
     if profile not in ("offline", "hub"):
         raise ConfigError(f"--profile must be offline or hub, got '{profile}'")
     found = checks()
     if model is not None:
         require_runnable()
-        from focal.commands.doctor_model import model_checks
+        from focal.support import model_checks
 
         found += model_checks(model, profile == "offline", trust_remote_code)
     console = output_console()

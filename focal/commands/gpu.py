@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from focal_common.console import errors_console, output_console, run_command
+from focal.commands.running import run_command
+from focal_common.console import errors_console, output_console
 
 __all__ = ["app", "main"]
 

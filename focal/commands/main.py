@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from focal.commands.running import run_command
 from focal_common import __version__
-from focal_common.console import output_console, run_command
+from focal_common.console import output_console
 from focal_common.errors import FocalError
 from focal_common.registry import Registry
 

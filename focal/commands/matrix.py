@@ -65,7 +65,7 @@ def matrix(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run rows one after another: one result per sample, a trace per row; a failed row leaves its reason."""
-    from focal.commands.environment import require_runnable
+    from focal.environment import require_runnable
     from focal_algorithm.matrix.rows import chosen_rows
     from focal_algorithm.matrix.schema import read_matrix
 

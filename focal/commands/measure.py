@@ -60,7 +60,7 @@ def measure(
         typer.echo(json.dumps({"parameters": wanted.parameters()}))
         return
     parameters = dict(map(method_parameter, settings or []))
-    from focal.commands.environment import require_runnable
+    from focal.environment import require_runnable
     from focal_algorithm.methods.build import build_method
 
     build_method(method, parameters)

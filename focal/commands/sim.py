@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from focal_common.console import errors_console, output_console, run_command
+from focal.commands.running import run_command
+from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError, near_matches
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import focal.studies.measure  # noqa: F401  (registers the trace providers that run a model)
-from focal_common.console import errors_console, output_console, run_command, track
+from focal.commands.running import run_command
+from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -145,7 +145,7 @@ def trace(
         new_tokens = 2 if asked is None else asked.answer_tokens
     target, match_accelerator = _match_target(*match, match_accelerator, method)
     parameters = configured_parameters(method, method_config, _note) | _parameters(settings or [])
-    from focal.commands.environment import require_runnable
+    from focal.environment import require_runnable
 
     require_runnable()
     from focal_algorithm.tracing.runner import RunSettings, prepare, run

@@ -161,7 +161,7 @@ def _train(
         )
     if output.exists() and not output.is_dir():
         raise ConfigError(f"--output {output}: is a file, expected a folder")
-    from focal.commands.environment import require_runnable
+    from focal.environment import require_runnable
 
     require_runnable()
     import torch

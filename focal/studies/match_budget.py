@@ -1,4 +1,4 @@
-"""``--match``: a method's parameter solved on one sample, so that all methods can be compared at one budget."""
+"""A method's parameter solved on one sample, so that methods can be compared at one budget: ``focal trace --match``."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ _SIMULATED = {"cycles": "total_cycles", "energy": "total_mj"}
 
 
 def check_quantity(quantity: str, text: str) -> float:
-    """Return the value of ``--match QUANTITY VALUE``; raises `ConfigError` where either is none."""
+    """Return a budget of a quantity from text; raises `ConfigError` where either is none."""
     if quantity not in QUANTITIES:
-        raise ConfigError(f"--match '{quantity}': {near_matches(quantity, QUANTITIES)}")
+        raise ConfigError(f"quantity '{quantity}': {near_matches(quantity, QUANTITIES)}", about=("match",))
     try:
         return float(text)
     except ValueError as error:
-        raise ConfigError(f"--match {quantity} '{text}': expected a number such as 64 or 1.5e12") from error
+        raise ConfigError(
+            f"{quantity} '{text}': expected a number such as 64 or 1.5e12", about=("match",)
+        ) from error
 
 
 def match_budget(
@@ -82,7 +84,8 @@ def match_budget(
     parameter = method.study.budget(method, geometry, dense)
     if parameter is None or not dense.visual_tokens:
         raise UnsupportedError(
-            f"--match: method {settings.method} has no budget parameter with these settings and inputs"
+            f"method {settings.method} has no budget parameter with these settings and inputs",
+            about=("match",),
         )
     measure = _measure(one, prepared, source, quantity, accelerator)
 
@@ -109,7 +112,7 @@ def match_budget(
     found = multi_parameter_search(parameter, further, target, evaluate, QUANTITIES[quantity], TOLERANCE)
     if found.reason:
         why = f" (beyond, the method refuses: {refusals[-1]})" if refusals else ""
-        raise ConfigError(f"--match: {found.reason}{why}")
+        raise ConfigError(f"{found.reason}{why}", about=("match",))
     return _changed(settings, found.parameters), found.match
 
 
@@ -169,5 +172,5 @@ def _simulated(
     try:
         (run,) = simulate(recording.trace(), accelerator).runs
     except FocalError as error:
-        raise _SimulationError(f"--match: the simulation failed ({error})") from error
+        raise _SimulationError(f"the simulation failed ({error})") from error
     return float(getattr(run.result, figure))

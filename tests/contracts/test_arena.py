@@ -13,6 +13,7 @@ import torch
 
 from evaluation_support import model_folder
 from focal.commands import arena as cli_arena
+from focal.commands.running import run_command
 from focal.studies.arena import bench
 from focal.studies.arena.bench import Bench
 from focal.studies.arena.cells import fight
@@ -24,7 +25,6 @@ from focal.studies.arena.simulation import simulate
 from focal_algorithm.evaluation.offline.costs import costs_of, mean_cost
 from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.models.weights import shipped_model
-from focal_common.console import run_command
 from focal_common.errors import RunError
 from focal_simulator.accelerators import ACCELERATORS
 
@@ -259,7 +259,7 @@ def test_same_budget_again_in_another_order_is_the_same_plan() -> None:
         (["--methods", "focs"], "unknown method 'focs'"),
         (["--tasks", "shapes-vidoe"], "shapes-video"),
         (["--tasks", "shapes-video"], "is for image models"),
-        (["--match", "token"], "--match 'token'"),
+        (["--match", "token"], "quantity 'token'"),
         (["--questions", "-1"], "--questions must be at least 0, got -1"),
         (
             ["--questions", "100000"],

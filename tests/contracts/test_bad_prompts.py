@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from contracts.conformance import method_of, model_of, prompt_of
+from focal.commands.running import run_command
 from focal.commands.trace import app
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import hook_points
-from focal_common.console import run_command
 from focal_common.errors import FocalError, UnsupportedError
 
 SUBJECT = "llava_onevision+video"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.conformance import REFUSALS
-from focal.commands.doctor_model import model_checks
+from focal.support import model_checks
 from focal_algorithm.methods import METHODS
 
 

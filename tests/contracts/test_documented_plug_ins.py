@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import attach_support
+from focal.commands.running import run_command
 from focal.commands.trace import app
 from focal.studies.match_budget import match_budget
 from focal.testing import prompts as families
@@ -21,7 +22,6 @@ from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS
 from focal_algorithm.tracing.runner import prepare
 from focal_algorithm.tracing.settings import RunSettings
-from focal_common.console import run_command
 from focal_common.errors import UnsupportedError
 from focal_traces.files.store import open_trace
 

@@ -12,11 +12,11 @@ import pytest
 from evaluation_support import random_model_folder
 from focal.commands import doctor as cli_doctor
 from focal.commands import trace as cli
+from focal.commands.running import run_command
 from focal_algorithm.evaluation.lmms.answering import load
 from focal_algorithm.evaluation.lmms.options import ModelOptions
 from focal_algorithm.models import weights
 from focal_algorithm.training.export import write_manifest
-from focal_common.console import run_command
 from focal_common.errors import ConfigError
 
 WEIGHTS, MANIFEST = "model.safetensors", "weights.json"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from focal.commands.doctor import app
+from focal.commands.running import run_command
 from focal.testing import prompts as families
 from focal_algorithm.models import MODELS
-from focal_common.console import run_command
 
 
 def doctor(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, dict[str, str]]]:

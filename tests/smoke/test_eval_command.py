@@ -23,6 +23,7 @@ from evaluation_support import model_folder
 from focal.commands import compare as cli_compare
 from focal.commands import eval as cli_eval
 from focal.commands import trace as cli
+from focal.commands.running import run_command
 from focal_algorithm.checkpoints.loading import load_model
 from focal_algorithm.checkpoints.quantization import quantize
 from focal_algorithm.evaluation.lmms import TASK_FOLDER
@@ -33,7 +34,6 @@ from focal_algorithm.methods.focus import Focus
 from focal_algorithm.tasks.answer_parsing import parse_choice
 from focal_algorithm.tasks.store import load_split
 from focal_algorithm.tracing.prompting import build_prompt
-from focal_common.console import run_command
 from focal_common.files import sha256_of_file
 from focal_common.provenance import content_hash
 
@@ -332,7 +332,7 @@ def test_random_weights_are_named_in_the_table(tmp_path: Path) -> None:
     [
         (("--precision", "int7"), "precision"),
         (("--tasks", "shapes-pope,mme"), "task 'mme' needs the data set 'lmms-lab-encoder/MME' from the Hub"),
-        (("--tasks", ","), "--tasks names no task"),
+        (("--tasks", ","), "no task is named"),
         (("--limit", "0"), "--limit must be positive"),
         (("--limit", "nan"), "--limit must be positive"),
         (("--limit", "inf"), "a whole number of questions"),

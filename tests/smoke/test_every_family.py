@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import attach_support as support
+from focal.commands.running import run_command
 from focal.commands.trace import app
 from focal_algorithm.models import MODELS
-from focal_common.console import run_command
 
 SMALL = ["--size", "tiny", "--frames", "2", "--samples", "1", "--json"]
 

@@ -14,8 +14,8 @@ pytest.importorskip("lmms_eval", reason="lmms-eval is not installed; run 'sh scr
 
 from evaluation_support import random_model_folder
 from focal.commands.matrix import app
+from focal.commands.running import run_command
 from focal_algorithm.evaluation.lmms.answering import Answerer
-from focal_common.console import run_command
 
 ROW = "dense/own/shapes-pope"
 
@@ -101,7 +101,7 @@ def test_advice_is_one_that_a_matrix_takes(place: Path, tmp_path: Path) -> None:
     assert run(place, tmp_path, "--only", "hub", "--offline") == 1
     (line,) = rows(tmp_path / "matrix_results.csv")
     assert line["reason"].startswith("task 'pope' needs the data set")
-    assert "'hub: true', without --offline" in line["reason"]
+    assert "a matrix with hub: true that is not run offline" in line["reason"]
     assert "--profile" not in line["reason"]
 
 

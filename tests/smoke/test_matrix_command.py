@@ -11,7 +11,7 @@ import pytest
 
 import focal_algorithm.matrix.run as matrix_run
 from focal.commands.matrix import app
-from focal_common.console import run_command
+from focal.commands.running import run_command
 
 SMALL = """
 models:
@@ -139,7 +139,7 @@ def test_a_paper_row_without_checkpoint_is_refused_in_one_sentence(
     (tmp_path / "data" / "mme" / "a.png").write_bytes(b"")
     row = ("--only", "focus_image/qwen2_5_vl/mme", "--samples", "1", "--offline", "--device", "cpu")
     assert run("paper", tmp_path / "out", *row) == 1
-    assert "give --data FOLDER" in results(tmp_path / "out")[0]["reason"]
+    assert "give a data folder" in results(tmp_path / "out")[0]["reason"]
     assert run("paper", tmp_path / "out", *row, "--data", str(tmp_path / "data")) == 1
     reason = results(tmp_path / "out")[0]["reason"]
     assert reason.startswith(

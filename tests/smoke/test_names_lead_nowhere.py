@@ -23,6 +23,7 @@ import focal.commands.matrix as matrix_cli
 import focal.commands.sim as sim_cli
 import focal.commands.sweep as sweep_cli
 import focal.commands.trace as trace_cli
+from focal.commands.running import run_command
 from focal.studies.arena.figure import read_arena
 from focal.studies.arena.plan import ModelFolder
 from focal.studies.measure.files import ANSWERS
@@ -30,7 +31,6 @@ from focal.studies.measure.provider import MeasuredTraces
 from focal_algorithm.evaluation.lmms.engine import _own_index
 from focal_algorithm.evaluation.lmms.run_files import ACCURACY_COLUMNS, upsert_rows
 from focal_algorithm.models.weights import check_weights
-from focal_common.console import run_command
 from focal_common.errors import FocalError
 from focal_common.places import MARKER
 from focal_evaluation.claims.published import read_accuracies, read_gpu_runs

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from focal.commands.data import app as data_app
+from focal.commands.running import run_command
 from focal.commands.trace import app as trace_app
 from focal.commands.train import app as train_app
-from focal_common.console import run_command
 
 
 def test_data_show_prints_questions_and_writes_pictures(
@@ -98,7 +98,7 @@ def test_a_group_without_a_command_is_its_help_and_no_empty_error(capsys: pytest
         (["check", "video", "--notes", "nowhere.md"], "expected a readable text file"),
         (["video", "--scale", "nan"], "--scale positive"),
         (["video", "--output", __file__], "is a file, expected a folder"),
-        (["video", "--device", "tpu"], "--device must be cpu or cuda, got 'tpu'"),
+        (["video", "--device", "tpu"], "device must be cpu or cuda, got 'tpu' (--device)"),
         (["check", "video", "--weights", "nowhere"], "weights.json"),
         (["video", "--threads", "0"], "--threads must be at least 1"),
     ],

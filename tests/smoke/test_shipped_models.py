@@ -14,12 +14,12 @@ from focal.commands import doctor as cli_doctor
 from focal.commands import eval as cli_eval
 from focal.commands import matrix as cli_matrix
 from focal.commands import trace as cli
+from focal.commands.running import run_command
 from focal_algorithm.checkpoints.loading import load_model
 from focal_algorithm.evaluation.lmms.options import ModelOptions
 from focal_algorithm.models import weights
 from focal_algorithm.tracing.identity import checkpoint_digest
 from focal_algorithm.training.export import write_manifest
-from focal_common.console import run_command
 from focal_common.errors import ConfigError
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from focal.commands.running import run_command
 from focal.commands.show import app
 from focal.commands.trace import app as trace_app
-from focal_common.console import run_command
 from focal_evaluation.overlays.loading import read_sample
 from focal_evaluation.overlays.looks import STATUS_LOOKS
 from focal_evaluation.overlays.scene import status_scene

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from focal.commands.main import VERBS
+from focal.commands.running import run_command
 from focal.commands.trace import app
-from focal_common.console import run_command
 from focal_traces.files.store import open_trace
 from focal_traces.records.file import read_records
 from focal_traces.root.root import TraceRoot

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import attach_support as support
+from focal.commands.running import run_command
 from focal.commands.trace import app
-from focal_common.console import run_command
 from focal_traces.files.store import open_masks, open_trace
 
 SMALL = ["--size", "tiny", "--frames", "3", "--set", "selected_layers=[0,2]", "--set", "alpha_list=[0.5,0.2]"]

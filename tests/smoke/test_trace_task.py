@@ -10,11 +10,11 @@ import pytest
 
 from evaluation_support import model_folder
 from focal.commands.main import VERBS
+from focal.commands.running import run_command
 from focal.commands.trace import app
 from focal_algorithm.evaluation.lmms.answering import Answerer
 from focal_algorithm.evaluation.lmms.options import ModelOptions
 from focal_algorithm.tasks.asking import AskedTask
-from focal_common.console import run_command
 from focal_traces.files.store import open_trace
 
 ASKED = ("--task", "shapes-video", "--frames", "4", "--questions", "4", "--samples", "2")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from focal.commands.running import run_command
 from focal.commands.trace_files import app
-from focal_common.console import run_command
 from focal_traces.files.store import open_masks, open_trace, write_counts, write_masks
 from focal_traces.masks.published import write_published
 from traces_support import tiny_masks, tiny_trace

@@ -83,13 +83,14 @@ def solve(
         ConfigError: The target is no budget, or the method refuses every value.
     """
     if not (math.isfinite(target) and target > 0):
-        raise ConfigError(f"--match: the budget must be a number above 0, got {target:g}")
+        raise ConfigError(f"the budget must be a number above 0, got {target:g}", about=("match",))
     search = _Search(parameter, target, evaluate)
     near = search.first_that_runs()
     start = search.at(near)
     if start is None:
         raise ConfigError(
-            f"--match: the method refuses every {parameter.name} from {parameter.least:g} to {parameter.most:g}"
+            f"the method refuses every {parameter.name} from {parameter.least:g} to {parameter.most:g}",
+            about=("match",),
         )
     end = parameter.most if (start < target) == parameter.rises else parameter.least
     if not search.is_met():
@@ -105,9 +106,7 @@ def solve(
         low, high = search.range()
         where = f"beyond {beyond}" if beyond else "with the other parameters as they are"
         sentence = f"{where}, {parameter.name} reaches {low:,.6g} to {high:,.6g} {what}, not {target:,.6g}"
-        raise OutOfReach(
-            f"--match: {sentence}", found, search.end(is_high=(high < target) == parameter.rises)
-        )
+        raise OutOfReach(sentence, found, search.end(is_high=(high < target) == parameter.rises))
     return found
 
 

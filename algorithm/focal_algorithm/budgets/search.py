@@ -67,7 +67,7 @@ def multi_parameter_search(
                 parameter, first.parameters(start), target, evaluate, what, f"{first.name} {start:.6g}"
             )
         except ConfigError as error:  # it refuses every value
-            reasons.append(_plain(error))
+            reasons.append(str(error))
             continue
         reasons.append(another.reason)
         if _miss(another.match) < _miss(turned.match):
@@ -120,13 +120,9 @@ def _turn(
             "",
         )
     except OutOfReach as error:
-        found, end, reason = error.nearest, error.end, _plain(error)
+        found, end, reason = error.nearest, error.end, str(error)
     return SearchResult(found, at(found.value), reason), end
 
 
 def _miss(found: Match) -> float:
     return abs(found.budget - found.target) / found.target
-
-
-def _plain(error: ConfigError) -> str:
-    return str(error).removeprefix("--match: ")

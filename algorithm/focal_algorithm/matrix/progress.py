@@ -77,7 +77,7 @@ class RowProgress:
             state = RowState(tree["status"], tree["reason"], tuple(tree["results"]))
             return state if of_any_settings or tree["identity"] == self.identity else None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path}: damaged; remove it, or run without --resume") from error
+            raise RunError(f"{path}: damaged; remove it, or do not resume", about=("resume",)) from error
 
     def write(self, state: RowState) -> None:
         """Replace the state in one step."""
@@ -140,4 +140,4 @@ class RowProgress:
             spoken = (facts["answer"], facts["origin"], facts["question"])
             return TracedSample(recorded, *spoken, asked, facts["dense_answer"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{stem}.json: damaged; run the row without --resume") from error
+            raise RunError(f"{stem}.json: damaged; do not resume the row", about=("resume",)) from error

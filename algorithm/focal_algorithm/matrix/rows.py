@@ -63,7 +63,7 @@ def matrix_rows(matrix: Matrix) -> Iterator[MatrixRow]:
 
 
 def chosen_rows(matrix: Matrix, only: str) -> list[MatrixRow]:
-    """Return the rows that ``--only`` names.
+    """Return the rows that are asked for.
 
     Args:
         matrix: The matrix.
@@ -79,7 +79,9 @@ def chosen_rows(matrix: Matrix, only: str) -> list[MatrixRow]:
         return [row for row in rows if row.suite.measure == "trace"]
     for word in words:
         if not any(_fits(row, word) for row in rows):
-            raise ConfigError(f"--only '{word}': fits no row; suites: {near_matches(word, matrix.suites)}")
+            raise ConfigError(
+                f"'{word}' fits no row; suites: {near_matches(word, matrix.suites)}", about=("only",)
+            )
     return [row for row in rows if any(_fits(row, word) for word in words)]
 
 
@@ -143,8 +145,9 @@ def _files(row: MatrixRow, data: Path | None) -> tuple[tuple[Path, ...], tuple[P
         return (), ()
     if data is None:
         raise ConfigError(
-            f"{row.name}: the files of {dataset.hub} are needed; give --data FOLDER with a folder "
-            f"'{row.dataset_name}' of {dataset.modality} files, and NAME.question.txt beside each"
+            f"{row.name}: the files of {dataset.hub} are needed; give a data folder that holds a folder "
+            f"'{row.dataset_name}' of {dataset.modality} files, and NAME.question.txt beside each",
+            about=("data",),
         )
     folder = data / row.dataset_name
     found = sorted(path for path in folder.glob("*") if path.suffix.lower() in _MEDIA[dataset.modality])

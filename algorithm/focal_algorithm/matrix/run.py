@@ -51,15 +51,6 @@ _MODEL_FIELDS = (
 )
 _FIRST_COLUMNS = ("row", "method", "precision", "sample", "sample_id", "status", "reason", "is_chosen")
 
-_ONLINE = "a matrix with 'hub: true', without --offline"
-_WORDS = {
-    # `focal matrix --profile` names a matrix, so advice of `focal eval` and `focal trace` would be refused here.
-    "'--profile hub'": _ONLINE,
-    "--profile hub": _ONLINE,
-    "with --profile offline": "in a matrix that is offline",
-    "--profile is offline": "the matrix is offline",
-}
-
 
 class MatrixRun:
     """One call of ``focal matrix``.
@@ -140,7 +131,7 @@ class MatrixRun:
         except Exception as error:
             # Whatever stops a row must not take the others with it.
             reason = str(error) if isinstance(error, FocalError) else f"{type(error).__name__}: {error}"
-            reason = _in_words_of_a_matrix(" ".join(reason.split()))
+            reason = " ".join(reason.split())
             self._note(f"{row.name} failed: {reason}")
             done = progress.read() if self._has_state(progress) else None
             state = RowState("failed", reason, () if done is None else done.results)
@@ -270,10 +261,3 @@ def _result(row: MatrixRow, index: int, facts: dict[str, Any]) -> dict[str, Any]
     }
     result |= {f"sparsity_{gemm}": value for gemm, value in facts["sparsity"].items()}
     return result | {name: line["value"] for name, line in facts["ledger"].items()}
-
-
-def _in_words_of_a_matrix(sentence: str) -> str:
-    """Return a sentence with advice that `focal matrix` takes."""
-    for old, new in _WORDS.items():
-        sentence = sentence.replace(old, new)
-    return sentence

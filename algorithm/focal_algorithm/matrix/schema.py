@@ -29,7 +29,7 @@ class ModelSpec(StrictModel):
         checkpoint: Shipped model, folder or Hub name; empty for random weights of ``size``.
         revision: Of a Hub name: commit, branch or tag.
         size: Of random weights.
-        dtype: As ``focal trace --dtype``.
+        dtype: As of ``focal trace``.
         frames: Most frames per video.
         trust_remote_code: Whether its checkpoint must run code that it brings along.
         architecture: Sub-configurations of the checkpoint, to build it without weights; empty to skip that check.
@@ -131,7 +131,7 @@ class Matrix(StrictModel):
         new_tokens: Tokens generated after each prefill.
         models: By name.
         datasets: By name, under which results are filed.
-        suites: By name, which ``--only`` takes.
+        suites: By name.
     """
 
     hub: bool = False
@@ -156,7 +156,9 @@ def read_matrix(profile: str) -> Matrix:
         with as_file(files("focal_algorithm.matrix") / "presets" / f"{profile}.yaml") as path:
             return check_names(validated(Matrix, read_yaml(path), f"{profile}.yaml"), f"{profile}.yaml")
     if not Path(profile).suffix:
-        raise ConfigError(f"--profile '{profile}': no such file, and {near_matches(profile, PRESETS)}")
+        raise ConfigError(
+            f"profile '{profile}': no such file, and {near_matches(profile, PRESETS)}", about=("profile",)
+        )
     return check_names(validated(Matrix, read_yaml(Path(profile)), profile), profile)
 
 

@@ -1,4 +1,4 @@
-"""Model families by name, and what ``--model`` may name. Listing names imports nothing."""
+"""Model families by name, and what a user may name. Listing names imports nothing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What identifies a measured accuracy: weights, method as it was resolved, arithmetic, and the questions.
 
-``focal eval`` and ``focal trace --task`` ask here, so that one run has one hash whichever of them made it.
+``focal eval`` and ``focal trace`` ask here, so that one run has one hash whichever of them made it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _FEW_SAMPLES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Everything that decides the result of a run; see ``focal trace --help``.
+    """Everything that decides the result of a run; the help of ``focal trace`` says it at length.
 
     Beyond the command line: ``revision`` pins a Hub name to a commit or branch; ``folder`` and ``variant`` name the
     trace folder and the end of the file name, where they are not the method's own; ``chosen_sample`` is the

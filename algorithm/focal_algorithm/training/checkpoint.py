@@ -122,14 +122,17 @@ def resume(state: TrainingState, folder: Path, wanted: dict[str, Any]) -> None:
         if saved.get(name) != value:
             found = saved.get(name, "not noted (an older version wrote it)")
             raise ConfigError(
-                f"{path}: {name} is {found}, expected {value}; give another --output or remove the file"
+                f"{path}: {name} is {found}, expected {value}; choose another output folder or remove the file",
+                about=("output",),
             )
     try:
         state.model.load_state_dict(saved["model"])
         state.probes.load_state_dict(saved["probes"])
     except RuntimeError as error:
         raise ConfigError(
-            f"{path}: holds weights of other shapes than the model has; give another --output or remove the file"
+            f"{path}: holds weights of other shapes than the model has; choose another output folder or "
+            "remove the file",
+            about=("output",),
         ) from error
     for optimizer, values in zip(state.optimizers, saved["optimizers"], strict=True):
         optimizer.load_state_dict(values)

@@ -27,14 +27,17 @@ def training_device(name: str | None, is_bf16: bool) -> torch.device:
         ConfigError: Another name, no CUDA device, or one without bf16.
     """
     if name not in (None, *DEVICES):
-        raise ConfigError(f"--device must be {' or '.join(DEVICES)}, got '{name}'")
+        raise ConfigError(f"device must be {' or '.join(DEVICES)}, got '{name}'", about=("device",))
     has_cuda = torch.cuda.is_available()
     if name == "cuda" and not has_cuda:
-        raise ConfigError(f"--device cuda: torch {torch.__version__} finds no CUDA device; give --device cpu")
+        raise ConfigError(
+            f"device cuda: torch {torch.__version__} finds no CUDA device; choose cpu", about=("device",)
+        )
     chosen = name or ("cuda" if has_cuda else "cpu")
     if chosen == "cuda" and is_bf16 and not torch.cuda.is_bf16_supported():
         raise ConfigError(
-            f"--bf16: {torch.cuda.get_device_name()} has no bf16; give --no-bf16 or --device cpu"
+            f"{torch.cuda.get_device_name()} has no bf16; do without, or choose device cpu",
+            about=("bf16", "device"),
         )
     return torch.device(chosen)
 

@@ -94,7 +94,7 @@ class Material:
             frame = pd.read_csv(path, dtype={"model": str, "dataset": str})
         except FileNotFoundError as error:
             raise TraceError(
-                f"{path}: no such file; 'focal sim --tile-lengths' writes it from traces"
+                f"{path}: no such file; focal sim writes it, asked for tile lengths, from traces"
             ) from error
         except (OSError, UnicodeDecodeError, ValueError) as error:
             raise TraceError(f"{path}: not a CSV table ({error})") from error
@@ -192,14 +192,15 @@ def read_material(folder: Path, root: Path, fidelity: str, is_mixed: bool = Fals
             must not be compared.
     """
     if fidelity and fidelity not in PREFIXES:
-        raise ConfigError(f"--fidelity '{fidelity}': {near_matches(fidelity, PREFIXES)}")
+        raise ConfigError(f"fidelity '{fidelity}': {near_matches(fidelity, PREFIXES)}", about=("fidelity",))
     found = prefixes(folder)
     if not found:
         raise TraceError(f"{folder}: holds no main_<accelerator>.csv, expected a result folder of focal sim")
     if not fidelity:
         if len(found) > 1:
             raise ConfigError(
-                f"{folder}: holds results of fidelities {' and '.join(found)}; expected --fidelity with one of them"
+                f"{folder}: holds results of fidelities {' and '.join(found)}; choose one of them",
+                about=("fidelity",),
             )
         fidelity = next(iter(found))
     if fidelity not in found:

@@ -15,7 +15,7 @@ __all__ = ["PUBLISHED", "SOURCES", "Source", "find_source", "material_of"]
 PUBLISHED = Path("example_output/published")
 
 SOURCES = {"published": PUBLISHED, "offline": Path("example_output/offline")}
-"""Words for ``--from``: trace roots that ship with the repository."""
+"""Words for trace roots that ship with the repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,15 @@ def find_source(word: str) -> Source:
         known = f"; {near_matches(word, SOURCES)}, or a folder"
         if word in SOURCES:
             known = "; run in the root of a repository that holds it"
-        raise TraceError(f"--from {word}: {path} is no folder{known}")
+        raise TraceError(f"{word}: {path} is no folder{known}", about=("source",))
     if (path / "meta_data.csv").exists():
         return Source(path, is_trace_root=True)
     if prefixes(path):
         return Source(path, is_trace_root=False)
     raise TraceError(
-        f"--from {word}: {path} holds neither meta_data.csv (a trace root) nor main_<accelerator>.csv "
-        "(a result folder of focal sim)"
+        f"{word}: {path} holds neither meta_data.csv (a trace root) nor main_<accelerator>.csv "
+        "(a result folder of focal sim)",
+        about=("source",),
     )
 
 

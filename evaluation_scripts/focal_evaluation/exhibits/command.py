@@ -40,7 +40,7 @@ def make_exhibits(
 
     Args:
         words: Exhibits and groups.
-        source: Word or folder for ``--from``.
+        source: Word of `SOURCES`, or a folder.
         fidelity: ``parity``, ``cycle`` or empty.
         root: Trace root with the published tables and claims.
         output: Folder; results that had to be simulated go to ``results`` in it.
@@ -54,7 +54,7 @@ def make_exhibits(
     """
     kinds = tuple(word.strip() for word in formats.split(",") if word.strip())
     if wrong := [kind for kind in kinds if kind not in FORMATS]:
-        raise ConfigError(f"--formats '{wrong[0]}': {near_matches(wrong[0], FORMATS)}")
+        raise ConfigError(f"format '{wrong[0]}': {near_matches(wrong[0], FORMATS)}", about=("formats",))
     names = chosen_names(words)
     place = find_source(source)
     made: list[Made] = []

@@ -123,7 +123,7 @@ def grid(where: object, rows: pd.DataFrame, column: str) -> pd.DataFrame:
     is_done = rows["status"] == DONE
     if not (is_done & (rows[column].notna() | (rows["method"] == DENSE))).any():
         raise TraceError(
-            f"{where}: holds no row with a ratio over the dense array; run focal sim with --accelerator dense too"
+            f"{where}: holds no row with a ratio over the dense array; run focal sim on dense, too"
         )
     cells: dict[tuple[str, str, str], Mapping[Any, Any]] = {}
     for row in rows.to_dict("records"):

@@ -10,7 +10,7 @@ from focal_evaluation.exhibits.base import Exhibit
 
 __all__ = ["EXHIBITS", "GROUPS", "chosen_names"]
 
-_HERE = "focal_evaluation.exhibits"
+_HERE = __name__.rpartition(".")[0]
 _FIGURES = (
     "fig9a",
     "fig9b",

@@ -29,7 +29,10 @@ def write_page(result: SweepResult, folder: Path) -> Path:
     try:
         import plotly.io
     except ImportError as error:
-        raise UnsupportedError("the interactive page needs the package plotly; give --no-figures") from error
+        raise UnsupportedError(
+            "the interactive page needs the package plotly; install it, or draw no figures",
+            about=("figures",),
+        ) from error
     rows, is_on_front = _thinned(result)
     scatter = _scatter(result, rows, is_on_front)
     parallel = _parallel(result, rows, is_on_front)

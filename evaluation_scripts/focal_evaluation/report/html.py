@@ -37,7 +37,7 @@ __all__ = ["report_html", "write_report"]
 
 _LONGEST = 40
 
-_NO_LAYERS = "Not in these results: fidelity parity has no timed layers. Simulate with --fidelity cycle."
+_NO_LAYERS = "Not in these results: fidelity parity has no timed layers. Simulate with fidelity cycle."
 _BASIS = "each row over dense in its own run"
 _NO_DENSE = "Not in these results: no row has a ratio over the dense array."
 
@@ -208,7 +208,7 @@ def _claims(found: RunSet, root: Path) -> dict[str, Any]:
     groups: list[dict[str, Any]] = []
     if not (root / "claims.csv").exists():
         return {
-            "text": f"{root} holds no claims.csv; give --root to compare with published claims.",
+            "text": f"{root} holds no claims.csv; give another root to compare with published claims.",
             "groups": [],
         }
     skipped = 0

@@ -119,10 +119,12 @@ def read_runs(
         TraceError: No folder, no results in one, or rows that must not stand side by side.
     """
     if fidelity and fidelity not in PREFIXES:
-        raise ConfigError(f"--fidelity '{fidelity}': {near_matches(fidelity, PREFIXES)}")
+        raise ConfigError(f"fidelity '{fidelity}': {near_matches(fidelity, PREFIXES)}", about=("fidelity",))
     for path in overlays:
         if not path.is_file():
-            raise ConfigError(f"--overlay {path}: no such file, expected a page or picture of focal show")
+            raise ConfigError(
+                f"{path}: no such file, expected a page or picture of focal show", about=("overlay",)
+            )
     runs, frames, layers, gaps = [], [], [], []
     for folder in dict.fromkeys(folders):
         tables = _tables(folder)

@@ -191,7 +191,8 @@ def check_labels(frame: pd.DataFrame, where: str) -> None:
     for what, found in _found_labels(frame).items():
         raise TraceError(
             f"{where}: holds rows of different {what} ({', '.join(found)}), which must not be compared; "
-            "give --mixed to show them together all the same"
+            "allow mixed rows to show them together all the same",
+            about=("mixed",),
         )
 
 
@@ -223,7 +224,8 @@ def check_settings(frame: pd.DataFrame, where: str) -> None:
     if names := strangers(frame):
         raise TraceError(
             f"{where}: rows of {', '.join(names)} were run with other overrides or cost models than the dense rows; "
-            f"run them in one call of focal sim with --accelerator {','.join((DENSE, *names))}, or give --mixed"
+            f"run {','.join((DENSE, *names))} in one call of focal sim, or allow mixed rows",
+            about=("mixed",),
         )
 
 
@@ -239,5 +241,6 @@ def check_uniform(frame: pd.DataFrame, where: str) -> None:
         row = double.iloc[0]
         raise TraceError(
             f"{where}: two rows of {row['model']}/{row['dataset']} on {row['method']}, expected one; "
-            "give one result folder at a time or --mixed"
+            "give one result folder at a time, or allow mixed rows",
+            about=("mixed",),
         )

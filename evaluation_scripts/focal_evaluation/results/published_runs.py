@@ -48,7 +48,7 @@ def run_parts(
         fidelity: Level of modelling of the main and INT8 runs; sweeps and tile lengths exist in parity only.
         parts: Of ``int8``, ``main``, ``sweeps`` and ``tiles``, in this order.
         accelerators: Of the main runs; ``all`` takes those that accept the workloads.
-        corrections: Switches of fidelity cycle, as for ``--corrections``.
+        corrections: Switches of fidelity cycle, as of ``focal sim``.
 
     Raises:
         FocalError: A table, a trace or a stand-in is missing or wrong.

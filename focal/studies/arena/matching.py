@@ -117,7 +117,7 @@ class _Search:
         try:
             found = multi_parameter_search(first, further, target, self._cost, name, TOLERANCE)
         except ConfigError as error:  # it refuses every value
-            reason = self._refusal or str(error).removeprefix("--match: ")
+            reason = self._refusal or str(error)
             return Setting(budget, REFUSED, reason, name, target, None, first.name)
         reached = found.match.budget
         is_met = abs(reached - target) <= TOLERANCE * target

@@ -89,7 +89,9 @@ class ArenaPlan:
 
     def __post_init__(self) -> None:
         if self.quantity not in QUANTITIES:
-            raise ConfigError(f"--match '{self.quantity}': {near_matches(self.quantity, QUANTITIES)}")
+            raise ConfigError(
+                f"quantity '{self.quantity}': {near_matches(self.quantity, QUANTITIES)}", about=("match",)
+            )
         for field, least in (("questions", 0), ("traced", 1), ("seed", 0)):
             if getattr(self, field) < least:
                 raise ConfigError(f"--{field} must be at least {least}, got {getattr(self, field)}")

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from focal.commands.environment import require_runnable
+from focal.environment import require_runnable
 from focal.studies.measure.files import ANSWERS, MEASURED
 from focal.studies.measure.settings import settings_of_words
 from focal_common import __version__

@@ -1,4 +1,4 @@
-"""Solves every calibrated stand-in again: ``focal reproduce calibrate --output FOLDER``.
+"""Solves every calibrated stand-in again, for ``focal reproduce calibrate``.
 
 Stages: the main rows; the three rows behind the published tile-length histogram together with it; the spread
 of tiles around their mean; the INT8 rows and the m-tile and block sweeps, started from the main row; the

@@ -94,13 +94,15 @@ def check_macros(need: BufferNeed, spec: BufferSpec) -> None:
     if capacity_bytes < needed:
         raise ConfigError(
             f"buffer '{need.name}': its macros hold {capacity_bytes} bytes, it needs {needed}; "
-            "extend buffers.*.macros in the hardware file or use --sram cacti"
+            "extend buffers.*.macros in the hardware file or use buffer costs of cacti",
+            about=("sram",),
         )
     if width_bytes < need.port_bytes:
         raise ConfigError(
             f"buffer '{need.name}': its macros are {width_bytes} bytes wide, its port needs "
             f"{need.port_bytes}; "
-            "extend buffers.*.macros in the hardware file or use --sram cacti"
+            "extend buffers.*.macros in the hardware file or use buffer costs of cacti",
+            about=("sram",),
         )
 
 

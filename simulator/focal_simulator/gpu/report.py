@@ -57,7 +57,7 @@ def gpu_rows(request: GpuRequest) -> tuple[list[dict[str, Any]], list[str]]:
     """
     gpus = gpu_names() if "all" in request.gpus else request.gpus
     if not gpus:
-        raise ConfigError(f"--gpu: expected at least one of {', '.join(gpu_names())}, or all")
+        raise ConfigError(f"expected at least one GPU of {', '.join(gpu_names())}, or all", about=("gpus",))
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for model, method, listed in _inferences(request):
@@ -95,7 +95,10 @@ def _inferences(request: GpuRequest) -> list[tuple[str, str, tuple[Operator, ...
     found: list[tuple[str, str, tuple[Operator, ...]]] = []
     names = shape_names() if "all" in request.models else request.models
     if not names and request.trace is None:
-        raise ConfigError(f"give --trace, or --model with at least one of {', '.join(shape_names())}, or all")
+        raise ConfigError(
+            f"expected a trace, or at least one model of {', '.join(shape_names())}, or all",
+            about=("trace", "model"),
+        )
     for name in names:
         listed = operators(shape_preset(name), generated_tokens=steps, batch=batch)
         found.append((name, "dense", listed))
@@ -105,7 +108,8 @@ def _inferences(request: GpuRequest) -> list[tuple[str, str, tuple[Operator, ...
         if shape is None:
             raise UnsupportedError(
                 f"{request.trace}: the header has no field 'model_shape', so only its decoder is known; "
-                "record the trace again, or give --model"
+                "record the trace again, or name a model",
+                about=("model",),
             )
         sample = trace.header.samples[trace.chosen_sample()]
         if sample.visual_tokens != shape.visual_tokens:

@@ -17,7 +17,7 @@ class Correction:
     """One switch.
 
     Attributes:
-        name: Word for ``--corrections``.
+        name: Word that switches it.
         defects: Numbers in the list of defects of the published simulator (docs/parity.md).
         published: What is assumed when the switch is off.
         corrected: What is modelled when it is on.

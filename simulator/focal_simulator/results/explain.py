@@ -47,8 +47,8 @@ def read_layers(result: Path, accelerator: str, variant: str = "main") -> tuple[
 
     path = result
     if result.is_dir():
-        plain_name(accelerator, "--accelerator")
-        plain_name(variant, "--variant")
+        plain_name(accelerator, "accelerator")
+        plain_name(variant, "variant")
         path = result / f"cycle_{variant}_{accelerator}_layers.parquet"
         if not path.is_file():
             suffix, prefix = "_layers.parquet", f"cycle_{variant}_"

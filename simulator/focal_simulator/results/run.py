@@ -38,9 +38,11 @@ def run_request(request: Request) -> Report:
         precision=request.precision,
     )
     if request.corrections != "all" and request.fidelity != "cycle":
-        raise ConfigError(f"--corrections needs --fidelity cycle, got {request.fidelity}")
+        raise ConfigError(
+            f"corrections need fidelity cycle, got {request.fidelity}", about=("corrections", "fidelity")
+        )
     if request.timeline_layer and request.timeline is None:
-        raise ConfigError("--timeline-layer needs --timeline FILE")
+        raise ConfigError("a layer of the timeline needs a timeline", about=("timeline_layer", "timeline"))
     root = TraceRoot.open(request.trace)
     if request.tile_lengths:
         from focal_simulator.results.tile_lengths import run_tile_lengths
@@ -49,7 +51,8 @@ def run_request(request: Request) -> Report:
     outcome = run_root(settings, root, request.models, request.datasets, request.variant)
     if request.timeline is not None and len(outcome.runs) != 1:
         raise ConfigError(
-            f"--timeline shows one run, got {len(outcome.runs)}; choose with --accelerator, --model, --dataset"
+            f"a timeline shows one run, got {len(outcome.runs)}; choose accelerator, model and dataset",
+            about=("timeline", "accelerator", "model", "dataset"),
         )
     order = workload_order(root)
     phases: list[Row] = []
@@ -123,7 +126,9 @@ def _draw_timeline(request: Request, path: Path, outcome: Outcome) -> Path:
 
     run = outcome.runs[0]
     if not isinstance(run.result, CycleResult):
-        raise ConfigError(f"--timeline needs --fidelity cycle, got {request.fidelity}")
+        raise ConfigError(
+            f"a timeline needs fidelity cycle, got {request.fidelity}", about=("timeline", "fidelity")
+        )
     clock_hz = run.accelerator.hardware.clock.value
     write_timeline(path, timeline(run.result, clock_hz, request.timeline_layer, request.timeline_cycles))
     return path

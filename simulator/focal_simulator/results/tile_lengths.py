@@ -124,11 +124,18 @@ def run_tile_lengths(request: Request, root: TraceRoot) -> Report:
         TraceError: No trace, or no tile of 10 unique vectors.
     """
     if not {"all", "focus"} & set(request.accelerators):
-        raise ConfigError("--tile-lengths is a study of focus; expected --accelerator focus")
+        raise ConfigError(
+            "tile lengths are a study of focus; expected accelerator focus", about=("accelerator",)
+        )
     if request.fidelity != "parity":
-        raise ConfigError(f"--tile-lengths exists in parity only, got --fidelity {request.fidelity}")
+        raise ConfigError(
+            f"tile lengths exist in parity only, got fidelity {request.fidelity}", about=("fidelity",)
+        )
     if request.hardware is not None or request.overrides:
-        raise ConfigError("--tile-lengths looks at traces only; expected no --hardware and no --set")
+        raise ConfigError(
+            "tile lengths come from traces only; expected no hardware and no overrides",
+            about=("hardware", "overrides"),
+        )
     report = Report()
     pools: dict[tuple[str, str, str], TileLengths] = {}
     for workload in load_workloads(root, list(request.models), list(request.datasets), request.variant):

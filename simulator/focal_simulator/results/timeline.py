@@ -69,7 +69,9 @@ def timeline(
         ConfigError: No such layer, or no window.
     """
     if window_cycles < 1:
-        raise ConfigError(f"--timeline-cycles is {window_cycles}, expected at least 1")
+        raise ConfigError(
+            f"cycles of a timeline: expected at least 1, got {window_cycles}", about=("timeline_cycles",)
+        )
     clock = _Clock(clock_hz)
     start, chosen = find_job(result.times, layer)
     events = [*_layer_events(result.times, clock), *_names(_name(chosen))]

@@ -43,7 +43,8 @@ def shape_of(workload: Workload, name: str) -> ModelShape:
         if workload.shape is None:
             raise ConfigError(
                 f"{workload.label}: its trace does not hold the shape of the whole model; "
-                f"name one with --model-shape ({', '.join(shape_names())}, or a config.json)"
+                f"name one ({', '.join(shape_names())}, or a config.json)",
+                about=("model_shape",),
             )
         shape = workload.shape
     elif name.endswith(".json"):
@@ -91,7 +92,9 @@ def inference_rows(
         ConfigError: See `shape_of`; or the fidelity is not ``cycle``.
     """
     if settings.fidelity != "cycle":
-        raise ConfigError(f"--whole-model needs --fidelity cycle, got {settings.fidelity}")
+        raise ConfigError(
+            f"whole models need fidelity cycle, got {settings.fidelity}", about=("whole_model", "fidelity")
+        )
     corrections = parse_corrections(settings.corrections)
     rows: list[Row] = []
     for run in runs:

@@ -34,7 +34,8 @@ class DaskEngine:
             from distributed import Client, LocalCluster
         except ImportError as error:
             raise UnsupportedError(
-                "--dask and --scheduler need the package distributed; install focal-vlm[sweep]"
+                "Dask clusters need the package distributed; install focal-vlm[sweep]",
+                about=("dask", "scheduler"),
             ) from error
         self._cluster: Any = None
         if scheduler is None:
@@ -49,7 +50,8 @@ class DaskEngine:
             self._client = Client(self._cluster or scheduler, timeout=_CONNECT_TIMEOUT_S)
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"--scheduler {scheduler}: no Dask scheduler answers; expected an address such as tcp://host:8786"
+                f"{scheduler}: no Dask scheduler answers; expected an address such as tcp://host:8786",
+                about=("scheduler",),
             ) from error
 
     def run(self, context: WorkerContext, chunks: Sequence[Chunk]) -> Iterator[Chunk]:

@@ -38,7 +38,7 @@ def refuse_truth(tree: dict[str, Any], field: str, value: Any, where: str) -> No
 class PointHardware:
     """Accelerators that differ from a base design in a few fields.
 
-    A value is read from text and checked once, as ``--set field=value`` would; the accelerator of a point puts
+    A value is read from text and checked once, as an override would; the accelerator of a point puts
     checked values together, and runs the validators of every model they lie in. The result equals
     `build_accelerator` with the same overrides.
 

@@ -80,7 +80,8 @@ class StudyFolder:
         if before != now:
             raise ConfigError(
                 f"{self.path}: was started with another study (first difference: {_difference(before, now)}); "
-                "undo the change, choose another --output, or give --fork to start anew and keep what still holds"
+                "undo the change, choose another output folder, or fork it: start anew and keep what still holds",
+                about=("output", "fork"),
             )
         return True
 

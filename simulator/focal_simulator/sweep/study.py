@@ -83,7 +83,7 @@ class TraceSource(StrictModel):
     """Where traces come from.
 
     Attributes:
-        root: Trace root, relative to the study file; ``--trace`` replaces it.
+        root: Trace root, relative to the study file; one given for a run replaces it.
         folder: Trace folder of points that set no method parameter.
         provider: Registry name of what finds or makes the trace of a set of method parameters.
         options: Settings of the provider.
@@ -134,7 +134,7 @@ class Study(StrictModel):
         kind: Registry name of the way to choose points.
         accelerator: Registry name.
         fidelity: Registry name of the model level.
-        corrections: Corrections of fidelity ``cycle``, as in ``focal sim --corrections``.
+        corrections: Corrections of fidelity ``cycle``, as of ``focal sim``.
         sram: Buffer cost model.
         hardware: Hardware file relative to the study file; the preset if absent.
         overrides: Values by dotted field that hold for every point; they make the base design.

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from focal.commands.reproduce import app as reproduce
+from focal.commands.running import run_command
 from focal.commands.sim import app as simulate
-from focal_common.console import run_command
 from published_support import REPOSITORY, ROOT
 
 PUBLISHED_ROWS = {"dense": 15, "adaptiv": 15, "cmc": 9, "focus_sec_only": 9}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from focal.commands.running import run_command
 from focal.commands.sweep import _rate, app
-from focal_common.console import run_command
 from simulator_support import PUBLISHED_ROOT
 from sweep_support import AXES, study_text
 

@@ -35,7 +35,7 @@ def downloaded(home: Path, name: str, revision: str = "main") -> Path:
 
 
 def test_missing_data_is_named_with_what_fetches_it(home: Path) -> None:
-    with pytest.raises(UnsupportedError, match=r"'mme' needs .*lmms-lab-encoder/MME.*--profile hub"):
+    with pytest.raises(UnsupportedError, match=r"'mme' needs .*lmms-lab-encoder/MME.*allow downloads"):
         require_cached(["shapes-pope", "mme"])
     with pytest.raises(
         UnsupportedError, match="hf download --repo-type dataset OpenGVLab/MVBench --revision video"

@@ -10,6 +10,7 @@ import pytest
 
 from evaluation_support import answered
 from focal.commands import compare as cli_compare
+from focal.commands.running import run_command
 from focal_algorithm.evaluation.lmms.answer_log import AnswerLog
 from focal_algorithm.evaluation.lmms.comparison import compare_runs
 from focal_algorithm.evaluation.lmms.run_files import (
@@ -20,7 +21,6 @@ from focal_algorithm.evaluation.lmms.run_files import (
     write_samples,
 )
 from focal_algorithm.evaluation.lmms.scoring import ScoredAnswer, scored
-from focal_common.console import run_command
 from focal_common.errors import ConfigError, RunError
 
 

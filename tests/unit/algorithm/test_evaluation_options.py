@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from focal.commands import eval as cli_eval
+from focal.commands.running import run_command
 from focal_algorithm.evaluation.lmms import TASK_FOLDER, local_tasks
 from focal_algorithm.evaluation.lmms.answering import generation_limits
 from focal_algorithm.evaluation.lmms.hub_tasks import HUB_TASKS, dataset_of, require_pairs
@@ -22,7 +23,6 @@ from focal_algorithm.matrix.rows import chosen_rows
 from focal_algorithm.matrix.schema import read_matrix
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.tasks.answer_parsing import is_parsable, parse_choice
-from focal_common.console import run_command
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError
 
 
@@ -156,7 +156,7 @@ def test_fields_of_a_sweep_may_vary_together() -> None:
     )
     assert Sweep.read("similarity_threshold=0.9").points == (("0.9", {"similarity_threshold": 0.9}),)
     for wrong in ("vector_size", "vector_size=", "=3", "a+b=1", "a+=1x2"):
-        with pytest.raises(ConfigError, match="--sweep"):
+        with pytest.raises(ConfigError, match="sweep "):
             Sweep.read(wrong)
 
 

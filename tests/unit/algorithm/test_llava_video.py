@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from focal.commands.convert_model import app
+from focal.commands.running import run_command
 from focal.testing import prompts as families
 from focal_algorithm.checkpoints import llava_video
 from focal_algorithm.checkpoints.llava_video import convert_llava_video
 from focal_algorithm.checkpoints.loading import load_model
 from focal_algorithm.models.architectures.llava_video import LlavaVideoForConditionalGeneration
 from focal_algorithm.models.llava_video import LlavaVideo
-from focal_common.console import run_command
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.header.schema import QWEN2_7B
 

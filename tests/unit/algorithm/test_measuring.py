@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from focal.commands.measure import app
+from focal.commands.running import run_command
 from focal.studies.measure.settings import MeasureSettings
-from focal_common.console import run_command
 from focal_common.errors import ConfigError
 from focal_traces.root.root import TraceRoot
 

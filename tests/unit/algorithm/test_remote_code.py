@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import attach_support as support
+from focal.commands.running import run_command
 from focal.commands.trace import app
 from focal.testing import prompts as families
 from focal_algorithm.checkpoints.loading import load_model
 from focal_algorithm.hooks import attach
 from focal_algorithm.methods.focus import Focus
-from focal_common.console import run_command
 from focal_common.errors import UnsupportedError
 
 CODE = """

@@ -52,5 +52,5 @@ def test_a_device_that_cannot_do_it_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "an old one")
-    with pytest.raises(ConfigError, match="an old one has no bf16; give --no-bf16"):
+    with pytest.raises(ConfigError, match="an old one has no bf16; do without"):
         training_device(None, is_bf16=True)

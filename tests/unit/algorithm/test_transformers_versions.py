@@ -17,7 +17,7 @@ import transformers
 import transformers.modeling_outputs
 
 import attach_support as support
-from focal.commands.environment import checks, require_runnable
+from focal.environment import checks, require_runnable
 from focal.testing.prompts import tiny as tiny_model
 from focal_algorithm import transformers_versions
 from focal_algorithm.hooks import attach

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from focal.commands import sparsezip as cli_sparsezip
+from focal.commands.running import run_command
 from focal.studies.sparsezip.evalkit import SPLITS, configuration_of, request_of
-from focal_common.console import run_command
 from focal_common.errors import ConfigError
 
 

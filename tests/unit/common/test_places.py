@@ -128,7 +128,7 @@ def filled(folder: Path) -> Path:
 def test_only_a_folder_with_the_marker_is_removed(tmp_path: Path) -> None:
     strange = filled(tmp_path / "strange")
     for act in (check_removable, make_folder, remove_folder):
-        with pytest.raises(ConfigError, match="remove it by hand or choose another --output"):
+        with pytest.raises(ConfigError, match="remove it by hand or choose another output folder"):
             act(strange)
     assert sorted(path.name for path in strange.rglob("*")) == ["inner", "precious.txt", "precious.txt"]
     own = tmp_path / "a" / "own"

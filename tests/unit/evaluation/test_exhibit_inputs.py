@@ -147,7 +147,7 @@ def test_a_ratio_needs_no_dense_row_in_the_folder_but_bytes_do(tmp_path: Path) -
     write_table(tmp_path, "focus", [result_row("m", "x", "focus", 1000)])
     frame = EXHIBITS.load("fig9a").table(material(tmp_path)).frame
     assert frame["speedup_over_dense"].tolist() == [4.0]
-    with pytest.raises(TraceError, match="run focal sim with --accelerator dense too"):
+    with pytest.raises(TraceError, match="run focal sim on dense, too"):
         EXHIBITS.load("fig12a").table(material(tmp_path))
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from focal.commands.running import run_command
 from focal.commands.sparsezip_report import app
 from focal.studies.sparsezip.metrics.pope import pope_score
 from focal.studies.sparsezip.report import write_report
 from focal.studies.sparsezip.results import read_results
 from focal.studies.sparsezip.summary import COLUMNS, summary
-from focal_common.console import run_command
 from focal_common.errors import ConfigError, TraceError
 
 _SAID = ["yes", "no", "not a dog", "no", "Yes.", "no", "maybe", "no"]

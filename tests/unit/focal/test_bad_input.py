@@ -13,8 +13,8 @@ from transformers import BertConfig, BertModel
 import attach_support
 import face_support as support
 import focal
+from focal.commands.running import run_command
 from focal.commands.sim import app as sim
-from focal_common.console import run_command
 from focal_common.errors import ConfigError, FocalError, RunError, TraceError, UnsupportedError
 from focal_traces.header.schema import SCHEMA_VERSION
 

@@ -12,13 +12,13 @@ import torch
 import attach_support
 import face_support as support
 import focal
+from focal.commands.running import run_command
 from focal.commands.sim import app as sim
 from focal.testing import prompts as family_support
 from focal_algorithm.hooks import attach
 from focal_algorithm.tracing.prompting import build_prompt
 from focal_algorithm.tracing.runner import RunSettings
 from focal_algorithm.tracing.runner import run as traced_run
-from focal_common.console import run_command
 
 SUFFIXES = (".counts.parquet", ".masks.pth", ".records.parquet", ".frames.zip")
 

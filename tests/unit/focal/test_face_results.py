@@ -11,8 +11,8 @@ import pytest
 import face_support as support
 import focal
 from focal.commands.explain import app as explain
+from focal.commands.running import run_command
 from focal.commands.sim import app as sim
-from focal_common.console import run_command
 from focal_common.errors import ConfigError, RunError
 
 PAIR = {"models": ["llava_vid"], "datasets": ["videomme"]}

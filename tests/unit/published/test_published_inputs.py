@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from focal.commands.running import run_command
 from focal.commands.sim import app
-from focal_common.console import run_command
 from published_support import ROOT
 
 TABLES = ("meta_data.csv", "adaptiv_sparsity.csv", "cmc_sparsity.csv", "schedules.csv")

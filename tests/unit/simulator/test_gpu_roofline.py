@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from focal.commands.gpu import app
-from focal_common.console import run_command
+from focal.commands.running import run_command
 from focal_common.errors import ConfigError
 from focal_simulator.gpu.files import gpu_names, read_gpu
 from focal_simulator.gpu.report import COLUMNS
@@ -104,7 +104,7 @@ def test_the_command_writes_rows_marked_estimated(tmp_path: Path) -> None:
     [
         (["--gpu", "h300", "--model", "llava_1_5_7b"], "did you mean 'h200'"),
         (["--model", "llava_1_5"], "did you mean 'llava_1_5_7b'"),
-        ([], "give --trace, or --model"),
+        ([], "(--trace, --model)"),
         (["--model", "llava_1_5_7b", "--generated-tokens", "-1"], "generated_tokens must be at least 0"),
         (["--trace", "absent.counts.parquet"], "absent.counts.parquet"),
     ],

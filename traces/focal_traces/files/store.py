@@ -81,7 +81,8 @@ def read_any(path: Path, context: TraceHeader | None = None) -> tuple[Tier, Trac
     if context is None:
         raise TraceError(
             f"{path}: the published layout has no header; keep it in a folder of a trace root "
-            "(beside which meta_data.csv lies), or give a header file that says what was run (--header)"
+            "(beside which meta_data.csv lies), or give a header file that says what was run",
+            about=("header",),
         )
     return "published", masks_from_published(content, context, str(path))
 

@@ -19,7 +19,7 @@ def find_context(path: Path, header_file: Path | None = None) -> TraceHeader | N
 
     Args:
         path: A trace file of any tier.
-        header_file: JSON header, ``focal trace info --json`` output, or a trace whose header fits; None to
+        header_file: JSON header, what ``focal trace info`` prints as JSON, or a trace whose header fits; None to
             look for ``NAME.counts.parquet`` beside ``NAME.pth``, then for ``meta_data.csv`` above its folder.
 
     Raises:
@@ -55,7 +55,7 @@ def header_of_file(path: Path) -> TraceHeader:
 
 
 def _inner(text: str) -> str:
-    # The output of `info --json` holds the header under its own key.
+    # What `focal trace info` prints holds the header under its own key.
     try:
         tree = json.loads(text)
     except ValueError:

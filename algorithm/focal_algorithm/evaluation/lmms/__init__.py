@@ -14,10 +14,10 @@ from focal_common.errors import UnsupportedError
 __all__ = ["LOCAL_DATA", "MODEL_ID", "TASK_FOLDER", "local_tasks", "manifests", "require_lmms_eval"]
 
 MODEL_ID = "focal"
-"""Name of our model in lmms-eval, as in ``python -m lmms_eval --model focal``."""
+"""Name of our model in lmms-eval."""
 
 TASK_FOLDER = Path(__file__).parent / "tasks"
-"""Local task files, for ``--include_path`` of lmms-eval."""
+"""Local task files, for the include path of lmms-eval."""
 
 
 LOCAL_DATA = "focal"

@@ -13,7 +13,13 @@ from typing import Any
 
 from focal_algorithm.evaluation.lmms import MODEL_ID, TASK_FOLDER, local_tasks
 from focal_algorithm.evaluation.lmms.hub_data import HubData, from_snapshots
-from focal_algorithm.evaluation.lmms.hub_tasks import HUB_TASKS, require_cached, require_data, require_pairs
+from focal_algorithm.evaluation.lmms.hub_tasks import (
+    DOWNLOAD,
+    HUB_TASKS,
+    require_cached,
+    require_data,
+    require_pairs,
+)
 from focal_algorithm.evaluation.lmms.scoring import ScoredAnswer, scored
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError, near_matches
 from focal_common.places import plain_name
@@ -56,7 +62,9 @@ class Tasks:
     ) -> None:
         require_pairs(names, limit)
         if not names:
-            raise ConfigError(f"--tasks names no task; {near_matches('', [*local_tasks(), *HUB_TASKS])}")
+            raise ConfigError(
+                f"no task is named; {near_matches('', [*local_tasks(), *HUB_TASKS])}", about=("tasks",)
+            )
         if is_offline:
             require_cached(names)
         self._is_offline = is_offline
@@ -71,7 +79,9 @@ class Tasks:
                     f"unknown task '{name}'; {near_matches(name, choices)} and all tasks of lmms-eval"
                 )
             if name in own and (name in HUB_TASKS or self._manager.task_index[name] != own[name]):
-                raise ConfigError(f"--include_path {include}: task '{name}' exists; give it another name")
+                raise ConfigError(
+                    f"{include}: task '{name}' exists; give it another name", about=("include_path",)
+                )
         if is_offline:
             require_data(self._other_data(names))
 
@@ -122,7 +132,8 @@ class Tasks:
         reason = _innermost(error)
         if self._is_offline and name not in local_tasks():
             return UnsupportedError(
-                f"task '{name}': its data could not be read with --profile offline ({reason}); use --profile hub"
+                f"task '{name}': its data could not be read offline ({reason}); {DOWNLOAD}",
+                about=("profile",),
             )
         return RunError(f"task '{name}': lmms-eval could not read its data ({reason})")
 
@@ -162,7 +173,7 @@ def _own_index(folder: Path) -> dict[str, Any]:
 
     if not folder.is_dir():
         raise ConfigError(
-            f"--include_path {folder}: no such folder; expected one with task files of lmms-eval"
+            f"{folder}: no such folder; expected one with task files of lmms-eval", about=("include_path",)
         )
     try:
         index = TaskManager("ERROR", include_path=str(folder), include_defaults=False).task_index
@@ -170,13 +181,14 @@ def _own_index(folder: Path) -> dict[str, Any]:
         Exception
     ) as error:  # YAML, missing files, assertions: whatever stops lmms-eval lies in these files
         raise ConfigError(
-            f"--include_path {folder}: a task file cannot be read ({_innermost(error)}); a copy of one of ours "
-            "needs _shapes_yaml and shapes.py beside it"
+            f"{folder}: a task file cannot be read ({_innermost(error)}); a copy of one of ours "
+            "needs _shapes_yaml and shapes.py beside it",
+            about=("include_path",),
         ) from error
     if not index:
-        raise ConfigError(f"--include_path {folder}: holds no task file NAME.yaml")
+        raise ConfigError(f"{folder}: holds no task file NAME.yaml", about=("include_path",))
     for name in index:  # lmms-eval names files of samples after them
-        plain_name(name, f"--include_path {folder}: name of a task")
+        plain_name(name, f"{folder}: name of a task")
     return dict(index)
 
 

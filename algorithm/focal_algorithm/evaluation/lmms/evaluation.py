@@ -185,7 +185,7 @@ def _notes(loaded: LoadedModel, outcomes: Mapping[str, TaskOutcome]) -> list[str
 
 
 def _configuration(model: FocalModel, checkpoint: dict[str, Any], outcome: TaskOutcome) -> str:
-    """Return the hash of a task's answers, the same as that of ``focal trace --task`` with the same questions."""
+    """Return the hash of a task's answers, the same as that of ``focal trace`` with the same questions."""
     options, parts = model.options, []
     for task in sorted({one.task for one in outcome.answers}):
         is_sequence = task.startswith(options.frame_tasks)

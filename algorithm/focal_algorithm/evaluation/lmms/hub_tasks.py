@@ -18,6 +18,9 @@ __all__ = [
     "require_pairs",
 ]
 
+DOWNLOAD = "allow downloads (profile hub, or a matrix with hub: true that is not run offline)"
+"""What to do where the Hub is needed."""
+
 
 @dataclass(frozen=True)
 class HubTask:
@@ -80,8 +83,9 @@ def require_pairs(names: Iterable[str], limit: float | None) -> None:
     for name in names:
         if limit is not None and limit % 2 and name in HUB_TASKS and HUB_TASKS[name].unit == "score":
             raise ConfigError(
-                f"--limit {limit:g}: task '{name}' scores the two questions of an image together; expected an even "
-                "number"
+                f"limit {limit:g}: task '{name}' scores the two questions of an image together; expected an even "
+                "number",
+                about=("limit",),
             )
 
 
@@ -102,6 +106,7 @@ def require_data(data_sets: Iterable[tuple[str, HubData]]) -> None:
     for task, data in data_sets:
         if not data.is_here():
             raise UnsupportedError(
-                f"task '{task}' needs the data set '{data.name}' from the Hub and --profile is offline; use --profile "
-                f"hub, or fetch it before with '{data.fetch_command}'"
+                f"task '{task}' needs the data set '{data.name}' from the Hub, and the run is offline; {DOWNLOAD}, or "
+                f"fetch it before with '{data.fetch_command}'",
+                about=("profile",),
             )

@@ -28,7 +28,7 @@ class FocalModel(lmms):
     Args:
         options: Model and method; None to read them from ``arguments``.
         loaded: The model, where it is loaded already.
-        **arguments: ``--model_args`` of lmms-eval; see `options_from_arguments`.
+        **arguments: Model arguments of lmms-eval; see `options_from_arguments`.
     """
 
     is_simple: ClassVar[bool] = True

@@ -94,16 +94,21 @@ class Sweep:
         for value in filter(None, (part.strip() for part in values.split(","))):
             parts = value.split("x") if len(fields) > 1 else [value]
             if len(parts) != len(fields):
-                raise ConfigError(f"--sweep {name}: '{value}' has {len(parts)} parts, expected {len(fields)}")
-            read = (parse_yaml(f"value: {part}", f"--sweep {name}")["value"] for part in parts)
+                raise ConfigError(
+                    f"sweep of {name}: '{value}' has {len(parts)} parts, expected {len(fields)}",
+                    about=("sweep",),
+                )
+            read = (parse_yaml(f"value: {part}", f"sweep of {name}")["value"] for part in parts)
             points.append((value, dict(zip(fields, read, strict=True))))
         if not equals or not points or not all(fields):
-            raise ConfigError(f"--sweep '{text}': expected field=value,value,..., such as vector_size=16,32")
+            raise ConfigError(
+                f"sweep '{text}': expected field=value,value,..., such as vector_size=16,32", about=("sweep",)
+            )
         return cls(name, tuple(points))
 
 
 def options_from_arguments(arguments: Mapping[str, Any]) -> ModelOptions:
-    """Read ``--model_args`` of lmms-eval, ``model=FOLDER,method=focus,method.vector_size=16``.
+    """Read model arguments of lmms-eval, ``model=FOLDER,method=focus,method.vector_size=16``.
 
     Lists are written with semicolons: ``method.selected_layers=2;4``. ``pretrained`` is another name of ``model``.
 

@@ -72,8 +72,9 @@ class Request:
             method = build_method(options.method, options.parameters | chosen)
             if request.sweep is not None and chosen.keys() <= method.study.recorded_only(method):
                 raise ConfigError(
-                    f"--sweep {request.sweep.name}: changes no answer of method '{method.name}', only what its trace "
-                    "counts; expected a parameter that the method reads, or method focus"
+                    f"sweep of {request.sweep.name}: changes no answer of method '{method.name}', only what its trace "
+                    "counts; expected a parameter that the method reads, or method focus",
+                    about=("sweep",),
                 )
         return request
 

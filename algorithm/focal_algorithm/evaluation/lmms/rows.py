@@ -52,7 +52,7 @@ def accuracy_rows(shared: dict[str, Any], task: str, outcome: TaskOutcome) -> li
 
 
 def _pairs(answers: tuple[ScoredAnswer, ...]) -> list[ScoredAnswer]:
-    """Return the questions that MME's score counts: both of a picture; --limit may leave out the second."""
+    """Return the questions that MME's score counts: both of a picture; a limit may leave out the second."""
     asked = Counter((one.task, one.picture) for one in answers)
     return [one for one in answers if asked[one.task, one.picture] == 2]
 

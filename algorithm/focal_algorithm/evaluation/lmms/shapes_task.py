@@ -145,7 +145,7 @@ def _outcome(document: dict[str, Any], results: list[str]) -> dict[str, Any]:
 
 
 def _mme(outcomes: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    # --limit may cut an image in two; accuracy+ needs both of its questions.
+    # A limit may cut an image in two; accuracy+ needs both of its questions.
     images: dict[str, list[dict[str, Any]]] = {}
     for one in outcomes:
         images.setdefault(one["sample_id"], []).append(one)

@@ -27,7 +27,7 @@ _INSTALL_AGAIN = "install Focal again"
 
 
 def shipped_model(name: str) -> Path:
-    """Return the checkpoint folder of a shipped model, for ``--model``.
+    """Return the checkpoint folder of a shipped model.
 
     Raises:
         ConfigError: No such model, or its weights are missing or were changed.

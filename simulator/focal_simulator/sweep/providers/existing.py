@@ -53,7 +53,7 @@ class ExistingTraces(TraceProvider):
     def __init__(self, context: ProviderContext) -> None:
         super().__init__(context)
         if context.root is None:
-            raise ConfigError("the study names no trace root; add traces.root or give --trace")
+            raise ConfigError("the study names no trace root; add traces.root or give one", about=("trace",))
         self._root = TraceRoot.open(context.root)
         self._options = validated(ExistingOptions, dict(context.options), "traces.options")
         if (self._options.folder is None) != (self._options.variant is None):

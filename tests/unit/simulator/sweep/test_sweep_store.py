@@ -72,7 +72,7 @@ def test_a_stopped_study_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) ->
 def test_a_changed_study_is_refused_and_a_fork_keeps_what_still_holds(tmp_path: Path) -> None:
     run_study(grid_study(), tmp_path / "out")
     changed = grid_study(constraints=[{"metric": "area_mm2", "at_most": 3.2}])
-    with pytest.raises(ConfigError, match=r"first difference: constraints.*--fork"):
+    with pytest.raises(ConfigError, match=r"first difference: constraints.*fork it"):
         run_study(changed, tmp_path / "out")
     fork = run_sweep(request_for(changed, tmp_path / "out", fork=True))
     assert fork.folder.path.parent == tmp_path

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from focal.commands.environment import Check
+from focal.environment import Check
 from focal_algorithm.checkpoints.loading import LoadedModel, find_adapter, load_model, model_settings
 from focal_algorithm.hooks import attach
 from focal_algorithm.methods import METHODS
