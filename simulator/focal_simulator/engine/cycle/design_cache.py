@@ -1,4 +1,4 @@
-"""What designs share, remembered under the frozen values that decide it; see docs/design/design_cache.md."""
+"""What designs share, remembered under the frozen values that decide it; see docs/design/0007-design-cache.md."""
 
 from __future__ import annotations
 
