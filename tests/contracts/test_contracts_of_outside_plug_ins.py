@@ -10,18 +10,20 @@ from pathlib import Path
 
 import pytest
 
+import page_support
+
 ROOT = Path(__file__).parents[2]
 PAGES = {
     "adding_a_method.md": ("focal.methods", "normprune = normprune:NormPrune"),
     "adding_a_model.md": ("focal.models", "internvl = internvl:InternVl"),
-    "adding_an_accelerator.md": ("focal.accelerators", "token_skipper = token_skipper:TokenSkipper"),
+    "adding_an_accelerator.md": ("focal.accelerators", "small_array = small_array.accelerator:SmallArray"),
 }
 """Entry point of each page's plug-in."""
 
 FAULTS = {
     "normprune.py": ("hidden.norm(dim=-1)", "hidden.norm(dim=-1) * __import__('torch').rand(len(hidden))"),
     "internvl.py": ("row_stride=side, column", "row_stride=side + 1, column"),
-    "token_skipper.py": ("context)\n\n    def live", "context).array\n\n    def live"),
+    "small_array/accelerator.py": ("context)\n\n    def live", "context).array\n\n    def live"),
 }
 """What makes each plug-in wrong: a score drawn at random, a wrong grid, and an array in the place of a lowering."""
 
@@ -34,6 +36,7 @@ def installed(folder: Path) -> None:
         text = (ROOT / "docs" / page).read_text(encoding="utf-8")
         for code, name in re.findall(r'```python\n("""(\w+\.py): .*?)```', text, re.DOTALL):
             (folder / name).write_text(code, encoding="utf-8")
+    page_support.save(folder / "small_array")
     info = folder / "plug_ins-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plug-ins\nVersion: 1.0\n", encoding="utf-8")
@@ -69,7 +72,9 @@ def test_wrong_plug_ins_fail_them(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text.replace(right, wrong), encoding="utf-8")
     done = run(tmp_path, "--tb=line")
     for name in FAULTS:
-        assert f"FAILED test_{name}" in done.stdout, done.stdout[-4000:]
+        assert f"FAILED test_{name.partition('/')[0].removesuffix('.py')}.py" in done.stdout, done.stdout[
+            -4000:
+        ]
 
 
 def test_pytest_is_loaded_by_focal_testing_alone() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from focal.commands import environment
+from focal import environment
 from focal_common.errors import UnsupportedError
 
 
