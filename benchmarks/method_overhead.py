@@ -8,7 +8,7 @@ others use their defaults moved to the depth, which drops most tokens of a shall
 
 ``--before FOLDER`` compares with another checkout of Focal instead (``git worktree add FOLDER COMMIT``): prefill and
 decode of a tiny model, where hooks weigh most, in processes that take turns. It prints the ratio of the medians, this
-checkout over the other, with a 95 % bootstrap interval over rounds.
+checkout over the other, with a 95 % bootstrap interval over rounds. The other checkout must know ``--steps``, too.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def measure_steps(name: str, repeats: int = 25, new_tokens: int = 16) -> dict[st
         "llava_onevision", size="tiny", seed=0, dtype="fp32", attention="sdpa", device="cpu", is_offline=True
     )
     prompt = build_prompt(loaded, photograph_clip(0, 4, 70, 0), "What happens?")
-    method = build_method(name, build_method(name, {}).fitted(loaded.adapter.geometry(loaded.model)))
+    method = build_method(name, build_method(name, {}).study.fitted(loaded.adapter.geometry(loaded.model)))
     prefill, decode = [], []
 
     def spent(tokens: int) -> float:
@@ -121,14 +121,16 @@ def measure_steps(name: str, repeats: int = 25, new_tokens: int = 16) -> dict[st
 def compare(before: Path, methods: list[str], rounds: int) -> None:
     """Print, for each method, this checkout's time over that of another."""
     trees = {"before": before.resolve(), "after": Path(__file__).resolve().parents[1]}
-    rooms = ("common", "traces", "algorithm", "simulator", "evaluation_scripts")
+    rooms = (".", "common", "traces", "algorithm", "simulator", "evaluation_scripts")
     rng = np.random.default_rng(0)
     for name in methods:
         found: dict[str, list[dict[str, float]]] = {"before": [], "after": []}
         for number in range(rounds):
             for which in ("before", "after") if number % 2 else ("after", "before"):
                 path = os.pathsep.join(str(trees[which] / room) for room in rooms)
-                words = [sys.executable, __file__, "--one", name, "--steps"]
+                # Modules move between versions, so that each checkout runs its own script.
+                script = str(trees[which] / "benchmarks" / "method_overhead.py")
+                words = [sys.executable, script, "--one", name, "--steps"]
                 done = subprocess.run(
                     words, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": path}
                 )
