@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from focal_evaluation.results.main_rows import (
     read_labels,
     read_tables,
 )
-from focal_simulator.results.output import basis_of
+from focal_simulator.results.output import basis_of, read_manifest
 
 __all__ = ["LAYER_COLUMNS", "Run", "RunSet", "read_runs"]
 
@@ -128,7 +127,7 @@ def read_runs(
     runs, frames, layers, gaps = [], [], [], []
     for folder in dict.fromkeys(folders):
         tables = _tables(folder)
-        run = Run(folder, folder.resolve().name, _manifest(folder), _links(folder))
+        run = Run(folder, folder.resolve().name, read_manifest(folder), _links(folder))
         runs.append(run)
         gaps += _changed(run)
         for path in tables:
@@ -229,19 +228,6 @@ def _layers(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
     return frame[is_shown].assign(
         method=first["method"], run=first["run"], variant=first["variant"], fidelity=first["fidelity"]
     )
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TraceError(f"{path}: not a readable JSON file ({error})") from error
-    if not isinstance(content, dict):
-        raise TraceError(f"{path}: expected a JSON object, got {type(content).__name__}")
-    return content
 
 
 def _changed(run: Run) -> list[str]:

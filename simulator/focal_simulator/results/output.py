@@ -19,7 +19,15 @@ from focal_simulator.results.rows import KEY_COLUMNS, Row, merge_table, table_te
 from focal_simulator.results.runner import Outcome
 from focal_simulator.results.summary import area_power_summary, breakdown_rows
 
-__all__ = ["basis_of", "file_prefix", "locked_folder", "saved_basis", "write_outcome", "write_rows"]
+__all__ = [
+    "basis_of",
+    "file_prefix",
+    "locked_folder",
+    "read_manifest",
+    "saved_basis",
+    "write_outcome",
+    "write_rows",
+]
 
 _BREAKDOWN_PAIR = ("llava_vid", "videomme")
 
@@ -156,11 +164,11 @@ def _drawn(draw: Draw, folder: Path, prefix: str, order: Order) -> Path:
     path = folder / f"{prefix}_headline.png"
     tables = sorted(folder.glob(f"{prefix}_*.csv"))
     inputs = content_hash([(table.name, sha256_of_file(table)) for table in tables] + [__version__])
-    stamp = _manifest(folder).get("figures", {}).get(path.name, {})
+    stamp = read_manifest(folder).get("figures", {}).get(path.name, {})
     if path.exists() and stamp.get("inputs_sha256") == inputs:
         return path
     draw(tables, list(order), path)
-    known = _manifest(folder)
+    known = read_manifest(folder)
     known.setdefault("figures", {})[path.name] = {"inputs_sha256": inputs}
     _save(folder, known)
     return path
@@ -179,10 +187,15 @@ def saved_basis(folder: Path) -> tuple[str, ...]:
     Raises:
         ConfigError: The manifest is damaged.
     """
-    return basis_of(_manifest(folder))
+    return basis_of(read_manifest(folder))
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a result folder; empty where there is none.
+
+    Raises:
+        ConfigError: It is no JSON object.
+    """
     path = folder / "manifest.json"
     if not path.exists():
         return {}
@@ -203,7 +216,7 @@ def _write_manifest(folder: Path, hardware: Mapping[str, Any], ratios: Mapping[s
         hardware: Hardware values by accelerator.
         ratios: What the ratios of a table are over, by file name; other tables keep theirs.
     """
-    known = _manifest(folder)
+    known = read_manifest(folder)
     known["focal_version"] = __version__
     known["code"] = code_revision()
     known["versions"] = package_versions("focal-vlm", "numpy", "pydantic")

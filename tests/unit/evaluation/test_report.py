@@ -269,7 +269,7 @@ def test_folders_that_must_not_stand_together_are_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize("content", ["[]", "{", "\x00"])
 def test_damaged_manifests_are_named(folder: Path, content: str) -> None:
     (folder / "manifest.json").write_text(content, encoding="utf-8")
-    with pytest.raises(TraceError, match=r"manifest\.json"):
+    with pytest.raises(ConfigError, match=r"manifest\.json"):
         read_runs([folder])
 
 
