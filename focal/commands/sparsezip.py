@@ -61,8 +61,9 @@ def study(
     work: Work = None,
 ) -> None:
     """Run the whole study: tables and pictures. Resumable."""
-    from focal.studies.sparsezip.bench import open_eyes
-    from focal.studies.sparsezip.study import PARTS, StudySettings, run_study
+    from focal.studies.sparsezip.design import PARTS, StudySettings
+    from focal.studies.sparsezip.model import open_model
+    from focal.studies.sparsezip.study import run_study
 
     chosen = PARTS if parts == "all" else tuple(_words(parts))
     settings = StudySettings(
@@ -73,7 +74,7 @@ def study(
         square_budgets=_numbers(square_budgets, "--square-budgets"),
         parts=chosen,
     )
-    cells = run_study(open_eyes(model), settings, output, work or output / ".work", _track)
+    cells = run_study(open_model(model), settings, output, work or output / ".work", _track)
     _finish(output, "repo", [cell for cell in cells if cell.status == "failed"])
 
 
@@ -153,11 +154,11 @@ def _evaluate(
     output: Path, benchmark: str, methods: list[str], only: str, model: Path | None, pictures: int, seed: int,
     parser: str, work: Path | None,
 ) -> None:  # fmt: skip
-    from focal.studies.sparsezip.bench import open_eyes
     from focal.studies.sparsezip.evalkit import request_of, run_methods
+    from focal.studies.sparsezip.model import open_model
 
     request = request_of(benchmark, methods, _words(only), pictures, seed)
-    cells = run_methods(open_eyes(model), request, output, work or output / ".work", _track)
+    cells = run_methods(open_model(model), request, output, work or output / ".work", _track)
     _finish(output, parser, [cell for cell in cells if cell.status == "failed"])
 
 

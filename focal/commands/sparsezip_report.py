@@ -22,7 +22,7 @@ def report(
     ] = "repo",
 ) -> None:
     """Write summary_final.csv and pictures; exit code 1 if a configuration failed."""
-    from focal.studies.sparsezip.report import write_report
+    from focal.studies.sparsezip.summary import write_report
 
     written, failed = write_report(folder, parser)
     for path in written:

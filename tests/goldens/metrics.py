@@ -7,9 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from focal.studies.sparsezip.metrics.mme import MmeAnswer, mme_score
-from focal.studies.sparsezip.metrics.pope import PopeScore, pope_score
-from focal.studies.sparsezip.metrics.yes_no import first_word, official_pope
+from focal.studies.sparsezip.metrics import first_word, mme_score, official_pope, pope_score
 from goldens.comparing import compare
 
 PREFIX = "metrics"
@@ -32,52 +30,57 @@ def check(path: Path) -> list[str]:
     if "official_pope_stdout" in stored:
         wrong += _check_official(stored["official_pope_stdout"], pope_score(answers, truths, "official"))
     if "mme_rows" in stored:
-        rows = [MmeAnswer(image, truth, text) for image, _, truth, text in stored["mme_rows"]]
-        score = mme_score(rows)
+        images, _, truths, texts = map(list, zip(*stored["mme_rows"], strict=True))
+        score = mme_score(images, truths, texts)
         wrong += _compare(
             stored["mme_acc"] | stored["mme_acc_plus"],
             {
-                "mme_acc": score.accuracy,
-                "mme_count_q": score.questions,
-                "mme_acc_plus": score.accuracy_plus,
-                "mme_count_pair": score.images,
+                "mme_acc": score["accuracy"],
+                "mme_count_q": score["questions"],
+                "mme_acc_plus": score["accuracy_plus"],
+                "mme_count_pair": score["images"],
             },
         )
     return wrong
 
 
-def _check_pope(stored: dict[str, Any], score: PopeScore) -> list[str]:
+def _check_pope(stored: dict[str, Any], score: dict[str, float]) -> list[str]:
     got = {
-        "pope_acc": score.accuracy,
-        "pope_correct": score.correct,
-        "pope_total": score.questions,
-        "pope_precision": score.precision,
-        "pope_recall": score.recall,
-        "pope_f1": score.f1,
-        "pope_acc_derived": score.parsed_accuracy,
-        "pope_yes_ratio": score.yes_ratio,
-        "pope_tp": score.true_positives,
-        "pope_fp": score.false_positives,
-        "pope_tn": score.true_negatives,
-        "pope_fn": score.false_negatives,
-        "pope_total_samples": score.parsed,
+        "pope_acc": score["accuracy"],
+        "pope_correct": score["correct"],
+        "pope_total": score["questions"],
+        "pope_precision": score["precision"],
+        "pope_recall": score["recall"],
+        "pope_f1": score["f1"],
+        "pope_acc_derived": score["parsed_accuracy"],
+        "pope_yes_ratio": score["yes_ratio"],
+        "pope_tp": score["true_positives"],
+        "pope_fp": score["false_positives"],
+        "pope_tn": score["true_negatives"],
+        "pope_fn": score["false_negatives"],
+        "pope_total_samples": score["parsed"],
     }
     return _compare(stored.get("pope_acc", {}) | stored.get("pope_prf", {}), got)
 
 
-def _check_official(printed: str, score: PopeScore) -> list[str]:
+def _check_official(printed: str, score: dict[str, float]) -> list[str]:
     counts = [int(number) for number in printed.splitlines()[1].split()]
-    got = [score.true_positives, score.false_positives, score.true_negatives, score.false_negatives]
+    got = [
+        score["true_positives"],
+        score["false_positives"],
+        score["true_negatives"],
+        score["false_negatives"],
+    ]
     wrong = compare("official counts", got, counts)
     rates = {
         name: float(value) for name, value in re.findall(r"^([A-Z][A-Za-z1 ]+): ([\d.]+)$", printed, re.M)
     }
     known = {
-        "Accuracy": score.accuracy,
-        "Precision": score.precision,
-        "Recall": score.recall,
-        "F1 score": score.f1,
-        "Yes ratio": score.yes_ratio,
+        "Accuracy": score["accuracy"],
+        "Precision": score["precision"],
+        "Recall": score["recall"],
+        "F1 score": score["f1"],
+        "Yes ratio": score["yes_ratio"],
     }
     return wrong + _compare(rates, known)
 

@@ -41,8 +41,8 @@ class AdaptiveK:
         """Return K; ``attention`` has axes (heads, patches)."""
         if self.rule == "mass":
             return attention_mass_k(attention, self.knob, self.k_min, self.k_max)
-        place = 0.5 + (normalised_entropy(attention) - self.knob) / self.span
-        wanted = self.k_min + (self.k_max - self.k_min) * place
+        position = 0.5 + (normalised_entropy(attention) - self.knob) / self.span
+        wanted = self.k_min + (self.k_max - self.k_min) * position
         return min(max(round(wanted), self.k_min), self.k_max)
 
 

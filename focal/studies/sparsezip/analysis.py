@@ -1,4 +1,4 @@
-"""From answers to accuracies, paired comparisons and the effects of the 2 x 2 design, all with intervals."""
+"""From answers to paired comparisons and the effects of the 2 x 2 design, all with intervals."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from focal.studies.sparsezip.budgets import are_equal, require_equal_budgets
 from focal.studies.sparsezip.cells import Cell
+from focal.studies.sparsezip.evaluate import Outcome
+from focal.studies.sparsezip.metrics import first_word
 from focal.studies.sparsezip.questions import QuestionSet
-from focal_algorithm.tasks.answer_parsing import parse_choice
-from focal_common.statistics import Comparison, accuracy, compared
+from focal_common.statistics import Comparison, compared
 
-__all__ = ["EFFECTS", "SQUARES", "Scores", "accuracy_rows", "effect_rows", "pair_row", "verdict"]
+__all__ = ["EFFECTS", "SQUARES", "Scores", "effect_rows", "pair_row", "right", "verdict"]
 
 EFFECTS = ("text awareness", "timing", "interaction")
 _LEVEL = 0.05
-_CHOICES = ("yes", "no")
 SQUARES = {
     "layer mean": ("before-agnostic", "before-aware", "inside-agnostic", "inside-aware"),
     "kept tokens": ("before-agnostic", "before-aware", "onecut-agnostic", "onecut-aware"),
@@ -33,62 +33,49 @@ class Scores:
     Args:
         questions: The questions.
         cells: Results.
+
+    Attributes:
+        outcomes: Of the configurations that ran, by name.
+        groups: Benchmarks, and their variants or sub-tasks as ``benchmark split``.
+        benchmarks: Benchmarks only.
     """
 
     def __init__(self, questions: QuestionSet, cells: Sequence[Cell]) -> None:
-        self.cells = {cell.configuration.name: cell for cell in cells if cell.outcome is not None}
-        self._truths = [one.truth for one in questions.questions]
-        self._pictures = np.array([f"{one.benchmark} {one.picture_id}" for one in questions.questions])
-        benchmarks = [one.benchmark for one in questions.questions]
-        splits = [f"{one.benchmark} {one.split}" for one in questions.questions]
-        self._groups = {
-            name: np.array([name in pair for pair in zip(benchmarks, splits, strict=True)])
-            for name in dict.fromkeys((*benchmarks, *splits))
+        self.outcomes: dict[str, Outcome] = {
+            cell.configuration.name: cell.outcome for cell in cells if cell.outcome is not None
         }
-        self._right = {
-            name: right(cell.outcome.answers, self._truths)
-            for name, cell in self.cells.items()
-            if cell.outcome is not None
+        asked = questions.questions
+        truths = [one.truth for one in asked]
+        self._pictures = np.array([f"{one.benchmark} {one.picture_id}" for one in asked])
+        benchmarks = np.array([one.benchmark for one in asked])
+        splits = np.array([f"{one.benchmark} {one.split}" for one in asked])
+        self._members = {
+            str(name): names == name
+            for names in (benchmarks, splits)
+            for name in dict.fromkeys(names.tolist())
         }
-
-    def unparsed(self, name: str, group: str) -> float:
-        """Return the share of a group's answers that are neither yes nor no."""
-        outcome = self.cells[name].outcome
-        said = np.array(
-            () if outcome is None else [parse_choice(one, _CHOICES) is None for one in outcome.answers]
-        )
-        return float(said[self._groups[group]].mean())
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """Benchmarks, and their variants or sub-tasks as ``benchmark split``."""
-        return tuple(self._groups)
-
-    @property
-    def benchmarks(self) -> tuple[str, ...]:
-        """Benchmarks only."""
-        return tuple(name for name in self._groups if " " not in name)
+        self.groups = tuple(self._members)
+        self.benchmarks = tuple(name for name in self.groups if " " not in name)
+        self._right = {name: right(outcome.answers, truths) for name, outcome in self.outcomes.items()}
 
     def of(self, name: str, group: str) -> NDArray[np.float64]:
         """Return 0 or 1 per question of a group."""
-        return self._right[name][self._groups[group]]
+        return self._right[name][self._members[group]]
 
     def pictures(self, group: str) -> list[str]:
         """Return what each question of a group is about."""
-        return [str(one) for one in self._pictures[self._groups[group]]]
+        names: list[str] = self._pictures[self._members[group]].tolist()
+        return names
 
     def tokens(self, name: str, group: str) -> float:
         """Return the visual tokens of a configuration, averaged over layers and a group's questions."""
-        outcome = self.cells[name].outcome
-        used = np.array(() if outcome is None else outcome.question_tokens)
-        return float(used[self._groups[group]].mean())
+        return float(np.array(self.outcomes[name].question_tokens)[self._members[group]].mean())
 
 
 def right(answers: Sequence[str], truths: Sequence[str]) -> NDArray[np.float64]:
-    """Return 1 where the first word of an answer is the right one, in any case, else 0."""
+    """Return 1 where the first word yes or no of an answer is the right one, in any case, else 0."""
     return np.array(
-        [parse_choice(said, _CHOICES) == true for said, true in zip(answers, truths, strict=True)],
-        dtype=float,
+        [first_word(said) == true for said, true in zip(answers, truths, strict=True)], dtype=float
     )
 
 
@@ -98,21 +85,6 @@ def verdict(found: Comparison) -> str:
     if not is_apart or (found.p_value is not None and found.p_value >= _LEVEL):
         return "tie"
     return "first" if found.difference > 0 else "second"
-
-
-def accuracy_rows(scores: Scores) -> list[dict[str, Any]]:
-    """Return accuracy with its 95 % interval per configuration and group."""
-    rows = []
-    for name in scores.cells:
-        for group in scores.groups:
-            found = accuracy(scores.of(name, group).tolist(), scores.pictures(group))
-            rows.append(
-                {
-                    "configuration": name, "group": group, "accuracy": found.mean, "low": found.low,
-                    "high": found.high, "questions": found.questions, "unparsed": scores.unparsed(name, group),
-                }
-            )  # fmt: skip
-    return rows
 
 
 def pair_row(
@@ -128,11 +100,13 @@ def pair_row(
     found = compared(
         scores.of(first, group).tolist(), scores.of(second, group).tolist(), scores.pictures(group)
     )
-    named = {"part": part, "group": group, "first": first, "second": second}
-    used = {"first_tokens": tokens[0], "second_tokens": tokens[1], "is_equal_budget": are_equal(*tokens)}
     values = asdict(found)
-    renamed = {"first_accuracy": values.pop("first"), "second_accuracy": values.pop("second")}
-    return named | used | renamed | values | {"verdict": verdict(found)}
+    return {
+        "part": part, "group": group, "first": first, "second": second, "first_tokens": tokens[0],
+        "second_tokens": tokens[1], "is_equal_budget": are_equal(*tokens),
+        "first_accuracy": values.pop("first"), "second_accuracy": values.pop("second"), **values,
+        "verdict": verdict(found),
+    }  # fmt: skip
 
 
 def effect_rows(scores: Scores, budget: int, equal: str = "layer mean") -> list[dict[str, Any]]:
@@ -148,25 +122,23 @@ def effect_rows(scores: Scores, budget: int, equal: str = "layer mean") -> list[
         equal: Of `SQUARES`.
     """
     names = [f"{cell}-{budget}" for cell in SQUARES[equal]]
-    if any(name not in scores.cells for name in names):
+    if any(name not in scores.outcomes for name in names):
         return []
     rows = []
     for group in scores.groups:
         before, before_aware, inside, inside_aware = (scores.of(name, group) for name in names)
-        pictures = scores.pictures(group)
-        contrasts = {
-            "text awareness": ((before_aware + inside_aware) / 2, (before + inside) / 2),
-            "timing": ((inside + inside_aware) / 2, (before + before_aware) / 2),
-            "interaction": (inside_aware - inside, before_aware - before),
-        }
-        for effect in EFFECTS:
-            one, other = contrasts[effect]
-            found = compared(one.tolist(), other.tolist(), pictures)
-            is_apart = found.low > 0 or found.high < 0
+        contrasts = (
+            ((before_aware + inside_aware) / 2, (before + inside) / 2),
+            ((inside + inside_aware) / 2, (before + before_aware) / 2),
+            (inside_aware - inside, before_aware - before),
+        )
+        for effect, (one, other) in zip(EFFECTS, contrasts, strict=True):
+            found = compared(one.tolist(), other.tolist(), scores.pictures(group))
             rows.append(
                 {
                     "equal": equal, "budget": budget, "group": group, "effect": effect, "value": found.difference,
-                    "low": found.low, "high": found.high, "is_apart_from_zero": is_apart,
+                    "low": found.low, "high": found.high,
+                    "is_apart_from_zero": found.low > 0 or found.high < 0,
                     "questions": found.questions, "pictures": found.pictures,
                 }
             )  # fmt: skip

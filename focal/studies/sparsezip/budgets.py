@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from focal_algorithm.kernels.sparsevlm.recycling import cluster_count, recycled_count
 from focal_algorithm.kernels.sparsevlm.schedule import PRUNING_LAYERS, PUBLISHED_LAYERS, kept_counts
 from focal_common.errors import ConfigError
+from focal_traces.header.schema import DecoderGeometry
 
 __all__ = [
-    "DecoderShape",
     "InsideSchedule",
     "are_equal",
     "flops",
@@ -22,21 +22,6 @@ __all__ = [
 
 _PATTERN = kept_counts("1.5", 64)
 """Counts whose proportions a schedule follows. Source: published code of SparseVLM 1.5."""
-
-
-@dataclass(frozen=True)
-class DecoderShape:
-    """What the cost of a prefill depends on.
-
-    Attributes:
-        layers: Decoder layers.
-        hidden: Width d.
-        intermediate: Width m of the MLP.
-    """
-
-    layers: int
-    hidden: int
-    intermediate: int
 
 
 @dataclass(frozen=True)
@@ -61,17 +46,17 @@ class InsideSchedule:
         return sum(self.counts) / len(self.counts)
 
 
-def flops(shape: DecoderShape, tokens: Sequence[float]) -> float:
+def flops(geometry: DecoderGeometry, tokens: Sequence[float]) -> float:
     """Return the operations of a prefill by the formula that papers on token pruning print (estimated).
 
     Model: 4 n d^2 + 2 n^2 d + 3 n d m per layer (FastV, ECCV 2024, arXiv:2403.06764, sec. 4; three matrices of a
     gated MLP). It counts multiply-accumulates and takes keys and values for as wide as the model.
 
     Args:
-        shape: Of the decoder.
+        geometry: Of the decoder: width d, width m of the MLP.
         tokens: n of each layer, text included.
     """
-    d, m = shape.hidden, shape.intermediate
+    d, m = geometry.hidden_elements, geometry.intermediate_elements
     return sum(4 * n * d * d + 2 * n * n * d + 3 * n * d * m for n in tokens)
 
 
@@ -106,26 +91,24 @@ def inside_schedule(budget: int, visual: int, layers: int, recycles: bool) -> In
     Raises:
         ConfigError: The layers before the first cut alone exceed the budget, or it exceeds the tokens.
     """
-    places = [layer * layers // PUBLISHED_LAYERS for layer in PRUNING_LAYERS]
     if budget > visual:
         raise ConfigError(f"budget: {budget} visual tokens of {visual}; expected at most {visual}")
-    best: InsideSchedule | None = None
+    pruning_layers = [layer * layers // PUBLISHED_LAYERS for layer in PRUNING_LAYERS]
+    tried = []
     for step in range(1, 20 * visual):
-        factor = step / (20 * _PATTERN[-1])
-        shared = [max(1, round(count * factor)) for count in _PATTERN]
+        shared = [max(1, round(count * step / (20 * _PATTERN[-1]))) for count in _PATTERN]
+        # The last count alone moves the mean in steps finer than the proportions do.
         for last in (shared[-1] - 1, shared[-1], shared[-1] + 1):
-            if last < 1:
-                continue
-            kept_at = dict(zip(places, [*(min(visual, one) for one in shared[:-1]), last], strict=True))
-            found = InsideSchedule(kept_at, visual_counts(kept_at, visual, layers, recycles))
-            if best is None or abs(found.mean - budget) < abs(best.mean - budget):
-                best = found
+            kept = [*(min(visual, count) for count in shared[:-1]), last]
+            kept_at = dict(zip(pruning_layers, kept, strict=True))
+            if last >= 1:
+                tried.append(InsideSchedule(kept_at, visual_counts(kept_at, visual, layers, recycles)))
         if shared[-1] > visual:
             break
-    if best is None or abs(best.mean - budget) > max(1.0, 0.02 * budget):
-        least = best.mean if best is not None else float(visual)
+    best = min(tried, key=lambda schedule: abs(schedule.mean - budget))
+    if abs(best.mean - budget) > max(1.0, 0.02 * budget):
         raise ConfigError(
-            f"budget: no schedule of {layers} layers averages {budget} visual tokens; the nearest gives {least:.1f}"
+            f"budget: no schedule of {layers} layers averages {budget} visual tokens; the nearest gives {best.mean:.1f}"
         )
     return best
 
@@ -147,8 +130,7 @@ def one_cut_schedule(budget: int, visual: int, layers: int, after: int) -> Insid
             f"one cut after layer {after} to {budget} tokens: expected a layer of 0 to {layers - 2} and 1 to "
             f"{visual} tokens"
         )
-    kept_at = {after: budget}
-    return InsideSchedule(kept_at, visual_counts(kept_at, visual, layers, recycles=False))
+    return InsideSchedule({after: budget}, visual_counts({after: budget}, visual, layers, recycles=False))
 
 
 def are_equal(first: float, second: float) -> bool:
@@ -168,11 +150,10 @@ def require_equal_budgets(
         allow_unequal: Compare all the same.
 
     Raises:
-        ConfigError: They differ by more than 2 %, and by more than one token.
+        ConfigError: They are not equal; see `are_equal`.
     """
-    if allow_unequal or are_equal(first, second):
-        return
-    raise ConfigError(
-        f"{names[0]} uses {first:.1f} visual tokens per layer and {names[1]} {second:.1f}; expected equal budgets, "
-        "or --allow-unequal to compare them all the same"
-    )
+    if not allow_unequal and not are_equal(first, second):
+        raise ConfigError(
+            f"{names[0]} uses {first:.1f} visual tokens per layer and {names[1]} {second:.1f}; expected equal budgets, "
+            "or --allow-unequal to compare them all the same"
+        )

@@ -10,7 +10,7 @@ from typing import Any
 from focal.studies.sparsezip.analysis import right, verdict
 from focal.studies.sparsezip.budgets import require_equal_budgets
 from focal.studies.sparsezip.questions import require_same_questions
-from focal.studies.sparsezip.tables import read_table
+from focal.studies.sparsezip.results import Results, read_results
 from focal_common.errors import ConfigError, near_matches
 from focal_common.statistics import compared
 
@@ -29,43 +29,39 @@ def compare_folders(
         allow_unequal: Whether different budgets may be compared.
 
     Raises:
-        ConfigError: Files or columns are missing, the questions differ, or the budgets do.
+        ConfigError: A configuration is unknown, the questions differ, or the budgets do.
+        TraceError: A folder is not whole.
     """
     if len(names) != 2:
         raise ConfigError(
             f"--name: got {len(names)} names; expected two, such as --name visionzip-64 --name sparsezip-64"
         )
-    manifests = [_manifest(folder) for folder in (first, second)]
-    require_same_questions(manifests[0], manifests[1], (str(first), str(second)))
-    answers, tokens = [], []
-    for folder, name in zip((first, second), names, strict=True):
-        table = read_table(folder / "answers.csv")
-        known = [column for column in table[0] if column != "question"]
-        if name not in known:
-            raise ConfigError(f"{folder}/answers.csv: no configuration '{name}'; {near_matches(name, known)}")
-        answers.append([row[name] for row in table])
-        rows = {row["configuration"]: row for row in read_table(folder / "configurations.csv")}
-        tokens.append(float(rows[name]["visual_tokens"]))
+    runs = [read_results(folder) for folder in (first, second)]
+    ours, theirs = map(_question_manifest, runs)
+    require_same_questions(ours, theirs, (str(first), str(second)))
+    tokens = [_tokens(run, name) for run, name in zip(runs, names, strict=True)]
     require_equal_budgets(tokens[0], tokens[1], (names[0], names[1]), allow_unequal=allow_unequal)
-    questions = read_table(first / "questions.csv")
-    truths = [row["truth"] for row in questions]
-    scores = [right(said, truths) for said in answers]
-    found = []
-    for benchmark in dict.fromkeys(row["benchmark"] for row in questions):
-        own = [n for n, row in enumerate(questions) if row["benchmark"] == benchmark]
-        result = compared(
-            scores[0][own].tolist(), scores[1][own].tolist(), [questions[n]["picture_id"] for n in own]
+    questions = runs[0].questions
+    scores = [
+        right(run.answers[name].astype(str), questions["truth"])
+        for run, name in zip(runs, names, strict=True)
+    ]
+    rows = []
+    for benchmark in questions["benchmark"].unique():
+        own = (questions["benchmark"] == benchmark).to_numpy()
+        found = compared(
+            scores[0][own].tolist(), scores[1][own].tolist(), questions["picture_id"][own].tolist()
         )
-        found.append(
+        rows.append(
             {
                 "benchmark": benchmark, "first": names[0], "second": names[1], "first_tokens": tokens[0],
-                "second_tokens": tokens[1], "first_accuracy": result.first, "second_accuracy": result.second,
-                "difference": result.difference, "low": result.low, "high": result.high,
-                "only_first": result.only_first, "only_second": result.only_second, "p_value": result.p_value,
-                "questions": result.questions, "pictures": result.pictures, "verdict": verdict(result),
+                "second_tokens": tokens[1], "first_accuracy": found.first, "second_accuracy": found.second,
+                "difference": found.difference, "low": found.low, "high": found.high,
+                "only_first": found.only_first, "only_second": found.only_second, "p_value": found.p_value,
+                "questions": found.questions, "pictures": found.pictures, "verdict": verdict(found),
             }
         )  # fmt: skip
-    return found
+    return rows
 
 
 def show(rows: Sequence[dict[str, Any]], as_json: bool) -> str:
@@ -85,12 +81,21 @@ def show(rows: Sequence[dict[str, Any]], as_json: bool) -> str:
     return "\n".join(lines)
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
+def _question_manifest(run: Results) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["configuration"]["questions"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found: dict[str, Any] = run.manifest["configuration"]["questions"]
+    except (KeyError, TypeError) as error:
         raise ConfigError(
-            f"{path}: missing or unreadable; expected a result folder of focal sparsezip"
+            f"{run.folder / 'manifest.json'}: does not say which questions were asked; expected a result folder of "
+            "focal sparsezip"
         ) from error
     return found
+
+
+def _tokens(run: Results, name: str) -> float:
+    """Return the visual tokens of a finished configuration, averaged over layers and questions."""
+    known = [column for column in run.answers if column != "question"]
+    if name not in known:
+        raise ConfigError(f"{run.folder}/answers.csv: no configuration '{name}'; {near_matches(name, known)}")
+    configurations = run.configurations.set_index("configuration")
+    return float(configurations.loc[name, "visual_tokens"])

@@ -8,9 +8,7 @@ from typing import Any, Literal
 
 from focal_common.provenance import content_hash
 
-__all__ = ["Configuration", "Place"]
-
-Place = Literal["dense", "before", "inside", "hooks"]
+__all__ = ["Configuration"]
 
 
 @dataclass(frozen=True)
@@ -18,10 +16,10 @@ class Configuration:
     """What one column of answers was made with.
 
     Attributes:
-        name: Unique in the study.
-        part: Part of the study that asked for it first.
-        place: ``dense``; ``before`` the decoder, by a method that acts on the tower's output; ``inside`` it, as
-            the 2 x 2 design cuts; ``hooks``, by a method attached to the model as every other command does.
+        name: Of the column.
+        part: Of the study.
+        place: Where tokens are cut: not at all; ``before`` the decoder, by the vision tower's output; ``inside`` it, as
+            the 2 x 2 design cuts; ``hooks``, inside it as SparseVLM cuts.
         method: Registry name; for ``inside``, what scores: ``tower``, ``raters`` or ``projected_text``.
         parameters: Of the method; for ``inside`` ``cut_after``, a layer after which the budget is kept at once, or
             nothing for the proportions of SparseVLM.
@@ -36,7 +34,7 @@ class Configuration:
 
     name: str
     part: str
-    place: Place
+    place: Literal["dense", "before", "inside", "hooks"]
     method: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     budget: int = 0

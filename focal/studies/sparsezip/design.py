@@ -1,23 +1,38 @@
-"""Which configurations the study runs: budgets, the 2 x 2 design, and the sweeps at a fixed total."""
+"""What the study runs on, and which configurations: budgets, the 2 x 2 design, and the sweeps at a fixed total."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
 from focal.studies.sparsezip.adaptive import AdaptiveK
 from focal.studies.sparsezip.configuration import Configuration
+from focal_common.errors import ConfigError, near_matches
 
 __all__ = [
     "CURVE_METHODS",
     "CUT_AFTER",
+    "FIXED_TOTAL",
+    "PARTS",
+    "SWEEP_TOTAL",
+    "StudySettings",
     "adaptive_part",
     "as_published",
     "curve",
     "sweep",
     "two_by_two",
 ]
+
+PARTS = ("curve", "two_by_two", "audit", "adaptive", "sweep", "policy", "latency")
+
+FIXED_TOTAL = 64
+"""Total of adaptive K, policies and latency: the published one of VisionZip."""
+
+SWEEP_TOTAL = 21
+"""Total of the sweep: that of the published runs of 30 November. At 64 of 144 tokens nothing is lost that a knob could
+win back."""
 
 CURVE_METHODS = (
     "visionzip", "sparsezip", "sparsevlm", "random",
@@ -36,6 +51,40 @@ _CONTEXTUAL = {21: 12, 32: 12, 64: 16, 87: 32, 128: 32}
 """C of SparseZip; 12 at 21 and 32 at 87 are published, 16 is its default, the others are chosen between them."""
 
 
+@dataclass(frozen=True)
+class StudySettings:
+    """What the study runs on.
+
+    Attributes:
+        pope_pictures: Pictures of shapes-pope.
+        mme_pictures: Pictures of shapes-mme.
+        seed: Of the data.
+        budgets: Totals of the curve: 21 and 64 are those of the published runs of 30 November, 87 of the last published
+            configuration, 128 of the paper.
+        square_budgets: Totals of the 2 x 2 design.
+        parts: Of `PARTS`.
+        timed_pictures: Pictures of the latency part.
+    """
+
+    pope_pictures: int = 60
+    mme_pictures: int = 240
+    seed: int = 0
+    budgets: tuple[int, ...] = (21, 32, 64, 87, 128)
+    square_budgets: tuple[int, ...] = (21, 32, 64)
+    parts: tuple[str, ...] = PARTS
+    timed_pictures: int = 20
+
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            if part not in PARTS:
+                raise ConfigError(f"unknown part '{part}' of the study; {near_matches(part, PARTS)}")
+        if not self.budgets or min((*self.budgets, *self.square_budgets), default=0) < 20:
+            raise ConfigError(
+                f"budgets must be at least 20 visual tokens each: a method inside the decoder spends 18 of 144 "
+                f"before its first cut; got {self.budgets} and {self.square_budgets}"
+            )
+
+
 def curve(budgets: Sequence[int]) -> list[Configuration]:
     """Return dense and every method at every budget; the total counts CLS."""
     found = [Configuration("dense", "curve", "dense", "dense")]
@@ -48,8 +97,7 @@ def curve(budgets: Sequence[int]) -> list[Configuration]:
             "random": ("zip_parts", random, False),
         }
         for name, (method, parameters, with_prefix) in before.items():
-            suffixes = ("", "_placed", "_text") if name == "visionzip" else ("", "_placed")
-            for suffix in suffixes:
+            for suffix in ("", "_placed", "_text") if name == "visionzip" else ("", "_placed"):
                 found.append(
                     Configuration(
                         f"{name}{suffix}-{budget}", "curve", "before", method, parameters, budget,
@@ -57,10 +105,10 @@ def curve(budgets: Sequence[int]) -> list[Configuration]:
                         keeps_text_place=suffix == "_text",
                     )
                 )  # fmt: skip
-        for name, parameters in (("sparsevlm", {}), ("sparsevlm2", {"version": "2.0", "mode": "strict"})):
+        for name, version in (("sparsevlm", {}), ("sparsevlm2", {"version": "2.0", "mode": "strict"})):
             found.append(
                 Configuration(
-                    f"{name}-{budget}", "curve", "hooks", "sparsevlm", parameters, budget, reads_text=True,
+                    f"{name}-{budget}", "curve", "hooks", "sparsevlm", version, budget, reads_text=True,
                     keeps_positions=name == "sparsevlm2",
                 )
             )  # fmt: skip
@@ -108,10 +156,7 @@ def adaptive_part(rules: Mapping[str, AdaptiveK], budget: int) -> list[Configura
     return [
         Configuration(
             f"adaptive-{name}-{budget}", "adaptive", "before", "sparsezip", _fixed(budget, contextual), budget,
-            keeps_positions=True, adaptive={
-                "rule": rule.rule, "knob": rule.knob, "k_min": rule.k_min, "k_max": rule.k_max,
-                "span": rule.span,
-            },
+            keeps_positions=True, adaptive=asdict(rule),
         )
         for name, rule in rules.items()
     ]  # fmt: skip

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from focal.studies.sparsezip.analysis import Scores, accuracy_rows
-from focal.studies.sparsezip.bench import Bench, Eyes, open_bench
-from focal.studies.sparsezip.cells import Cell, run_cells
+from focal.studies.sparsezip.cells import Cell, run_cells, write_answers
 from focal.studies.sparsezip.configuration import Configuration
-from focal.studies.sparsezip.provenance import write_answers
+from focal.studies.sparsezip.model import LoadedVisionModel, open_study
 from focal.studies.sparsezip.questions import BENCHMARKS, load_questions
 from focal.studies.sparsezip.study_tables import Track
-from focal.studies.sparsezip.tables import write_table
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import HookPoint, hook_points
 from focal_algorithm.methods.build import build_method
@@ -114,8 +111,9 @@ def configuration_of(words: str) -> Configuration:
             "zip_parts or sparsevlm; 'focal eval' takes every method"
         )
     return Configuration(
-        words, "evalkit", "before", method, given, reads_text=built.study.reads_question(built)
-    )
+        words, "evalkit", "before", method, given, reads_text=built.study.reads_question(built),
+        keeps_positions=bool(getattr(built, "keeps_positions", False)),
+    )  # fmt: skip
 
 
 def _inside_decoder(words: str, given: dict[str, Any]) -> Configuration:
@@ -134,26 +132,23 @@ def _inside_decoder(words: str, given: dict[str, Any]) -> Configuration:
     return Configuration(words, "evalkit", "hooks", "sparsevlm", given, budget, reads_text=True)
 
 
-def run_methods(eyes: Eyes, request: Request, output: Path, work: Path, track: Track) -> list[Cell]:
+def run_methods(
+    vision_model: LoadedVisionModel, request: Request, output: Path, work: Path, track: Track
+) -> list[Cell]:
     """Answer a benchmark with some methods and write the tables of `focal.studies.sparsezip.study`.
 
     Args:
-        eyes: The model.
+        vision_model: The model.
         request: See `request_of`.
         output: Folder of the tables.
         work: Folder of finished results.
         track: Shows progress.
     """
-    benchmark, pictures, seed = request.benchmark, request.pictures, request.seed
-    configurations = request.configurations
+    benchmark, pictures = request.benchmark, request.pictures
     counts = (pictures, 0) if benchmark == "shapes-pope" else (0, pictures)
-    questions = load_questions(*counts, seed=seed).only(benchmark, request.only)
-    bench: Bench = open_bench(eyes, questions, work)
-    cells = run_cells(bench, configurations, work, lambda items: track(items, benchmark, len(configurations)))
-    write_answers(bench, cells, output, seed)
-    write_table(
-        output / "accuracy.csv",
-        accuracy_rows(Scores(questions, cells)),
-        ("configuration", "group", "accuracy", "low", "high", "questions"),
-    )
+    questions = load_questions(*counts, seed=request.seed).only(benchmark, request.only)
+    study = open_study(vision_model, questions)
+    chosen = request.configurations
+    cells = run_cells(study, chosen, work, lambda items: track(items, benchmark, len(chosen)))
+    write_answers(study, cells, output, request.seed)
     return cells

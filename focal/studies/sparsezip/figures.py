@@ -66,26 +66,17 @@ def _curve(results: Results) -> Any:
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for axis, group in zip(axes, groups, strict=True):
         own = accuracy[accuracy["group"] == group]
-        dense = own[own["method"] == "dense"]
-        if len(dense):
-            one = dense.iloc[0]
-            axis.axhspan(100 * one["low"], 100 * one["high"], color="#DDDDDD", lw=0)
-            axis.axhline(100 * one["accuracy"], color=COLOURS["dense"], lw=0.8, label="dense, all tokens")
-        for place, method in enumerate(LABELS):
+        for _, dense in own[own["method"] == "dense"].iterrows():
+            axis.axhspan(100 * dense["low"], 100 * dense["high"], color="#DDDDDD", lw=0)
+            axis.axhline(100 * dense["accuracy"], color=COLOURS["dense"], lw=0.8, label="dense, all tokens")
+        for index, method in enumerate(LABELS):
             rows = own[own["configuration"].str.startswith(f"{method}-")].sort_values("budget")
-            if rows.empty:
-                continue
-            values = 100 * rows["accuracy"]
-            errors = [values - 100 * rows["low"], 100 * rows["high"] - values]
-            axis.errorbar(
-                rows["visual_tokens"] * (1 + 0.008 * (place - 3.5)), values, yerr=errors, label=LABELS[method],
-                color=COLOURS[_base(method)], marker=_MARKERS[_base(method)], capsize=1.5, elinewidth=0.6,
-                ls="-" if place > 3 else "--", markerfacecolor=None if place > 3 else "white",
-            )  # fmt: skip
+            at = rows["visual_tokens"] * (1 + 0.008 * (index - 3.5))
+            _bars(axis, at, rows, "accuracy", index, method, ls="-" if index > 3 else "--")
         axis.axhline(50, color="#666666", lw=0.6, ls=":")
         axis.set(title=group, xlabel="visual tokens, mean over layers", ylabel="accuracy [%]", xscale="log")
         ticks = sorted(own.loc[own["budget"] > 0, "budget"].unique())
-        axis.set_xticks(ticks, [str(one) for one in ticks])
+        axis.set_xticks(ticks, [str(budget) for budget in ticks])
         axis.minorticks_off()
         axis.grid(visible=True)
     handles, labels = axes[0].get_legend_handles_labels()
@@ -94,31 +85,41 @@ def _curve(results: Results) -> Any:
     return figure
 
 
-def _base(method: str) -> str:
-    """Return the method whose colour and marker a form of it has."""
-    return method.removesuffix("_placed").removesuffix("2")
+def _bars(axis: Any, at: Any, rows: pd.DataFrame, value: str, index: int, method: str, **line: Any) -> None:
+    """Draw the values of a method in percent with their intervals; forms as published are hollow."""
+    if rows.empty:
+        return
+    base = method.removesuffix("_placed").removesuffix("2")
+    axis.errorbar(
+        at, 100 * rows[value], yerr=_errors(rows, value), label=LABELS[method], color=COLOURS[base],
+        marker=_MARKERS[base], markerfacecolor=None if index > 3 else "white", capsize=1.5, elinewidth=0.6, **line,
+    )  # fmt: skip
+
+
+def _errors(rows: pd.DataFrame, value: str) -> list[Any]:
+    """Return how far the interval reaches below and above each value, in percent."""
+    values = 100 * rows[value]
+    return [values - 100 * rows["low"], 100 * rows["high"] - values]
 
 
 def _effects(results: Results) -> Any:
     table = results.tables["effects"]
     groups = [name for name in table["group"].unique() if " " not in name]
-    forms = list(table["equal"].unique())
+    forms, budgets = list(table["equal"].unique()), sorted(table["budget"].unique())
     figure = new_figure(PAGE_INCHES, 2.1 * len(forms))
     axes = figure.subplots(len(forms), len(groups), squeeze=False, sharey=True)
-    budgets = sorted(table["budget"].unique())
     for (row, form), (column, group) in product(enumerate(forms), enumerate(groups)):
         axis = axes[row][column]
-        for place, (effect, colour) in enumerate(_EFFECTS.items()):
+        for index, (effect, colour) in enumerate(_EFFECTS.items()):
             own = table[(table["equal"] == form) & (table["group"] == group) & (table["effect"] == effect)]
-            at = [budgets.index(one) + 0.2 * (place - 1) for one in own["budget"]]
-            values = 100 * own["value"]
-            errors = [values - 100 * own["low"], 100 * own["high"] - values]
+            at = [budgets.index(budget) + 0.2 * (index - 1) for budget in own["budget"]]
             axis.errorbar(
-                at, values, yerr=errors, fmt="os^"[place], color=colour, capsize=2, elinewidth=0.8, label=effect
+                at, 100 * own["value"], yerr=_errors(own, "value"), fmt="os^"[index], color=colour, capsize=2,
+                elinewidth=0.8, label=effect,
             )  # fmt: skip
         axis.axhline(0, color="#000000", lw=0.6)
         axis.set(title=f"{group}, equal {form}", xlabel="visual tokens", ylabel="effect [points]")
-        axis.set_xticks(range(len(budgets)), [str(one) for one in budgets])
+        axis.set_xticks(range(len(budgets)), [str(budget) for budget in budgets])
         axis.grid(visible=True, axis="y")
     axes[0][0].legend(loc="best")
     figure.suptitle(f"Text awareness and timing, 2 x 2 ({_NOTE})", fontsize=7)
@@ -132,21 +133,14 @@ def _subtasks(results: Results) -> Any:
     groups = list(table["group"].unique())
     figure = new_figure(PAGE_INCHES, 3.2)
     axis = figure.subplots()
-    for place, method in enumerate(LABELS):
-        own = table[table["first"] == f"{method}-{_SIDE_BUDGET}"]
-        if own.empty:
-            continue
-        at = [groups.index(one) + 0.1 * (place - 3.5) for one in own["group"]]
-        values = 100 * own["difference"]
-        errors = [values - 100 * own["low"], 100 * own["high"] - values]
-        axis.errorbar(
-            at, values, yerr=errors, fmt=_MARKERS[_base(method)], color=COLOURS[_base(method)], capsize=1.5,
-            elinewidth=0.6, label=LABELS[method], markerfacecolor=None if place > 3 else "white",
-        )  # fmt: skip
+    for index, method in enumerate(LABELS):
+        rows = table[table["first"] == f"{method}-{_SIDE_BUDGET}"]
+        at = [groups.index(group) + 0.1 * (index - 3.5) for group in rows["group"]]
+        _bars(axis, at, rows, "difference", index, method, ls="")
     axis.axhline(0, color="#000000", lw=0.6)
-    axis.set_xticks(range(len(groups)), [one.replace("shapes-", "").replace(" ", "\n") for one in groups])
+    axis.set_xticks(range(len(groups)), [name.replace("shapes-", "").replace(" ", "\n") for name in groups])
     axis.set(
-        ylabel="accuracy less dense [points]",
+        ylabel="accuracy minus dense [points]",
         title=f"Per variant and sub-task at {_SIDE_BUDGET} tokens ({_NOTE})",
     )
     axis.grid(visible=True, axis="y")
@@ -161,10 +155,8 @@ def _adaptive(results: Results) -> Any:
     axes = figure.subplots(1, len(names), squeeze=False)[0]
     for axis, name in zip(axes, names, strict=True):
         own = facts[facts["configuration"] == name].iloc[0]
-        bins = range(int(own["k_min"]), int(own["k_max"]) + 5, 4)
-        axis.hist(
-            counts.loc[counts["configuration"] == name, "k"], bins=list(bins), color=COLOURS["sparsezip"]
-        )
+        bins = list(range(int(own["k_min"]), int(own["k_max"]) + 5, 4))
+        axis.hist(counts.loc[counts["configuration"] == name, "k"], bins=bins, color=COLOURS["sparsezip"])
         axis.axvline(own["k_mean"], color="#000000", lw=0.8)
         total = f"mean total {own['total_mean']:.1f}, aimed {own['aimed_total']}"
         axis.set(xlabel="K, dominant tokens", ylabel="pictures", title=f"{name}: {total}")

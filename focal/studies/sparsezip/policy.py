@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from focal.studies.sparsezip.analysis import Scores, verdict
 from focal.studies.sparsezip.questions import QuestionSet
@@ -80,44 +79,49 @@ def policy_rows(
         mean: Budget of the fixed configuration that it is compared with, at equal mean tokens.
     """
     asked = [one for one in questions.questions if one.benchmark == "shapes-mme"]
-    if not asked or any(f"{method}-{budget}" not in scores.cells for budget in (*budgets, mean)):
+    if not asked or any(f"{method}-{budget}" not in scores.outcomes for budget in (*budgets, mean)):
         return []
-    kinds = np.array([route(one.text) for one in asked])
+    right = pd.DataFrame(
+        {budget: scores.of(f"{method}-{budget}", "shapes-mme") for budget in (*budgets, mean)}
+    )
+    kinds = pd.Series([route(one.text) for one in asked])
     # Sub-tasks take turns over pictures, so halves go by rounds of them.
     turns = len({one.split for one in asked})
-    halves = np.array([(int(one.picture_id.rsplit("-", 1)[1]) // turns) % 2 for one in asked])
-    columns = {budget: scores.of(f"{method}-{budget}", "shapes-mme") for budget in (*budgets, mean)}
-    learn = halves == 0
-    names = sorted(set(kinds.tolist()))
-    counts = {kind: int((learn & (kinds == kind)).sum()) for kind in names}
-    if not all(counts.values()) or not (~learn).any():
+    is_learned = pd.Series([int(one.picture_id.rsplit("-", 1)[1]) // turns % 2 == 0 for one in asked])
+    names = sorted(kinds.unique())
+    counts = kinds[is_learned].value_counts()
+    if set(names) - set(counts.index) or is_learned.all():
         return []
-    hits = {
-        (kind, budget): float(columns[budget][learn & (kinds == kind)].sum()) for kind in names for budget in budgets
-    }  # fmt: skip
-    table = best_table(hits, counts, budgets, mean)
-    routed = np.array([table[str(kind)] for kind in kinds])
-    own = _picked(columns, routed)
-    pictures = np.array(scores.pictures("shapes-mme"))
-    found = compared(own[~learn].tolist(), columns[mean][~learn].tolist(), pictures[~learn].tolist())
-    is_known = np.array([kind == one.split or (kind == "attribute" and one.split == "color")
-                         for kind, one in zip(kinds, asked, strict=True)])  # fmt: skip
-    return [
+    hits = right[is_learned].groupby(kinds[is_learned]).sum()
+    table = best_table(
+        {(kind, budget): float(hits.loc[kind, budget]) for kind in names for budget in budgets},
+        {kind: int(counts[kind]) for kind in names},
+        budgets,
+        mean,
+    )
+    routed = kinds.map(table)
+    tested = pd.DataFrame(
         {
-            "method": method, "kind": kind, "budget": table[kind], "questions": int((~learn & (kinds == kind)).sum()),
-            "accuracy": float(own[~learn & (kinds == kind)].mean()),
-            "fixed_accuracy": float(columns[mean][~learn & (kinds == kind)].mean()),
-            "mean_tokens": float(table[kind]), "low": "", "high": "", "verdict": "",
+            "kind": kinds, "tokens": routed, "fixed": right[mean], "picture": scores.pictures("shapes-mme"),
+            "own": [right.at[number, budget] for number, budget in enumerate(routed)],
         }
-        for kind in names
-    ] + [
+    )[~is_learned]  # fmt: skip
+    found = compared(tested["own"].tolist(), tested["fixed"].tolist(), tested["picture"].tolist())
+    splits = pd.Series([one.split for one in asked])
+    is_known = (kinds == splits) | ((kinds == "attribute") & (splits == "color"))
+    rows: list[dict[str, Any]] = [
+        {
+            "method": method, "kind": kind, "budget": table[str(kind)], "questions": len(own),
+            "accuracy": float(own["own"].mean()), "fixed_accuracy": float(own["fixed"].mean()),
+            "mean_tokens": float(table[str(kind)]), "low": "", "high": "", "verdict": "",
+        }
+        for kind, own in tested.groupby("kind")
+    ]  # fmt: skip
+    rows.append(
         {
             "method": method, "kind": "all", "budget": mean, "questions": found.questions, "accuracy": found.first,
-            "fixed_accuracy": found.second, "mean_tokens": float(routed[~learn].mean()), "low": found.low,
+            "fixed_accuracy": found.second, "mean_tokens": float(tested["tokens"].mean()), "low": found.low,
             "high": found.high, "verdict": verdict(found), "router_agrees": float(is_known.mean()),
         }
-    ]  # fmt: skip
-
-
-def _picked(columns: Mapping[int, NDArray[np.float64]], routed: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.array([columns[int(budget)][place] for place, budget in enumerate(routed)])
+    )  # fmt: skip
+    return rows

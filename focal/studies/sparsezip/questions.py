@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from focal_algorithm.evaluation.offline import questions as offline
 from focal_algorithm.tasks.shapes_pope import VARIANTS
-from focal_algorithm.tasks.store import TaskSplit, load_split
+from focal_algorithm.tasks.store import StoredSample, load_split
 from focal_common.errors import ConfigError
 from focal_common.provenance import content_hash
 
@@ -54,22 +56,29 @@ class QuestionSet:
     questions: tuple[Asked, ...]
     manifest: dict[str, Any] = field(compare=False)
 
-    def texts(self) -> list[list[str]]:
-        """Return the different texts asked about each picture; the variants of shapes-pope share half of theirs."""
-        found: list[dict[str, None]] = [{} for _ in self.pictures]
-        for one in self.questions:
-            found[one.picture].setdefault(one.text)
-        return [list(texts) for texts in found]
+    def prompts(self) -> list[tuple[int, str]]:
+        """Return picture and text of each prompt once; the variants of shapes-pope share half of theirs."""
+        asked = dict.fromkeys((one.picture, one.text) for one in self.questions)
+        return sorted(asked, key=lambda key: key[0])
+
+    def offline(self) -> offline.QuestionSet:
+        """Return the prompts as the offline evaluator takes them; pictures are called ``picture N``."""
+        samples = tuple(
+            StoredSample(f"picture {number}", picture[None], (), is_video=False)
+            for number, picture in enumerate(self.pictures)
+        )
+        asked = tuple(
+            offline.Asked(number, picture, "", text, "", ("yes", "no"))
+            for number, (picture, text) in enumerate(self.prompts())
+        )
+        return offline.QuestionSet("sparsezip", 0, samples, asked, {})
 
     def only(self, benchmark: str, splits: Iterable[str] = ()) -> QuestionSet:
         """Return one benchmark of the set, or some splits of it, with its own manifest."""
         wanted = set(splits)
-        chosen = [
-            one
-            for one in self.questions
-            if one.benchmark == benchmark and (not wanted or one.split in wanted)
-        ]
-        known = sorted({one.split for one in self.questions if one.benchmark == benchmark})
+        own = [one for one in self.questions if one.benchmark == benchmark]
+        chosen = [one for one in own if not wanted or one.split in wanted]
+        known = sorted({one.split for one in own})
         missing = sorted(wanted - set(known))
         if missing or not chosen:
             raise ConfigError(
@@ -78,20 +87,12 @@ class QuestionSet:
             )
         numbers = sorted({one.picture for one in chosen})
         renamed = {old: new for new, old in enumerate(numbers)}
-        moved = tuple(
-            Asked(one.benchmark, one.split, renamed[one.picture], one.picture_id, one.text, one.truth)
-            for one in chosen
-        )
+        moved = tuple(replace(one, picture=renamed[one.picture]) for one in chosen)
         return QuestionSet(self.pictures[numbers], moved, _manifest(moved, self.manifest["sources"]))
 
 
 def load_questions(
-    pope_pictures: int,
-    mme_pictures: int,
-    *,
-    seed: int = 0,
-    split: str = "test",
-    track: Callable[[Iterable[int]], Iterable[int]] = lambda items: items,
+    pope_pictures: int, mme_pictures: int, *, seed: int = 0, split: str = "test"
 ) -> QuestionSet:
     """Return questions of shapes-pope (three variants) and shapes-mme, generated on first use.
 
@@ -100,7 +101,6 @@ def load_questions(
         mme_pictures: Pictures of shapes-mme, two questions each, sub-tasks in turn; 0 for none.
         seed: Of the data.
         split: ``train``, ``val`` or ``test``.
-        track: Wraps generation to show progress.
 
     Raises:
         ConfigError: No picture is asked for.
@@ -110,33 +110,27 @@ def load_questions(
             f"pictures of shapes-pope and shapes-mme: got {pope_pictures} and {mme_pictures}; expected at least "
             "one picture and no negative number"
         )
-    frames: list[NDArray[np.uint8]] = []
+    # The variants of shapes-pope ask about the same pictures.
+    wanted: list[tuple[str, int, int, dict[str, Any]]] = [
+        ("shapes-pope", pope_pictures, 0, {"variant": variant}) for variant in VARIANTS if pope_pictures
+    ]
+    if mme_pictures:
+        wanted.append(("shapes-mme", mme_pictures, pope_pictures, {}))
+    frames: dict[int, NDArray[np.uint8]] = {}
     questions: list[Asked] = []
     sources: dict[str, str] = {}
-
-    def take(name: str, loaded: TaskSplit, first: int, variant: str | None) -> None:
-        sources[name] = loaded.manifest["sha256"]
+    for task, count, first, options in wanted:
+        loaded = load_split(task, seed=seed, split=split, samples=count, **options)
+        variant = options.get("variant", "")
+        sources[f"{task} {variant}".strip()] = loaded.manifest["sha256"]
         for number, sample in enumerate(loaded.samples):
-            if first + number == len(frames):
-                frames.append(sample.frames[0])
-            picture_id = f"{loaded.manifest['task']}-{number}"
-            questions.extend(
-                Asked(
-                    loaded.manifest["task"], variant or asked.kind, first + number, picture_id, asked.text,
-                    asked.answer,
-                )
-                for asked in sample.questions
-            )  # fmt: skip
-
-    for variant in VARIANTS if pope_pictures else ():
-        loaded = load_split(
-            "shapes-pope", seed=seed, split=split, samples=pope_pictures, track=track, variant=variant
-        )
-        take(f"shapes-pope {variant}", loaded, 0, variant)
-    if mme_pictures:
-        loaded = load_split("shapes-mme", seed=seed, split=split, samples=mme_pictures, track=track)
-        take("shapes-mme", loaded, len(frames), None)
-    return QuestionSet(np.stack(frames), tuple(questions), _manifest(tuple(questions), sources))
+            frames.setdefault(first + number, sample.frames[0])
+            questions += [
+                Asked(task, variant or one.kind, first + number, f"{task}-{number}", one.text, one.answer)
+                for one in sample.questions
+            ]
+    pictures = np.stack([frames[number] for number in sorted(frames)])
+    return QuestionSet(pictures, tuple(questions), _manifest(tuple(questions), sources))
 
 
 def require_same_questions(first: dict[str, Any], second: dict[str, Any], names: tuple[str, str]) -> None:
@@ -160,15 +154,11 @@ def require_same_questions(first: dict[str, Any], second: dict[str, Any], names:
 
 
 def _manifest(questions: tuple[Asked, ...], sources: dict[str, str]) -> dict[str, Any]:
-    counts: dict[str, int] = {}
-    for one in questions:
-        name = f"{one.benchmark} {one.split}"
-        counts[name] = counts.get(name, 0) + 1
     rows = [[one.benchmark, one.split, one.picture_id, one.text, one.truth] for one in questions]
     return {
         "questions": len(questions),
         "pictures": len({one.picture for one in questions}),
-        "questions_by_split": counts,
+        "questions_by_split": dict(Counter(f"{one.benchmark} {one.split}" for one in questions)),
         "sources": sources,
         "sha256": content_hash([rows, sources]),
     }

@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from focal.studies.sparsezip.adaptive import AdaptiveK, calibrated
-from focal.studies.sparsezip.analysis import Scores, accuracy_rows
-from focal.studies.sparsezip.bench import Eyes, open_bench
-from focal.studies.sparsezip.cells import Cell, run_cells
+from focal.studies.sparsezip.cells import Cell, run_cells, write_answers
 from focal.studies.sparsezip.configuration import Configuration
-from focal.studies.sparsezip.design import adaptive_part, curve, sweep, two_by_two
-from focal.studies.sparsezip.provenance import write_answers
-from focal.studies.sparsezip.questions import load_questions
-from focal.studies.sparsezip.settings import FIXED_TOTAL, PARTS, SWEEP_TOTAL, StudySettings
-from focal.studies.sparsezip.study_tables import (
-    Track,
-    write_adaptive,
-    write_audit,
-    write_curve,
-    write_effects,
-    write_latency,
-    write_policy,
-    write_sweep,
+from focal.studies.sparsezip.design import (
+    FIXED_TOTAL,
+    SWEEP_TOTAL,
+    StudySettings,
+    adaptive_part,
+    curve,
+    sweep,
+    two_by_two,
 )
-from focal.studies.sparsezip.tables import write_table
+from focal.studies.sparsezip.model import LoadedVisionModel, open_study
+from focal.studies.sparsezip.questions import load_questions
+from focal.studies.sparsezip.study_tables import Track, write_parts
 from focal_common.errors import ConfigError
 
-__all__ = ["PARTS", "StudySettings", "run_study"]
+__all__ = ["run_study"]
 
 _CALIBRATION_PICTURES = 120
 
 
-def run_study(eyes: Eyes, settings: StudySettings, output: Path, work: Path, track: Track) -> list[Cell]:
+def run_study(
+    vision_model: LoadedVisionModel, settings: StudySettings, output: Path, work: Path, track: Track
+) -> list[Cell]:
     """Run the study and write its tables.
 
     Args:
-        eyes: The model.
+        vision_model: The model.
         settings: What to run on.
         output: Folder of the tables.
-        work: Folder of finished results and features, for a later run.
-        track: From items, a description and a number of them to the same items under a progress bar.
+        work: Folder of finished results, for a later run.
+        track: Shows progress.
 
     Returns:
         Every configuration with its status.
@@ -49,38 +45,24 @@ def run_study(eyes: Eyes, settings: StudySettings, output: Path, work: Path, tra
         ConfigError: Settings that do not fit, such as a budget above the visual tokens.
     """
     questions = load_questions(settings.pope_pictures, settings.mme_pictures, seed=settings.seed)
-    bench = open_bench(eyes, questions, work, lambda items: track(items, "looking at pictures", None))
-    beyond = [one for one in (*settings.budgets, *settings.square_budgets) if one >= bench.visual]
-    if beyond:
-        raise ConfigError(
-            f"budget {beyond[0]}: the model has {bench.visual} visual tokens; expected budgets below that"
-        )
-    rules = _rules(eyes, settings, work) if "adaptive" in settings.parts else {}
-    configurations = _configurations(settings, rules)
-    cells = run_cells(
-        bench, configurations, work, lambda items: track(items, "configurations", len(configurations))
-    )
-    write_answers(bench, cells, output, settings.seed)
-    scores = Scores(questions, cells)
-    write_table(output / "accuracy.csv", accuracy_rows(scores), ("configuration", "group", "accuracy"))
-    steps: dict[str, Callable[[], None]] = {
-        "curve": lambda: write_curve(scores, settings, output),
-        "two_by_two": lambda: write_effects(scores, settings, output),
-        "audit": lambda: write_audit(bench, output),
-        "adaptive": lambda: write_adaptive(scores, cells, output),
-        "sweep": lambda: write_sweep(bench, scores, cells, output),
-        "policy": lambda: write_policy(scores, questions, settings, output),
-        "latency": lambda: write_latency(bench, settings, output, track),
-    }
-    for part in track(settings.parts, "tables", len(settings.parts)):
-        steps[part]()
+    study = open_study(vision_model, questions, lambda items: track(items, "looking at pictures", None))
+    for budget in (*settings.budgets, *settings.square_budgets):
+        if budget >= study.visual:
+            raise ConfigError(
+                f"budget {budget}: the model has {study.visual} visual tokens; expected budgets below that"
+            )
+    rules = _rules(vision_model, settings.seed) if "adaptive" in settings.parts else {}
+    chosen = _configurations(settings, rules)
+    cells = run_cells(study, chosen, work, lambda items: track(items, "configurations", len(chosen)))
+    write_answers(study, cells, output, settings.seed)
+    write_parts(study, cells, settings, output, track)
     return cells
 
 
-def _rules(eyes: Eyes, settings: StudySettings, work: Path) -> dict[str, AdaptiveK]:
+def _rules(vision_model: LoadedVisionModel, seed: int) -> dict[str, AdaptiveK]:
     """Calibrate on pictures of another split, so that the mean on the test pictures is a result, not a premise."""
-    other = load_questions(0, _CALIBRATION_PICTURES, seed=settings.seed, split="val")
-    attentions = [one.attention for one in eyes.look(other, work)]
+    features = vision_model.features(load_questions(0, _CALIBRATION_PICTURES, seed=seed, split="val"))
+    attentions = [picture.attention[0] for picture in features]
     mean = next(one for one in curve([FIXED_TOTAL]) if one.method == "sparsezip").parameters["dominant"]
     bounds = {"k_min": 8, "k_max": 2 * mean - 8}
     return {
@@ -96,14 +78,13 @@ def _configurations(settings: StudySettings, rules: dict[str, AdaptiveK]) -> lis
     if "two_by_two" in settings.parts:
         wanted += two_by_two(settings.square_budgets)
     if "adaptive" in settings.parts:
-        wanted += _placed_sparsezip(FIXED_TOTAL)
-    wanted += adaptive_part(rules, FIXED_TOTAL)
+        wanted += [*_references(FIXED_TOTAL), *adaptive_part(rules, FIXED_TOTAL)]
     if "sweep" in settings.parts:
-        wanted += [*_placed_sparsezip(SWEEP_TOTAL), *(one for *_, one in sweep(SWEEP_TOTAL))]
+        wanted += [*_references(SWEEP_TOTAL), *(one for *_, one in sweep(SWEEP_TOTAL))]
     return list({one.name: one for one in wanted}.values())
 
 
-def _placed_sparsezip(budget: int) -> list[Configuration]:
+def _references(budget: int) -> list[Configuration]:
     """Return what adaptive K and sweeps are compared with, and dense as the ceiling."""
     names = ("dense", f"sparsezip_placed-{budget}")
     return [one for one in curve([budget]) if one.name in names]

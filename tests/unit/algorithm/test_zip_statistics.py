@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,7 +16,6 @@ from focal.studies.sparsezip.adaptive import calibrated, normalised_entropy
 from focal.studies.sparsezip.analysis import Scores, effect_rows, pair_row
 from focal.studies.sparsezip.audit import audited
 from focal.studies.sparsezip.budgets import (
-    DecoderShape,
     flops,
     inside_schedule,
     one_cut_schedule,
@@ -26,11 +26,12 @@ from focal.studies.sparsezip.cells import Cell
 from focal.studies.sparsezip.configuration import Configuration
 from focal.studies.sparsezip.design import as_published, sweep
 from focal.studies.sparsezip.evaluate import Outcome
-from focal.studies.sparsezip.latency import Timed, latency_rows, spread
+from focal.studies.sparsezip.latency import latency_rows, spread
 from focal.studies.sparsezip.policy import best_table, route
 from focal.studies.sparsezip.questions import Asked, QuestionSet, require_same_questions
 from focal_algorithm.methods.build import build_method
 from focal_common.errors import ConfigError
+from focal_traces.header.schema import DecoderGeometry
 
 _CELLS = ("before-agnostic", "before-aware", "inside-agnostic", "inside-aware")
 
@@ -138,21 +139,21 @@ def test_runs_on_different_questions_are_refused() -> None:
 
 def test_audit_catches_a_constant_k() -> None:
     found = audited([8] * 50, [12] * 50, k_min=8, k_max=64, is_dynamic=True)
-    assert "8 (k_min) for every one of 50 pictures" in found.warning
-    assert (found.total_least, found.total_mean, found.total_largest) == (21, 21.0, 21)
-    assert found.at_k_min == 1
+    assert "8 (k_min) for every one of 50 pictures" in found["warning"]
+    assert (found["total_least"], found["total_mean"], found["total_largest"]) == (21, 21.0, 21)
+    assert found["at_k_min"] == 1
 
 
 def test_audit_says_nothing_of_a_k_that_moves_or_is_meant_to_be_fixed() -> None:
-    assert audited([8, 20, 31, 12], [12] * 4, k_min=4, k_max=64, is_dynamic=True).warning == ""
-    assert audited([8] * 4, [12] * 4, k_min=4, k_max=64, is_dynamic=False).warning == ""
+    assert audited([8, 20, 31, 12], [12] * 4, k_min=4, k_max=64, is_dynamic=True)["warning"] == ""
+    assert audited([8] * 4, [12] * 4, k_min=4, k_max=64, is_dynamic=False)["warning"] == ""
 
 
 def test_audit_catches_a_k_that_is_pinned_or_hardly_moves() -> None:
     pinned = audited([8] * 97 + [30] * 3, [0] * 100, k_min=8, k_max=64, is_dynamic=True)
-    assert "pinned at 8 for 97%" in pinned.warning
+    assert "pinned at 8 for 97%" in pinned["warning"]
     hardly = audited([8] * 60 + [9] * 40, [0] * 100, k_min=4, k_max=64, is_dynamic=True)
-    assert "between 8 and 9 only" in hardly.warning
+    assert "between 8 and 9 only" in hardly["warning"]
 
 
 @settings(max_examples=20, deadline=None)
@@ -223,8 +224,11 @@ def test_a_budget_that_no_schedule_reaches_is_refused() -> None:
 def test_flops_are_the_sum_of_every_multiplication() -> None:
     n, d, m = 5, 3, 7
     by_hand = 4 * n * d * d + 2 * n * n * d + 3 * n * d * m
-    assert flops(DecoderShape(2, d, m), [n, n]) == 2 * by_hand
-    assert flops(DecoderShape(2, d, m), [n, n - 1]) < 2 * by_hand
+    geometry = DecoderGeometry(
+        layers=2, heads=1, kv_heads=1, head_dim_elements=d, hidden_elements=d, intermediate_elements=m
+    )
+    assert flops(geometry, [n, n]) == 2 * by_hand
+    assert flops(geometry, [n, n - 1]) < 2 * by_hand
 
 
 @pytest.mark.parametrize(
@@ -281,14 +285,16 @@ def test_the_audit_marks_the_rule_that_nobody_published() -> None:
         assert name.startswith("ours: ") == ("k_rule" in parameters)
 
 
-def _timed(noise: float) -> list[Timed]:
+def _timed(noise: float) -> pd.DataFrame:
     generator = np.random.default_rng(1)
-    return [
-        Timed("dense", picture, length, {"vision": 5.0, "compress": 0.0, "projector": 0.0, "prefill": 5.0,
-                                         "decode": 2.0 * (length - 1) + noise * generator.random()})
+    return pd.DataFrame(
+        {
+            "configuration": "dense", "picture": picture, "new_tokens": length, "vision": 5.0, "compress": 0.0,
+            "projector": 0.0, "prefill": 5.0, "decode": 2.0 * (length - 1) + noise * generator.random(),
+        }
         for picture in range(8)
         for length in (1, 4, 16)
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def test_the_line_through_latencies_has_an_interval_that_widens_with_noise() -> None:

@@ -1,1 +1,0 @@
-"""Scores of benchmarks from lists of answers: pure functions, no files."""
