@@ -1,11 +1,13 @@
-"""Every published number beside ours, and the defects of the published simulator, from one run in fidelity parity."""
+"""Every published number beside ours from one run in fidelity parity, and the defects of the published simulator."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
-from focal.studies.published.defects import defect_table
+import pandas as pd
+
+from focal_common.config import read_yaml
 from focal_common.files import atomic_write_text
 from focal_evaluation.claims.claims import read_claims
 from focal_evaluation.claims.results import read_material
@@ -13,7 +15,24 @@ from focal_evaluation.claims.verdicts import verdict_frame
 from focal_evaluation.exhibits.make import csv_text
 from focal_evaluation.results.published_runs import run_published
 
-__all__ = ["write_parity"]
+__all__ = ["defect_table", "write_parity"]
+
+_DEFECTS = Path(__file__).with_name("defects.yaml")
+
+
+def defect_table() -> pd.DataFrame:
+    """Return every known defect of the published simulator: columns ``defect, what, effect, basis``."""
+    return pd.DataFrame(
+        [
+            {
+                "defect": name,
+                "what": entry["what"],
+                "effect": entry["effect"].format(**entry.get("numbers", {})),
+                "basis": entry["basis"],
+            }
+            for name, entry in read_yaml(_DEFECTS).items()
+        ]
+    )
 
 
 def write_parity(root: Path, output: Path, results: Path | None = None) -> list[Path]:
@@ -34,7 +53,7 @@ def write_parity(root: Path, output: Path, results: Path | None = None) -> list[
         material = read_material(folder, root, "parity")
         tables = {
             "claims.csv": verdict_frame(claims, material),
-            "defects.csv": defect_table(material.results, root),
+            "defects.csv": defect_table(),
         }
     for name, table in tables.items():
         atomic_write_text(output / name, csv_text(table))

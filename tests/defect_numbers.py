@@ -1,43 +1,21 @@
-"""The known defects D1 to D27 of the published simulator with the effect of each, as a table.
-
-What they are is told in ``defects.yaml``; the numbers in its sentences are computed here.
-"""
+"""The numbers in the sentences of ``focal/studies/published/defects.yaml``, computed from the published experiments."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from focal.studies.published.defect_models import DefectModels
-from focal_common.config import read_yaml
+from defect_models import DefectModels
 from focal_evaluation.claims.claims import read_claims
 from focal_evaluation.claims.published import read_gpu_runs
 from focal_evaluation.claims.result_rows import Results
 from focal_simulator.results.tile_lengths import lengths_of_file
 from focal_traces.root.root import TraceRoot
 
-__all__ = ["defect_numbers", "defect_table"]
+__all__ = ["defect_numbers"]
 
-_DEFECTS = Path(__file__).with_name("defects.yaml")
 _PUBLISHED_OVERHEAD, _FOLD_OVERHEAD, _SCATTER_CYCLES = 32, 93, 512
-
-
-def defect_table(results: Results, root: Path) -> pd.DataFrame:
-    """Return every known defect: columns ``defect, what, effect, basis``.
-
-    Args:
-        results: Rows of all published experiments.
-        root: Trace root with the published tables, claims and stand-ins.
-    """
-    numbers = defect_numbers(results, root)
-    return pd.DataFrame(
-        [
-            {"defect": name, **entry, "effect": entry["effect"].format(**numbers)}
-            for name, entry in read_yaml(_DEFECTS).items()
-        ]
-    )
 
 
 def defect_numbers(results: Results, root: Path) -> dict[str, float]:

@@ -193,7 +193,7 @@ class DefectModels:
 
         def bound(workload: Workload, table: LayerTable) -> float:
             shapes, counts = LinearShapes.of(workload.geometry), workload.counts
-            assert counts is not None  # noqa: S101  (every published video has a stand-in)
+            assert counts is not None
             tiles = -(-counts.tokens[:, shapes.recorded] // 1024)
             folds = tiles * -(-shapes.inputs // 32) * -(-shapes.outputs // 32)
             linear = np.maximum(table.compute_cycles[:, :ATTENTION], folds * load_cycles)
@@ -218,7 +218,7 @@ class DefectModels:
         shares = []
         for workload, table in zip(self.videos, self._tables["focus"], strict=True):
             counts = workload.counts
-            assert counts is not None  # noqa: S101  (every published video has a stand-in)
+            assert counts is not None
             scores = float((counts.tokens[:, _QUERY] ** 2).sum()) * workload.geometry.heads / 2
             shares.append(scores / _SFU_EXPONENTIALS / _cycles(table))
         return min(shares), max(shares)
@@ -234,7 +234,7 @@ class DefectModels:
         shares = []
         for workload in self.videos:
             counts = workload.counts
-            assert counts is not None  # noqa: S101  (every published video has a stand-in)
+            assert counts is not None
             shares.append(2 * float(counts.vectors.sum()) / (2 * 32 * float(counts.unique.sum())))
         return min(shares), max(shares)
 
