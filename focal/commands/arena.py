@@ -59,13 +59,12 @@ def arena(
     """Compare all methods at equal budget: accuracy measured, cycles and energy simulated."""
     if workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {workers}")
-    from focal.studies.arena.entrants import DEFAULT_ENTRANTS
-    from focal.studies.arena.plan import ArenaPlan
+    from focal.studies.arena.plan import DEFAULT_CANDIDATES, ArenaPlan
 
     plan = ArenaPlan(
         models=_models(model or [], _words(models)),
         benchmarks=_words(tasks),
-        methods=DEFAULT_ENTRANTS if methods == "all" else _words(methods),
+        methods=DEFAULT_CANDIDATES if methods == "all" else _words(methods),
         budgets=tuple(_share(word) for word in _words(budgets)),
         quantity=match,
         questions=questions,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,15 @@ import torch
 from evaluation_support import model_folder
 from focal.commands import arena as cli_arena
 from focal.commands.running import run_command
-from focal.studies.arena import bench
-from focal.studies.arena.bench import Bench
-from focal.studies.arena.cells import fight
-from focal.studies.arena.entrants import entrant
-from focal.studies.arena.jobs import AnswerJob
+from focal.studies.arena import inputs
+from focal.studies.arena.cells import run_cases
+from focal.studies.arena.inputs import ArenaInputs
+from focal.studies.arena.jobs import AnswerJob, answered
 from focal.studies.arena.matching import TOLERANCE, settings_of
-from focal.studies.arena.plan import ArenaPlan, ModelFolder
-from focal.studies.arena.simulation import simulate
+from focal.studies.arena.plan import ArenaPlan, ModelFolder, candidate
 from focal_algorithm.evaluation.offline.costs import costs_of, mean_cost
 from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.models.weights import shipped_model
-from focal_common.errors import RunError
 from focal_simulator.accelerators import ACCELERATORS
 
 METHODS = "dense,adaptiv,visionzip,cmc"
@@ -39,7 +35,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FOCAL_CACHE", str(folder / "cache"))
         patch.setenv("HF_HUB_OFFLINE", "1")
-        patch.setattr(bench, "_CHUNK_QUESTIONS", 8)  # several jobs of few questions
+        patch.setattr(inputs, "_CHUNK_QUESTIONS", 8)  # several jobs of few questions
         torch.set_num_threads(1)
         yield folder
 
@@ -52,7 +48,7 @@ def image(small_data: Path) -> Path:
 @pytest.fixture(scope="module")
 def evaluator(image: Path) -> Evaluator:
     plan = ArenaPlan((ModelFolder("small", str(image)),), ("shapes-pope",), questions=18)
-    return Bench(plan).evaluator(plan.models[0], "shapes-pope")
+    return ArenaInputs(plan).evaluator(plan.models[0], "shapes-pope")
 
 
 @pytest.fixture(scope="module")
@@ -136,14 +132,13 @@ def test_simulation_is_the_mean_of_the_traced_questions(whole: Path) -> None:
 
 def test_accelerators_that_refuse_a_trace_say_why(evaluator: Evaluator) -> None:
     method = evaluator.method("focus")
-    (reply,) = evaluator.replies(method, [0], recorded={0})
-    found = simulate(evaluator, method, reply)
-    assert set(found.figures) | set(found.refused) == set(ACCELERATORS)
+    found = answered(evaluator, method, [0, 1], frozenset({0}), simulates=True)["simulated"]
+    assert list(found) == ["0"]  # only what was recorded can be simulated
+    figures, refused = found["0"]["figures"], found["0"]["refused"]
+    assert set(figures) | set(refused) == set(ACCELERATORS)
     for name in ("adaptiv", "cmc"):
-        assert f"expected a trace of method '{name}'" in found.refused[name]
-    assert min(found.figures["focus"].values()) > 0
-    with pytest.raises(RunError, match="not recorded"):
-        simulate(evaluator, method, replace(reply, recorded=None))
+        assert f"expected a trace of method '{name}'" in refused[name]
+    assert min(figures["focus"].values()) > 0
 
 
 def test_interrupted_arena_resumes_to_the_same_bytes(
@@ -151,12 +146,12 @@ def test_interrupted_arena_resumes_to_the_same_bytes(
 ) -> None:
     work, asked = AnswerJob.work, []
 
-    def counted(self: AnswerJob, bench: Bench) -> Any:
+    def counted(self: AnswerJob, inputs: ArenaInputs) -> Any:
         if len(asked) == 3:
             asked.append("stop")
             raise KeyboardInterrupt
-        asked.append(self.bout.method)
-        return work(self, bench)
+        asked.append(self.case.method)
+        return work(self, inputs)
 
     monkeypatch.setattr(AnswerJob, "work", counted)
     assert arena(tmp_path, image) == 130
@@ -182,9 +177,9 @@ def test_processes_give_the_same_cells(image: Path, tmp_path: Path) -> None:
         traced=1,
         simulates=False,
     )
-    one, two = (fight(Bench(plan), tmp_path / str(count), count, False) for count in (1, 2))
+    one, two = (run_cases(ArenaInputs(plan), tmp_path / str(count), count, False) for count in (1, 2))
     assert one == two
-    assert [cell.bout.method for cell in one] == ["dense", "visionzip"]
+    assert [cell.case.method for cell in one] == ["dense", "visionzip"]
 
 
 def tokens_of_focus(evaluator: Evaluator, traced: tuple[int, ...], parameters: dict[str, Any]) -> float:
@@ -195,7 +190,7 @@ def tokens_of_focus(evaluator: Evaluator, traced: tuple[int, ...], parameters: d
 
 def test_focus_reaches_beyond_its_schedule_by_its_threshold(evaluator: Evaluator) -> None:
     traced = (1, 7)
-    (setting,) = settings_of(evaluator, "focus", (0.9,), "tokens", traced)
+    (setting,) = settings_of(evaluator, candidate("focus"), (0.9,), "tokens", traced)
     assert tokens_of_focus(evaluator, traced, setting.parameters) == setting.reached
     assert (setting.status, setting.knob) == ("ok", "similarity_threshold")
     # Both concentrators save the same factor: without similarity, half of the way from dense is left.
@@ -208,10 +203,10 @@ def test_focus_on_video_meets_every_budget_by_schedule_or_threshold() -> None:
     plan = ArenaPlan(
         (ModelFolder("video", str(shipped_model("shapes_video"))),), ("shapes-video",), questions=4
     )
-    video = Bench(plan).evaluator(plan.models[0], "shapes-video")
+    video = ArenaInputs(plan).evaluator(plan.models[0], "shapes-video")
     # The schedule alone stays near 30 of 1024 tokens, and costs most at about twice its fractions, not at its end.
     shares = (0.5, 0.25, 0.125, 0.02)
-    found = settings_of(video, "focus", shares, "tokens", (3,))
+    found = settings_of(video, candidate("focus"), shares, "tokens", (3,))
     assert [one.status for one in found] == ["ok"] * 4
     assert [one.knob for one in found] == ["similarity_threshold"] * 3 + ["schedule scale"]
     for one, share in zip(found[:3], shares, strict=False):
@@ -220,12 +215,14 @@ def test_focus_on_video_meets_every_budget_by_schedule_or_threshold() -> None:
         assert alone == pytest.approx(1024 * share**0.5, rel=0.03)
     assert len({one.value for one in found}) == 4
     assert "similarity_threshold" not in found[3].parameters  # the published one
-    assert settings_of(video, "focus", (0.125,), "tokens", (3,)) == [found[2]]  # whatever else is asked for
+    assert settings_of(video, candidate("focus"), (0.125,), "tokens", (3,)) == [
+        found[2]
+    ]  # whatever else is asked for
 
 
 def test_sparsezip_gives_up_merged_tokens_where_they_alone_cost_too_much(evaluator: Evaluator) -> None:
     traced = (1, 7)
-    plenty, setting = settings_of(evaluator, "sparsezip", (0.25, 0.0625), "tokens", traced)
+    plenty, setting = settings_of(evaluator, candidate("sparsezip"), (0.25, 0.0625), "tokens", traced)
     assert (plenty.status, plenty.knob) == ("ok", "K")
     method: Any = evaluator.method("sparsezip", setting.parameters)
     assert (setting.status, setting.knob, setting.reached) == ("ok", "tokens per picture", 9.0)
@@ -234,8 +231,8 @@ def test_sparsezip_gives_up_merged_tokens_where_they_alone_cost_too_much(evaluat
 
 def test_macs_are_matched_as_macs(evaluator: Evaluator) -> None:
     traced = (1, 7)
-    (dense,) = settings_of(evaluator, "dense", (0.5,), "macs", traced)
-    (setting,) = settings_of(evaluator, "visionzip", (0.6,), "macs", traced)
+    (dense,) = settings_of(evaluator, candidate("dense"), (0.5,), "macs", traced)
+    (setting,) = settings_of(evaluator, candidate("visionzip"), (0.6,), "macs", traced)
     method = evaluator.method("visionzip", setting.parameters)
     replies = list(evaluator.replies(method, traced, traced))
     reached = mean_cost(costs_of(evaluator, method, replies)).macs
@@ -292,6 +289,6 @@ def test_variants_stand_beside_their_method(image: Path, tmp_path: Path) -> None
     same = ("knob_value", "equivalent_tokens_measured", "linear_macs_measured", "own_accelerator")
     assert [found["visionzip"][name] for name in same] == [found["visionzip_placed"][name] for name in same]
     plan = ArenaPlan((ModelFolder("small", str(image)),), ("shapes-pope",), questions=18)
-    evaluator = Bench(plan).evaluator(plan.models[0], "shapes-pope")
-    assert not entrant("visionzip").build(evaluator).keeps_positions
-    assert entrant("visionzip_placed").build(evaluator).keeps_positions
+    evaluator = ArenaInputs(plan).evaluator(plan.models[0], "shapes-pope")
+    assert not candidate("visionzip").build(evaluator).keeps_positions
+    assert candidate("visionzip_placed").build(evaluator).keeps_positions

@@ -1,37 +1,37 @@
-"""One row of the table before it is summed up: a bout at one setting, with all that was found."""
+"""One row of the table before it is summed up: a case at one setting, with all that was found."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from focal.studies.arena.bench import Bench
+from focal.studies.arena.inputs import ArenaInputs
 from focal.studies.arena.jobs import AnswerJob, MatchJob
 from focal.studies.arena.matching import REFUSED, Setting
-from focal.studies.arena.plan import Bout
-from focal.studies.arena.pool import Workers, workers
+from focal.studies.arena.plan import DENSE, Case
+from focal.studies.arena.pool import Workers, started_workers
 from focal_algorithm.evaluation.offline.costs import Cost
 from focal_algorithm.evaluation.offline.evaluator import Reply
 from focal_common.errors import UnsupportedError
 
-__all__ = ["Cell", "bouts_of", "fight"]
+__all__ = ["Cell", "ComparisonRun", "cases_of", "run_cases"]
 
 
 @dataclass
 class Cell:
-    """A bout at one setting.
+    """A case at one setting.
 
     Attributes:
-        bout: Model, benchmark, method.
+        case: Model, benchmark, method.
         setting: Of the method.
         replies: In the order of the questions.
         costs: By number of the traced question.
         simulated: By number of the traced question: figures and refusals by accelerator.
     """
 
-    bout: Bout
+    case: Case
     setting: Setting
     replies: list[Reply] = field(default_factory=list)
     costs: dict[int, Cost] = field(default_factory=dict)
@@ -55,96 +55,89 @@ class Cell:
         self.simulated = dict(sorted(self.simulated.items()))
 
 
-def bouts_of(bench: Bench) -> list[Bout]:
+def cases_of(inputs: ArenaInputs) -> list[Case]:
     """Return every model on every benchmark that suits it, under every method.
 
     Raises:
         UnsupportedError: A model suits none of the benchmarks.
     """
-    plan, bouts = bench.plan, []
+    plan, cases = inputs.plan, []
     for model in plan.models:
-        suited = [one for one in plan.benchmarks if bench.suits(model, one)]
+        suited = [one for one in plan.benchmarks if inputs.suits(model, one)]
         if not suited:
-            kind = "video" if "video" in bench.loaded(model).adapter.modalities else "image"
+            kind = "video" if "video" in inputs.loaded(model).adapter.modalities else "image"
             raise UnsupportedError(
                 f"--model {model.name}: none of the tasks {', '.join(plan.benchmarks)} is for {kind} models"
             )
-        bouts += [Bout(model, benchmark, method) for benchmark in suited for method in plan.methods]
-    return bouts
+        cases += [Case(model, benchmark, method) for benchmark in suited for method in plan.methods]
+    return cases
 
 
-class Fight:
-    """All bouts of a plan, cell by cell.
+class ComparisonRun:
+    """All cases of a plan, cell by cell.
 
     Args:
-        bench: Models and questions.
-        bouts: See `bouts_of`.
+        inputs: Models and questions.
+        cases: See `cases_of`.
     """
 
-    def __init__(self, bench: Bench, bouts: list[Bout]) -> None:
-        self._bench, self._bouts = bench, bouts
-        self._cells: dict[Bout, list[Cell]] = {}
+    def __init__(self, inputs: ArenaInputs, cases: list[Case]) -> None:
+        self._inputs, self._cases = inputs, cases
+        self._cells: dict[Case, dict[float, Cell]] = {}
 
     @property
     def steps(self) -> int:
         """Steps that `run` yields."""
-        budgets = len(self._bench.plan.budgets)
+        budgets = len(self._inputs.plan.budgets)
         return sum(
-            1 + (1 if bout.method == "dense" else budgets) * len(self._bench.chunks(bout.benchmark))
-            for bout in self._bouts
+            1 + (1 if case.method == DENSE else budgets) * len(self._inputs.chunks(case.benchmark))
+            for case in self._cases
         )
 
-    def run(self, crew: Workers) -> Iterator[None]:
+    def run(self, workers: Workers) -> Iterator[None]:
         """Do all jobs, one step after the other."""
-        for bout in self._bouts:
-            crew.add(MatchJob(bout))
-        for job, result in crew.done():
+        for case in self._cases:
+            workers.add(MatchJob(case))
+        for job, result in workers.done():
             yield
-            if isinstance(job, MatchJob):
-                yield from self._open(job.bout, [Setting(**one) for one in result], crew)
-            else:
-                self._cell(job).take(result)
+            if isinstance(job, AnswerJob):
+                self._cells[job.case][job.setting.budget].take(result)
+                continue
+            settings = [Setting(**values) for values in result]
+            self._cells[job.case] = {setting.budget: Cell(job.case, setting) for setting in settings}
+            for setting in settings:
+                for chunk in self._inputs.chunks(job.case.benchmark):
+                    if setting.status == REFUSED:
+                        yield
+                    else:
+                        workers.add(AnswerJob(job.case, setting, chunk))
 
     def cells(self) -> list[Cell]:
         """Return all cells in the order of the plan."""
-        found = [cell for bout in self._bouts for cell in self._cells[bout]]
-        for cell in found:
+        cells = [cell for case in self._cases for cell in self._cells[case].values()]
+        for cell in cells:
             cell.finish()
-        return found
-
-    def _open(self, bout: Bout, settings: list[Setting], crew: Workers) -> Iterator[None]:
-        chunks = self._bench.chunks(bout.benchmark)
-        self._cells[bout] = [Cell(bout, setting) for setting in settings]
-        for setting in settings:
-            for chunk in chunks:
-                if setting.status == REFUSED:
-                    yield
-                else:
-                    crew.add(AnswerJob(bout, setting, chunk))
-
-    def _cell(self, job: AnswerJob) -> Cell:
-        return next(one for one in self._cells[job.bout] if one.setting.budget == job.setting.budget)
+        return cells
 
 
-def fight(
-    bench: Bench, folder: Path, count: int, is_fresh: bool, track: Any = lambda steps, total: steps
+def run_cases(
+    inputs: ArenaInputs, folder: Path, count: int, is_fresh: bool, track: Any = lambda steps, total: steps
 ) -> list[Cell]:
     """Do everything that a plan asks for.
 
     Args:
-        bench: Models and questions.
+        inputs: Models and questions.
         folder: Of finished jobs.
         count: Worker processes.
         is_fresh: Whether to do finished jobs again.
         track: Wraps the steps to show progress, given their number.
 
     Raises:
-        FocalError: See `bouts_of` and `Bench.questions`; before any process starts.
+        FocalError: See `cases_of` and `ArenaInputs.questions`; before any process starts.
     """
-    whole = Fight(bench, bouts_of(bench))
+    whole = ComparisonRun(inputs, cases_of(inputs))
     total = whole.steps
-    with workers(bench, folder, count, is_fresh) as crew:
-        steps: Iterable[None] = track(whole.run(crew), total)
-        for _ in steps:
+    with started_workers(inputs, folder, count, is_fresh) as workers:
+        for _ in track(whole.run(workers), total):
             pass
     return whole.cells()

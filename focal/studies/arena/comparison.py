@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from focal.inputs import Sample
 from focal.loading import load_model, loaded_model
-from focal.studies.arena.bench import traced_questions
 from focal.studies.arena.cells import Cell
-from focal.studies.arena.entrants import Entrant, entrant
+from focal.studies.arena.inputs import traced_questions
 from focal.studies.arena.jobs import answered
 from focal.studies.arena.matching import MET, REFUSED, Setting, settings_of
-from focal.studies.arena.plan import DENSE, Bout, ModelFolder
+from focal.studies.arena.plan import DENSE, Candidate, Case, ModelFolder, candidate
 from focal.studies.arena.pool import one_thread
 from focal.studies.arena.rows import arena_rows
 from focal_algorithm.evaluation.offline.evaluator import Evaluator
@@ -155,14 +154,14 @@ def compare_methods(
     evaluator = Evaluator(loaded_model(model), _questions(samples, questions))
     chosen = traced_questions(evaluator.questions, traced, seed)
     numbers = [one.number for one in evaluator.questions.asked]
-    entrants = _entrants(methods)
+    candidates = _candidates(methods)
     cells = []
     with one_thread():
         share = None if tokens is None else _share(evaluator, tokens, chosen)
-        for one in entrants:
+        for one in candidates:
             place = ModelFolder(evaluator.loaded.name, "")
             cell = Cell(
-                Bout(place, evaluator.questions.benchmark, one.name), _setting(evaluator, one, share, chosen)
+                Case(place, evaluator.questions.benchmark, one.name), _setting(evaluator, one, share, chosen)
             )
             if cell.setting.status != REFUSED:
                 method = one.build(evaluator, cell.setting.parameters)
@@ -172,14 +171,14 @@ def compare_methods(
     return Comparison(arena_rows(cells, tuple(ACCELERATORS) if simulate else ()))
 
 
-def _entrants(methods: Sequence[str | CompressionMethod]) -> list[Entrant]:
+def _candidates(methods: Sequence[str | CompressionMethod]) -> list[Candidate]:
     if isinstance(methods, str):
         raise ConfigError(f"methods: expected a list of methods, got the text '{methods}'")
     found = [
-        entrant(one) if isinstance(one, str) else Entrant(one.name, one.name, own=one) for one in methods
+        candidate(one) if isinstance(one, str) else Candidate(one.name, one.name, own=one) for one in methods
     ]
     if DENSE not in [one.name for one in found]:
-        found.insert(0, entrant(DENSE))
+        found.insert(0, candidate(DENSE))
     names = [one.name for one in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -187,7 +186,9 @@ def _entrants(methods: Sequence[str | CompressionMethod]) -> list[Entrant]:
     return sorted(found, key=lambda one: one.name != DENSE)
 
 
-def _setting(evaluator: Evaluator, chosen: Entrant, share: float | None, traced: tuple[int, ...]) -> Setting:
+def _setting(
+    evaluator: Evaluator, chosen: Candidate, share: float | None, traced: tuple[int, ...]
+) -> Setting:
     """Return a method at the budget, or as it is."""
     if share is None:
         return Setting(1.0, MET, "", "", 0.0, None)
@@ -196,7 +197,7 @@ def _setting(evaluator: Evaluator, chosen: Entrant, share: float | None, traced:
 
 def _share(evaluator: Evaluator, tokens: float, traced: tuple[int, ...]) -> float:
     """Return the budget as a share of what the dense model spends on the traced questions."""
-    dense = settings_of(evaluator, DENSE, (), "tokens", traced)[0]
+    dense = settings_of(evaluator, candidate(DENSE), (), "tokens", traced)[0]
     if not 0 < tokens < dense.target:
         raise ConfigError(
             f"tokens: expected a budget above 0 and below the {dense.target:g} of dense, got {tokens:g}"

@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from focal.studies.arena.bench import Bench
-from focal.studies.arena.entrants import entrant
+from focal.simulation import prefill_figures
+from focal.studies.arena.inputs import ArenaInputs
 from focal.studies.arena.matching import Setting, settings_of
-from focal.studies.arena.plan import Bout
-from focal.studies.arena.simulation import Simulated, simulate
+from focal.studies.arena.plan import Case, candidate
 from focal_algorithm.evaluation.offline.costs import costs_of
 from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
 from focal_algorithm.methods.base import CompressionMethod
@@ -31,29 +30,27 @@ _RULE = 3
 
 @dataclass(frozen=True)
 class MatchJob:
-    """Solve the budgets of a bout; gives a list of `Setting` as JSON."""
+    """Solve the budgets of a case; gives a list of `Setting` as JSON."""
 
-    bout: Bout
+    case: Case
 
-    def identity(self, bench: Bench) -> dict[str, Any]:
+    def identity(self, inputs: ArenaInputs) -> dict[str, Any]:
         """Return what the result depends on, as JSON values."""
-        plan = bench.plan
-        evaluator = bench.evaluator(self.bout.model, self.bout.benchmark)
-        return _shared(bench, self.bout, entrant(self.bout.method).build(evaluator)) | {
+        method = candidate(self.case.method).build(inputs.evaluator(self.case.model, self.case.benchmark))
+        return _shared(inputs, self.case, method) | {
             "work": "match",
             "rule": _RULE,
-            "budgets": plan.budgets,
-            "quantity": plan.quantity,
-            "traced": bench.traced(self.bout.benchmark),
+            "budgets": inputs.plan.budgets,
+            "quantity": inputs.plan.quantity,
+            "traced": inputs.traced(self.case.benchmark),
         }
 
-    def work(self, bench: Bench) -> Any:
-        """Return the result as JSON values."""
-        evaluator = bench.evaluator(self.bout.model, self.bout.benchmark)
-        traced = bench.traced(self.bout.benchmark)
-        plan = bench.plan
-        found = settings_of(evaluator, self.bout.method, plan.budgets, plan.quantity, traced)
-        return [one.as_json() for one in found]
+    def work(self, inputs: ArenaInputs) -> Any:
+        """Return the result as JSON values; tuples become lists, which `build_method` takes back."""
+        case, plan = self.case, inputs.plan
+        evaluator, traced = inputs.evaluator(case.model, case.benchmark), inputs.traced(case.benchmark)
+        settings = settings_of(evaluator, candidate(case.method), plan.budgets, plan.quantity, traced)
+        return [asdict(setting) for setting in settings]
 
 
 @dataclass(frozen=True)
@@ -61,37 +58,36 @@ class AnswerJob:
     """Ask some questions at one setting; gives replies, costs and simulations as JSON.
 
     Attributes:
-        bout: Model, benchmark, method.
+        case: Model, benchmark, method.
         setting: Of the method.
         numbers: Of the questions.
     """
 
-    bout: Bout
+    case: Case
     setting: Setting
     numbers: tuple[int, ...]
 
-    def identity(self, bench: Bench) -> dict[str, Any]:
+    def identity(self, inputs: ArenaInputs) -> dict[str, Any]:
         """Return what the result depends on, as JSON values."""
-        return _shared(bench, self.bout, self._method(bench)) | {
+        return _shared(inputs, self.case, self._method(inputs)) | {
             "work": "answer",
             "numbers": self.numbers,
-            "traced": sorted(self._traced(bench)),
-            "accelerators": tuple(ACCELERATORS) if bench.plan.simulates else (),
+            "traced": sorted(self._traced(inputs)),
+            "accelerators": tuple(ACCELERATORS) if inputs.plan.simulates else (),
         }
 
-    def work(self, bench: Bench) -> Any:
+    def work(self, inputs: ArenaInputs) -> Any:
         """Return the result as JSON values; a refusal of the method is a result."""
-        evaluator = bench.evaluator(self.bout.model, self.bout.benchmark)
-        return answered(
-            evaluator, self._method(bench), self.numbers, self._traced(bench), bench.plan.simulates
-        )
+        evaluator = inputs.evaluator(self.case.model, self.case.benchmark)
+        method, traced = self._method(inputs), self._traced(inputs)
+        return answered(evaluator, method, self.numbers, traced, inputs.plan.simulates)
 
-    def _method(self, bench: Bench) -> CompressionMethod:
-        evaluator = bench.evaluator(self.bout.model, self.bout.benchmark)
-        return entrant(self.bout.method).build(evaluator, self.setting.parameters)
+    def _method(self, inputs: ArenaInputs) -> CompressionMethod:
+        evaluator = inputs.evaluator(self.case.model, self.case.benchmark)
+        return candidate(self.case.method).build(evaluator, self.setting.parameters)
 
-    def _traced(self, bench: Bench) -> frozenset[int]:
-        return frozenset(bench.traced(self.bout.benchmark)) & frozenset(self.numbers)
+    def _traced(self, inputs: ArenaInputs) -> frozenset[int]:
+        return frozenset(inputs.traced(self.case.benchmark)) & frozenset(self.numbers)
 
 
 Job = MatchJob | AnswerJob
@@ -111,65 +107,67 @@ def answered(
         method: At its setting.
         numbers: Of the questions.
         traced: Of those whose prefill is recorded.
-        simulates: Whether recorded prefills are simulated.
+        simulates: Whether recorded prefills are simulated, in fidelity ``cycle``.
     """
     try:
         replies = list(evaluator.replies(method, numbers, traced))
     except FocalError as error:
         return {"refused": str(error)}
-    recorded = [one for one in replies if one.recorded is not None]
+    recorded = [reply for reply in replies if reply.recorded is not None]
     costs = costs_of(evaluator, method, recorded) if recorded else []
-    named = dict(zip((str(one.number) for one in recorded), costs, strict=True))
     return {
         "refused": "",
-        "replies": [_plain(one) for one in replies],
-        "costs": {number: cost.as_json() for number, cost in named.items()},
+        "replies": [
+            {one.name: getattr(reply, one.name) for one in fields(reply) if one.name != "recorded"}
+            for reply in replies
+        ],
+        "costs": {str(reply.number): cost.as_json() for reply, cost in zip(recorded, costs, strict=True)},
         "simulated": {
-            str(one.number): asdict(_simulated(evaluator, method, one)) for one in recorded if simulates
+            str(reply.number): _simulated(evaluator, method, reply) for reply in recorded if simulates
         },
     }
 
 
-def finished(job: Job, bench: Bench, folder: Path, is_fresh: bool) -> Any:
+def _simulated(evaluator: Evaluator, method: CompressionMethod, reply: Reply) -> dict[str, Any]:
+    """Return figures and refusals by accelerator; a trace that cannot be made is refused by all."""
+    assert reply.recorded is not None  # noqa: S101 - the caller chose recorded replies
+    try:
+        figures, refused = prefill_figures(
+            evaluator.loaded, method, reply.recorded, evaluator.questions.benchmark
+        )
+    except FocalError as error:
+        figures, refused = {}, dict.fromkeys(ACCELERATORS, str(error))
+    return {"figures": figures, "refused": refused}
+
+
+def finished(job: Job, inputs: ArenaInputs, folder: Path, is_fresh: bool) -> Any:
     """Return the result of a job, from its file where it was done before.
 
     Args:
         job: What to do.
-        bench: Models and questions.
+        inputs: Models and questions.
         folder: Of the files.
         is_fresh: Whether to do it again.
     """
-    identity = job.identity(bench)
+    identity = job.identity(inputs)
     path = folder / f"{content_hash(identity)[:24]}.json"
     if not is_fresh and path.is_file():
         try:
             return json.loads(path.read_text(encoding="utf-8"))["result"]
         except (ValueError, KeyError, TypeError):
             pass  # damaged: done again and replaced
-    result = job.work(bench)
+    result = job.work(inputs)
     atomic_write_text(path, json.dumps({"identity": identity, "result": result}, sort_keys=True) + "\n")
     return json.loads(json.dumps(result))  # as a later run will read it
 
 
-def _shared(bench: Bench, bout: Bout, method: CompressionMethod) -> dict[str, Any]:
-    parameters = {one.name: getattr(method, one.name) for one in fields(method)}
+def _shared(inputs: ArenaInputs, case: Case, method: CompressionMethod) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "focal": __version__,
-        "checkpoint": bench.digest(bout.model),
-        "benchmark": bout.benchmark,
-        "data_sha256": bench.questions(bout.benchmark).manifest["sha256"],
-        "method": bout.method,
-        "parameters": parameters,
+        "checkpoint": inputs.digest(case.model),
+        "benchmark": case.benchmark,
+        "data_sha256": inputs.questions(case.benchmark).manifest["sha256"],
+        "method": case.method,
+        "parameters": {one.name: getattr(method, one.name) for one in fields(method)},
     }
-
-
-def _plain(reply: Reply) -> dict[str, Any]:
-    return {one.name: getattr(reply, one.name) for one in fields(reply) if one.name != "recorded"}
-
-
-def _simulated(evaluator: Evaluator, method: CompressionMethod, reply: Reply) -> Simulated:
-    try:
-        return simulate(evaluator, method, reply)
-    except FocalError as error:
-        return Simulated({}, dict.fromkeys(ACCELERATORS, str(error)))

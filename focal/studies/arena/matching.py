@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from focal.studies.arena.entrants import Entrant, entrant
-from focal.studies.arena.plan import DENSE
+from focal.studies.arena.plan import DENSE, Candidate
 from focal_algorithm.budgets.search import multi_parameter_search
 from focal_algorithm.evaluation.offline.costs import Cost, costs_of, mean_cost
 from focal_algorithm.evaluation.offline.evaluator import Evaluator
@@ -51,14 +50,10 @@ class Setting:
     value: float | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
-        """Return JSON values; tuples become lists, which `build_method` takes back."""
-        return asdict(self)
-
 
 def settings_of(
     evaluator: Evaluator,
-    method: str | Entrant,
+    chosen: Candidate,
     budgets: tuple[float, ...],
     quantity: str,
     traced: tuple[int, ...],
@@ -67,7 +62,7 @@ def settings_of(
 
     Args:
         evaluator: Model and questions.
-        method: Who takes part, or the name of an `entrant`.
+        chosen: Method under a name.
         budgets: Shares of the dense quantity.
         quantity: ``tokens`` or ``macs``.
         traced: Numbers of the questions whose mean cost is matched.
@@ -76,12 +71,10 @@ def settings_of(
     replies = list(evaluator.replies(dense, traced, frozenset(traced)))
     whole = mean_cost(costs_of(evaluator, dense, replies))
     total = _amount(whole, quantity)
-    if method == DENSE or (isinstance(method, Entrant) and method.method == DENSE):
+    if chosen.method == DENSE:
         return [Setting(1.0, MET, "", _name(dense, quantity), total, total)]
     header = next(one.recorded.header for one in replies if one.recorded is not None)
-    search = _Search(
-        evaluator, entrant(method) if isinstance(method, str) else method, quantity, traced, header
-    )
+    search = _Search(evaluator, chosen, quantity, traced, header)
     return [search.setting(budget, budget * total) for budget in budgets]
 
 
@@ -91,27 +84,27 @@ class _Search:
     def __init__(
         self,
         evaluator: Evaluator,
-        method: Entrant,
+        chosen: Candidate,
         quantity: str,
         traced: tuple[int, ...],
         header: SampleHeader,
     ) -> None:
-        self._evaluator, self._entrant, self._quantity = evaluator, method, quantity
+        self._evaluator, self._candidate, self._quantity = evaluator, chosen, quantity
         self._traced, self._header = traced, header
         self._seen: dict[str, float | None] = {}
         self._refusal = ""
 
     def setting(self, budget: float, target: float) -> Setting:
-        chosen = self._entrant.build(self._evaluator)
+        chosen = self._candidate.build(self._evaluator)
         name = _name(chosen, self._quantity)
         geometry = self._evaluator.loaded.adapter.geometry(self._evaluator.loaded.model)
         first = chosen.study.budget(chosen, geometry, self._header)
         if first is None:
-            reason = f"method {self._entrant.method} has no budget parameter with these settings and inputs"
+            reason = f"method {self._candidate.method} has no budget parameter with these settings and inputs"
             return Setting(budget, REFUSED, reason, name, target, None)
 
         def further(turned: Mapping[str, Any]) -> tuple[BudgetParameter, ...]:
-            changed = self._entrant.build(self._evaluator, turned)
+            changed = self._candidate.build(self._evaluator, turned)
             return changed.study.further_budgets(changed, geometry, self._header)
 
         try:
@@ -142,7 +135,7 @@ class _Search:
 
     def _measured(self, parameters: Mapping[str, Any]) -> float | None:
         try:
-            method = self._entrant.build(self._evaluator, parameters)
+            method = self._candidate.build(self._evaluator, parameters)
             replies = list(self._evaluator.replies(method, self._traced, frozenset(self._traced)))
         except FocalError as error:  # the method cannot work at this value
             self._refusal = str(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from focal.studies.arena.matching import TOLERANCE
@@ -43,30 +43,18 @@ _READING = """
   tokens in the vision tower is not simulated.
 """
 
-_COLUMNS = (
-    *("method", "budget", "accuracy", "95 %", "no answer", "against dense", "p"),
-    *("equivalent tokens", "kept tokens"),
-    *("sparsity", "own accelerator", "cycles", "energy (mJ)", ""),
-)
-_LEFT = ("method", "own accelerator", "")
-_HEAD = (
-    "| "
-    + " | ".join(_COLUMNS)
-    + " |\n|"
-    + "|".join("---" if one in _LEFT else "--:" for one in _COLUMNS)
-    + "|\n"
-)
-
 
 def page(rows: Sequence[Mapping[str, Any]], content: Mapping[str, Any]) -> str:
     """Return the page as Markdown."""
     plan = content["configuration"]
     text = _INTRODUCTION
-    places = dict.fromkeys((row["model"], row["benchmark"]) for row in rows)
-    for model, benchmark in places:
+    head = "| " + " | ".join(_COLUMNS) + " |\n|"
+    head += "|".join("---" if name in _LEFT else "--:" for name in _COLUMNS) + "|\n"
+    for model, benchmark in dict.fromkeys((row["model"], row["benchmark"]) for row in rows):
         own = [row for row in rows if (row["model"], row["benchmark"]) == (model, benchmark)]
-        text += f"\n## {benchmark}, {model}\n\n" + _facts(own) + "\n\n" + _HEAD
-        text += "".join(map(_line, own))
+        text += f"\n## {benchmark}, {model}\n\n{_facts(own)}\n\n{head}"
+        for row in own:
+            text += "| " + " | ".join(cell(row) for cell in _COLUMNS.values()) + " |\n"
         text += _reasons(own)
     quantity = "MACs of the prefill" if plan["quantity"] == "macs" else "equivalent visual tokens"
     return text + _READING.format(quantity=quantity, traced=plan["traced"], tolerance=TOLERANCE)
@@ -80,40 +68,29 @@ def _facts(own: Sequence[Mapping[str, Any]]) -> str:
     return f"{asked}, {dense['visual_tokens']:g} visual tokens each. Accuracy measured, cycles and energy simulated."
 
 
-def _line(row: Mapping[str, Any]) -> str:
-    name = row["own_accelerator"]
-    cells = [
-        f"`{row['method']}`",
-        "" if row["budget"] == 1 else f"{row['budget']:.4g}",
-        _share(row["accuracy_measured"]),
-        _between(row["low_measured"], row["high_measured"]),
-        _no_answer(row),
-        _signed(row["against_dense_measured"]),
-        _p(row["mcnemar_p_measured"]),
-        _count(row["equivalent_tokens_measured"]),
-        _count(row["present_tokens_measured"]),
-        _share(row["vector_sparsity_measured"]),
-        f"`{name}`" if name else "",
-        _count(row.get(f"cycles_simulated_{name}")),
-        "" if row.get(f"energy_mj_simulated_{name}") is None else f"{row[f'energy_mj_simulated_{name}']:.3g}",
-        "" if row["status"] == "ok" else row["status"],
-    ]
-    return "| " + " | ".join(cells) + " |\n"
-
-
 def _reasons(own: Sequence[Mapping[str, Any]]) -> str:
-    found: dict[str, list[str]] = {}
+    budgets: dict[str, list[str]] = {}
     for row in own:
         if row["reason"]:
-            found.setdefault(f"`{row['method']}`, {row['status']}: {row['reason']}", []).append(
-                f"{row['budget']:.4g}"
-            )
-    lines = [f"- {reason} (budget {', '.join(budgets)})\n" for reason, budgets in found.items()]
+            reason = f"`{row['method']}`, {row['status']}: {row['reason']}"
+            budgets.setdefault(reason, []).append(f"{row['budget']:.4g}")
+    lines = [f"- {reason} (budget {', '.join(given)})\n" for reason, given in budgets.items()]
     return "\n" + "".join(lines) if lines else ""
 
 
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f} %"
+def _cell(column: str, form: str, scale: float = 1.0, unit: str = "") -> Callable[[Mapping[str, Any]], str]:
+    """Return what prints a column; what is not known is left empty. ``{}`` stands for the own accelerator."""
+
+    def text(row: Mapping[str, Any]) -> str:
+        value = row.get(column.format(row["own_accelerator"]))
+        return "" if value is None else f"{scale * value:{form}}{unit}"
+
+    return text
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    low, high = row["low_measured"], row["high_measured"]
+    return "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def _no_answer(row: Mapping[str, Any]) -> str:
@@ -121,22 +98,29 @@ def _no_answer(row: Mapping[str, Any]) -> str:
     if row["questions"] is None:
         return ""
     share = row["unparsable_measured"] / row["questions"]
-    return _share(share) if share else "0"
+    return f"{100 * share:.1f} %" if share else "0"
 
 
-def _between(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+def _p_value(row: Mapping[str, Any]) -> str:
+    value = row["mcnemar_p_measured"]
+    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:+.1f}"
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return ""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _count(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
+_COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "method": lambda row: f"`{row['method']}`",
+    "budget": lambda row: "" if row["budget"] == 1 else f"{row['budget']:.4g}",
+    "accuracy": _cell("accuracy_measured", ".1f", 100, " %"),
+    "95 %": _interval,
+    "no answer": _no_answer,
+    "accuracy minus dense": _cell("against_dense_measured", "+.1f", 100),
+    "p": _p_value,
+    "equivalent tokens": _cell("equivalent_tokens_measured", ",.0f"),
+    "kept tokens": _cell("present_tokens_measured", ",.0f"),
+    "sparsity": _cell("vector_sparsity_measured", ".1f", 100, " %"),
+    "own accelerator": lambda row: f"`{row['own_accelerator']}`" if row["own_accelerator"] else "",
+    "cycles": _cell("cycles_simulated_{}", ",.0f"),
+    "energy (mJ)": _cell("energy_mj_simulated_{}", ".3g"),
+    "": lambda row: "" if row["status"] == "ok" else row["status"],
+}
+"""Columns of a table by heading, each with what prints its cell."""
+_LEFT = ("method", "own accelerator", "")

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from focal.studies.arena.entrants import DEFAULT_ENTRANTS, entrant
+from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.evaluation.offline.questions import BENCHMARKS
+from focal_algorithm.methods import METHODS
+from focal_algorithm.methods.base import CompressionMethod
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import plain_name
 
-__all__ = ["DENSE", "QUANTITIES", "ArenaPlan", "Bout", "ModelFolder"]
+__all__ = [
+    "DEFAULT_CANDIDATES",
+    "DENSE",
+    "QUANTITIES",
+    "ArenaPlan",
+    "Candidate",
+    "Case",
+    "ModelFolder",
+    "candidate",
+    "method_behind",
+]
 
 DENSE = "dense"
 QUANTITIES = {
@@ -46,13 +58,67 @@ class ModelFolder:
 
 
 @dataclass(frozen=True)
-class Bout:
-    """One model on one benchmark under one method: the budgets of a bout are solved together.
+class Candidate:
+    """A method under a name.
+
+    Attributes:
+        name: In tables.
+        method: Name in `METHODS`, or that of ``own``.
+        parameters: Over published or fitted ones.
+        own: A method that takes part as it is, registered or not; None for one by name.
+    """
+
+    name: str
+    method: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    own: CompressionMethod | None = None
+
+    def build(self, evaluator: Evaluator, parameters: Mapping[str, Any] | None = None) -> CompressionMethod:
+        """Return the method for a model and its questions, with further parameters over its own."""
+        given = {**self.parameters, **(parameters or {})}
+        if self.own is not None:
+            return replace(self.own, **given)
+        return evaluator.method(self.method, given)
+
+
+_VARIANTS = {
+    # As published these two number positions anew. Small models take that badly, so that a row of its own tells
+    # what the choice of tokens costs and what the numbering does; the SparseZip study uses the same names.
+    "visionzip_placed": ("visionzip", {"keeps_positions": True}),
+    "sparsezip_placed": ("sparsezip", {"keeps_positions": True}),
+}
+_NOT_BY_DEFAULT = ("zip_parts",)
+"""Not a method of its own, but parts of others; the SparseZip study takes it apart."""
+
+DEFAULT_CANDIDATES = (*(name for name in METHODS if name not in _NOT_BY_DEFAULT), *_VARIANTS)
+
+
+def candidate(name: str) -> Candidate:
+    """Return who takes part under a name: a method of `METHODS`, or a variant.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name in _VARIANTS:
+        return Candidate(name, *_VARIANTS[name])
+    if name not in METHODS:
+        raise ConfigError(f"unknown method '{name}'; {near_matches(name, [*METHODS, *_VARIANTS])}")
+    return Candidate(name, name)
+
+
+def method_behind(name: str) -> str:
+    """Return the method of a candidate: what a variant varies, else the name itself."""
+    return _VARIANTS[name][0] if name in _VARIANTS else name
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model on one benchmark under one method: the budgets of a case are solved together.
 
     Attributes:
         model: The model.
         benchmark: Name in `BENCHMARKS`.
-        method: Name of an `entrant`.
+        method: Name of an `candidate`.
     """
 
     model: ModelFolder
@@ -62,12 +128,12 @@ class Bout:
 
 @dataclass(frozen=True)
 class ArenaPlan:
-    """An arena.
+    """What an arena asks.
 
     Attributes:
         models: Checkpoints.
         benchmarks: Names in `BENCHMARKS`; each model answers those of its kind of pictures.
-        methods: Names of entrants; dense is always among them, as the reference.
+        methods: Names of candidates; dense is always among them, as the reference.
         budgets: Shares of the dense quantity, in (0, 1), descending.
         quantity: One of `QUANTITIES`.
         questions: First so many of each benchmark; 0 for all.
@@ -79,7 +145,7 @@ class ArenaPlan:
 
     models: tuple[ModelFolder, ...]
     benchmarks: tuple[str, ...] = ("shapes-video", "shapes-pope", "shapes-mme")
-    methods: tuple[str, ...] = DEFAULT_ENTRANTS
+    methods: tuple[str, ...] = DEFAULT_CANDIDATES
     budgets: tuple[float, ...] = (0.5, 0.25, 0.125)
     quantity: str = "tokens"
     questions: int = 1000
@@ -92,22 +158,22 @@ class ArenaPlan:
             raise ConfigError(
                 f"quantity '{self.quantity}': {near_matches(self.quantity, QUANTITIES)}", about=("match",)
             )
-        for field, least in (("questions", 0), ("traced", 1), ("seed", 0)):
-            if getattr(self, field) < least:
-                raise ConfigError(f"--{field} must be at least {least}, got {getattr(self, field)}")
+        for name, least in (("questions", 0), ("traced", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"--{name} must be at least {least}, got {getattr(self, name)}")
         for budget in self.budgets:
             if not 0 < budget < 1:
                 raise ConfigError(f"--budgets: expected shares between 0 and 1, got {budget:g}")
         for method in self.methods:
-            entrant(method)
+            candidate(method)
         for benchmark in self.benchmarks:
             if benchmark not in BENCHMARKS:
                 raise ConfigError(f"--tasks '{benchmark}': {near_matches(benchmark, BENCHMARKS)}")
-        for field in ("models", "benchmarks", "methods", "budgets"):
-            _check_distinct(field, [getattr(one, "name", one) for one in getattr(self, field)])
+        for name in ("models", "benchmarks", "methods", "budgets"):
+            _check_distinct(name, [getattr(one, "name", one) for one in getattr(self, name)])
         if DENSE not in self.methods:
             object.__setattr__(self, "methods", (DENSE, *self.methods))
-        ordered = (DENSE, *sorted(name for name in self.methods if name != DENSE))
+        ordered = (DENSE, *sorted(method for method in self.methods if method != DENSE))
         object.__setattr__(self, "methods", ordered)
         object.__setattr__(self, "budgets", tuple(sorted(self.budgets, reverse=True)))
 

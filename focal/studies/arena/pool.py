@@ -8,19 +8,18 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from focal.studies.arena.bench import Bench
+from focal.studies.arena.inputs import ArenaInputs
 from focal.studies.arena.jobs import Job, finished
 from focal.studies.arena.plan import ArenaPlan
 from focal_common.errors import RunError
 from focal_common.workers import end_with_parent
 
-__all__ = ["Workers", "one_thread", "workers"]
+__all__ = ["Workers", "one_thread", "started_workers"]
 
 
 class Workers:
@@ -28,13 +27,13 @@ class Workers:
 
     Args:
         executor: Worker processes; None to work here.
-        bench: Of this process.
+        inputs: Of this process.
         folder: Of finished jobs.
         is_fresh: Whether to do finished jobs again.
     """
 
-    def __init__(self, executor: Executor | None, bench: Bench, folder: Path, is_fresh: bool) -> None:
-        self._executor, self._bench, self._folder, self._is_fresh = executor, bench, folder, is_fresh
+    def __init__(self, executor: Executor | None, inputs: ArenaInputs, folder: Path, is_fresh: bool) -> None:
+        self._executor, self._inputs, self._folder, self._is_fresh = executor, inputs, folder, is_fresh
         self._waiting: list[Job] = []
         self._futures: dict[Future[Any], Job] = {}
 
@@ -53,7 +52,7 @@ class Workers:
         """
         while self._waiting:
             job = self._waiting.pop(0)
-            yield job, finished(job, self._bench, self._folder, self._is_fresh)
+            yield job, finished(job, self._inputs, self._folder, self._is_fresh)
         while self._futures:
             for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
                 job = self._futures.pop(future)
@@ -68,19 +67,19 @@ class Workers:
 
 
 @contextmanager
-def workers(bench: Bench, folder: Path, count: int, is_fresh: bool) -> Iterator[Workers]:
+def started_workers(inputs: ArenaInputs, folder: Path, count: int, is_fresh: bool) -> Iterator[Workers]:
     """Start worker processes, and end them at once when the block is left early."""
     for left in folder.glob(".*.json.*.part"):  # of workers that were killed
         left.unlink(missing_ok=True)
     if count == 1:
         with one_thread():
-            yield Workers(None, bench, folder, is_fresh)
+            yield Workers(None, inputs, folder, is_fresh)
         return
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    arguments = (bench.plan, folder, is_fresh)
+    arguments = (inputs.plan, folder, is_fresh)
     executor = ProcessPoolExecutor(count, context, _start, arguments)
     try:
-        yield Workers(executor, bench, folder, is_fresh)
+        yield Workers(executor, inputs, folder, is_fresh)
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
@@ -101,26 +100,17 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@dataclass
-class _Own:
-    bench: Bench
-    folder: Path
-    is_fresh: bool
-
-
-_OWN: list[_Own] = []
-"""Of a worker process."""
+_OWN: list[tuple[ArenaInputs, Path, bool]] = []
+"""Of a worker process: models and questions, folder of finished jobs, and whether to do those again."""
 
 
 def _start(plan: ArenaPlan, folder: Path, is_fresh: bool) -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # Ctrl-C ends workers without a word; the main process speaks
+    # Ctrl-C ends workers without a word; the main process speaks.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     end_with_parent()
     torch.set_num_threads(1)
-    _OWN.append(_Own(Bench(plan), folder, is_fresh))
+    _OWN.append((ArenaInputs(plan), folder, is_fresh))
 
 
 def _work(job: Job) -> Any:
-    own = _OWN[0]
-    return finished(job, own.bench, own.folder, own.is_fresh)
+    return finished(job, *_OWN[0])

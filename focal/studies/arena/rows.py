@@ -7,9 +7,8 @@ from statistics import fmean
 from typing import Any
 
 from focal.studies.arena.cells import Cell
-from focal.studies.arena.entrants import method_behind
 from focal.studies.arena.matching import REFUSED
-from focal.studies.arena.plan import DENSE
+from focal.studies.arena.plan import DENSE, method_behind
 from focal_algorithm.evaluation.offline.costs import Cost, mean_cost
 from focal_algorithm.evaluation.offline.evaluator import Reply
 from focal_common.statistics import accuracy, clustered_interval, compared
@@ -53,20 +52,25 @@ def arena_columns(accelerators: Sequence[str]) -> tuple[str, ...]:
 
 def arena_rows(cells: Sequence[Cell], accelerators: Sequence[str]) -> list[dict[str, Any]]:
     """Return one row per cell, refused ones included; what is not known is None."""
-    dense = {_place(cell): cell.replies for cell in cells if cell.bout.method == DENSE}
+    dense = {_group(cell): cell.replies for cell in cells if cell.case.method == DENSE}
     rows = []
     for cell in cells:
+        setting = cell.setting
         row: dict[str, Any] = dict.fromkeys(arena_columns(accelerators))
-        row |= _about(cell) | {"reason": cell.setting.reason}
-        row |= {
-            "matched_quantity": cell.setting.quantity,
-            "target": cell.setting.target,
-            "reached": cell.setting.reached,
-            "knob": cell.setting.knob,
-            "knob_value": cell.setting.value,
+        row |= _about(cell) | {
+            "reason": setting.reason,
+            "matched_quantity": setting.quantity,
+            "target": setting.target,
+            "reached": setting.reached,
+            "knob": setting.knob,
+            "knob_value": setting.value,
         }
-        if cell.setting.status != REFUSED:
-            row |= _measured(cell.replies, dense[_place(cell)], cell.bout.method == DENSE)
+        if setting.status != REFUSED:
+            row |= _measured(cell.replies)
+            ends = clustered_interval(_scores(cell.replies), [reply.picture for reply in cell.replies])
+            row |= dict(zip(("cluster_low_measured", "cluster_high_measured"), ends, strict=True))
+            if cell.case.method != DENSE:
+                row |= _against_dense(cell.replies, dense[_group(cell)])
             row |= _cost(mean_cost(list(cell.costs.values())), len(cell.costs))
             row |= _hardware(cell, accelerators)
         rows.append(row)
@@ -79,56 +83,46 @@ def kind_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     for cell in cells:
         if cell.setting.status == REFUSED:
             rows.append(dict.fromkeys(KIND_COLUMNS) | _about(cell))
-        for kind in dict.fromkeys(one.kind for one in cell.replies):
-            own = [one for one in cell.replies if one.kind == kind]
-            found = accuracy([float(one.is_right) for one in own], [one.picture for one in own])
-            rows.append(
-                _about(cell)
-                | {
-                    "kind": kind,
-                    "questions": found.questions,
-                    "accuracy_measured": found.mean,
-                    "low_measured": found.low,
-                    "high_measured": found.high,
-                    "unparsable_measured": sum(not one.is_parsable for one in own),
-                }
-            )
+        for kind in dict.fromkeys(reply.kind for reply in cell.replies):
+            measured = _measured([reply for reply in cell.replies if reply.kind == kind])
+            row = _about(cell) | {"kind": kind} | measured
+            rows.append({name: row[name] for name in KIND_COLUMNS})
     return rows
 
 
-def _place(cell: Cell) -> tuple[str, str]:
-    return cell.bout.model.name, cell.bout.benchmark
+def _group(cell: Cell) -> tuple[str, str]:
+    return cell.case.model.name, cell.case.benchmark
 
 
 def _about(cell: Cell) -> dict[str, Any]:
-    model, benchmark = _place(cell)
+    model, benchmark = _group(cell)
     return {
         "model": model,
         "benchmark": benchmark,
-        "method": cell.bout.method,
+        "method": cell.case.method,
         "budget": cell.setting.budget,
         "status": cell.setting.status,
     }
 
 
-def _measured(replies: Sequence[Reply], dense: Sequence[Reply], is_dense: bool) -> dict[str, Any]:
-    scores, pictures = [float(one.is_right) for one in replies], [one.picture for one in replies]
+def _measured(replies: Sequence[Reply]) -> dict[str, Any]:
+    scores, pictures = _scores(replies), [reply.picture for reply in replies]
     found = accuracy(scores, pictures)
-    low, high = clustered_interval(scores, pictures)
-    row: dict[str, Any] = {
+    return {
         "questions": found.questions,
         "pictures": len(set(pictures)),
         "accuracy_measured": found.mean,
         "low_measured": found.low,
         "high_measured": found.high,
-        "cluster_low_measured": low,
-        "cluster_high_measured": high,
-        "unparsable_measured": sum(not one.is_parsable for one in replies),
+        "unparsable_measured": sum(not reply.is_parsable for reply in replies),
     }
-    if is_dense or not dense:
-        return row
-    pair = compared(scores, [float(one.is_right) for one in dense], pictures)
-    return row | {
+
+
+def _against_dense(replies: Sequence[Reply], dense: Sequence[Reply]) -> dict[str, Any]:
+    if not dense:
+        return {}
+    pair = compared(_scores(replies), _scores(dense), [reply.picture for reply in replies])
+    return {
         "against_dense_measured": pair.difference,
         "against_dense_low_measured": pair.low,
         "against_dense_high_measured": pair.high,
@@ -136,6 +130,10 @@ def _measured(replies: Sequence[Reply], dense: Sequence[Reply], is_dense: bool) 
         "only_method_right_measured": pair.only_first,
         "mcnemar_p_measured": pair.p_value,
     }
+
+
+def _scores(replies: Sequence[Reply]) -> list[float]:
+    return [float(reply.is_right) for reply in replies]
 
 
 def _cost(cost: Cost, traced: int) -> dict[str, Any]:
@@ -153,7 +151,7 @@ def _cost(cost: Cost, traced: int) -> dict[str, Any]:
 
 
 def _hardware(cell: Cell, accelerators: Sequence[str]) -> dict[str, Any]:
-    row: dict[str, Any] = {"own_accelerator": own_accelerator(method_behind(cell.bout.method), accelerators)}
+    row: dict[str, Any] = {"own_accelerator": own_accelerator(method_behind(cell.case.method), accelerators)}
     runs = list(cell.simulated.values())
     for name in accelerators:
         figures = [run["figures"][name] for run in runs if name in run["figures"]]

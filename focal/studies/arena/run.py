@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from focal.studies.arena.bench import Bench
-from focal.studies.arena.cells import fight
+from focal.studies.arena.cells import run_cases
+from focal.studies.arena.inputs import ArenaInputs
+from focal.studies.arena.page import page
 from focal.studies.arena.plan import ArenaPlan
-from focal.studies.arena.rows import arena_rows, kind_rows
-from focal.studies.arena.tables import write_files
+from focal.studies.arena.rows import KIND_COLUMNS, arena_rows, kind_rows
+from focal.studies.tables import write_table
+from focal_common.files import atomic_write_text
 from focal_common.places import check_inside
 from focal_common.provenance import code_revision, content_hash, package_versions
 from focal_simulator.accelerators import ACCELERATORS
@@ -22,6 +25,7 @@ __all__ = ["PARTS", "ArenaResult", "run_arena"]
 PARTS = "parts"
 """Folder of finished jobs, from which an interrupted arena goes on; not needed afterwards."""
 
+_DIGITS = 8  # significant ones of figures; more would only be rounding
 _PACKAGES = ("torch", "transformers", "numpy", "scipy", "pillow", "scikit-image")
 
 
@@ -61,25 +65,35 @@ def run_arena(
     """
     started = time.monotonic()
     check_inside(output, output / PARTS)
-    bench = Bench(plan)
-    cells = fight(bench, output / PARTS, workers, is_fresh, track)
+    inputs = ArenaInputs(plan)
+    cells = run_cases(inputs, output / PARTS, workers, is_fresh, track)
     names = tuple(ACCELERATORS) if plan.simulates else ()
     rows = arena_rows(cells, names)
-    files = write_files(output, rows, kind_rows(cells), _manifest(bench))
+    content = _manifest(inputs)
+    files = {
+        "table": output / "arena.csv",
+        "kinds": output / "kinds.csv",
+        "page": output / "README.md",
+        "manifest": output / "arena.json",
+    }
+    write_table(files["table"], rows, digits=_DIGITS)
+    write_table(files["kinds"], kind_rows(cells), KIND_COLUMNS, _DIGITS)
+    atomic_write_text(files["page"], page(rows, content))
+    atomic_write_text(files["manifest"], json.dumps(content, indent=1, sort_keys=True) + "\n")
     return ArenaResult(rows, files, time.monotonic() - started)
 
 
-def _manifest(bench: Bench) -> dict[str, Any]:
+def _manifest(inputs: ArenaInputs) -> dict[str, Any]:
     """Return seed, hashes and versions; no folder, no clock: the same run gives the same bytes."""
-    configuration = bench.plan.as_json()
+    configuration = inputs.plan.as_json()
     return {
         "configuration": configuration,
         "configuration_sha256": content_hash(configuration),
         "code": code_revision(),
         "versions": package_versions("focal-vlm", *_PACKAGES),
-        "models": {model.name: {"sha256": bench.digest(model)} for model in bench.plan.models},
-        "data_sha256": {name: bench.questions(name).manifest["sha256"] for name in bench.plan.benchmarks},
-        "traced_questions": {name: bench.traced(name) for name in bench.plan.benchmarks},
+        "models": {model.name: {"sha256": inputs.digest(model)} for model in inputs.plan.models},
+        "data_sha256": {name: inputs.questions(name).manifest["sha256"] for name in inputs.plan.benchmarks},
+        "traced_questions": {name: inputs.traced(name) for name in inputs.plan.benchmarks},
         "threads": 1,
         "fidelity": "cycle",
         "basis": {

@@ -14,14 +14,14 @@ from focal_algorithm.evaluation.offline.questions import BENCHMARKS, QuestionSet
 from focal_algorithm.tracing.identity import checkpoint_digest
 from focal_common.errors import ConfigError
 
-__all__ = ["Bench", "traced_questions"]
+__all__ = ["ArenaInputs", "traced_questions"]
 
 _CHUNK_QUESTIONS = 60
 """Questions of a job, rounded up to whole pictures: seconds to half a minute of work."""
 
 
 @dataclass
-class Bench:
+class ArenaInputs:
     """Models and questions of a plan, loaded when they are first needed.
 
     Attributes:
