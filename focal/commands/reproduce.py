@@ -109,12 +109,10 @@ def corrections(
     ] = None,
 ) -> None:
     """Compute what each correction of fidelity cycle does to the headline (about a minute)."""
-    from focal.studies.published.corrections import write_corrections
+    from focal.studies.published.corrections import write_corrections, write_steps
 
     paths = write_corrections(root, _folder(output))
     if steps is not None:
-        from focal.studies.published.correction_steps import write_steps
-
         write_steps(root, steps)
         paths.append(steps)
     _wrote(*paths, page="docs/corrections.md")

@@ -26,8 +26,8 @@ import focal.commands.trace as trace_cli
 from focal.commands.running import run_command
 from focal.studies.arena.figure import read_arena
 from focal.studies.arena.plan import ModelFolder
-from focal.studies.measure.files import ANSWERS
 from focal.studies.measure.provider import MeasuredTraces
+from focal.studies.measure.settings import ANSWERS
 from focal_algorithm.evaluation.lmms.engine import _own_index
 from focal_algorithm.evaluation.lmms.run_files import ACCURACY_COLUMNS, upsert_rows
 from focal_algorithm.models.weights import check_weights

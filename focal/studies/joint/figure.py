@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,31 +32,30 @@ def draw(study: JointStudy, is_better: Sequence[bool], stem: Path) -> list[Path]
         panel = figure.subplots()
         front = study.front
         behind = study.feasible[~study.feasible["index"].isin(front["index"])]
-        panel.scatter(
-            behind["edp_mj_s"],
-            behind["accuracy"],
-            s=7,
-            color=DOMINATED,
-            linewidths=0,
-            label=f"dominated ({len(behind)} points)",
-        )
+        label = f"dominated ({len(behind)} points)"
+        panel.scatter(behind["edp_mj_s"], behind["accuracy"], s=7, color=DOMINATED, linewidths=0, label=label)
         line = front.sort_values("edp_mj_s")
         panel.step(line["edp_mj_s"], line["accuracy"], where="post", color=FRONT, linewidth=0.7, alpha=0.6)
         better = np.asarray(is_better, dtype=bool)
-        _marked(panel, front[better], "front, more accurate than published (paired)", "o", FRONT, 3.8)
-        _marked(panel, front[~better], "front, not shown more accurate", "o", FRONT, 3.8, is_hollow=True)
-        _marked(panel, _one(study.design(PUBLISHED)), "published Focus", "*", KNEE, 10)
-        _marked(
-            panel,
-            _one(study.design(DENSE)),
-            "no compression, Focus hardware",
-            "s",
-            _DENSE_COLOUR,
-            4.5,
-            is_hollow=True,
-        )
+        shown: list[tuple[pd.DataFrame, str, str, str, float, bool]] = [
+            (front[better], "front, more accurate than published (paired)", "o", FRONT, 3.8, False),
+            (front[~better], "front, not shown more accurate", "o", FRONT, 3.8, True),
+            (study.design(PUBLISHED).to_frame().T, "published Focus", "*", KNEE, 10, False),
+            (study.design(DENSE).to_frame().T, "no compression, Focus hardware", "s", _DENSE_COLOUR, 4.5, True),
+        ]  # fmt: skip
         if study.array is not None:
-            _marked(panel, _one(study.array), "no compression, dense array", "s", _DENSE_COLOUR, 4.5)
+            array = study.array.to_frame().T
+            shown.append((array, "no compression, dense array", "s", _DENSE_COLOUR, 4.5, False))
+        for rows, label, marker, colour, size, is_hollow in shown:
+            if rows.empty:
+                continue
+            values = rows[["edp_mj_s", "accuracy", "accuracy_low", "accuracy_high"]].astype(float)
+            x, y, low, high = (column.to_numpy() for _, column in values.items())
+            panel.errorbar(
+                x, y, yerr=[y - low, high - y], fmt=marker, markersize=size, color=colour, label=label,
+                markerfacecolor="white" if is_hollow else colour, elinewidth=0.6, capsize=1.5, capthick=0.6,
+                zorder=3,
+            )  # fmt: skip
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.xaxis.set_major_formatter("{x:g}")
@@ -72,36 +70,3 @@ def draw(study: JointStudy, is_better: Sequence[bool], stem: Path) -> list[Path]
             f"{questions} questions each"
         )
         return save(figure, stem, ("png",))
-
-
-def _marked(
-    panel: Any,
-    rows: pd.DataFrame,
-    label: str,
-    marker: str,
-    colour: str,
-    size: float,
-    is_hollow: bool = False,
-) -> None:
-    if rows.empty:
-        return
-    below = rows["accuracy"] - rows["accuracy_low"]
-    above = rows["accuracy_high"] - rows["accuracy"]
-    panel.errorbar(
-        rows["edp_mj_s"],
-        rows["accuracy"],
-        yerr=[below, above],
-        fmt=marker,
-        markersize=size,
-        color=colour,
-        markerfacecolor="white" if is_hollow else colour,
-        elinewidth=0.6,
-        capsize=1.5,
-        capthick=0.6,
-        zorder=3,
-        label=label,
-    )
-
-
-def _one(row: pd.Series[Any]) -> pd.DataFrame:
-    return pd.DataFrame([row])

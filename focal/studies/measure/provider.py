@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from focal.environment import require_runnable
-from focal.studies.measure.files import ANSWERS, MEASURED
-from focal.studies.measure.settings import settings_of_words
+from focal.studies.measure.settings import ANSWERS, MEASURED, settings_of_words
 from focal_common import __version__
 from focal_common.config import StrictModel, validated
 from focal_common.errors import FocalError, TraceError
@@ -68,7 +67,7 @@ class Measurer(Protocol):
         """Return a hash of everything beside the parameters that decides a measurement."""
 
     def measure(self, parameters: Mapping[str, Any], output: Path) -> None:
-        """Fill a folder with a trace root and its ``measured.json``; see `focal.studies.measure.files`.
+        """Fill a folder with a trace root and its ``measured.json``; see `focal.studies.measure.settings.MEASURED`.
 
         Raises:
             FocalError: The parameters are refused, or the run failed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,17 +12,18 @@ from typing import Any
 
 import torch
 
-from focal.studies.measure.files import write_measured
-from focal.studies.measure.settings import MeasureSettings
+from focal.studies.measure.settings import ANSWERS, MEASURED, MeasureSettings
+from focal.studies.tables import write_table
 from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
 from focal_algorithm.evaluation.offline.questions import load_questions
 from focal_algorithm.models import MODELS
 from focal_algorithm.tracing.runner import RunResult, RunSettings, finish, prepare
 from focal_algorithm.tracing.sample import TracedSample
 from focal_common.errors import ConfigError
+from focal_common.files import atomic_write_text
 from focal_common.statistics import accuracy
 
-__all__ = ["Session", "traced_places"]
+__all__ = ["Session", "traced_numbers"]
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
 
@@ -76,7 +78,7 @@ class Session:
             track: Wraps the replies to show progress, given their number.
 
         Returns:
-            The metrics; see `focal.studies.measure.files`.
+            The metrics; see `MEASURED`.
 
         Raises:
             FocalError: A parameter does not fit the model, or the run failed.
@@ -84,34 +86,52 @@ class Session:
         started = time.monotonic()
         settings = self.settings
         method = self._evaluator.method(settings.method, dict(parameters))
-        recorded = traced_places(settings.questions, settings.samples)
+        recorded = traced_numbers(settings.questions, settings.samples)
         asked = self._evaluator.replies(method, recorded=recorded)
         replies = list(track(asked, settings.questions))
         traced = [
-            TracedSample(one.recorded, one.answer, "procedural")
-            for one in replies
-            if one.recorded is not None
+            TracedSample(reply.recorded, reply.answer, "procedural")
+            for reply in replies
+            if reply.recorded is not None
         ]
         run = replace(self._run, output=output, parameters=dict(parameters))
         result = finish(run, self._prepared, method, traced, time.monotonic() - started)
         metrics = _metrics(replies, result)
-        write_measured(output, settings, metrics, replies)
+        rows = [
+            {
+                "picture": reply.picture, "kind": reply.kind, "expected": reply.target, "said": reply.answer,
+                "right": int(reply.is_right),
+            }
+            for reply in replies
+        ]  # fmt: skip
+        write_table(output / ANSWERS, rows)
+        content = {
+            "origin": "measured",
+            "metrics": metrics,
+            "task": settings.task,
+            "split": settings.split,
+            "data_seed": settings.data_seed,
+            "traced_samples": settings.samples,
+            "identity": settings.identity(),
+        }
+        # Written last: a folder with metrics is whole.
+        atomic_write_text(output / MEASURED, json.dumps(content, indent=1, sort_keys=True) + "\n")
         return metrics
 
 
-def traced_places(questions: int, samples: int) -> list[int]:
+def traced_numbers(questions: int, samples: int) -> list[int]:
     """Return the numbers of the traced questions, evenly spaced from the first."""
-    return [place * questions // samples for place in range(samples)]
+    return [index * questions // samples for index in range(samples)]
 
 
 def _metrics(replies: Sequence[Reply], result: RunResult) -> dict[str, float]:
-    found = accuracy([float(one.is_right) for one in replies], [one.picture for one in replies])
-    kept = [fmean(one["visual_tokens_by_layer"]) / one["visual_tokens"] for one in result.samples]
+    found = accuracy([float(reply.is_right) for reply in replies], [reply.picture for reply in replies])
+    kept = [fmean(sample["visual_tokens_by_layer"]) / sample["visual_tokens"] for sample in result.samples]
     return {
         "accuracy": _PERCENT * found.mean,
         "accuracy_low": _PERCENT * found.low,
         "accuracy_high": _PERCENT * found.high,
         "questions": float(found.questions),
         "kept_tokens": _PERCENT * fmean(kept),
-        "vector_sparsity": _PERCENT * fmean(one["weighted_sparsity"] for one in result.samples),
+        "vector_sparsity": _PERCENT * fmean(sample["weighted_sparsity"] for sample in result.samples),
     }

@@ -1,4 +1,4 @@
-"""What decides a measurement beside the parameters of the method, and its hash."""
+"""What decides a measurement beside the parameters of the method, its hash, and the files that it leaves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ from focal_common.errors import ConfigError, near_matches
 from focal_common.files import sha256_of_file
 from focal_common.provenance import content_hash
 
-__all__ = ["MeasureSettings", "method_parameter", "settings_of_words"]
+__all__ = ["ANSWERS", "MEASURED", "MeasureSettings", "method_parameter", "settings_of_words"]
+
+MEASURED = "measured.json"
+"""Key ``metrics``: ``accuracy`` with the ends of its 95 % interval (``accuracy_low``, ``accuracy_high``), in percent;
+``questions``; ``kept_tokens``, visual tokens alive on the average over layers, and ``vector_sparsity``, zero or
+similar vectors weighted by work, both in percent of the traced samples. The other keys say how they were measured."""
+
+ANSWERS = "answers.csv"
+"""One row per question: picture, kind, expected, said, right (0 or 1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +111,9 @@ def settings_of_words(words: Sequence[str]) -> tuple[MeasureSettings, dict[str, 
     where = "traces.options.arguments"
     # No abbreviations: an option that is added later must not change what an old study means.
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, exit_on_error=False)
-    for one in fields(MeasureSettings):
-        kind = int if one.type == "int" else str
-        parser.add_argument(f"--{one.name.replace('_', '-')}", type=kind, default=one.default)
+    for setting in fields(MeasureSettings):
+        kind = int if setting.type == "int" else str
+        parser.add_argument(f"--{setting.name.replace('_', '-')}", type=kind, default=setting.default)
     parser.add_argument("--set", action="append", default=[])
     try:
         found, unknown = parser.parse_known_args(list(words))

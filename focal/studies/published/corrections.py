@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +12,11 @@ from scipy.stats import gmean
 
 from focal_common.console import track
 from focal_common.files import atomic_write_text
+from focal_evaluation.claims.claims import Key, read_claims
+from focal_evaluation.claims.correction_steps import KEY, STEPS
+from focal_evaluation.claims.results import read_material
 from focal_evaluation.exhibits.make import csv_text
+from focal_evaluation.results.published_runs import run_parts
 from focal_simulator.accelerators.corrections import ALL, CORRECTIONS
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.simulate import simulate_cycles
@@ -21,7 +27,7 @@ from focal_simulator.workload.workload import Workload
 from focal_traces.methods.cmc import SPARSITY
 from focal_traces.root.root import TraceRoot
 
-__all__ = ["CorrectionRuns", "write_corrections"]
+__all__ = ["CorrectionRuns", "write_corrections", "write_steps"]
 
 _RIVALS = ("dense", "adaptiv", "cmc", "focus_sec_only")
 _NAMES = (*_RIVALS, "focus")
@@ -42,8 +48,8 @@ class CorrectionRuns:
     """
 
     def __init__(self, root: Path, overrides: tuple[str, ...] = ()) -> None:
-        found = load_workloads(TraceRoot.open(root), [], list(_VIDEO_DATASETS))
-        self.workloads = [workload for workload in found if workload.row(SPARSITY) is not None]
+        every = load_workloads(TraceRoot.open(root), [], list(_VIDEO_DATASETS))
+        self.workloads = [workload for workload in every if workload.row(SPARSITY) is not None]
         accelerators = {name: build_accelerator(name, overrides=list(overrides)) for name in _NAMES}
 
         @cache
@@ -121,3 +127,38 @@ def write_corrections(root: Path, output: Path) -> list[Path]:
     for name, lines in tables.items():
         atomic_write_text(output / name, csv_text(pd.DataFrame(lines)))
     return [output / name for name in tables]
+
+
+def write_steps(root: Path, output: Path) -> None:
+    """Simulate every step and write each claimed number after it; a cell that did not change is empty.
+
+    Args:
+        root: Trace root with the published tables, claims and stand-ins.
+        output: CSV file.
+
+    Raises:
+        FocalError: A table or stand-in is missing or wrong, or the file cannot be written.
+    """
+    keys = [claim.key for claim in read_claims(root)]
+    values: dict[Key, list[float]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        on: list[str] = []
+        for step in track(STEPS, "corrections"):
+            fidelity = "parity" if step == STEPS[0] else "cycle"
+            if step not in STEPS[:2]:
+                on.append(step)
+            chosen = "all" if fidelity == "parity" else ",".join(on) or "none"
+            folder = Path(scratch) / step
+            # INT8 comes first: both write the breakdown of components, and the published one is of the main run.
+            run_parts(root, folder, fidelity, ("int8", "main"), corrections=chosen)
+            numbers = read_material(folder, root, fidelity).numbers
+            for key in keys:
+                if key in numbers and (key in values or step == STEPS[0]):
+                    values.setdefault(key, []).append(numbers[key].value)
+    rows = []
+    for key, own in values.items():
+        if len(own) == len(STEPS):
+            cells = [f"{value:.9g}" for value in own]
+            changed = ["" if cell == before else cell for before, cell in pairwise(cells)]
+            rows.append([*key, cells[0], *changed])
+    atomic_write_text(output, csv_text(pd.DataFrame(rows, columns=[*KEY, *STEPS])))

@@ -68,12 +68,12 @@ def test_wrong_settings_are_one_sentence(changes: dict[str, Any], message: str) 
 
 def test_traced_questions_lie_evenly_from_the_first() -> None:
     pytest.importorskip("transformers")
-    from focal.studies.measure.session import traced_places
+    from focal.studies.measure.session import traced_numbers
 
-    assert traced_places(400, 4) == [0, 100, 200, 300]
+    assert traced_numbers(400, 4) == [0, 100, 200, 300]
     for questions in range(1, 30):
         for samples in range(1, questions + 1):
-            places = traced_places(questions, samples)
+            places = traced_numbers(questions, samples)
             assert len(set(places)) == samples
             assert places[0] == 0
             assert places[-1] < questions
