@@ -31,7 +31,7 @@ VERBS: Registry[Any] = Registry(
         "show": "focal.commands.show:app",
         "sim": "focal.commands.sim:app",
         "sparsezip": "focal.commands.sparsezip:app",
-        "sparsezip-report": "focal.commands.sparsezip_report:app",
+        "sparsezip-report": "focal.commands.sparsezip:report_app",
         "sweep": "focal.commands.sweep:app",
         "trace": "focal.commands.trace:app",
         "train": "focal.commands.train:app",

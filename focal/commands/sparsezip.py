@@ -10,12 +10,16 @@ import typer
 
 from focal_common.console import errors_console, output_console, track
 
-__all__ = ["app"]
+__all__ = ["app", "report_app"]
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     help="Token selection before and inside the decoder at equal budgets: VisionZip, SparseZip, SparseVLM.",
+)
+
+report_app = typer.Typer(
+    help="Summary and pictures from the tables of focal sparsezip.", add_completion=False
 )
 
 Model = Annotated[
@@ -139,6 +143,7 @@ def compare(
     output_console().print(show(rows, as_json), markup=False)
 
 
+@report_app.command()
 @app.command()
 def report(
     folder: Annotated[
@@ -163,14 +168,22 @@ def _evaluate(
 
 
 def _finish(output: Path, parser: str, failed: list[Any]) -> None:
-    from focal.commands.sparsezip_report import report as write_report
+    """Write summary and pictures, and name what failed; exit code 1 if anything did."""
+    from focal.studies.sparsezip.summary import write_report
 
     try:
-        write_report(output, parser)
+        written, count = write_report(output, parser)
+        for path in written:
+            output_console().print(f"wrote {path}", markup=False)
+        if count:
+            errors_console().print(
+                f"partial: {count} configurations failed; summary_final.csv has a row with the reason of each",
+                markup=False,
+            )
     finally:
         for cell in failed:
             errors_console().print(f"failed: {cell.configuration.name}: {cell.reason}", markup=False)
-    if failed:
+    if count or failed:
         raise typer.Exit(1)
 
 

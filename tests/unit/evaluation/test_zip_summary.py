@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from focal.commands.running import run_command
-from focal.commands.sparsezip_report import app
+from focal.commands.sparsezip import report_app
 from focal.studies.sparsezip.metrics import pope_score
 from focal.studies.sparsezip.results import read_results
 from focal.studies.sparsezip.summary import COLUMNS, summary, write_report
@@ -71,7 +71,7 @@ def test_a_failed_configuration_has_a_row_for_every_split(folder: Path) -> None:
 
 
 def test_a_partial_run_ends_with_exit_code_1_and_says_so(folder: Path) -> None:
-    assert run_command(app, [str(folder)]) == 1
+    assert run_command(report_app, [str(folder)]) == 1
     assert "too few tokens" in (folder / "summary_final.csv").read_text(encoding="utf-8")
 
 
