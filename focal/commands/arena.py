@@ -65,7 +65,7 @@ def arena(
         models=_models(model or [], _words(models)),
         benchmarks=_words(tasks),
         methods=DEFAULT_CANDIDATES if methods == "all" else _words(methods),
-        budgets=tuple(_share(word) for word in _words(budgets)),
+        budgets=tuple(_share(part) for part in _words(budgets)),
         quantity=match,
         questions=questions,
         traced=traced,
@@ -101,14 +101,14 @@ def _models(given: list[str], chosen: tuple[str, ...]) -> tuple[ModelFolder, ...
 
 
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _share(word: str) -> float:
+def _share(part: str) -> float:
     try:
-        return float(word)
+        return float(part)
     except ValueError as error:
-        raise ConfigError(f"--budgets '{word}': expected shares such as 0.5,0.25") from error
+        raise ConfigError(f"--budgets '{part}': expected shares such as 0.5,0.25") from error
 
 
 def _print(result: ArenaResult) -> None:

@@ -158,13 +158,11 @@ def compare_methods(
     cells = []
     with one_thread():
         share = None if tokens is None else _share(evaluator, tokens, chosen)
-        for one in candidates:
-            place = ModelFolder(evaluator.loaded.name, "")
-            cell = Cell(
-                Case(place, evaluator.questions.benchmark, one.name), _setting(evaluator, one, share, chosen)
-            )
+        for entry in candidates:
+            case = Case(ModelFolder(evaluator.loaded.name, ""), evaluator.questions.benchmark, entry.name)
+            cell = Cell(case, _setting(evaluator, entry, share, chosen))
             if cell.setting.status != REFUSED:
-                method = one.build(evaluator, cell.setting.parameters)
+                method = entry.build(evaluator, cell.setting.parameters)
                 cell.take(answered(evaluator, method, numbers, frozenset(chosen), simulate))
             cell.finish()
             cells.append(cell)
@@ -214,7 +212,7 @@ def _questions(samples: str | Sequence[Sample], limit: int | None) -> QuestionSe
     for one in samples:
         media = MediaSample(one.sample_id, one.pictures, one.is_video, "given as pixels")
         pictures.setdefault(one.sample_id, _OwnPicture(media))
-    index = {name: place for place, name in enumerate(pictures)}
+    index = {name: number for number, name in enumerate(pictures)}
     asked = tuple(
         Asked(number, index[one.sample_id], one.kind, one.question, one.answer, one.choices)
         for number, one in enumerate(samples[:limit])

@@ -67,15 +67,15 @@ class CommandTraces(TraceProvider):
 
     def _hash(self) -> str:
         inputs = {}
-        for word in self._options.inputs:
-            path = Path(word)
-            places = sorted(path.rglob("*")) if path.is_dir() else [path]
-            for place in places:
-                if place.is_dir():
+        for given in self._options.inputs:
+            path = Path(given)
+            files = sorted(path.rglob("*")) if path.is_dir() else [path]
+            for file in files:
+                if file.is_dir():
                     continue
-                if not place.is_file():
-                    raise ConfigError(f"traces.options.inputs: '{word}' does not exist")
-                inputs[str(place.relative_to(path.parent))] = sha256_of_file(place)
+                if not file.is_file():
+                    raise ConfigError(f"traces.options.inputs: '{given}' does not exist")
+                inputs[str(file.relative_to(path.parent))] = sha256_of_file(file)
         words = [*(self._options.command or ("focal", "trace")), *self._options.arguments]
         return content_hash({"words": words, "inputs": inputs, "version": __version__})
 

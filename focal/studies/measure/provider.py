@@ -114,7 +114,7 @@ class MeasuredTraces(TraceProvider):
         super().__init__(context)
         self._options = validated(MeasureOptions, dict(context.options), "traces.options")
         self._measurer = self.measurer(self._options.arguments)
-        # The identity holds the content of the weights; their place, a word of the arguments, decides nothing.
+        # The identity holds the content of the weights; their folder, a word of the arguments, decides nothing.
         decides = {"identity": self._measurer.identity(), "version": __version__}
         self._cache = TraceCache(context.cache, content_hash(decides))
 
@@ -149,12 +149,12 @@ class MeasuredTraces(TraceProvider):
             # What cannot be read is not kept, so that it is measured again.
             self._metrics(work)
 
-        place = self._cache.root(parameters, make)
-        root = TraceRoot.open(place)
+        folder = self._cache.root(parameters, make)
+        root = TraceRoot.open(folder)
         workloads = chosen_workloads(
             root, self.context.workloads, self._options.folder or self.context.folder
         )
-        return Traced(workloads, self._metrics(place))
+        return Traced(workloads, self._metrics(folder))
 
     def answers(self, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return one record per question asked under these parameters: picture, kind, right; empty if none is kept."""
@@ -176,8 +176,8 @@ class MeasuredTraces(TraceProvider):
                 f"{_shown(path)}: not a readable table of answers ({error}); remove the folder to measure again"
             ) from error
 
-    def _metrics(self, place: Path) -> dict[str, float]:
-        path = place / MEASURED
+    def _metrics(self, folder: Path) -> dict[str, float]:
+        path = folder / MEASURED
         try:
             content = json.loads(path.read_text(encoding="utf-8"))["metrics"]
             found = {name: content.get(name) for name in self._options.metrics}

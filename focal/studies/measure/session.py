@@ -46,7 +46,7 @@ class Session:
             torch.set_num_threads(settings.threads)
         self._run = RunSettings(
             output=Path(),
-            model=settings.model if settings.model in MODELS else str(settings.place),
+            model=settings.model if settings.model in MODELS else str(settings.location),
             size=settings.size,
             method=settings.method,
             dataset=settings.task,

@@ -75,7 +75,7 @@ class MeasureSettings:
             raise ConfigError(
                 f"samples must be at most the number of questions, {self.questions}, got {self.samples}"
             )
-        if self.model not in MODELS and not self.place.is_dir():
+        if self.model not in MODELS and not self.location.is_dir():
             names = [*SHIPPED, *MODELS]
             raise ConfigError(
                 f"unknown model '{self.model}', neither a shipped model nor a family nor a folder; "
@@ -83,7 +83,7 @@ class MeasureSettings:
             )
 
     @cached_property
-    def place(self) -> Path:
+    def location(self) -> Path:
         """Folder of a checkpoint; the name of a family as it is."""
         return shipped_model(self.model) if self.model in SHIPPED else Path(self.model)
 
@@ -92,11 +92,11 @@ class MeasureSettings:
         return sorted(field.name for field in fields(METHODS.load(self.method)))
 
     def identity(self) -> str:
-        """Return a hash of the settings and of every file of the model; threads and places do not enter it."""
+        """Return a hash of the settings and of every file of the model; threads and folders do not enter it."""
         facts = asdict(self)
         del facts["threads"]
         if self.model not in MODELS:
-            folder = self.place
+            folder = self.location
             files = sorted(path for path in folder.rglob("*") if path.is_file())
             facts["model"] = {str(path.relative_to(folder)): sha256_of_file(path) for path in files}
         return content_hash(facts)

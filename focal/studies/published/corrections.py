@@ -53,10 +53,10 @@ class CorrectionRuns:
         accelerators = {name: build_accelerator(name, overrides=list(overrides)) for name in _NAMES}
 
         @cache
-        def result(name: str, place: int, corrections: Corrections) -> RunResult:
+        def result(name: str, index: int, corrections: Corrections) -> RunResult:
             if corrections is None:
-                return simulate(accelerators[name], self.workloads[place])
-            return simulate_cycles(accelerators[name], self.workloads[place], corrections=corrections)
+                return simulate(accelerators[name], self.workloads[index])
+            return simulate_cycles(accelerators[name], self.workloads[index], corrections=corrections)
 
         self._result = result
 
@@ -66,9 +66,9 @@ class CorrectionRuns:
         for quantity, text in (("seconds", "speedup_over_{}"), ("total_mj", "energy_of_{}_over_focus")):
             for rival in _RIVALS:
                 ratios = [
-                    getattr(self._result(rival, place, corrections), quantity)
-                    / getattr(self._result("focus", place, corrections), quantity)
-                    for place in range(len(self.workloads))
+                    getattr(self._result(rival, index, corrections), quantity)
+                    / getattr(self._result("focus", index, corrections), quantity)
+                    for index in range(len(self.workloads))
                 ]
                 found[text.format(rival)] = float(gmean(ratios))
         return found
@@ -76,14 +76,14 @@ class CorrectionRuns:
     def workload_rows(self) -> list[dict[str, str | float]]:
         """Return cycles and energy of every workload on every accelerator in parity, with no and all corrections."""
         return [
-            self._workload_row(place, workload, name)
-            for place, workload in enumerate(self.workloads)
+            self._workload_row(index, workload, name)
+            for index, workload in enumerate(self.workloads)
             for name in _NAMES
         ]
 
-    def _workload_row(self, place: int, workload: Workload, name: str) -> dict[str, str | float]:
+    def _workload_row(self, index: int, workload: Workload, name: str) -> dict[str, str | float]:
         settings: dict[str, Corrections] = {"parity": None, "none": frozenset(), "all": ALL}
-        runs = {label: self._result(name, place, setting) for label, setting in settings.items()}
+        runs = {label: self._result(name, index, setting) for label, setting in settings.items()}
         return {
             "workload": workload.label,
             "accelerator": name,
@@ -101,7 +101,7 @@ def _settings() -> list[tuple[str, str, Corrections]]:
         *(("alone", name, frozenset({name})) for name in names),
         ("alone", "all", ALL),
         ("added", "none", frozenset()),
-        *(("added", f"+ {name}", frozenset(names[: place + 1])) for place, name in enumerate(names)),
+        *(("added", f"+ {name}", frozenset(names[: index + 1])) for index, name in enumerate(names)),
     ]
 
 
