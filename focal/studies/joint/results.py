@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,13 +34,11 @@ class JointStudy:
         rows: Every point.
         answers: One row per question and set of method parameters; empty if none were kept.
         array: The uncompressed model on the dense array; None if that study was not given.
-        arguments: Words of the measuring command.
     """
 
     rows: pd.DataFrame
     answers: pd.DataFrame
     array: pd.Series[Any] | None
-    arguments: tuple[str, ...]
 
     @cached_property
     def feasible(self) -> pd.DataFrame:
@@ -107,10 +104,10 @@ def read_joint_study(folder: Path, dense: Path | None) -> JointStudy:
         if finished.empty:
             raise ConfigError(f"{dense / 'results.parquet'}: holds no finished point")
         array = finished.iloc[0]
-    found = JointStudy(rows, answers, array, _arguments(folder / "study.json"))
-    if found.feasible.empty:
+    study = JointStudy(rows, answers, array)
+    if study.feasible.empty:
         raise ConfigError(f"{folder / 'results.parquet'}: holds no finished point")
-    return found
+    return study
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -118,11 +115,3 @@ def _table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: not a readable table of a study ({error})") from error
-
-
-def _arguments(path: Path) -> tuple[str, ...]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(record["study"]["traces"]["options"]["arguments"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: not the record of a measured study ({error})") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +65,6 @@ def write_study(folder: Path, methods: dict[str, tuple[float, float]] = METHODS)
         ]
     pd.DataFrame(rows).to_parquet(folder / "results.parquet")
     pd.DataFrame(answers).to_parquet(folder / "answers.parquet")
-    record = {"study": {"traces": {"options": {"arguments": ["--questions", str(QUESTIONS)]}}}}
-    (folder / "study.json").write_text(json.dumps(record), encoding="utf-8")
     return folder
 
 
@@ -110,10 +107,6 @@ def test_without_answers_nothing_is_called_better(tmp_path: Path) -> None:
 def test_bad_folders_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a readable table"):
         read_joint_study(tmp_path, None)
-    folder = write_study(tmp_path / "a")
-    (folder / "study.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ConfigError, match="not the record of a measured study"):
-        read_joint_study(folder, None)
     other = write_study(tmp_path / "b", {"dense": (0.9, 20.0)})
     with pytest.raises(ConfigError, match="does not hold the finished method 'published'"):
         write_joint(other, None, tmp_path)
