@@ -169,7 +169,7 @@ def test_an_image_in_tiles_is_known_to_generate_as_to_a_forward(method: str) -> 
     with focal.compress(model, attach_support.suited(method)) as run, torch.no_grad():
         logits = model(**given).logits
         answer = model.generate(**given, max_new_tokens=1, return_dict_in_generate=True, output_logits=True)
-    assert torch.equal(answer.logits[0], logits[:, -1])
+    assert torch.allclose(answer.logits[0], logits[:, -1], atol=1e-5)
     first, second = run.trace().frames.samples
     assert [one.png for one in first.pictures] == [one.png for one in second.pictures]
 
