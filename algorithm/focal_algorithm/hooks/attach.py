@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
+from torch.compiler import disable
 
 from focal_algorithm.hooks.attention import SESSIONS, observed_attention
 from focal_algorithm.hooks.generation import watched_generate
@@ -20,6 +21,7 @@ from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.session import Session
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, changes_length
 from focal_algorithm.models.base import LayerPoints, ModelAdapter
+from focal_algorithm.models.inference_only import refuse_compiled_parts
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import UnsupportedError
 
@@ -50,6 +52,7 @@ def attach(
         UnsupportedError: The model is attached already, or the combination cannot work.
     """
     called, model = model, unwrapped(model)
+    refuse_compiled_parts(model)
     points = adapter.points(model)
     text_config = adapter.text_config(model)
     if any(point.attention in SESSIONS for point in points.layers):
@@ -131,7 +134,10 @@ def _by_name(module: nn.Module, args: Sequence[Any], inputs: dict[str, Any]) -> 
 
 
 class _Handles:
-    """Module hooks in the four forms the session needs; all are removed by ``undo``."""
+    """Module hooks in the four forms the session needs; all are removed by ``undo``.
+
+    torch.compile runs them as they are: traced, what they keep from one call to the next would be lost.
+    """
 
     def __init__(self, undo: ExitStack) -> None:
         self._undo = undo
@@ -143,7 +149,7 @@ class _Handles:
             changed = change(_by_name(module, args, inputs) if args else inputs)
             return None if changed is None else ((), changed)
 
-        self._keep(module.register_forward_pre_hook(hook, with_kwargs=True))
+        self._keep(module.register_forward_pre_hook(disable(hook), with_kwargs=True))
 
     def layer_inputs(
         self,
@@ -157,7 +163,7 @@ class _Handles:
             hidden, changed = change(inputs["hidden_states"], inputs)
             return args, changed | {"hidden_states": hidden}
 
-        self._keep(module.register_forward_pre_hook(hook, with_kwargs=True))
+        self._keep(module.register_forward_pre_hook(disable(hook), with_kwargs=True))
 
     def first_input(self, module: nn.Module, change: Callable[[Tensor], Tensor]) -> None:
         self.layer_inputs(module, lambda hidden, inputs: (change(hidden), inputs))
@@ -169,13 +175,13 @@ class _Handles:
             return change(output)
 
         # Before the hooks by which transformers collects hidden_states, which then see what the next layer gets.
-        self._keep(module.register_forward_hook(hook, prepend=True))
+        self._keep(module.register_forward_hook(disable(hook), prepend=True))
 
     def watched(self, module: nn.Module, see: Callable[[Any], None]) -> None:
         def hook(_module: nn.Module, _args: Any, output: Any) -> None:
             see(output)
 
-        self._keep(module.register_forward_hook(hook))
+        self._keep(module.register_forward_hook(disable(hook)))
 
     def _keep(self, handle: Any) -> None:
         self._undo.callback(handle.remove)

@@ -63,6 +63,7 @@ def _stock_function(stock: str, module: nn.Module) -> Callable[..., tuple[Tensor
 
 
 def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
+    @torch.compiler.disable
     def attention(
         module: nn.Module,
         query: Tensor,

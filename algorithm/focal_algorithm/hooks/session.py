@@ -38,7 +38,7 @@ from focal_algorithm.methods.base import (
     hook_points,
 )
 from focal_algorithm.models.base import ModelAdapter
-from focal_algorithm.models.inference_only import refuse_gradients, refuse_training
+from focal_algorithm.models.inference_only import refuse_compiled_forward, refuse_gradients, refuse_training
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.transformers_versions import cache_in, cache_of
 from focal_common.errors import ConfigError, RunError, UnsupportedError
@@ -286,6 +286,7 @@ class Session:
         now = self._thread.forward
         layouts = self.layouts if now.layouts is None else now.layouts
         refuse_training(self._model, self._modules)
+        refuse_compiled_forward()
         if layouts is None:
             raise UnsupportedError(
                 "the prompt came as embeddings; give attach(..., layouts=...) to say what it holds"
