@@ -12,6 +12,7 @@ from torch import Tensor
 
 from focal.loading import NOWHERE, loaded_model, seed_of
 from focal.recording import Recording
+from focal.support import method_support
 from focal.traces import Trace
 from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.hooks import Session, attach
@@ -23,7 +24,7 @@ from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.tracing.notes import idle_notes
 from focal_algorithm.tracing.runner import Prepared, method_of
 from focal_algorithm.tracing.settings import RunSettings
-from focal_common.errors import ConfigError, RunError
+from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_traces.frames.frames import SampleFrames
 from focal_traces.header.schema import SampleHeader
 
@@ -174,6 +175,7 @@ def compress(
     if isinstance(method, str):
         settings = replace(settings, method=method, parameters=parameters)
         method, notes = method_of(settings, Prepared(loaded, loaded.quantization))
+        _require_support(method, loaded)
     elif parameters:
         raise ConfigError(
             f"{', '.join(parameters)}: parameters go with a method given by name; set those of yours where it is made"
@@ -190,6 +192,15 @@ def compress(
             yield run
         finally:
             recorder.tower, run._session = "the run has ended", None
+
+
+def _require_support(method: CompressionMethod, loaded: LoadedModel) -> None:
+    """Try a method of ours on a tiny model of the family, so that a pair that cannot work is refused at once."""
+    adapter = loaded.adapter
+    with torch.random.fork_rng(devices=()):
+        refusal, _ = method_support(method, adapter.text_config(loaded.model).to_dict(), type(adapter))
+    if refusal:
+        raise UnsupportedError(refusal)
 
 
 def _named(header: SampleHeader, name: str) -> SampleHeader:
