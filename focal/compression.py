@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,9 +12,11 @@ from torch import Tensor
 
 from focal.loading import NOWHERE, loaded_model, seed_of
 from focal.recording import Recording
+from focal.support import method_support
 from focal.traces import Trace
 from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.hooks import Session, attach
+from focal_algorithm.hooks.attach import unwrapped
 from focal_algorithm.hooks.pixels import TowerPixels, watched_pixels
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
@@ -22,7 +24,7 @@ from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.tracing.notes import idle_notes
 from focal_algorithm.tracing.runner import Prepared, method_of
 from focal_algorithm.tracing.settings import RunSettings
-from focal_common.errors import ConfigError, RunError
+from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_traces.frames.frames import SampleFrames
 from focal_traces.header.schema import SampleHeader
 
@@ -69,23 +71,27 @@ class Run:
         """The method's own figures of each prefill; empty where it has none."""
         return [dict(sample.summary) for sample in self._recorder.samples]
 
-    def expects(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Say what the next prefill is given, for what `generate` hides from hooks, and return it.
+    def positions(self, layer: int | None = None, *, of: str = "keys") -> Tensor:
+        """Return which token of the prompt each place of a shortened tensor holds, for the last forward.
 
-        Needed only where a refusal says so: `generate` encodes an image in tiles (LLaVA-OneVision) before the
-        forward, which is then without the size of the image. Holds for one prefill: ``model.generate(**run.expects(
-        inputs))``.
+        ``output.logits[row, place]`` are the logits after token ``run.positions()[row, place]`` of ``input_ids[row]``;
+        likewise ``run.positions(layer)`` for the keys, values and attention of a layer.
 
         Args:
-            inputs: Keyword arguments of the model's forward.
+            layer: Decoder layer, or index into ``hidden_states``; None for the logits and the last hidden state.
+            of: ``keys``, or ``hidden_states`` for the tuple that ``output_hidden_states=True`` gives.
+
+        Returns:
+            Axes (batch, tokens), int64: columns of ``input_ids``, padding included; -1 for places that no token holds.
+            In a cache, tokens generated since follow behind them.
 
         Raises:
-            RunError: The ``with`` block has ended.
+            RunError: The block has ended, or there was no prefill in this thread.
+            ConfigError: There is no such layer.
         """
         if self._session is None:
             raise RunError("the run has ended; expected a call inside its 'with' block")
-        self._session.layouts = self._loaded.adapter.layouts(self.model, inputs)
-        return inputs
+        return self._session.positions(layer, of=of)
 
     def trace(self, *, dataset: str | None = None, sample_ids: Sequence[str] | None = None) -> Trace:
         """Return the trace of the prefills so far.
@@ -162,12 +168,14 @@ def compress(
         ConfigError: No transformers model, an unknown method or parameter (with near matches).
         UnsupportedError: A model of no known family, one that is attached already, or a pair that cannot work.
     """
-    loaded = loaded_model(model)
+    base = unwrapped(model)
+    loaded = loaded_model(base)
     settings = RunSettings(output=NOWHERE, dataset=dataset)  # refuses a name that is none
     notes: list[str] = []
     if isinstance(method, str):
         settings = replace(settings, method=method, parameters=parameters)
         method, notes = method_of(settings, Prepared(loaded, loaded.quantization))
+        _require_support(method, loaded)
     elif parameters:
         raise ConfigError(
             f"{', '.join(parameters)}: parameters go with a method given by name; set those of yours where it is made"
@@ -175,10 +183,9 @@ def compress(
     run = Run(loaded, method, notes, settings.dataset_name, keep_masks)
     recorder = run._recorder
     with (
-        watched_pixels(loaded.adapter, model) as pixels,
+        watched_pixels(loaded.adapter, base) as pixels,
         torch.no_grad(),
         attach(model, loaded.adapter, method, recorder) as session,
-        _watched_inputs(model, recorder, session),
     ):
         recorder.tower, run._session = pixels, session
         try:
@@ -187,35 +194,13 @@ def compress(
             recorder.tower, run._session = "the run has ended", None
 
 
-@contextmanager
-def _watched_inputs(model: Any, recorder: _PictureRecorder, session: Session) -> Iterator[None]:
-    """Show the recorder the token ids of each forward, and forget after a prefill what it was said to hold."""
-
-    def before(_module: Any, _args: Any, given: dict[str, Any]) -> None:
-        recorder.token_ids = _token_rows(given)
-
-    def after(*_: Any) -> None:
-        session.layouts = None
-
-    handles = [
-        model.register_forward_pre_hook(before, with_kwargs=True),
-        model.register_forward_hook(after),
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _token_rows(given: Mapping[str, Any]) -> list[Tensor]:
-    """Return the token ids of each prompt without padding; empty where the prompt came as embeddings."""
-    token_ids, mask = given.get("input_ids"), given.get("attention_mask")
-    if token_ids is None:
-        return []
-    if mask is None or mask.shape != token_ids.shape:
-        return list(token_ids)
-    return [row[keep.bool()] for row, keep in zip(token_ids, mask, strict=True)]
+def _require_support(method: CompressionMethod, loaded: LoadedModel) -> None:
+    """Try a method of ours on a tiny model of the family, so that a pair that cannot work is refused at once."""
+    adapter = loaded.adapter
+    with torch.random.fork_rng(devices=()):
+        refusal, _ = method_support(method, adapter.text_config(loaded.model).to_dict(), type(adapter))
+    if refusal:
+        raise UnsupportedError(refusal)
 
 
 def _named(header: SampleHeader, name: str) -> SampleHeader:
@@ -227,33 +212,36 @@ class _PictureRecorder(Recorder):
 
     Attributes:
         pictures: Of each sample: pictures, why there are none, or None.
-        token_ids: Of the prompts of the current forward.
         tower: What the vision tower is given, or why that is not known.
     """
 
     def __init__(self, loaded: LoadedModel, method: CompressionMethod, keep_masks: bool) -> None:
         super().__init__(loaded.adapter.geometry(loaded.model), method, keep_masks)
         self.pictures: list[SampleFrames | str | None] = []
-        self.token_ids: list[Tensor] = []
         self.tower: TowerPixels | str = ""
-        self._layouts: Sequence[SampleLayout] = ()
 
-    def begin(self, layouts: Sequence[SampleLayout]) -> None:
-        """Start a batch of prefills."""
-        super().begin(layouts)
-        self._layouts = layouts
-
-    def complete(self, states: Sequence[Any]) -> None:
-        """Close the batch, with its pictures."""
-        super().complete(states)
-        new: Sequence[RecordedSample] = self.samples[len(self.pictures) :]
-        if isinstance(self.tower, str):
-            self.pictures += [self.tower if one.header.visual_tokens else None for one in new]
-        elif len(self.pictures) >= _MOST_PICTURES:
+    def start(self) -> None:
+        """Drop pictures that no prefill has taken."""
+        if isinstance(self.tower, TowerPixels):
             self.tower.skip()
-            self.pictures += [f"only those of the first {_MOST_PICTURES} prefills are kept"] * len(new)
-        elif not self.token_ids:
-            self.pictures += ["the prompt came as embeddings"] * len(new)
-        else:
-            questions = [""] * len(new)
-            self.pictures += self.tower.frames(self._layouts, self.token_ids, questions)
+
+    def add(
+        self, samples: Sequence[RecordedSample], layouts: Sequence[SampleLayout], token_ids: Sequence[Tensor]
+    ) -> None:
+        """Take the prefills of a finished batch, with their pictures."""
+        pictures = self._pictures(samples, layouts, token_ids)
+        with self._lock:
+            self.samples += samples
+            self.pictures += pictures
+
+    def _pictures(
+        self, samples: Sequence[RecordedSample], layouts: Sequence[SampleLayout], token_ids: Sequence[Tensor]
+    ) -> list[SampleFrames | str | None]:
+        if isinstance(self.tower, str):
+            return [self.tower if one.header.visual_tokens else None for one in samples]
+        if len(self.pictures) >= _MOST_PICTURES:
+            self.tower.skip()
+            return [f"only those of the first {_MOST_PICTURES} prefills are kept"] * len(samples)
+        if not token_ids:
+            return ["the prompt came as embeddings"] * len(samples)
+        return self.tower.frames(layouts, token_ids, [""] * len(samples))

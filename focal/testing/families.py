@@ -13,6 +13,7 @@ from torch import Tensor
 from focal.testing.prompts import generate, padded, prompt, record, tiny, two
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.attention import SESSIONS
+from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.dense import Dense
 from focal_algorithm.methods.focus import Focus
@@ -110,7 +111,7 @@ class FamilyContract:
                 assert one.header.grid == other.header.grid
             kept = [len(p.inputs["input_ids"][0]) - p.layout.visual_tokens for p in prompts]
             kept = [n + int(0.2 * p.layout.visual_tokens) for n, p in zip(kept, prompts, strict=True)]
-            assert cache_of(output).get_seq_length(3) == max(kept)
+            assert held_tokens(cache_of(output), 3) == max(kept)
 
     def test_bf16_runs_pruned_in_a_padded_batch(self, kind: str) -> None:
         loaded = tiny(self.family, "sdpa", "bf16")

@@ -19,6 +19,7 @@ from focal.testing.prompts import image, padded, tiny, video
 from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.attention import SESSIONS
+from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, changes_length, hook_points
@@ -333,7 +334,7 @@ class MethodContract:
             assert torch.equal(shown, shown[first[number]])
         cache = cache_of(output)
         for layer in range(len(_layers_of(loaded))):
-            assert cache.get_seq_length(layer) == len(present[layer, "layer_input"])
+            assert held_tokens(cache, layer) == len(present[layer, "layer_input"])
 
     def test_counts_of_tokens_are_those_of_the_maps(self, subject: str) -> None:
         method = self.accepted(subject)
@@ -368,7 +369,7 @@ class MethodContract:
         for layer in range(len(_layers_of(loaded))):
             longest = max(len(present[layer, "layer_input"]) for present in kept)
             whole = max(prompt.layout.sequence_tokens for prompt in prompts)
-            assert cache_of(output).get_seq_length(layer) in (longest, whole)
+            assert held_tokens(cache_of(output), layer) in (longest, whole)
 
     def test_decoding_agrees_with_and_without_a_cache(self, subject: str) -> None:
         method = self.accepted(subject)

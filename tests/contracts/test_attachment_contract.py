@@ -17,6 +17,7 @@ import attach_support as support
 import focal_algorithm.methods
 import focal_algorithm.models
 from focal_algorithm.hooks import attach
+from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
@@ -115,7 +116,7 @@ def test_dropping_at_the_input_and_merging_decode_alike_with_and_without_a_cache
         recomputed = support.generate(batch, attention, use_cache=False)
     assert cached.sequences.tolist() == recomputed.sequences.tolist()
     assert (torch.stack(cached.logits) - torch.stack(recomputed.logits)).abs().max() < 2e-5
-    assert cache_of(cached).get_seq_length(3) < batch["input_ids"].shape[1]
+    assert held_tokens(cache_of(cached), 3) < batch["input_ids"].shape[1]
 
 
 def test_replacing_probabilities_by_themselves_changes_nothing() -> None:
@@ -187,5 +188,5 @@ def test_another_family_needs_only_its_adapter() -> None:
     recorder = Recorder(adapter.geometry(model), method, keep_masks=True)
     with torch.inference_mode(), attach(model, adapter, method, recorder):
         cache = cache_of(model(**inputs, use_cache=True))
-    assert [cache.get_seq_length(layer) for layer in range(3)] == [20, 20, 12]
+    assert [held_tokens(cache, layer) for layer in range(3)] == [20, 20, 12]
     assert len(recorder.samples) == 1

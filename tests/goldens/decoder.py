@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from focal_algorithm.hooks import attach
+from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models.llava_onevision import LlavaOnevision
 from focal_algorithm.prompts.layout import SampleLayout
@@ -87,7 +88,7 @@ def prefill(model: Any, method: CompressionMethod, embeddings: Tensor, layout: S
         for handle in watched:
             handle.remove()
     cache = cache_of(output)
-    lengths = [cache.get_seq_length(layer) for layer in range(len(inputs))]
+    lengths = [held_tokens(cache, layer) for layer in range(len(inputs))]
     return Prefill(inputs, output.last_hidden_state[0], lengths)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from focal_algorithm.hooks import attach
+from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.kernels.ordering import top_indices
 from focal_algorithm.kernels.sparsevlm.policy import softmax_with_policy
 from focal_algorithm.kernels.sparsevlm.raters import (
@@ -191,7 +192,7 @@ def _check_decoder(name: str, stored: dict[str, Tensor]) -> list[str]:
         handles = _watch_positions(model, positions)
         decoder = model.get_decoder()
         prefill = decoder(inputs_embeds=stored["inputs_embeds"], use_cache=True)
-        lengths = [cache_of(prefill).get_seq_length(layer) for layer in range(len(stored["kv_lengths"]))]
+        lengths = [held_tokens(cache_of(prefill), layer) for layer in range(len(stored["kv_lengths"]))]
         last = torch.tensor([int(positions[layer][0, -1]) for layer in sorted(positions)])
         deepest = positions[len(lengths) - 1].clone()
         decoded = decoder(inputs_embeds=stored["decode_in"], **{cache_name(): cache_of(prefill)})

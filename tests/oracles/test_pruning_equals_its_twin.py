@@ -11,6 +11,7 @@ from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 import focal_algorithm.kernels.chunks as chunks
 from focal_algorithm.hooks import attach
+from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.methods.divprune import DivPrune
 from focal_algorithm.methods.fastv import FastV
 from focal_algorithm.models.llava_onevision import LlavaOnevision
@@ -124,7 +125,7 @@ def test_dropping_equals_a_decoder_run_by_hand(layer: int, ratio: float, attenti
     kept = [row for row in range(len(embeddings)) if row in chosen or not START <= row < START + VISUAL]
     slow = without_tokens(decoder, embeddings, layer, kept)
     torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-4)
-    lengths = [cache.get_seq_length(number) for number in range(LAYERS)]
+    lengths = [held_tokens(cache, number) for number in range(LAYERS)]
     assert lengths == [len(embeddings)] * layer + [len(kept)] * (LAYERS - layer)
     # The published ablation masks keys instead of removing them: the same for every token that stays.
     dropped = [row for row in range(len(embeddings)) if row not in kept]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 import focal_algorithm.kernels.chunks as chunks
 from focal_algorithm.hooks import attach
+from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.kernels.sparsevlm.recycling import merge_by_density_peaks
 from focal_algorithm.kernels.sparsezip.scores import HybridWeights, hybrid_score
 from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
@@ -99,5 +100,5 @@ def test_the_second_version_in_a_decoder_equals_whole_matrices(attention: str) -
     with torch.inference_mode(), attach(model, LlavaOnevision(), method, layouts=[layout]):
         output = model.get_decoder()(inputs_embeds=embeddings, use_cache=True)
     slow = sparsevlm_2(embeddings[0].double().numpy(), weights, (before, visual), pruning, 16, 14)
-    assert [cache_of(output).get_seq_length(layer) for layer in range(layers)] == slow["lengths"]
+    assert [held_tokens(cache_of(output), layer) for layer in range(layers)] == slow["lengths"]
     np.testing.assert_allclose(output.last_hidden_state[0], slow["hidden"], atol=1e-3)

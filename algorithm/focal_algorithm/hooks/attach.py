@@ -1,26 +1,31 @@
 """Registers every hook of the project and removes it again.
 
-Only public seams are used: module hooks and registered attention functions. No class or method is replaced.
+Only public seams are used: module hooks, registered attention functions, and a ``generate`` of the model's own that
+calls the stock one. No class is changed.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
+from torch.compiler import disable
 
 from focal_algorithm.hooks.attention import SESSIONS, observed_attention
+from focal_algorithm.hooks.generation import watched_generate
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.session import Session
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, changes_length
 from focal_algorithm.models.base import LayerPoints, ModelAdapter
+from focal_algorithm.models.inference_only import refuse_compiled_parts
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import UnsupportedError
 
-__all__ = ["attach"]
+__all__ = ["attach", "unwrapped"]
 
 
 @contextmanager
@@ -46,6 +51,8 @@ def attach(
     Raises:
         UnsupportedError: The model is attached already, or the combination cannot work.
     """
+    called, model = model, unwrapped(model)
+    refuse_compiled_parts(model)
     points = adapter.points(model)
     text_config = adapter.text_config(model)
     if any(point.attention in SESSIONS for point in points.layers):
@@ -57,9 +64,11 @@ def attach(
     observed = observed_attention(stock)
     with ExitStack() as undo:
         handles = _Handles(undo)
-        handles.keyword_inputs(model, session.on_model_inputs)
+        for module in dict.fromkeys((called, model)):
+            handles.keyword_inputs(module, session.on_call)
+        handles.keyword_inputs(_taker_of_ids(model, points.decoder), session.on_model_inputs)
         handles.keyword_inputs(points.decoder, session.on_decoder_inputs)
-        handles.outputs(points.decoder, lambda output: session.on_decoder_output())
+        handles.watched(points.decoder, session.on_decoder_output)
         if session.tower is not None:
             for module, see in session.tower.outputs():
                 handles.watched(module, see)
@@ -73,7 +82,30 @@ def attach(
             undo.callback(SESSIONS.pop, point.attention, None)
         undo.callback(adapter.set_attention, model, stock)
         adapter.set_attention(model, observed)
+        undo.enter_context(watched_generate(model, session.generating))
+        undo.callback(setattr, session.attachment, "is_open", False)
         yield session
+
+
+def unwrapped(model: Any) -> Any:
+    """Return the transformers model inside a PEFT model, whose own modules carry the adapters; others as they are."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _taker_of_ids(model: Any, decoder: nn.Module) -> nn.Module:
+    """Return the module that every way of calling a model passes ids and pixels to.
+
+    PEFT calls ``forward`` of the model past its hooks, but not that of the module inside.
+    """
+    inner = getattr(model, "model", None)
+    if (
+        isinstance(inner, nn.Module)
+        and inner is not decoder
+        and "input_ids" in inspect.signature(inner.forward).parameters
+    ):
+        return inner
+    whole: nn.Module = model
+    return whole
 
 
 def _attach_layer(
@@ -94,8 +126,18 @@ def _attach_layer(
         handles.outputs(point.mlp, session.on_mlp_output)
 
 
+def _by_name(module: nn.Module, args: Sequence[Any], inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments of a forward by name, those given by place included."""
+    found = inspect.signature(module.forward).bind_partial(*args, **inputs).arguments
+    rest = {name: found.pop(name) for name in ("kwargs", "model_kwargs") if name in found}
+    return {**found, **{name: value for named in rest.values() for name, value in named.items()}}
+
+
 class _Handles:
-    """Module hooks in the four forms the session needs; all are removed by ``undo``."""
+    """Module hooks in the four forms the session needs; all are removed by ``undo``.
+
+    torch.compile runs them as they are: traced, what they keep from one call to the next would be lost.
+    """
 
     def __init__(self, undo: ExitStack) -> None:
         self._undo = undo
@@ -103,11 +145,11 @@ class _Handles:
     def keyword_inputs(
         self, module: nn.Module, change: Callable[[dict[str, Any]], dict[str, Any] | None]
     ) -> None:
-        def hook(_module: nn.Module, args: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
-            changed = change(inputs)
-            return None if changed is None else (args, changed)
+        def hook(module: nn.Module, args: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+            changed = change(_by_name(module, args, inputs) if args else inputs)
+            return None if changed is None else ((), changed)
 
-        self._keep(module.register_forward_pre_hook(hook, with_kwargs=True))
+        self._keep(module.register_forward_pre_hook(disable(hook), with_kwargs=True))
 
     def layer_inputs(
         self,
@@ -121,7 +163,7 @@ class _Handles:
             hidden, changed = change(inputs["hidden_states"], inputs)
             return args, changed | {"hidden_states": hidden}
 
-        self._keep(module.register_forward_pre_hook(hook, with_kwargs=True))
+        self._keep(module.register_forward_pre_hook(disable(hook), with_kwargs=True))
 
     def first_input(self, module: nn.Module, change: Callable[[Tensor], Tensor]) -> None:
         self.layer_inputs(module, lambda hidden, inputs: (change(hidden), inputs))
@@ -132,13 +174,14 @@ class _Handles:
                 return (change(output[0]), *output[1:])
             return change(output)
 
-        self._keep(module.register_forward_hook(hook))
+        # Before the hooks by which transformers collects hidden_states, which then see what the next layer gets.
+        self._keep(module.register_forward_hook(disable(hook), prepend=True))
 
     def watched(self, module: nn.Module, see: Callable[[Any], None]) -> None:
         def hook(_module: nn.Module, _args: Any, output: Any) -> None:
             see(output)
 
-        self._keep(module.register_forward_hook(hook))
+        self._keep(module.register_forward_hook(disable(hook)))
 
     def _keep(self, handle: Any) -> None:
         self._undo.callback(handle.remove)

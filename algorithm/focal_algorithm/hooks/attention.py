@@ -63,6 +63,7 @@ def _stock_function(stock: str, module: nn.Module) -> Callable[..., tuple[Tensor
 
 
 def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
+    @torch.compiler.disable
     def attention(
         module: nn.Module,
         query: Tensor,
@@ -74,10 +75,13 @@ def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
         attached = SESSIONS.get(module)
         if attached is not None:
             session, layer = attached
-            scaling = settings["scaling"]
-            query = session.on_query(layer, query, key, scaling)
+            scaling, tokens = settings["scaling"], query.shape[2]
+            # A cache of fixed size hands over all its places, of which a prefill has filled the first.
+            query = session.on_query(layer, query, key[:, :, :tokens], scaling)
             if session.replaces_probabilities(layer):
-                output = _replaced_attention(session, layer, query, key, value, attention_mask, scaling)
+                mask = None if attention_mask is None else attention_mask[..., :tokens]
+                shown = key[:, :, :tokens], value[:, :, :tokens]
+                output = _replaced_attention(session, layer, query, *shown, mask, scaling)
                 return refuse_gradients(output, session.method.name), None
         return _stock_function(stock, module)(module, query, key, value, attention_mask, **settings)
 

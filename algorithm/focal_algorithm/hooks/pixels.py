@@ -6,6 +6,7 @@ A stock processor hands over tensors only, and `generate` encodes them before th
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,9 +24,17 @@ from focal_traces.frames.frames import SampleFrames
 __all__ = ["TowerPixels", "watched_pixels"]
 
 
+class _Seen(threading.local):
+    """Calls of the tower in one thread, and whether a prefill has taken them."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Tensor, Tensor | None]] = []
+        self.is_taken = False
+
+
 @dataclass
 class TowerPixels:
-    """What the tower saw since the last prefill.
+    """What the tower saw since the last prefill of a thread.
 
     Attributes:
         adapter: Family of the model.
@@ -34,8 +43,7 @@ class TowerPixels:
 
     adapter: ModelAdapter
     model: Any
-    _calls: list[tuple[Tensor, Tensor | None]] = field(default_factory=list)
-    _is_taken: bool = False
+    _seen: _Seen = field(default_factory=_Seen)
 
     def see(self, pixels: Tensor, grids: Tensor | None) -> None:
         """Take one call of the tower.
@@ -44,13 +52,13 @@ class TowerPixels:
             pixels: Axes (pictures, channels, rows, columns), or (patches, elements) with ``grids``.
             grids: Frames, rows and columns in patches, axes (pictures or videos, 3).
         """
-        if self._is_taken:
-            self._calls, self._is_taken = [], False
-        self._calls.append((pixels.detach(), grids))
+        if self._seen.is_taken:
+            self._seen.calls, self._seen.is_taken = [], False
+        self._seen.calls.append((pixels.detach(), grids))
 
     def skip(self) -> None:
         """Let go of what was seen."""
-        self._calls, self._is_taken = [], True
+        self._seen.calls, self._seen.is_taken = [], True
 
     def frames(
         self, layouts: Sequence[SampleLayout], token_ids: Sequence[Tensor], questions: Sequence[str]
@@ -65,7 +73,7 @@ class TowerPixels:
         Returns:
             For each prompt its pictures, None without visual tokens, or the sentence why there are none.
         """
-        self._is_taken = True
+        self._seen.is_taken = True
         try:
             parts = self._parts(layouts)
         except FocalError as refusal:
@@ -113,10 +121,14 @@ class TowerPixels:
             found[index] = (pixels[:count], None)
             if len(pixels) > count:
                 left.insert(0, (pixels[count:], None))
+        if left:
+            raise UnsupportedError(
+                "the vision tower saw more pictures than the prompts hold; which belong to which is not known"
+            )
         return found
 
     def _pieces(self) -> Iterator[tuple[Tensor, Sequence[int] | None]]:
-        for pixels, grids in self._calls:
+        for pixels, grids in self._seen.calls:
             if grids is None:
                 yield pixels, None
                 continue

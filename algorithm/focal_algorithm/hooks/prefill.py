@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from focal_algorithm.hooks.recorder import OpenBatch
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
 from focal_algorithm.models.inference_only import refuse_gradients
@@ -67,9 +68,13 @@ class Prefill:
         geometry: Decoder shape.
         layouts: One per row of the batch.
         is_real: Axes (batch, tokens); False for padding.
-        last_positions: Position of the last token of each prompt, last axis of size 1.
-        on_change: Told of each change of the tokens of a prompt: row of the batch, where, layer, tokens before,
-            and the change.
+        position_ids: Of all tokens, axes (..., batch or 1, tokens); None for 0, 1, 2, ...
+        record: Takes what is done to the prompts; None to record nothing.
+
+    Attributes:
+        at_layer: Tokens of the prompts whose keys each layer holds.
+        after_layer: Tokens that each layer hands on.
+        drafted_tokens: Tokens after each prompt in the same forward, which the method leaves alone.
 
     Raises:
         ConfigError: Layouts and batch do not fit.
@@ -81,8 +86,8 @@ class Prefill:
         geometry: DecoderGeometry,
         layouts: Sequence[SampleLayout],
         is_real: Tensor,
-        last_positions: Tensor,
-        on_change: Callable[[int, HookPoint, int, TokenStream, Resequenced], None] | None = None,
+        position_ids: Tensor | None,
+        record: OpenBatch | None = None,
     ) -> None:
         lengths = is_real.sum(dim=1).tolist()
         if len(lengths) != len(layouts):
@@ -97,17 +102,22 @@ class Prefill:
                     f"{length}"
                 )
         self.layouts = tuple(layouts)
-        self.has_generated_tokens = any(
-            length > layout.sequence_tokens for layout, length in zip(layouts, lengths, strict=True)
+        self.drafted_tokens = max(
+            length - layout.sequence_tokens for layout, length in zip(layouts, lengths, strict=True)
         )
-        self.last_positions = last_positions
+        prompt_tokens = torch.tensor([[layout.sequence_tokens] for layout in layouts], device=is_real.device)
+        self.last_positions = _last_positions(
+            position_ids, is_real & (is_real.cumsum(dim=1) <= prompt_tokens)
+        )
+        self.is_real = is_real
+        self.record = record
         self.sequence = BatchSequence.whole(is_real)
         self.at_layer: list[BatchSequence] = []
+        self.after_layer: list[BatchSequence] = []
         self.pending: PendingMlp | None = None
-        self._has_one_axis = last_positions.ndim == 2
+        self._has_one_axis = self.last_positions.ndim == 2
         self._method = method
         self._token_ids = is_real.cumsum(dim=1) - 1
-        self._on_change = on_change
         self.states: list[Any] = [
             method.start(geometry, layout) if layout.visual_tokens else None for layout in layouts
         ]
@@ -149,8 +159,8 @@ class Prefill:
                 if not len(answer.rows):
                     raise RunError(f"layer {layer}: {self._method.name} dropped every token of a prompt")
                 answers[sample] = answer
-                if self._on_change is not None:
-                    self._on_change(sample, point, layer, stream, answer)
+                if self.record is not None:
+                    self.record.resequenced(sample, point, layer, stream, answer)
         if not answers:
             return None
         kept = [self.sequence.rows(sample) for sample in range(len(self.layouts))]
@@ -172,6 +182,19 @@ class Prefill:
         self._streams = self._build_streams()
         return pending, merged
 
+    @property
+    def prompt_columns(self) -> int:
+        """Columns of the padded prompts, without tokens drafted after them."""
+        return self.is_real.shape[1] - self.drafted_tokens
+
+    def finish(self) -> None:
+        """Let go of what only the prefill needs; what decode steps need is cut to the prompts."""
+        self.at_layer = [one.without_last(self.drafted_tokens) for one in self.at_layer]
+        self.after_layer = [one.without_last(self.drafted_tokens) for one in self.after_layer]
+        self.sequence = self.sequence.without_last(self.drafted_tokens)
+        self.is_real = self.is_real[:, : self.prompt_columns]
+        self.drafted_tokens, self.record, self.states, self._streams = 0, None, [], []
+
     def decode_positions(self, layer: int, steps: int, queries: int) -> Tensor:
         """Return the positions of ``queries`` tokens that come ``steps`` tokens after the prefill, as a layer counts.
 
@@ -190,7 +213,7 @@ class Prefill:
         ]
 
 
-def last_positions(position_ids: Tensor | None, is_real: Tensor) -> Tensor:
+def _last_positions(position_ids: Tensor | None, is_real: Tensor) -> Tensor:
     """Return the position of the last real token of each prompt.
 
     Args:

@@ -1,16 +1,19 @@
 """Turns what a method did to each GEMM input into a trace, one prefill at a time.
 
-Keeps counts (and, if asked, packed bits), never dense masks of more than one GEMM input.
+Keeps counts (and, if asked, packed bits), never dense masks of more than one GEMM input. Prefills of several threads
+may be open at once, each in an `OpenBatch` of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from focal_algorithm.methods.base import (
     CompressionMethod,
@@ -31,7 +34,7 @@ from focal_traces.masks.masks import SampleMaskBuilder, SampleMasks
 from focal_traces.masks.pointers import NO_WINNER
 from focal_traces.records.records import Record
 
-__all__ = ["RecordedSample", "Recorder"]
+__all__ = ["OpenBatch", "RecordedSample", "Recorder"]
 
 
 @dataclass(frozen=True)
@@ -73,23 +76,68 @@ class Recorder:
         geometry: Decoder shape.
         method: Whose vector size, m-tile and winner codes apply.
         keep_masks: Whether to keep tier 2 as well.
+
+    Attributes:
+        samples: Finished prefills, in the order in which they ended.
     """
 
     def __init__(
         self, geometry: DecoderGeometry, method: CompressionMethod, keep_masks: bool = False
     ) -> None:
         self.samples: list[RecordedSample] = []
-        self._geometry = geometry
-        self._method, self._study = method, method.study
-        self._keep_masks = keep_masks
-        self._open: list[_Open] = []
+        self._geometry, self._method, self._keep_masks = geometry, method, keep_masks
+        self._lock = Lock()
 
-    def begin(self, layouts: Sequence[SampleLayout]) -> None:
-        """Start a batch of prefills; what an interrupted one left is dropped."""
-        self._open = [_Open(layout, self._mask_builder(layout)) for layout in layouts]
-        for sample, opened in enumerate(self._open):
+    def open(self, layouts: Sequence[SampleLayout], drafted_tokens: int = 0, copies: int = 1) -> OpenBatch:
+        """Start a batch of prefills; it adds nothing unless it is completed.
+
+        Args:
+            layouts: Of each row.
+            drafted_tokens: Tokens after each prompt that the same forward checks; they are not recorded.
+            copies: Rows in a row that are the same prompt, which is recorded once.
+        """
+        return OpenBatch(
+            self, self._geometry, self._method, self._keep_masks, layouts, drafted_tokens, copies
+        )
+
+    def start(self) -> None:
+        """Hear that a forward with pictures, or a call of `generate`, begins in this thread."""
+
+    def add(
+        self, samples: Sequence[RecordedSample], layouts: Sequence[SampleLayout], token_ids: Sequence[Tensor]
+    ) -> None:
+        """Take the prefills of a finished batch.
+
+        Args:
+            samples: The prefills.
+            layouts: Of each.
+            token_ids: Of each without padding, axes (tokens); empty if the prompts came as embeddings.
+        """
+        with self._lock:
+            self.samples += samples
+
+
+class OpenBatch:
+    """A batch of prefills that are under way."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        geometry: DecoderGeometry,
+        method: CompressionMethod,
+        keep_masks: bool,
+        layouts: Sequence[SampleLayout],
+        drafted_tokens: int,
+        copies: int,
+    ) -> None:
+        self._recorder, self._geometry, self._keep_masks = recorder, geometry, keep_masks
+        self._drafted_tokens, self._copies = drafted_tokens, copies
+        self._method, self._study = method, method.study
+        self._layouts = tuple(layouts)[::copies]
+        self._open = [_Open(layout, self._mask_builder(layout)) for layout in self._layouts]
+        for opened in self._open:
             if not opened.layout.visual_tokens:
-                self._fill_empty(sample)
+                self._fill_empty(opened)
 
     def observe(self, sample: int, layer: int, gemm: str, outcome: GemmOutcome, stream: TokenStream) -> None:
         """Take one GEMM input.
@@ -101,16 +149,18 @@ class Recorder:
             outcome: What the method returned.
             stream: Tokens present.
         """
+        if sample % self._copies:
+            return
         masks = outcome.masks
         if masks is None:
             is_zero = zero_vectors(outcome.values, stream, self._method.vector_size)
             winner = torch.full(is_zero.shape, NO_WINNER, dtype=torch.uint8)
             masks = VectorMasks(is_zero, torch.zeros_like(is_zero), winner)
-        opened = self._open[sample]
+        opened = self._open[sample // self._copies]
         self._take(opened, layer, gemm, masks)
         if gemm in _COUNTED_AT:
             layout, point = opened.layout, _COUNTED_AT[gemm]
-            present, visual = len(stream.token_ids), len(stream.visual_rows)
+            present, visual = len(stream.token_ids) - self._drafted_tokens, len(stream.visual_rows)
             opened.records += [
                 Record.of("tokens", layer, point, present, layout.sequence_tokens),
                 Record.of("visual_tokens", layer, point, visual, layout.visual_tokens),
@@ -128,17 +178,17 @@ class Recorder:
             stream: Tokens present before.
             change: What remains.
         """
-        if not self._open:
-            return  # a forward that recomputes generated tokens is not recorded
+        if sample % self._copies:
+            return
         before = stream.token_ids
         if change.merged_into is None:
             stands = torch.full_like(before, -1)
             stands[change.rows] = before[change.rows]
         else:
             stands = before[change.merged_into.clamp(min=0)].masked_fill(change.merged_into < 0, -1)
-        opened = self._open[sample]
-        order = before.argsort()
+        opened = self._open[sample // self._copies]
         total = opened.layout.sequence_tokens
+        order = before.argsort()[: len(before) - self._drafted_tokens]
         opened.records.append(
             Record.of(
                 "map",
@@ -155,18 +205,20 @@ class Recorder:
             if len(made):
                 opened.records.append(Record.of("made", layer, point.name.lower(), values, total, tokens))
 
-    def complete(self, states: Sequence[Any]) -> None:
-        """Close the batch: its prefills become samples.
+    def complete(self, states: Sequence[Any], token_ids: Sequence[Tensor]) -> None:
+        """Close the batch: its prefills become samples of the recorder.
 
         Args:
-            states: Of the method, one per prefill; None without visual tokens.
+            states: Of the method, one per row; None without visual tokens.
+            token_ids: Of each row without padding, axes (tokens); empty if the prompts came as embeddings.
 
         Raises:
             RunError: A layer did not run.
         """
         layers = self._geometry.layers
         places = [(layer, gemm) for layer in range(layers) for gemm in GEMMS]
-        for opened, state in zip(self._open, states, strict=True):
+        finished = []
+        for opened, state in zip(self._open, states[:: self._copies], strict=True):
             missing = [place for place in places if place not in opened.tiles]
             if missing:
                 layer, gemm = missing[0]
@@ -192,8 +244,8 @@ class Recorder:
             summary = self._study.summary(self._method, state) if layout.visual_tokens else {}
             if layout.visual_tokens:
                 opened.records += self._study.records(self._method, state)
-            self.samples.append(RecordedSample(header, counts, masks, tuple(opened.records), summary))
-        self._open = []
+            finished.append(RecordedSample(header, counts, masks, tuple(opened.records), summary))
+        self._recorder.add(finished, self._layouts, token_ids[:: self._copies])
 
     def _mask_builder(self, layout: SampleLayout) -> SampleMaskBuilder | None:
         if not self._keep_masks:
@@ -215,10 +267,10 @@ class Recorder:
         group = (masks.token * slices + torch.arange(slices, device=masks.token.device)).cpu().numpy()
         opened.masks.add_published(layer, gemm, is_zero, is_similar, group.astype(np.int32))
 
-    def _fill_empty(self, sample: int) -> None:
+    def _fill_empty(self, opened: _Open) -> None:
         for layer in range(self._geometry.layers):
             for gemm in GEMMS:
                 slices = slices_per_token(self._geometry.input_elements(gemm), self._method.vector_size)
                 none = torch.zeros(0, slices, dtype=torch.bool)
                 masks = VectorMasks(none, none, torch.zeros(0, slices, dtype=torch.uint8))
-                self._take(self._open[sample], layer, gemm, masks)
+                self._take(opened, layer, gemm, masks)

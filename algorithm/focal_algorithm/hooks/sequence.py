@@ -7,7 +7,7 @@ real token attends to. Knows nothing of methods or models.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -102,6 +102,15 @@ class BatchSequence:
                 renumbered[sample, is_real[sample]] = own[:count]
                 lowered[sample] += own[-1] - own[count - 1]
         return BatchSequence(columns, is_real, False, self.is_left_padded, renumbered, lowered), places
+
+    def without_last(self, tokens: int) -> BatchSequence:
+        """Return the sequence without its last ``tokens`` tokens, which every row must still hold."""
+        if not tokens:
+            return self
+        renumbered = None if self.renumbered is None else self.renumbered[:, :-tokens]
+        return replace(
+            self, columns=self.columns[:, :-tokens], is_real=self.is_real[:, :-tokens], renumbered=renumbered
+        )
 
     def prefill_mask(self, whole_mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
         """Return the attention mask among the present tokens.

@@ -6,13 +6,23 @@ The only file that knows both the batch and the method. Hooks are registered in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from focal_algorithm.hooks.prefill import Prefill, last_positions
+from focal_algorithm.hooks.cache import (
+    Attachment,
+    bind_cache,
+    held_tokens,
+    prefill_of,
+    require_growing_cache,
+)
+from focal_algorithm.hooks.generation import GenerateCall
+from focal_algorithm.hooks.prefill import Prefill
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
 from focal_algorithm.hooks.tower import TowerWatch
@@ -24,19 +34,57 @@ from focal_algorithm.methods.base import (
     HookPoint,
     Resequenced,
     TokenStream,
+    changes_length,
     hook_points,
 )
 from focal_algorithm.models.base import ModelAdapter
-from focal_algorithm.models.inference_only import refuse_gradients, refuse_training
+from focal_algorithm.models.inference_only import refuse_compiled_forward, refuse_gradients, refuse_training
 from focal_algorithm.prompts.layout import SampleLayout
-from focal_algorithm.transformers_versions import cache_in
-from focal_common.errors import RunError, UnsupportedError
+from focal_algorithm.transformers_versions import cache_in, cache_of
+from focal_common.errors import ConfigError, RunError, UnsupportedError
 
 __all__ = ["Session"]
 
 
+@dataclass
+class _Forward:
+    """State of one forward of one thread.
+
+    Attributes:
+        layouts: Read from its ids; None where it brought none.
+        token_ids: Of its prompts without padding, axes (tokens); None where it brought none.
+        copies: Rows in a row that are the same prompt.
+        brings_pictures: Whether its ids hold visual tokens.
+        logits_to_keep: As the caller asked for.
+        prefill: The prompts, from their prefill to the last decode step; None before the decoder is reached.
+        is_decoding: Whether the prompts are in the cache already.
+        is_recomputing: Whether prompts that were recorded are run again, with the tokens generated since.
+        additions: What the decoder adds to its residual stream after its first layers.
+        rotary_tables: Of the present layer.
+    """
+
+    layouts: Sequence[SampleLayout] | None = None
+    token_ids: Sequence[Tensor] | None = None
+    copies: int = 1
+    brings_pictures: bool = True
+    logits_to_keep: Any = 0
+    prefill: Prefill | None = None
+    is_decoding: bool = False
+    is_recomputing: bool = False
+    additions: tuple[Tensor, ...] = ()
+    rotary_tables: tuple[Tensor, Tensor] | None = None
+
+
+class _Thread(threading.local):
+    """What one thread is in: a forward, and perhaps a call of `generate` around it."""
+
+    def __init__(self) -> None:
+        self.forward = _Forward()
+        self.call: GenerateCall | None = None
+
+
 class Session:
-    """A method attached to a model.
+    """A method attached to a model. Threads may run the model at the same time; each has its own forward.
 
     Args:
         model: The model.
@@ -44,7 +92,7 @@ class Session:
         method: The method.
         recorder: Takes what the method did; None to record nothing.
         layouts: Layout of each row of the coming batches; None to read it from ``input_ids`` at each prefill.
-            Give layouts to run greedy decoding without a cache: they tell the prompt from generated tokens.
+            They tell the prompt from generated tokens where a loop of one's own decodes without a cache.
     """
 
     def __init__(
@@ -59,22 +107,19 @@ class Session:
         self.layouts = layouts
         self.points = hook_points(method)
         self.geometry = adapter.geometry(model)
+        self.attachment = Attachment(method.name)
+        self._drops = changes_length(method)
         self._probability_layers = (
             range(self.geometry.layers)[method.needs.probability_layers]
             if HookPoint.ATTENTION_PROBABILITIES in self.points
             else range(0)
         )
-        self._rotary_tables: tuple[Tensor, Tensor] | None = None
         self._model = model
         self._decoder = adapter.points(model).decoder
         self._modules = tuple(model.modules())
         self._adapter = adapter
         self._recorder = recorder
-        self._found_layouts: Sequence[SampleLayout] | None = None
-        self._prefill: Prefill | None = None
-        self._additions: tuple[Tensor, ...] = ()
-        self._is_decoding = False
-        self._continues_with_text = False
+        self._thread = _Thread()
         self._rotary = getattr(self._decoder, "rotary_emb", None)
         self.tower = (
             TowerWatch(adapter.vision_points(model), method.needs.tower_layers)
@@ -84,86 +129,189 @@ class Session:
 
     @property
     def _active(self) -> Prefill | None:
-        return None if self._is_decoding else self._prefill
+        now = self._thread.forward
+        return None if now.is_decoding else now.prefill
+
+    def positions(self, layer: int | None = None, *, of: str = "keys") -> Tensor:
+        """Return which token of the prompt each place of a shortened tensor holds, for this thread's last forward.
+
+        Args:
+            layer: Decoder layer, or index into ``hidden_states``; None for the logits and the last hidden state.
+            of: ``keys`` for the cache and the attention of a layer; ``hidden_states`` for the entries of the tuple that
+                ``output_hidden_states=True`` gives.
+
+        Returns:
+            Axes (batch, tokens), int64: columns of ``input_ids``, padding included; -1 for places that no token holds.
+            Tokens generated since follow behind them in a cache.
+
+        Raises:
+            RunError: There was no prefill.
+            ConfigError: There is no such layer.
+        """
+        prefill = self._thread.forward.prefill
+        if prefill is None or len(prefill.at_layer) < self.geometry.layers:
+            raise RunError("there are no positions before the first finished prefill of this thread")
+        layers = self.geometry.layers
+        after_layer = (
+            prefill.after_layer or prefill.at_layer
+        )  # without drops inside a layer they are the same
+        stages = {"keys": prefill.at_layer, "hidden_states": [prefill.at_layer[0], *after_layer]}
+        if of not in stages:
+            raise ConfigError(f"of: got '{of}'; expected keys or hidden_states")
+        if layer is None:
+            sequence = prefill.sequence
+        elif 0 <= layer < len(stages[of]):
+            sequence = stages[of][layer]
+        else:
+            raise ConfigError(f"layer: got {layer}; expected 0 to {layers if of != 'keys' else layers - 1}")
+        return sequence.columns.masked_fill(~sequence.is_real, -1)
+
+    def generating(self, call: GenerateCall, carry_out: Callable[[], Any]) -> Any:
+        """Carry out a call of `generate`, whose forwards then know where its prompts end."""
+        before, self._thread.call = self._thread.call, call
+        self._forget_pictures()  # the tower runs before the first forward
+        try:
+            return carry_out()
+        finally:
+            self._thread.call = before
+
+    def _forget_pictures(self) -> None:
+        """Drop pictures that no prefill has taken: those of a forward that failed."""
+        if self.tower is not None:
+            self.tower.forget()
+        if self._recorder is not None:
+            self._recorder.start()
 
     # --- once per forward ---------------------------------------------------------------------------------
 
+    def on_call(self, inputs: Mapping[str, Any]) -> None:
+        """Refuse what cannot be right after tokens were dropped; ``inputs`` are what the caller gives.
+
+        Raises:
+            UnsupportedError: A loss over all tokens of the prompt is asked for.
+        """
+        self._thread.forward = _Forward(logits_to_keep=inputs.get("logits_to_keep", 0))
+        if self._drops and inputs.get("labels") is not None:
+            raise UnsupportedError(
+                f"labels hold one token for each of the prompt, and {self.method.name} drops some; leave labels out "
+                "and take the loss from the logits, whose places in the prompt are positions()"
+            )
+
     def on_model_inputs(self, inputs: Mapping[str, Any]) -> None:
         """Read layouts where none were given; ``inputs`` are the keyword arguments of the whole model."""
-        if self.tower is not None and any(name.startswith("pixel_values") for name in inputs):
-            self.tower.forget()  # the tower runs inside this forward; what a failed one left is stale
-        token_ids = inputs.get("input_ids")
+        now = self._thread.forward = _Forward(logits_to_keep=self._thread.forward.logits_to_keep)
+        if any(name.startswith("pixel_values") and inputs[name] is not None for name in inputs):
+            self._forget_pictures()  # the tower runs inside this forward
+        token_ids, call = inputs.get("input_ids"), self._thread.call
+        if token_ids is None:
+            return
         if _cached_tokens(inputs):
-            if token_ids is not None and token_ids.shape[1] > 1:
+            is_drafted = call is not None and call.has_begun
+            if token_ids.shape[1] > 1 and not is_drafted:
                 layouts = self._adapter.layouts(self._model, {"input_ids": token_ids})
-                self._continues_with_text = not any(layout.visual_tokens for layout in layouts)
+                now.brings_pictures = any(layout.visual_tokens for layout in layouts)
+            else:
+                now.brings_pictures = False
             return
-        if self.layouts is not None or token_ids is None:
+        is_real = _real_tokens(inputs.get("attention_mask"), token_ids, cache_in(inputs))
+        now.token_ids = [row[keep] for row, keep in zip(token_ids, is_real, strict=True)]
+        if call is not None and len(token_ids) % call.copies == 0:
+            now.copies = call.copies
+        if call is not None and call.layouts is not None and len(call.layouts) == len(token_ids):
+            now.layouts, now.is_recomputing = call.layouts, True
             return
-        self._found_layouts = self._adapter.layouts(self._model, inputs)
+        if call is None:
+            now.layouts = self._adapter.layouts(self._model, inputs) if self.layouts is None else self.layouts
+            return
+        layouts = self.layouts
+        if layouts is None:
+            layouts = self._adapter.layouts(
+                self._model, call.prompt_inputs({**inputs, "attention_mask": is_real})
+            )
+        if len(layouts) * call.copies == len(token_ids):
+            layouts = [layout for layout in layouts for _ in range(call.copies)]
+        now.layouts = call.layouts = tuple(layouts)
 
     def on_decoder_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Start a prefill, or prepare a decode step; ``inputs`` are keyword arguments of the decoder."""
-        embeddings = inputs["inputs_embeds"]
+        now, embeddings, cache = self._thread.forward, inputs["inputs_embeds"], cache_in(inputs)
+        now.prefill = None  # a failed prefill must not leave its state to the next
         if not _cached_tokens(inputs):
-            self._is_decoding = False
-            self._prefill = None  # a failed prefill must not leave its state to the next
-            self._prefill = self._start_prefill(embeddings, inputs)
-            inputs, self._additions = self._adapter.layer_additions(inputs)
+            if self._drops:
+                require_growing_cache(cache, self.method.name)
+            now.is_decoding = False
+            now.prefill = self._start_prefill(embeddings, inputs)
+            inputs, now.additions = self._adapter.layer_additions(inputs)
             return inputs
-        if self._prefill is None:
-            raise UnsupportedError(
-                "the cache was filled before the method was attached; attach before the prefill"
-            )
+        prefill = prefill_of(cache, self.attachment, len(embeddings))
         refuse_training(self._model, (self._model, self._decoder))
         queries = embeddings.shape[1]
-        if queries != 1 and not self._continues_with_text:
+        if queries != 1 and now.brings_pictures:
             raise UnsupportedError(
                 f"a prefill in pieces ({queries} tokens onto a filled cache) can bring only text, as input_ids; "
                 "give a prompt with pictures at once"
             )
-        self._is_decoding = True
-        first = self._prefill.at_layer[0]
+        now.is_decoding, now.prefill = True, prefill
+        if self._drops:
+            _require_same_padding(inputs.get("attention_mask"), prefill.is_real)
+        first = prefill.at_layer[0]
         if first.is_whole:
             return inputs
-        # Layer 0 is short, so lengths of its cache no longer tell positions, and masks are made per layer.
-        steps = _cached_tokens(inputs) - first.columns.shape[1]
+        # Layer 0 is short, so masks are made per layer, and positions follow from what it holds.
+        steps = held_tokens(cache, 0) - first.columns.shape[1]
         return inputs | {
-            "position_ids": self._prefill.decode_positions(0, steps, queries),
+            "position_ids": prefill.decode_positions(0, steps, queries),
             "attention_mask": None,
         }
 
-    def on_decoder_output(self) -> None:
-        """Close the record of a finished prefill."""
-        prefill = self._active
-        self._additions = ()
-        if prefill is not None and self._recorder is not None and not prefill.has_generated_tokens:
-            self._recorder.complete(prefill.states)
+    def on_decoder_output(self, output: Any) -> None:
+        """Close a finished prefill: its record, and what its cache must know."""
+        now, prefill = self._thread.forward, self._active
+        now.additions = ()
+        if prefill is None:
+            return
+        if prefill.record is not None:
+            prefill.record.complete(prefill.states, now.token_ids or ())
+        cache = cache_of(output) if not isinstance(output, tuple) else output[1] if len(output) > 1 else None
+        if hasattr(cache, "get_seq_length"):
+            if prefill.drafted_tokens and len(prefill.layouts) > 1:
+                raise UnsupportedError(
+                    "a batch of several prompts with tokens drafted after them cannot fill a cache; give them one by "
+                    "one, or use_cache=False"
+                )
+            prefill.finish()
+            bind_cache(cache, prefill, self.attachment)
 
     def _start_prefill(self, embeddings: Tensor, inputs: Mapping[str, Any]) -> Prefill:
-        layouts = self.layouts if self.layouts is not None else self._found_layouts
-        self._found_layouts = None
+        now = self._thread.forward
+        layouts = self.layouts if now.layouts is None else now.layouts
         refuse_training(self._model, self._modules)
+        refuse_compiled_forward()
         if layouts is None:
             raise UnsupportedError(
                 "the prompt came as embeddings; give attach(..., layouts=...) to say what it holds"
             )
-        mask = inputs.get("attention_mask")
-        if mask is not None and (not torch.is_tensor(mask) or mask.ndim != 2):
-            raise UnsupportedError(
-                "attention_mask must have axes (batch, tokens); prepared masks are not supported"
-            )
-        batch, tokens, _ = embeddings.shape
-        is_real = (
-            torch.ones(batch, tokens, dtype=torch.bool, device=embeddings.device)
-            if mask is None
-            else mask.bool()
+        is_real = _real_tokens(inputs.get("attention_mask"), embeddings, cache_in(inputs))
+        lengths = [int(length) for length in is_real.sum(dim=1)]
+        has_more = any(
+            length > layout.sequence_tokens for layout, length in zip(layouts, lengths, strict=False)
         )
-        positions = last_positions(inputs.get("position_ids"), is_real)
-        on_change = None if self._recorder is None else self._recorder.resequenced
-        prefill = Prefill(self.method, self.geometry, layouts, is_real, positions, on_change)
-        if self._recorder is not None and not prefill.has_generated_tokens:
-            self._recorder.begin(prefill.layouts)
+        is_recorded = self._recorder is not None and not (
+            now.is_recomputing or (has_more and self._thread.call is None)
+        )
+        record = None
+        if is_recorded and self._recorder is not None:
+            drafted = max(
+                length - layout.sequence_tokens for layout, length in zip(layouts, lengths, strict=False)
+            )
+            record = self._recorder.open(layouts, drafted, now.copies)
+        prefill = Prefill(self.method, self.geometry, layouts, is_real, inputs.get("position_ids"), record)
+        if now.token_ids is not None:
+            now.token_ids = [
+                row[: layout.sequence_tokens] for row, layout in zip(now.token_ids, layouts, strict=True)
+            ]
+        if self._drops:
+            _require_kept_logits(now.logits_to_keep, prefill.layouts, self.method.name)
         return prefill
 
     # --- once per layer -----------------------------------------------------------------------------------
@@ -178,14 +326,15 @@ class Session:
             hidden: Residual stream, axes (batch, tokens, hidden).
             inputs: Keyword arguments of the layer.
         """
-        prefill = self._prefill
+        now = self._thread.forward
+        prefill = now.prefill
         if prefill is None:
             return hidden, inputs
-        if self._is_decoding:
+        if now.is_decoding:
             sequence = prefill.at_layer[layer]
             if sequence.is_whole:
                 return hidden, inputs
-            steps = cache_in(inputs).get_seq_length(layer) - sequence.columns.shape[1]
+            steps = held_tokens(cache_in(inputs), layer) - sequence.columns.shape[1]
             queries = hidden.shape[1]
             changed = {"attention_mask": sequence.decode_mask(steps, queries, hidden.dtype)}
             if sequence.renumbered is not None:
@@ -200,7 +349,7 @@ class Session:
         sequence = prefill.sequence
         prefill.at_layer.append(sequence)
         inputs = inputs if sequence.is_whole else inputs | _fitted(inputs, sequence, hidden.dtype)
-        self._rotary_tables = inputs.get("position_embeddings")
+        now.rotary_tables = inputs.get("position_embeddings")
         return hidden, inputs
 
     def _compress_pictures(self, prefill: Prefill, hidden: Tensor) -> Tensor:
@@ -211,7 +360,7 @@ class Session:
             self._adapter.visual_map(self._model, layout) if layout.visual_tokens else None
             for layout in prefill.layouts
         ]
-        shares = tower.take(maps)
+        shares = tower.take(maps, self._thread.forward.copies)
 
         def decide(sample: int, own: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
             visual_map, work = maps[sample], shares[sample]
@@ -224,9 +373,10 @@ class Session:
 
     def _tables_of(self, sample: int, rows: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return the rotary tables of the tokens of one prompt at the present layer."""
-        if self._rotary_tables is None:
+        tables = self._thread.forward.rotary_tables
+        if tables is None:
             return None
-        cos, sin = self._rotary_tables
+        cos, sin = tables
         own = sample if cos.shape[-3] > 1 else 0
         return cos[..., own, rows, :], sin[..., own, rows, :]
 
@@ -264,8 +414,10 @@ class Session:
         if prefill.pending is not None:
             pending, prefill.pending = prefill.pending, None
             output = pending.cut(output)
-        if layer < len(self._additions):
-            output = output + gather_tokens(self._additions[layer], prefill.sequence.columns, -2)
+        prefill.after_layer.append(prefill.sequence)
+        additions = self._thread.forward.additions
+        if layer < len(additions):
+            output = output + gather_tokens(additions[layer], prefill.sequence.columns, -2)
         return output
 
     # --- GEMM inputs and attention ------------------------------------------------------------------------
@@ -281,7 +433,7 @@ class Session:
             return values
         if bool((values.isnan().any(dim=-1) & prefill.sequence.is_real).any()):
             raise RunError(f"layer {layer}, {gemm}: the activations hold NaN; expected finite numbers")
-        is_recording = self._recorder is not None and not prefill.has_generated_tokens
+        record = prefill.record
         result = values
         for sample, rows, stream, state in prefill.samples():
             own = values[sample, rows].detach()  # methods are for inference; kernels write in place
@@ -289,8 +441,8 @@ class Session:
                 outcome = self.method.transform(layer, gemm, own, stream, state)
             else:
                 outcome = GemmOutcome(own)
-            if is_recording and self._recorder is not None:
-                self._recorder.observe(sample, layer, gemm, outcome, stream)
+            if record is not None:
+                record.observe(sample, layer, gemm, outcome, stream)
             if outcome.values is not own:
                 result = values.clone() if result is values else result
                 result[sample, rows] = outcome.values
@@ -309,7 +461,7 @@ class Session:
         if prefill is None:
             return query
         batch, heads, tokens, head_dim = query.shape
-        if self._recorder is not None or HookPoint.GEMM_INPUT in self.points:
+        if prefill.record is not None or HookPoint.GEMM_INPUT in self.points:
             flat = query.transpose(1, 2).reshape(batch, tokens, heads * head_dim)
             new = self.on_gemm_input(layer, "query", flat)
             if new is not flat:
@@ -348,6 +500,71 @@ class Session:
 def _cached_tokens(inputs: Mapping[str, Any]) -> int:
     cache = cache_in(inputs)
     return 0 if cache is None else int(cache.get_seq_length())
+
+
+def _real_tokens(mask: Any, tokens: Tensor, cache: Any) -> Tensor:
+    """Return which tokens of a prefill are no padding.
+
+    `generate` prepares the masks of caches of fixed size, with axes (batch, 1, tokens, places of the cache): a token is
+    real there if it may attend to itself.
+
+    Args:
+        mask: As the forward was given it.
+        tokens: Ids or embeddings, axes (batch, tokens, ...).
+        cache: That the prefill fills.
+
+    Returns:
+        Axes (batch, tokens), bool.
+
+    Raises:
+        UnsupportedError: The mask was prepared otherwise, or is not as long as the prompt.
+    """
+    shape = tokens.shape[:2]
+    if isinstance(mask, dict):
+        mask = mask.get("full_attention")
+    if mask is None:
+        return torch.ones(shape, dtype=torch.bool, device=tokens.device)
+    if torch.is_tensor(mask) and mask.shape == shape:
+        return mask.bool()
+    if torch.is_tensor(mask) and mask.ndim == 4 and getattr(cache, "is_compileable", False):
+        own = mask[:, 0, :, : shape[1]].diagonal(dim1=-2, dim2=-1)
+        return (own if own.dtype == torch.bool else own == 0).expand(shape)
+    given = f"axes {tuple(mask.shape)}" if torch.is_tensor(mask) else f"a {type(mask).__name__}"
+    raise UnsupportedError(
+        f"attention_mask has {given}; expected axes (batch, tokens), here {tuple(shape)}: masks prepared beforehand "
+        "are not supported"
+    )
+
+
+def _require_same_padding(mask: Any, is_real: Tensor) -> None:
+    """Check that a decode step masks what the prefill did: masks of shortened layers are made from that.
+
+    Raises:
+        UnsupportedError: It masks other tokens of the prompt.
+    """
+    if not torch.is_tensor(mask) or mask.ndim != 2:
+        return
+    prompt = mask[:, : is_real.shape[1]]
+    if prompt.shape[1] != is_real.shape[1] or not bool((prompt.bool() == is_real).all()):
+        raise UnsupportedError(
+            f"the attention_mask of a decode step, axes {tuple(mask.shape)}, must repeat that of the prefill, "
+            f"{is_real.shape[1]} columns with those of dropped tokens, and add one for each token since"
+        )
+
+
+def _require_kept_logits(keep: Any, layouts: Sequence[SampleLayout], method: str) -> None:
+    """Check that logits asked for by place are those of tokens that are never dropped.
+
+    Raises:
+        UnsupportedError: They may be those of other tokens.
+    """
+    after = min((layout.query_tokens for layout in layouts if layout.visual_tokens), default=None)
+    if after is None or (isinstance(keep, int) and keep <= max(after, 1)):
+        return
+    raise UnsupportedError(
+        f"logits_to_keep counts places of the whole prompt, and {method} drops tokens before them; expected at most "
+        f"{after}, the tokens after the picture, or leave it out and find places with positions()"
+    )
 
 
 def _fitted(inputs: Mapping[str, Any], sequence: BatchSequence, dtype: torch.dtype) -> dict[str, Any]:

@@ -6,6 +6,7 @@ CLS row only, or summed over rows where there is no CLS, and never kept as a mat
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -47,6 +48,17 @@ class _Seen:
     features: list[Tensor] = field(default_factory=list)
 
 
+class _Watching(threading.local):
+    """What the tower has done in one thread."""
+
+    def __init__(self) -> None:
+        self.seen = _Seen()
+        self.is_taken = False
+        self.queries: dict[int, Tensor] = {}
+        self.fused: dict[int, dict[str, Any]] = {}
+        self.grid: Tensor | None = None
+
+
 class TowerWatch:
     """Collects what the tower does until a prefill takes it.
 
@@ -72,11 +84,7 @@ class TowerWatch:
                     f"tower_layers: layer {layer} of the vision tower attends within windows; expected offsets "
                     f"that give one of {sorted(points.whole_layers)}"
                 )
-        self._seen = _Seen()
-        self._is_taken = False
-        self._queries: dict[int, Tensor] = {}
-        self._fused: dict[int, dict[str, Any]] = {}
-        self._grid: Tensor | None = None
+        self._now = _Watching()
 
     def outputs(self) -> Iterator[tuple[nn.Module, Callable[[Any], None]]]:
         """Yield the modules whose output to watch, each with the function to give it to."""
@@ -95,32 +103,40 @@ class TowerWatch:
         if self.points.is_fused:
             yield self.points.tower, self._on_tower
             for layer in self.layers:
-                yield self.points.attention(layer), partial(self._fused.__setitem__, layer)
+                yield self.points.attention(layer), partial(self._on_fused_inputs, layer)
 
     def forget(self) -> None:
         """Start anew with the next picture."""
-        self._is_taken = True
+        self._now.is_taken = True
 
     def seen(self) -> Any:
         """Return what was collected since the tower last started, for `restore`."""
-        return self._seen
+        return self._now.seen
 
     def restore(self, seen: Any) -> None:
         """Take what the tower did with some pictures from an earlier `seen`, as if it had just run on them."""
-        self._seen, self._is_taken = seen, True
+        self._now.seen, self._now.is_taken = seen, True
 
-    def take(self, maps: Sequence[VisualMap | None]) -> list[TowerWork | None]:
+    def take(self, maps: Sequence[VisualMap | None], copies: int = 1) -> list[TowerWork | None]:
         """Return the work on the pictures of each prompt of a batch; it stays until the tower runs again.
 
         Args:
             maps: Of the prompts; None for those without pictures.
+            copies: Rows in a row that are the same prompt, whose pictures the tower saw once: beams, or sequences to
+                return.
 
         Raises:
             UnsupportedError: The tower did not see these pictures.
         """
-        self._is_taken = True
-        numbered = [(one.tower_call, row, one) for row, one in enumerate(maps) if one is not None]
-        seen, wanted = len(self._seen.keys.get(self.layers[0], ())), sum(one.pictures for *_, one in numbered)
+        self._now.is_taken = True
+        prompts = list(enumerate(maps))[::copies]
+        numbered = [(one.tower_call, row, one) for row, one in prompts if one is not None]
+        seen, wanted = (
+            len(self._now.seen.keys.get(self.layers[0], ())),
+            sum(one.pictures for *_, one in numbered),
+        )
+        if seen != wanted and copies > 1 and seen == wanted * copies:
+            return self.take(maps)  # a family that copies prompts before its tower runs
         if seen != wanted:
             raise UnsupportedError(
                 f"the prompts hold {wanted} pictures but the vision tower saw {seen}; give the pixels to the "
@@ -129,20 +145,20 @@ class TowerWatch:
         shares: list[TowerWork | None] = [None] * len(maps)
         first = 0
         for _, row, one in sorted(numbered, key=lambda entry: entry[:2]):
-            shares[row] = self._share(slice(first, first + one.pictures))
+            shares[row : row + copies] = [self._share(slice(first, first + one.pictures))] * copies
             first += one.pictures
         return shares
 
     def _share(self, own: slice) -> TowerWork:
-        attention = [torch.stack(self._seen.attention[layer][own]) for layer in self.layers]
-        keys = [torch.stack(self._seen.keys[layer][own]) for layer in self.layers]
-        features = torch.stack(self._seen.features[own]) if self._seen.features else None
+        attention = [torch.stack(self._now.seen.attention[layer][own]) for layer in self.layers]
+        keys = [torch.stack(self._now.seen.keys[layer][own]) for layer in self.layers]
+        features = torch.stack(self._now.seen.features[own]) if self._now.seen.features else None
         return TowerWork(torch.stack(attention, dim=1), torch.stack(keys, dim=1), features)
 
     def _current(self) -> _Seen:
-        if self._is_taken:
-            self._seen, self._is_taken = _Seen(), False
-        return self._seen
+        if self._now.is_taken:
+            self._now.seen, self._now.is_taken = _Seen(), False
+        return self._now.seen
 
     def _note(self, layer: int, query: Tensor, key: Tensor) -> None:
         heads, scaling, prefix = self.points.heads, self.points.scaling, self.points.prefix_tokens
@@ -152,10 +168,10 @@ class TowerWatch:
         seen.keys.setdefault(layer, []).append(head_mean(key, heads)[prefix:])
 
     def _on_query(self, layer: int, output: Tensor) -> None:
-        self._queries[layer] = output.detach()
+        self._now.queries[layer] = output.detach()
 
     def _on_key(self, layer: int, output: Tensor) -> None:
-        for query, key in zip(self._queries.pop(layer), output.detach(), strict=True):
+        for query, key in zip(self._now.queries.pop(layer), output.detach(), strict=True):
             self._note(layer, query, key)
 
     def _on_features(self, output: Any) -> None:
@@ -164,16 +180,19 @@ class TowerWatch:
     # --- towers that pack all pictures into one sequence ---------------------------------------------------
 
     def _on_tower(self, inputs: dict[str, Any]) -> None:
-        self._grid = inputs.get("grid_thw")
+        self._now.grid = inputs.get("grid_thw")
+
+    def _on_fused_inputs(self, layer: int, inputs: dict[str, Any]) -> None:
+        self._now.fused[layer] = inputs
 
     def _on_fused(self, layer: int, output: Tensor) -> None:
-        inputs = self._fused.pop(layer)
+        inputs = self._now.fused.pop(layer)
         query, key, _ = (
             output.detach().to(torch.float32).view(len(output), 3, self.points.heads, -1).unbind(1)
         )
         cos, sin = (table.to(torch.float32)[:, None] for table in inputs["position_embeddings"])
         query, key = (one * cos + _half_turned(one) * sin for one in (query, key))
-        order = self.points.order(self._grid) if self.points.order is not None else None
+        order = self.points.order(self._now.grid) if self.points.order is not None else None
         query, key = (_reordered(one, order).flatten(1) for one in (query, key))
         bounds = inputs["cu_seqlens"].tolist()
         for start, stop in pairwise(bounds):

@@ -1,7 +1,8 @@
-"""Refuses what compressed models are not made for: training mode, and gradients that would be wrong."""
+"""Refuses what compressed models are not made for: training mode, gradients that would be wrong, compiled code."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 from torch import Tensor, nn
@@ -9,7 +10,12 @@ from torch.autograd import forward_ad
 
 from focal_common.errors import UnsupportedError
 
-__all__ = ["refuse_gradients", "refuse_training"]
+__all__ = ["refuse_compiled_forward", "refuse_compiled_parts", "refuse_gradients", "refuse_training"]
+
+_UNCOMPILED = (
+    "which keeps for the next prompt what was decided for one; inside the 'with' block call the model that was "
+    "compiled, not the compiled one"
+)
 
 
 def refuse_gradients(values: Tensor, writer: str) -> Tensor:
@@ -55,3 +61,30 @@ def refuse_training(model: nn.Module, modules: Iterable[nn.Module]) -> None:
             f"a model with a method attached runs for inference only, but {found} is in training mode; call "
             "model.eval() before the forward"
         )
+
+
+def refuse_compiled_parts(model: nn.Module) -> None:
+    """Check that no module was compiled in place or replaced by a compiled one.
+
+    Raises:
+        UnsupportedError: One was.
+    """
+    for name, module in model.named_modules():
+        # `Module.compile` leaves its result in this attribute; torch.compile wraps into this class.
+        if getattr(module, "_compiled_call_impl", None) or type(module).__name__ == "OptimizedModule":
+            subject = f"module '{name}'" if name else "the model"
+            raise UnsupportedError(f"{subject} is compiled with torch.compile, {_UNCOMPILED}")
+
+
+def refuse_compiled_forward() -> None:
+    """Check that no compiled model is among the callers, which cannot be seen from the model inside it.
+
+    Raises:
+        UnsupportedError: One is.
+    """
+    frame = sys._getframe()
+    while (caller := frame.f_back) is not None:
+        frame = caller
+        code = frame.f_code
+        if code.co_name == "compile_wrapper" and code.co_filename.endswith("eval_frame.py"):
+            raise UnsupportedError(f"this forward runs under torch.compile, {_UNCOMPILED}")

@@ -177,8 +177,8 @@ class LlavaOnevision(ModelAdapter):
             return replace(pooled_map(layout, model.model.apply_pooling, rows), tower_call=1)
         if layout.image_size_pixels is None:
             raise UnsupportedError(
-                f"{layout.sample_id}: the tiles of an image follow from image_sizes, which the forward lacks; say "
-                "beforehand what it holds, with run.expects(inputs) or attach(..., layouts=...)"
+                f"{layout.sample_id}: the tiles of an image follow from image_sizes, which the forward lacks; give "
+                "them to the forward, or say what the prompt holds with attach(..., layouts=...)"
             )
         size, config, crop = (
             list(layout.image_size_pixels),

@@ -10,6 +10,7 @@ import torch
 import attach_support as support
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.attention import SESSIONS
+from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.dense import Dense
@@ -120,7 +121,7 @@ def test_each_layer_caches_exactly_the_tokens_that_reached_its_attention() -> No
     with attach(loaded.model, loaded.adapter, PRUNING):
         output = support.generate(prompt.inputs)
     whole, text = prompt.layout.sequence_tokens, prompt.layout.sequence_tokens - 36
-    lengths = [cache_of(output).get_seq_length(layer) for layer in range(4)]
+    lengths = [held_tokens(cache_of(output), layer) for layer in range(4)]
     assert prompt.layout.visual_tokens == 36
     assert lengths == [whole + 4, text + 18 + 4, text + 18 + 4, text + 7 + 4]
 
@@ -242,6 +243,6 @@ def test_a_cache_filled_before_attaching_is_refused() -> None:
         cache = cache_of(loaded.model(**support.prompt().inputs, use_cache=True))
         with (
             attach(loaded.model, loaded.adapter, PRUNING),
-            pytest.raises(UnsupportedError, match="attach before the prefill"),
+            pytest.raises(UnsupportedError, match="before it was attached"),
         ):
             loaded.model(input_ids=torch.tensor([[65]]), **{cache_name(): cache}, use_cache=True)

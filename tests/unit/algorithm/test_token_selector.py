@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import attach_support as support
+from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.kernels.retention import shared_counts
 from focal_algorithm.methods.base import HookPoint, TokenStream, changes_length, hook_points
 from focal_algorithm.methods.selector import TokenSelector
@@ -114,7 +115,7 @@ def test_a_budget_of_the_whole_prompt_scores_nothing() -> None:
 def test_a_model_runs_on_what_is_left() -> None:
     prompt = support.prompt()
     (sample,), output = support.record(NormPrune(layer=1), prompt.inputs)
-    lengths = [cache_of(output).get_seq_length(layer) for layer in range(4)]
+    lengths = [held_tokens(cache_of(output), layer) for layer in range(4)]
     dropped = prompt.layout.visual_tokens - round(prompt.layout.visual_tokens * 0.25)
     whole = prompt.layout.sequence_tokens
     assert lengths == [whole, whole - dropped, whole - dropped, whole - dropped]

@@ -91,7 +91,7 @@ def test_a_step_onto_a_filled_cache_is_no_prefill_under_either_name(name: str) -
     filled.update(torch.zeros(1, 1, 3, 4), torch.zeros(1, 1, 3, 4), 0)
     with (
         attach(loaded.model, loaded.adapter, support.suited("focus")) as session,
-        pytest.raises(UnsupportedError, match="filled before the method was attached"),
+        pytest.raises(UnsupportedError, match="did not see how this DynamicCache was filled"),
     ):
         session.on_decoder_inputs({"inputs_embeds": torch.zeros(1, 1, 8), name: filled})
 

@@ -145,7 +145,7 @@ def test_a_run_without_a_prefill_and_a_call_after_its_end() -> None:
     with pytest.raises(RunError, match="no prefill was recorded"):
         run.trace()
     with pytest.raises(RunError, match="inside its 'with' block"):
-        run.expects(inputs())
+        run.positions()
     with (
         pytest.raises(ConfigError, match="parameters go with a method given by name"),
         focal.compress(model, focal.method("focus"), m_tile=32),

@@ -162,18 +162,16 @@ def test_a_batch_with_padding_is_one_prefill_a_row() -> None:
         assert np.array_equal(one.cells, two.cells)
 
 
-def test_an_image_in_tiles_needs_to_be_announced_to_generate() -> None:
+@pytest.mark.parametrize("method", ["focus", "visionzip"])
+def test_an_image_in_tiles_is_known_to_generate_as_to_a_forward(method: str) -> None:
     model, processor = focal.load_model("llava_onevision", size="tiny", seed=7)
     given = processor("What?", images=attach_support.picture(3, 140, 70))
-    with focal.compress(model, "focus") as run:
-        model.generate(**given, max_new_tokens=1)
-    assert run.trace().frames is None
-    assert "run.expects" in " ".join(run.trace().notes)
-    with focal.compress(model, "focus") as run:
-        model.generate(**run.expects(given), max_new_tokens=1)
-        model.generate(**run.expects(given), max_new_tokens=1)
-    assert run.trace().frames is not None
-    assert len(run) == 2
+    with focal.compress(model, attach_support.suited(method)) as run, torch.no_grad():
+        logits = model(**given).logits
+        answer = model.generate(**given, max_new_tokens=1, return_dict_in_generate=True, output_logits=True)
+    assert torch.allclose(answer.logits[0], logits[:, -1], atol=1e-5)
+    first, second = run.trace().frames.samples
+    assert [one.png for one in first.pictures] == [one.png for one in second.pictures]
 
 
 def test_logits_are_those_of_attach_and_the_model_is_as_before() -> None:

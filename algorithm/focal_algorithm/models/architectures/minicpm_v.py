@@ -113,6 +113,22 @@ class MiniCpmVForConditionalGeneration(PreTrainedModel, GenerationMixin):
             **settings,
         )
 
+    def _expand_inputs_for_generation(
+        self, expand_size: int = 1, is_encoder_decoder: bool = False, input_ids: Any = None, **inputs: Any
+    ) -> Any:
+        """Copy each prompt for beams: its pictures as one block, where transformers would copy picture by picture."""
+        if expand_size > 1 and input_ids is not None and inputs.get("pixel_values") is not None:
+            rows = prompt_rows({"input_ids": input_ids}, (self.marks.placeholder,), None)
+            blocks = torch.arange(len(inputs["tgt_sizes"])).split([len(row.runs) for row in rows])
+            order = torch.cat([block for block in blocks for _ in range(expand_size)])
+            pictures = {name: inputs.pop(name)[order] for name in ("pixel_values", "tgt_sizes")}
+        else:
+            pictures = {}
+        input_ids, inputs = super()._expand_inputs_for_generation(
+            expand_size=expand_size, is_encoder_decoder=is_encoder_decoder, input_ids=input_ids, **inputs
+        )
+        return input_ids, inputs | pictures
+
     def _embed(self, input_ids: Tensor, pixel_values: Tensor, tgt_sizes: Tensor) -> Tensor:
         patch = pixel_values.shape[2]
         pixels: list[list[Tensor]] = []

@@ -1,0 +1,157 @@
+"""Which prefill filled a key-value cache, and what its layers say of their length after tokens were dropped.
+
+A cache outlives the forward that filled it: it is copied, repeated, cut and handed to a later forward, perhaps by
+another thread. What was dropped is therefore known to the cache, not to the session that saw the last prefill.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from transformers.cache_utils import DynamicCache, DynamicLayer
+
+from focal_common.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from focal_algorithm.hooks.prefill import Prefill
+
+__all__ = ["Attachment", "ShortenedLayer", "bind_cache", "held_tokens", "prefill_of", "require_growing_cache"]
+
+_OWNER = "_focal_owner"
+
+
+@dataclass(eq=False)
+class Attachment:
+    """One ``with`` block of `attach`; what it filled can be continued only inside it.
+
+    Attributes:
+        method: Name of the method.
+        is_open: Whether the block has not ended.
+    """
+
+    method: str
+    is_open: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class _Owner:
+    """The prefill behind a cache. All copies of a cache share it."""
+
+    prefill: Prefill | None
+    attachment: Attachment | None
+
+    def __deepcopy__(self, memo: Any) -> _Owner:
+        return self
+
+    def __reduce__(self) -> Any:
+        return _Owner, (None, None)  # a cache read from a file belongs to no prefill
+
+
+class ShortenedLayer(DynamicLayer):
+    """Keys and values of fewer tokens than the model was shown.
+
+    Layer 0 says how many tokens it was shown, as sliding-window layers of transformers do, because `generate` and
+    loops of one's own take that number for the part of the ids that is in the cache. Deeper layers say what they hold.
+    """
+
+    def __init__(self, layer: DynamicLayer, missing_tokens: int, counts_missing: bool, owner: _Owner) -> None:
+        super().__init__()
+        self.__dict__.update(layer.__dict__)
+        self._missing_tokens, self._counts_missing, self._owner = missing_tokens, counts_missing, owner
+
+    def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> Any:
+        """Append keys and values; refused after the method was detached, whose masks and positions they need."""
+        attachment = self._owner.attachment
+        if self._missing_tokens and (attachment is None or not attachment.is_open):
+            raise UnsupportedError(
+                f"{'the method' if attachment is None else attachment.method} dropped tokens from this cache, and is "
+                "attached no longer; go on inside the 'with' block that filled it, or start with an empty cache"
+            )
+        return super().update(key_states, value_states, *args, **kwargs)
+
+    def get_seq_length(self, *args: Any) -> int:
+        """Return the tokens shown (layer 0) or held (deeper layers)."""
+        held = super().get_seq_length(*args)
+        return held + self._missing_tokens if held and self._counts_missing else held
+
+    def crop(self, *args: Any, **kwargs: Any) -> None:
+        """Remove the last tokens: as many as asked for, or all after a number of tokens shown."""
+        (tokens,) = (*args, *kwargs.values())
+        shown = super().get_seq_length() + self._missing_tokens
+        removed = shown - tokens if tokens > 0 else -tokens
+        if removed > 0 and self.keys is not None and self.values is not None:
+            self.keys, self.values = self.keys[..., :-removed, :], self.values[..., :-removed, :]
+
+    def reset(self) -> None:
+        """Forget everything, as a plain layer does."""
+        self._missing_tokens = 0
+        super().reset()
+
+
+def require_growing_cache(cache: Any, method: str) -> None:
+    """Check that a cache can hold another number of tokens in each layer.
+
+    Raises:
+        UnsupportedError: It is none that grows with what it is given.
+    """
+    if cache is None:
+        return
+    plain = (DynamicLayer, ShortenedLayer)
+    is_plain = isinstance(cache, DynamicCache) and all(type(layer) in plain for layer in cache.layers)
+    if is_plain and getattr(cache, "layer_class_to_replicate", None) in (None, *plain):
+        return
+    raise UnsupportedError(
+        f"{method} drops tokens, so that layers keep different numbers of them, which a {type(cache).__name__} cannot "
+        "hold; leave out cache_implementation and caches of your own, or give a DynamicCache of full attention"
+    )
+
+
+def bind_cache(cache: Any, prefill: Prefill, attachment: Attachment) -> None:
+    """Note in a cache which prefill has just filled it."""
+    owner = _Owner(prefill, attachment)
+    try:
+        setattr(cache, _OWNER, owner)
+    except AttributeError:
+        return  # a class without room for it: its next forward is refused
+    for number, sequence in enumerate(prefill.at_layer):
+        if not sequence.is_whole:
+            layer = cache.layers[number]
+            missing = prefill.prompt_columns - sequence.columns.shape[1]
+            cache.layers[number] = ShortenedLayer(layer, missing, number == 0, owner)
+
+
+def prefill_of(cache: Any, attachment: Attachment, rows: int) -> Prefill:
+    """Return the prefill that filled a cache.
+
+    Args:
+        cache: Not empty.
+        attachment: The present ``with`` block.
+        rows: Of the batch that is to be appended.
+
+    Raises:
+        UnsupportedError: It was not filled inside this block, or its rows are others by now.
+    """
+    owner = getattr(cache, _OWNER, None)
+    if owner is None or owner.prefill is None:
+        raise UnsupportedError(
+            f"{attachment.method} did not see how this {type(cache).__name__} was filled (before it was attached, by a "
+            "prefill that failed, or from a file); give the whole prompt with an empty cache"
+        )
+    if owner.attachment is not attachment:
+        raise UnsupportedError(
+            "the cache was filled inside another 'with' block of attach; give the whole prompt with an empty cache"
+        )
+    prompts = len(owner.prefill.layouts)
+    if prompts not in (1, rows):
+        raise UnsupportedError(
+            f"the cache was filled by {prompts} prompts and is continued by {rows} rows; expected as many, or one "
+            "prompt that all rows share"
+        )
+    found: Prefill = owner.prefill
+    return found
+
+
+def held_tokens(cache: Any, layer: int) -> int:
+    """Return how many tokens a layer holds of those it was shown."""
+    return int(cache.layers[layer].keys.shape[-2])

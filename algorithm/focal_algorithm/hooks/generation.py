@@ -1,0 +1,113 @@
+"""What `generate` knows and a forward does not: where the prompt ends, how often it was copied, what its pictures were.
+
+While a method is attached, the model has a ``generate`` of its own that remembers this and calls the stock one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_common.errors import UnsupportedError
+
+__all__ = ["GenerateCall", "watched_generate"]
+
+_PER_TOKEN = ("input_ids", "attention_mask", "position_ids", "token_type_ids", "mm_token_type_ids")
+
+
+@dataclass
+class GenerateCall:
+    """One call of `generate`.
+
+    Attributes:
+        inputs: Keyword arguments for the forward.
+        prompt_tokens: Columns of the ids it was given; None for embeddings.
+        copies: Rows that each prompt becomes: beams, or sequences to return.
+        layouts: Of its prompts, one per row, once the first forward was reached.
+    """
+
+    inputs: Mapping[str, Any]
+    prompt_tokens: int | None
+    copies: int
+    layouts: Sequence[SampleLayout] | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its prompts were read; all tokens after them are generated."""
+        return self.layouts is not None
+
+    def prompt_inputs(self, forward: Mapping[str, Any]) -> dict[str, Any]:
+        """Return keyword arguments for the prompts alone, each once.
+
+        Args:
+            forward: Those of the first forward, which may hold copies and drafts of tokens to come.
+        """
+        told = {**forward, **{name: value for name, value in self.inputs.items() if name not in _PER_TOKEN}}
+        for name in _PER_TOKEN:
+            value = forward.get(name)
+            if torch.is_tensor(value) and value.ndim > 1:
+                rows = slice(None, None, self.copies if value.shape[-2] % self.copies == 0 else 1)
+                told[name] = value[..., rows, : self.prompt_tokens]
+        return told
+
+
+@contextmanager
+def watched_generate(model: Any, run: Callable[[GenerateCall, Callable[[], Any]], Any]) -> Iterator[None]:
+    """Show each call of ``model.generate`` to ``run`` inside a ``with`` block.
+
+    Args:
+        model: The model.
+        run: Given the call and what carries it out; returns what that returns.
+    """
+    stock = getattr(model, "generate", None)
+    if stock is None:
+        yield
+        return
+    own = vars(model).get("generate")
+
+    def generate(*args: Any, **settings: Any) -> Any:
+        return run(_call(model, args, settings), lambda: stock(*args, **settings))
+
+    model.generate = generate
+    try:
+        yield
+    finally:
+        del model.generate
+        if own is not None:
+            model.generate = own
+
+
+def _call(model: Any, args: Sequence[Any], settings: Mapping[str, Any]) -> GenerateCall:
+    """Read a call of `generate`, and refuse what cannot be exact.
+
+    Raises:
+        UnsupportedError: The prompt would come in pieces, or the model would be its own assistant.
+    """
+    configurations = [
+        args[1] if len(args) > 1 else settings.get("generation_config"),
+        getattr(model, "generation_config", None),
+    ]
+
+    def setting(name: str) -> Any:
+        found = (getattr(one, name, None) for one in configurations)
+        return settings.get(name) or next((value for value in found if value), None)
+
+    if setting("prefill_chunk_size"):
+        raise UnsupportedError(
+            "prefill_chunk_size splits the prompt, and a compression method needs it whole; leave it out"
+        )
+    if setting("assistant_early_exit") or settings.get("assistant_model") is model:
+        raise UnsupportedError(
+            "the model is to draft for itself (assistant_early_exit, or assistant_model=model), but its drafts would "
+            "be compressed prefills of their own; give another model as assistant_model, or prompt_lookup_num_tokens"
+        )
+    given = args[0] if args else settings.get("inputs")
+    token_ids = settings.get("input_ids") if given is None else given
+    is_ids = torch.is_tensor(token_ids) and token_ids.ndim == 2 and not token_ids.is_floating_point()
+    copies = max(setting("num_beams") or 1, setting("num_return_sequences") or 1)
+    return GenerateCall(settings, token_ids.shape[1] if is_ids else None, copies)
