@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from focal_common.errors import ConfigError, near_matches
-from focal_simulator.costs.sram_data import METRICS, SramPoints, embedded_points
-from focal_simulator.costs.sram_grid import MINIMUM_ROWS, SramGrid
+from focal_simulator.costs.sram_data import METRICS, MINIMUM_ROWS, SramGrid, SramPoints, embedded_points
 
 __all__ = ["SOURCES", "CactiRunner", "SramMacro", "SramTable"]
 

@@ -11,11 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.kernels.channel import queue_write, serve_write
-from focal_simulator.kernels.jit import inlined_kernel, kernel
-from focal_simulator.kernels.pipeline import CAUSES, Pipeline, ceil_ratio
-from focal_simulator.kernels.slices import DIRECT, NOTHING_FOLLOWS, RECORDED, Work, run_slices
-from focal_simulator.kernels.state import (
+from focal_simulator.kernels.channel import (
     CURSOR,
     DONE,
     DRAM,
@@ -27,7 +23,12 @@ from focal_simulator.kernels.state import (
     TIMES,
     WRITES_WAITING,
     WRITTEN,
+    queue_write,
+    serve_write,
 )
+from focal_simulator.kernels.jit import inlined_kernel, kernel
+from focal_simulator.kernels.pipeline import CAUSES, Pipeline, ceil_ratio
+from focal_simulator.kernels.slices import DIRECT, NOTHING_FOLLOWS, RECORDED, Work, run_slices
 
 __all__ = ["PackedGemms", "packed_cycles"]
 
@@ -136,7 +137,7 @@ def _repeats(
 
 @inlined_kernel
 def _is_shifted(now: NDArray[np.int64], history: NDArray[np.int64], then: int) -> bool:
-    """Return `focal_simulator.kernels.state.is_shifted` without a view of the history."""
+    """Return `focal_simulator.kernels.channel.is_shifted` without a view of the history."""
     shift = now[CURSOR] - history[then, CURSOR]
     for place in range(STATES):  # noqa: SIM110
         if now[place] != history[then, place] + (shift if place < TIMES else 0):

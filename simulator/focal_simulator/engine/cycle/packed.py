@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_simulator.jobs.array import Units
-from focal_simulator.jobs.causes import CAUSES, GEMM_CAUSES
-from focal_simulator.jobs.jobs import GemmJob, JobShape, PlacedJob
+from focal_simulator.jobs.jobs import CAUSES, GEMM_CAUSES, GemmJob, JobShape, PlacedJob
 from focal_simulator.jobs.lowering import Lowering
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.kernels.steady import PackedGemms, packed_cycles

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from focal_common.errors import ConfigError, RunError
+from focal_common.files import file_lock
 from focal_simulator.sweep.axes import Point
 from focal_simulator.sweep.evaluate import Evaluator
-from focal_simulator.sweep.locks import study_lock
 from focal_simulator.sweep.rows import Row
 from focal_simulator.sweep.run import SweepResult, prepare, run_sweep
 from focal_simulator.sweep.store import Chunk
@@ -121,7 +121,7 @@ def test_a_fork_without_an_axis_keeps_none_of_its_columns(tmp_path: Path) -> Non
 
 def test_a_study_another_command_works_on_is_left_alone(tmp_path: Path) -> None:
     with (
-        study_lock(tmp_path / "out"),
+        file_lock(tmp_path / "out" / ".focal.lock"),
         pytest.raises(RunError, match=r"another sweep is working on this study"),
     ):
         run_study(grid_study(), tmp_path / "out")
