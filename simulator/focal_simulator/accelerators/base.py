@@ -19,7 +19,7 @@ from focal_simulator.workload.layer_table import LayerTable
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
 
-__all__ = ["Accelerator", "PublishedFormulas", "published_formulas", "require_visual_tokens"]
+__all__ = ["Accelerator", "H", "PublishedFormulas", "published_formulas", "require_visual_tokens"]
 
 H = TypeVar("H", bound=HardwareSpec)
 
