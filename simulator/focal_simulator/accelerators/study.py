@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from focal_simulator.workload.workload import Workload
 
-__all__ = ["AcceleratorStudy", "Reduction"]
-
-Reduction = Literal["none", "tokens", "vectors"]
-"""What a trace leaves out: nothing, whole tokens, or single vectors as well."""
+__all__ = [
+    "AcceleratorStudy",
+]
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,6 @@ class AcceleratorStudy:
     """Stands beside an accelerator class; one that needs other remarks gives an instance of a subclass.
 
     Attributes:
-        exploits: What a trace may leave out: whole tokens make shorter GEMMs anywhere, single vectors need a unit.
         uses_counts: Whether results depend on the vector counts of a trace, and so share their origin.
         states_operations: Whether the published result file states operation counts.
         summary_label: Row name in the area summary; empty for the label of the hardware file, None for a variant that
@@ -29,7 +27,6 @@ class AcceleratorStudy:
         unit_formulas: How many cycles a unit beside the array works, in words, by unit; ``focal explain`` shows them.
     """
 
-    exploits: Reduction = "tokens"
     uses_counts: bool = False
     states_operations: bool = True
     summary_label: str | None = ""

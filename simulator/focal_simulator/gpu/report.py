@@ -13,7 +13,6 @@ from rich.table import Table
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.files import atomic_write_text
 from focal_simulator.gpu.files import gpu_names, read_gpu
-from focal_simulator.gpu.pairs import token_counts_per_layer
 from focal_simulator.gpu.roofline import roofline
 from focal_simulator.whole_model import Operator, operators
 from focal_simulator.whole_model.presets import shape_names, shape_preset
@@ -111,14 +110,15 @@ def _inferences(request: GpuRequest) -> list[tuple[str, str, tuple[Operator, ...
                 "record the trace again, or name a model",
                 about=("model",),
             )
-        sample = trace.header.samples[trace.chosen_sample()]
+        chosen = trace.chosen_sample()
+        sample = trace.header.samples[chosen]
         if sample.visual_tokens != shape.visual_tokens:
             raise UnsupportedError(
                 f"{request.trace}: field 'model_shape' is of a prompt with {shape.visual_tokens} visual tokens, "
                 f"the chosen sample '{sample.sample_id}' has {sample.visual_tokens}"
             )
         text = sample.sequence_tokens - sample.visual_tokens
-        listed = operators(shape, token_counts_per_layer(trace), text, steps, batch)
+        listed = operators(shape, trace.totals(chosen).tokens, text, steps, batch)
         found.append((trace.header.model, f"{trace.header.method} (whole tokens)", listed))
     return found
 

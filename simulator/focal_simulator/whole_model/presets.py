@@ -10,7 +10,7 @@ from focal_common.config import parse_yaml, validated
 from focal_common.errors import ConfigError, near_matches
 from focal_traces.model_shape.model_shape import ModelShape
 
-__all__ = ["shape_names", "shape_preset", "shape_sources"]
+__all__ = ["shape_names", "shape_preset"]
 
 _FLATTENED = ("head", "prompt")
 
@@ -28,19 +28,9 @@ def shape_preset(name: str) -> ModelShape:
     tree, where = _read(name), f"{name}.yaml"
     values: dict[str, Any] = {"family": tree["family"]}
     for section in ("vision", "projector", "decoder", *_FLATTENED):
-        fields = {field: _leaf(leaf, f"{section}.{field}", where)[0] for field, leaf in tree[section].items()}
+        fields = {field: _leaf(leaf, f"{section}.{field}", where) for field, leaf in tree[section].items()}
         values |= fields if section in _FLATTENED else {section: fields}
     return validated(ModelShape, values, where)
-
-
-def shape_sources(name: str) -> dict[str, str]:
-    """Return the source of every number of a preset, by field such as ``vision.layers``."""
-    tree = _read(name)
-    return {
-        f"{section}.{field}": _leaf(leaf, f"{section}.{field}", f"{name}.yaml")[1]
-        for section in ("vision", "projector", "decoder", *_FLATTENED)
-        for field, leaf in tree[section].items()
-    }
 
 
 @lru_cache(maxsize=16)
@@ -52,7 +42,7 @@ def _read(name: str) -> dict[str, Any]:
     return parse_yaml(text, f"{name}.yaml")
 
 
-def _leaf(leaf: Any, field: str, where: str) -> tuple[Any, str]:
+def _leaf(leaf: Any, field: str, where: str) -> Any:
     if not isinstance(leaf, dict) or set(leaf) != {"value", "source"} or not leaf["source"]:
         raise ConfigError(f"{where}: field '{field}' must be {{value: ..., source: ...}}, got {leaf!r:.60}")
-    return leaf["value"], str(leaf["source"])
+    return leaf["value"]

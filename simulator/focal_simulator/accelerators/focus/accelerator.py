@@ -100,7 +100,6 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
     hardware_model: ClassVar[type[HardwareSpec]] = FocusHardware
     preset: ClassVar[str] = "focus"
     study: ClassVar[AcceleratorStudy] = _Study(
-        exploits="vectors",
         uses_counts=True,
         summary_label="focus",
         summary_order=3,

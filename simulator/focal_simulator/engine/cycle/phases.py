@@ -20,8 +20,7 @@ from focal_simulator.jobs.jobs import GemmJob, uniform_tiles
 from focal_simulator.jobs.lowering import GivenJobs, Lowering
 from focal_simulator.whole_model.listing import operators
 from focal_simulator.whole_model.operator import Operator
-from focal_simulator.whole_model.special_function_unit import vector_lanes
-from focal_simulator.whole_model.special_functions import vector_cycles
+from focal_simulator.whole_model.special_functions import vector_cycles, vector_lanes
 from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.workload import Workload
 from focal_traces.model_shape.model_shape import ModelShape
