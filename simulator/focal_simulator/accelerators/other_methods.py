@@ -13,8 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import Accelerator, H, PublishedFormulas, require_visual_tokens
-from focal_simulator.accelerators.study import AcceleratorStudy
+from focal_simulator.accelerators.base import (
+    Accelerator,
+    AcceleratorStudy,
+    H,
+    PublishedFormulas,
+    require_visual_tokens,
+)
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import Lowering
 from focal_simulator.jobs.tokens import array_token_jobs

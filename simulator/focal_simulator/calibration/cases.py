@@ -13,7 +13,7 @@ from focal_simulator.accelerators.focus.accelerator import Focus
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.calibration.model import Case, Row
 from focal_traces.methods.focus import SCHEDULES
-from focal_traces.tables.workloads import WORKLOADS
+from focal_traces.tables.table import WORKLOADS
 
 __all__ = ["PublishedLengths", "VectorPoint", "read_cases", "read_published_lengths", "read_vector_points"]
 

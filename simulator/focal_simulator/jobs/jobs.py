@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.hardware.units import SIDE_UNITS
+from focal_simulator.hardware.specs import SIDE_UNITS
 from focal_simulator.kernels.pipeline import CAUSES as GEMM_CAUSES
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.workload.arithmetic import ceil_div

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from focal_common.errors import ConfigError
-from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.attention import AttentionShape, scores_job, values_job
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.jobs import GemmJob, uniform_tiles
-from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.jobs.systolic import systolic_array
 from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes

@@ -9,7 +9,7 @@ from typing import Literal
 
 from focal_common.errors import ConfigError, near_matches
 from focal_simulator.costs.buffer_costs import BufferCost
-from focal_simulator.engine.run_result import RunResult
+from focal_simulator.engine.base import RunResult
 from focal_simulator.hardware.specs import Component
 from focal_simulator.sweep.study import Constraint
 

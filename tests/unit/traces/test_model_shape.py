@@ -12,8 +12,7 @@ from focal_traces.header.recorded_shape import recorded_shape
 from focal_traces.header.schema import QWEN2_7B, SampleHeader, TokenGrid
 from focal_traces.header.text import header_to_text, text_to_header
 from focal_traces.model_shape.families import DEFAULTS, model_shape
-from focal_traces.model_shape.model_shape import VisionTower
-from focal_traces.model_shape.prompt_lengths import PromptLengths
+from focal_traces.model_shape.model_shape import PromptLengths, VisionTower
 from focal_traces.model_shape.tower_families import TOWER_DEFAULTS
 from shape_support import small_shape
 from traces_support import tiny_trace

@@ -12,9 +12,10 @@ from focal_traces.counts.trace import Trace
 from focal_traces.header.schema import GEMMS, SampleHeader, TokenGrid, TraceHeader
 from focal_traces.methods import SELECTION
 from focal_traces.model_shape.model_shape import ModelShape
-from focal_traces.synthetic.schedule import Schedule, schedule_trace
+from focal_traces.synthetic.schedule import Schedule
 from focal_traces.work.ledger import Ledger, ledger
 from shape_support import small_shape, work_by_phase
+from synthetic_traces import schedule_trace
 from traces_support import TINY, tiny_masks, tiny_trace
 
 PRESETS = ["llava_1_5_7b", "llava_onevision_7b", "llava_video_7b", "minicpm_v_2_6", "qwen2_5_vl_7b"]

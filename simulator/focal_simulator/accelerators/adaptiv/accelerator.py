@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from focal_common.config import StrictModel
 from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators.adaptiv.lowering import adaptiv_jobs, mac_lines
+from focal_simulator.accelerators.base import AcceleratorStudy
 from focal_simulator.accelerators.other_methods import TokenMethodAccelerator, TokenMethodStudy
-from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.hardware.specs import FP16_UNITS, Count, HardwareSpec
-from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.layer_table import LayerTable, LinearShapes, Traffic, add_traffic, block_row
 from focal_simulator.workload.workload import Workload

@@ -9,14 +9,13 @@ import numpy as np
 
 from focal_common.config import StrictModel
 from focal_common.errors import UnsupportedError
+from focal_simulator.accelerators.base import AcceleratorStudy
 from focal_simulator.accelerators.cmc.lowering import cmc_jobs
 from focal_simulator.accelerators.other_methods import TokenMethodAccelerator, TokenMethodStudy
-from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.hardware.specs import FP16_UNITS, Count, HardwareSpec, SystolicCore
-from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.jobs.systolic import systolic_array
 from focal_simulator.workload.arithmetic import ceil_div, fold_cycles
 from focal_simulator.workload.layer_table import (

@@ -6,14 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from focal_simulator.accelerators.base import Accelerator, PublishedFormulas
+from focal_simulator.accelerators.base import Accelerator, AcceleratorStudy, PublishedFormulas
 from focal_simulator.accelerators.focus.buffers import DENSE_BUFFERS, FocusBufferHardware, focus_buffers
-from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.hardware.specs import HardwareSpec
-from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.jobs.systolic import systolic_array
 from focal_simulator.jobs.tokens import all_token_jobs
 from focal_simulator.workload.arithmetic import ceil_div, fold_cycles

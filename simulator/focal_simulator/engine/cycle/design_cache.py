@@ -6,8 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 from focal_simulator.engine.cycle.packed import BatchedJobs, GroupCounts, JobGroup, batched_jobs
-from focal_simulator.jobs.array import Units
-from focal_simulator.jobs.lowering import TileJobs
+from focal_simulator.jobs.lowering import TileJobs, Units
 
 __all__ = ["DesignCache"]
 

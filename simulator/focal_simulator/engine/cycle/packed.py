@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.jobs.array import Units
 from focal_simulator.jobs.jobs import CAUSES, GEMM_CAUSES, GemmJob, JobShape, PlacedJob
-from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.lowering import Lowering, Units
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.kernels.steady import PackedGemms, packed_cycles
 from focal_simulator.kernels.sums import packed_sums
@@ -32,7 +31,7 @@ class JobGroup:
     """Jobs that use the same units of an array; axes (jobs) unless said otherwise.
 
     Attributes:
-        role: Which units; see `focal_simulator.jobs.array.Array`.
+        role: Which units; see `focal_simulator.jobs.lowering.Array`.
         members: The jobs.
         places: Place of each job in the run.
         gemms: Distinct GEMMs.
