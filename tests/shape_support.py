@@ -60,7 +60,7 @@ def work_by_phase(listed: Iterable[Operator]) -> tuple[PhaseWork, ...]:
             phase,
             sum(one.flops for one in members),
             sum(2 * one.causal_macs for one in members),
-            sum(one.vector_operations for one in members),
+            sum(sum(one.elementary().values()) for one in members),
             sum(one.total_weight_elements for one in members),
         )
         for phase in PHASES

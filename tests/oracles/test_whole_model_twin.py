@@ -73,7 +73,7 @@ def test_sums_over_decode_steps_are_exact(steps: int, batch: int) -> None:
             one.macs,
             one.causal_macs,
             one.total_elements,
-            one.vector_operations,
+            *one.elementary().values(),
             one.total_weight_elements,
             one.kv_elements,
             one.input_elements,

@@ -1,4 +1,4 @@
-"""The embedded table of CACTI 7 runs as arrays."""
+"""The embedded table of CACTI 7 runs as arrays, and bilinear interpolation in its logarithms."""
 
 from __future__ import annotations
 
@@ -116,49 +116,36 @@ class SramGrid:
             logs.append(np.log(points.values[column]))
         return cls(np.array(ports, dtype=np.int64), tuple(sizes), tuple(logs))
 
-    def interpolate(
-        self, size_bytes: NDArray[np.int64], port_bytes: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """Return the figures of macros inside the grid.
+    def interpolate(self, size_bytes: int, port_bytes: int) -> NDArray[np.float64]:
+        """Return the figures of a macro inside the grid, axis (METRICS).
 
         Args:
-            size_bytes: Capacities, axis (macros).
-            port_bytes: Port widths, same axis.
-
-        Returns:
-            Axes (macros, METRICS).
+            size_bytes: Capacity.
+            port_bytes: Port width.
 
         Raises:
-            ConfigError: A macro lies outside; the message gives the range.
+            ConfigError: It lies outside; the message gives the range.
         """
-        smallest, largest = int(self.ports_bytes[0]), int(self.ports_bytes[-1])
-        outside = (port_bytes < smallest) | (port_bytes > largest)
-        if outside.any():
-            port = int(port_bytes[outside][0])
-            raise ConfigError(f"SRAM port_bytes {port} is outside the table ({smallest} to {largest} B)")
-        upper = np.searchsorted(self.ports_bytes, port_bytes)
-        lower = np.where(self.ports_bytes[upper] == port_bytes, upper, upper - 1)
-        low, high = np.log(self.ports_bytes[lower]), np.log(self.ports_bytes[upper])
-        span = np.where(high > low, high - low, 1.0)
-        weight = ((np.log(port_bytes) - low) / span)[:, None]
-        found = np.zeros((len(size_bytes), len(METRICS)))
-        for place in range(len(self.ports_bytes)):
-            for side, factor in ((lower, 1 - weight), (upper, weight)):
-                here = np.flatnonzero((side == place) & ((side is lower) | (upper != lower)))
-                if len(here):
-                    found[here] += factor[here] * self._along(place, size_bytes[here], port_bytes[here])
-        return np.exp(found)
-
-    def _along(
-        self, place: int, size_bytes: NDArray[np.int64], port_bytes: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        sizes = self.sizes_bytes[place]
-        outside = (size_bytes < sizes[0]) | (size_bytes > sizes[-1])
-        if outside.any():
-            size, port = int(size_bytes[outside][0]), int(port_bytes[outside][0])
+        ports = self.ports_bytes
+        if not ports[0] <= port_bytes <= ports[-1]:
             raise ConfigError(
-                f"SRAM size_bytes {size} with port_bytes {port} is outside the table "
-                f"({int(sizes[0])} to {int(sizes[-1])} B for ports of {int(self.ports_bytes[place])} B)"
+                f"SRAM port_bytes {port_bytes} is outside the table ({ports[0]} to {ports[-1]} B)"
+            )
+        upper = int(np.searchsorted(ports, port_bytes))
+        if ports[upper] == port_bytes:
+            return np.exp(self._along(upper, size_bytes, port_bytes))
+        low, high = np.log(ports[upper - 1]), np.log(ports[upper])
+        weight = (np.log(port_bytes) - low) / (high - low)
+        below, above = (self._along(place, size_bytes, port_bytes) for place in (upper - 1, upper))
+        return np.exp((1 - weight) * below + weight * above)
+
+    def _along(self, place: int, size_bytes: int, port_bytes: int) -> NDArray[np.float64]:
+        """Return the logarithms of the figures at one port width of the grid."""
+        sizes = self.sizes_bytes[place]
+        if not sizes[0] <= size_bytes <= sizes[-1]:
+            raise ConfigError(
+                f"SRAM size_bytes {size_bytes} with port_bytes {port_bytes} is outside the table "
+                f"({sizes[0]} to {sizes[-1]} B for ports of {self.ports_bytes[place]} B)"
             )
         logs, where = np.log(sizes), np.log(size_bytes)
-        return np.column_stack([np.interp(where, logs, column) for column in self.log_values[place].T])
+        return np.array([np.interp(where, logs, column) for column in self.log_values[place].T])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +74,7 @@ def gpu_rows(request: GpuRequest) -> tuple[list[dict[str, Any]], list[str]]:
                         "model": model,
                         "method": method,
                         "gpu": name,
-                        "phase": phase.phase,
-                        "seconds": phase.seconds,
-                        "energy_j": phase.energy_j,
-                        "flops": phase.flops,
-                        "traffic_bytes": phase.traffic_bytes,
-                        "memory_bound": phase.memory_bound,
+                        **asdict(phase),
                         "compute_efficiency": gpu.compute_efficiency.value,
                         "memory_efficiency": gpu.memory_efficiency.value,
                         "origin": estimate.origin,

@@ -122,6 +122,9 @@ def _repeats(
         history[now, place] = state[place]
     for place in range(causes.shape[0]):
         before[now, place] = causes[place]
+    # Nothing a group waits for lies further back than two groups: the halves of a double buffer alternate, and at most
+    # two writes wait. So what settles at all repeats after one group, or after two where the halves differ. A longer
+    # period would be stepped through: slower, never wrong, because a jump is taken only where the whole state repeats.
     for period in range(1, 3):
         then = (group - period) % 3
         if stepped > period and _is_shifted(state, history, then):
@@ -137,7 +140,7 @@ def _repeats(
 
 @inlined_kernel
 def _is_shifted(now: NDArray[np.int64], history: NDArray[np.int64], then: int) -> bool:
-    """Return `focal_simulator.kernels.channel.is_shifted` without a view of the history."""
+    """Return whether every time is that of an earlier state plus one constant, and every number is the same."""
     shift = now[CURSOR] - history[then, CURSOR]
     for place in range(STATES):  # noqa: SIM110
         if now[place] != history[then, place] + (shift if place < TIMES else 0):

@@ -124,10 +124,6 @@ class StudyFolder:
         """Return the rows of finished chunks, in order; raises `RunError` if a part is damaged."""
         return read_rows(self._part(chunk) for chunk in chunks)
 
-    def finished_points(self, chunks: Sequence[Chunk]) -> int:
-        """Return how many points of the chunks are kept already."""
-        return sum(len(chunk.points) for chunk in chunks) - len(self.unfinished_points(chunks))
-
     def unfinished_points(self, chunks: Sequence[Chunk]) -> list[Point]:
         """Return the points of the chunks that are not kept yet, in order."""
         found: list[Point] = []

@@ -191,11 +191,6 @@ class Operator:
         }
 
     @property
-    def vector_operations(self) -> int:
-        """Elementary operations of a vector operation over all steps, of every sort."""
-        return sum(self.elementary().values())
-
-    @property
     def total_weight_elements(self) -> int:
         """Parameters read over all steps, once in each."""
         return self.steps * self.weight_elements

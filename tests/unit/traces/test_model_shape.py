@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from typing import Any
 
 import pytest
 
+from focal_common.config import packaged_yaml
 from focal_common.errors import ConfigError
 from focal_traces.header.recorded_shape import recorded_shape
 from focal_traces.header.schema import QWEN2_7B, SampleHeader, TokenGrid
@@ -100,7 +102,7 @@ def test_presets_cite_a_source_for_every_number() -> None:
     presets = pytest.importorskip("focal_simulator.whole_model.presets")
     assert set(presets.shape_names()) == set(CASES)
     for name in presets.shape_names():
-        tree = presets._read(name)
+        tree = packaged_yaml(files("focal_simulator.whole_model") / "shapes", name, "")
         sections = [tree[section] for section in ("vision", "projector", "decoder", "head", "prompt")]
         assert all(len(str(leaf["source"])) > 10 for section in sections for leaf in section.values())
 
