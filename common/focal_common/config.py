@@ -17,16 +17,6 @@ from ruamel.yaml.error import YAMLError
 
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = [
-    "StrictModel",
-    "apply_overrides",
-    "packaged_names",
-    "packaged_yaml",
-    "parse_yaml",
-    "read_yaml",
-    "validated",
-]
-
 _OWN_SENTENCE = "value_error"
 """What pydantic calls an error that a validator of ours has raised."""
 

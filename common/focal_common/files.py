@@ -11,8 +11,6 @@ from pathlib import Path
 
 from focal_common.errors import RunError, UnsupportedError
 
-__all__ = ["atomic_path", "atomic_write_bytes", "atomic_write_text", "file_lock", "sha256_of_file"]
-
 
 @contextmanager
 def file_lock(path: Path, busy: str = "") -> Iterator[None]:

@@ -19,15 +19,6 @@ from focal_simulator.workload.layer_table import LayerTable
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
 
-__all__ = [
-    "Accelerator",
-    "AcceleratorStudy",
-    "H",
-    "PublishedFormulas",
-    "published_formulas",
-    "require_visual_tokens",
-]
-
 
 @dataclass(frozen=True)
 class AcceleratorStudy:

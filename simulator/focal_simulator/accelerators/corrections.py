@@ -8,8 +8,6 @@ from focal_common.errors import ConfigError, near_matches
 from focal_common.registry import Registry
 from focal_simulator.jobs.corrections import COMMON_CORRECTIONS, Correction
 
-__all__ = ["ALL", "CORRECTIONS", "parse_corrections"]
-
 _REGISTERED: Registry[tuple[Correction, ...]] = Registry(
     "accelerator with corrections",
     {

@@ -26,8 +26,6 @@ from focal_simulator.jobs.tokens import array_token_jobs
 from focal_simulator.workload.layer_table import LayerTable
 from focal_simulator.workload.workload import Workload
 
-__all__ = ["TokenMethodAccelerator", "TokenMethodStudy"]
-
 _BESIDE_TABLES = "focus"
 """A trace of Focus comes with tables of the baselines' own sparsities, which are what they run then."""
 

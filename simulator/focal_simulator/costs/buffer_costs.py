@@ -12,8 +12,6 @@ from focal_simulator.costs.sram import SramTable
 from focal_simulator.costs.sram_macros import check_macros, macro_table, macros_area_mm2, macros_power_mw
 from focal_simulator.hardware.specs import BufferSpec, HardwareSpec
 
-__all__ = ["BufferCost", "Buffered", "SramChoice", "access_costs", "buffer_costs", "costs_of", "sram_label"]
-
 SramChoice = Literal["auto", "compiler", "cacti"]
 
 _MACRO_NODE_UM = 0.028

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from focal_common.errors import ConfigError
 from focal_simulator.costs.sram_data import MINIMUM_ROWS, SramGrid, SramPoints, embedded_points
 
-__all__ = ["CactiRunner", "SramMacro", "SramTable"]
-
 Source = Literal["exact", "cacti", "interpolated"]
 
 

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError
 
-__all__ = ["METRICS", "MINIMUM_ROWS", "SramGrid", "SramPoints", "embedded_points"]
-
 METRICS = ("area_mm2", "leakage_mw", "gate_leakage_mw", "read_pj_per_byte", "write_pj_per_byte", "access_ns")
 """Figures of a macro, in the order of `SramPoints.values`."""
 

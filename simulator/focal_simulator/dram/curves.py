@@ -19,8 +19,6 @@ from focal_simulator.dram.patterns import AccessPattern, Requests, pattern_reque
 from focal_simulator.dram.replay import replay
 from focal_simulator.dram.specs import DramSpec
 
-__all__ = ["SAMPLE_REQUESTS", "CurvePoint", "ServiceCurve", "pattern_curve"]
-
 SAMPLE_REQUESTS = 1 << 18
 """Default limit of a sample; eight HBM2 channels need about this many."""
 

@@ -13,8 +13,6 @@ from typing import Any
 
 from focal_simulator.dram.specs import DramSpec
 
-__all__ = ["CommandCounts", "CommandEnergy", "DramEnergy", "command_energy", "energy_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class CommandCounts:

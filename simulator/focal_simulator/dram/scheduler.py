@@ -19,18 +19,6 @@ from focal_simulator.dram.layout import CLOSED, NEVER, Records
 from focal_simulator.dram.queues import count_row_hits, queue_ready_cycle, release_slot, remove_from_queue
 from focal_simulator.kernels.jit import inlined_kernel, kernel
 
-__all__ = [
-    "ACTIVATE",
-    "PRECHARGE",
-    "READ",
-    "REFRESH",
-    "REFRESH_ISSUE",
-    "WRITE",
-    "due_rank",
-    "refresh_step",
-    "schedule",
-]
-
 REFRESH_ISSUE = -2
 """`refresh_step` result: the rank itself may be refreshed now."""
 

@@ -15,8 +15,6 @@ from focal_simulator.dram.energy import DramEnergy, command_energy
 from focal_simulator.dram.patterns import AccessPattern
 from focal_simulator.dram.specs import DramSpec, load_dram_spec
 
-__all__ = ["DramModel", "DramService", "SteadyState", "service_of_curve"]
-
 
 @dataclass(frozen=True, slots=True)
 class DramService:

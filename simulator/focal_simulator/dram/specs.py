@@ -14,24 +14,6 @@ from pydantic import Field, model_validator
 from focal_common.config import StrictModel, apply_overrides, packaged_names, packaged_yaml, validated
 from focal_common.errors import near_matches
 
-__all__ = [
-    "ADDRESS_FIELDS",
-    "MAX_BANKS",
-    "MAX_CHANNELS",
-    "MAX_GROUPS",
-    "MAX_QUEUE_DEPTH",
-    "MAX_RANKS",
-    "MAX_TRANSACTION_DEPTH",
-    "ControllerSpec",
-    "CurrentSpec",
-    "DeviceSpec",
-    "DramSpec",
-    "OrganisationSpec",
-    "TimingSpec",
-    "load_dram_spec",
-    "preset_names",
-]
-
 MAX_CHANNELS, MAX_RANKS, MAX_GROUPS, MAX_BANKS = 32, 128, 512, 2048
 MAX_QUEUE_DEPTH, MAX_TRANSACTION_DEPTH = 16, 64
 """Largest system the kernels hold room for."""

@@ -15,8 +15,6 @@ from focal_simulator.hardware.specs import Component, HardwareSpec
 from focal_simulator.workload.layer_table import Traffic
 from focal_simulator.workload.workload import Workload
 
-__all__ = ["Fidelity", "RunResult"]
-
 
 @dataclass(frozen=True)
 class RunResult:

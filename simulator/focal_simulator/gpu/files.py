@@ -11,8 +11,6 @@ from focal_common.config import StrictModel, apply_overrides, packaged_names, pa
 from focal_common.places import PlainName
 from focal_simulator.hardware.specs import BytesPerSecond, Quantity
 
-__all__ = ["GpuSpec", "gpu_names", "read_gpu"]
-
 
 class _Rate(Quantity):
     value: PositiveFloat

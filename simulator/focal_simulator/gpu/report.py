@@ -18,8 +18,6 @@ from focal_simulator.whole_model import Operator, operators
 from focal_simulator.whole_model.presets import shape_names, shape_preset
 from focal_traces.files.store import open_trace
 
-__all__ = ["COLUMNS", "GpuRequest", "gpu_rows", "gpu_table", "write_gpu_csv"]
-
 COLUMNS = (
     "model",
     "method",

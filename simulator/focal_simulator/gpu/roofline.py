@@ -17,8 +17,6 @@ from focal_common.provenance import Origin
 from focal_simulator.gpu.files import GpuSpec
 from focal_simulator.whole_model.operator import PHASES, Operator
 
-__all__ = ["GpuEstimate", "OperatorTime", "PhaseTime", "roofline"]
-
 _ELEMENT_BYTES = 2
 
 

@@ -11,29 +11,6 @@ from focal_common.config import StrictModel
 from focal_common.places import PlainName
 from focal_common.registry import Registry
 
-__all__ = [
-    "FP16_UNITS",
-    "OUTSIDE_UNITS",
-    "SERIAL_UNITS",
-    "SIDE_UNITS",
-    "UNITS",
-    "Area",
-    "BufferSpec",
-    "Bytes",
-    "Component",
-    "Count",
-    "Dataflow",
-    "EnergyPerByte",
-    "Frequency",
-    "HardwareSpec",
-    "MacroUse",
-    "Node",
-    "Power",
-    "Quantity",
-    "SystolicCore",
-    "SystolicHardware",
-]
-
 OUTSIDE_UNITS: Registry[str] = Registry("unit", {}, group="focal.units")
 """Units of other distributions: a name, which result columns will carry, to a sentence on what the unit does."""
 

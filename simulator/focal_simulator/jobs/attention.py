@@ -12,8 +12,6 @@ from focal_simulator.jobs.jobs import GemmJob, Rows
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.workload.arithmetic import ceil_div
 
-__all__ = ["AttentionShape", "scores_job", "values_job"]
-
 _CAUSAL_HALF = 2
 
 

@@ -7,8 +7,6 @@ from functools import lru_cache
 
 from focal_simulator.dram.steady_rates import sequential_rates
 
-__all__ = ["CycleContext", "MemoryRates", "memory_rates"]
-
 RATE_DENOMINATOR = 1 << 20
 """Cycles per byte are kept as integers over this; a tile of a gigabyte stays far below 2^63."""
 

@@ -10,8 +10,6 @@ from focal_simulator.jobs.jobs import GemmJob, Movement
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.workload.layer_table import Traffic
 
-__all__ = ["Array", "ArrayModel", "GivenJobs", "Lowering", "TileJobs", "Units"]
-
 
 class Units(Protocol):
     """The part of an array that one kind of jobs uses: a frozen value, equal to another with the same fields."""

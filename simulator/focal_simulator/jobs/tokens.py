@@ -19,8 +19,6 @@ from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
 
-__all__ = ["TokenTiles", "all_token_jobs", "array_token_jobs", "sort_cycles", "token_jobs"]
-
 _QUERY, _GATE = GEMMS.index("query"), GEMMS.index("gate_proj")
 
 

@@ -21,8 +21,6 @@ from focal_simulator.whole_model.decoder import LayerTokens, prefill_operators
 from focal_simulator.whole_model.special_functions import VectorLanes, vector_cycles, vector_lanes
 from focal_traces.header.schema import GEMMS, DecoderGeometry
 
-__all__ = ["with_special_functions"]
-
 _PARTNER = {
     "input_norm": ("q_proj", "gemm"),
     "rope_q": ("q_proj", "gemm"),

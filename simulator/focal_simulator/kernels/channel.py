@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from focal_simulator.kernels.jit import kernel
 
-__all__ = ["queue_write", "serve_write"]
-
 CURSOR = 0  # end of the last stream: every cycle before it has its cause
 LOADED = 1  # end of the last weight load
 STREAM_START = 2

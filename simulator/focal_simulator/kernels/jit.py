@@ -16,8 +16,6 @@ from typing import Any, TypeVar
 
 import numba
 
-__all__ = ["inlined_kernel", "kernel"]
-
 F = TypeVar("F", bound=Callable[..., object])
 
 _PACKAGE = Path(__file__).resolve().parents[1]

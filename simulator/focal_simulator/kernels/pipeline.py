@@ -39,8 +39,6 @@ from focal_simulator.kernels.channel import (
 )
 from focal_simulator.kernels.jit import kernel
 
-__all__ = ["CAUSES", "Pipeline", "ceil_ratio", "fold", "step_cycles"]
-
 CAUSES = ("stream", "fill_drain", "weight", "scatter", "gather", "dram_read", "dram_write")
 """Why a cycle passed, in the order of the kernel's result. Causes of attention and of the special-function
 unit are added by the engine, not by this kernel."""

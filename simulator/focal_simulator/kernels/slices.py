@@ -35,8 +35,6 @@ from focal_simulator.kernels.channel import (
 from focal_simulator.kernels.jit import inlined_kernel, kernel
 from focal_simulator.kernels.pipeline import Pipeline
 
-__all__ = ["DIRECT", "NOTHING_FOLLOWS", "RECORDED", "Clock", "Work", "run_slices"]
-
 NOTHING_FOLLOWS = -1
 """Cycles of a fetch that is not there."""
 

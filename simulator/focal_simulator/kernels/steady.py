@@ -30,8 +30,6 @@ from focal_simulator.kernels.jit import inlined_kernel, kernel
 from focal_simulator.kernels.pipeline import CAUSES, Pipeline, ceil_ratio
 from focal_simulator.kernels.slices import DIRECT, NOTHING_FOLLOWS, RECORDED, Work, run_slices
 
-__all__ = ["PackedGemms", "packed_cycles"]
-
 _STREAM, _DRAIN, _WEIGHT, _SCATTER, _GATHER, _READ, _WRITE = range(7)
 
 

@@ -18,8 +18,6 @@ from focal_simulator.sweep.plan import Plan, hardware_settings, study_fidelity
 from focal_simulator.sweep.providers.base import Traced
 from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row
 
-__all__ = ["Evaluator"]
-
 _KEPT_TRACES = 16
 
 

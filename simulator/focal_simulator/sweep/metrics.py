@@ -13,18 +13,6 @@ from focal_simulator.engine.base import RunResult
 from focal_simulator.hardware.specs import Component
 from focal_simulator.sweep.study import Constraint
 
-__all__ = [
-    "CHIP_METRICS",
-    "RUN_METRICS",
-    "RunMetric",
-    "breach",
-    "check_metric",
-    "chip_metrics",
-    "joined",
-    "run_metrics",
-    "violations",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class RunMetric:

@@ -25,8 +25,6 @@ from focal_simulator.sweep.store import Chunk, StudyFolder
 from focal_simulator.sweep.study import Study
 from focal_simulator.sweep.workers import Engine, SerialEngine, WorkerContext, closing_engine, traces_first
 
-__all__ = ["SweepRequest", "SweepResult", "prepare", "run_sweep"]
-
 T = TypeVar("T")
 Progress = Callable[[Iterable[T], int], Iterable[T]]
 

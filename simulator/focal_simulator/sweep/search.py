@@ -22,8 +22,6 @@ from focal_simulator.sweep.plan import Plan
 from focal_simulator.sweep.rows import FAILED, Row
 from focal_simulator.sweep.study import JOURNAL, SQLITE, STORAGES
 
-__all__ = ["Evaluate", "check_storage", "fresh_study", "load_optuna", "search", "storage_errors"]
-
 _LONGEST_CAUSE = 160
 
 

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from focal_simulator.sweep.rows import Row
 
-__all__ = ["Effects", "effects"]
-
 
 @dataclass(frozen=True, slots=True)
 class Effects:

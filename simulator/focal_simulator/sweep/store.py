@@ -25,8 +25,6 @@ from focal_simulator.sweep.axes import Axis, Point
 from focal_simulator.sweep.plan import Plan
 from focal_simulator.sweep.rows import FAILED, Row, joined_table, read_rows, table_of, write_table
 
-__all__ = ["Chunk", "StudyFolder"]
-
 
 @dataclass(frozen=True, slots=True)
 class Chunk:

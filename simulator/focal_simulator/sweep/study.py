@@ -14,21 +14,6 @@ from focal_common.places import PlainName, PlainPath
 from focal_simulator.costs.buffer_costs import SramChoice
 from focal_simulator.sweep.axes import Axis, fields_of
 
-__all__ = [
-    "JOURNAL",
-    "ONE_AT_A_TIME",
-    "SQLITE",
-    "STORAGES",
-    "Constraint",
-    "Objective",
-    "Sampling",
-    "Study",
-    "TraceSource",
-    "preset_names",
-    "read_study",
-]
-
-
 SQLITE, JOURNAL = STORAGES = ("sqlite", "journal")
 """Optuna storages that lie in the study folder."""
 

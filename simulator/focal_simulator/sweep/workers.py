@@ -22,16 +22,6 @@ from focal_simulator.sweep.plan import Plan, read_plan
 from focal_simulator.sweep.providers.base import TraceProvider
 from focal_simulator.sweep.store import Chunk, StudyFolder
 
-__all__ = [
-    "Engine",
-    "ProcessEngine",
-    "SerialEngine",
-    "WorkerContext",
-    "closing_engine",
-    "evaluate_chunk",
-    "traces_first",
-]
-
 _MOST_LOSSES = 3
 
 

@@ -9,8 +9,6 @@ from focal_simulator.whole_model.operator import Operator, Phase
 from focal_simulator.whole_model.vectors import attention, gemm, norm, vector
 from focal_traces.model_shape.geometry import DecoderGeometry
 
-__all__ = ["LayerTokens", "decode_operators", "head_operators", "prefill_operators"]
-
 
 @dataclass(frozen=True, slots=True)
 class LayerTokens:

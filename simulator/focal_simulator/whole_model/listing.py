@@ -19,8 +19,6 @@ from focal_simulator.whole_model.vision import projector_operators, tower_operat
 from focal_traces.header.schema import GEMMS
 from focal_traces.model_shape.model_shape import ModelShape
 
-__all__ = ["operators"]
-
 
 def operators(
     shape: ModelShape,

@@ -7,18 +7,6 @@ from typing import Literal
 
 from focal_common.errors import ConfigError
 
-__all__ = [
-    "ELEMENTARY",
-    "PHASES",
-    "VECTOR_WORK",
-    "Elementary",
-    "Kind",
-    "Operator",
-    "Phase",
-    "VectorClass",
-    "VectorWork",
-]
-
 Phase = Literal["vision", "projector", "prefill", "lm_head", "decode"]
 PHASES: tuple[Phase, ...] = ("vision", "projector", "prefill", "lm_head", "decode")
 Kind = Literal["gemm", "attention_scores", "attention_values", "vector"]

@@ -10,8 +10,6 @@ from focal_common.config import packaged_names, packaged_yaml, validated
 from focal_common.errors import ConfigError
 from focal_traces.model_shape.model_shape import ModelShape
 
-__all__ = ["shape_names", "shape_preset"]
-
 _FLATTENED = ("head", "prompt")
 
 

@@ -13,8 +13,6 @@ from focal_simulator.hardware.specs import HardwareSpec
 from focal_simulator.whole_model.operator import ELEMENTARY, VECTOR_WORK, Elementary, Operator
 from focal_simulator.workload.arithmetic import ceil_div
 
-__all__ = ["VectorLanes", "vector_cycles", "vector_lanes"]
-
 _LATENCY_CYCLES = 16  # assumed: depth of a pipeline of exp, add and multiply; under 0.1 % of any layer
 _OPERANDS_PER_MULTIPLIER = 3  # assumed: two operands and one result
 

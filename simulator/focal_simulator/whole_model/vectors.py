@@ -9,8 +9,6 @@ from typing import Any
 from focal_simulator.whole_model.operator import Operator, Phase, VectorClass
 from focal_traces.model_shape.model_shape import Norm
 
-__all__ = ["attention", "gemm", "norm", "vector"]
-
 
 def gemm(phase: Phase, layer: int, name: str, m: int, n: int, k: int, **fields: Any) -> Operator:
     """Return a product with a weight matrix of k x n, with further fields of `Operator`; biases are left out."""

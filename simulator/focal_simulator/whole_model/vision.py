@@ -8,8 +8,6 @@ from focal_simulator.whole_model.operator import Operator
 from focal_simulator.whole_model.vectors import attention, gemm, norm, vector
 from focal_traces.model_shape.model_shape import Projector, VisionTower
 
-__all__ = ["projector_operators", "tower_operators"]
-
 
 def tower_operators(tower: VisionTower, pictures: int) -> Iterator[Operator]:
     """Yield every operator of the tower over ``pictures`` pictures, in order; none for none.

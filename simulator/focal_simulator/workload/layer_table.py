@@ -12,17 +12,6 @@ from numpy.typing import NDArray
 
 from focal_traces.header.schema import GEMMS, DecoderGeometry
 
-__all__ = [
-    "ATTENTION",
-    "LAYERS",
-    "LINEAR_LAYERS",
-    "LayerTable",
-    "LinearShapes",
-    "Traffic",
-    "add_traffic",
-    "block_row",
-]
-
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 LAYERS = (*LINEAR_LAYERS, "attn")
 """Timed layers of one block in the order of the published simulator; the order fixes real-valued sums."""

@@ -14,8 +14,6 @@ from focal_traces.methods import method_tables
 from focal_traces.root.root import TraceRoot
 from focal_traces.tables.table import Workload as WorkloadRow
 
-__all__ = ["load_workloads", "with_trace"]
-
 
 def load_workloads(
     root: TraceRoot, models: list[str], datasets: list[str], variant: str = MAIN_FOLDER

@@ -11,15 +11,6 @@ from focal_common.errors import TraceError
 from focal_traces.counts.trace import Trace
 from focal_traces.header.schema import GEMMS, DecoderGeometry
 
-__all__ = [
-    "gemm_weights",
-    "median_index",
-    "sparsity_by_layer",
-    "tokens_by_layer",
-    "weighted_sparsity",
-    "weighted_sparsity_of",
-]
-
 
 def gemm_weights(geometry: DecoderGeometry, visual_tokens: int) -> NDArray[np.int64]:
     """Return the work behind each recorded input, in multiply-accumulates per visual token, axes (GEMMS).

@@ -11,8 +11,6 @@ from focal_traces.model_shape.families import FAMILIES, model_shape
 from focal_traces.model_shape.model_shape import ModelShape, PromptLengths
 from focal_traces.model_shape.tower_families import with_defaults
 
-__all__ = ["recorded_shape"]
-
 
 def recorded_shape(config: Mapping[str, Any], family: str, sample: SampleHeader) -> ModelShape | None:
     """Return the shape of a model with the prompt of one sample.

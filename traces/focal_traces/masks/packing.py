@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from focal_common.errors import TraceError
 from focal_traces.masks.pointers import PointerRule, group_index
 
-__all__ = ["POINTER_KINDS", "PackedGemm", "PointerKind", "check_masks", "pack_published", "pack_winners"]
-
 PointerKind = Literal["winner", "distance", "verbatim"]
 POINTER_KINDS: tuple[PointerKind, ...] = get_args(PointerKind)
 """How representatives are kept; a kind's code in a file is its place here.

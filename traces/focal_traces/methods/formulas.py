@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from focal_traces.methods.selection import SelectionContext, SelectionWork, unknown
 
-__all__ = ["divprune", "fastv", "framefusion", "sparsevlm", "sparsezip", "visionzip", "zip_parts"]
-
 
 def divprune(context: SelectionContext) -> SelectionWork:
     """Count norms and the products of all pairs; choosing compares, and multiplies nothing.

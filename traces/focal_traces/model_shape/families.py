@@ -15,8 +15,6 @@ from focal_traces.model_shape.geometry import DecoderGeometry
 from focal_traces.model_shape.model_shape import ModelShape, Projector, PromptLengths
 from focal_traces.model_shape.tower_families import Fields, build_tower
 
-__all__ = ["DEFAULTS", "FAMILIES", "model_shape"]
-
 DEFAULTS: dict[str, dict[str, Any]] = {
     "llama": {
         "hidden_size": 4096,

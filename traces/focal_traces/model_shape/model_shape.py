@@ -10,8 +10,6 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from focal_common.config import StrictModel
 from focal_traces.model_shape.geometry import DecoderGeometry
 
-__all__ = ["Activation", "ModelShape", "Norm", "Projector", "PromptLengths", "VisionTower"]
-
 Activation = Literal["gelu", "quick_gelu", "silu"]
 Norm = Literal["layernorm", "rmsnorm"]
 

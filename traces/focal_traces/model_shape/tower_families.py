@@ -12,8 +12,6 @@ from focal_traces.model_shape.model_shape import Activation, VisionTower
 if TYPE_CHECKING:
     from focal_traces.model_shape.model_shape import PromptLengths
 
-__all__ = ["TOWER_DEFAULTS", "Fields", "build_tower", "grid_side", "with_defaults"]
-
 TOWER_DEFAULTS: dict[str, dict[str, Any]] = {
     "clip_vision_model": {
         "hidden_size": 768,

@@ -17,14 +17,6 @@ from focal_traces.header.schema import GEMMS, SampleHeader
 from focal_traces.masks.masks import SampleMasks
 from focal_traces.records.records import Record
 
-__all__ = [
-    "SampleTokenStatus",
-    "TokenStatus",
-    "similar_share",
-    "token_status_from_masks",
-    "token_status_from_records",
-]
-
 
 class TokenStatus(IntEnum):
     """What became of a token; the first four are present behind a layer, the first three computed there.

@@ -12,8 +12,6 @@ from focal_traces.header.text import text_to_header
 from focal_traces.masks.published import published_header
 from focal_traces.tables.table import WORKLOADS, Workload
 
-__all__ = ["context_of_published", "find_context", "header_of_file", "workload_header"]
-
 _VECTOR_SIZE_FOLDER, _M_TILE_FOLDER = "vector_size_dse", "m_tile_size_dse"
 
 

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from focal_common.errors import ConfigError
 from focal_traces.header.schema import GEMMS
 
-__all__ = ["Schedule", "kept_tokens", "tokens_per_gemm"]
-
 _BEFORE_PRUNING = ("q_proj", "query", "o_proj")
 
 

@@ -13,8 +13,6 @@ from pathlib import Path
 from focal_common.errors import TraceError
 from focal_common.files import atomic_write_text, file_lock
 
-__all__ = ["read_rows", "upsert_row"]
-
 
 def read_rows(path: Path, required: tuple[str, ...]) -> tuple[list[str], list[dict[str, str]]]:
     """Read a CSV file as text cells.

@@ -12,8 +12,6 @@ from focal_common.errors import TraceError
 from focal_common.places import plain_name
 from focal_traces.tables.rows import read_rows, upsert_row
 
-__all__ = ["META_COLUMNS", "WORKLOADS", "Cells", "Key", "PairTable", "Workload"]
-
 Key = tuple[str, str]
 """Model and dataset."""
 

@@ -22,8 +22,6 @@ from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
 from focal_traces.methods.adaptiv import SPARSITY
 
-__all__ = ["Adaptiv", "AdaptivHardware"]
-
 _INPUT_PASSES = 2
 """The merge unit reads every token twice: once to compare, once to merge (published byte counter)."""
 

@@ -20,8 +20,6 @@ from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes, Tr
 from focal_simulator.workload.workload import Workload
 from focal_traces.methods.adaptiv import SPARSITY
 
-__all__ = ["AdaptivTiles", "MacLineUnits", "MacLines", "adaptiv_jobs", "mac_lines"]
-
 _INPUT_PASSES = 2
 """The merge unit reads every token twice: once to compare, once to merge."""
 

@@ -29,8 +29,6 @@ from focal_simulator.workload.layer_table import (
 from focal_simulator.workload.workload import Workload
 from focal_traces.methods.cmc import SPARSITY
 
-__all__ = ["Cmc", "CmcHardware"]
-
 _DOUBLE_BUFFERED = 2
 _IS_SEARCHED = np.array([name not in ("k_proj", "v_proj") for name in LINEAR_LAYERS])
 """Keys and values reuse the motion vectors found for the query input."""

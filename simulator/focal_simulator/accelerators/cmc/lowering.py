@@ -20,8 +20,6 @@ from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload.workload import Workload
 from focal_traces.methods.cmc import SPARSITY
 
-__all__ = ["CmcTiles", "cmc_jobs"]
-
 _NOT_SEARCHED = ("k_proj", "v_proj")
 """Keys and values reuse the motion vectors found for the query input."""
 

@@ -18,8 +18,6 @@ from focal_simulator.workload.arithmetic import ceil_div, fold_cycles
 from focal_simulator.workload.layer_table import LayerTable, LinearShapes, Traffic, add_traffic, block_row
 from focal_simulator.workload.workload import Workload
 
-__all__ = ["Dense", "DenseHardware", "dense_gemm_bytes"]
-
 
 class DenseHardware(FocusBufferHardware):
     """Hardware file of the dense array; it keeps the buffers of Focus, as published."""

@@ -32,8 +32,6 @@ from focal_simulator.workload.workload import Workload
 from focal_traces.counts.trace import GemmTotals
 from focal_traces.header.schema import GEMMS
 
-__all__ = ["Focus", "FocusHardware", "VectorRows"]
-
 _COMPILER_M_TILE = 1024
 _COMPILER_SCATTER = 2
 _QUERY = GEMMS.index("query")

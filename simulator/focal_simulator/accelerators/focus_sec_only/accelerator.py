@@ -23,8 +23,6 @@ from focal_simulator.workload.workload import Workload
 from focal_traces.counts.trace import GemmTotals
 from focal_traces.methods.focus import SCHEDULES
 
-__all__ = ["FocusSecOnly"]
-
 
 class FocusSecOnly(Focus):
     """Focus where every vector of a live token is computed.

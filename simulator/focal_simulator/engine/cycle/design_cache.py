@@ -8,8 +8,6 @@ from typing import TypeVar
 from focal_simulator.engine.cycle.packed import BatchedJobs, GroupCounts, JobGroup, batched_jobs
 from focal_simulator.jobs.lowering import TileJobs, Units
 
-__all__ = ["DesignCache"]
-
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 

@@ -14,8 +14,6 @@ from focal_simulator.jobs.context import CycleContext
 from focal_simulator.workload.arithmetic import exact_sum
 from focal_simulator.workload.layer_table import Traffic
 
-__all__ = ["EnergyItem", "core_energy", "dram_energy", "sram_energy"]
-
 _MJ_PER_PJ = 1e-9
 
 

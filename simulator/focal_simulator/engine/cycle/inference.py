@@ -27,8 +27,6 @@ from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.workload import Workload
 from focal_traces.model_shape.model_shape import ModelShape
 
-__all__ = ["PHASES", "phase_jobs", "simulate_inference"]
-
 PHASES = ("vision", "projector", "prefill", "text", "lm_head", "decode")
 """In order; ``prefill`` is that of the visual tokens, ``text`` what text tokens add to it."""
 

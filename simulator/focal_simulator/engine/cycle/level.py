@@ -19,8 +19,6 @@ from focal_simulator.hardware.specs import Component, HardwareSpec
 from focal_simulator.jobs.jobs import CAUSES
 from focal_simulator.workload.workload import Workload
 
-__all__ = ["CycleFidelity", "cycle"]
-
 _DRAM_ACTIONS = ("read", "write", "standby")
 
 

@@ -17,8 +17,6 @@ from focal_simulator.kernels.steady import PackedGemms, packed_cycles
 from focal_simulator.kernels.sums import packed_sums
 from focal_simulator.workload.layer_table import Traffic, add_traffic
 
-__all__ = ["BatchedJobs", "GroupCounts", "JobGroup", "batched_jobs", "in_order", "placed_jobs"]
-
 Numbers = NDArray[np.int64]
 
 _DRAM_READ = CAUSES.index("dram_read")

@@ -26,8 +26,6 @@ from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
 from focal_simulator.workload.layer_table import ATTENTION, LAYERS, LayerTable, Traffic
 from focal_simulator.workload.workload import Workload
 
-__all__ = ["CycleResult", "cycle_context", "cycle_costs", "lowered", "simulate_cycles", "simulate_lowering"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class CycleResult(RunResult):

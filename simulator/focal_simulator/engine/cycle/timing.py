@@ -13,8 +13,6 @@ from focal_simulator.engine.cycle.packed import GroupCounts, in_order
 from focal_simulator.hardware.specs import SERIAL_UNITS, SIDE_UNITS
 from focal_simulator.jobs.jobs import CAUSES, PlacedJob
 
-__all__ = ["JobTime", "job_times", "layer_rows"]
-
 
 @dataclass(frozen=True, slots=True)
 class JobTime:

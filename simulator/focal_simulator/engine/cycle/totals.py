@@ -13,8 +13,6 @@ from focal_simulator.hardware.specs import UNITS
 from focal_simulator.jobs.jobs import CAUSES, STALLS
 from focal_simulator.workload.layer_table import Traffic
 
-__all__ = ["Totals", "batch_totals", "mean_ratio"]
-
 
 @dataclass(frozen=True, slots=True)
 class Totals:

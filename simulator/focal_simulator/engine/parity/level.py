@@ -18,17 +18,6 @@ from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
 from focal_simulator.workload.layer_table import LayerTable, Traffic
 from focal_simulator.workload.workload import Workload
 
-__all__ = [
-    "Parity",
-    "ParityLayer",
-    "core_power_mw",
-    "parity",
-    "parity_layer",
-    "simulate",
-    "simulate_layer",
-    "summed",
-]
-
 _MJ_PER_PJ = 1e-9
 
 

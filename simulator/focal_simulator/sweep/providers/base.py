@@ -18,8 +18,6 @@ from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload
 from focal_traces.root.root import TraceRoot
 
-__all__ = ["ProviderContext", "TraceCache", "TraceProvider", "Traced", "chosen_workloads"]
-
 
 @dataclass(frozen=True, slots=True)
 class ProviderContext:

@@ -22,8 +22,6 @@ from focal_traces.methods import method_tables
 from focal_traces.root.root import TraceRoot
 from focal_traces.tables.table import WORKLOADS
 
-__all__ = ["ExistingTraces"]
-
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
