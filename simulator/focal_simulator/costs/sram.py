@@ -7,6 +7,7 @@ devices and ECC, of one macro without wiring around it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, Protocol
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError
-from focal_simulator.costs.sram_data import MINIMUM_ROWS, SramGrid, SramPoints, embedded_points
+from focal_simulator.costs.sram_data import METRICS, MINIMUM_ROWS, SramGrid, SramPoints, embedded_points
 
 Source = Literal["exact", "cacti", "interpolated"]
 
@@ -108,10 +109,10 @@ class SramTable:
         asked = (size_bytes, port_bytes, extra_read_ports, node_um)
         row = self.points.index.get((round(node_um * 1e6), extra_read_ports, port_bytes, size_bytes))
         if row is not None:
-            return SramMacro(*self.points.values[row].tolist(), source="exact")
+            return _macro(self.points.values[row], "exact")
         if self.cacti is not None:
-            return SramMacro(*self.cacti.figures(*asked), source="cacti")
-        return SramMacro(*self.interpolated(*asked).tolist(), source="interpolated")
+            return _macro(self.cacti.figures(*asked), "cacti")
+        return _macro(self.interpolated(*asked), "interpolated")
 
     def interpolated(
         self, size_bytes: int, port_bytes: int, extra_read_ports: int, node_um: float
@@ -141,3 +142,7 @@ class SramTable:
                 f"SRAM size_bytes {size_bytes} with port_bytes {port_bytes} has {size_bytes / port_bytes:.3g} rows; "
                 f"CACTI needs at least {MINIMUM_ROWS}, so expected size_bytes >= {MINIMUM_ROWS * port_bytes}"
             )
+
+
+def _macro(figures: Iterable[float], source: Source) -> SramMacro:
+    return SramMacro(**dict(zip(METRICS, map(float, figures), strict=True)), source=source)

@@ -131,11 +131,11 @@ class SramGrid:
             )
         upper = int(np.searchsorted(ports, port_bytes))
         if ports[upper] == port_bytes:
-            return np.exp(self._along(upper, size_bytes, port_bytes))
+            return np.asarray(np.exp(self._along(upper, size_bytes, port_bytes)))
         low, high = np.log(ports[upper - 1]), np.log(ports[upper])
         weight = (np.log(port_bytes) - low) / (high - low)
         below, above = (self._along(place, size_bytes, port_bytes) for place in (upper - 1, upper))
-        return np.exp((1 - weight) * below + weight * above)
+        return np.asarray(np.exp((1 - weight) * below + weight * above))
 
     def _along(self, place: int, size_bytes: int, port_bytes: int) -> NDArray[np.float64]:
         """Return the logarithms of the figures at one port width of the grid."""
