@@ -142,7 +142,7 @@ def replay(
         done_cycles=done,
         cycles=cycles,
         counts=counts,
-        energy=energy_of(system, counts),
+        energy=energy_of(system, counts, counts.closed_rank_cycles),
         is_complete=is_complete,
         commands=state["log"][: int(state["progress"][0]["num_logged"])].copy(),
     )

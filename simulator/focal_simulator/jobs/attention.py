@@ -36,6 +36,12 @@ class AttentionShape:
     is_causal: bool
 
 
+def spread_ends(rows: Rows, keys: int) -> NDArray[np.int64]:
+    """Return the keys up to the end of each m-tile, axis (m_tiles), where kept rows are spread evenly over all keys."""
+    share = np.cumsum(rows, dtype=np.int64) / max(int(rows.sum()), 1)
+    return np.minimum(np.ceil(share * keys).astype(np.int64), keys)
+
+
 def scores_job(shape: AttentionShape, machine: Pipeline, rows: Rows, unique: Rows, **facts: Any) -> GemmJob:
     """Return Q x K^T of all heads.
 
