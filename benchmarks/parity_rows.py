@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from focal_simulator.accelerators.presets import build_accelerator
-from focal_simulator.engine.parity.run import simulate
+from focal_simulator.engine.parity.level import simulate
 from focal_simulator.workload.loading import load_workloads
 from focal_traces.methods.cmc import SPARSITY
 from focal_traces.root.root import TraceRoot

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +23,9 @@ from focal_traces.files.store import open_masks, open_trace, write_counts, write
 from focal_traces.header.schema import GEMMS, QWEN2_7B, TokenGrid
 from focal_traces.masks.masks import MaskTrace, trace_from_masks
 from focal_traces.synthetic.schedule import Schedule
-from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_masks
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from synthetic_traces import SyntheticInput, synthetic_masks
 
 GIVEN = SyntheticInput(
     geometry=QWEN2_7B,

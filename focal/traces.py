@@ -22,7 +22,7 @@ from focal_traces.records.file import RECORDS_SUFFIX, read_records, write_record
 from focal_traces.records.records import RecordTrace
 from focal_traces.root.context import find_context
 from focal_traces.root.root import TraceRoot
-from focal_traces.tables.workloads import WORKLOADS, Workload
+from focal_traces.tables.table import WORKLOADS, Workload
 from focal_traces.work.ledger import ledger
 
 if TYPE_CHECKING:

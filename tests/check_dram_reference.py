@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / name) for name in ("common", "simulator")]
 
+from dram_requests import read_requests  # noqa: E402
 from focal_common.errors import FocalError  # noqa: E402
-from focal_simulator.dram.curves import curve_of_requests  # noqa: E402
+from focal_simulator.dram.curves import ServiceCurve, _curve  # noqa: E402
 from focal_simulator.dram.patterns import Requests  # noqa: E402
 from focal_simulator.dram.replay import replay  # noqa: E402
-from focal_simulator.dram.request_files import read_requests  # noqa: E402
 from focal_simulator.dram.service import service_of_curve  # noqa: E402
 from focal_simulator.dram.specs import load_dram_spec, preset_names  # noqa: E402
 
@@ -91,9 +91,23 @@ def relative(ours: float, theirs: float) -> float:
     return ours / theirs - 1
 
 
+def _curve_of_requests(spec: Any, requests: Requests, max_requests: int, issue_width: int) -> ServiceCurve:
+    """Measure a curve on the first ``max_requests`` of the given requests."""
+    limit = min(max_requests, requests.addresses.size)
+    # the last step is a doubling, so that the extrapolated slope spans half the sample
+    lengths = sorted({1 << power for power in range(limit.bit_length()) if 1 << power < limit / 2})
+    lengths = sorted({*lengths, -(-limit // 2), limit})
+
+    def take(length: int) -> list[Requests]:
+        part = slice(0, length)
+        return [Requests(requests.addresses[part], requests.is_write[part], requests.earliest_cycles[part])]
+
+    return _curve(spec, lengths, take, issue_width, np.inf)
+
+
 def _fast_tier(spec: Any, requests: Requests, width: int, reference: dict[str, str]) -> tuple[float, float]:
     """Measure on the first three quarters, extrapolate; return relative errors of time and energy."""
-    curve = curve_of_requests(spec, requests, max(2, requests.addresses.size * 3 // 4), width)
+    curve = _curve_of_requests(spec, requests, max(2, requests.addresses.size * 3 // 4), width)
     fast = service_of_curve(spec, curve, requests.addresses.size)
     return (
         relative(fast.cycles, _number(reference, "cycles")),

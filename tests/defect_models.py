@@ -19,7 +19,7 @@ from focal_simulator.accelerators.focus_sec_only.accelerator import FocusSecOnly
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.costs.buffer_costs import buffer_costs
 from focal_simulator.costs.sram_macros import macros_power_mw
-from focal_simulator.engine.parity.run import core_power_mw, simulate
+from focal_simulator.engine.parity.level import core_power_mw, simulate
 from focal_simulator.workload.layer_table import ATTENTION, LayerTable, LinearShapes, Numbers
 from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload

@@ -19,7 +19,7 @@ from focal_common.errors import ConfigError
 from focal_traces.files.store import write_counts
 from focal_traces.header.schema import GEMMS, DecoderGeometry, TokenGrid
 from focal_traces.synthetic.schedule import Schedule
-from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_counts
+from synthetic_traces import SyntheticInput, synthetic_counts
 
 __all__ = ["StandIn"]
 

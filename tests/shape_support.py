@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple
 
+from focal_simulator.whole_model import PHASES, Operator
 from focal_traces.model_shape.geometry import DecoderGeometry
 from focal_traces.model_shape.model_shape import ModelShape, Projector, VisionTower
 
@@ -37,3 +40,43 @@ def small_shape(**changes: Any) -> ModelShape:
         "text_tokens_after": 3,
     }
     return ModelShape(**(fields | changes))
+
+
+class PhaseWork(NamedTuple):
+    """Sums over the operators of one phase; ``causal_flops`` without what masks hide."""
+
+    phase: str
+    flops: int
+    causal_flops: int
+    vector_operations: int
+    weight_elements: int
+
+
+def work_by_phase(listed: Iterable[Operator]) -> tuple[PhaseWork, ...]:
+    """Return the sums of each phase that occurs, in order of computation."""
+    every = list(listed)
+    return tuple(
+        PhaseWork(
+            phase,
+            sum(one.flops for one in members),
+            sum(2 * one.causal_macs for one in members),
+            sum(sum(one.elementary().values()) for one in members),
+            sum(one.total_weight_elements for one in members),
+        )
+        for phase in PHASES
+        if (members := [one for one in every if one.phase == phase])
+    )
+
+
+def at_step(operator: Operator, step: int) -> Operator:
+    """Return one decode step of an operator that stands for all of them."""
+    keys = operator.growth * step
+    return replace(
+        operator,
+        steps=1,
+        growth=0,
+        growth_elements=0,
+        n=operator.n + (keys if operator.kind == "attention_scores" else 0),
+        k=operator.k + (keys if operator.kind == "attention_values" else 0),
+        elements=operator.elements + operator.growth_elements * step,
+    )

@@ -8,7 +8,7 @@ from focal_traces.counts.trace import Trace
 from focal_traces.header.schema import GEMMS, DecoderGeometry, TokenGrid
 from focal_traces.masks.masks import MaskTrace, trace_from_masks
 from focal_traces.synthetic.schedule import Schedule
-from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_masks
+from synthetic_traces import SyntheticInput, synthetic_masks
 
 TINY = DecoderGeometry(
     layers=3, hidden_elements=8, intermediate_elements=20, heads=2, kv_heads=1, head_dim_elements=4

@@ -9,8 +9,7 @@ import torch
 import transformers as hf
 
 from focal_traces.model_shape.families import model_shape
-from focal_traces.model_shape.model_shape import ModelShape
-from focal_traces.model_shape.prompt_lengths import PromptLengths
+from focal_traces.model_shape.model_shape import ModelShape, PromptLengths
 
 IMAGE, VIDEO = 150, 151
 TEXT = {

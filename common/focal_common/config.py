@@ -6,6 +6,8 @@ the nearest valid name.
 
 from __future__ import annotations
 
+import copy
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -14,8 +16,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from focal_common.errors import ConfigError, near_matches
-
-__all__ = ["StrictModel", "apply_overrides", "parse_yaml", "read_yaml", "validated"]
 
 _OWN_SENTENCE = "value_error"
 """What pydantic calls an error that a validator of ours has raised."""
@@ -67,6 +67,31 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return parse_yaml(text, str(path))
 
 
+def packaged_names(folder: Traversable) -> tuple[str, ...]:
+    """Return the names of the YAML files in a folder of a package, sorted."""
+    names = (item.name for item in folder.iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def packaged_yaml(folder: Traversable, name: str, unknown: str, where: str | None = None) -> dict[str, Any]:
+    """Return the mapping of a YAML file in a folder of a package.
+
+    Args:
+        folder: Of the package.
+        name: Of the file, without its ending.
+        unknown: Start of the sentence where there is none, such as ``unknown GPU``.
+        where: What messages call the file; its name if None.
+
+    Raises:
+        ConfigError: No such file, with the nearest.
+    """
+    names = packaged_names(folder)
+    if name not in names:
+        raise ConfigError(f"{unknown} '{name}'; {near_matches(name, names)}")
+    text = folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    return parse_yaml(text, where or f"{name}.yaml")
+
+
 def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> dict[str, Any]:
     """Return a copy of ``tree`` with ``dotted.field=value`` overrides applied.
 
@@ -78,8 +103,6 @@ def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> d
     Raises:
         ConfigError: Not of the form ``field=value``, or the field does not exist in ``tree``.
     """
-    import copy
-
     result = copy.deepcopy(tree)
     for override in overrides:
         field, equals, text = override.partition("=")

@@ -9,8 +9,6 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-__all__ = ["errors_console", "output_console", "track"]
-
 T = TypeVar("T")
 
 

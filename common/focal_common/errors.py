@@ -9,15 +9,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = [
-    "ConfigError",
-    "FocalError",
-    "RunError",
-    "TraceError",
-    "UnsupportedError",
-    "near_matches",
-]
-
 
 class FocalError(Exception):
     """Base of every error that is the user's to mend.

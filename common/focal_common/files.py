@@ -7,22 +7,43 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
 from pathlib import Path
 
-from focal_common.errors import RunError
-
-__all__ = ["atomic_path", "atomic_write_bytes", "atomic_write_text", "open_lock_file", "sha256_of_file"]
+from focal_common.errors import RunError, UnsupportedError
 
 
-def open_lock_file(path: Path) -> TextIOWrapper:
-    """Open an empty file for locking, made where it is absent; one that is a symbolic link is refused.
+@contextmanager
+def file_lock(path: Path, busy: str = "") -> Iterator[None]:
+    """Hold a lock file, made where it is absent; one that is a symbolic link is refused.
+
+    The file stays: removing it would let two processes lock two different files. The kernel frees the lock when a
+    process dies.
+
+    Args:
+        path: Empty file, in a folder that is made if needed.
+        busy: What to say when another process holds it; empty to wait for it instead.
 
     Raises:
-        OSError: It is a link, or cannot be made.
+        RunError: The folder cannot be written, or another process holds the lock.
+        UnsupportedError: The system has no POSIX file locks.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-    return open(os.open(path, flags, 0o666), "a")  # noqa: PTH123  (the caller closes it)
+    try:
+        import fcntl
+    except ImportError as error:
+        raise UnsupportedError("files shared by processes need POSIX file locks (Linux, macOS)") from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        raise RunError(f"{path.parent}: cannot be written ({error.strerror})") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as error:
+            raise RunError(busy) from error
+        yield
+    finally:
+        os.close(lock)
 
 
 @contextmanager

@@ -18,23 +18,6 @@ from pydantic import AfterValidator
 
 from focal_common.errors import ConfigError, FocalError, RunError, TraceError
 
-__all__ = [
-    "MARKER",
-    "NAME_COLUMNS",
-    "PlainName",
-    "PlainNameOrEmpty",
-    "PlainPath",
-    "as_plain_name",
-    "check_inside",
-    "check_names",
-    "check_removable",
-    "make_folder",
-    "plain_name",
-    "plain_path",
-    "remove_folder",
-    "scratch_folder",
-]
-
 MARKER = ".made_by_focal"
 """File in every folder that Focal may remove."""
 

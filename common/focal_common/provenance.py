@@ -12,15 +12,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = [
-    "Origin",
-    "code_revision",
-    "content_hash",
-    "manifest",
-    "package_versions",
-    "source_hash",
-]
-
 Origin = Literal["measured", "simulated", "estimated", "synthetic", "synthetic, calibrated", "published"]
 """How a number came to be. Every exported table and figure carries one of these words."""
 

@@ -9,8 +9,6 @@ from typing import Any, Generic, TypeVar
 
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["Registry"]
-
 T = TypeVar("T")
 
 

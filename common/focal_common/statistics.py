@@ -17,18 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = [
-    "Accuracy",
-    "Comparison",
-    "accuracy",
-    "bootstrap_interval",
-    "clustered_interval",
-    "compared",
-    "holm",
-    "paired_difference",
-    "wilson",
-]
-
 _Z = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
 

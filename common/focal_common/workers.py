@@ -6,8 +6,6 @@ import multiprocessing
 import os
 import threading
 
-__all__ = ["end_with_parent"]
-
 
 def end_with_parent() -> None:
     """End this worker when the command that started it dies; without this, workers of a killed command would stay.

@@ -18,7 +18,7 @@ from focal_simulator.costs.buffer_costs import SramChoice, buffer_costs
 from focal_simulator.engine.cycle.level import CycleFidelity
 from focal_simulator.engine.cycle.packed import placed_jobs
 from focal_simulator.engine.cycle.simulate import CycleResult, cycle_context, simulate_cycles
-from focal_simulator.engine.parity.run import core_power_mw, simulate, summed
+from focal_simulator.engine.parity.level import core_power_mw, simulate, summed
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.workload.layer_table import LAYERS, LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload.workload import Workload

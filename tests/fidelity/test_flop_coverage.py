@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 from focal_algorithm.transformers_versions import cache_name, cache_of  # noqa: E402
 from focal_simulator.whole_model import operators  # noqa: E402
 from focal_traces.model_shape.families import model_shape  # noqa: E402
-from focal_traces.model_shape.prompt_lengths import PromptLengths  # noqa: E402
+from focal_traces.model_shape.model_shape import PromptLengths  # noqa: E402
 from whole_model_support import CASES, TOWER, Case  # noqa: E402
 
 CASE = [(family, attention) for family in CASES for attention in ("eager", "sdpa")]

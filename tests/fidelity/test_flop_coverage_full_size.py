@@ -13,9 +13,10 @@ hf = pytest.importorskip("transformers")
 from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
-from focal_simulator.whole_model import operators, work_by_phase  # noqa: E402
+from focal_simulator.whole_model import operators  # noqa: E402
 from focal_simulator.whole_model.presets import shape_preset  # noqa: E402
 from focal_traces.model_shape.model_shape import ModelShape  # noqa: E402
+from shape_support import work_by_phase  # noqa: E402
 
 
 def _configuration(shape: ModelShape, attention: str) -> Any:

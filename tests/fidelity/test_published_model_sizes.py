@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from focal_simulator.whole_model import operators, work_by_phase
+from focal_simulator.whole_model import operators
 from focal_simulator.whole_model.presets import shape_preset
+from shape_support import work_by_phase
 
 PARAMETERS = {
     # In 1e9, as the model pages on the Hugging Face Hub state it from the safetensors files.

@@ -8,9 +8,8 @@ import torch
 from focal_algorithm.kernels.similarity import concentrate
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.packed import GroupCounts, batched_jobs
-from focal_simulator.jobs.context import CycleContext
+from focal_simulator.jobs.context import CycleContext, memory_rates
 from focal_simulator.jobs.jobs import GemmJob
-from focal_simulator.jobs.memory import memory_rates
 from focal_simulator.jobs.systolic import SystolicUnits, systolic_machine
 from focal_traces import TokenGrid
 from focal_traces.counts.tiles import count_tiles

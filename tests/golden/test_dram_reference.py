@@ -11,9 +11,9 @@ import pytest
 
 import check_dram_reference
 from dram_patterns import PATTERNS
+from dram_requests import read_requests
 from focal_common.errors import RunError
 from focal_simulator.dram import DramModel, replay
-from focal_simulator.dram.request_files import read_requests
 
 DATA = Path(__file__).parent.parent / "data" / "dram"
 KINDS = {1: "activate", 2: "precharge", 3: "read", 4: "write", 5: "refresh"}

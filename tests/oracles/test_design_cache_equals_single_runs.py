@@ -7,9 +7,8 @@ import pytest
 
 from focal_common.errors import FocalError
 from focal_simulator.accelerators.presets import build_accelerator
-from focal_simulator.engine.base import Fidelity
+from focal_simulator.engine.base import Fidelity, RunResult
 from focal_simulator.engine.cycle.design_cache import DesignCache
-from focal_simulator.engine.run_result import RunResult
 from focal_simulator.results.runner import FIDELITIES, Settings
 from focal_simulator.sweep.metrics import chip_metrics, run_metrics
 from focal_simulator.workload.loading import load_workloads

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from focal_simulator.whole_model import Operator, operators
 from focal_traces.header.schema import GEMMS
 from focal_traces.model_shape.model_shape import ModelShape
-from shape_support import small_shape
+from shape_support import at_step, small_shape
 
 
 def _walk(shape: ModelShape, counts: list[list[int]], text: int, steps: int, batch: int) -> dict[str, int]:
@@ -73,17 +73,16 @@ def test_sums_over_decode_steps_are_exact(steps: int, batch: int) -> None:
             one.macs,
             one.causal_macs,
             one.total_elements,
-            one.vector_operations,
+            *one.elementary().values(),
             one.total_weight_elements,
             one.kv_elements,
-            one.score_elements,
             one.input_elements,
             one.output_elements,
-            one.traffic_bytes(2, False),
+            one.traffic_bytes(2),
         ]
 
     for one in operators(small_shape(), None, None, steps, batch):
         if one.phase == "decode":
             assert one.steps == steps
-            parts = [numbers(one.at_step(step)) for step in range(steps)]
+            parts = [numbers(at_step(one, step)) for step in range(steps)]
             assert numbers(one) == [sum(column) for column in zip(*parts, strict=True)]

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from focal_simulator.kernels import state as at
+from focal_simulator.kernels import channel as at
 from focal_simulator.kernels.channel import queue_write, serve_write
 from focal_simulator.kernels.pipeline import CAUSES, Pipeline, ceil_ratio, fold, step_cycles
 

@@ -42,7 +42,7 @@ from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.presets import build_accelerator, hardware_tree
 from focal_simulator.calibration.cases import read_cases
 from focal_simulator.results.rows import KEY_COLUMNS, merge_table
-from focal_simulator.sweep.providers.trace_cache import TraceCache
+from focal_simulator.sweep.providers.base import TraceCache
 from focal_traces.frames.file import read_frames, write_frames
 from focal_traces.frames.frames import FramesTrace, KeptPicture, SampleFrames
 from focal_traces.header.text import header_to_text, text_to_header

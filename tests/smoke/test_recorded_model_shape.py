@@ -9,7 +9,6 @@ import pytest
 pytest.importorskip("torch")
 
 from focal_algorithm.tracing.runner import RunSettings, run
-from focal_simulator.gpu.pairs import token_counts_per_layer
 from focal_simulator.whole_model import PHASES, operators
 from focal_traces.files.store import open_trace
 
@@ -23,7 +22,7 @@ def test_a_recorded_trace_lists_its_operators(tmp_path: Path) -> None:
     assert (shape.frames, shape.visual_tokens) == (2, sample.visual_tokens)
     assert shape.text_tokens == sample.sequence_tokens - sample.visual_tokens
     assert shape.decoder == trace.header.geometry
-    listed = operators(shape, token_counts_per_layer(trace), generated_tokens=1)
+    listed = operators(shape, trace.totals(trace.chosen_sample()).tokens, generated_tokens=1)
     assert {one.phase for one in listed} == set(PHASES)
     dense = operators(shape, generated_tokens=1)
     assert sum(one.flops for one in listed) < sum(one.flops for one in dense)

@@ -28,7 +28,7 @@ from focal_traces.methods import method_tables
 from focal_traces.records.file import RECORDS_SUFFIX, write_records
 from focal_traces.records.records import RecordTrace
 from focal_traces.root.root import MAIN_FOLDER
-from focal_traces.tables.workloads import WORKLOADS, Workload
+from focal_traces.tables.table import WORKLOADS, Workload
 from focal_traces.work.ledger import ledger
 
 __all__ = [

@@ -11,7 +11,7 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.focus.vector_layer import BLOCK, LAYER
 from focal_simulator.accelerators.presets import build_accelerator, hardware_label
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, buffer_costs, sram_label
-from focal_simulator.engine.parity.run import simulate, simulate_layer
+from focal_simulator.engine.parity.level import simulate, simulate_layer
 from focal_simulator.results.output import write_rows
 from focal_simulator.results.rows import Row, result_row
 from focal_simulator.sweep.axes import METHOD

@@ -18,8 +18,13 @@ from focal_common.errors import ConfigError, TraceError
 from focal_common.files import sha256_of_file
 from focal_common.places import PlainName
 from focal_common.provenance import content_hash
-from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
-from focal_simulator.sweep.providers.trace_cache import TraceCache
+from focal_simulator.sweep.providers.base import (
+    ProviderContext,
+    TraceCache,
+    Traced,
+    TraceProvider,
+    chosen_workloads,
+)
 from focal_traces.root.root import TraceRoot
 
 __all__ = ["CommandTraces"]

@@ -22,8 +22,13 @@ from focal_common.config import StrictModel, validated
 from focal_common.errors import FocalError, TraceError
 from focal_common.places import PlainName, plain_path
 from focal_common.provenance import content_hash
-from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
-from focal_simulator.sweep.providers.trace_cache import TraceCache
+from focal_simulator.sweep.providers.base import (
+    ProviderContext,
+    TraceCache,
+    Traced,
+    TraceProvider,
+    chosen_workloads,
+)
 from focal_traces.root.root import TraceRoot
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from focal_evaluation.exhibits.make import csv_text
 from focal_evaluation.results.published_runs import run_parts
 from focal_simulator.accelerators.corrections import ALL, CORRECTIONS
 from focal_simulator.accelerators.presets import build_accelerator
+from focal_simulator.engine.base import RunResult
 from focal_simulator.engine.cycle.simulate import simulate_cycles
-from focal_simulator.engine.parity.run import simulate
-from focal_simulator.engine.run_result import RunResult
+from focal_simulator.engine.parity.level import simulate
 from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload
 from focal_traces.methods.cmc import SPARSITY

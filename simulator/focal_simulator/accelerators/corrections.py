@@ -8,15 +8,13 @@ from focal_common.errors import ConfigError, near_matches
 from focal_common.registry import Registry
 from focal_simulator.jobs.corrections import COMMON_CORRECTIONS, Correction
 
-__all__ = ["ALL", "CORRECTIONS", "parse_corrections"]
-
 _REGISTERED: Registry[tuple[Correction, ...]] = Registry(
     "accelerator with corrections",
     {
-        "adaptiv": "focal_simulator.accelerators.adaptiv.corrections:CORRECTIONS",
-        "cmc": "focal_simulator.accelerators.cmc.corrections:CORRECTIONS",
-        "dense": "focal_simulator.accelerators.dense.corrections:CORRECTIONS",
-        "focus_sec_only": "focal_simulator.accelerators.focus_sec_only.corrections:CORRECTIONS",
+        "adaptiv": "focal_simulator.accelerators.adaptiv:CORRECTIONS",
+        "cmc": "focal_simulator.accelerators.cmc:CORRECTIONS",
+        "dense": "focal_simulator.accelerators.dense:CORRECTIONS",
+        "focus_sec_only": "focal_simulator.accelerators.focus_sec_only:CORRECTIONS",
     },
     group="focal.corrections",
 )

@@ -9,8 +9,6 @@ from focal_common.errors import ConfigError, near_matches
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.workload.workload import Workload
 
-__all__ = ["PRECISIONS", "precision_overrides", "precision_remarks"]
-
 PRECISIONS = ("fp16", "int8")
 
 # Horowitz, ISSCC 2014, Fig. 1.1.9 (45 nm, 0.9 V): energy of a multiplication and an addition, and their areas.

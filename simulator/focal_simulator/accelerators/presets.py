@@ -15,16 +15,6 @@ from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.hardware.specs import HardwareSpec
 
-__all__ = [
-    "accelerator_from_tree",
-    "build_accelerator",
-    "field_names",
-    "hardware_label",
-    "hardware_tree",
-    "overridden",
-    "preset_hardware",
-]
-
 
 @lru_cache(maxsize=16)
 def _preset(path: Path, name: str) -> dict[str, Any]:

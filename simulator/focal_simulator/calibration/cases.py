@@ -13,9 +13,7 @@ from focal_simulator.accelerators.focus.accelerator import Focus
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.calibration.model import Case, Row
 from focal_traces.methods.focus import SCHEDULES
-from focal_traces.tables.workloads import WORKLOADS
-
-__all__ = ["PublishedLengths", "VectorPoint", "read_cases", "read_published_lengths", "read_vector_points"]
+from focal_traces.tables.table import WORKLOADS
 
 _MAIN, _INT8, _BLOCK, _M_TILE = "main_focus", "int8_focus", "dse_block", "dse_m_tile"
 _SCATTER, _MAIN_SCATTER = "dse_scatter", 2

@@ -23,18 +23,6 @@ from focal_traces.counts.trace import GemmTotals
 from focal_traces.header.schema import GEMMS, QWEN2_7B, slices_per_token
 from focal_traces.synthetic.schedule import Schedule, tokens_per_gemm
 
-__all__ = [
-    "CEILING",
-    "PARAMETERS",
-    "PRIOR_TERMS",
-    "Case",
-    "Row",
-    "rounded_totals",
-    "shares",
-    "simulated",
-    "swept_stalls",
-]
-
 PRIOR_TERMS = ("level", "slope", "early")
 PARAMETERS = len(PRIOR_TERMS) * len(GEMMS)
 

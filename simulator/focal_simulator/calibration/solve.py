@@ -29,8 +29,6 @@ from focal_traces.header.schema import GEMMS, QWEN2_7B
 from focal_traces.synthetic.calibrated import RECIPE_SUFFIX, Recipe, write_recipe
 from focal_traces.synthetic.tile_spread import TileSpread
 
-__all__ = ["solve_all", "write_all"]
-
 Reals = NDArray[np.float64]
 Solved = list[tuple[Case, Reals, GemmTotals]]
 

@@ -25,8 +25,6 @@ from focal_traces.header.schema import GEMMS
 from focal_traces.synthetic.calibrated import Recipe
 from focal_traces.synthetic.tile_spread import TileSpread
 
-__all__ = ["solve_case", "solve_pooled", "solve_spread", "tile_statistics"]
-
 Reals = NDArray[np.float64]
 
 _TOLERANCE = 3e-4

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["BufferNeed", "SramModel"]
-
 SramModel = Literal["compiler", "cacti"]
 """Memory-compiler macros of the published runs, or the CACTI table."""
 

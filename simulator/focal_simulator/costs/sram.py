@@ -7,27 +7,23 @@ devices and ECC, of one macro without wiring around it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from focal_common.errors import ConfigError, near_matches
-from focal_simulator.costs.sram_data import METRICS, SramPoints, embedded_points
-from focal_simulator.costs.sram_grid import MINIMUM_ROWS, SramGrid
-
-__all__ = ["SOURCES", "CactiRunner", "SramMacro", "SramTable"]
+from focal_common.errors import ConfigError
+from focal_simulator.costs.sram_data import METRICS, MINIMUM_ROWS, SramGrid, SramPoints, embedded_points
 
 Source = Literal["exact", "cacti", "interpolated"]
-SOURCES: tuple[Source, ...] = ("exact", "cacti", "interpolated")
 
 
 @dataclass(frozen=True, slots=True)
 class SramMacro:
-    """One SRAM macro.
+    """One SRAM macro; figures in the order of `METRICS`.
 
     Attributes:
         area_mm2: Height times width.
@@ -47,11 +43,6 @@ class SramMacro:
     access_ns: float
     source: Source
 
-    @property
-    def total_leakage_mw(self) -> float:
-        """Sub-threshold and gate leakage; what an estimate should charge."""
-        return self.leakage_mw + self.gate_leakage_mw
-
 
 class CactiRunner(Protocol):
     """Runs a real CACTI; see `focal_simulator.costs.sram_cacti`."""
@@ -69,18 +60,11 @@ class SramTable:
     Attributes:
         points: Macros that were really run.
         cacti: The user's CACTI, or None.
-        sources: Which kinds of answers are allowed; a design sweep should not mix them unseen.
     """
 
     points: SramPoints
     cacti: CactiRunner | None = None
-    sources: Sequence[str] = SOURCES
     _grids: dict[tuple[float, int], SramGrid] = field(default_factory=dict, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        for source in self.sources:
-            if source not in SOURCES:
-                raise ConfigError(f"unknown SRAM source '{source}'; {near_matches(source, SOURCES)}")
 
     @staticmethod
     @cache
@@ -119,113 +103,46 @@ class SramTable:
             node_um: Technology node in micrometres, one of the table.
 
         Raises:
-            ConfigError: Outside the table, or only answerable by a source that is not allowed.
+            ConfigError: Outside the table.
         """
-        figures, sources = self.macros([size_bytes], [port_bytes], [extra_read_ports], node_um)
-        return SramMacro(**dict(zip(METRICS, figures[0].tolist(), strict=True)), source=sources[0])
+        self._check(size_bytes, port_bytes, extra_read_ports, node_um)
+        asked = (size_bytes, port_bytes, extra_read_ports, node_um)
+        row = self.points.index.get((round(node_um * 1e6), extra_read_ports, port_bytes, size_bytes))
+        if row is not None:
+            return _macro(self.points.values[row], "exact")
+        if self.cacti is not None:
+            return _macro(self.cacti.figures(*asked), "cacti")
+        return _macro(self.interpolated(*asked), "interpolated")
 
-    def macros(
-        self,
-        size_bytes: ArrayLike,
-        port_bytes: ArrayLike,
-        extra_read_ports: ArrayLike = 0,
-        node_um: float = 0.028,
-    ) -> tuple[NDArray[np.float64], list[Source]]:
-        """Return many macros at once.
-
-        Args:
-            size_bytes: Capacities, axis (macros).
-            port_bytes: Port widths, same axis or one.
-            extra_read_ports: Extra read ports, same axis or one.
-            node_um: Technology node of all.
-
-        Returns:
-            Figures, axes (macros, METRICS), and the source of each.
-
-        Raises:
-            ConfigError: See `macro`.
-        """
-        sizes, ports, extra = (
-            np.atleast_1d(np.asarray(part, dtype=np.int64))
-            for part in np.broadcast_arrays(size_bytes, port_bytes, extra_read_ports)
-        )
-        self._check(sizes, ports, extra, node_um)
-        figures = np.full((len(sizes), len(METRICS)), np.nan)
-        sources: list[Source | None] = [None] * len(sizes)
-        if "exact" in self.sources:
-            for place, row in enumerate(self._exact(sizes, ports, extra, node_um)):
-                if row >= 0:
-                    figures[place], sources[place] = self.points.values[row], "exact"
-        missing = [place for place, source in enumerate(sources) if source is None]
-        if missing and self.cacti is not None and "cacti" in self.sources:
-            for place in missing:
-                asked = (int(sizes[place]), int(ports[place]), int(extra[place]))
-                figures[place], sources[place] = self.cacti.figures(*asked, node_um), "cacti"
-            missing = []
-        if missing:
-            self._fill(figures, sources, np.array(missing), sizes, ports, extra, node_um)
-        return figures, [source for source in sources if source is not None]
-
-    def _fill(
-        self,
-        figures: NDArray[np.float64],
-        sources: list[Source | None],
-        missing: NDArray[np.int64],
-        sizes: NDArray[np.int64],
-        ports: NDArray[np.int64],
-        extra: NDArray[np.int64],
-        node_um: float,
-    ) -> None:
-        if "interpolated" not in self.sources:
-            first = missing[0]
-            raise ConfigError(
-                f"SRAM size_bytes {sizes[first]} with port_bytes {ports[first]} and {extra[first]} extra "
-                "read ports is not in the table, and only these sources are allowed: "
-                f"{', '.join(self.sources)}"
-            )
-        for count in np.unique(extra[missing]):
-            here = missing[extra[missing] == count]
-            figures[here] = self._grid(node_um, int(count)).interpolate(sizes[here], ports[here])
-            for place in here:
-                sources[place] = "interpolated"
-
-    def _check(
-        self, sizes: NDArray[np.int64], ports: NDArray[np.int64], extra: NDArray[np.int64], node_um: float
-    ) -> None:
-        self.check_node(node_um)
-        for name, values in (("size_bytes", sizes), ("port_bytes", ports)):
-            if (values < 1).any():
-                raise ConfigError(f"SRAM {name} must be at least 1, got {int(values.min())}")
-        at_node = np.isclose(self.points.node_um, node_um, rtol=0, atol=1e-9)
-        most = int(self.points.extra_read_ports[at_node].max())
-        if (extra < 0).any() or (extra > most).any():
-            wrong = int(extra[(extra < 0) | (extra > most)][0])
-            raise ConfigError(
-                f"SRAM extra_read_ports must be 0 to {most} at node_um {node_um:g}, got {wrong}"
-            )
-        flat = sizes < MINIMUM_ROWS * ports
-        if flat.any():
-            size, port = int(sizes[flat][0]), int(ports[flat][0])
-            raise ConfigError(
-                f"SRAM size_bytes {size} with port_bytes {port} has {size / port:.3g} rows; CACTI "
-                f"needs at least {MINIMUM_ROWS}, so expected size_bytes >= {MINIMUM_ROWS * port}"
-            )
-
-    def _exact(
-        self, sizes: NDArray[np.int64], ports: NDArray[np.int64], extra: NDArray[np.int64], node_um: float
-    ) -> NDArray[np.int64]:
-        index = self.points.index
-        node_pm = round(node_um * 1e6)
-        found = (
-            index.get((node_pm, *asked), -1)
-            for asked in zip(extra.tolist(), ports.tolist(), sizes.tolist(), strict=True)
-        )
-        return np.fromiter(found, dtype=np.int64, count=len(sizes))
-
-    def _grid(self, node_um: float, extra_read_ports: int) -> SramGrid:
+    def interpolated(
+        self, size_bytes: int, port_bytes: int, extra_read_ports: int, node_um: float
+    ) -> NDArray[np.float64]:
+        """Return the figures between macros that were run, even where this one was; axis (METRICS)."""
         key = (round(node_um, 9), extra_read_ports)
         if key not in self._grids:
-            chosen = np.isclose(self.points.node_um, node_um, rtol=0, atol=1e-9)
-            chosen &= self.points.extra_read_ports == extra_read_ports
+            chosen = self._is_at(node_um) & (self.points.extra_read_ports == extra_read_ports)
             self._grids[key] = SramGrid.of(self.points, chosen)
-        return self._grids[key]
+        return self._grids[key].interpolate(size_bytes, port_bytes)
+
+    def _is_at(self, node_um: float) -> NDArray[np.bool_]:
+        return np.isclose(self.points.node_um, node_um, rtol=0, atol=1e-9)
+
+    def _check(self, size_bytes: int, port_bytes: int, extra_read_ports: int, node_um: float) -> None:
+        self.check_node(node_um)
+        for name, value in (("size_bytes", size_bytes), ("port_bytes", port_bytes)):
+            if value < 1:
+                raise ConfigError(f"SRAM {name} must be at least 1, got {value}")
+        most = int(self.points.extra_read_ports[self._is_at(node_um)].max())
+        if not 0 <= extra_read_ports <= most:
+            raise ConfigError(
+                f"SRAM extra_read_ports must be 0 to {most} at node_um {node_um:g}, got {extra_read_ports}"
+            )
+        if size_bytes < MINIMUM_ROWS * port_bytes:
+            raise ConfigError(
+                f"SRAM size_bytes {size_bytes} with port_bytes {port_bytes} has {size_bytes / port_bytes:.3g} rows; "
+                f"CACTI needs at least {MINIMUM_ROWS}, so expected size_bytes >= {MINIMUM_ROWS * port_bytes}"
+            )
+
+
+def _macro(figures: Iterable[float], source: Source) -> SramMacro:
+    return SramMacro(**dict(zip(METRICS, map(float, figures), strict=True)), source=source)

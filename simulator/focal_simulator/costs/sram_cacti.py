@@ -19,8 +19,6 @@ from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text, sha256_of_file
 from focal_common.provenance import content_hash
 
-__all__ = ["CactiBinary", "configuration_text"]
-
 _TIMEOUT_S = 120
 _GOALS = "delay, dynamic power, leakage power, cycle time, area"
 _PJ_PER_NJ = 1000.0

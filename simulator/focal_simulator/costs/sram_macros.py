@@ -13,8 +13,6 @@ from focal_common.errors import ConfigError, near_matches
 from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.hardware.specs import BufferSpec
 
-__all__ = ["Macro", "MacroTable", "check_macros", "macro_table", "macros_area_mm2", "macros_power_mw"]
-
 _HZ_PER_MHZ = 1e6
 _BITS_PER_BYTE = 8
 

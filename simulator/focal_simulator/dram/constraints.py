@@ -10,18 +10,6 @@ from __future__ import annotations
 from focal_simulator.dram.layout import CLOSED, Records
 from focal_simulator.kernels.jit import inlined_kernel
 
-__all__ = [
-    "activate_ready_cycle",
-    "apply_activate",
-    "apply_precharge",
-    "apply_read",
-    "apply_refresh",
-    "apply_write",
-    "precharge_ready_cycle",
-    "read_ready_cycle",
-    "write_ready_cycle",
-]
-
 
 @inlined_kernel
 def activate_ready_cycle(bank: int, state: Records, p: Records) -> int:

@@ -19,8 +19,6 @@ from focal_simulator.dram.patterns import AccessPattern, Requests, pattern_reque
 from focal_simulator.dram.replay import replay
 from focal_simulator.dram.specs import DramSpec
 
-__all__ = ["SAMPLE_REQUESTS", "CurvePoint", "ServiceCurve", "curve_of_requests", "pattern_curve"]
-
 SAMPLE_REQUESTS = 1 << 18
 """Default limit of a sample; eight HBM2 channels need about this many."""
 
@@ -122,28 +120,6 @@ def _curve(
     table = np.array(rows)
     refreshes_per_cycle = spec.channels / (spec.device.timing.refresh_interval_cycles // spec.ranks)
     return ServiceCurve(np.array(known, np.int64), table[:, :-1], table[:, -1], refreshes_per_cycle)
-
-
-def curve_of_requests(
-    spec: DramSpec, requests: Requests, max_requests: int, issue_width: int | None = None
-) -> ServiceCurve:
-    """Measure a curve on the first ``max_requests`` of the given requests.
-
-    Raises:
-        ConfigError: No request to measure.
-    """
-    limit = min(max_requests, requests.addresses.size)
-    if limit < 1:
-        raise ConfigError("service curve: needs at least one request")
-    # the last step is a doubling, so that the extrapolated slope spans half the sample
-    lengths = sorted({1 << power for power in range(limit.bit_length()) if 1 << power < limit / 2})
-    lengths = sorted({*lengths, -(-limit // 2), limit})
-
-    def take(length: int) -> list[Requests]:
-        part = slice(0, length)
-        return [Requests(requests.addresses[part], requests.is_write[part], requests.earliest_cycles[part])]
-
-    return _curve(spec, lengths, take, issue_width, np.inf)
 
 
 def _draws(spec: DramSpec, pattern: AccessPattern, length: int, write_share: float) -> list[Requests]:

@@ -13,8 +13,6 @@ from typing import Any
 
 from focal_simulator.dram.specs import DramSpec
 
-__all__ = ["CommandCounts", "CommandEnergy", "DramEnergy", "command_energy", "energy_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class CommandCounts:
@@ -104,8 +102,14 @@ def command_energy(spec: DramSpec) -> CommandEnergy:
     )
 
 
-def energy_of(spec: DramSpec, counts: CommandCounts) -> DramEnergy:
-    """Return the energy of the counted commands and standby cycles."""
+def energy_of(spec: DramSpec, counts: Any, closed_rank_cycles: float) -> DramEnergy:
+    """Return the energy of counted commands and standby cycles.
+
+    Args:
+        spec: The memory system.
+        counts: `CommandCounts`, or the means of a service curve.
+        closed_rank_cycles: Rank-cycles without an open row.
+    """
     unit = command_energy(spec)
     return DramEnergy(
         activate_pj=counts.activates * unit.activate_pj,
@@ -113,6 +117,6 @@ def energy_of(spec: DramSpec, counts: CommandCounts) -> DramEnergy:
         write_pj=counts.writes * unit.write_pj,
         refresh_pj=counts.refreshes * unit.refresh_pj,
         open_standby_pj=counts.open_rank_cycles * unit.open_rank_cycle_pj,
-        closed_standby_pj=counts.closed_rank_cycles * unit.closed_rank_cycle_pj,
+        closed_standby_pj=closed_rank_cycles * unit.closed_rank_cycle_pj,
         interface_pj=(counts.reads + counts.writes) * unit.interface_request_pj,
     )

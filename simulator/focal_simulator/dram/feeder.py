@@ -10,8 +10,6 @@ from focal_simulator.dram.queues import admit_request, move_transaction
 from focal_simulator.dram.scheduler import schedule
 from focal_simulator.kernels.jit import inlined_kernel, kernel
 
-__all__ = ["replay_kernel"]
-
 
 @inlined_kernel
 def _tick(

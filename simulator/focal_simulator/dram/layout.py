@@ -19,16 +19,6 @@ from focal_simulator.dram.specs import (
     DramSpec,
 )
 
-__all__ = [
-    "CLOSED",
-    "COMMAND_LOG",
-    "MAX_LOGGED_COMMANDS",
-    "NEVER",
-    "NUM_BUCKETS",
-    "build_parameters",
-    "build_state",
-]
-
 Records = Any
 """A numpy record or array of records. Any, because numpy types do not know field names."""
 

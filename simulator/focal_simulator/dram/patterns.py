@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError
 
-__all__ = ["AccessPattern", "Requests", "pattern_requests"]
-
 
 @dataclass(frozen=True, slots=True)
 class Requests:

@@ -18,16 +18,6 @@ from focal_simulator.dram.constraints import (
 from focal_simulator.dram.layout import CLOSED, NEVER, NUM_BUCKETS, Records
 from focal_simulator.kernels.jit import inlined_kernel
 
-__all__ = [
-    "admit_request",
-    "count_row_hits",
-    "find_pending",
-    "move_transaction",
-    "queue_ready_cycle",
-    "release_slot",
-    "remove_from_queue",
-]
-
 
 @inlined_kernel
 def _bucket(address: int, is_write: int) -> int:

@@ -14,8 +14,6 @@ from focal_simulator.dram.feeder import replay_kernel
 from focal_simulator.dram.layout import MAX_LOGGED_COMMANDS, build_parameters, build_state
 from focal_simulator.dram.specs import DramSpec, load_dram_spec
 
-__all__ = ["ReplayResult", "replay"]
-
 MAX_ADDRESS = 1 << 60
 MAX_CYCLE = 1 << 60
 """Leaves room in int64 for every delay the kernels add."""
@@ -144,7 +142,7 @@ def replay(
         done_cycles=done,
         cycles=cycles,
         counts=counts,
-        energy=energy_of(system, counts),
+        energy=energy_of(system, counts, counts.closed_rank_cycles),
         is_complete=is_complete,
         commands=state["log"][: int(state["progress"][0]["num_logged"])].copy(),
     )

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 from focal_common.errors import ConfigError
 from focal_simulator.dram.curves import SAMPLE_REQUESTS, CurvePoint, ServiceCurve, pattern_curve
-from focal_simulator.dram.energy import DramEnergy, command_energy
+from focal_simulator.dram.energy import DramEnergy, energy_of
 from focal_simulator.dram.patterns import AccessPattern
 from focal_simulator.dram.specs import DramSpec, load_dram_spec
-
-__all__ = ["DramModel", "DramService", "SteadyState", "service_of_curve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +46,8 @@ class SteadyState:
 
 
 def _energy(spec: DramSpec, point: CurvePoint) -> DramEnergy:
-    unit = command_energy(spec)
-    closed_rank_cycles = max(0.0, spec.channels * spec.ranks * point.cycles - point.open_rank_cycles)
-    return DramEnergy(
-        activate_pj=point.activates * unit.activate_pj,
-        read_pj=point.reads * unit.read_pj,
-        write_pj=point.writes * unit.write_pj,
-        refresh_pj=point.refreshes * unit.refresh_pj,
-        open_standby_pj=point.open_rank_cycles * unit.open_rank_cycle_pj,
-        closed_standby_pj=closed_rank_cycles * unit.closed_rank_cycle_pj,
-        interface_pj=(point.reads + point.writes) * unit.interface_request_pj,
+    return energy_of(
+        spec, point, max(0.0, spec.channels * spec.ranks * point.cycles - point.open_rank_cycles)
     )
 
 

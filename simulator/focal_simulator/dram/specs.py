@@ -6,31 +6,13 @@ Holds no state and no timing behaviour; everything derived from a parameter is a
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
-from typing import Annotated, Any
+from importlib.resources import files
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from focal_common.config import StrictModel, apply_overrides, parse_yaml, validated
-from focal_common.errors import ConfigError, near_matches
-
-__all__ = [
-    "ADDRESS_FIELDS",
-    "MAX_BANKS",
-    "MAX_CHANNELS",
-    "MAX_GROUPS",
-    "MAX_QUEUE_DEPTH",
-    "MAX_RANKS",
-    "MAX_TRANSACTION_DEPTH",
-    "ControllerSpec",
-    "CurrentSpec",
-    "DeviceSpec",
-    "DramSpec",
-    "OrganisationSpec",
-    "TimingSpec",
-    "load_dram_spec",
-    "preset_names",
-]
+from focal_common.config import StrictModel, apply_overrides, packaged_names, packaged_yaml, validated
+from focal_common.errors import near_matches
 
 MAX_CHANNELS, MAX_RANKS, MAX_GROUPS, MAX_BANKS = 32, 128, 512, 2048
 MAX_QUEUE_DEPTH, MAX_TRANSACTION_DEPTH = 16, 64
@@ -239,28 +221,21 @@ class DramSpec(StrictModel):
         return self.channels * self.ranks * self.device.organisation.rank_bytes
 
 
-def _folder(name: str) -> dict[str, Any]:
-    folder = resources.files("focal_simulator.dram") / name
-    return {item.name[:-5]: item for item in folder.iterdir() if item.name.endswith(".yaml")}
-
-
 def preset_names() -> tuple[str, ...]:
     """Return the names of the memory systems that ship with Focal, sorted."""
-    return tuple(sorted(_folder("presets")))
+    return packaged_names(files("focal_simulator.dram") / "presets")
 
 
 @cache
 def _load(name: str, overrides: tuple[str, ...]) -> DramSpec:
-    presets, devices = _folder("presets"), _folder("devices")
-    if name not in presets:
-        raise ConfigError(f"unknown memory preset '{name}'; {near_matches(name, presets)}")
     where = f"memory preset {name}"
-    tree = parse_yaml(presets[name].read_text(encoding="utf-8"), where)
+    tree = packaged_yaml(files("focal_simulator.dram") / "presets", name, "unknown memory preset", where)
     device = tree.get("device")
     if isinstance(device, str):
-        if device not in devices:
-            raise ConfigError(f"{where}: field 'device': unknown '{device}'; {near_matches(device, devices)}")
-        tree["device"] = parse_yaml(devices[device].read_text(encoding="utf-8"), f"memory device {device}")
+        unknown = f"{where}: field 'device': unknown"
+        tree["device"] = packaged_yaml(
+            files("focal_simulator.dram") / "devices", device, unknown, f"memory device {device}"
+        )
     return validated(DramSpec, apply_overrides(tree, list(overrides), where), where)
 
 

@@ -18,8 +18,6 @@ from focal_common.files import atomic_write_text
 from focal_simulator.dram.service import DramModel, SteadyState
 from focal_simulator.dram.specs import preset_names
 
-__all__ = ["SequentialRates", "measured_rates", "sequential_rates", "sources_sha256"]
-
 _TABLE = resources.files("focal_simulator.dram") / "steady_rates.csv"
 
 

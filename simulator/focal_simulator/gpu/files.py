@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveFloat
 
-from focal_common.config import StrictModel, apply_overrides, parse_yaml, validated
-from focal_common.errors import ConfigError, near_matches
+from focal_common.config import StrictModel, apply_overrides, packaged_names, packaged_yaml, validated
 from focal_common.places import PlainName
 from focal_simulator.hardware.specs import BytesPerSecond, Quantity
-
-__all__ = ["GpuSpec", "gpu_names", "read_gpu"]
 
 
 class _Rate(Quantity):
@@ -63,10 +60,7 @@ class GpuSpec(StrictModel):
 
 def gpu_names() -> tuple[str, ...]:
     """Return the names of all packaged GPUs, sorted."""
-    folder = files("focal_simulator.gpu").joinpath("presets")
-    return tuple(
-        sorted(one.name.removesuffix(".yaml") for one in folder.iterdir() if one.name.endswith(".yaml"))
-    )
+    return packaged_names(files("focal_simulator.gpu") / "presets")
 
 
 def read_gpu(name: str, overrides: list[str] | None = None) -> GpuSpec:
@@ -79,11 +73,7 @@ def read_gpu(name: str, overrides: list[str] | None = None) -> GpuSpec:
     Raises:
         ConfigError: An unknown name or field, or an impossible number.
     """
-    names = gpu_names()
-    if name not in names:
-        raise ConfigError(f"unknown GPU '{name}'; {near_matches(name, names)}")
-    text = files("focal_simulator.gpu").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
-    tree: dict[str, Any] = parse_yaml(text, f"{name}.yaml")
+    tree = packaged_yaml(files("focal_simulator.gpu") / "presets", name, "unknown GPU")
     for override in overrides or []:
         field, _, value = override.partition("=")
         node = tree.get(field.strip())

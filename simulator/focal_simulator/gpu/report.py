@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,10 @@ from rich.table import Table
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.files import atomic_write_text
 from focal_simulator.gpu.files import gpu_names, read_gpu
-from focal_simulator.gpu.pairs import token_counts_per_layer
 from focal_simulator.gpu.roofline import roofline
 from focal_simulator.whole_model import Operator, operators
 from focal_simulator.whole_model.presets import shape_names, shape_preset
 from focal_traces.files.store import open_trace
-
-__all__ = ["COLUMNS", "GpuRequest", "gpu_rows", "gpu_table", "write_gpu_csv"]
 
 COLUMNS = (
     "model",
@@ -75,12 +72,7 @@ def gpu_rows(request: GpuRequest) -> tuple[list[dict[str, Any]], list[str]]:
                         "model": model,
                         "method": method,
                         "gpu": name,
-                        "phase": phase.phase,
-                        "seconds": phase.seconds,
-                        "energy_j": phase.energy_j,
-                        "flops": phase.flops,
-                        "traffic_bytes": phase.traffic_bytes,
-                        "memory_bound": phase.memory_bound,
+                        **asdict(phase),
                         "compute_efficiency": gpu.compute_efficiency.value,
                         "memory_efficiency": gpu.memory_efficiency.value,
                         "origin": estimate.origin,
@@ -111,14 +103,15 @@ def _inferences(request: GpuRequest) -> list[tuple[str, str, tuple[Operator, ...
                 "record the trace again, or name a model",
                 about=("model",),
             )
-        sample = trace.header.samples[trace.chosen_sample()]
+        chosen = trace.chosen_sample()
+        sample = trace.header.samples[chosen]
         if sample.visual_tokens != shape.visual_tokens:
             raise UnsupportedError(
                 f"{request.trace}: field 'model_shape' is of a prompt with {shape.visual_tokens} visual tokens, "
                 f"the chosen sample '{sample.sample_id}' has {sample.visual_tokens}"
             )
         text = sample.sequence_tokens - sample.visual_tokens
-        listed = operators(shape, token_counts_per_layer(trace), text, steps, batch)
+        listed = operators(shape, trace.totals(chosen).tokens, text, steps, batch)
         found.append((trace.header.model, f"{trace.header.method} (whole tokens)", listed))
     return found
 

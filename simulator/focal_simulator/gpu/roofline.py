@@ -8,7 +8,7 @@ the two efficiencies. Every result is an estimate.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,7 @@ from focal_common.provenance import Origin
 from focal_simulator.gpu.files import GpuSpec
 from focal_simulator.whole_model.operator import PHASES, Operator
 
-__all__ = ["GpuEstimate", "OperatorTime", "PhaseTime", "roofline"]
+_ELEMENT_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,66 +84,53 @@ class GpuEstimate:
         return self.weight_bytes <= self.gpu.memory.value
 
 
-def roofline(
-    operators: Iterable[Operator],
-    gpu: GpuSpec,
-    *,
-    element_bytes: int = 2,
-    is_attention_fused: bool = True,
-    is_mask_skipped: bool = True,
-) -> GpuEstimate:
-    """Return the time of every operator and phase on a GPU.
+def roofline(operators: Iterable[Operator], gpu: GpuSpec) -> GpuEstimate:
+    """Return the time of every operator and phase on a GPU, at FP16 and with FlashAttention.
+
+    Scores then never go to memory, and masked ones are not computed.
 
     Args:
         operators: As `focal_simulator.whole_model.operators` lists them. Decode steps are summed before the longer
             of both times is taken, which is exact where one of them is the longer in every step.
         gpu: With its efficiencies.
-        element_bytes: Bytes of an element; the peak rate is that of FP16 all the same.
-        is_attention_fused: Scores never go to memory (FlashAttention).
-        is_mask_skipped: Masked scores are not computed (FlashAttention with a causal mask).
 
     Raises:
-        ConfigError: ``element_bytes`` is not positive, or there is no operator.
+        ConfigError: There is no operator.
     """
-    if element_bytes < 1:
-        raise ConfigError(f"element_bytes must be at least 1, got {element_bytes}")
-    listed = tuple(operators)
-    if not listed:
+    times = tuple(_time(operator, gpu) for operator in operators)
+    if not times:
         raise ConfigError("the roofline of no operators was asked for; expected at least one")
-    times = tuple(_time(one, gpu, element_bytes, is_attention_fused, is_mask_skipped) for one in listed)
     phases = [
-        _phase(phase, [one for one in times if one.operator.phase == phase], gpu)
+        _phase(phase, members, gpu)
         for phase in PHASES
-        if any(one.operator.phase == phase for one in times)
+        if (members := [time for time in times if time.operator.phase == phase])
     ]
-    weights = sum(one.weight_elements for one in listed if one.phase != "decode") * element_bytes
-    return GpuEstimate(gpu, times, (*phases, _phase("total", list(times), gpu)), weights)
+    weights = sum(time.operator.weight_elements for time in times if time.operator.phase != "decode")
+    return GpuEstimate(gpu, times, (*phases, _phase("total", times, gpu)), weights * _ELEMENT_BYTES)
 
 
-def _time(
-    operator: Operator, gpu: GpuSpec, element_bytes: int, is_attention_fused: bool, is_mask_skipped: bool
-) -> OperatorTime:
+def _time(operator: Operator, gpu: GpuSpec) -> OperatorTime:
     if operator.kind == "vector":
-        operations = sum(operator.elementary(is_mask_skipped).values())
+        operations = sum(operator.elementary(is_mask_skipped=True).values())
         peak = gpu.peak_vector.value
     else:
-        operations = 2 * (operator.causal_macs if is_mask_skipped else operator.macs)
+        operations = 2 * operator.causal_macs
         peak = gpu.peak_fp16.value
-    traffic = operator.traffic_bytes(element_bytes, is_attention_fused)
+    traffic = operator.traffic_bytes(_ELEMENT_BYTES)
     compute = operations / (peak * gpu.compute_efficiency.value)
     memory = traffic / (gpu.bandwidth.value * gpu.memory_efficiency.value)
     bound: Literal["compute", "memory"] = "compute" if compute >= memory else "memory"
     return OperatorTime(operator, operations, traffic, max(compute, memory), bound)
 
 
-def _phase(name: str, times: list[OperatorTime], gpu: GpuSpec) -> PhaseTime:
-    seconds = math.fsum(one.seconds for one in times)
-    memory = math.fsum(one.seconds for one in times if one.bound == "memory")
+def _phase(name: str, times: Sequence[OperatorTime], gpu: GpuSpec) -> PhaseTime:
+    seconds = math.fsum(time.seconds for time in times)
+    memory = math.fsum(time.seconds for time in times if time.bound == "memory")
     return PhaseTime(
         phase=name,
         seconds=seconds,
         energy_j=seconds * gpu.board_power.value,
-        flops=sum(one.operations for one in times if one.operator.kind != "vector"),
-        traffic_bytes=sum(one.traffic_bytes for one in times),
+        flops=sum(time.operations for time in times if time.operator.kind != "vector"),
+        traffic_bytes=sum(time.traffic_bytes for time in times),
         memory_bound=memory / seconds if seconds else 0.0,
     )

@@ -12,8 +12,6 @@ from focal_simulator.jobs.jobs import GemmJob, Rows
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.workload.arithmetic import ceil_div
 
-__all__ = ["AttentionShape", "scores_job", "values_job"]
-
 _CAUSAL_HALF = 2
 
 
@@ -36,6 +34,12 @@ class AttentionShape:
     keys: int
     ends: NDArray[np.int64]
     is_causal: bool
+
+
+def spread_ends(rows: Rows, keys: int) -> NDArray[np.int64]:
+    """Return the keys up to the end of each m-tile, axis (m_tiles), where kept rows are spread evenly over all keys."""
+    share = np.cumsum(rows, dtype=np.int64) / max(int(rows.sum()), 1)
+    return np.minimum(np.ceil(share * keys).astype(np.int64), keys)
 
 
 def scores_job(shape: AttentionShape, machine: Pipeline, rows: Rows, unique: Rows, **facts: Any) -> GemmJob:

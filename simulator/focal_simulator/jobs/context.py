@@ -3,10 +3,55 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
-from focal_simulator.jobs.memory import RATE_DENOMINATOR, MemoryRates
+from focal_simulator.dram.steady_rates import sequential_rates
 
-__all__ = ["CycleContext"]
+RATE_DENOMINATOR = 1 << 20
+"""Cycles per byte are kept as integers over this; a tile of a gigabyte stays far below 2^63."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRates:
+    """Cost of streaming tiles.
+
+    Model: tiles are stored one after the other in the order in which they are fetched, so traffic is sequential; a
+    fetch and a write-back each run at the steady rate of their direction.
+
+    Attributes:
+        read_numerator: Array cycles per byte read, times `RATE_DENOMINATOR`; 0 for infinite bandwidth.
+        write_numerator: Likewise for writes.
+        read_pj_per_byte: Dynamic energy of commands.
+        write_pj_per_byte: Likewise for writes.
+        background_mw: Standby and refresh power.
+    """
+
+    read_numerator: int
+    write_numerator: int
+    read_pj_per_byte: float
+    write_pj_per_byte: float
+    background_mw: float
+
+
+@lru_cache(maxsize=64)
+def memory_rates(system: str, clock_hz: float) -> MemoryRates:
+    """Return the rates of a DRAM preset for an array clock; remembered by the process.
+
+    Raises:
+        ConfigError: Unknown preset.
+    """
+    reads, writes = sequential_rates(system)
+
+    def numerator(bytes_per_ns: float) -> int:
+        return max(1, round(clock_hz / (bytes_per_ns * 1e9) * RATE_DENOMINATOR))
+
+    return MemoryRates(
+        read_numerator=numerator(reads.bytes_per_ns),
+        write_numerator=numerator(writes.bytes_per_ns),
+        read_pj_per_byte=reads.dynamic_pj_per_byte,
+        write_pj_per_byte=writes.dynamic_pj_per_byte,
+        background_mw=(reads.background_mw + writes.background_mw) / 2,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["COMMON_CORRECTIONS", "Correction"]
-
 
 @dataclass(frozen=True, slots=True)
 class Correction:

@@ -9,11 +9,20 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from focal_simulator.hardware.specs import SIDE_UNITS
+from focal_simulator.kernels.pipeline import CAUSES as GEMM_CAUSES
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.layer_table import Traffic
 
-__all__ = ["GemmJob", "JobShape", "Movement", "PlacedJob", "uniform_tiles"]
+__all__ = ["CAUSES", "GEMM_CAUSES", "STALLS", "GemmJob", "JobShape", "Movement", "PlacedJob", "uniform_tiles"]
+
+CAUSES = (*GEMM_CAUSES, *SIDE_UNITS)
+"""Those of the GEMM, then one for each unit beside the array. The array never idles without one of these reasons."""
+
+STALLS = tuple(name for name in CAUSES if name not in ("stream", "fill_drain", "weight"))
+"""Causes outside the array itself; the others are its compute time."""
+
 
 Rows = NDArray[np.int32]
 

@@ -12,8 +12,6 @@ from focal_simulator.jobs.jobs import Movement
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.workload.layer_table import Traffic
 
-__all__ = ["SystolicArray", "SystolicUnits", "systolic_array", "systolic_machine", "systolic_traffic"]
-
 
 def systolic_machine(hardware: Any, context: CycleContext) -> Pipeline:
     """Return the kernel's constants for a weight-stationary array without units beside it.

@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 
 from focal_common.errors import ConfigError
-from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.attention import AttentionShape, scores_job, values_job
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.jobs import GemmJob, uniform_tiles
-from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.jobs.systolic import systolic_array
 from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
-
-__all__ = ["TokenTiles", "all_token_jobs", "array_token_jobs", "sort_cycles", "token_jobs"]
 
 _QUERY, _GATE = GEMMS.index("query"), GEMMS.index("gate_proj")
 

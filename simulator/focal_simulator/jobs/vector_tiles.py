@@ -13,8 +13,6 @@ from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
 
-__all__ = ["GemmTiles", "VectorTiles"]
-
 
 @dataclass(frozen=True)
 class GemmTiles:

@@ -18,11 +18,8 @@ from focal_simulator.hardware.specs import HardwareSpec
 from focal_simulator.jobs.jobs import GemmJob
 from focal_simulator.jobs.lowering import Lowering, TileJobs
 from focal_simulator.whole_model.decoder import LayerTokens, prefill_operators
-from focal_simulator.whole_model.special_function_unit import VectorLanes, vector_lanes
-from focal_simulator.whole_model.special_functions import vector_cycles
+from focal_simulator.whole_model.special_functions import VectorLanes, vector_cycles, vector_lanes
 from focal_traces.header.schema import GEMMS, DecoderGeometry
-
-__all__ = ["with_special_functions"]
 
 _PARTNER = {
     "input_norm": ("q_proj", "gemm"),

@@ -16,11 +16,9 @@ from typing import Any, TypeVar
 
 import numba
 
-__all__ = ["inlined_kernel", "kernel"]
-
 F = TypeVar("F", bound=Callable[..., object])
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 _KERNEL_FOLDERS = ("dram", "kernels")
 
 

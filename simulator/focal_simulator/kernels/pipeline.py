@@ -28,8 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.kernels.jit import kernel
-from focal_simulator.kernels.state import (
+from focal_simulator.kernels.channel import (
     CURSOR,
     DONE,
     GATHERED_BEFORE,
@@ -38,8 +37,7 @@ from focal_simulator.kernels.state import (
     SCATTERED_BEFORE,
     STREAM_START,
 )
-
-__all__ = ["CAUSES", "Pipeline", "ceil_ratio", "fold", "step_cycles"]
+from focal_simulator.kernels.jit import kernel
 
 CAUSES = ("stream", "fill_drain", "weight", "scatter", "gather", "dram_read", "dram_write")
 """Why a cycle passed, in the order of the kernel's result. Causes of attention and of the special-function

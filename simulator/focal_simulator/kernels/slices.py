@@ -12,10 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.kernels.channel import serve_write
-from focal_simulator.kernels.jit import inlined_kernel, kernel
-from focal_simulator.kernels.pipeline import Pipeline
-from focal_simulator.kernels.state import (
+from focal_simulator.kernels.channel import (
     CURSOR,
     DONE,
     DRAM,
@@ -33,9 +30,10 @@ from focal_simulator.kernels.state import (
     WRITES_WAITING,
     WRITTEN,
     WRITTEN_BEFORE,
+    serve_write,
 )
-
-__all__ = ["DIRECT", "NOTHING_FOLLOWS", "RECORDED", "Clock", "Work", "run_slices"]
+from focal_simulator.kernels.jit import inlined_kernel, kernel
+from focal_simulator.kernels.pipeline import Pipeline
 
 NOTHING_FOLLOWS = -1
 """Cycles of a fetch that is not there."""
@@ -242,7 +240,7 @@ def run_slices(
     """Run the slices of one n-buffer tile.
 
     Args:
-        state: See `focal_simulator.kernels.state`.
+        state: See `focal_simulator.kernels.channel`.
         causes: Cycles per cause, added to; stream and weight are left to the caller.
         machine: Constants.
         work: The m-tile at this width.

@@ -11,11 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.kernels.channel import queue_write, serve_write
-from focal_simulator.kernels.jit import inlined_kernel, kernel
-from focal_simulator.kernels.pipeline import CAUSES, Pipeline, ceil_ratio
-from focal_simulator.kernels.slices import DIRECT, NOTHING_FOLLOWS, RECORDED, Work, run_slices
-from focal_simulator.kernels.state import (
+from focal_simulator.kernels.channel import (
     CURSOR,
     DONE,
     DRAM,
@@ -27,9 +23,12 @@ from focal_simulator.kernels.state import (
     TIMES,
     WRITES_WAITING,
     WRITTEN,
+    queue_write,
+    serve_write,
 )
-
-__all__ = ["PackedGemms", "packed_cycles"]
+from focal_simulator.kernels.jit import inlined_kernel, kernel
+from focal_simulator.kernels.pipeline import CAUSES, Pipeline, ceil_ratio
+from focal_simulator.kernels.slices import DIRECT, NOTHING_FOLLOWS, RECORDED, Work, run_slices
 
 _STREAM, _DRAIN, _WEIGHT, _SCATTER, _GATHER, _READ, _WRITE = range(7)
 
@@ -121,6 +120,9 @@ def _repeats(
         history[now, place] = state[place]
     for place in range(causes.shape[0]):
         before[now, place] = causes[place]
+    # Nothing a group waits for lies further back than two groups: the halves of a double buffer alternate, and at most
+    # two writes wait. So what settles at all repeats after one group, or after two where the halves differ. A longer
+    # period would be stepped through: slower, never wrong, because a jump is taken only where the whole state repeats.
     for period in range(1, 3):
         then = (group - period) % 3
         if stepped > period and _is_shifted(state, history, then):
@@ -136,7 +138,7 @@ def _repeats(
 
 @inlined_kernel
 def _is_shifted(now: NDArray[np.int64], history: NDArray[np.int64], then: int) -> bool:
-    """Return `focal_simulator.kernels.state.is_shifted` without a view of the history."""
+    """Return whether every time is that of an earlier state plus one constant, and every number is the same."""
     shift = now[CURSOR] - history[then, CURSOR]
     for place in range(STATES):  # noqa: SIM110
         if now[place] != history[then, place] + (shift if place < TIMES else 0):

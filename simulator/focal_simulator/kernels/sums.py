@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from focal_simulator.kernels.jit import kernel
 from focal_simulator.kernels.steady import PackedGemms
 
-__all__ = ["SUMS", "packed_sums"]
-
 SUMS = (
     "folds",
     "streamed_rows",

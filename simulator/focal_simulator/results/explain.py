@@ -10,8 +10,8 @@ from typing import Any
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import plain_name
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.hardware.units import OUTSIDE_UNITS, SERIAL_UNITS, SIDE_UNITS
-from focal_simulator.jobs.causes import CAUSES
+from focal_simulator.hardware.specs import OUTSIDE_UNITS, SERIAL_UNITS, SIDE_UNITS
+from focal_simulator.jobs.jobs import CAUSES
 
 __all__ = ["Explanation", "explain", "find_row", "read_layers"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from focal_common import __version__
-from focal_common.errors import ConfigError, RunError
-from focal_common.files import atomic_path, atomic_write_text, open_lock_file, sha256_of_file
+from focal_common.errors import ConfigError
+from focal_common.files import atomic_path, atomic_write_text, file_lock, sha256_of_file
 from focal_common.provenance import code_revision, content_hash, package_versions
 from focal_simulator.costs.buffer_costs import SramChoice
 from focal_simulator.results.request import Draw
@@ -46,16 +46,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
     Raises:
         RunError: The folder cannot be made or written.
     """
-    import fcntl
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = open_lock_file(folder / ".focal.lock")
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be written ({error.strerror})") from error
-    # The file stays: removing it would let two processes lock two different files.
-    with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with file_lock(folder / ".focal.lock"):
         yield
 
 

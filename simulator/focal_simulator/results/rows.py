@@ -13,7 +13,7 @@ from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_names
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.engine.run_result import RunResult
+from focal_simulator.engine.base import RunResult
 from focal_simulator.workload.workload import Workload
 
 __all__ = ["KEY_COLUMNS", "merge_table", "natural_key", "result_row", "table_text"]

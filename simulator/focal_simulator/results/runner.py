@@ -16,9 +16,8 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.precision import precision_overrides
 from focal_simulator.accelerators.presets import build_accelerator, field_names, hardware_label, hardware_tree
 from focal_simulator.costs.buffer_costs import SramChoice, sram_label
-from focal_simulator.engine.base import Fidelity
+from focal_simulator.engine.base import Fidelity, RunResult
 from focal_simulator.engine.cycle.design_cache import DesignCache
-from focal_simulator.engine.run_result import RunResult
 from focal_simulator.results.ratios import BASIS, DENSE, over_dense
 from focal_simulator.results.rows import Row, result_row
 from focal_simulator.workload.workload import Workload

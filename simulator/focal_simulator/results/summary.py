@@ -9,9 +9,8 @@ from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice
-from focal_simulator.engine.base import Fidelity
+from focal_simulator.engine.base import Fidelity, RunResult
 from focal_simulator.engine.parity.level import Parity
-from focal_simulator.engine.run_result import RunResult
 from focal_simulator.hardware.specs import Component
 
 __all__ = ["area_power_rows", "area_power_summary", "breakdown_rows"]

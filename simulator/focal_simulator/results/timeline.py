@@ -14,8 +14,8 @@ from focal_common.files import atomic_write_bytes
 from focal_simulator.engine.cycle.fold_events import UNITS, fold_events
 from focal_simulator.engine.cycle.simulate import CycleResult
 from focal_simulator.engine.cycle.timing import JobTime
-from focal_simulator.hardware.units import SERIAL_UNITS
-from focal_simulator.jobs.causes import CAUSES
+from focal_simulator.hardware.specs import SERIAL_UNITS
+from focal_simulator.jobs.jobs import CAUSES
 
 __all__ = ["find_job", "timeline", "write_timeline"]
 

@@ -18,8 +18,7 @@ from focal_simulator.results.runner import Outcome, Run, Settings
 from focal_simulator.whole_model.presets import shape_names, shape_preset
 from focal_simulator.workload.workload import Workload
 from focal_traces.model_shape.families import FAMILIES, model_shape
-from focal_traces.model_shape.model_shape import ModelShape
-from focal_traces.model_shape.prompt_lengths import PromptLengths
+from focal_traces.model_shape.model_shape import ModelShape, PromptLengths
 
 __all__ = ["PHASE_KEY", "inference_rows", "inference_table", "shape_of"]
 

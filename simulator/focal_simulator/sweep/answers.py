@@ -12,8 +12,6 @@ from focal_simulator.sweep.axes import METHOD, Axis, Settings, changes_trace
 from focal_simulator.sweep.plan import Plan
 from focal_simulator.sweep.rows import OK, Row, table_of
 
-__all__ = ["answers_table", "parameter_sets"]
-
 
 def parameter_sets(axes: Iterable[Axis], rows: Iterable[Row]) -> list[Settings]:
     """Return the distinct method fields of rows, in order, with the values of the study.

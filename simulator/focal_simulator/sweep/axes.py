@@ -12,21 +12,6 @@ from pydantic import Field, model_validator
 from focal_common.config import StrictModel
 from focal_common.errors import ConfigError
 
-__all__ = [
-    "BASE",
-    "METHOD",
-    "SRAM_MODEL",
-    "Axis",
-    "AxisChoice",
-    "Point",
-    "Settings",
-    "Space",
-    "ValueRange",
-    "changes_trace",
-    "fields_of",
-    "settings_key",
-]
-
 BASE = -1
 """Choice of an axis that leaves its fields as the base design has them."""
 

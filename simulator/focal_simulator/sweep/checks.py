@@ -16,8 +16,6 @@ from focal_simulator.sweep.providers.base import TraceProvider
 from focal_simulator.sweep.rows import check_names
 from focal_simulator.sweep.study import ONE_AT_A_TIME, Study
 
-__all__ = ["check_overrides", "check_study"]
-
 _SRAM_MODELS = ("auto", "compiler", "cacti")
 _LOOKED_UP = ("dram_system", "sram_node")
 """Fields whose values name entries of a table."""

@@ -10,8 +10,6 @@ from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_simulator.sweep.store import Chunk
 from focal_simulator.sweep.workers import WorkerContext, evaluate_chunk
 
-__all__ = ["DaskEngine"]
-
 _CONNECT_TIMEOUT_S = 20
 _RETRIES = 3
 

@@ -12,14 +12,11 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.costs.buffer_costs import SramChoice, sram_label
 from focal_simulator.engine.cycle.design_cache import DesignCache
 from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, Point, Settings
-from focal_simulator.sweep.constraints import breach
 from focal_simulator.sweep.hardware_points import PointHardware
-from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, chip_metrics, joined, run_metrics
+from focal_simulator.sweep.metrics import CHIP_METRICS, RUN_METRICS, breach, chip_metrics, joined, run_metrics
 from focal_simulator.sweep.plan import Plan, hardware_settings, study_fidelity
 from focal_simulator.sweep.providers.base import Traced
 from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row
-
-__all__ = ["Evaluator"]
 
 _KEPT_TRACES = 16
 

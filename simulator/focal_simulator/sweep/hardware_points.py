@@ -13,8 +13,6 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.presets import accelerator_from_tree, overridden
 from focal_simulator.sweep.axes import Settings
 
-__all__ = ["PointHardware", "field_value", "refuse_truth"]
-
 _MOST_PARTS = 10_000
 
 

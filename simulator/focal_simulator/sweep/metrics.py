@@ -9,18 +9,9 @@ from typing import Literal
 
 from focal_common.errors import ConfigError, near_matches
 from focal_simulator.costs.buffer_costs import BufferCost
-from focal_simulator.engine.run_result import RunResult
+from focal_simulator.engine.base import RunResult
 from focal_simulator.hardware.specs import Component
-
-__all__ = [
-    "CHIP_METRICS",
-    "RUN_METRICS",
-    "RunMetric",
-    "check_metric",
-    "chip_metrics",
-    "joined",
-    "run_metrics",
-]
+from focal_simulator.sweep.study import Constraint
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +106,36 @@ def check_metric(name: str, measured: Sequence[str], where: str) -> None:
     valid = [*RUN_METRICS, *CHIP_METRICS, *measured]
     if name not in valid:
         raise ConfigError(f"{where}: unknown metric '{name}'; {near_matches(name, valid)}")
+
+
+def violations(constraints: Sequence[Constraint], metrics: Mapping[str, float | None]) -> dict[str, float]:
+    """Return how far each known metric lies outside its limits, relative to the limit; 0 or less inside.
+
+    A metric that is not known yet is left out.
+    """
+    found = {}
+    for constraint in constraints:
+        value = metrics.get(constraint.metric)
+        if value is None:
+            continue
+        amounts = []
+        if constraint.at_most is not None:
+            amounts.append((value - constraint.at_most) / (abs(constraint.at_most) or 1.0))
+        if constraint.at_least is not None:
+            amounts.append((constraint.at_least - value) / (abs(constraint.at_least) or 1.0))
+        found[constraint.metric] = max(amounts)
+    return found
+
+
+def breach(constraints: Sequence[Constraint], metrics: Mapping[str, float | None]) -> str:
+    """Return one sentence on the first limit a point breaks; empty if it breaks none."""
+    for name, amount in violations(constraints, metrics).items():
+        if amount > 0:
+            limit = next(one for one in constraints if one.metric == name)
+            bounds = [
+                f"{words} {bound:g}"
+                for words, bound in (("at most", limit.at_most), ("at least", limit.at_least))
+                if bound is not None
+            ]
+            return f"{name} is {metrics[name]:.6g}, allowed {' and '.join(bounds)}"
+    return ""

@@ -11,16 +11,6 @@ from focal_common.errors import UnsupportedError
 from focal_simulator.sweep.rows import Row
 from focal_simulator.sweep.study import Objective
 
-__all__ = [
-    "Front",
-    "hypervolume",
-    "hypervolume_history",
-    "knee",
-    "losses",
-    "non_dominated",
-    "reference_point",
-]
-
 Losses = NDArray[np.float64]
 """Objective values with the sign that makes smaller better, axes (points, objectives)."""
 

@@ -23,8 +23,6 @@ from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.providers.base import ProviderContext, TraceProvider
 from focal_simulator.sweep.study import SQLITE, Study
 
-__all__ = ["Plan", "hardware_settings", "make_plan", "read_plan", "study_fidelity"]
-
 
 @dataclass(frozen=True)
 class Plan:

@@ -14,22 +14,6 @@ from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_path
 from focal_simulator.sweep.axes import Axis
 
-__all__ = [
-    "FAILED",
-    "INDEX",
-    "INFEASIBLE",
-    "OK",
-    "TEXT_COLUMNS",
-    "Row",
-    "check_names",
-    "joined_table",
-    "read_rows",
-    "read_table",
-    "rows_of",
-    "table_of",
-    "write_table",
-]
-
 Row = dict[str, Any]
 
 OK, INFEASIBLE, FAILED = "ok", "infeasible", "failed"

@@ -13,19 +13,17 @@ from typing import TypeVar
 import pyarrow as pa
 
 from focal_common.errors import ConfigError, RunError, near_matches
+from focal_common.files import file_lock
 from focal_simulator.sweep.answers import answers_table
 from focal_simulator.sweep.axes import Point
-from focal_simulator.sweep.locks import study_lock
 from focal_simulator.sweep.pareto import Front
 from focal_simulator.sweep.plan import Plan, make_plan, read_plan
 from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row, read_rows, rows_of, table_of
 from focal_simulator.sweep.sampling import SAMPLERS, Choices, check_size, chosen_points
-from focal_simulator.sweep.spread import traces_first
+from focal_simulator.sweep.search import check_storage, search
 from focal_simulator.sweep.store import Chunk, StudyFolder
 from focal_simulator.sweep.study import Study
-from focal_simulator.sweep.workers import Engine, SerialEngine, WorkerContext, closing_engine
-
-__all__ = ["SweepRequest", "SweepResult", "prepare", "run_sweep"]
+from focal_simulator.sweep.workers import Engine, SerialEngine, WorkerContext, closing_engine, traces_first
 
 T = TypeVar("T")
 Progress = Callable[[Iterable[T], int], Iterable[T]]
@@ -109,8 +107,6 @@ def prepare(request: SweepRequest) -> tuple[Plan, StudyFolder]:
             f"study '{study.name}': unknown kind '{study.kind}'; {near_matches(study.kind, [*SAMPLERS, _SEARCH])}"
         )
     if study.kind == _SEARCH:
-        from focal_simulator.sweep.search_storage import check_storage
-
         check_storage(study.sampling.storage)
     cache = request.output.parent / "trace_cache"
     plan = make_plan(study, request.base, request.trace, cache)
@@ -144,7 +140,8 @@ def run_sweep(
     start = time.perf_counter()
     with closing_engine(engine or SerialEngine()) as chosen:
         plan, folder = prepare(request)
-        with study_lock(folder.path):
+        busy = f"{folder.path}: another sweep is working on this study; wait for it or stop it"
+        with file_lock(folder.path / ".focal.lock", busy):
             known = folder.begin(plan)
             if known and folder.results.is_file():
                 rows = read_rows([folder.results])
@@ -192,8 +189,6 @@ class _Driver:
         return self._folder.table(chunks)
 
     def _searched(self) -> list[Row]:
-        from focal_simulator.sweep.search import search
-
         rows: dict[str, Row] = {}
         space = self._plan.space
         batches = -(-self._plan.study.sampling.points // self._plan.study.sampling.batch)

@@ -11,8 +11,6 @@ from focal_common.errors import ConfigError
 from focal_simulator.sweep.axes import BASE, Point, Space, changes_trace, settings_key
 from focal_simulator.sweep.study import ONE_AT_A_TIME, Sampling
 
-__all__ = ["SAMPLERS", "check_size", "chosen_points", "grid", "one_at_a_time", "quasi_random"]
-
 Choices = tuple[int, ...]
 
 _MOST_POINTS = 10_000_000

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from focal_simulator.sweep.rows import Row
 
-__all__ = ["Effects", "effects"]
-
 
 @dataclass(frozen=True, slots=True)
 class Effects:
@@ -22,7 +20,6 @@ class Effects:
         axes: Names of the axes that take more than one level.
         main: Share of the variance that each axis alone explains, axis (axes).
         pairs: Share that two axes explain together beyond their main effects, axes (axes, axes), symmetric.
-        means: Levels of each axis in order, with the mean of the metric.
         is_exact: Whether every combination of levels occurs equally often, so that the shares are those of an
             analysis of variance without error; else they are estimates, corrected for chance.
     """
@@ -30,7 +27,6 @@ class Effects:
     axes: tuple[str, ...]
     main: NDArray[np.float64]
     pairs: NDArray[np.float64]
-    means: tuple[dict[str, float], ...]
     is_exact: bool
 
 
@@ -60,11 +56,7 @@ def effects(rows: Sequence[Row], axes: Sequence[str], metric: str) -> Effects:
         both = codes[names[first]] * counts[second] + codes[names[second]]
         joint = _share(values, both, is_exact) - main[first] - main[second]
         pairs[first, second] = pairs[second, first] = max(joint, 0.0)
-    means = tuple(
-        {level: float(values[codes[name] == place].mean()) for place, level in enumerate(levels[name])}
-        for name in names
-    )
-    return Effects(names, main, pairs, means, is_exact)
+    return Effects(names, main, pairs, is_exact)
 
 
 def _share(values: NDArray[np.float64], groups: NDArray[np.int64], is_exact: bool) -> float:

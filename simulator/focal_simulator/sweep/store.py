@@ -25,8 +25,6 @@ from focal_simulator.sweep.axes import Axis, Point
 from focal_simulator.sweep.plan import Plan
 from focal_simulator.sweep.rows import FAILED, Row, joined_table, read_rows, table_of, write_table
 
-__all__ = ["Chunk", "StudyFolder"]
-
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -123,10 +121,6 @@ class StudyFolder:
     def rows(self, chunks: Iterable[Chunk]) -> list[Row]:
         """Return the rows of finished chunks, in order; raises `RunError` if a part is damaged."""
         return read_rows(self._part(chunk) for chunk in chunks)
-
-    def finished_points(self, chunks: Sequence[Chunk]) -> int:
-        """Return how many points of the chunks are kept already."""
-        return sum(len(chunk.points) for chunk in chunks) - len(self.unfinished_points(chunks))
 
     def unfinished_points(self, chunks: Sequence[Chunk]) -> list[Point]:
         """Return the points of the chunks that are not kept yet, in order."""

@@ -8,26 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from focal_common.config import StrictModel, parse_yaml, read_yaml, validated
-from focal_common.errors import ConfigError, near_matches
+from focal_common.config import StrictModel, packaged_names, packaged_yaml, read_yaml, validated
+from focal_common.errors import near_matches
 from focal_common.places import PlainName, PlainPath
 from focal_simulator.costs.buffer_costs import SramChoice
 from focal_simulator.sweep.axes import Axis, fields_of
-
-__all__ = [
-    "JOURNAL",
-    "ONE_AT_A_TIME",
-    "SQLITE",
-    "STORAGES",
-    "Constraint",
-    "Objective",
-    "Sampling",
-    "Study",
-    "TraceSource",
-    "preset_names",
-    "read_study",
-]
-
 
 SQLITE, JOURNAL = STORAGES = ("sqlite", "journal")
 """Optuna storages that lie in the study folder."""
@@ -178,12 +163,9 @@ class Study(StrictModel):
         return self
 
 
-def preset_names() -> list[str]:
+def preset_names() -> tuple[str, ...]:
     """Return the names of the packaged studies."""
-    folder = files("focal_simulator.sweep").joinpath("presets")
-    return sorted(
-        place.name.removesuffix(".yaml") for place in folder.iterdir() if place.name.endswith(".yaml")
-    )
+    return packaged_names(files("focal_simulator.sweep") / "presets")
 
 
 def read_study(word: str) -> tuple[Study, Path]:
@@ -201,9 +183,7 @@ def read_study(word: str) -> tuple[Study, Path]:
     path = Path(word)
     if path.exists() or path.suffix in (".yaml", ".yml"):
         return validated(Study, read_yaml(path), str(path)), path.parent
-    if word not in preset_names():
-        raise ConfigError(
-            f"no study file and no packaged study '{word}'; {near_matches(word, preset_names())}"
-        )
-    text = files("focal_simulator.sweep").joinpath("presets", f"{word}.yaml").read_text(encoding="utf-8")
-    return validated(Study, parse_yaml(text, f"{word}.yaml"), f"{word}.yaml"), Path.cwd()
+    tree = packaged_yaml(
+        files("focal_simulator.sweep") / "presets", word, "no study file and no packaged study"
+    )
+    return validated(Study, tree, f"{word}.yaml"), Path.cwd()

@@ -14,8 +14,6 @@ from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row
 from focal_simulator.sweep.run import SweepResult
 from focal_simulator.sweep.study import Objective
 
-__all__ = ["front_table", "report", "write_files"]
-
 _MOST_ROWS = 20
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
@@ -15,12 +16,11 @@ from typing import Any, Protocol
 
 from focal_common.errors import RunError
 from focal_common.workers import end_with_parent
+from focal_simulator.sweep.axes import METHOD, Space
 from focal_simulator.sweep.evaluate import Evaluator
 from focal_simulator.sweep.plan import Plan, read_plan
 from focal_simulator.sweep.providers.base import TraceProvider
 from focal_simulator.sweep.store import Chunk, StudyFolder
-
-__all__ = ["Engine", "ProcessEngine", "SerialEngine", "WorkerContext", "closing_engine", "evaluate_chunk"]
 
 _MOST_LOSSES = 3
 
@@ -167,3 +167,22 @@ def _start() -> None:
     # Ctrl-C reaches every process of a terminal; the command alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
+
+
+def traces_first(space: Space, chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Return the chunks with those that need a new trace first, each group in its order.
+
+    Workers that take chunks in turn then make different traces, instead of waiting for the same one.
+    """
+    seen: set[str] = set()
+    first: list[Chunk] = []
+    rest: list[Chunk] = []
+    for chunk in chunks:
+        keys = set()
+        for point in chunk.points:
+            settings = space.settings(point.choices)
+            own = {field: value for field, value in settings.items() if field.startswith(METHOD)}
+            keys.add(json.dumps(own, sort_keys=True))
+        (rest if keys <= seen else first).append(chunk)
+        seen |= keys
+    return first + rest

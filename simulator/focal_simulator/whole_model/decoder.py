@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from focal_simulator.whole_model.operator import Operator, Phase
-from focal_simulator.whole_model.vectors import gemm, norm, softmax, vector
+from focal_simulator.whole_model.vectors import attention, gemm, norm, vector
 from focal_traces.model_shape.geometry import DecoderGeometry
-
-__all__ = ["LayerTokens", "decode_operators", "head_operators", "prefill_operators"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,48 +114,25 @@ def _attention(
     for name, visual, of in (("rope_q", alive.query, query_width), ("rope_k", alive.q_proj, key_width)):
         rows = batch * (text + visual)
         yield vector(phase, layer, name, "rope", rows, of, steps=steps, visual_m=batch * visual)
-    yield from _products(decoder, place, text + alive.query, keys, growth, alive.query)
+    yield from attention(
+        phase,
+        layer,
+        text + alive.query,
+        keys,
+        head,
+        batch * decoder.heads,
+        kv_groups=decoder.heads // decoder.kv_heads,
+        recorded_input="query",
+        steps=steps,
+        growth=growth,
+        is_causal=True,
+        visual_m=alive.query,
+    )
     yield place.linear("o_proj", text, alive.o_proj, width, query_width, "o_proj")
     rows, visual_m = batch * (text + alive.o_proj), batch * alive.o_proj
     yield vector(
         phase, layer, "attention_residual", "add", rows, width, steps=steps, operands=2, visual_m=visual_m
     )
-
-
-def _products(
-    decoder: DecoderGeometry, place: _Place, queries: int, keys: int, growth: int, visual: int
-) -> Iterator[Operator]:
-    """Yield Q x K^T, softmax and P x V of every head; ``visual`` of the queries are visual tokens."""
-    head, count = decoder.head_dim_elements, place.batch * decoder.heads
-    scores = Operator(
-        phase=place.phase,
-        layer=place.layer,
-        name="scores",
-        kind="attention_scores",
-        m=queries,
-        n=keys,
-        k=head,
-        count=count,
-        steps=place.steps,
-        growth=growth,
-        is_causal=True,
-        kv_groups=decoder.heads // decoder.kv_heads,
-        visual_m=visual,
-        recorded_input="query",
-    )
-    yield scores
-    yield softmax(
-        place.phase,
-        place.layer,
-        queries,
-        keys,
-        count,
-        steps=place.steps,
-        growth=growth,
-        is_causal=True,
-        visual_m=visual,
-    )
-    yield replace(scores, name="values", kind="attention_values", n=head, k=keys, recorded_input=None)
 
 
 def _mlp(decoder: DecoderGeometry, place: _Place, text: int, alive: LayerTokens) -> Iterator[Operator]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,34 +14,10 @@ from focal_simulator.whole_model.decoder import (
     head_operators,
     prefill_operators,
 )
-from focal_simulator.whole_model.operator import PHASES, Operator, Phase
-from focal_simulator.whole_model.projector import projector_operators
-from focal_simulator.whole_model.vision import tower_operators
+from focal_simulator.whole_model.operator import Operator
+from focal_simulator.whole_model.vision import projector_operators, tower_operators
 from focal_traces.header.schema import GEMMS
 from focal_traces.model_shape.model_shape import ModelShape
-
-__all__ = ["PhaseWork", "operators", "work_by_phase"]
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseWork:
-    """Work of one phase.
-
-    Attributes:
-        phase: Name.
-        flops: Of full products, two per multiply-accumulate.
-        causal_flops: Without what causal masks hide.
-        vector_operations: Elementary operations of vector operators.
-        weight_elements: Parameters read.
-        kv_elements: Keys and values read.
-    """
-
-    phase: Phase
-    flops: int
-    causal_flops: int
-    vector_operations: int
-    weight_elements: int
-    kv_elements: int
 
 
 def operators(
@@ -59,8 +33,8 @@ def operators(
 
     Args:
         shape: Model and prompt.
-        visual_tokens_per_layer: Visual tokens alive, axes (layers, GEMMS) as `token_counts_per_layer` returns
-            them, or (layers) where a layer drops none inside; None for all of them everywhere.
+        visual_tokens_per_layer: Visual tokens alive, axes (layers, GEMMS) as in the totals of a trace,
+            or (layers) where a layer drops none inside; None for all of them everywhere.
         text_tokens: Text tokens; those of the shape if None. Methods never drop them.
         generated_tokens: G decode steps, after the token that the prefill itself yields.
         batch: Prompts of equal lengths side by side.
@@ -94,26 +68,6 @@ def operators(
         *head_operators(decoder, vocabulary, batch * lm_head_tokens),
         *decode_operators(decoder, tokens, text, batch, generated_tokens, vocabulary),
     )
-
-
-def work_by_phase(listed: Iterable[Operator]) -> tuple[PhaseWork, ...]:
-    """Return the sums over operators of each phase that occurs, in order of computation."""
-    found = list(listed)
-    works = []
-    for phase in PHASES:
-        mine = [one for one in found if one.phase == phase]
-        if mine:
-            works.append(
-                PhaseWork(
-                    phase=phase,
-                    flops=sum(one.flops for one in mine),
-                    causal_flops=sum(2 * one.causal_macs for one in mine),
-                    vector_operations=sum(one.vector_operations for one in mine),
-                    weight_elements=sum(one.total_weight_elements for one in mine),
-                    kv_elements=sum(one.kv_elements for one in mine),
-                )
-            )
-    return tuple(works)
 
 
 def _counts(shape: ModelShape, given: ArrayLike | None) -> NDArray[np.int64]:

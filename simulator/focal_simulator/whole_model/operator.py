@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from focal_common.errors import ConfigError
-from focal_simulator.whole_model.vector_work import ELEMENTARY, VECTOR_WORK, Elementary, VectorClass
-
-__all__ = ["PHASES", "Kind", "Operator", "Phase"]
 
 Phase = Literal["vision", "projector", "prefill", "lm_head", "decode"]
 PHASES: tuple[Phase, ...] = ("vision", "projector", "prefill", "lm_head", "decode")
 Kind = Literal["gemm", "attention_scores", "attention_values", "vector"]
+
+Elementary = Literal["add", "mul", "max", "exp", "sqrt", "reciprocal"]
+ELEMENTARY: tuple[Elementary, ...] = ("add", "mul", "max", "exp", "sqrt", "reciprocal")
+
+VectorClass = Literal[
+    "softmax", "rmsnorm", "layernorm", "rope", "silu", "gelu", "quick_gelu", "add", "mul", "pool", "copy"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class VectorWork:
+    """Work of one class of vector operators.
+
+    Attributes:
+        per_element: Elementary operations per output element.
+        per_row: Elementary operations per row (softmax and normalisations).
+        passes: Times the input is read when a row stays in a buffer, not in registers.
+    """
+
+    per_element: dict[Elementary, int]
+    per_row: dict[Elementary, int]
+    passes: int = 1
+
+
+VECTOR_WORK: dict[VectorClass, VectorWork] = {
+    # Row maximum; subtract, exp, sum; scale.
+    "softmax": VectorWork({"max": 1, "add": 2, "exp": 1, "mul": 1}, {"reciprocal": 1}, passes=3),
+    # Sum of squares; scale by the inverse root mean square and by the weight.
+    "rmsnorm": VectorWork({"mul": 3, "add": 1}, {"mul": 1, "add": 1, "sqrt": 1, "reciprocal": 1}, passes=2),
+    # Sum and sum of squares in one pass; then subtract, scale, weight, bias.
+    "layernorm": VectorWork({"mul": 3, "add": 4}, {"mul": 3, "add": 2, "sqrt": 1, "reciprocal": 1}, passes=2),
+    "rope": VectorWork({"mul": 2, "add": 1}, {}),
+    "silu": VectorWork({"mul": 1, "add": 1, "exp": 1, "reciprocal": 1}, {}),
+    # x logistic(1.5958 (x + 0.044715 x^3)) = x logistic(x (a + b x^2)).
+    "gelu": VectorWork({"mul": 4, "add": 2, "exp": 1, "reciprocal": 1}, {}),
+    "quick_gelu": VectorWork({"mul": 2, "add": 1, "exp": 1, "reciprocal": 1}, {}),
+    "add": VectorWork({"add": 1}, {}),
+    "mul": VectorWork({"mul": 1}, {}),
+    # Four weighted inputs, the halving of LLaVA-OneVision and LLaVA-Video.
+    "pool": VectorWork({"mul": 4, "add": 3}, {}),
+    "copy": VectorWork({}, {}),
+}
+"""Of the textbook formulas, without fused multiply-add: softmax with a subtracted row maximum; RMSNorm and LayerNorm
+with mean and variance over a row; rotary embedding x cos + rotate(x) sin; SiLU x / (1 + exp(-x)); GELU in its tanh form
+written with a logistic function, which an exp unit and a reciprocal unit can compute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,11 +179,6 @@ class Operator:
         }
 
     @property
-    def vector_operations(self) -> int:
-        """Elementary operations of a vector operation over all steps, of every sort."""
-        return sum(self.elementary().values())
-
-    @property
     def total_weight_elements(self) -> int:
         """Parameters read over all steps, once in each."""
         return self.steps * self.weight_elements
@@ -154,15 +191,6 @@ class Operator:
         width = self.k if self.kind == "attention_scores" else self.n
         keys = self.n if self.kind == "attention_scores" else self.k
         return self.count // self.kv_groups * width * (self.steps * keys + self._extra_keys)
-
-    @property
-    def score_elements(self) -> int:
-        """Elements of the score matrix written or read over all steps; fused attention keeps them on chip."""
-        if self.kind == "attention_scores":
-            return self.count * self.m * (self.steps * self.n + self._extra_keys)
-        if self.kind == "attention_values":
-            return self.count * self.m * (self.steps * self.k + self._extra_keys)
-        return 2 * self.total_elements if self.vector == "softmax" else 0
 
     @property
     def input_elements(self) -> int:
@@ -178,32 +206,10 @@ class Operator:
             return 0 if self.vector == "softmax" else self.total_elements
         return 0 if self.kind == "attention_scores" else self.steps * self.count * self.m * self.n
 
-    def traffic_bytes(self, element_bytes: int = 2, is_attention_fused: bool = True) -> int:
+    def traffic_bytes(self, element_bytes: int) -> int:
         """Return bytes that cross the memory port if nothing but the operator's own reuse is on chip.
 
-        Args:
-            element_bytes: Width of an operand.
-            is_attention_fused: Scores and probabilities never leave the chip.
+        Scores and probabilities of attention never leave the chip, as in FlashAttention.
         """
-        scores = 0 if is_attention_fused else self.score_elements
         moved = self.total_weight_elements + self.kv_elements + self.input_elements + self.output_elements
-        return element_bytes * (moved + scores)
-
-    def at_step(self, step: int) -> Operator:
-        """Return the operator of one decode step, 0 to ``steps`` - 1.
-
-        Raises:
-            ConfigError: There is no such step.
-        """
-        if not 0 <= step < self.steps:
-            raise ConfigError(f"{self.label}: step {step} does not exist, expected 0 to {self.steps - 1}")
-        keys = self.growth * step
-        return replace(
-            self,
-            steps=1,
-            growth=0,
-            growth_elements=0,
-            n=self.n + (keys if self.kind == "attention_scores" else 0),
-            k=self.k + (keys if self.kind == "attention_values" else 0),
-            elements=self.elements + self.growth_elements * step,
-        )
+        return element_bytes * moved

@@ -6,53 +6,31 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from focal_common.config import parse_yaml, validated
-from focal_common.errors import ConfigError, near_matches
+from focal_common.config import packaged_names, packaged_yaml, validated
+from focal_common.errors import ConfigError
 from focal_traces.model_shape.model_shape import ModelShape
-
-__all__ = ["shape_names", "shape_preset", "shape_sources"]
 
 _FLATTENED = ("head", "prompt")
 
 
 def shape_names() -> tuple[str, ...]:
     """Return the names of all presets, sorted."""
-    folder = files("focal_simulator.whole_model").joinpath("shapes")
-    return tuple(
-        sorted(one.name.removesuffix(".yaml") for one in folder.iterdir() if one.name.endswith(".yaml"))
-    )
+    return packaged_names(files("focal_simulator.whole_model") / "shapes")
 
 
+@lru_cache(maxsize=16)
 def shape_preset(name: str) -> ModelShape:
     """Return a preset; raises `ConfigError` for an unknown name or a number without a source."""
-    tree, where = _read(name), f"{name}.yaml"
+    tree = packaged_yaml(files("focal_simulator.whole_model") / "shapes", name, "unknown model shape")
+    where = f"{name}.yaml"
     values: dict[str, Any] = {"family": tree["family"]}
     for section in ("vision", "projector", "decoder", *_FLATTENED):
-        fields = {field: _leaf(leaf, f"{section}.{field}", where)[0] for field, leaf in tree[section].items()}
+        fields = {field: _leaf(leaf, f"{section}.{field}", where) for field, leaf in tree[section].items()}
         values |= fields if section in _FLATTENED else {section: fields}
     return validated(ModelShape, values, where)
 
 
-def shape_sources(name: str) -> dict[str, str]:
-    """Return the source of every number of a preset, by field such as ``vision.layers``."""
-    tree = _read(name)
-    return {
-        f"{section}.{field}": _leaf(leaf, f"{section}.{field}", f"{name}.yaml")[1]
-        for section in ("vision", "projector", "decoder", *_FLATTENED)
-        for field, leaf in tree[section].items()
-    }
-
-
-@lru_cache(maxsize=16)
-def _read(name: str) -> dict[str, Any]:
-    names = shape_names()
-    if name not in names:
-        raise ConfigError(f"unknown model shape '{name}'; {near_matches(name, names)}")
-    text = files("focal_simulator.whole_model").joinpath("shapes", f"{name}.yaml").read_text(encoding="utf-8")
-    return parse_yaml(text, f"{name}.yaml")
-
-
-def _leaf(leaf: Any, field: str, where: str) -> tuple[Any, str]:
+def _leaf(leaf: Any, field: str, where: str) -> Any:
     if not isinstance(leaf, dict) or set(leaf) != {"value", "source"} or not leaf["source"]:
         raise ConfigError(f"{where}: field '{field}' must be {{value: ..., source: ...}}, got {leaf!r:.60}")
-    return leaf["value"], str(leaf["source"])
+    return leaf["value"]

@@ -1,4 +1,4 @@
-"""Cycles, energy and memory traffic of vector operators on a special-function unit.
+"""Cycles of vector operators on a special-function unit.
 
 The unit has a number of lanes for each elementary operation; lanes of different operations work at the same time
 as a pipeline, so the busiest of them, or the port of the buffer that feeds them, sets the pace.
@@ -6,122 +6,83 @@ as a pipeline, so the busiest of them, or the port of the buffer that feeds them
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from focal_common.errors import ConfigError
-from focal_simulator.whole_model.operator import Operator
-from focal_simulator.whole_model.special_function_unit import SpecialFunctionUnit, VectorLanes
-from focal_simulator.whole_model.vector_work import VECTOR_WORK, Elementary
+from focal_common.errors import ConfigError, near_matches
+from focal_simulator.hardware.specs import HardwareSpec
+from focal_simulator.whole_model.operator import ELEMENTARY, VECTOR_WORK, Elementary, Operator
 from focal_simulator.workload.arithmetic import ceil_div
 
-__all__ = ["VectorTiming", "vector_cycles", "vector_timing"]
+_LATENCY_CYCLES = 16  # assumed: depth of a pipeline of exp, add and multiply; under 0.1 % of any layer
+_OPERANDS_PER_MULTIPLIER = 3  # assumed: two operands and one result
 
 
 @dataclass(frozen=True, slots=True)
-class VectorTiming:
-    """Cost of one operator over all its steps.
+class VectorLanes:
+    """What sets the pace of a special-function unit; comparisons take cycles of the adders.
 
     Attributes:
-        cycles: From first operand to last result, memory not counted.
-        bound: Elementary operation that is busiest, or ``port``.
-        energy_pj: Of the lanes; buffers and memory are not in it.
-        operations: Elementary operations.
-        dram_read_bytes: Operands that do not fit on chip.
-        dram_write_bytes: Results that do not fit on chip.
+        per_cycle: Operations per cycle by elementary operation, in the order of `ELEMENTARY`.
+        port_elements: Elements per cycle between the unit and the buffer that holds its operands.
+        latency_cycles: From the first operand to the first result; paid once per operator and step.
     """
 
-    cycles: int
-    bound: str
-    energy_pj: float
-    operations: int
-    dram_read_bytes: int
-    dram_write_bytes: int
+    per_cycle: tuple[int, ...]
+    port_elements: int
+    latency_cycles: int
+
+    def of(self, operation: Elementary) -> int:
+        """Return the operations per cycle."""
+        return self.per_cycle[ELEMENTARY.index(operation)]
 
 
-def vector_timing(
-    operator: Operator,
-    unit: SpecialFunctionUnit,
-    buffer_bytes: int,
-    element_bytes: int = 2,
-    *,
-    is_streamed: bool = False,
-    is_mask_skipped: bool = False,
-) -> VectorTiming:
-    """Return the cost of a vector operator.
-
-    Args:
-        operator: Of kind ``vector``.
-        unit: The hardware.
-        buffer_bytes: On-chip room for operands and results.
-        element_bytes: Width of an element.
-        is_streamed: Operands come tile by tile from the array and results go on to it: no memory traffic.
-        is_mask_skipped: Nothing is computed for scores that a causal mask hides.
-
-    Returns:
-        With memory traffic by this rule: nothing if all operands and results of a step fit into the buffer;
-        else one read and one write if a row fits; else one read per pass and one write.
+def vector_lanes(hardware: HardwareSpec) -> VectorLanes:
+    """Return the unit that ``special_functions`` of a hardware class describes; a lane does one operation per cycle.
 
     Raises:
-        ConfigError: The operator is no vector operation, the unit lacks a lane, or a size is not positive.
+        ConfigError: No component does an operation.
     """
-    if buffer_bytes < 1 or element_bytes < 1:
+    counts = {name: _lanes(hardware, name) for name in ELEMENTARY}
+    return VectorLanes(tuple(counts.values()), _OPERANDS_PER_MULTIPLIER * counts["mul"], _LATENCY_CYCLES)
+
+
+def _lanes(hardware: HardwareSpec, operation: Elementary) -> int:
+    name = hardware.special_functions.get(operation)
+    if name is None:
         raise ConfigError(
-            f"buffer_bytes and element_bytes must be at least 1, got {buffer_bytes}, {element_bytes}"
+            f"{hardware.accelerator}: special_functions of its hardware class names no component for '{operation}'; "
+            f"expected one for each of {', '.join(ELEMENTARY)}"
         )
-    cycles, bound = vector_cycles(operator, unit.pace, is_mask_skipped=is_mask_skipped)
-    elements, counts = _work(operator, is_mask_skipped)
-    reads, writes = (
-        (0, 0) if is_streamed else _dram_elements(operator, elements, buffer_bytes // element_bytes)
-    )
-    return VectorTiming(
-        cycles=cycles,
-        bound=bound,
-        energy_pj=math.fsum(number * unit.lanes[name].energy.value for name, number in counts.items()),
-        operations=sum(counts.values()),
-        dram_read_bytes=reads * element_bytes,
-        dram_write_bytes=writes * element_bytes,
-    )
+    if name not in hardware.components:
+        raise ConfigError(
+            f"{hardware.accelerator}: field 'components' has no '{name}' for the special-function unit; "
+            f"{near_matches(name, hardware.components)}"
+        )
+    return hardware.components[name].count.value
 
 
 def vector_cycles(
     operator: Operator, lanes: VectorLanes, *, is_mask_skipped: bool = False
 ) -> tuple[int, str]:
-    """Return the cycles of a vector operator and what bounds them; raises as `vector_timing`.
+    """Return the cycles of a vector operator over all its steps, and what bounds them: an operation or ``port``.
 
     Args:
         operator: Of kind ``vector``.
         lanes: Of the unit.
         is_mask_skipped: Nothing is computed for scores that a causal mask hides.
+
+    Raises:
+        ConfigError: The operator is no vector operation.
     """
     if operator.vector is None:
         raise ConfigError(f"{operator.label}: expected a vector operation, got kind '{operator.kind}'")
-    elements, counts = _work(operator, is_mask_skipped)
-    busy: dict[str, int] = {name: ceil_div(number, lanes.of(name)) for name, number in counts.items()}
-    if lanes.is_max_on_adders and "max" in counts:
-        shared = counts["max"] + counts.get("add", 0)
-        busy["add"] = ceil_div(shared, lanes.of("add"))
-        del busy["max"]
+    elements = operator.causal_elements if is_mask_skipped else operator.total_elements
+    counts = operator.elementary(is_mask_skipped)
+    # Comparisons share the adders.
+    counts["add"] += counts.pop("max")
+    busy: dict[str, int] = {name: ceil_div(count, lanes.of(name)) for name, count in counts.items() if count}
     moved = elements * (operator.operands + VECTOR_WORK[operator.vector].passes - 1) + elements
     busy["port"] = ceil_div(moved, lanes.port_elements)
     # Ties go to the first elementary operation, in their fixed order.
     bound = max(busy, key=lambda name: busy[name])
     return busy[bound] + (lanes.latency_cycles * operator.steps if elements else 0), bound
-
-
-def _work(operator: Operator, is_mask_skipped: bool) -> tuple[int, dict[Elementary, int]]:
-    """Return the elements of an operator, and its elementary operations that occur."""
-    elements = operator.causal_elements if is_mask_skipped else operator.total_elements
-    return elements, {name: number for name, number in operator.elementary(is_mask_skipped).items() if number}
-
-
-def _dram_elements(operator: Operator, elements: int, room_elements: int) -> tuple[int, int]:
-    """Return elements read from and written to memory over all steps."""
-    last = operator.at_step(operator.steps - 1)
-    if (operator.operands + 1) * last.elements <= room_elements:
-        return 0, 0
-    row = last.elements // max(last.rows, 1)
-    passes = (
-        1 if (operator.operands + 1) * row <= room_elements else VECTOR_WORK[operator.vector or "copy"].passes
-    )
-    return elements * (operator.operands + passes - 1), elements

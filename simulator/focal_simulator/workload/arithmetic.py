@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ceil_div", "exact_sum", "fold_cycles", "sequential_sum"]
-
 
 def ceil_div(dividend: Any, divisor: Any) -> Any:
     """Return the ceiling of ``dividend / divisor`` for integers or integer arrays, negatives included."""

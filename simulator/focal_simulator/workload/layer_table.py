@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from focal_traces.header.schema import GEMMS, DecoderGeometry
 
-__all__ = ["ATTENTION", "LAYERS", "LINEAR_LAYERS", "LayerTable", "LinearShapes", "Traffic", "add_traffic"]
-
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 LAYERS = (*LINEAR_LAYERS, "attn")
 """Timed layers of one block in the order of the published simulator; the order fixes real-valued sums."""
@@ -97,3 +95,8 @@ def add_traffic(parts: Iterable[tuple[Any, Mapping[Traffic, Any]]]) -> dict[Traf
             term = value if isinstance(factor, int) and factor == 1 else factor * value
             total[key] = total[key] + term if key in total else term
     return total
+
+
+def block_row(linear: Any, attention: Any) -> Numbers:
+    """Return axes (1, layers) from the linear layers of a block and its attention layer."""
+    return np.append(linear, attention).reshape(1, -1)

@@ -12,9 +12,7 @@ from focal_traces.counts.trace import Trace
 from focal_traces.header.published import MAIN_FOLDER
 from focal_traces.methods import method_tables
 from focal_traces.root.root import TraceRoot
-from focal_traces.tables.workloads import Workload as WorkloadRow
-
-__all__ = ["load_workloads", "with_trace"]
+from focal_traces.tables.table import Workload as WorkloadRow
 
 
 def load_workloads(

@@ -18,8 +18,6 @@ from focal_traces.model_shape.model_shape import ModelShape
 from focal_traces.synthetic.schedule import Schedule, tokens_per_gemm
 from focal_traces.tables.table import PairTable
 
-__all__ = ["Workload", "totals_from_schedule"]
-
 _VECTOR_ELEMENTS = 32
 
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from focal_simulator.accelerators.corrections import ALL, CORRECTIONS, parse_corrections
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.level import CycleFidelity
-from focal_simulator.jobs.causes import CAUSES
+from focal_simulator.jobs.jobs import CAUSES
 from focal_simulator.results.explain import explain
 from focal_simulator.workload.loading import load_workloads
 from focal_traces.root.root import TraceRoot

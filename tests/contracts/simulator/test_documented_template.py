@@ -12,7 +12,7 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.simulate import simulate_cycles
 from focal_simulator.results.runner import FIDELITIES, Settings, run_all
-from focal_simulator.whole_model.special_function_unit import vector_lanes
+from focal_simulator.whole_model.special_functions import vector_lanes
 from focal_traces.synthetic.schedule import Schedule
 from page_support import blocks, register
 from simulator_support import small_workload

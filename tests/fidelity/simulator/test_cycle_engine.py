@@ -10,7 +10,7 @@ import pytest
 from focal_simulator.accelerators.corrections import ALL
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.simulate import CycleResult, simulate_cycles
-from focal_simulator.engine.parity.run import simulate
+from focal_simulator.engine.parity.level import simulate
 from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload
 from focal_traces.methods.cmc import SPARSITY

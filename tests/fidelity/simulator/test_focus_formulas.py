@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from focal_simulator.accelerators.presets import build_accelerator
-from focal_simulator.engine.parity.run import simulate
+from focal_simulator.engine.parity.level import simulate
 from focal_simulator.workload.loading import with_trace
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS, DecoderGeometry, TokenGrid
 from focal_traces.masks.masks import trace_from_masks
 from focal_traces.synthetic.schedule import Schedule
-from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_masks
 from simulator_support import small_workload
+from synthetic_traces import SyntheticInput, synthetic_masks
 
 TINY = DecoderGeometry(
     layers=4, hidden_elements=128, intermediate_elements=352, heads=4, kv_heads=2, head_dim_elements=32

@@ -15,11 +15,12 @@ import pytest
 from focal.commands.sim import main
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.inference import PHASES, simulate_inference
-from focal_simulator.whole_model.listing import operators, work_by_phase
+from focal_simulator.whole_model.listing import operators
 from focal_simulator.whole_model.presets import shape_preset
 from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload
 from focal_traces.root.root import TraceRoot
+from shape_support import work_by_phase
 from simulator_support import PUBLISHED_ROOT
 
 STEPS = 8

@@ -6,7 +6,7 @@ import pytest
 
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.costs.buffer_costs import BufferCost, buffer_costs
-from focal_simulator.engine.parity.run import simulate
+from focal_simulator.engine.parity.level import simulate
 from simulator_support import DATA, published_table, published_workloads
 
 with (DATA / "simulator" / "cacti_buffers.csv").open(encoding="utf-8") as source:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from focal_simulator.accelerators.presets import build_accelerator
-from focal_simulator.engine.parity.run import simulate
-from focal_simulator.engine.run_result import RunResult
+from focal_simulator.engine.base import RunResult
+from focal_simulator.engine.parity.level import simulate
 from simulator_support import DATA, published_workloads
 
 NUMBERS = json.loads((DATA / "published" / "headline_numbers.json").read_text(encoding="utf-8"))

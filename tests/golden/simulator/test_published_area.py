@@ -7,8 +7,7 @@ import pytest
 from focal_evaluation.results.published_sweeps import layer_row
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.costs.buffer_costs import BufferCost
-from focal_simulator.engine.parity.level import Parity
-from focal_simulator.engine.parity.run import simulate
+from focal_simulator.engine.parity.level import Parity, simulate
 from focal_simulator.results.summary import area_power_summary, breakdown_rows
 from focal_traces.counts.trace import GemmTotals
 from focal_traces.header.schema import GEMMS

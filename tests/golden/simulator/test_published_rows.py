@@ -4,7 +4,7 @@ import pytest
 
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.costs.buffer_costs import SramChoice
-from focal_simulator.engine.parity.run import simulate
+from focal_simulator.engine.parity.level import simulate
 from focal_simulator.results.rows import result_row
 from focal_traces.methods.cmc import SPARSITY
 from simulator_support import published_table, published_workloads, with_schedule

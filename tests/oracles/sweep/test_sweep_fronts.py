@@ -83,7 +83,6 @@ def test_effects_of_a_full_grid_are_the_terms_of_its_formula() -> None:
     assert found.main == pytest.approx([9 / whole, (8 / 3) / whole, 0.0])
     assert found.pairs[0, 2] == found.pairs[2, 0] == pytest.approx(25 / whole)
     assert found.pairs[0, 1] == pytest.approx(0.0)
-    assert found.means[0] == {"-1": pytest.approx(4.0), "1": pytest.approx(10.0)}
 
 
 def test_effects_of_an_unbalanced_sample_are_not_raised_by_chance() -> None:

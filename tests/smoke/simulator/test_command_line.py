@@ -13,8 +13,8 @@ from focal.commands.sim import main
 from focal_traces.files.store import write_counts, write_masks
 from focal_traces.header.schema import DecoderGeometry, TokenGrid
 from focal_traces.synthetic.schedule import Schedule
-from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_counts, synthetic_masks
 from simulator_support import PUBLISHED_ROOT
+from synthetic_traces import SyntheticInput, synthetic_counts, synthetic_masks
 
 ROOT = Path(__file__).parents[3]
 TINY = DecoderGeometry(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from focal_common.places import (
     scratch_folder,
 )
 from focal_simulator.results.output import locked_folder
-from focal_traces.tables.rows import locked
+from focal_traces.tables.rows import upsert_row
 
 ROOT = Path(__file__).parents[3]
 PRODUCT = ("focal", "common", "traces", "algorithm", "simulator", "evaluation_scripts")
@@ -235,15 +236,21 @@ def test_folders_are_removed_in_one_place_only() -> None:
         assert all("echo" in line for line in lines), script  # advice is not removal
 
 
-@pytest.mark.parametrize("name", [".meta_data.csv.lock", ".focal.lock"])
-def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path, name: str) -> None:
+def _add_a_row(folder: Path) -> None:
+    upsert_row(folder / "meta_data.csv", ("Model",), {"Model": "m"}, 1)
+
+
+def _hold(folder: Path) -> None:
+    with locked_folder(folder):
+        pass
+
+
+@pytest.mark.parametrize(("name", "lock"), [(".meta_data.csv.lock", _add_a_row), (".focal.lock", _hold)])
+def test_a_lock_file_that_is_a_link_is_refused(
+    tmp_path: Path, name: str, lock: Callable[[Path], None]
+) -> None:
     (tmp_path / "inside").mkdir()
     (tmp_path / "inside" / name).symlink_to(tmp_path / "outside")
-    hold = (
-        locked(tmp_path / "inside" / "meta_data.csv")
-        if "meta" in name
-        else locked_folder(tmp_path / "inside")
-    )
-    with pytest.raises(RunError), hold:
-        pass
+    with pytest.raises(RunError, match="cannot be written"):
+        lock(tmp_path / "inside")
     assert not (tmp_path / "outside").exists()

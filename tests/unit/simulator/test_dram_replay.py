@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dram_requests import read_requests
 from dram_traffic import ddr4, run
 from focal_common.errors import ConfigError, TraceError
 from focal_simulator.dram import AccessPattern, DramModel, load_dram_spec, preset_names, replay
 from focal_simulator.dram.curves import pattern_curve
 from focal_simulator.dram.patterns import pattern_requests
-from focal_simulator.dram.request_files import read_requests
 
 
 def test_no_requests_take_no_time_and_no_energy() -> None:

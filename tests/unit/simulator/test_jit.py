@@ -25,11 +25,17 @@ def test_a_changed_neighbour_of_a_kernel_means_another_cache(
     assert cache_name(tmp_path, monkeypatch) != before
 
 
+def test_every_file_with_kernels_is_watched() -> None:
+    package = jit._PACKAGE
+    homes = {path.parent for path in package.rglob("*.py") if "@kernel\n" in path.read_text()}
+    assert homes == {package / name for name in jit._KERNEL_FOLDERS}
+
+
 def test_a_kernel_outside_the_watched_folders_is_refused() -> None:
     def stray(x: int) -> int:
         return x
 
-    stray.__module__ = "focal_simulator.engine.parity.run"
+    stray.__module__ = "focal_simulator.engine.parity.level"
     with pytest.raises(ValueError, match="kernels live in dram or kernels"):
         jit.kernel(stray)
 

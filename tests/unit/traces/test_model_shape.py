@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from typing import Any
 
 import pytest
 
+from focal_common.config import packaged_yaml
 from focal_common.errors import ConfigError
 from focal_traces.header.recorded_shape import recorded_shape
 from focal_traces.header.schema import QWEN2_7B, SampleHeader, TokenGrid
 from focal_traces.header.text import header_to_text, text_to_header
 from focal_traces.model_shape.families import DEFAULTS, model_shape
-from focal_traces.model_shape.model_shape import VisionTower
-from focal_traces.model_shape.prompt_lengths import PromptLengths
+from focal_traces.model_shape.model_shape import PromptLengths, VisionTower
 from focal_traces.model_shape.tower_families import TOWER_DEFAULTS
 from shape_support import small_shape
 from traces_support import tiny_trace
@@ -101,7 +102,9 @@ def test_presets_cite_a_source_for_every_number() -> None:
     presets = pytest.importorskip("focal_simulator.whole_model.presets")
     assert set(presets.shape_names()) == set(CASES)
     for name in presets.shape_names():
-        assert all(len(source) > 10 for source in presets.shape_sources(name).values())
+        tree = packaged_yaml(files("focal_simulator.whole_model") / "shapes", name, "")
+        sections = [tree[section] for section in ("vision", "projector", "decoder", "head", "prompt")]
+        assert all(len(str(leaf["source"])) > 10 for section in sections for leaf in section.values())
 
 
 def test_defaults_are_those_of_the_library() -> None:

@@ -17,6 +17,8 @@ from focal_common.errors import RunError, TraceError
 from focal_traces.counts.trace import COLUMNS, Trace
 from focal_traces.files.store import open_trace, write_counts
 from focal_traces.header.schema import GEMMS
+from focal_traces.synthetic.schedule import Schedule
+from synthetic_traces import counts_from_schedule
 from traces_support import tiny_trace
 
 
@@ -183,8 +185,6 @@ def test_a_sample_without_visual_tokens_is_legal(tmp_path: Path) -> None:
     header = trace.header.model_copy(
         update={"samples": (trace.header.samples[0].model_copy(update={"visual_tokens": 0, "grid": None}),)}
     )
-    from focal_traces.synthetic.schedule import Schedule, counts_from_schedule
-
     empty = Trace(header, (counts_from_schedule(header, 0, Schedule((1,), (0.5,))),))
     assert open_trace(_write(empty, tmp_path)).totals(0).tokens.sum() == 0
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from focal_common.errors import ConfigError
-from focal_simulator.gpu.pairs import token_counts_per_layer
-from focal_simulator.whole_model import operators, work_by_phase
+from focal_simulator.whole_model import operators
 from focal_simulator.whole_model.presets import shape_preset
 from focal_traces.counts.trace import Trace
 from focal_traces.header.schema import GEMMS, SampleHeader, TokenGrid, TraceHeader
 from focal_traces.methods import SELECTION
 from focal_traces.model_shape.model_shape import ModelShape
-from focal_traces.synthetic.schedule import Schedule, schedule_trace
+from focal_traces.synthetic.schedule import Schedule
 from focal_traces.work.ledger import Ledger, ledger
-from shape_support import small_shape
+from shape_support import small_shape, work_by_phase
+from synthetic_traces import schedule_trace
 from traces_support import TINY, tiny_masks, tiny_trace
 
 PRESETS = ["llava_1_5_7b", "llava_onevision_7b", "llava_video_7b", "minicpm_v_2_6", "qwen2_5_vl_7b"]
@@ -54,7 +54,7 @@ def test_macs_of_every_phase_are_those_of_the_operator_list(name: str) -> None:
     shape = shape_preset(name)
     trace = pruned(shape, Schedule((3, 9), (0.4, 0.2)))
     found = ledger(trace)
-    counts = token_counts_per_layer(trace)
+    counts = trace.totals(trace.chosen_sample()).tokens
     phases = {
         one.phase: one.flops // 2 for one in work_by_phase(operators(shape, counts, generated_tokens=1))
     }
@@ -68,7 +68,9 @@ def test_macs_of_every_phase_are_those_of_the_operator_list(name: str) -> None:
 def test_bytes_are_those_of_the_operator_list() -> None:
     shape = small_shape()
     trace = pruned(shape, Schedule((1,), (0.5,)))
-    listed = [one for one in operators(shape, token_counts_per_layer(trace)) if one.phase == "prefill"]
+    listed = [
+        one for one in operators(shape, trace.totals(trace.chosen_sample()).tokens) if one.phase == "prefill"
+    ]
     linear = [one for one in listed if one.kind == "gemm"]
     # q, k and v share one input, as gate and up do; the list reads it once for each.
     shared = {"k_proj", "v_proj", "up_proj"}

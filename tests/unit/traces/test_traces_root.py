@@ -14,10 +14,10 @@ from focal_traces.masks.published import write_published
 from focal_traces.methods import adaptiv, cmc
 from focal_traces.methods.cmc import CmcSparsity
 from focal_traces.methods.focus import SCHEDULES
+from focal_traces.root.context import context_of_published
 from focal_traces.root.root import TraceRoot
-from focal_traces.root.workload_header import context_of_published
 from focal_traces.synthetic.schedule import Schedule
-from focal_traces.tables.workloads import WORKLOADS, Workload
+from focal_traces.tables.table import WORKLOADS, Workload
 from traces_support import TINY, tiny_masks, tiny_trace
 
 META = "Model,Dataset,Sequence length,Num frames,Num patches,Median index\n"

@@ -15,7 +15,7 @@ from focal_traces.files.store import open_masks, open_trace, write_counts, write
 from focal_traces.header.schema import GEMMS, DecoderGeometry, TokenGrid
 from focal_traces.masks.masks import trace_from_masks
 from focal_traces.synthetic.schedule import Schedule
-from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_masks
+from synthetic_traces import SyntheticInput, synthetic_masks
 
 
 @st.composite

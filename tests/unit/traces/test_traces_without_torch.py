@@ -31,7 +31,7 @@ def test_importing_and_reading_counts_leaves_torch_alone(tmp_path: Path) -> None
     _run(
         "import sys, pathlib, focal_traces, focal_traces.files.store, focal_traces.root.root\n"
         "import focal.commands.trace_files\n"
-        "import focal_traces.masks.published, focal_traces.masks.masks, focal_traces.synthetic.synthetic\n"
+        "import focal_traces.masks.published, focal_traces.masks.masks, focal_traces.synthetic.calibrated\n"
         f"focal_traces.files.store.open_trace(pathlib.Path({str(path)!r}))\n"
         "assert not {'torch', 'pandas', 'numba', 'transformers'} & set(sys.modules), 'heavy import'\n"
     )

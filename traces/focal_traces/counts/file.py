@@ -22,8 +22,6 @@ from focal_traces.counts.trace import COLUMNS, TileCounts, Trace
 from focal_traces.header.schema import GEMMS
 from focal_traces.header.text import check_version, header_to_text, text_to_header
 
-__all__ = ["COUNTS_SUFFIX", "read_counts", "write_counts"]
-
 COUNTS_SUFFIX = ".counts.parquet"
 
 _HEADER, _VERSION, _CHECKSUM = b"focal.header", b"focal.schema_version", b"focal.content_sha256"

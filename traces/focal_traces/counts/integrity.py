@@ -11,8 +11,6 @@ from focal_common.errors import TraceError
 from focal_traces.counts.trace import TileCounts, Trace
 from focal_traces.header.schema import GEMMS, TraceHeader
 
-__all__ = ["check_counts", "check_trace"]
-
 
 def check_trace(trace: Trace, where: str) -> None:
     """Check header against counts and every sample's counts.

@@ -11,16 +11,6 @@ from focal_common.errors import TraceError
 from focal_traces.counts.trace import Trace
 from focal_traces.header.schema import GEMMS, DecoderGeometry
 
-__all__ = [
-    "gemm_weights",
-    "median_index",
-    "retained_mac_fraction",
-    "sparsity_by_layer",
-    "tokens_by_layer",
-    "weighted_sparsity",
-    "weighted_sparsity_of",
-]
-
 
 def gemm_weights(geometry: DecoderGeometry, visual_tokens: int) -> NDArray[np.int64]:
     """Return the work behind each recorded input, in multiply-accumulates per visual token, axes (GEMMS).
@@ -82,14 +72,6 @@ def weighted_sparsity_of(
     """
     weights = gemm_weights(geometry, visual_tokens)
     return float(np.dot(weights, sparsity.mean(axis=0)) / weights.sum())
-
-
-def retained_mac_fraction(trace: Trace, sample: int) -> float:
-    """Return the fraction of the dense multiply-accumulates behind recorded inputs that remains.
-
-    Weights count work per input vector, so this is one minus the weighted sparsity.
-    """
-    return 1.0 - weighted_sparsity(trace, sample)
 
 
 def median_index(weighted: Sequence[float]) -> int:

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from focal_traces.counts.trace import TileCounts
 from focal_traces.header.schema import GEMMS
 
-__all__ = ["GemmTiles", "assemble_counts", "count_tiles", "tile_of_tokens"]
-
 _UINT8_ROWS = 255  # the most flags a uint8 sum can hold
 
 

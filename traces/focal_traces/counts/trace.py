@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from focal_common.errors import TraceError
 from focal_traces.header.schema import GEMMS, TraceHeader
 
-__all__ = ["COLUMNS", "GemmTotals", "TileCounts", "Trace"]
-
 COLUMNS = ("layer", "gemm", "m_tile", "k_slice", "rows", "vectors", "unique")
 
 

@@ -19,8 +19,6 @@ from focal_traces.masks.file import MASKS_SUFFIX, write_masks
 from focal_traces.masks.masks import MaskTrace, trace_from_masks
 from focal_traces.masks.published import write_published
 
-__all__ = ["convert_file", "write_csv"]
-
 
 def convert_file(source: Path, target: Path, context: TraceHeader | None = None) -> None:
     """Read ``source`` in its tier and write ``target`` in the tier its name asks for.

@@ -14,8 +14,6 @@ from focal_traces.header.schema import GEMMS, TraceHeader
 from focal_traces.header.text import header_to_text
 from focal_traces.masks.masks import MaskTrace, SampleMasks
 
-__all__ = ["Difference", "diff_headers", "diff_masks", "diff_traces"]
-
 _COMPARED = ("m_tile", "k_slice", "rows", "vectors", "unique")
 
 

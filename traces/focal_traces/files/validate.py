@@ -17,8 +17,6 @@ from focal_traces.header.schema import TraceHeader
 from focal_traces.masks.masks import MaskTrace, trace_from_masks
 from focal_traces.records.file import holds_records, read_records
 
-__all__ = ["ValidationReport", "validate_file"]
-
 _SPARSITY_TOLERANCE = 1e-5  # single precision, in which the published artifact keeps it, is good to 6e-8
 
 

@@ -21,8 +21,6 @@ from focal_common.places import PlainPath
 from focal_traces.frames.frames import CELL_FIELDS, FramesTrace, KeptPicture, SampleFrames, check_frames
 from focal_traces.header.text import header_to_text, text_to_header
 
-__all__ = ["FRAMES_SUFFIX", "holds_frames", "read_frames", "write_frames"]
-
 FRAMES_SUFFIX = ".frames.zip"
 
 _CONTENTS = "frames.json"

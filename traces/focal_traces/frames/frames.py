@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from focal_common.errors import TraceError
 from focal_traces.header.schema import TraceHeader
 
-__all__ = ["CELL_FIELDS", "FramesTrace", "KeptPicture", "SampleFrames", "check_frames"]
-
 CELL_FIELDS = ("picture", "left", "top", "right", "bottom")
 """Columns of a cell table. A cell reaches from (left, top) to before (right, bottom), in pixels of its picture."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["MAIN_FOLDER", "PUBLISHED_METHOD"]
-
 PUBLISHED_METHOD = "focus"
 """Method of the published masks, which do not say it, and of traces that stand in for them."""
 

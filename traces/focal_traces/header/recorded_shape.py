@@ -8,11 +8,8 @@ from typing import Any
 from focal_common.errors import ConfigError
 from focal_traces.header.schema import SampleHeader
 from focal_traces.model_shape.families import FAMILIES, model_shape
-from focal_traces.model_shape.model_shape import ModelShape
-from focal_traces.model_shape.prompt_lengths import PromptLengths
+from focal_traces.model_shape.model_shape import ModelShape, PromptLengths
 from focal_traces.model_shape.tower_families import with_defaults
-
-__all__ = ["recorded_shape"]
 
 
 def recorded_shape(config: Mapping[str, Any], family: str, sample: SampleHeader) -> ModelShape | None:

@@ -10,8 +10,6 @@ from focal_common.config import validated
 from focal_common.errors import ConfigError, TraceError
 from focal_traces.header.schema import SCHEMA_VERSION, TraceHeader
 
-__all__ = ["check_version", "header_to_text", "text_to_header"]
-
 
 def header_to_text(header: TraceHeader) -> str:
     """Return the header as compact JSON with sorted keys, so equal headers give equal bytes.

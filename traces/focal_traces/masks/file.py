@@ -19,8 +19,6 @@ from focal_traces.masks.packing import POINTER_KINDS, PackedGemm
 from focal_traces.masks.pointers import PointerRule
 from focal_traces.masks.torch_file import load_torch, save_torch, torch_module
 
-__all__ = ["FORMAT", "MASKS_SUFFIX", "masks_from_content", "read_masks", "write_masks"]
-
 MASKS_SUFFIX = ".masks.pth"
 FORMAT = "focal.masks"
 

@@ -18,8 +18,6 @@ from focal_traces.header.schema import GEMMS, TraceHeader
 from focal_traces.masks.packing import PackedGemm, pack_published, pack_winners
 from focal_traces.masks.pointers import PointerRule
 
-__all__ = ["MaskTrace", "SampleMaskBuilder", "SampleMasks", "counts_from_masks", "trace_from_masks"]
-
 
 @dataclass(frozen=True)
 class SampleMasks:

@@ -14,9 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from focal_common.errors import TraceError
-from focal_traces.masks.pointers import NO_WINNER, PointerRule, group_index
-
-__all__ = ["POINTER_KINDS", "PackedGemm", "PointerKind", "check_masks", "pack_published", "pack_winners"]
+from focal_traces.masks.pointers import PointerRule, group_index
 
 PointerKind = Literal["winner", "distance", "verbatim"]
 POINTER_KINDS: tuple[PointerKind, ...] = get_args(PointerKind)
@@ -62,19 +60,6 @@ class PackedGemm:
     def is_similar(self) -> NDArray[np.bool_]:
         """Return vectors replaced by a representative, axes (visual tokens, slices)."""
         return self._flags(self.similar)
-
-    def winners(self) -> NDArray[np.uint8]:
-        """Return the winning candidate, 255 for none, axes (visual tokens, slices).
-
-        Raises:
-            TraceError: The masks were imported from the published layout, which holds no winners.
-        """
-        if self.kind != "winner":
-            raise TraceError("no winner candidates: this trace was imported from the published layout")
-        is_similar = self.is_similar()
-        winners = np.full(is_similar.shape, NO_WINNER, dtype=np.uint8)
-        winners[is_similar] = self._pointers(is_similar)
-        return winners
 
     def group_index(self, rule: PointerRule) -> NDArray[np.int32]:
         """Return the published group index, axes (visual tokens, slices).

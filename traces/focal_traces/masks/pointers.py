@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from focal_common.errors import TraceError
 from focal_traces.header.schema import TokenGrid
 
-__all__ = ["NO_WINNER", "PointerRule", "candidate_offsets", "group_index"]
-
 NO_WINNER = 255
 """Winner code of a vector that is not similar; hence at most 255 candidates."""
 

@@ -18,16 +18,6 @@ from focal_traces.masks.masks import MaskTrace, SampleMaskBuilder
 from focal_traces.masks.pointers import PointerRule
 from focal_traces.masks.torch_file import load_torch, save_torch, torch_module
 
-__all__ = [
-    "KINDS",
-    "PUBLISHED_ORDER",
-    "looks_published",
-    "masks_from_published",
-    "published_header",
-    "read_published",
-    "write_published",
-]
-
 KINDS = ("mask_zero", "mask_similar", "group_idx")
 PUBLISHED_ORDER = ("q_proj", "o_proj", "query", "gate_proj", "down_proj")
 """Key order of the published dictionaries; differs from the order of computation."""

@@ -15,8 +15,6 @@ from typing import Any
 from focal_common.errors import TraceError, UnsupportedError
 from focal_common.files import atomic_path
 
-__all__ = ["is_archive", "load_torch", "save_torch", "torch_module"]
-
 
 def torch_module() -> Any:
     """Import torch on first need.

@@ -5,8 +5,6 @@ from __future__ import annotations
 from focal_traces.methods.selection import SelectionContext, SelectionWork
 from focal_traces.tables.table import PairTable
 
-__all__ = ["SPARSITY", "work"]
-
 SPARSITY = PairTable(
     "adaptiv_sparsity.csv",
     ("Model", "Dataset", "Sparsity"),

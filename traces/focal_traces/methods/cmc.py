@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from focal_traces.methods.selection import SelectionContext, SelectionWork, unknown
 from focal_traces.tables.table import PairTable
 
-__all__ = ["SPARSITY", "CmcSparsity", "work"]
-
 _INTERVAL_FRAMES = 8  # source: published artifact
 
 

@@ -10,8 +10,6 @@ from focal_traces.methods.selection import SelectionContext, SelectionWork, unkn
 from focal_traces.synthetic.schedule import Schedule
 from focal_traces.tables.table import Cells, PairTable
 
-__all__ = ["SCHEDULES", "ScheduleRow", "work"]
-
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRow:

@@ -14,8 +14,6 @@ from focal_traces.counts.trace import Trace
 from focal_traces.header.schema import GEMMS, SampleHeader
 from focal_traces.model_shape.geometry import DecoderGeometry
 
-__all__ = ["SelectionContext", "SelectionFormula", "SelectionWork", "nothing", "unknown"]
-
 
 @dataclass(frozen=True, slots=True)
 class SelectionWork:

@@ -12,11 +12,8 @@ from typing import Any
 from focal_common.config import validated
 from focal_common.errors import ConfigError, near_matches
 from focal_traces.model_shape.geometry import DecoderGeometry
-from focal_traces.model_shape.model_shape import ModelShape, Projector
-from focal_traces.model_shape.prompt_lengths import PromptLengths
+from focal_traces.model_shape.model_shape import ModelShape, Projector, PromptLengths
 from focal_traces.model_shape.tower_families import Fields, build_tower
-
-__all__ = ["DEFAULTS", "FAMILIES", "model_shape"]
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "llama": {

@@ -6,8 +6,6 @@ from pydantic import PositiveInt, model_validator
 
 from focal_common.config import StrictModel
 
-__all__ = ["QWEN2_7B", "DecoderGeometry"]
-
 
 class DecoderGeometry(StrictModel):
     """Shape of the language-model decoder.

@@ -10,9 +10,7 @@ from focal_common.errors import ConfigError, near_matches
 from focal_traces.model_shape.model_shape import Activation, VisionTower
 
 if TYPE_CHECKING:
-    from focal_traces.model_shape.prompt_lengths import PromptLengths
-
-__all__ = ["TOWER_DEFAULTS", "Fields", "build_tower", "grid_side", "with_defaults"]
+    from focal_traces.model_shape.model_shape import PromptLengths
 
 TOWER_DEFAULTS: dict[str, dict[str, Any]] = {
     "clip_vision_model": {

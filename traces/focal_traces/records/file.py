@@ -16,8 +16,6 @@ from focal_common.files import atomic_write_bytes
 from focal_traces.header.text import header_to_text, text_to_header
 from focal_traces.records.records import KINDS, Record, RecordTrace, check_records
 
-__all__ = ["RECORDS_SUFFIX", "holds_records", "read_records", "write_records"]
-
 RECORDS_SUFFIX = ".records.parquet"
 
 _HEADER, _CHECKSUM = b"focal.records_header", b"focal.content_sha256"

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from focal_common.errors import TraceError
 from focal_traces.header.schema import TraceHeader
 
-__all__ = ["KINDS", "WHOLE", "Kind", "Record", "RecordTrace", "check_records"]
-
 Kind = Literal["tokens", "visual_tokens", "map", "made", "tile"]
 
 KINDS: tuple[str, ...] = get_args(Kind)

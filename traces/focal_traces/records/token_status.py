@@ -17,14 +17,6 @@ from focal_traces.header.schema import GEMMS, SampleHeader
 from focal_traces.masks.masks import SampleMasks
 from focal_traces.records.records import Record
 
-__all__ = [
-    "SampleTokenStatus",
-    "TokenStatus",
-    "similar_share",
-    "token_status_from_masks",
-    "token_status_from_records",
-]
-
 
 class TokenStatus(IntEnum):
     """What became of a token; the first four are present behind a layer, the first three computed there.
@@ -90,9 +82,12 @@ def token_status_from_records(
     Raises:
         TraceError: A map and a count of the same layer disagree.
     """
-    own = np.arange(sample.sequence_tokens, dtype=np.int32)
-    represented_by, is_present = own.copy(), np.ones(len(own), dtype=np.bool_)
-    is_representative, is_padding = np.zeros(len(own), dtype=np.bool_), np.zeros(len(own), dtype=np.bool_)
+    itself = np.arange(sample.sequence_tokens, dtype=np.int32)
+    represented_by, is_present = itself.copy(), np.ones(len(itself), dtype=np.bool_)
+    is_representative, is_padding = (
+        np.zeros(len(itself), dtype=np.bool_),
+        np.zeros(len(itself), dtype=np.bool_),
+    )
     first, last = sample.visual_start, sample.visual_start + sample.visual_tokens
     status = np.zeros((layers, sample.visual_tokens), dtype=np.uint8)
     places = np.full((layers, sample.visual_tokens), -1, dtype=np.int32)
@@ -101,11 +96,12 @@ def token_status_from_records(
         counted = None
         for record in (one for one in ordered if one.layer == layer):
             if record.kind == "map":
-                after = np.full(len(own), -1, dtype=np.int32)
+                # Composed with the maps so far: who a token stood for follows it to the token that stands for it now.
+                after = np.full(len(itself), -1, dtype=np.int32)
                 after[record.index] = record.value
                 represented_by = np.where(represented_by >= 0, after[represented_by], -1).astype(np.int32)
                 if record.point in _SEQUENCE_POINTS:
-                    is_present &= after == own
+                    is_present &= after == itself
                 others = record.value[(record.value >= 0) & (record.value != record.index)]
                 is_representative[others] = True
             elif record.kind == "made":
@@ -118,7 +114,8 @@ def token_status_from_records(
             raise TraceError(
                 f"{where}, layer {layer}: its maps leave {present} visual tokens but the trace counts {counted}"
             )
-        stays = is_present & (represented_by == own)
+        stays = is_present & (represented_by == itself)
+        # From the weakest claim to the strongest: each line overrules those before it.
         found = np.where(is_present, TokenStatus.REPLACED, TokenStatus.MERGED)
         found[represented_by < 0] = TokenStatus.DROPPED
         found[stays] = TokenStatus.KEPT
@@ -133,8 +130,8 @@ def token_status_from_records(
 def token_status_from_masks(masks: SampleMasks, visual_tokens: int, layers: int) -> SampleTokenStatus:
     """Tell tokens with a non-zero vector behind the attention of each layer from the others, which is all masks say."""
     status = np.zeros((layers, visual_tokens), dtype=np.uint8)
-    own = np.arange(visual_tokens, dtype=np.int32)
-    represented_by = np.tile(own, (layers, 1))
+    itself = np.arange(visual_tokens, dtype=np.int32)
+    represented_by = np.tile(itself, (layers, 1))
     for layer in range(layers):
         is_gone = masks.gemm(layer, "gate_proj").is_zero().all(axis=1)
         status[layer, is_gone] = TokenStatus.DROPPED

@@ -18,11 +18,9 @@ from focal_traces.files.store import check_readable, open_trace
 from focal_traces.header.published import MAIN_FOLDER
 from focal_traces.header.schema import QWEN2_7B, DecoderGeometry
 from focal_traces.masks.file import MASKS_SUFFIX
-from focal_traces.root.context import find_context
-from focal_traces.root.workload_header import workload_header
+from focal_traces.root.context import find_context, workload_header
 from focal_traces.synthetic.calibrated import RECIPE_SUFFIX
-from focal_traces.tables.table import Key, PairTable
-from focal_traces.tables.workloads import WORKLOADS, Workload
+from focal_traces.tables.table import WORKLOADS, Key, PairTable, Workload
 
 __all__ = ["MAIN_FOLDER", "SUFFIXES", "TraceRoot"]
 

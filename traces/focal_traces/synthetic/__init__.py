@@ -1,1 +1,1 @@
-"""Traces without a model: seeded, scheduled, or fitted to published results."""
+"""Traces without a model: scheduled, or fitted to published results."""

@@ -27,8 +27,6 @@ from focal_traces.header.schema import GEMMS, QWEN2_7B, SampleHeader, TokenGrid,
 from focal_traces.synthetic.schedule import Schedule, tokens_per_gemm
 from focal_traces.synthetic.tile_spread import TileSpread, scatter
 
-__all__ = ["RECIPE_SUFFIX", "CalibratedTrace", "Recipe", "read_recipe", "write_recipe"]
-
 RECIPE_SUFFIX = ".calibrated.json"
 
 

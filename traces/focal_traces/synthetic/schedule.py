@@ -12,18 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError
-from focal_traces.counts.tiles import GemmTiles, assemble_counts
-from focal_traces.counts.trace import TileCounts, Trace
-from focal_traces.header.schema import GEMMS, TraceHeader
-
-__all__ = [
-    "Schedule",
-    "counts_from_schedule",
-    "kept_tokens",
-    "schedule_trace",
-    "tile_rows",
-    "tokens_per_gemm",
-]
+from focal_traces.header.schema import GEMMS
 
 _BEFORE_PRUNING = ("q_proj", "query", "o_proj")
 
@@ -93,38 +82,3 @@ def tokens_per_gemm(schedule: Schedule, layers: int, visual_tokens: int) -> NDAr
         tokens[layer] = np.where(before, current, after)
         current = after
     return tokens
-
-
-def counts_from_schedule(header: TraceHeader, sample: int, schedule: Schedule) -> TileCounts:
-    """Return counts of pruning alone: every vector of a token that is alive is unique.
-
-    Args:
-        header: Geometry, vector size, m-tile and the sample's length.
-        sample: Index into ``header.samples``.
-        schedule: When and how far to prune.
-
-    Raises:
-        ConfigError: As `tokens_per_gemm`.
-    """
-    tokens = tokens_per_gemm(schedule, header.geometry.layers, header.samples[sample].visual_tokens)
-    blocks = []
-    for row in tokens:
-        for name, alive in zip(GEMMS, row.tolist(), strict=True):
-            rows = tile_rows(alive, header.m_tile)
-            dense = np.repeat(rows[:, None], header.slices(name), axis=1)
-            blocks.append(GemmTiles(rows, dense, dense))
-    return assemble_counts(blocks)
-
-
-def schedule_trace(header: TraceHeader, schedule: Schedule) -> Trace:
-    """Return a trace of token pruning alone for every sample of a header."""
-    return Trace(
-        header, tuple(counts_from_schedule(header, place, schedule) for place in range(len(header.samples)))
-    )
-
-
-def tile_rows(alive_tokens: int, m_tile: int) -> NDArray[np.int32]:
-    """Return the tokens of each m-tile: full tiles and a rest; one empty tile where nothing is alive."""
-    size = m_tile if m_tile > 0 else max(alive_tokens, 1)
-    edges = [*range(0, max(alive_tokens, 1), size), alive_tokens]
-    return np.diff(edges).astype(np.int32)

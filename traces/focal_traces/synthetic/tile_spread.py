@@ -10,8 +10,6 @@ from pydantic import Field
 
 from focal_common.config import StrictModel
 
-__all__ = ["TileSpread", "scatter"]
-
 _GOLDEN_FRACTION = 0.6180339887498949
 """Fractional part of the golden ratio: its multiples modulo one fill [0, 1) evenly (Weyl sequence)."""
 

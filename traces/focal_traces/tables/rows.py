@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-from focal_common.errors import RunError, TraceError, UnsupportedError
-from focal_common.files import atomic_write_text, open_lock_file
-
-__all__ = ["locked", "read_rows", "upsert_row"]
+from focal_common.errors import TraceError
+from focal_common.files import atomic_write_text, file_lock
 
 
 def read_rows(path: Path, required: tuple[str, ...]) -> tuple[list[str], list[dict[str, str]]]:
@@ -69,7 +66,7 @@ def upsert_row(path: Path, columns: tuple[str, ...], cells: Mapping[str, str], n
         RunError: The file cannot be written; the old one is untouched.
     """
     keys = columns[:num_keys]
-    with locked(path):
+    with file_lock(path.with_name(f".{path.name}.lock")):
         names, rows = read_rows(path, columns) if path.exists() else (list(columns), [])
         names += [name for name in cells if name not in names]
         is_new = True
@@ -84,28 +81,3 @@ def upsert_row(path: Path, columns: tuple[str, ...], cells: Mapping[str, str], n
         writer.writeheader()
         writer.writerows(rows)
         atomic_write_text(path, text.getvalue())
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock for ``path``; other processes wait.
-
-    The lock belongs to an empty file ``.NAME.lock`` beside it, which stays: removing it would let two
-    processes lock two different files. The operating system frees the lock when a process dies.
-
-    Raises:
-        RunError: The folder cannot be written.
-        UnsupportedError: The system has no POSIX file locks.
-    """
-    try:
-        import fcntl
-    except ImportError as error:
-        raise UnsupportedError("tables of a trace root need POSIX file locks (Linux, macOS)") from error
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = open_lock_file(path.with_name(f".{path.name}.lock"))
-    except OSError as error:
-        raise RunError(f"{path}: could not be locked for writing ({error.strerror})") from error
-    with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

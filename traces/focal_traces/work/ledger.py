@@ -14,8 +14,6 @@ from focal_traces.counts.trace import Trace
 from focal_traces.methods import SELECTION, SelectionContext
 from focal_traces.work.work import decode_macs, prefill_work, projector_macs, tower_macs
 
-__all__ = ["Entry", "Ledger", "ledger"]
-
 Unit = Literal["tokens", "MACs", "bytes"]
 
 

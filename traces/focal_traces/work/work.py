@@ -16,8 +16,6 @@ from focal_traces.header.schema import GEMMS
 from focal_traces.model_shape.geometry import DecoderGeometry
 from focal_traces.model_shape.model_shape import Projector, VisionTower
 
-__all__ = ["PrefillWork", "decode_macs", "output_elements", "prefill_work", "projector_macs", "tower_macs"]
-
 _LINEAR = tuple(gemm for gemm in GEMMS if gemm != "query")
 
 

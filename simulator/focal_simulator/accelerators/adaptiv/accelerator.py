@@ -11,25 +11,16 @@ from numpy.typing import NDArray
 from focal_common.config import StrictModel
 from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators.adaptiv.lowering import adaptiv_jobs, mac_lines
-from focal_simulator.accelerators.base import Accelerator, PublishedFormulas, require_visual_tokens
-from focal_simulator.accelerators.other_methods import (
-    other_method_remark,
-    require_whole_tokens,
-    runs_other_method,
-)
-from focal_simulator.accelerators.study import AcceleratorStudy
+from focal_simulator.accelerators.base import AcceleratorStudy
+from focal_simulator.accelerators.other_methods import TokenMethodAccelerator, TokenMethodStudy
 from focal_simulator.hardware.specs import FP16_UNITS, Count, HardwareSpec
-from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.lowering import Lowering
-from focal_simulator.jobs.tokens import array_token_jobs
+from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.workload.arithmetic import ceil_div
-from focal_simulator.workload.layer_table import LayerTable, LinearShapes, Traffic, add_traffic
+from focal_simulator.workload.layer_table import LayerTable, LinearShapes, Traffic, add_traffic, block_row
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
 from focal_traces.methods.adaptiv import SPARSITY
-
-__all__ = ["Adaptiv", "AdaptivHardware"]
 
 _INPUT_PASSES = 2
 """The merge unit reads every token twice: once to compare, once to merge (published byte counter)."""
@@ -63,13 +54,7 @@ class AdaptivHardware(HardwareSpec):
     special_functions: ClassVar[Mapping[str, str]] = FP16_UNITS
 
 
-class _Study(AcceleratorStudy):
-    def remarks(self, accelerator: Any, workload: Workload) -> list[str]:
-        """Say where another method's tokens were run."""
-        return other_method_remark("adaptiv", workload)
-
-
-class Adaptiv(Accelerator[AdaptivHardware], PublishedFormulas):
+class Adaptiv(TokenMethodAccelerator[AdaptivHardware]):
     """AdapTiV as modelled in the published Focus simulator.
 
     Paper: AdapTiV, MICRO 2024; modelled as in Focus, HPCA 2026, Figure 9 and Table III.
@@ -79,28 +64,22 @@ class Adaptiv(Accelerator[AdaptivHardware], PublishedFormulas):
 
     hardware_model: ClassVar[type[HardwareSpec]] = AdaptivHardware
     preset: ClassVar[str] = "adaptiv"
-    study: ClassVar[AcceleratorStudy] = _Study(
+    study: ClassVar[AcceleratorStudy] = TokenMethodStudy(
         summary_label="adaptiv",
         summary_order=1,
         unit_formulas={"preprocess": "tokens x inputs / lanes of the line"},
     )
 
-    def accepts(self, workload: Workload) -> None:
-        """Accept workloads with a measured AdapTiV sparsity, and whole tokens that another method kept."""
-        require_visual_tokens("adaptiv", workload)
-        if runs_other_method("adaptiv", workload):
-            require_whole_tokens("adaptiv", workload)
-            return
+    def accepts_own(self, workload: Workload) -> None:
+        """Accept workloads with a measured AdapTiV sparsity."""
         if workload.row(SPARSITY) is None:
             raise UnsupportedError(
                 f"adaptiv: {workload.label} has no AdapTiV sparsity; expected a trace of method 'adaptiv', or an "
                 "adaptiv_sparsity.csv with its row beside the trace"
             )
 
-    def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
-        """Return the merged tokens, or those that another method kept."""
-        if workload.counts is not None and runs_other_method("adaptiv", workload):
-            return workload.counts.tokens
+    def own_tokens(self, workload: Workload) -> NDArray[np.int64]:
+        """Return the tokens that merging leaves."""
         kept = workload.visual_tokens * (1 - (workload.row(SPARSITY) or 0.0))
         return np.full((workload.geometry.layers, len(GEMMS)), -int(-kept // 1), dtype=np.int64)
 
@@ -108,21 +87,12 @@ class Adaptiv(Accelerator[AdaptivHardware], PublishedFormulas):
         """Return the array by itself."""
         return mac_lines(self.hardware, context)
 
-    def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
+    def own_jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
-        self.accepts(workload)
-        if runs_other_method("adaptiv", workload):
-            return array_token_jobs(self.array(context), workload, context)
         return adaptiv_jobs(self.hardware, workload, context)
 
-    def layers(self, workload: Workload) -> LayerTable:
+    def own_layers(self, workload: Workload) -> LayerTable:
         """Return one row that stands for every block; kept rows are real-valued, as published."""
-        self.accepts(workload)
-        if runs_other_method("adaptiv", workload):
-            raise UnsupportedError(
-                f"adaptiv: the published formulas know its own method only, not '{workload.method}'; "
-                "use fidelity cycle"
-            )
         geometry, element = workload.geometry, self.hardware.element_bytes.value
         heads, head, tokens = geometry.heads, geometry.head_dim_elements, workload.visual_tokens
         fraction = 1 - (workload.row(SPARSITY) or 0.0)
@@ -139,7 +109,7 @@ class Adaptiv(Accelerator[AdaptivHardware], PublishedFormulas):
             ]
         )
         square = tokens * tokens * fraction * fraction
-        compute = _row(linear, 2 * scores * heads // 2)
+        compute = block_row(linear, 2 * scores * heads // 2)
         none = np.zeros_like(compute)
         return LayerTable(
             repeats=geometry.layers,
@@ -147,14 +117,16 @@ class Adaptiv(Accelerator[AdaptivHardware], PublishedFormulas):
             stall_cycles=none,
             scatter_cycles=none,
             gather_cycles=none,
-            macs=_row(kept * shapes.outputs * shapes.inputs, np.floor(kept * tokens * head * 2 * heads / 2)),
-            dense_macs=_row(tokens * shapes.outputs * shapes.inputs, tokens * tokens * head * heads),
-            activation_bytes=_row(
+            macs=block_row(
+                kept * shapes.outputs * shapes.inputs, np.floor(kept * tokens * head * 2 * heads / 2)
+            ),
+            dense_macs=block_row(tokens * shapes.outputs * shapes.inputs, tokens * tokens * head * heads),
+            activation_bytes=block_row(
                 element * shapes.inputs * tokens * fraction,
                 element * tokens * fraction * heads * head + element * square * heads,
             ),
             compression_ratios=None,
-            moved_bytes={key: _row(gemm[key], both[key] / 2) for key in both},
+            moved_bytes={key: block_row(gemm[key], both[key] / 2) for key in both},
         )
 
     def _cycles(self, tokens: int, kept: float, outputs: Any, inputs: Any) -> Any:
@@ -186,7 +158,3 @@ class Adaptiv(Accelerator[AdaptivHardware], PublishedFormulas):
             ("dram", "write", "output"): written,
             ("sram", "read", "output"): written,
         }
-
-
-def _row(linear: Any, attention: Any) -> np.ndarray[Any, Any]:
-    return np.append(linear, attention).reshape(1, -1)

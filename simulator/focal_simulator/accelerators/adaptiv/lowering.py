@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from focal_common.errors import ConfigError
-from focal_simulator.jobs.attention import AttentionShape, scores_job, values_job
+from focal_simulator.jobs.attention import AttentionShape, scores_job, spread_ends, values_job
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.jobs import GemmJob, Movement, Rows, uniform_tiles
 from focal_simulator.jobs.lowering import Lowering
@@ -19,8 +19,6 @@ from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes, Traffic
 from focal_simulator.workload.workload import Workload
 from focal_traces.methods.adaptiv import SPARSITY
-
-__all__ = ["AdaptivTiles", "MacLineUnits", "MacLines", "adaptiv_jobs", "mac_lines"]
 
 _INPUT_PASSES = 2
 """The merge unit reads every token twice: once to compare, once to merge."""
@@ -218,7 +216,7 @@ class AdaptivTiles:
         heads, head = geometry.heads, geometry.head_dim_elements
         keys = self.kept if self.is_fair else self.every
         machine = self.lines.machine(head)
-        ends = np.cumsum(self.rows, dtype=np.int64) if self.is_fair else self._spread_ends(self.rows)
+        ends = np.cumsum(self.rows, dtype=np.int64) if self.is_fair else spread_ends(self.rows, self.every)
         shape = AttentionShape(0, heads, head, keys, ends, "causal_tiles" in self.corrections)
         facts = {
             "macs": self.kept * keys * head * heads // 2,
@@ -249,10 +247,6 @@ class AdaptivTiles:
             **facts,
             activation_bytes=element * self.kept * keys * heads,
         )
-
-    def _spread_ends(self, rows: Rows) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-        share = np.cumsum(rows, dtype=np.int64) / max(int(rows.sum()), 1)
-        return np.minimum(np.ceil(share * self.every).astype(np.int64), self.every)
 
 
 def adaptiv_jobs(hardware: Any, workload: Workload, context: CycleContext) -> Lowering:

@@ -6,31 +6,28 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from focal_common.config import StrictModel
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import Accelerator, PublishedFormulas, require_visual_tokens
+from focal_simulator.accelerators.base import AcceleratorStudy
 from focal_simulator.accelerators.cmc.lowering import cmc_jobs
-from focal_simulator.accelerators.other_methods import (
-    other_method_remark,
-    require_whole_tokens,
-    runs_other_method,
-)
-from focal_simulator.accelerators.study import AcceleratorStudy
+from focal_simulator.accelerators.other_methods import TokenMethodAccelerator, TokenMethodStudy
 from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.hardware.specs import FP16_UNITS, Count, HardwareSpec, SystolicCore
-from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.jobs.systolic import systolic_array
-from focal_simulator.jobs.tokens import array_token_jobs
 from focal_simulator.workload.arithmetic import ceil_div, fold_cycles
-from focal_simulator.workload.layer_table import LINEAR_LAYERS, LayerTable, LinearShapes, Traffic, add_traffic
+from focal_simulator.workload.layer_table import (
+    LINEAR_LAYERS,
+    LayerTable,
+    LinearShapes,
+    Traffic,
+    add_traffic,
+    block_row,
+)
 from focal_simulator.workload.workload import Workload
 from focal_traces.methods.cmc import SPARSITY
-
-__all__ = ["Cmc", "CmcHardware"]
 
 _DOUBLE_BUFFERED = 2
 _IS_SEARCHED = np.array([name not in ("k_proj", "v_proj") for name in LINEAR_LAYERS])
@@ -66,13 +63,7 @@ class CmcHardware(HardwareSpec):
     special_functions: ClassVar[Mapping[str, str]] = FP16_UNITS
 
 
-class _Study(AcceleratorStudy):
-    def remarks(self, accelerator: Any, workload: Workload) -> list[str]:
-        """Say where another method's tokens were run."""
-        return other_method_remark("cmc", workload)
-
-
-class Cmc(Accelerator[CmcHardware], PublishedFormulas):
+class Cmc(TokenMethodAccelerator[CmcHardware]):
     """CMC as modelled in the published Focus simulator.
 
     Paper: CMC, ASPLOS 2024; modelled as in Focus, HPCA 2026, Figure 9 and Table III.
@@ -82,18 +73,14 @@ class Cmc(Accelerator[CmcHardware], PublishedFormulas):
 
     hardware_model: ClassVar[type[HardwareSpec]] = CmcHardware
     preset: ClassVar[str] = "cmc"
-    study: ClassVar[AcceleratorStudy] = _Study(
+    study: ClassVar[AcceleratorStudy] = TokenMethodStudy(
         summary_label="cmc",
         summary_order=2,
         unit_formulas={"preprocess": "differences searched / codec width"},
     )
 
-    def accepts(self, workload: Workload) -> None:
-        """Accept videos with measured CMC sparsities, and whole tokens that another method kept."""
-        require_visual_tokens("cmc", workload)
-        if runs_other_method("cmc", workload):
-            require_whole_tokens("cmc", workload)
-            return
+    def accepts_own(self, workload: Workload) -> None:
+        """Accept videos with measured CMC sparsities."""
         if workload.row(SPARSITY) is None:
             raise UnsupportedError(
                 f"cmc: {workload.label} has no CMC sparsity; expected a trace of method 'cmc' (videos only), or a "
@@ -123,31 +110,16 @@ class Cmc(Accelerator[CmcHardware], PublishedFormulas):
             needs.append(BufferNeed(name, size, port, buffer.copies.value))
         return tuple(needs)
 
-    def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
-        """Return all tokens, which CMC keeps, or those that another method kept."""
-        if workload.counts is not None and runs_other_method("cmc", workload):
-            return workload.counts.tokens
-        return super().live_tokens(workload)
-
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
         return systolic_array(self.hardware, context, self.hardware.tiles.m_tile.value)
 
-    def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
+    def own_jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
-        self.accepts(workload)
-        if runs_other_method("cmc", workload):
-            return array_token_jobs(self.array(context), workload, context)
         return cmc_jobs(self.hardware, workload, context)
 
-    def layers(self, workload: Workload) -> LayerTable:
+    def own_layers(self, workload: Workload) -> LayerTable:
         """Return one row that stands for every block; kept rows are real-valued, as published."""
-        self.accepts(workload)
-        if runs_other_method("cmc", workload):
-            raise UnsupportedError(
-                f"cmc: the published formulas know its own method only, not '{workload.method}'; "
-                "use fidelity cycle"
-            )
         sparsity = workload.row(SPARSITY)
         assert sparsity is not None  # noqa: S101  (accepts has refused it)
         geometry, element = workload.geometry, self.hardware.element_bytes.value
@@ -164,7 +136,7 @@ class Cmc(Accelerator[CmcHardware], PublishedFormulas):
                 (heads, self._bytes(workload, head, tokens, sparsity.attention_score, True)),
             ]
         )
-        compute = _row(
+        compute = block_row(
             self._cycles(workload, outputs, inputs, sparsity.linear), (scores + values) * heads // 2
         )
         pair = tokens * tokens * head
@@ -175,18 +147,18 @@ class Cmc(Accelerator[CmcHardware], PublishedFormulas):
             stall_cycles=none,
             scatter_cycles=none,
             gather_cycles=none,
-            macs=_row(
+            macs=block_row(
                 tokens * outputs * inputs * (1 - sparsity.linear),
                 pair * (1 - sparsity.query) * heads // 2 + pair * (1 - sparsity.attention_score) * heads // 2,
             ),
-            dense_macs=_row(tokens * outputs * inputs, 2 * (pair * heads // 2)),
-            activation_bytes=_row(
+            dense_macs=block_row(tokens * outputs * inputs, 2 * (pair * heads // 2)),
+            activation_bytes=block_row(
                 element * inputs * tokens * (1 - sparsity.linear),
                 element * tokens * heads * head * (1 - sparsity.query)
                 + element * tokens * tokens * heads * (1 - sparsity.attention_score),
             ),
             compression_ratios=None,
-            moved_bytes={key: _row(gemm[key], both[key] / 2) for key in both},
+            moved_bytes={key: block_row(gemm[key], both[key] / 2) for key in both},
         )
 
     def _cycles(self, workload: Workload, outputs: Any, inputs: Any, sparsity: float) -> Any:
@@ -221,7 +193,3 @@ class Cmc(Accelerator[CmcHardware], PublishedFormulas):
             ("dram", "write", "output"): written,
             ("sram", "read", "output"): written,
         }
-
-
-def _row(linear: Any, attention: Any) -> np.ndarray[Any, Any]:
-    return np.append(linear, attention).reshape(1, -1)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from focal_simulator.jobs.attention import AttentionShape, scores_job, values_job
+from focal_simulator.jobs.attention import AttentionShape, scores_job, spread_ends, values_job
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.jobs import GemmJob, Rows, uniform_tiles
 from focal_simulator.jobs.lowering import Lowering
@@ -19,8 +18,6 @@ from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload.workload import Workload
 from focal_traces.methods.cmc import SPARSITY
-
-__all__ = ["CmcTiles", "cmc_jobs"]
 
 _NOT_SEARCHED = ("k_proj", "v_proj")
 """Keys and values reuse the motion vectors found for the query input."""
@@ -116,7 +113,7 @@ class CmcTiles:
         is_causal = "causal_tiles" in self.corrections
         for part, kept in (("scores", sparsity.query), ("values", sparsity.attention_score)):
             rows = self.rows(kept)
-            shape = AttentionShape(0, heads, head, self.every, self._ends(rows), is_causal)
+            shape = AttentionShape(0, heads, head, self.every, spread_ends(rows, self.every), is_causal)
             facts = {
                 "macs": int(pair * (1 - kept) * heads // 2),
                 "dense_macs": pair * heads // 2,
@@ -132,11 +129,6 @@ class CmcTiles:
                 if part == "scores"
                 else values_job(shape, self.machine, rows, rows, **facts)
             )
-
-    def _ends(self, rows: Rows) -> NDArray[np.int64]:
-        """Return the keys up to the end of each tile; kept rows are spread evenly over the tokens."""
-        share = np.cumsum(rows, dtype=np.int64) / max(int(rows.sum()), 1)
-        return np.minimum(np.ceil(share * self.every).astype(np.int64), self.every)
 
 
 def cmc_jobs(hardware: Any, workload: Workload, context: CycleContext) -> Lowering:

@@ -6,21 +6,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from focal_simulator.accelerators.base import Accelerator, PublishedFormulas
+from focal_simulator.accelerators.base import Accelerator, AcceleratorStudy, PublishedFormulas
 from focal_simulator.accelerators.focus.buffers import DENSE_BUFFERS, FocusBufferHardware, focus_buffers
-from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.hardware.specs import HardwareSpec
-from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.jobs.systolic import systolic_array
 from focal_simulator.jobs.tokens import all_token_jobs
 from focal_simulator.workload.arithmetic import ceil_div, fold_cycles
-from focal_simulator.workload.layer_table import LayerTable, LinearShapes, Traffic, add_traffic
+from focal_simulator.workload.layer_table import LayerTable, LinearShapes, Traffic, add_traffic, block_row
 from focal_simulator.workload.workload import Workload
-
-__all__ = ["Dense", "DenseHardware", "dense_gemm_bytes"]
 
 
 class DenseHardware(FocusBufferHardware):
@@ -76,14 +72,14 @@ class Dense(Accelerator[DenseHardware], PublishedFormulas):
         values = dense_gemm_bytes(tokens, head, tokens, tile, hardware)
         both = add_traffic([(heads, scores), (heads, values)])
 
-        macs = _block_row(tokens * shapes.inputs * shapes.outputs, tokens * tokens * head * heads)
-        activation = _block_row(
+        macs = block_row(tokens * shapes.inputs * shapes.outputs, tokens * tokens * head * heads)
+        activation = block_row(
             element * shapes.inputs * tokens, element * (tokens * heads * head + tokens * tokens * heads)
         )
         none = np.zeros_like(macs)
         return LayerTable(
             repeats=geometry.layers,
-            compute_cycles=_block_row(linear, attention),
+            compute_cycles=block_row(linear, attention),
             stall_cycles=none,
             scatter_cycles=none,
             gather_cycles=none,
@@ -91,7 +87,7 @@ class Dense(Accelerator[DenseHardware], PublishedFormulas):
             dense_macs=macs,
             activation_bytes=activation,
             compression_ratios=None,
-            moved_bytes={key: _block_row(gemm[key], both[key] // 2) for key in both},
+            moved_bytes={key: block_row(gemm[key], both[key] // 2) for key in both},
         )
 
 
@@ -126,8 +122,3 @@ def dense_gemm_bytes(
         ("dram", "write", "output"): written,
         ("sram", "read", "output"): written,
     }
-
-
-def _block_row(linear: Any, attention: Any) -> np.ndarray[Any, Any]:
-    """Return axes (1, layers) from the linear layers and the attention layer."""
-    return np.append(linear, attention).reshape(1, -1)

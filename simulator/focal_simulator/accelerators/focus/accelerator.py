@@ -10,17 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import Accelerator, PublishedFormulas, require_visual_tokens
+from focal_simulator.accelerators.base import (
+    Accelerator,
+    AcceleratorStudy,
+    PublishedFormulas,
+    require_visual_tokens,
+)
 from focal_simulator.accelerators.focus.buffers import FocusBufferHardware, focus_buffers
 from focal_simulator.accelerators.focus.lowering import focus_jobs
 from focal_simulator.accelerators.focus.parity_bytes import attention_bytes, linear_bytes
 from focal_simulator.accelerators.focus.vector_layer import vector_layer
-from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed, SramModel
 from focal_simulator.hardware.specs import Component, HardwareSpec
-from focal_simulator.jobs.array import ArrayModel
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.jobs.systolic import systolic_array
 from focal_simulator.jobs.vector_tiles import VectorTiles
 from focal_simulator.workload.arithmetic import ceil_div, fold_cycles
@@ -28,8 +31,6 @@ from focal_simulator.workload.layer_table import LayerTable, LinearShapes, Numbe
 from focal_simulator.workload.workload import Workload
 from focal_traces.counts.trace import GemmTotals
 from focal_traces.header.schema import GEMMS
-
-__all__ = ["Focus", "FocusHardware", "VectorRows"]
 
 _COMPILER_M_TILE = 1024
 _COMPILER_SCATTER = 2
@@ -100,7 +101,6 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
     hardware_model: ClassVar[type[HardwareSpec]] = FocusHardware
     preset: ClassVar[str] = "focus"
     study: ClassVar[AcceleratorStudy] = _Study(
-        exploits="vectors",
         uses_counts=True,
         summary_label="focus",
         summary_order=3,

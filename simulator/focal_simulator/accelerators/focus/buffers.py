@@ -11,8 +11,6 @@ from focal_common.config import StrictModel
 from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.hardware.specs import FP16_UNITS, Count, HardwareSpec, SystolicCore
 
-__all__ = ["DENSE_BUFFERS", "FocusBufferHardware", "FocusCore", "FocusTiles", "focus_buffers"]
-
 _DOUBLE_BUFFERED = 2
 _BUFFER_NAMES = (
     "input",

@@ -22,8 +22,6 @@ from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes, Tr
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
 
-__all__ = ["FocusArray", "FocusRole", "FocusTiles", "FocusUnits", "focus_jobs", "sec_only_jobs"]
-
 _MAP_BYTES = 2
 """A compact index of up to 1,024 rows (Focus, HPCA 2026, sec. VI-A: similarity map, 1 x m)."""
 

@@ -12,8 +12,6 @@ from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.layer_table import Numbers, Traffic, add_traffic
 from focal_simulator.workload.workload import Workload
 
-__all__ = ["attention_bytes", "detection_bytes", "linear_bytes", "main_bytes"]
-
 _LAYOUTER_READS = 7
 """Neighbours of a vector in a 2 x 2 x 2 block, each read once for a comparison (Focus, sec. VI-B)."""
 

@@ -12,8 +12,6 @@ from focal_simulator.workload.layer_table import LayerTable, Numbers
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
 
-__all__ = ["BLOCK", "LAYER", "vector_layer"]
-
 BLOCK, LAYER = 9, "o_proj"
 """What the published sweep times."""
 

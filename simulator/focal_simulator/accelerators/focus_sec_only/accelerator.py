@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import UnsupportedError
-from focal_simulator.accelerators.base import require_visual_tokens
+from focal_simulator.accelerators.base import AcceleratorStudy, require_visual_tokens
 from focal_simulator.accelerators.focus.accelerator import Focus, VectorRows
 from focal_simulator.accelerators.focus.buffers import DENSE_BUFFERS, focus_buffers
 from focal_simulator.accelerators.focus.lowering import sec_only_jobs
-from focal_simulator.accelerators.study import AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed, SramModel
 from focal_simulator.hardware.specs import Component
 from focal_simulator.jobs.context import CycleContext
@@ -23,8 +22,6 @@ from focal_simulator.workload.layer_table import LayerTable, Numbers
 from focal_simulator.workload.workload import Workload
 from focal_traces.counts.trace import GemmTotals
 from focal_traces.methods.focus import SCHEDULES
-
-__all__ = ["FocusSecOnly"]
 
 
 class FocusSecOnly(Focus):

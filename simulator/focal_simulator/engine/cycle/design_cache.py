@@ -6,10 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 from focal_simulator.engine.cycle.packed import BatchedJobs, GroupCounts, JobGroup, batched_jobs
-from focal_simulator.jobs.array import Units
-from focal_simulator.jobs.lowering import TileJobs
-
-__all__ = ["DesignCache"]
+from focal_simulator.jobs.lowering import TileJobs, Units
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")

@@ -8,13 +8,11 @@ from typing import Any
 
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.costs.buffer_costs import BufferCost
-from focal_simulator.engine.parity.run import core_power_mw
+from focal_simulator.engine.parity.level import core_power_mw
 from focal_simulator.hardware.specs import Component
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.workload.arithmetic import exact_sum
 from focal_simulator.workload.layer_table import Traffic
-
-__all__ = ["EnergyItem", "core_energy", "dram_energy", "sram_energy"]
 
 _MJ_PER_PJ = 1e-9
 

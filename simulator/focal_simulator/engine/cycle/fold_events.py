@@ -13,11 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from focal_simulator.jobs.jobs import GemmJob
-from focal_simulator.kernels import state as at
+from focal_simulator.kernels import channel as at
 from focal_simulator.kernels.channel import queue_write, serve_write
 from focal_simulator.kernels.pipeline import CAUSES, ceil_ratio, fold, step_cycles
-
-__all__ = ["UNITS", "UnitEvent", "fold_events"]
 
 UNITS = ("DRAM read", "DRAM write", "weight load", "array", "drain", "scatter", "gather")
 """Tracks, from memory to array to output."""

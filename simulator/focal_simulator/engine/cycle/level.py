@@ -11,16 +11,13 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.corrections import ALL, parse_corrections
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice
 from focal_simulator.dram.specs import load_dram_spec
-from focal_simulator.engine.base import Fidelity
+from focal_simulator.engine.base import Fidelity, RunResult
 from focal_simulator.engine.cycle.design_cache import DesignCache
-from focal_simulator.engine.cycle.layer_rows import layer_rows
 from focal_simulator.engine.cycle.simulate import CycleResult, cycle_costs, simulate_cycles
-from focal_simulator.engine.run_result import RunResult
+from focal_simulator.engine.cycle.timing import layer_rows
 from focal_simulator.hardware.specs import Component, HardwareSpec
-from focal_simulator.jobs.causes import CAUSES
+from focal_simulator.jobs.jobs import CAUSES
 from focal_simulator.workload.workload import Workload
-
-__all__ = ["CycleFidelity", "cycle"]
 
 _DRAM_ACTIONS = ("read", "write", "standby")
 

@@ -10,16 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.jobs.array import Units
-from focal_simulator.jobs.causes import CAUSES, GEMM_CAUSES
-from focal_simulator.jobs.jobs import GemmJob, JobShape, PlacedJob
-from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.jobs import CAUSES, GEMM_CAUSES, GemmJob, JobShape, PlacedJob
+from focal_simulator.jobs.lowering import Lowering, Units
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.kernels.steady import PackedGemms, packed_cycles
 from focal_simulator.kernels.sums import packed_sums
 from focal_simulator.workload.layer_table import Traffic, add_traffic
-
-__all__ = ["BatchedJobs", "GroupCounts", "JobGroup", "batched_jobs", "in_order", "placed_jobs"]
 
 Numbers = NDArray[np.int64]
 
@@ -33,7 +29,7 @@ class JobGroup:
     """Jobs that use the same units of an array; axes (jobs) unless said otherwise.
 
     Attributes:
-        role: Which units; see `focal_simulator.jobs.array.Array`.
+        role: Which units; see `focal_simulator.jobs.lowering.Array`.
         members: The jobs.
         places: Place of each job in the run.
         gemms: Distinct GEMMs.

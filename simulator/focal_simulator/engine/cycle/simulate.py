@@ -11,24 +11,20 @@ from typing import Any
 from focal_common.errors import ConfigError, near_matches
 from focal_simulator.accelerators.base import Accelerator, PublishedFormulas
 from focal_simulator.accelerators.corrections import ALL
-from focal_simulator.costs.access_costs import access_costs
-from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, costs_of
+from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, access_costs, costs_of
+from focal_simulator.engine.base import RunResult
 from focal_simulator.engine.cycle.design_cache import DesignCache
 from focal_simulator.engine.cycle.energy import EnergyItem, core_energy, dram_energy, sram_energy
 from focal_simulator.engine.cycle.packed import GroupCounts
 from focal_simulator.engine.cycle.timing import JobTime, job_times
 from focal_simulator.engine.cycle.totals import Totals, batch_totals
-from focal_simulator.engine.run_result import RunResult
-from focal_simulator.jobs.causes import CAUSES
-from focal_simulator.jobs.context import CycleContext
+from focal_simulator.jobs.context import CycleContext, memory_rates
+from focal_simulator.jobs.jobs import CAUSES
 from focal_simulator.jobs.lowering import Lowering
-from focal_simulator.jobs.memory import memory_rates
 from focal_simulator.jobs.vector_units import with_special_functions
 from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
 from focal_simulator.workload.layer_table import ATTENTION, LAYERS, LayerTable, Traffic
 from focal_simulator.workload.workload import Workload
-
-__all__ = ["CycleResult", "cycle_context", "cycle_costs", "lowered", "simulate_cycles", "simulate_lowering"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focal_simulator.engine.cycle.packed import GroupCounts, in_order
-from focal_simulator.jobs.jobs import PlacedJob
-
-__all__ = ["JobTime", "job_times"]
+from focal_simulator.hardware.specs import SERIAL_UNITS, SIDE_UNITS
+from focal_simulator.jobs.jobs import CAUSES, PlacedJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +36,43 @@ def job_times(counts: Sequence[GroupCounts]) -> tuple[JobTime, ...]:
     """Return the jobs of counted groups with their cycles."""
     pairs = [zip(one.placed(), one.causes, strict=True) for one in counts]
     return tuple(JobTime(job, causes) for job, causes in in_order(counts, [list(pair) for pair in pairs]))
+
+
+def layer_rows(times: Iterable[JobTime]) -> list[dict[str, Any]]:
+    """Return the rows in order of execution; cycles and bytes are of all copies."""
+    rows = []
+    for number, time in enumerate(times):
+        job, shape, machine = time.job, time.job.shape, time.job.machine
+        rows.append(
+            {
+                "place": number,
+                "block": job.block,
+                "layer": job.layer,
+                "part": job.part,
+                "cycles": time.total_cycles,
+                **{f"{name}_cycles": int(time.causes[place]) for place, name in enumerate(CAUSES)},
+                "rows": int(job.rows.sum()) if job.tile_outputs is None else int(job.rows.max(initial=0)),
+                "m_tiles": len(job.rows),
+                "outputs": job.outputs,
+                "copies": job.copies,
+                "copies_divisor": job.copies_divisor,
+                "folds": job.scaled(shape.folds),
+                "streamed_rows": job.scaled(shape.streamed_rows),
+                "scattered_rows": job.scaled(shape.scattered_rows),
+                "gathered_rows": job.scaled(shape.gathered_rows),
+                "dram_read_bytes": job.scaled(
+                    (shape.fetched_elements + shape.weight_elements) * machine.element_bytes
+                    + shape.map_read_bytes
+                )
+                + job.extra_read_bytes,
+                "dram_write_bytes": job.scaled(
+                    shape.written_elements * machine.element_bytes + shape.map_written_bytes
+                ),
+                "macs": job.macs,
+                "dense_macs": job.dense_macs,
+                **{f"machine_{name}": value for name, value in machine._asdict().items()},
+                **{f"beside_{name}": job.parallel_cycles.get(name, 0) for name in ("scatter", *SIDE_UNITS)},
+                **{f"before_{name}": job.serial_cycles.get(name, 0) for name in SERIAL_UNITS},
+            }
+        )
+    return rows

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from focal_simulator.engine.cycle.packed import BatchedJobs, GroupCounts
-from focal_simulator.hardware.units import UNITS
-from focal_simulator.jobs.causes import CAUSES, STALLS
+from focal_simulator.hardware.specs import UNITS
+from focal_simulator.jobs.jobs import CAUSES, STALLS
 from focal_simulator.workload.layer_table import Traffic
-
-__all__ = ["Totals", "batch_totals", "mean_ratio"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,7 @@ from focal_simulator.workload.loading import with_trace
 from focal_simulator.workload.workload import Workload
 from focal_traces.methods import method_tables
 from focal_traces.root.root import TraceRoot
-from focal_traces.tables.workloads import WORKLOADS
-
-__all__ = ["ExistingTraces"]
+from focal_traces.tables.table import WORKLOADS
 
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 

@@ -48,14 +48,13 @@ def test_the_published_scatter_sweep_areas_come_out(scatter: int, area_mm2: floa
 def held_out_errors() -> tuple[np.ndarray, np.ndarray]:
     """Relative errors (macros, METRICS) of points no grid was built from, and which ports are powers of 2."""
     points = embedded_points()
-    table = SramTable(points, sources=("interpolated",))
+    table = SramTable.embedded()
     chosen = np.flatnonzero(points.is_check & (points.size_bytes >= 64 * points.port_bytes))
     errors = np.empty((len(chosen), len(METRICS)))
     for place, row in enumerate(chosen):
         asked = (points.size_bytes[row], points.port_bytes[row], points.extra_read_ports[row])
-        figures, sources = table.macros(*asked, float(points.node_um[row]))
-        assert sources == ["interpolated"]
-        errors[place] = np.abs(figures[0] / points.values[row] - 1)
+        figures = table.interpolated(*map(int, asked), float(points.node_um[row]))
+        errors[place] = np.abs(figures / points.values[row] - 1)
     ports = points.port_bytes[chosen]
     return errors, (ports & (ports - 1)) == 0
 
@@ -67,23 +66,6 @@ def test_interpolation_errs_no_more_than_the_page_says() -> None:
     assert np.percentile(errors[is_power_of_two], 90, axis=0).max() <= 0.06
     assert np.median(errors, axis=0).max() <= 0.025
     assert np.percentile(errors, 90, axis=0).max() <= 0.18
-
-
-def test_many_at_once_equal_one_by_one() -> None:
-    table = SramTable.embedded()
-    sizes = [131072, 100000, 131072, 70000]
-    ports = [64, 64, 48, 40]
-    extra = [0, 0, 1, 2]
-    figures, sources = table.macros(sizes, ports, extra)
-    assert sources == [
-        "exact",
-        "interpolated",
-        "exact" if sources[2] == "exact" else "interpolated",
-        sources[3],
-    ]
-    for place, asked in enumerate(zip(sizes, ports, extra, strict=True)):
-        one = table.macro(*asked)
-        assert [getattr(one, name) for name in METRICS] == figures[place].tolist()
 
 
 def test_leakage_grows_with_each_doubling_of_the_size() -> None:
@@ -114,10 +96,3 @@ def test_leakage_grows_with_each_doubling_of_the_size() -> None:
 def test_what_the_table_cannot_answer_is_refused(asked: tuple[float, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SramTable.embedded().macro(*asked)  # type: ignore[arg-type]
-
-
-def test_a_source_that_is_not_allowed_is_not_used() -> None:
-    with pytest.raises(ConfigError, match="only these sources are allowed: exact"):
-        SramTable(embedded_points(), sources=("exact",)).macro(100000, 64)
-    with pytest.raises(ConfigError, match="unknown SRAM source 'exakt'; did you mean 'exact'"):
-        SramTable(embedded_points(), sources=("exakt",))

@@ -35,7 +35,7 @@ def test_figures_are_read_from_the_report_and_remembered(tmp_path: Path) -> None
     assert macro.source == "cacti"
     assert macro.area_mm2 == 0.491196 * 0.350717
     assert macro.read_pj_per_byte == pytest.approx(43.363 / 64, rel=1e-12)
-    assert macro.total_leakage_mw == 61.0314 + 2.26235
+    assert (macro.leakage_mw, macro.gate_leakage_mw) == (61.0314, 2.26235)
     assert table.macro(100000, 64) == macro
     assert (tmp_path / "calls").read_text() == "called\n"
     assert (tmp_path / "seen.cfg").read_text() == configuration_text(100000, 64, 0, 0.028)

@@ -16,8 +16,7 @@ from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.costs.buffer_costs import BufferCost
 from focal_simulator.engine.cycle.energy import core_energy, dram_energy, sram_energy
 from focal_simulator.engine.cycle.simulate import CycleResult, lowered, simulate_lowering
-from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.memory import MemoryRates
+from focal_simulator.jobs.context import CycleContext, MemoryRates
 from hand_workload import TWO_BY_TWO, plain_workload
 
 TOKENS, WIDTH, BYTES = 4, 2, 2

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from focal_simulator.engine.cycle.packed import GroupCounts, batched_jobs
-from focal_simulator.jobs.causes import CAUSES
-from focal_simulator.jobs.jobs import GemmJob
+from focal_simulator.jobs.jobs import CAUSES, GemmJob
 from focal_simulator.jobs.systolic import SystolicUnits
 from focal_simulator.kernels.pipeline import Pipeline
 

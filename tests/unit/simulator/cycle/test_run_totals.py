@@ -11,7 +11,7 @@ from focal_simulator.engine.base import Fidelity
 from focal_simulator.engine.cycle.level import CycleFidelity
 from focal_simulator.engine.cycle.simulate import CycleResult, cycle_context, simulate_lowering
 from focal_simulator.engine.cycle.totals import mean_ratio
-from focal_simulator.jobs.causes import CAUSES, STALLS
+from focal_simulator.jobs.jobs import CAUSES, STALLS
 from focal_simulator.workload.layer_table import LINEAR_LAYERS
 from hand_workload import TWO_BY_TWO, counted_workload
 

@@ -7,8 +7,7 @@ import pytest
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators.corrections import ALL, CORRECTIONS, parse_corrections
 from focal_simulator.dram.steady_rates import sequential_rates
-from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.memory import RATE_DENOMINATOR, MemoryRates, memory_rates
+from focal_simulator.jobs.context import RATE_DENOMINATOR, CycleContext, MemoryRates, memory_rates
 
 
 @pytest.mark.parametrize(

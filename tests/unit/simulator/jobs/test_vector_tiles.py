@@ -16,9 +16,9 @@ from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS, DecoderGeometry, TokenGrid
 from focal_traces.masks.masks import trace_from_masks
 from focal_traces.synthetic.schedule import Schedule
-from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_masks
 from hand_workload import TWO_BY_TWO, counted_workload
 from simulator_support import jobs_of
+from synthetic_traces import SyntheticInput, synthetic_masks
 
 O_PROJ = (0, "o_proj")
 RECORDED = counted_workload(5, {O_PROJ: ([2, 2, 1], [[2, 1], [1, 2], [0, 1]])}, m_tile=2)

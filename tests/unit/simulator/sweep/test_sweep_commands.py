@@ -14,7 +14,7 @@ from pathlib import Path
 from focal_traces.synthetic.schedule import Schedule
 from focal_traces.header.schema import DecoderGeometry, GEMMS, TokenGrid
 from focal_traces.files.store import write_counts
-from focal_traces.synthetic.synthetic import SyntheticInput, synthetic_counts
+from synthetic_traces import SyntheticInput, synthetic_counts
 
 words = sys.argv[1:]
 settings = dict(words[i + 1].split("=", 1) for i, word in enumerate(words) if word == "--set")

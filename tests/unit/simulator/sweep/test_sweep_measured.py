@@ -15,9 +15,8 @@ from focal_common.errors import ConfigError, TraceError
 from focal_simulator.sweep.axes import Axis, Point, Space
 from focal_simulator.sweep.providers.base import ProviderContext
 from focal_simulator.sweep.run import SweepResult, prepare
-from focal_simulator.sweep.spread import traces_first
 from focal_simulator.sweep.store import Chunk
-from focal_simulator.sweep.workers import ProcessEngine
+from focal_simulator.sweep.workers import ProcessEngine, traces_first
 from measured_stand_in import StandIn
 from sweep_support import measured_study, request_for, run_study
 

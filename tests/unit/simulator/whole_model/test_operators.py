@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from focal_common.errors import ConfigError
-from focal_simulator.whole_model import PHASES, Operator, operators, work_by_phase
+from focal_simulator.whole_model import PHASES, Operator, operators
 from focal_traces.header.schema import GEMMS
-from shape_support import small_shape
+from shape_support import at_step, small_shape, work_by_phase
 
 
 def _find(listed: tuple[Operator, ...], phase: str, layer: int, name: str) -> Operator:
@@ -35,7 +35,7 @@ def test_each_operator_takes_the_tokens_of_its_own_input() -> None:
     assert (scores.m, scores.n, scores.k, scores.count) == (12, 13, 6, 12)
     assert (values.m, values.n, values.k, values.count) == (12, 6, 13, 12)
     cache = _find(listed, "decode", 2, "scores")
-    assert (cache.m, cache.n, cache.at_step(1).n) == (1, 5 + 3 + 1, 5 + 3 + 2)
+    assert (cache.m, cache.n, at_step(cache, 1).n) == (1, 5 + 3 + 1, 5 + 3 + 2)
     # Two key heads of 6 elements, three sequences, 9 keys in the first step and 10 in the second.
     assert cache.kv_elements == 3 * 2 * 6 * (9 + 10)
 
@@ -90,12 +90,6 @@ def test_wrong_counts_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         operators(small_shape(), counts, text, steps, batch)
-
-
-def test_a_step_that_does_not_exist_is_refused() -> None:
-    one = operators(small_shape(), generated_tokens=2)[-1]
-    with pytest.raises(ConfigError, match="step 2 does not exist, expected 0 to 1"):
-        one.at_step(2)
 
 
 def test_a_shape_that_contradicts_itself_is_refused() -> None:

@@ -9,8 +9,6 @@ import numpy as np
 from focal_common.errors import TraceError
 from focal_simulator.dram.patterns import Requests
 
-__all__ = ["read_requests"]
-
 
 def read_requests(path: Path) -> Requests:
     """Read a file of requests; blank lines are skipped.

@@ -1,4 +1,4 @@
-"""Seeded traces without a model: legal in every invariant, for tests, benchmarks and design-space sweeps.
+"""Seeded traces without a model: legal in every invariant, for tests and benchmarks.
 
 The similarity of real activations is not modelled: a similar vector is drawn independently with a given
 probability. Such traces carry the origin ``synthetic`` in their header.
@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError
 from focal_traces.counts.tiles import GemmTiles, assemble_counts, tile_of_tokens
-from focal_traces.counts.trace import Trace
+from focal_traces.counts.trace import TileCounts, Trace
 from focal_traces.header.published import PUBLISHED_METHOD
 from focal_traces.header.schema import GEMMS, DecoderGeometry, SampleHeader, TokenGrid, TraceHeader
 from focal_traces.masks.masks import MaskTrace, SampleMaskBuilder, SampleMasks
 from focal_traces.masks.pointers import NO_WINNER, PointerRule, candidate_offsets
-from focal_traces.synthetic.schedule import Schedule, tile_rows, tokens_per_gemm
-
-__all__ = ["SyntheticInput", "synthetic_counts", "synthetic_header", "synthetic_masks"]
+from focal_traces.synthetic.schedule import Schedule, tokens_per_gemm
 
 
 @dataclass(frozen=True)
@@ -164,3 +162,38 @@ def synthetic_counts(given: SyntheticInput) -> Trace:
                 blocks.append(GemmTiles(rows, vectors, unique))
         samples.append(assemble_counts(blocks))
     return Trace(header, tuple(samples))
+
+
+def counts_from_schedule(header: TraceHeader, sample: int, schedule: Schedule) -> TileCounts:
+    """Return counts of pruning alone: every vector of a token that is alive is unique.
+
+    Args:
+        header: Geometry, vector size, m-tile and the sample's length.
+        sample: Index into ``header.samples``.
+        schedule: When and how far to prune.
+
+    Raises:
+        ConfigError: As `tokens_per_gemm`.
+    """
+    tokens = tokens_per_gemm(schedule, header.geometry.layers, header.samples[sample].visual_tokens)
+    blocks = []
+    for row in tokens:
+        for name, alive in zip(GEMMS, row.tolist(), strict=True):
+            rows = tile_rows(alive, header.m_tile)
+            dense = np.repeat(rows[:, None], header.slices(name), axis=1)
+            blocks.append(GemmTiles(rows, dense, dense))
+    return assemble_counts(blocks)
+
+
+def schedule_trace(header: TraceHeader, schedule: Schedule) -> Trace:
+    """Return a trace of token pruning alone for every sample of a header."""
+    return Trace(
+        header, tuple(counts_from_schedule(header, place, schedule) for place in range(len(header.samples)))
+    )
+
+
+def tile_rows(alive_tokens: int, m_tile: int) -> NDArray[np.int32]:
+    """Return the tokens of each m-tile: full tiles and a rest; one empty tile where nothing is alive."""
+    size = m_tile if m_tile > 0 else max(alive_tokens, 1)
+    edges = [*range(0, max(alive_tokens, 1), size), alive_tokens]
+    return np.diff(edges).astype(np.int32)
