@@ -11,7 +11,7 @@ from statistics import StatisticsError, fmean, geometric_mean
 from focal_evaluation.claims.claims import Key
 from focal_evaluation.claims.headline_runs import MAIN_METHODS, MainRuns, is_whole
 from focal_evaluation.claims.published import read_accuracies
-from focal_evaluation.claims.result_rows import ResultRow, Results
+from focal_evaluation.claims.result_rows import PublishedRows, ResultRow
 
 __all__ = [
     "FRAMEFUSION_SPARSITY_PERCENT",
@@ -30,7 +30,7 @@ _GROUPS = {"SIC": "sic", "SEC": "sec", "SFU": "sfu"}
 _BUFFERS = ("input", "wgt", "concentrate_out", "output", "layouter", "similarity_map", "similarity_table")
 
 
-def headline_numbers(results: Results, root: Path) -> Numbers:
+def headline_numbers(results: PublishedRows, root: Path) -> Numbers:
     """Return every headline number by exhibit, subject and quantity.
 
     Args:
@@ -46,7 +46,7 @@ def headline_numbers(results: Results, root: Path) -> Numbers:
     return numbers
 
 
-def available_numbers(results: Results, root: Path) -> Numbers:
+def available_numbers(results: PublishedRows, root: Path) -> Numbers:
     """Return the headline numbers that partial results hold.
 
     A mean appears only where every published workload is there, a number of one workload wherever it was run. What
@@ -104,7 +104,7 @@ def _single_workloads(runs: MainRuns) -> Numbers:
     return found
 
 
-def _is_there(results: Results, file: str) -> bool:
+def _is_there(results: PublishedRows, file: str) -> bool:
     rows = results.get(file, {})
     return bool(rows) and _BASES.get(file, next(iter(rows))) in rows
 
@@ -157,7 +157,7 @@ def part_of(component: str) -> str:
     return "dram" if component == "dram" else "systolic_array"
 
 
-def _figure_9c(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _figure_9c(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     return _shares(results["breakdown"])
 
 
@@ -193,7 +193,7 @@ def _shares(breakdown: Mapping[str, ResultRow]) -> Numbers:
     return found
 
 
-def _relative_latency(results: Results, exhibit: str, file: str) -> Numbers:
+def _relative_latency(results: PublishedRows, exhibit: str, file: str) -> Numbers:
     rows = results[file]
     base = rows[_BASES[file]]["total_cycles"]
     return {
@@ -203,7 +203,7 @@ def _relative_latency(results: Results, exhibit: str, file: str) -> Numbers:
     }
 
 
-def _figure_10a(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _figure_10a(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     found = _relative_latency(results, "fig_10a", "dse_m_tile")
     for subject, row in results["dse_m_tile"].items():
         found["fig_10a", subject, "buffer"] = row["total_buffer_capacity"] / 2**20
@@ -213,7 +213,7 @@ def _figure_10a(runs: MainRuns, results: Results, root: Path) -> Numbers:
     return found
 
 
-def _figure_10b(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _figure_10b(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     found: Numbers = {}
     for subject, row in results["dse_vector"].items():
         array, scatter = row["layer_array_ops"] / 2**30, row["layer_scatter_ops"] / 2**30
@@ -223,11 +223,11 @@ def _figure_10b(runs: MainRuns, results: Results, root: Path) -> Numbers:
     return found
 
 
-def _figure_10c(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _figure_10c(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     return _relative_latency(results, "fig_10c", "dse_block")
 
 
-def _figure_10d(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _figure_10d(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     found = _relative_latency(results, "fig_10d", "dse_scatter")
     for subject, row in results["dse_scatter"].items():
         found["fig_10d", subject, "buffer_area"] = row["buffer_area"]
@@ -278,7 +278,7 @@ def _table_ii(runs: MainRuns) -> Numbers:
     return found
 
 
-def _table_iv(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _table_iv(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     int8 = results["int8_focus"]
     sparsity = {subject: 100 * (1 - row["num_ops"] / row["dense_ops"]) for subject, row in int8.items()}
     accuracy = read_accuracies(root)
@@ -328,7 +328,7 @@ def _text(runs: MainRuns) -> Numbers:
     }
 
 
-def _text_of_files(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _text_of_files(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     parts = {name: _shares(results["breakdown"])["fig_9c", name, "area_share"] for name in ("sec", "sic")}
     power = {name: results["table_iii"][name]["on_chip_power"] for name in ("focus", "dense")}
     with_dram = math.fsum(mean_power_mw(results["breakdown"]).values())
@@ -340,7 +340,7 @@ def _text_of_files(runs: MainRuns, results: Results, root: Path) -> Numbers:
     }
 
 
-def _text_of_accuracies(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _text_of_accuracies(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     accuracy = read_accuracies(root)
     focus, dense = accuracy["focus", "fp16"], accuracy["dense", "fp16"]
     video = [pair for pair in focus if "/".join(pair) in runs.video]
@@ -353,7 +353,7 @@ def _text_of_accuracies(runs: MainRuns, results: Results, root: Path) -> Numbers
 
 
 _Part = Callable[[MainRuns], Numbers]
-_FilePart = Callable[[MainRuns, Results, Path], Numbers]
+_FilePart = Callable[[MainRuns, PublishedRows, Path], Numbers]
 
 _BASES = {"dse_m_tile": "-1", "dse_block": "3x3x3", "dse_scatter": "5", "table_iii": "focus"}
 """Row of a file that others are compared with."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from focal_common.errors import FocalError, TraceError, near_matches
 from focal_evaluation.claims.results import Material, read_material
-from focal_evaluation.results.main_rows import prefixes
 from focal_evaluation.results.published_runs import PAPER_ACCELERATORS, run_parts
+from focal_simulator.results.rows import read_results
 
 __all__ = ["PUBLISHED", "SOURCES", "Source", "find_source", "material_of"]
 
@@ -45,13 +45,13 @@ def find_source(word: str) -> Source:
         raise TraceError(f"{word}: {path} is no folder{known}", about=("source",))
     if (path / "meta_data.csv").exists():
         return Source(path, is_trace_root=True)
-    if prefixes(path):
-        return Source(path, is_trace_root=False)
-    raise TraceError(
-        f"{word}: {path} holds neither meta_data.csv (a trace root) nor main_<accelerator>.csv "
-        "(a result folder of focal sim)",
-        about=("source",),
-    )
+    try:
+        read_results(path)
+    except TraceError as error:
+        raise TraceError(
+            f"{word}: no trace root with meta_data.csv, and {error}", about=("source",)
+        ) from error
+    return Source(path, is_trace_root=False)
 
 
 def material_of(
@@ -79,7 +79,6 @@ def material_of(
     problems: list[str] = []
     # Of the published inputs every accelerator of the paper must run; elsewhere, whichever accepts the workloads.
     accelerators = PAPER_ACCELERATORS if source.path.resolve() == root.resolve() else ("all",)
-    # INT8 comes before main: both write the breakdown of components, and that of main is the published one.
     parts = ("int8", "main", "sweeps", "tiles") if level == "parity" else ("int8", "main")
     for part in [name for name in parts if name in needs | {"main"}]:
         try:

@@ -19,7 +19,7 @@ from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.make import Made, make_all, needs_of, write_index
 from focal_evaluation.exhibits.registry import EXHIBITS, GROUPS, chosen_names
 from focal_evaluation.exhibits.style import FORMATS
-from focal_evaluation.results.main_rows import check_labels
+from focal_evaluation.results.result_frame import check_labels
 
 __all__ = ["ExhibitReport", "make_exhibits"]
 

@@ -17,7 +17,7 @@ from focal_simulator.results.ratios import ENERGY
 
 __all__ = ["EXHIBIT", "bars", "energy_frame", "with_parts"]
 
-_PARTS = ("core", "buffer", "dram")
+_PARTS = {"core": "core_energy_mj", "buffer": "sram_energy_mj", "dram": "dram_energy_mj"}
 _TOP = 1.0
 """The paper cuts its axis at the dense array; the GPU is above."""
 
@@ -35,7 +35,9 @@ def with_parts(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         rows: Main rows, which hold the shares.
     """
     keys = ["model", "dataset", "method"]
-    shares = rows[keys].assign(**{f"{part}_share": rows[f"{part}_mj"] / rows["energy_mj"] for part in _PARTS})
+    shares = rows[keys].assign(
+        **{f"{part}_share": rows[column] / rows["energy_mj"] for part, column in _PARTS.items()}
+    )
     frame = frame.merge(shares.drop_duplicates(keys), on=keys, how="left")
     mean = geomean_rows(frame, "total")
     done = frame[frame["status"] == DONE]

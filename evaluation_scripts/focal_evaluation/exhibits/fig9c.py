@@ -36,7 +36,7 @@ def table(material: Material) -> ExhibitTable:
     """Return area, power and their shares by part."""
     rows = material.results.get("breakdown")
     if not rows:
-        raise TraceError(f"{material.folder}: holds no {material.prefix}detailed_power_area_breakdown.csv")
+        raise TraceError(f"{material.folder}: holds no components of Focus in fidelity {material.fidelity}")
     if not {"energy", "power"} <= set(rows["dram"].numbers if "dram" in rows else ()):
         raise TraceError(f"{material.folder}: the breakdown of components lacks energy or power of dram")
     power = mean_power_mw(rows)

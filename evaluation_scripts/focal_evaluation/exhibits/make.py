@@ -19,7 +19,7 @@ from focal_evaluation.claims.verdicts import Tally, tally, verdict_frame
 from focal_evaluation.exhibits.base import DONE, Exhibit
 from focal_evaluation.exhibits.registry import EXHIBITS
 from focal_evaluation.exhibits.style import FORMATS, save, style
-from focal_evaluation.results.main_rows import PREFIXES
+from focal_evaluation.results.result_frame import FIDELITIES
 
 __all__ = ["Made", "csv_text", "make_all", "needs_of", "write_index"]
 
@@ -83,7 +83,7 @@ def _make(
 ) -> Made:
     try:
         table = exhibit.table(material)
-        levels = PREFIXES if exhibit.both else (material.fidelity,)
+        levels = FIDELITIES if exhibit.both else (material.fidelity,)
         marks = [note for level in levels for note in replace(material, fidelity=level).mixed_notes]
         table = replace(table, notes=(*dict.fromkeys(marks), *table.notes))
     except FocalError as error:

@@ -20,7 +20,7 @@ def table(material: Material) -> ExhibitTable:
     """Return area, on-chip power and buffer size of every accelerator, and each relative to the dense array."""
     rows = material.results.get("table_iii")
     if not rows:
-        raise TraceError(f"{material.folder}: holds no {material.prefix}accelerator_area_power_buffer.csv")
+        raise TraceError(f"{material.folder}: holds no accelerators in fidelity {material.fidelity}")
     frame = pd.DataFrame(
         [
             {

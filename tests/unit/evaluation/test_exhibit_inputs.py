@@ -19,7 +19,8 @@ from focal_evaluation.exhibits.make import make_all
 from focal_evaluation.exhibits.parts import geomean_rows, grid, relative_to_dense
 from focal_evaluation.exhibits.registry import EXHIBITS, chosen_names
 from focal_evaluation.exhibits.style import short, style
-from focal_evaluation.results.main_rows import read_tables
+from focal_evaluation.results.result_frame import read_frame
+from focal_simulator.results.published_layout import DESIGN_COLUMNS, DESIGN_TABLE
 from published_support import ROOT
 
 
@@ -70,8 +71,8 @@ def test_means_of_ratios_are_geometric_and_of_the_shared_workloads(tmp_path: Pat
 
 def test_failed_and_zero_rows_keep_their_status(folder: Path) -> None:
     rows = [
-        result_row("m", "x", "focus", 1000, status="failed: out of memory", execution_time=""),
-        result_row("m", "y", "focus", 1000, execution_time=0),
+        result_row("m", "x", "focus", 1000, status="failed: out of memory", seconds=""),
+        result_row("m", "y", "focus", 1000, seconds=0),
         result_row("m", "z", "focus", 1000, status="ok"),
     ]
     write_table(folder, "focus", rows)
@@ -101,8 +102,7 @@ def test_an_exhibit_asked_for_by_name_must_be_made(folder: Path, tmp_path: Path)
     ("column", "value", "message"),
     [
         ("focal_version", "0.0.1", "different versions of Focal"),
-        ("fidelity", "cycle", "different fidelities"),
-        ("execution_time", "fast", "holds 'fast', expected a number"),
+        ("seconds", "fast", "seconds of m/x on focus is 'fast', expected a number"),
     ],
 )
 def test_rows_that_must_not_stand_together_are_refused(
@@ -124,16 +124,16 @@ def test_damaged_tables_are_named(tmp_path: Path) -> None:
     whole = path.read_text(encoding="utf-8")
     path.write_text(whole.splitlines()[0] + "\n", encoding="utf-8")
     with pytest.raises(TraceError, match="holds no rows"):
-        read_tables([path])
+        read_frame(tmp_path)
     path.write_text("", encoding="utf-8")
-    with pytest.raises(TraceError, match="not a CSV table"):
-        read_tables([path])
-    path.write_text(whole.replace("total_energy", "energy"), encoding="utf-8")
-    with pytest.raises(TraceError, match="column 'total_energy' is missing"):
-        read_tables([path])
+    with pytest.raises(TraceError, match="column 'model' is missing"):
+        read_frame(tmp_path)
+    path.write_text(whole.replace("energy_mj,core", "energy,core"), encoding="utf-8")
+    with pytest.raises(TraceError, match="column 'energy_mj' is missing"):
+        read_frame(tmp_path)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TraceError, match="not a CSV table"):
-        read_tables([path])
+        read_frame(tmp_path)
 
 
 def test_without_ratios_there_is_nothing_to_compare(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_table_of_an_older_version_is_refused(tmp_path: Path) -> None:
     path = write_table(tmp_path, "dense", [result_row("m", "x", "dense")])
     path.write_text(path.read_text(encoding="utf-8").replace("speedup_over_dense", "x"), encoding="utf-8")
     with pytest.raises(TraceError, match=r"'speedup_over_dense' is missing, .*simulate again"):
-        read_tables([path])
+        read_frame(tmp_path)
 
 
 @pytest.mark.parametrize("words", [["fig99"], ["all", "tabel2"]])
@@ -196,8 +196,7 @@ def test_wrong_words_leave_no_files(tmp_path: Path, source: str, fidelity: str, 
 )
 def test_strange_names_fit_and_are_drawn(tmp_path: Path, name: str) -> None:
     for method, cycles in (("dense", 4000), ("focus", 1000), (f"plug-in {name[:18]}", 3000)):
-        stem = "plugin" if method.startswith("plug") else method
-        write_table(tmp_path, stem, [result_row(name, dataset, method, cycles) for dataset in ("x", name)])
+        write_table(tmp_path, method, [result_row(name, dataset, method, cycles) for dataset in ("x", name)])
     assert len(short(name)) <= 14
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -206,7 +205,7 @@ def test_strange_names_fit_and_are_drawn(tmp_path: Path, name: str) -> None:
 
 
 def test_ratios_and_means_against_plain_arithmetic(folder: Path) -> None:
-    rows = read_tables(sorted(folder.glob("main_*.csv")))
+    rows = read_frame(folder)
     rows["quotient"] = relative_to_dense(rows, "energy_mj")
     for column in ("quotient", "energy_over_dense"):
         frame = grid("here", rows, column)
@@ -226,22 +225,14 @@ def test_a_single_workload_has_no_mean_and_is_drawn(tmp_path: Path) -> None:
 
 def sweep_table(folder: Path, **changes: str) -> Path:
     """Write a sweep over the height of the m-tile; the second row differs in what is asked for."""
+    blank = dict.fromkeys(DESIGN_COLUMNS, "") | {"study": "dse_a_m_tile", "buffer_bytes": 2**20}
     rows = [
-        {
-            "m_tile_size": size,
-            "total_cycles": cycles,
-            "total_buffer_capacity": 2**20,
-            "model": "llava_vid",
-            "dataset": "videomme",
-            "fidelity": "parity",
-            "origin": "measured",
-            "focal_version": "0.1.0",
-        }
-        for size, cycles in (("-1", "100"), ("1024", "110"))
+        blank | {"value": size} | result_row("llava_vid", "videomme", "focus", cycles)
+        for size, cycles in (("-1", 100), ("1024", 110))
     ]
     rows[1] |= changes
-    path = folder / "dse_a_m_tile_size.csv"
-    pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
+    path = folder / DESIGN_TABLE
+    pd.DataFrame(rows, dtype=object).to_csv(path, index=False, lineterminator="\n")
     return path
 
 
@@ -261,7 +252,7 @@ def test_a_mix_in_any_file_is_refused_before_anything_is_written(
 
 def test_twins_of_different_versions_are_refused(folder: Path, tmp_path: Path) -> None:
     row = result_row("m", "x", "dense", 4000, fidelity="cycle", corrections="all", focal_version="0.0.1")
-    write_table(folder, "dense", [row], "cycle_")
+    write_table(folder, "dense", [row])
     with pytest.raises(TraceError, match="different versions of Focal"):
         make_exhibits(["twin9a"], str(folder), "", ROOT, tmp_path / "out", False, "png")
 
@@ -284,14 +275,16 @@ def test_a_sweep_whose_reference_has_no_cycles_is_refused_in_one_sentence(
     folder: Path, tmp_path: Path, cell: str
 ) -> None:
     path = sweep_table(folder)
-    path.write_text(path.read_text(encoding="utf-8").replace("-1,100", f"-1,{cell}"), encoding="utf-8")
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    rows.loc[0, "cycles"] = cell
+    rows.to_csv(path, index=False, lineterminator="\n")
     with pytest.raises(RunError, match=r"fig10a was not made: .* lacks cycles of the full tile"):
         make_exhibits(["fig10a"], str(folder), "", ROOT, tmp_path / "out", False, "png")
     assert not list((tmp_path / "out").glob("fig10a*"))
 
 
 def test_a_zero_row_of_a_sweep_is_a_row_with_status(folder: Path) -> None:
-    sweep_table(folder, total_cycles="0")
+    sweep_table(folder, cycles="0")
     found = material(folder)
     made = EXHIBITS.load("fig10a").table(found)
     row = made.frame.set_index("value").loc["1024"]
@@ -301,7 +294,7 @@ def test_a_zero_row_of_a_sweep_is_a_row_with_status(folder: Path) -> None:
     assert ("fig_10a", "1024", "relative_latency") not in found.numbers
 
 
-@pytest.mark.parametrize("column", ["total_dram_access", "total_activation", "dense_ops", "num_ops"])
+@pytest.mark.parametrize("column", ["dram_bytes", "activation_bytes", "dense_macs", "macs"])
 def test_zeros_anywhere_leave_no_traceback(folder: Path, tmp_path: Path, column: str) -> None:
     for method, cycles in (("dense", 4000), ("focus", 1000)):
         write_table(folder, method, [result_row("llava_vid", "videomme", method, cycles, **{column: 0})])

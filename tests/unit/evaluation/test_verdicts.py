@@ -65,9 +65,8 @@ def root_of(folder: Path, remark: str = "", steps: str = "") -> Path:
 
 
 def reason(tmp_path: Path, fidelity: str = "parity", **known: str) -> str:
-    prefix = "" if fidelity == "parity" else "cycle_"
     row = result_row("m", "x", "dense", 4000, fidelity=fidelity)
-    write_table(tmp_path / "run", "dense", [row], prefix)
+    write_table(tmp_path / "run", "dense", [row])
     found = read_material(tmp_path / "run", root_of(tmp_path / "root", **known), "")
     (line,) = verdict_frame(found.claims, found).to_dict("records")
     assert line["met"] == "no"
