@@ -15,7 +15,6 @@ from focal_evaluation.claims.result_rows import PublishedRows, ResultRow
 
 __all__ = [
     "FRAMEFUSION_SPARSITY_PERCENT",
-    "available_numbers",
     "headline_numbers",
     "mean_power_mw",
     "part_of",
@@ -31,27 +30,14 @@ _BUFFERS = ("input", "wgt", "concentrate_out", "output", "layouter", "similarity
 
 
 def headline_numbers(results: PublishedRows, root: Path) -> Numbers:
-    """Return every headline number by exhibit, subject and quantity.
-
-    Args:
-        results: Rows of all published experiments.
-        root: Trace root with the published accuracies and GPU runs.
-    """
-    runs = MainRuns(results, root)
-    numbers: Numbers = {}
-    for part, _, _ in _PARTS:
-        numbers |= part(runs)
-    for file_part, _ in _FILE_PARTS:
-        numbers |= file_part(runs, results, root)
-    return numbers
-
-
-def available_numbers(results: PublishedRows, root: Path) -> Numbers:
-    """Return the headline numbers that partial results hold.
+    """Return the headline numbers that results hold, by exhibit, subject and quantity.
 
     A mean appears only where every published workload is there, a number of one workload wherever it was run. What
     divides by a cell that is zero or absent does not appear.
-    Arguments as of `headline_numbers`, where files, rows and cells may be missing.
+
+    Args:
+        results: Rows of published experiments; tables, rows and cells may be missing.
+        root: Trace root with the published accuracies and GPU runs.
     """
     runs = MainRuns(results, root)
     numbers = _single_workloads(runs)
@@ -123,11 +109,6 @@ def _figure_9a(runs: MainRuns) -> Numbers:
         found["fig_9a", subject, "speedup_geomean"] = geometric_mean(gains)
         found["fig_9a", subject, "speedup_min"] = min(gains)
         found["fig_9a", subject, "speedup_max"] = max(gains)
-    for place, subject in enumerate(runs.video):
-        found["fig_9a", subject, "dense_time"] = runs.seconds("dense", subject)
-        for method in ("focus", "adaptiv", "cmc"):
-            found["fig_9a", subject, f"{method}_speedup"] = runs.speedups(method, "dense")[place]
-            found["fig_9b", subject, f"{method}_energy"] = runs.energies(method)[place]
     return found
 
 
@@ -243,8 +224,6 @@ def _figure_11(runs: MainRuns) -> Numbers:
     found: Numbers = {("fig_11", method, "speedup_geomean"): value for method, value in mean.items()}
     for method, other in (("sec_only", "cmc"), ("focus", "sec_only"), ("focus", "cmc")):
         found["fig_11", f"{method} over {other}", "speedup_geomean"] = mean[method] / mean[other]
-    for subject, gain in zip(runs.video, runs.speedups("focus", over="sec_only"), strict=True):
-        found["fig_11", subject, "similarity_speedup"] = gain
     return found
 
 
@@ -270,12 +249,10 @@ def _figure_12(runs: MainRuns) -> Numbers:
 
 
 def _table_ii(runs: MainRuns) -> Numbers:
-    found: Numbers = {}
-    for method in ("adaptiv", "cmc", "focus"):
-        sparsity = runs.sparsity_percent(method)
-        for subject, value in {**sparsity, "mean": fmean(sparsity.values())}.items():
-            found["table_ii", subject, f"{method}_sparsity"] = value
-    return found
+    return {
+        ("table_ii", "mean", f"{method}_sparsity"): fmean(runs.sparsity_percent(method).values())
+        for method in ("adaptiv", "cmc", "focus")
+    }
 
 
 def _table_iv(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
@@ -297,12 +274,12 @@ def _table_iv(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
 
 
 def _table_v(runs: MainRuns) -> Numbers:
-    found: Numbers = {}
-    for method in ("adaptiv", "focus"):
-        gains = runs.speedups(method, "dense", runs.image)
-        for subject, gain in zip([*runs.image, "geomean"], [*gains, geometric_mean(gains)], strict=True):
-            found["table_v", subject, f"{method}_speedup"] = gain
-    return found
+    return {
+        ("table_v", "geomean", f"{method}_speedup"): geometric_mean(
+            runs.speedups(method, "dense", runs.image)
+        )
+        for method in ("adaptiv", "focus")
+    }
 
 
 def _text(runs: MainRuns) -> Numbers:

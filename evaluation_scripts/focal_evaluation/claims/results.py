@@ -12,7 +12,7 @@ from focal_common.errors import ConfigError, TraceError, near_matches
 from focal_evaluation.claims.claim_notes import Remark, read_remarks
 from focal_evaluation.claims.claims import Claim, Key, Reproduced, read_claims
 from focal_evaluation.claims.correction_steps import read_steps
-from focal_evaluation.claims.headlines import available_numbers
+from focal_evaluation.claims.headlines import headline_numbers
 from focal_evaluation.claims.result_rows import PublishedRows, numbers_of_rows, read_published_rows
 from focal_evaluation.results.result_frame import (
     FIDELITIES,
@@ -32,14 +32,14 @@ from focal_simulator.results.rows import read_results
 from focal_simulator.results.tile_lengths import SUMMARY_COLUMNS
 from focal_traces.root.root import MAIN_FOLDER
 
-__all__ = ["Material", "read_material"]
+__all__ = ["Results", "open_results"]
 
 _TILES = "tile_lengths.csv"
 _BREAKDOWN_SUBJECT = "llava_vid/videomme"
 
 
 @dataclass(frozen=True)
-class Material:
+class Results:
     """Results of one fidelity.
 
     Attributes:
@@ -79,7 +79,7 @@ class Material:
         return self._read(INT8_FOLDER)
 
     @cached_property
-    def results(self) -> PublishedRows:
+    def published(self) -> PublishedRows:
         """Rows by exhibit and subject, of the experiments that are there."""
         return read_published_rows(self.folder, self.fidelity)
 
@@ -121,12 +121,12 @@ class Material:
     @cached_property
     def numbers(self) -> dict[Key, Reproduced]:
         """Every number of ours that a claim may ask for, as far as the results hold it."""
-        results = dict(self.results)
-        if _BREAKDOWN_SUBJECT not in results.get("main_focus", {}):
+        rows = dict(self.published)
+        if _BREAKDOWN_SUBJECT not in rows.get("main_focus", {}):
             # The breakdown is then of another workload than the published one.
-            results.pop("breakdown", None)
-        found = numbers_of_rows(results)
-        for key, value in available_numbers(results, self.root).items():
+            rows.pop("breakdown", None)
+        found = numbers_of_rows(rows)
+        for key, value in headline_numbers(rows, self.root).items():
             found[key] = Reproduced(value, "")
         if (self.folder / _TILES).exists():
             found |= self._tile_numbers()
@@ -138,7 +138,7 @@ class Material:
         Raises:
             TraceError: The folder holds no such sweep.
         """
-        rows = self.results.get(name)
+        rows = self.published.get(name)
         if not rows:
             raise TraceError(f"{self.folder}: holds no rows of the sweep over {column}")
         return pd.DataFrame(
@@ -169,7 +169,7 @@ class Material:
         }
 
 
-def read_material(folder: Path, root: Path, fidelity: str, is_mixed: bool = False) -> Material:
+def open_results(folder: Path, root: Path, fidelity: str, is_mixed: bool = False) -> Results:
     """Return the results of a folder.
 
     Args:
@@ -198,9 +198,9 @@ def read_material(folder: Path, root: Path, fidelity: str, is_mixed: bool = Fals
         fidelity = found[0]
     if fidelity not in found:
         raise TraceError(f"{folder}: holds no results of fidelity {fidelity}, only of {', '.join(found)}")
-    material = Material(folder, root, fidelity, is_mixed)
+    results = Results(folder, root, fidelity, is_mixed)
     if not is_mixed:
         # Once and for all files, before anything is made of them.
-        check_labels(material.labels, str(folder))
-        _ = material.rows
-    return material
+        check_labels(results.labels, str(folder))
+        _ = results.rows
+    return results

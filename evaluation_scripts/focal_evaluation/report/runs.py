@@ -12,7 +12,8 @@ import pandas as pd
 from focal_common.errors import ConfigError, TraceError, near_matches
 from focal_common.files import sha256_of_file
 from focal_common.places import plain_name
-from focal_evaluation.exhibits.parts import in_order
+from focal_evaluation.exhibits.fig9b import with_parts
+from focal_evaluation.exhibits.shared_rows import geomean_rows, in_order
 from focal_evaluation.results.result_frame import (
     DONE,
     FIDELITIES,
@@ -23,9 +24,10 @@ from focal_evaluation.results.result_frame import (
     read_labels,
 )
 from focal_simulator.results.output import basis_of, read_manifest
+from focal_simulator.results.ratios import ENERGY, SPEEDUP
 from focal_simulator.results.rows import run_stem
 
-__all__ = ["LAYER_COLUMNS", "Run", "RunSet", "read_runs"]
+__all__ = ["LAYER_COLUMNS", "Run", "RunSet", "ratio_frames", "read_runs"]
 
 _LINKED = ("*timeline*.json*", "*overlay*", "*.gif", "*.mp4", "*.trace.json*")
 
@@ -245,3 +247,21 @@ def _absent(rows: pd.DataFrame) -> list[str]:
         if absent:
             gaps.append(f"not run on {method}: {', '.join(absent)}")
     return gaps
+
+
+def ratio_frames(runs: RunSet) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return speed-up and energy as each row's own run took them, with their means; None without any.
+
+    Returns:
+        Two tables with columns ``model, dataset, method, origin, status``; the first with `SPEEDUP`, the second with
+        ``total, core, buffer, dram``. A row without a ratio has NaN, and a status that says so.
+    """
+    rows = runs.rows
+    is_done = rows["status"] == DONE
+    if not (is_done & rows[SPEEDUP].notna()).any():
+        return None
+    shared = rows[["model", "dataset", "method", "origin", "status"]].copy()
+    shared.loc[is_done & rows[SPEEDUP].isna(), "status"] = "no ratio over dense"
+    speedup = shared.assign(**{SPEEDUP: rows[SPEEDUP].where(is_done)})
+    with_mean = pd.concat([speedup, geomean_rows(speedup, SPEEDUP)], ignore_index=True)
+    return with_mean, with_parts(shared.assign(total=rows[ENERGY].where(is_done)), rows)

@@ -12,7 +12,7 @@ from focal_common.console import track
 from focal_common.files import atomic_write_text
 from focal_evaluation.claims.claims import Key, read_claims
 from focal_evaluation.claims.correction_steps import KEY, STEPS
-from focal_evaluation.claims.results import read_material
+from focal_evaluation.claims.results import open_results
 from focal_evaluation.results.published_runs import run_parts
 
 __all__ = ["write_steps"]
@@ -40,7 +40,7 @@ def write_steps(root: Path, output: Path) -> None:
             folder = Path(scratch) / step
             # INT8 comes first: both write the breakdown of components, and the published one is of the main run.
             run_parts(root, folder, fidelity, ("int8", "main"), corrections=words)
-            numbers = read_material(folder, root, fidelity).numbers
+            numbers = open_results(folder, root, fidelity).numbers
             for key in keys:
                 if key in numbers and (key in found or step == STEPS[0]):
                     found.setdefault(key, []).append(numbers[key].value)

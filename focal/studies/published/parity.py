@@ -8,7 +8,7 @@ from pathlib import Path
 from focal.studies.published.defects import defect_table
 from focal_common.files import atomic_write_text
 from focal_evaluation.claims.claims import read_claims
-from focal_evaluation.claims.results import read_material
+from focal_evaluation.claims.results import open_results
 from focal_evaluation.claims.verdicts import verdict_frame
 from focal_evaluation.exhibits.make import csv_text
 from focal_evaluation.results.published_runs import run_published
@@ -31,10 +31,10 @@ def write_parity(root: Path, output: Path, results: Path | None = None) -> list[
     with tempfile.TemporaryDirectory() as scratch:
         folder = results or Path(scratch)
         run_published(root, folder)
-        material = read_material(folder, root, "parity")
+        found = open_results(folder, root, "parity")
         tables = {
-            "claims.csv": verdict_frame(claims, material),
-            "defects.csv": defect_table(material.results, root),
+            "claims.csv": verdict_frame(claims, found),
+            "defects.csv": defect_table(found.published, root),
         }
     for name, table in tables.items():
         atomic_write_text(output / name, csv_text(table))

@@ -8,7 +8,7 @@ import pytest
 
 from focal_evaluation.claims.claims import Comparison, compare, read_claims
 from focal_evaluation.claims.result_rows import PublishedRows, read_published_rows
-from focal_evaluation.claims.results import read_material
+from focal_evaluation.claims.results import open_results
 from focal_evaluation.results.published_runs import run_published
 from published_support import ROOT
 
@@ -30,4 +30,4 @@ def results(result_folder: Path) -> PublishedRows:
 @pytest.fixture(scope="session")
 def compared(result_folder: Path) -> list[Comparison]:
     """Put each claim beside the number of that run."""
-    return compare(read_claims(ROOT), read_material(result_folder, ROOT, "parity").numbers)
+    return compare(read_claims(ROOT), open_results(result_folder, ROOT, "parity").numbers)

@@ -12,20 +12,20 @@ import pytest
 
 from exhibit_support import result_row, write_table
 from focal_common.errors import ConfigError, FocalError, RunError, TraceError
-from focal_evaluation.claims.results import Material, read_material
+from focal_evaluation.claims.results import Results, open_results
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.command import make_exhibits
 from focal_evaluation.exhibits.make import make_all
-from focal_evaluation.exhibits.parts import geomean_rows, grid, relative_to_dense
 from focal_evaluation.exhibits.registry import EXHIBITS, chosen_names
+from focal_evaluation.exhibits.shared_rows import geomean_rows, grid, relative_to_dense
 from focal_evaluation.exhibits.style import short, style
 from focal_evaluation.results.result_frame import read_frame
 from focal_simulator.results.published_layout import DESIGN_COLUMNS, DESIGN_TABLE
 from published_support import ROOT
 
 
-def material(folder: Path, is_mixed: bool = False) -> Material:
-    return read_material(folder, ROOT, "", is_mixed)
+def results(folder: Path, is_mixed: bool = False) -> Results:
+    return open_results(folder, ROOT, "", is_mixed)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_cell_that_was_not_run_is_a_row_with_status(folder: Path) -> None:
-    made = EXHIBITS.load("fig9a").table(material(folder))
+    made = EXHIBITS.load("fig9a").table(results(folder))
     row = made.frame.set_index(["dataset", "method"]).loc[("z", "cmc")]
     assert row["status"] == "not run"
     assert np.isnan(row["speedup_over_dense"])
@@ -46,7 +46,7 @@ def test_a_cell_that_was_not_run_is_a_row_with_status(folder: Path) -> None:
 
 
 def test_means_stand_on_shared_workloads_only(folder: Path) -> None:
-    frame = EXHIBITS.load("fig9a").table(material(folder)).frame
+    frame = EXHIBITS.load("fig9a").table(results(folder)).frame
     mean = frame[frame["model"] == "geomean"]
     assert set(mean["dataset"]) == {"of 2"}
     assert mean.set_index("method")["speedup_over_dense"].to_dict() == pytest.approx(
@@ -61,10 +61,10 @@ def test_means_of_ratios_are_geometric_and_of_the_shared_workloads(tmp_path: Pat
     for method, each in cycles.items():
         rows = [result_row("m", name, method, one) for name, one in zip("xyz", each, strict=False)]
         write_table(tmp_path, method, rows)
-    frame = EXHIBITS.load("fig9a").table(material(tmp_path)).frame
+    frame = EXHIBITS.load("fig9a").table(results(tmp_path)).frame
     mean = frame[frame["model"] == "geomean"].set_index("method")["speedup_over_dense"]
     assert mean.to_dict() == pytest.approx({"dense": 1.0, "focus": 4.0, "adaptiv": 4.0})
-    energy = EXHIBITS.load("fig9b").table(material(tmp_path)).frame
+    energy = EXHIBITS.load("fig9b").table(results(tmp_path)).frame
     whole = energy[energy["model"] == "geomean"].set_index("method")["total"]
     assert whole.to_dict() == pytest.approx({"dense": 1.0, "focus": 1 / 4, "adaptiv": 1 / 4})
 
@@ -76,7 +76,7 @@ def test_failed_and_zero_rows_keep_their_status(folder: Path) -> None:
         result_row("m", "z", "focus", 1000, status="ok"),
     ]
     write_table(folder, "focus", rows)
-    frame = EXHIBITS.load("fig9a").table(material(folder)).frame
+    frame = EXHIBITS.load("fig9a").table(results(folder)).frame
     status = frame[frame["method"] == "focus"].set_index("dataset")["status"]
     assert status["x"] == "failed: out of memory"
     assert status["y"] == "seconds is zero"
@@ -84,7 +84,7 @@ def test_failed_and_zero_rows_keep_their_status(folder: Path) -> None:
 
 
 def test_every_exhibit_of_partial_results_is_drawn_or_says_why_not(folder: Path, tmp_path: Path) -> None:
-    made = make_all(chosen_names(["all"]), material(folder), tmp_path / "out", ("png",))
+    made = make_all(chosen_names(["all"]), results(folder), tmp_path / "out", ("png",))
     status = {item.name: item.status for item in made}
     assert len(status) == len(chosen_names(["all"]))
     drawn = {name for name, said in status.items() if said == DONE}
@@ -110,12 +110,12 @@ def test_rows_that_must_not_stand_together_are_refused(
 ) -> None:
     write_table(folder, "focus", [result_row("m", "x", "focus", 1000, **{column: value})])
     with pytest.raises(TraceError, match=message):
-        EXHIBITS.load("fig9a").table(material(folder))
+        EXHIBITS.load("fig9a").table(results(folder))
 
 
 def test_mixed_rows_are_shown_if_asked_for(folder: Path) -> None:
     write_table(folder, "focus", [result_row("m", "x", "focus", 1000, focal_version="0.0.1")])
-    frame = EXHIBITS.load("fig9a").table(material(folder, is_mixed=True)).frame
+    frame = EXHIBITS.load("fig9a").table(results(folder, is_mixed=True)).frame
     assert "focus" in set(frame["method"])
 
 
@@ -140,22 +140,22 @@ def test_without_ratios_there_is_nothing_to_compare(tmp_path: Path) -> None:
     row = result_row("m", "x", "focus", speedup_over_dense="", energy_over_dense="")
     write_table(tmp_path, "focus", [row])
     with pytest.raises(TraceError, match="no row with a ratio over the dense array"):
-        EXHIBITS.load("fig9a").table(material(tmp_path))
+        EXHIBITS.load("fig9a").table(results(tmp_path))
 
 
 def test_a_ratio_needs_no_dense_row_in_the_folder_but_bytes_do(tmp_path: Path) -> None:
     write_table(tmp_path, "focus", [result_row("m", "x", "focus", 1000)])
-    frame = EXHIBITS.load("fig9a").table(material(tmp_path)).frame
+    frame = EXHIBITS.load("fig9a").table(results(tmp_path)).frame
     assert frame["speedup_over_dense"].tolist() == [4.0]
     with pytest.raises(TraceError, match="run focal sim on dense, too"):
-        EXHIBITS.load("fig12a").table(material(tmp_path))
+        EXHIBITS.load("fig12a").table(results(tmp_path))
 
 
 def test_rows_beside_a_dense_row_of_another_run_are_refused(folder: Path) -> None:
     write_table(folder, "dense", [result_row("m", name, "dense", 3999) for name in ("x", "y", "z")])
     with pytest.raises(TraceError, match="rows of cmc, focus were run with other overrides or cost models"):
-        material(folder)
-    mixed = material(folder, is_mixed=True)
+        results(folder)
+    mixed = results(folder, is_mixed=True)
     assert "MIXED settings: cmc, focus and the dense rows." in mixed.mixed_notes
     frame = EXHIBITS.load("fig9a").table(mixed).frame.set_index(["dataset", "method"])
     assert frame.loc[("x", "focus"), "speedup_over_dense"] == 4.0
@@ -200,7 +200,7 @@ def test_strange_names_fit_and_are_drawn(tmp_path: Path, name: str) -> None:
     assert len(short(name)) <= 14
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        made = make_all(["fig9a", "fig9b", "fig12a"], material(tmp_path), tmp_path / "out", ("png",))
+        made = make_all(["fig9a", "fig9b", "fig12a"], results(tmp_path), tmp_path / "out", ("png",))
     assert [item.status for item in made] == [DONE] * 3
 
 
@@ -218,9 +218,9 @@ def test_ratios_and_means_against_plain_arithmetic(folder: Path) -> None:
 def test_a_single_workload_has_no_mean_and_is_drawn(tmp_path: Path) -> None:
     for method, cycles in (("dense", 4000), ("focus", 1000)):
         write_table(tmp_path, method, [result_row("m", "x", method, cycles)])
-    made = make_all(["fig9a", "fig9b", "fig11"], material(tmp_path), tmp_path / "out", ("png",))
+    made = make_all(["fig9a", "fig9b", "fig11"], results(tmp_path), tmp_path / "out", ("png",))
     assert [item.status for item in made] == [DONE] * 3
-    assert "geomean" not in set(EXHIBITS.load("fig9b").table(material(tmp_path)).frame["model"])
+    assert "geomean" not in set(EXHIBITS.load("fig9b").table(results(tmp_path)).frame["model"])
 
 
 def sweep_table(folder: Path, **changes: str) -> Path:
@@ -285,7 +285,7 @@ def test_a_sweep_whose_reference_has_no_cycles_is_refused_in_one_sentence(
 
 def test_a_zero_row_of_a_sweep_is_a_row_with_status(folder: Path) -> None:
     sweep_table(folder, cycles="0")
-    found = material(folder)
+    found = results(folder)
     made = EXHIBITS.load("fig10a").table(found)
     row = made.frame.set_index("value").loc["1024"]
     assert row["status"] == "total_cycles is zero"
@@ -327,7 +327,7 @@ def test_long_names_warn_of_nothing_and_stay_inside_the_picture(long_folder: Pat
     exhibit = EXHIBITS.load(name)
     with warnings.catch_warnings(), style():
         warnings.simplefilter("error")
-        figure = exhibit.draw(exhibit.table(material(long_folder)))
+        figure = exhibit.draw(exhibit.table(results(long_folder)))
         figure.draw_without_rendering()
     edges = figure.bbox
     foot = figure._supxlabel.get_window_extent()
@@ -338,7 +338,7 @@ def test_long_names_warn_of_nothing_and_stay_inside_the_picture(long_folder: Pat
 def test_labels_of_groups_stand_side_by_side(long_folder: Path, name: str) -> None:
     exhibit = EXHIBITS.load(name)
     with style():
-        figure = exhibit.draw(exhibit.table(material(long_folder)))
+        figure = exhibit.draw(exhibit.table(results(long_folder)))
         figure.draw_without_rendering()
         boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
     assert len(boxes) == 11

@@ -17,8 +17,7 @@ from focal_evaluation.report.charts import cause_chart, cdf_chart, energy_chart,
 from focal_evaluation.report.html import report_html, write_report
 from focal_evaluation.report.layers import heat_maps, roofline, roofs, utilisation_cdf
 from focal_evaluation.report.pdf import write_pdf
-from focal_evaluation.report.relative import ratio_frames
-from focal_evaluation.report.runs import read_runs
+from focal_evaluation.report.runs import ratio_frames, read_runs
 from focal_simulator.results import rows as result_rows
 from focal_simulator.results.published_layout import DESIGN_COLUMNS, DESIGN_TABLE
 from published_support import ROOT
