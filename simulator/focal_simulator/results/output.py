@@ -22,6 +22,7 @@ from focal_simulator.results.rows import (
     Row,
     file_prefix,
     merge_table,
+    old_table,
     read_results,
     run_stem,
     variant_prefix,
@@ -91,7 +92,7 @@ def write_outcome(
         Paths of everything this run stands behind.
 
     Raises:
-        ConfigError: An existing file has other columns.
+        ConfigError: An existing file has other columns, or is of version 0.1.
         TraceError: An existing file is damaged.
         RunError: The folder cannot be written; earlier files are untouched.
     """
@@ -105,6 +106,11 @@ def write_outcome(
     accelerators = accelerator_rows(outcome.accelerators, sram, fidelity)
     written: list[Path] = []
     with locked_folder(folder):
+        if old := old_table(folder):
+            raise ConfigError(
+                f"{old}: a table of version 0.1, which would stand beside newer results; "
+                "move it away or choose another folder"
+            )
         for name, table, key in (
             (RESULTS, rows, RUN_KEY),
             (ACCELERATOR_TABLE, accelerators, ("fidelity",)),

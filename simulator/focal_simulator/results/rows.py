@@ -27,6 +27,7 @@ __all__ = [
     "file_prefix",
     "merge_table",
     "natural_key",
+    "old_table",
     "read_results",
     "read_rows",
     "result_row",
@@ -237,14 +238,18 @@ def read_results(folder: Path) -> list[dict[str, str]]:
         raise TraceError(f"{folder}: no such result folder")
     path = folder / RESULTS
     if not path.is_file():
-        old = sorted(
-            found for pattern in ("main_*.csv", "cycle_main_*.csv") for found in folder.glob(pattern)
-        )
-        holds = f"holds {old[0].name}, a table in the layout of version 0.1, and no" if old else "holds no"
+        old = old_table(folder)
+        holds = f"holds {old.name}, a table in the layout of version 0.1, and no" if old else "holds no"
         raise TraceError(
             f"{folder}: {holds} {RESULTS}, expected a result folder of focal sim; simulate again"
         )
     return read_rows(path, REQUIRED_COLUMNS)
+
+
+def old_table(folder: Path) -> Path | None:
+    """Return a main table in the layout of version 0.1, which had no `RESULTS`; None for any other folder."""
+    found = sorted(path for pattern in ("main_*.csv", "cycle_main_*.csv") for path in folder.glob(pattern))
+    return None if (folder / RESULTS).exists() or not found else found[0]
 
 
 def _cell(value: Any) -> str:

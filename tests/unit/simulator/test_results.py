@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from focal.commands.running import run_command
+from focal.commands.sim import app as sim
 from focal_common.errors import ConfigError, TraceError
 from focal_simulator.results.output import export_published, read_manifest
 from focal_simulator.results.rows import RESULT_COLUMNS, RESULTS, RUN_KEY, Row, merge_table, read_results
+from simulator_support import PUBLISHED_ROOT
 
 ORDER = {("a", "x"): 0, ("a", "y"): 1, ("b", "x"): 2}
 
@@ -55,6 +58,9 @@ def test_a_folder_of_version_0_1_is_refused_in_one_sentence(tmp_path: Path) -> N
         TraceError, match=r"holds cycle_main_focus\.csv, .* 0\.1, and no results\.csv, .* again"
     ):
         read_results(tmp_path)
+    words = ["--trace", str(PUBLISHED_ROOT), "--accelerator", "cmc", "--model", "llava_vid", "--no-figure"]
+    assert run_command(sim, [*words, "--output", str(tmp_path)]) == 2
+    assert [path.name for path in tmp_path.glob("*.csv")] == ["cycle_main_focus.csv"]
 
 
 def test_published_tables_are_kept_up_to_date_once_they_are_there(tmp_path: Path) -> None:
