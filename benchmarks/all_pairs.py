@@ -115,7 +115,7 @@ def simulated(root: Path, model: str, folder: str) -> dict[str, int | str]:
         except UnsupportedError as refusal:
             found[name] = f"refused: {refusal}"
             continue
-        found[name] = int(outcome.runs[0].row["total_cycles"])
+        found[name] = int(outcome.runs[0].row["cycles"])
     return found
 
 

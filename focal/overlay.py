@@ -5,11 +5,10 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
-from focal_evaluation.overlays.files import check_name, write_overlay
+from focal_evaluation.overlays.files import check_name, png_of, write_overlay
 from focal_evaluation.overlays.page import page_text
 from focal_evaluation.overlays.scene import Scene
 from focal_evaluation.overlays.sheet import SheetMaker
-from focal_evaluation.overlays.still import png_of
 
 __all__ = ["Overlay"]
 

@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from focal_common.errors import ConfigError, RunError, TraceError, near_matches
-from focal_evaluation.exhibits.headline import Bar, bar_figure, bar_of, draw, geometric_mean
-from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.accelerators.presets import preset_hardware
+from focal_common.errors import ConfigError, RunError, near_matches
+from focal_evaluation.exhibits.headline import bar_figure, bars_of, draw, geometric_mean
+from focal_evaluation.results.result_frame import read_frame
 from focal_simulator.results.explain import explain, find_row, read_layers
 from focal_simulator.results.output import saved_basis, write_outcome
 from focal_simulator.results.ratios import DENSE, ENERGY, SPEEDUP, over_dense
+from focal_simulator.results.rows import LABEL_COLUMNS, RESULT_COLUMNS
 from focal_simulator.results.runner import Outcome, Run, Settings
-from focal_simulator.results.summary import area_power_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Explanation", "Results"]
-
-_COLUMNS = {
-    "total_cycles": "cycles",
-    "total_compute_cycles": "compute_cycles",
-    "total_stall_cycles": "stall_cycles",
-    "execution_time": "seconds",
-    "total_energy": "energy_mj",
-    "core_energy": "core_energy_mj",
-    "sram_energy": "sram_energy_mj",
-    "dram_energy": "dram_energy_mj",
-    "total_dram_access": "dram_bytes",
-    "num_ops": "macs",
-    "dense_ops": "dense_macs",
-    SPEEDUP: SPEEDUP,
-    ENERGY: ENERGY,
-}
-"""Columns of the published layout, by the name with a unit that they have here."""
-
-_LABELS = ("fidelity", "corrections", "variant", "origin", "sram_model", "hardware")
-_SUMMARY = "accelerator_area_power_buffer.csv"
 
 Pair = tuple[str, str]
 """Model and dataset."""
@@ -102,15 +79,13 @@ class Results:
         settings: Of the simulation; None for results read from a folder.
     """
 
-    def __init__(self, outcome: Outcome, order: Mapping[Pair, int], variant: str, settings: Settings) -> None:
+    def __init__(self, outcome: Outcome, order: Mapping[Pair, int], settings: Settings) -> None:
         self.notes = tuple(dict.fromkeys((outcome.basis, *outcome.skipped, *outcome.remarks)))
         self.settings: Settings | None = settings
         self._outcome: Outcome | None = outcome
-        self._order, self._variant = order, variant
+        self._order = order
         self._folder: Path | None = None
-        areas = {name: _area_mm2(outcome, settings, name) for name in outcome.accelerators}
-        self._cells = [run.row for run in outcome.runs]
-        self._rows = [_tidy(run.row, areas[run.name]) for run in outcome.runs]
+        self._rows = _tidy(run.row for run in outcome.runs)
 
     @classmethod
     def open(cls, folder: str | Path) -> Results:
@@ -120,19 +95,13 @@ class Results:
             TraceError: No such folder, or none of results.
         """
         where = Path(folder)
-        if not where.is_dir():
-            raise TraceError(f"{where}: no such result folder")
-        cells = [row for path in sorted(where.glob("*.csv")) for row in _read_rows(path)]
-        if not cells:
-            raise TraceError(
-                f"{where}: holds no main_<accelerator>.csv, expected a result folder of focal sim"
-            )
+        rows = (
+            read_frame(where).rename(columns={"method": "accelerator"}).reindex(columns=list(RESULT_COLUMNS))
+        )
         found = cls.__new__(cls)
         found.notes, found.settings, found._outcome, found._folder = saved_basis(where), None, None, where
-        found._cells = cells
-        found._rows = rows = [_tidy(row, _saved_area(where, row)) for row in cells]
-        found._order = {pair: place for place, pair in enumerate(dict.fromkeys(map(_pair, rows)))}
-        found._variant = ""
+        found._rows = _tidy(rows.to_dict("records"))
+        found._order = {pair: place for place, pair in enumerate(dict.fromkeys(map(_pair, found._rows)))}
         return found
 
     @property
@@ -158,20 +127,16 @@ class Results:
         """Return the rows as a tidy table, one per workload and accelerator.
 
         Returns:
-            ``model``, ``dataset``, ``accelerator``; ``cycles``, ``compute_cycles``, ``stall_cycles``; ``seconds``;
-            ``energy_mj`` and its parts ``core_energy_mj``, ``sram_energy_mj``, ``dram_energy_mj``; ``dram_bytes``;
-            ``macs`` executed and ``dense_macs``; ``area_mm2``, missing where another accelerator's row holds it;
-            ``speedup_over_dense`` and ``energy_over_dense``; in fidelity ``cycle`` the cycles of each cause;
-            and where a number comes from: ``fidelity``, ``corrections``, ``variant``, ``origin``, ``sram_model``,
-            ``hardware``.
+            The columns of ``results.csv``, which docs/simulation_results.md lists with unit and meaning. A number that
+            a run does not have, such as the cycles of a cause in fidelity ``parity``, is missing.
         """
         import pandas as pd
 
-        rows = []
-        for row in self._rows:
-            labels = {name: row[name] for name in _LABELS if name in row}
-            rows.append({name: value for name, value in row.items() if name not in _LABELS} | labels)
-        return pd.DataFrame(rows)
+        frame = pd.DataFrame(self._rows, columns=list(RESULT_COLUMNS))
+        texts = ("model", "dataset", "accelerator", *LABEL_COLUMNS)
+        numbers = [name for name in RESULT_COLUMNS if name not in texts]
+        frame[numbers] = frame[numbers].apply(pd.to_numeric)
+        return frame
 
     def speedup(self, accelerator: str, over: str = "dense") -> float:
         """Return how many times faster an accelerator is than another.
@@ -227,11 +192,7 @@ class Results:
         Raises:
             RunError: The file cannot be written.
         """
-        bars: dict[str, dict[Pair, Bar]] = {}
-        for cells in self._cells:
-            if cells[SPEEDUP] != "" and cells[ENERGY] != "":
-                bars.setdefault(str(cells["accelerator"]), {})[_pair(cells)] = bar_of(cells, "results")
-        origins = {str(row["origin"]) for row in self._rows}
+        bars, origins = bars_of(self._rows)
         figure = bar_figure(bars, origins, sorted(self.workloads, key=lambda pair: self._order[pair]))
         if path is not None:
             try:
@@ -281,12 +242,13 @@ class Results:
             )
         return rows
 
-    def save(self, folder: str | Path, *, figure: bool = True) -> Path:
+    def save(self, folder: str | Path, *, figure: bool = True, published_layout: bool = False) -> Path:
         """Write tables, figure and manifest, as ``focal sim`` does, and return the folder.
 
         Args:
             folder: Made if absent; rows of other runs in it stay.
             figure: Whether to draw the headline figure.
+            published_layout: Whether to write the tables of the published artifact, such as ``main_focus.csv``, too.
 
         Raises:
             ConfigError: An existing file is not such a table.
@@ -295,7 +257,7 @@ class Results:
         if self._outcome is None or self.settings is None:
             raise RunError(f"these results were read from {self._folder}; copy that folder instead")
         chosen = draw if figure else None
-        write_outcome(Path(folder), self._outcome, self._order, self._variant, self.settings.sram, chosen)
+        write_outcome(Path(folder), self._outcome, self._order, self.settings.sram, chosen, published_layout)
         return Path(folder)
 
     def __repr__(self) -> str:
@@ -315,53 +277,12 @@ def _pair(row: Mapping[str, Any]) -> Pair:
     return row["model"], row["dataset"]
 
 
-def _tidy(row: Mapping[str, Any], area_mm2: float | None) -> dict[str, Any]:
-    """Return a row of the published layout with units in its names."""
-    found: dict[str, Any] = {name: row[name] for name in ("model", "dataset", "accelerator")}
-    found |= {name: None if row[column] == "" else row[column] for column, name in _COLUMNS.items()}
-    found["area_mm2"] = area_mm2
-    found |= {name: value for name, value in row.items() if name.endswith("_cycles") and name not in _COLUMNS}
-    return found | {name: row[name] for name in _LABELS if name in row}
-
-
-def _area_mm2(outcome: Outcome, settings: Settings, name: str) -> float:
-    accelerator, fidelity = outcome.accelerators[name], outcome.fidelity
-    costs = fidelity.costs(accelerator, settings.sram)
-    return float(area_power_rows(accelerator, fidelity.components(accelerator), costs)["Area"])
-
-
-def _read_rows(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a result table; none for a table of another kind."""
-    try:
-        with path.open(encoding="utf-8", newline="") as source:
-            reader = csv.DictReader(source)
-            if not {"model", "dataset", "accelerator", *_COLUMNS} <= set(reader.fieldnames or ()):
-                return []
-            return [{name: _number(cell) for name, cell in row.items()} for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TraceError(f"{path}: not a CSV table ({error})") from error
-
-
-def _saved_area(folder: Path, row: Mapping[str, Any]) -> float | None:
-    prefix = "" if row["fidelity"] == "parity" else f"{row['fidelity']}_"
-    path = folder / f"{prefix}{_SUMMARY}"
-    if not path.is_file() or row["accelerator"] not in ACCELERATORS:
-        return None
-    plugin: type[Accelerator[Any]] = ACCELERATORS.load(str(row["accelerator"]))
-    label = plugin.study.summary_label
-    if label == "":
-        label = preset_hardware(plugin).label
-    with path.open(encoding="utf-8", newline="") as source:
-        areas = {one["Accelerator"]: float(one["Area"]) for one in csv.DictReader(source)}
-    return areas.get(str(label))
-
-
-def _number(cell: str) -> Any:
-    try:
-        return int(cell)
-    except ValueError:
-        pass
-    try:
-        return float(cell)
-    except ValueError:
-        return cell
+def _tidy(rows: Iterable[Mapping[Any, Any]]) -> list[dict[str, Any]]:
+    """Return result rows with None for numbers that were not taken; labels stay text."""
+    return [
+        {
+            name: None if name not in LABEL_COLUMNS and (value == "" or value != value) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]

@@ -147,7 +147,7 @@ def simulate(
     with _root(trace) as root:
         folder = _folder(trace, root, variant)
         outcome = run_root(settings, root, models, datasets, folder, own, changed)
-        return Results(outcome, workload_order(root), folder, settings)
+        return Results(outcome, workload_order(root), settings)
 
 
 def prefill_figures(

@@ -1,4 +1,4 @@
-"""The command ``python simulator/run.py``: the same as ``focal sim``."""
+"""The command ``python simulator/run.py``: ``focal sim`` that also writes the tables of the published artifact."""
 
 import sys
 
@@ -8,4 +8,4 @@ except ImportError as missing:
     sys.exit(f"error: {missing}; run 'pip install -e .' in the top folder of the repository first")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(published_layout=True))

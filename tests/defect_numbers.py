@@ -9,7 +9,7 @@ import numpy as np
 from defect_models import DefectModels
 from focal_evaluation.claims.claims import read_claims
 from focal_evaluation.claims.published import read_gpu_runs
-from focal_evaluation.claims.result_rows import Results
+from focal_evaluation.claims.result_rows import PublishedRows
 from focal_simulator.results.tile_lengths import lengths_of_file
 from focal_traces.root.root import TraceRoot
 
@@ -18,7 +18,7 @@ __all__ = ["defect_numbers"]
 _PUBLISHED_OVERHEAD, _FOLD_OVERHEAD, _SCATTER_CYCLES = 32, 93, 512
 
 
-def defect_numbers(results: Results, root: Path) -> dict[str, float]:
+def defect_numbers(results: PublishedRows, root: Path) -> dict[str, float]:
     """Return the numbers that the sentences of ``defects.yaml`` name; shares are in percent.
 
     Args:
@@ -60,7 +60,7 @@ def defect_numbers(results: Results, root: Path) -> dict[str, float]:
     return numbers
 
 
-def _of_runs(models: DefectModels, results: Results, root: Path) -> dict[str, float]:
+def _of_runs(models: DefectModels, results: PublishedRows, root: Path) -> dict[str, float]:
     """Return what result rows, traces and published GPU runs say."""
     published = {claim.key: claim.value for claim in read_claims(root)}
     traces = TraceRoot.open(root)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from focal_simulator.results.rows import RESULT_COLUMNS, RESULTS
+
 CAUSES = ("stream", "fill_drain", "weight", "scatter", "dram_read")
 
 
@@ -17,24 +19,22 @@ DENSE_CYCLES = 4000
 def result_row(model: str, dataset: str, method: str, cycles: int = 1000, **changes: Any) -> dict[str, Any]:
     """Return one row as focal sim writes it, with round numbers; a dense row is its own reference."""
     dense = cycles if method == "dense" else DENSE_CYCLES
-    row = {
+    row = dict.fromkeys(RESULT_COLUMNS, "") | {
         "model": model,
         "dataset": dataset,
         "accelerator": method,
-        "execution_time": cycles / 1e6,
-        "total_cycles": cycles,
-        "total_compute_cycles": cycles,
-        "total_stall_cycles": 0,
-        "total_energy": 10.0 * cycles,
-        "total_dram_access": 64 * cycles,
-        "dram_bandwidth": 64.0,
-        "dense_ops": 4000,
-        "num_ops": cycles,
-        "mem_counter_total": "mem_counter",
-        "total_activation": 8 * cycles,
-        "dram_energy": 6.0 * cycles,
-        "sram_energy": 3.0 * cycles,
-        "core_energy": 1.0 * cycles,
+        "cycles": cycles,
+        "compute_cycles": cycles,
+        "stall_cycles": 0,
+        "seconds": cycles / 1e6,
+        "energy_mj": 10.0 * cycles,
+        "core_energy_mj": 1.0 * cycles,
+        "sram_energy_mj": 3.0 * cycles,
+        "dram_energy_mj": 6.0 * cycles,
+        "dram_bytes": 64 * cycles,
+        "activation_bytes": 8 * cycles,
+        "macs": cycles,
+        "dense_macs": 4000,
         "speedup_over_dense": dense / cycles if cycles else "",
         "energy_over_dense": cycles / dense if dense else "",
         "variant": "focus_main",
@@ -47,11 +47,16 @@ def result_row(model: str, dataset: str, method: str, cycles: int = 1000, **chan
     return row | changes
 
 
-def write_table(folder: Path, method: str, rows: list[dict[str, Any]], prefix: str = "") -> Path:
-    """Write the main table of one accelerator."""
+def write_table(folder: Path, method: str, rows: list[dict[str, Any]]) -> Path:
+    """Write rows of one accelerator into the result table, in place of those that it has in their fidelity."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{prefix}main_{method}.csv"
-    pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
+    path = folder / RESULTS
+    new = pd.DataFrame(rows, dtype=object)
+    if path.exists():
+        old = pd.read_csv(path, dtype=str, keep_default_na=False)
+        level = rows[0]["fidelity"]
+        new = pd.concat([old[(old["accelerator"] != method) | (old["fidelity"] != level)], new])
+    new.to_csv(path, index=False, lineterminator="\n")
     return path
 
 
@@ -97,12 +102,12 @@ def cycle_folder(folder: Path, model: str = "m", datasets: tuple[str, ...] = ("x
             result_row(model, name, method, cycles, fidelity="cycle", corrections="all", **causes)
             for name in datasets
         ]
-        path = write_table(folder, method, rows, "cycle_")
+        path = write_table(folder, method, rows)
         layers = [
             layer_row(model, name, block, layer, part, cycles)
             for name in datasets
             for block in range(3)
             for layer, part in (("q_proj", "gemm"), ("attn", "scores"), ("down_proj", "gemm"))
         ]
-        pd.DataFrame(layers).to_parquet(path.with_name(f"{path.stem}_layers.parquet"), index=False)
+        pd.DataFrame(layers).to_parquet(path.with_name(f"cycle_main_{method}_layers.parquet"), index=False)
     return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,6 +68,13 @@ def sim(
         bool, typer.Option("--tile-lengths", help="Histogram of tile lengths; needs a mask trace.")
     ] = False,
     figure: Annotated[bool, typer.Option(help="Draw the headline figure.")] = True,
+    published_layout: Annotated[
+        bool,
+        typer.Option(
+            help="Also write the tables of the published artifact, such as main_focus.csv; "
+            "the default of python simulator/run.py."
+        ),
+    ] = False,
     precision: Annotated[
         str, typer.Option(help="fp16, or int8: 1-byte elements and INT8 multipliers (estimated).")
     ] = "fp16",
@@ -114,6 +122,7 @@ def sim(
         sram=sram,  # type: ignore[arg-type]  # checked above
         tile_lengths=tile_lengths,
         draw=draw if figure else None,
+        published_layout=published_layout,
         precision=precision,
         whole_model=whole_model or bool(model_shape) or generate > 0,
         model_shape=model_shape,
@@ -140,6 +149,11 @@ def show_report(report: Report) -> None:
         console.print(f"wrote {path}", markup=False)
 
 
-def main() -> int:
-    """Run with the words of the command line; return the exit code."""
-    return run_command(app)
+def main(published_layout: bool = False) -> int:
+    """Run with the words of the command line; return the exit code.
+
+    Args:
+        published_layout: Write the published tables unless the words say otherwise.
+    """
+    # First, so that --no-published-layout has the last word.
+    return run_command(app, [*(["--published-layout"] if published_layout else []), *sys.argv[1:]])

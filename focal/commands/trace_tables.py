@@ -105,7 +105,7 @@ def _costs(rows: dict[str, dict[str, Any]], name: str) -> tuple[str, str, str]:
     speedup, energy = row["speedup_over_dense"], row["energy_over_dense"]
     return (
         "" if speedup == "" else f"{speedup:.2f} x",
-        f"{row['total_energy']:.4g}",
+        f"{row['energy_mj']:.4g}",
         "" if energy == "" else f"{energy:.3f}",
     )
 

@@ -60,7 +60,7 @@ def test_a_trace_root(tmp_path: Path) -> None:
     said = run("simulate_a_trace_root.py", tmp_path, str(support.PUBLISHED))
     assert "geometric mean: " in said
     assert "bound: " in said
-    assert (tmp_path / "results" / "cycle_main_focus.csv").is_file()
+    assert (tmp_path / "results" / "results.csv").is_file()
     assert (tmp_path / "speedup.png").is_file()
 
 

@@ -34,14 +34,13 @@ from focal_algorithm.models.weights import check_weights
 from focal_common.errors import FocalError
 from focal_common.places import MARKER
 from focal_evaluation.claims.published import read_accuracies, read_gpu_runs
-from focal_evaluation.claims.result_rows import read_available
-from focal_evaluation.exhibits.headline import read_bars
+from focal_evaluation.claims.result_rows import read_published_rows
 from focal_evaluation.report.runs import read_runs
-from focal_evaluation.results.main_rows import read_tables
+from focal_evaluation.results.result_frame import read_frame
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.presets import build_accelerator, hardware_tree
 from focal_simulator.calibration.cases import read_cases
-from focal_simulator.results.rows import KEY_COLUMNS, merge_table
+from focal_simulator.results.rows import RUN_KEY, merge_table
 from focal_simulator.sweep.providers.base import TraceCache
 from focal_traces.frames.file import read_frames, write_frames
 from focal_traces.frames.frames import FramesTrace, KeptPicture, SampleFrames
@@ -296,24 +295,23 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["--trace", str(PUBLISHED_ROOT), "--accelerator", "dense", "--fidelity", "parity", "--no-figure"]
     words += ["--model", "llava_vid", "--dataset", "mvbench", "--output", str(folder)]
     assert run_command(sim_cli.app, words) == 0
-    return folder / "main_dense.csv"
+    return folder / "results.csv"
 
 
 READERS: dict[str, Callable[[Path], Any]] = {
-    "report": lambda file: read_tables([file]),
-    "claims": lambda file: read_available(file.parent),
-    "figure": lambda file: read_bars([file]),
-    "merge": lambda file: merge_table(file, list(csv.DictReader(file.open(newline=""))), KEY_COLUMNS, {}),
+    "report": lambda file: read_frame(file.parent),
+    "claims": lambda file: read_published_rows(file.parent),
+    "merge": lambda file: merge_table(file, list(csv.DictReader(file.open(newline=""))), RUN_KEY, {}),
 }
 
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("column", ["model", "dataset", "accelerator", "variant"])
 def test_a_result_table(reader: str, column: str, away: str, results: Path, tmp_path: Path) -> None:
-    file = Path(shutil.copy(results, tmp_path / "main_dense.csv"))
+    file = Path(shutil.copy(results, tmp_path / "results.csv"))
     READERS[reader](file)
     before = with_cell(file, column, away).read_bytes()
-    with pytest.raises(FocalError, match=rf"main_dense\.csv, row 1: '{column}'"):
+    with pytest.raises(FocalError, match=rf"results\.csv, row 1: '{column}'"):
         READERS[reader](file)
     assert file.read_bytes() == before
 

@@ -60,11 +60,17 @@ def test_a_root_of_all_methods_runs_on_all_accelerators(
 def test_a_baseline_alone_is_simulated_with_its_own_decoder(tmp_path: Path) -> None:
     trace(tmp_path, "--method", "adaptiv", "--simulate", "adaptiv,dense")
     assert simulate(tmp_path, "--accelerator", "adaptiv,dense") == 0
+    # With and without naming the trace folder: the decoder is that of the trace, never an assumed one.
+    plain, named = (
+        {
+            row["accelerator"]: (row["variant"], row["cycles"])
+            for row in rows(tmp_path / folder / "results.csv")
+        }
+        for folder in ("results", "simulation")
+    )
     for name in ("adaptiv", "dense"):
-        # With and without naming the trace folder: the decoder is that of the trace, never an assumed one.
-        (plain,) = rows(tmp_path / "results" / f"cycle_main_{name}.csv")
-        (named,) = rows(tmp_path / "simulation" / f"cycle_adaptiv_{name}.csv")
-        assert plain["total_cycles"] == named["total_cycles"]
+        assert (plain[name][0], named[name][0]) == ("focus_main", "adaptiv")
+        assert plain[name][1] == named[name][1]
 
 
 def test_int8_runs_are_filed_apart_and_take_the_sample_of_the_main_run(

@@ -112,7 +112,7 @@ def test_one_table_holds_accuracy_speed_and_energy(
     accuracy = json.loads(next(tmp_path.rglob("*.accuracy.json")).read_text())
     assert f"{accuracy['right']} of 4" in rows["focus"]
     assert f"{accuracy['dense']['right']} of 4" in rows["dense"]
-    assert (tmp_path / "simulation" / "cycle_main_focus.csv").is_file()
+    assert (tmp_path / "simulation" / "results.csv").is_file()
     # Without dense in the run the ratio is the same, and the line below the table says what it is over.
     alone = [*ASKED, "--model", str(video), "--simulate", "focus", "--output", str(tmp_path / "alone")]
     assert run_command(app, alone) == 0

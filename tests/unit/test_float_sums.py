@@ -18,7 +18,7 @@ import pytest
 
 from focal.commands.sim import main as sim
 from focal.commands.sweep import main as sweep
-from focal_evaluation.claims.results import read_material
+from focal_evaluation.claims.results import open_results
 from focal_evaluation.results.published_runs import run_parts
 from focal_simulator.gpu.report import GpuRequest, gpu_rows
 from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
@@ -68,7 +68,7 @@ def test_no_simulation_sums_reals_with_the_builtin(
 def test_no_roofline_or_claim_does_either(tmp_path: Path, float_sums: set[str]) -> None:
     assert gpu_rows(GpuRequest(models=("llava_video_7b",), generated_tokens=2))[0]
     run_parts(PUBLISHED_ROOT, tmp_path, "parity", ("int8", "main", "tiles"))
-    assert len(read_material(tmp_path, PUBLISHED_ROOT, "parity").numbers) > 500
+    assert len(open_results(tmp_path, PUBLISHED_ROOT, "parity").numbers) > 500
     assert not float_sums
 
 

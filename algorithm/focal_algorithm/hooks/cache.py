@@ -80,8 +80,9 @@ class ShortenedLayer(DynamicLayer):
         (tokens,) = (*args, *kwargs.values())
         shown = super().get_seq_length() + self._missing_tokens
         removed = shown - tokens if tokens > 0 else -tokens
-        if removed > 0 and self.keys is not None and self.values is not None:
-            self.keys, self.values = self.keys[..., :-removed, :], self.values[..., :-removed, :]
+        if removed > 0 and self.is_initialized:
+            for name in ("keys", "values"):
+                setattr(self, name, getattr(self, name)[..., :-removed, :])
 
     def reset(self) -> None:
         """Forget everything, as a plain layer does."""

@@ -108,6 +108,8 @@ def _call(model: Any, args: Sequence[Any], settings: Mapping[str, Any]) -> Gener
         )
     given = args[0] if args else settings.get("inputs")
     token_ids = settings.get("input_ids") if given is None else given
-    is_ids = torch.is_tensor(token_ids) and token_ids.ndim == 2 and not token_ids.is_floating_point()
+    prompt_tokens = None
+    if isinstance(token_ids, torch.Tensor) and token_ids.ndim == 2 and not token_ids.is_floating_point():
+        prompt_tokens = token_ids.shape[1]
     copies = max(setting("num_beams") or 1, setting("num_return_sequences") or 1)
-    return GenerateCall(settings, token_ids.shape[1] if is_ids else None, copies)
+    return GenerateCall(settings, prompt_tokens, copies)

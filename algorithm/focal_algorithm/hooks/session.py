@@ -208,8 +208,8 @@ class Session:
         if _cached_tokens(inputs):
             is_drafted = call is not None and call.has_begun
             if token_ids.shape[1] > 1 and not is_drafted:
-                layouts = self._adapter.layouts(self._model, {"input_ids": token_ids})
-                now.brings_pictures = any(layout.visual_tokens for layout in layouts)
+                new = self._adapter.layouts(self._model, {"input_ids": token_ids})
+                now.brings_pictures = any(layout.visual_tokens for layout in new)
             else:
                 now.brings_pictures = False
             return
@@ -220,14 +220,13 @@ class Session:
         if call is not None and call.layouts is not None and len(call.layouts) == len(token_ids):
             now.layouts, now.is_recomputing = call.layouts, True
             return
-        if call is None:
-            now.layouts = self._adapter.layouts(self._model, inputs) if self.layouts is None else self.layouts
-            return
         layouts = self.layouts
         if layouts is None:
-            layouts = self._adapter.layouts(
-                self._model, call.prompt_inputs({**inputs, "attention_mask": is_real})
-            )
+            told = {**inputs, "attention_mask": is_real}
+            layouts = self._adapter.layouts(self._model, told if call is None else call.prompt_inputs(told))
+        if call is None:
+            now.layouts = layouts
+            return
         if len(layouts) * call.copies == len(token_ids):
             layouts = [layout for layout in layouts for _ in range(call.copies)]
         now.layouts = call.layouts = tuple(layouts)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from focal_common.errors import TraceError
 from focal_evaluation.claims.claims import Key
+from focal_evaluation.claims.tables import number_in, read_table
 
 __all__ = ["FILE_NAME", "Remark", "read_remarks"]
 
@@ -54,24 +54,11 @@ def read_remarks(root: Path) -> dict[Key, Remark]:
     if not path.exists():
         return {}
     found: dict[Key, Remark] = {}
-    try:
-        with path.open(encoding="utf-8", newline="") as source:
-            reader = csv.DictReader(source, strict=True)
-            if tuple(reader.fieldnames or ()) != _COLUMNS:
-                raise TraceError(f"{path}: expected columns {', '.join(_COLUMNS)}")
-            for number, row in enumerate(reader, start=2):
-                key = row["exhibit"], row["subject"], row["quantity"]
-                if key in found:
-                    raise TraceError(
-                        f"{path}, line {number}: second remark on {' / '.join(key)}, expected one"
-                    )
-                try:
-                    value = float(row["data_value"]) if row["data_value"] else math.nan
-                except ValueError as error:
-                    raise TraceError(
-                        f"{path}, line {number}: data_value is '{row['data_value']}', expected a number or nothing"
-                    ) from error
-                found[key] = Remark(row["remark"], value)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TraceError(f"{path}: not a CSV table ({error})") from error
+    for number, row in enumerate(read_table(path, _COLUMNS), start=2):
+        where = f"{path}, line {number}"
+        key = row["exhibit"], row["subject"], row["quantity"]
+        if key in found:
+            raise TraceError(f"{where}: second remark on {' / '.join(key)}, expected one")
+        value = number_in(row, "data_value", where) if row["data_value"] else math.nan
+        found[key] = Remark(row["remark"], value)
     return found

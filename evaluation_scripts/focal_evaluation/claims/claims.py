@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from focal_common.errors import TraceError
+from focal_evaluation.claims.tables import number_in, read_table
 
 __all__ = ["Claim", "Comparison", "Key", "Kind", "Reproduced", "compare", "read_claims"]
 
@@ -94,17 +94,7 @@ def read_claims(root: Path) -> list[Claim]:
         TraceError: Missing file or column, a cell that is no number, an unknown kind, or a claim twice.
     """
     path = root / "claims.csv"
-    try:
-        with path.open(encoding="utf-8", newline="") as source:
-            reader = csv.DictReader(source, strict=True)
-            rows = list(reader)
-            columns = tuple(reader.fieldnames or ())
-    except FileNotFoundError as error:
-        raise TraceError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TraceError(f"{path}: not a CSV table ({error})") from error
-    if columns != COLUMNS:
-        raise TraceError(f"{path}: columns are {', '.join(columns)}; expected {', '.join(COLUMNS)}")
+    rows = read_table(path, COLUMNS)
     claims: list[Claim] = []
     seen: set[Key] = set()
     for number, row in enumerate(rows, start=2):
@@ -119,13 +109,9 @@ def read_claims(root: Path) -> list[Claim]:
 def _claim(row: dict[str, str], where: str) -> Claim:
     if row["kind"] not in get_args(Kind):
         raise TraceError(f"{where}: kind is '{row['kind']}', expected one of {', '.join(get_args(Kind))}")
-    numbers = {}
-    for name in ("value", "tolerance"):
-        try:
-            numbers[name] = float(row[name])
-        except (TypeError, ValueError) as error:
-            raise TraceError(f"{where}: {name} is '{row[name]}', expected a number") from error
-        if not math.isfinite(numbers[name]):
+    numbers = {name: number_in(row, name, where) for name in ("value", "tolerance")}
+    for name, value in numbers.items():
+        if not math.isfinite(value):
             raise TraceError(f"{where}: {name} is '{row[name]}', expected a finite number")
     if numbers["tolerance"] < 0:
         raise TraceError(f"{where}: tolerance is {row['tolerance']}, expected 0 or more")

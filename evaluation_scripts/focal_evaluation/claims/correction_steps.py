@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from focal_common.errors import TraceError
 from focal_evaluation.claims.claims import Key
+from focal_evaluation.claims.tables import number_in, read_table
 from focal_simulator.accelerators.corrections import CORRECTIONS
 
 __all__ = ["ENGINE", "FILE_NAME", "KEY", "STEPS", "Move", "largest_moves", "read_steps"]
@@ -58,18 +57,11 @@ def read_steps(root: Path) -> dict[Key, tuple[float, ...]]:
     if not path.exists():
         return {}
     found: dict[Key, tuple[float, ...]] = {}
-    try:
-        with path.open(encoding="utf-8", newline="") as source:
-            reader = csv.DictReader(source, strict=True)
-            if tuple(reader.fieldnames or ()) != (*KEY, *STEPS):
-                raise TraceError(f"{path}: expected columns {', '.join((*KEY, *STEPS))}")
-            for row in reader:
-                values: list[float] = []
-                for step in STEPS:
-                    values.append(float(row[step]) if row[step] or not values else values[-1])
-                found[row["exhibit"], row["subject"], row["quantity"]] = tuple(values)
-    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
-        if isinstance(error, TraceError):
-            raise
-        raise TraceError(f"{path}: not a table of numbers after each correction ({error})") from error
+    for number, row in enumerate(read_table(path, (*KEY, *STEPS)), start=2):
+        values: list[float] = []
+        for step in STEPS:
+            # A step that moves nothing is left empty.
+            is_new = bool(row[step]) or not values
+            values.append(number_in(row, step, f"{path}, line {number}") if is_new else values[-1])
+        found[row["exhibit"], row["subject"], row["quantity"]] = tuple(values)
     return found

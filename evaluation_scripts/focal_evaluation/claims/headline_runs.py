@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from focal_evaluation.claims.published import GpuRun, read_accuracies, read_gpu_runs
-from focal_evaluation.claims.result_rows import ResultRow, Results
+from focal_evaluation.claims.result_rows import PublishedRows, ResultRow
 
 __all__ = ["MAIN_METHODS", "MainRuns", "is_whole"]
 
@@ -16,7 +16,7 @@ MAIN_METHODS = ("dense", "adaptiv", "cmc", "focus")
 class MainRuns:
     """Rows of the main experiments by method, over the published video and image workloads."""
 
-    def __init__(self, results: Results, root: Path) -> None:
+    def __init__(self, results: PublishedRows, root: Path) -> None:
         files = {**{name: f"main_{name}" for name in MAIN_METHODS}, "sec_only": "main_focus_sec_only"}
         self.rows = {name: results.get(file, {}) for name, file in files.items()}
         measured = read_accuracies(root)

@@ -11,11 +11,10 @@ from statistics import StatisticsError, fmean, geometric_mean
 from focal_evaluation.claims.claims import Key
 from focal_evaluation.claims.headline_runs import MAIN_METHODS, MainRuns, is_whole
 from focal_evaluation.claims.published import read_accuracies
-from focal_evaluation.claims.result_rows import ResultRow, Results
+from focal_evaluation.claims.result_rows import PublishedRows, ResultRow
 
 __all__ = [
     "FRAMEFUSION_SPARSITY_PERCENT",
-    "available_numbers",
     "headline_numbers",
     "mean_power_mw",
     "part_of",
@@ -30,28 +29,15 @@ _GROUPS = {"SIC": "sic", "SEC": "sec", "SFU": "sfu"}
 _BUFFERS = ("input", "wgt", "concentrate_out", "output", "layouter", "similarity_map", "similarity_table")
 
 
-def headline_numbers(results: Results, root: Path) -> Numbers:
-    """Return every headline number by exhibit, subject and quantity.
-
-    Args:
-        results: Rows of all published experiments.
-        root: Trace root with the published accuracies and GPU runs.
-    """
-    runs = MainRuns(results, root)
-    numbers: Numbers = {}
-    for part, _, _ in _PARTS:
-        numbers |= part(runs)
-    for file_part, _ in _FILE_PARTS:
-        numbers |= file_part(runs, results, root)
-    return numbers
-
-
-def available_numbers(results: Results, root: Path) -> Numbers:
-    """Return the headline numbers that partial results hold.
+def headline_numbers(results: PublishedRows, root: Path) -> Numbers:
+    """Return the headline numbers that results hold, by exhibit, subject and quantity.
 
     A mean appears only where every published workload is there, a number of one workload wherever it was run. What
     divides by a cell that is zero or absent does not appear.
-    Arguments as of `headline_numbers`, where files, rows and cells may be missing.
+
+    Args:
+        results: Rows of published experiments; tables, rows and cells may be missing.
+        root: Trace root with the published accuracies and GPU runs.
     """
     runs = MainRuns(results, root)
     numbers = _single_workloads(runs)
@@ -104,7 +90,7 @@ def _single_workloads(runs: MainRuns) -> Numbers:
     return found
 
 
-def _is_there(results: Results, file: str) -> bool:
+def _is_there(results: PublishedRows, file: str) -> bool:
     rows = results.get(file, {})
     return bool(rows) and _BASES.get(file, next(iter(rows))) in rows
 
@@ -123,11 +109,6 @@ def _figure_9a(runs: MainRuns) -> Numbers:
         found["fig_9a", subject, "speedup_geomean"] = geometric_mean(gains)
         found["fig_9a", subject, "speedup_min"] = min(gains)
         found["fig_9a", subject, "speedup_max"] = max(gains)
-    for place, subject in enumerate(runs.video):
-        found["fig_9a", subject, "dense_time"] = runs.seconds("dense", subject)
-        for method in ("focus", "adaptiv", "cmc"):
-            found["fig_9a", subject, f"{method}_speedup"] = runs.speedups(method, "dense")[place]
-            found["fig_9b", subject, f"{method}_energy"] = runs.energies(method)[place]
     return found
 
 
@@ -157,7 +138,7 @@ def part_of(component: str) -> str:
     return "dram" if component == "dram" else "systolic_array"
 
 
-def _figure_9c(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _figure_9c(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     return _shares(results["breakdown"])
 
 
@@ -193,7 +174,7 @@ def _shares(breakdown: Mapping[str, ResultRow]) -> Numbers:
     return found
 
 
-def _relative_latency(results: Results, exhibit: str, file: str) -> Numbers:
+def _relative_latency(results: PublishedRows, exhibit: str, file: str) -> Numbers:
     rows = results[file]
     base = rows[_BASES[file]]["total_cycles"]
     return {
@@ -203,7 +184,7 @@ def _relative_latency(results: Results, exhibit: str, file: str) -> Numbers:
     }
 
 
-def _figure_10a(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _figure_10a(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     found = _relative_latency(results, "fig_10a", "dse_m_tile")
     for subject, row in results["dse_m_tile"].items():
         found["fig_10a", subject, "buffer"] = row["total_buffer_capacity"] / 2**20
@@ -213,7 +194,7 @@ def _figure_10a(runs: MainRuns, results: Results, root: Path) -> Numbers:
     return found
 
 
-def _figure_10b(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _figure_10b(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     found: Numbers = {}
     for subject, row in results["dse_vector"].items():
         array, scatter = row["layer_array_ops"] / 2**30, row["layer_scatter_ops"] / 2**30
@@ -223,11 +204,11 @@ def _figure_10b(runs: MainRuns, results: Results, root: Path) -> Numbers:
     return found
 
 
-def _figure_10c(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _figure_10c(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     return _relative_latency(results, "fig_10c", "dse_block")
 
 
-def _figure_10d(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _figure_10d(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     found = _relative_latency(results, "fig_10d", "dse_scatter")
     for subject, row in results["dse_scatter"].items():
         found["fig_10d", subject, "buffer_area"] = row["buffer_area"]
@@ -243,8 +224,6 @@ def _figure_11(runs: MainRuns) -> Numbers:
     found: Numbers = {("fig_11", method, "speedup_geomean"): value for method, value in mean.items()}
     for method, other in (("sec_only", "cmc"), ("focus", "sec_only"), ("focus", "cmc")):
         found["fig_11", f"{method} over {other}", "speedup_geomean"] = mean[method] / mean[other]
-    for subject, gain in zip(runs.video, runs.speedups("focus", over="sec_only"), strict=True):
-        found["fig_11", subject, "similarity_speedup"] = gain
     return found
 
 
@@ -270,15 +249,13 @@ def _figure_12(runs: MainRuns) -> Numbers:
 
 
 def _table_ii(runs: MainRuns) -> Numbers:
-    found: Numbers = {}
-    for method in ("adaptiv", "cmc", "focus"):
-        sparsity = runs.sparsity_percent(method)
-        for subject, value in {**sparsity, "mean": fmean(sparsity.values())}.items():
-            found["table_ii", subject, f"{method}_sparsity"] = value
-    return found
+    return {
+        ("table_ii", "mean", f"{method}_sparsity"): fmean(runs.sparsity_percent(method).values())
+        for method in ("adaptiv", "cmc", "focus")
+    }
 
 
-def _table_iv(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _table_iv(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     int8 = results["int8_focus"]
     sparsity = {subject: 100 * (1 - row["num_ops"] / row["dense_ops"]) for subject, row in int8.items()}
     accuracy = read_accuracies(root)
@@ -297,12 +274,12 @@ def _table_iv(runs: MainRuns, results: Results, root: Path) -> Numbers:
 
 
 def _table_v(runs: MainRuns) -> Numbers:
-    found: Numbers = {}
-    for method in ("adaptiv", "focus"):
-        gains = runs.speedups(method, "dense", runs.image)
-        for subject, gain in zip([*runs.image, "geomean"], [*gains, geometric_mean(gains)], strict=True):
-            found["table_v", subject, f"{method}_speedup"] = gain
-    return found
+    return {
+        ("table_v", "geomean", f"{method}_speedup"): geometric_mean(
+            runs.speedups(method, "dense", runs.image)
+        )
+        for method in ("adaptiv", "focus")
+    }
 
 
 def _text(runs: MainRuns) -> Numbers:
@@ -328,7 +305,7 @@ def _text(runs: MainRuns) -> Numbers:
     }
 
 
-def _text_of_files(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _text_of_files(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     parts = {name: _shares(results["breakdown"])["fig_9c", name, "area_share"] for name in ("sec", "sic")}
     power = {name: results["table_iii"][name]["on_chip_power"] for name in ("focus", "dense")}
     with_dram = math.fsum(mean_power_mw(results["breakdown"]).values())
@@ -340,7 +317,7 @@ def _text_of_files(runs: MainRuns, results: Results, root: Path) -> Numbers:
     }
 
 
-def _text_of_accuracies(runs: MainRuns, results: Results, root: Path) -> Numbers:
+def _text_of_accuracies(runs: MainRuns, results: PublishedRows, root: Path) -> Numbers:
     accuracy = read_accuracies(root)
     focus, dense = accuracy["focus", "fp16"], accuracy["dense", "fp16"]
     video = [pair for pair in focus if "/".join(pair) in runs.video]
@@ -353,7 +330,7 @@ def _text_of_accuracies(runs: MainRuns, results: Results, root: Path) -> Numbers
 
 
 _Part = Callable[[MainRuns], Numbers]
-_FilePart = Callable[[MainRuns, Results, Path], Numbers]
+_FilePart = Callable[[MainRuns, PublishedRows, Path], Numbers]
 
 _BASES = {"dse_m_tile": "-1", "dse_block": "3x3x3", "dse_scatter": "5", "table_iii": "focus"}
 """Row of a file that others are compared with."""

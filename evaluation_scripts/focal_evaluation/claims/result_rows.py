@@ -1,47 +1,31 @@
-"""Reads the result files of the published experiments by exhibit, subject and column."""
+"""The rows of a result folder as the published tables name them: by exhibit, subject and column."""
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from focal_common.errors import TraceError
-from focal_common.places import check_names
 from focal_evaluation.claims.claims import Key, Reproduced
+from focal_simulator.results.published_layout import STUDIES, published_tables
+from focal_simulator.results.rows import file_prefix
 
-__all__ = ["RESULT_FILES", "ResultRow", "Results", "numbers_of_rows", "read_available", "read_results"]
-
-
-@dataclass(frozen=True, slots=True)
-class ResultFile:
-    """Where an exhibit's rows are and which columns name one.
-
-    Attributes:
-        name: CSV file in the result folder.
-        subject: Columns whose joined values are the claim's subject.
-    """
-
-    name: str
-    subject: tuple[str, ...]
-
+__all__ = ["PublishedRows", "ResultRow", "numbers_of_rows", "read_published_rows"]
 
 _PAIR = ("model", "dataset")
-
-RESULT_FILES = {
-    "main_dense": ResultFile("main_dense.csv", _PAIR),
-    "main_adaptiv": ResultFile("main_adaptiv.csv", _PAIR),
-    "main_cmc": ResultFile("main_cmc.csv", _PAIR),
-    "main_focus": ResultFile("main_focus.csv", _PAIR),
-    "main_focus_sec_only": ResultFile("main_focus_sec_only.csv", _PAIR),
-    "int8_focus": ResultFile("int8_focus.csv", _PAIR),
-    "dse_m_tile": ResultFile("dse_a_m_tile_size.csv", ("m_tile_size",)),
-    "dse_vector": ResultFile("dse_b_vector_size.csv", ("vector_size",)),
-    "dse_block": ResultFile("dse_c_block_size.csv", ("block_size",)),
-    "dse_scatter": ResultFile("dse_d_num_scatter_accumulator.csv", ("num_scatter",)),
-    "table_iii": ResultFile("accelerator_area_power_buffer.csv", ("Accelerator",)),
-    "breakdown": ResultFile("detailed_power_area_breakdown.csv", ("component",)),
+_MAIN = ("main_dense", "main_adaptiv", "main_cmc", "main_focus", "main_focus_sec_only", "int8_focus")
+_STUDIES = {
+    "dse_m_tile": "dse_a_m_tile",
+    "dse_vector": "dse_b_vector_size",
+    "dse_block": "dse_c_block_size",
+    "dse_scatter": "dse_d_scatter",
 }
+_FILES = {
+    **{name: (f"{name}.csv", _PAIR) for name in _MAIN},
+    **{exhibit: (STUDIES[study][0], (STUDIES[study][1],)) for exhibit, study in _STUDIES.items()},
+    "table_iii": ("accelerator_area_power_buffer.csv", ("Accelerator",)),
+    "breakdown": ("detailed_power_area_breakdown.csv", ("component",)),
+}
+"""Published table of each exhibit, and the columns whose joined values are a claim's subject."""
 
 _SUMMARY_COLUMNS = {"Area": "area", "On-chip Power": "on_chip_power", "Buffer Size": "buffer_size"}
 _SUMMARY_NAMES = {"systolic array": "dense"}
@@ -59,55 +43,41 @@ class ResultRow:
         return self.numbers[column]
 
 
-Results = dict[str, dict[str, ResultRow]]
-"""Rows by exhibit and subject, in file order."""
+PublishedRows = dict[str, dict[str, ResultRow]]
+"""Rows by exhibit and subject, in the order of the tables."""
 
 
-def read_results(folder: Path) -> Results:
-    """Read every result file of the published experiments.
-
-    Raises:
-        TraceError: A file is missing or lacks a column.
-    """
-    return {exhibit: _read(folder / file.name, file, exhibit) for exhibit, file in RESULT_FILES.items()}
-
-
-def read_available(folder: Path, prefix: str = "") -> Results:
-    """Read the result files that a folder holds, whichever they are.
+def read_published_rows(folder: Path, fidelity: str = "parity") -> PublishedRows:
+    """Return the rows of the published experiments that a result folder holds.
 
     Args:
         folder: Result folder.
-        prefix: Start of the names of the result files; sweeps have none and belong to fidelity parity.
+        fidelity: Of the rows; design spaces exist in parity only.
 
     Raises:
-        TraceError: A file lacks a column.
+        TraceError: A table is damaged.
     """
+    tables = published_tables(folder)
     return {
-        exhibit: _read(folder / f"{prefix}{file.name}", file, exhibit)
-        for exhibit, file in RESULT_FILES.items()
-        if (folder / f"{prefix}{file.name}").exists()
+        exhibit: _by_subject(exhibit, tables[name], subject)
+        for exhibit, (file, subject) in _FILES.items()
+        if (name := f"{file_prefix(fidelity)}{file}") in tables
     }
 
 
-def _read(path: Path, file: ResultFile, exhibit: str) -> dict[str, ResultRow]:
-    rows: dict[str, ResultRow] = {}
-    try:
-        with path.open(encoding="utf-8", newline="") as source:
-            for number, cells in enumerate(csv.DictReader(source), start=1):
-                check_names(cells, f"{path}, row {number}")
-                wanted = _SWEPT_PAIR.get(exhibit)
-                if wanted is not None and (cells["model"], cells["dataset"]) != wanted:
-                    continue
-                subject = "/".join(cells[column] for column in file.subject)
-                numbers = {
-                    _SUMMARY_COLUMNS.get(column, column): float(text)
-                    for column, text in cells.items()
-                    if _is_number(text)
-                }
-                rows[_SUMMARY_NAMES.get(subject, subject)] = ResultRow(numbers, cells.get("origin", ""))
-    except (OSError, KeyError) as error:
-        raise TraceError(f"{path}: expected a result file with column {', '.join(file.subject)}") from error
-    return rows
+def _by_subject(exhibit: str, rows: list[dict[str, str]], subject: tuple[str, ...]) -> dict[str, ResultRow]:
+    found = {}
+    for row in rows:
+        if exhibit in _SWEPT_PAIR and (row["model"], row["dataset"]) != _SWEPT_PAIR[exhibit]:
+            continue
+        name = "/".join(row[column] for column in subject)
+        numbers = {
+            _SUMMARY_COLUMNS.get(column, column): float(text)
+            for column, text in row.items()
+            if _is_number(text)
+        }
+        found[_SUMMARY_NAMES.get(name, name)] = ResultRow(numbers, row.get("origin", ""))
+    return found
 
 
 def _is_number(text: str) -> bool:
@@ -118,8 +88,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def numbers_of_rows(results: Results) -> dict[Key, Reproduced]:
-    """Return every numeric cell of the result files as a number of ours."""
+def numbers_of_rows(results: PublishedRows) -> dict[Key, Reproduced]:
+    """Return every numeric cell as a number of ours."""
     return {
         (exhibit, subject, column): Reproduced(value, row.origin)
         for exhibit, rows in results.items()

@@ -12,32 +12,34 @@ from focal_common.errors import ConfigError, TraceError, near_matches
 from focal_evaluation.claims.claim_notes import Remark, read_remarks
 from focal_evaluation.claims.claims import Claim, Key, Reproduced, read_claims
 from focal_evaluation.claims.correction_steps import read_steps
-from focal_evaluation.claims.headlines import available_numbers
-from focal_evaluation.claims.result_rows import Results, numbers_of_rows, read_available
-from focal_evaluation.results.main_rows import (
-    PREFIXES,
-    ROW_KEYS,
+from focal_evaluation.claims.headlines import headline_numbers
+from focal_evaluation.claims.result_rows import PublishedRows, numbers_of_rows, read_published_rows
+from focal_evaluation.results.result_frame import (
+    FIDELITIES,
+    INT8_FOLDER,
     check_frame,
     check_labels,
     check_settings,
     check_uniform,
+    fidelities_of,
     mixed_notes,
-    prefixes,
+    read_frame,
     read_labels,
-    read_tables,
+    repeated,
     strangers,
-    tables_of,
 )
+from focal_simulator.results.rows import read_results
 from focal_simulator.results.tile_lengths import SUMMARY_COLUMNS
+from focal_traces.root.root import MAIN_FOLDER
 
-__all__ = ["Material", "read_material"]
+__all__ = ["Results", "open_results"]
 
 _TILES = "tile_lengths.csv"
 _BREAKDOWN_SUBJECT = "llava_vid/videomme"
 
 
 @dataclass(frozen=True)
-class Material:
+class Results:
     """Results of one fidelity.
 
     Attributes:
@@ -52,39 +54,34 @@ class Material:
     fidelity: str
     is_mixed: bool = False
 
-    @property
-    def prefix(self) -> str:
-        """Start of the names of the result files."""
-        return PREFIXES[self.fidelity]
-
     @cached_property
     def labels(self) -> pd.DataFrame:
         """Labels of every result row that must agree; see `read_labels`."""
-        return read_labels(self.folder, self.prefix)
+        return read_labels(self.folder, self.fidelity)
 
     @property
     def mixed_notes(self) -> tuple[str, ...]:
         """Sentences for the foot of whatever is made of rows that must not be compared."""
-        repeated = int(self.rows.duplicated(list(ROW_KEYS)).sum())
-        again = (f"MIXED: of repeated rows the first is shown ({repeated} left out).",) if repeated else ()
+        double = len(repeated(self.rows))
+        again = (f"MIXED: of repeated rows the first is shown ({double} left out).",) if double else ()
         others = strangers(self.rows)
         settings = (f"MIXED settings: {', '.join(others)} and the dense rows.",) if others else ()
         return (*mixed_notes(self.labels), *again, *settings)
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """Rows of the main runs; see `read_tables`."""
-        return self._read("main")
+        """Rows of the main runs; see `read_frame`."""
+        return self._read(MAIN_FOLDER)
 
     @cached_property
     def int8(self) -> pd.DataFrame:
-        """Rows of the INT8 runs; see `read_tables`."""
-        return self._read("int8")
+        """Rows of the INT8 runs; see `read_frame`."""
+        return self._read(INT8_FOLDER)
 
     @cached_property
-    def results(self) -> Results:
-        """Rows by exhibit and subject, of the files that are there."""
-        return read_available(self.folder, self.prefix)
+    def published(self) -> PublishedRows:
+        """Rows by exhibit and subject, of the experiments that are there."""
+        return read_published_rows(self.folder, self.fidelity)
 
     @cached_property
     def tiles(self) -> pd.DataFrame:
@@ -124,12 +121,12 @@ class Material:
     @cached_property
     def numbers(self) -> dict[Key, Reproduced]:
         """Every number of ours that a claim may ask for, as far as the results hold it."""
-        results = dict(self.results)
-        if _BREAKDOWN_SUBJECT not in results.get("main_focus", {}):
+        rows = dict(self.published)
+        if _BREAKDOWN_SUBJECT not in rows.get("main_focus", {}):
             # The breakdown is then of another workload than the published one.
-            results.pop("breakdown", None)
-        found = numbers_of_rows(results)
-        for key, value in available_numbers(results, self.root).items():
+            rows.pop("breakdown", None)
+        found = numbers_of_rows(rows)
+        for key, value in headline_numbers(rows, self.root).items():
             found[key] = Reproduced(value, "")
         if (self.folder / _TILES).exists():
             found |= self._tile_numbers()
@@ -141,20 +138,15 @@ class Material:
         Raises:
             TraceError: The folder holds no such sweep.
         """
-        rows = self.results.get(name)
+        rows = self.published.get(name)
         if not rows:
             raise TraceError(f"{self.folder}: holds no rows of the sweep over {column}")
         return pd.DataFrame(
             [{"value": value, "origin": row.origin, **row.numbers} for value, row in rows.items()]
         )
 
-    def _read(self, stem: str) -> pd.DataFrame:
-        paths = tables_of(self.folder, f"{self.prefix}{stem}")
-        if not paths:
-            raise TraceError(
-                f"{self.folder}: holds no {self.prefix}{stem}_<accelerator>.csv, expected results of focal sim"
-            )
-        frame = read_tables(paths)
+    def _read(self, variant: str) -> pd.DataFrame:
+        frame = read_frame(self.folder, self.fidelity, variant)
         if not self.is_mixed:
             check_uniform(frame, str(self.folder))
             check_settings(frame, str(self.folder))
@@ -177,7 +169,7 @@ class Material:
         }
 
 
-def read_material(folder: Path, root: Path, fidelity: str, is_mixed: bool = False) -> Material:
+def open_results(folder: Path, root: Path, fidelity: str, is_mixed: bool = False) -> Results:
     """Return the results of a folder.
 
     Args:
@@ -191,23 +183,24 @@ def read_material(folder: Path, root: Path, fidelity: str, is_mixed: bool = Fals
         TraceError: The folder holds no results of that fidelity, or rows of any of its files, sweeps included, that
             must not be compared.
     """
-    if fidelity and fidelity not in PREFIXES:
-        raise ConfigError(f"fidelity '{fidelity}': {near_matches(fidelity, PREFIXES)}", about=("fidelity",))
-    found = prefixes(folder)
+    if fidelity and fidelity not in FIDELITIES:
+        raise ConfigError(f"fidelity '{fidelity}': {near_matches(fidelity, FIDELITIES)}", about=("fidelity",))
+    read_results(folder)
+    found = fidelities_of(folder)
     if not found:
-        raise TraceError(f"{folder}: holds no main_<accelerator>.csv, expected a result folder of focal sim")
+        raise TraceError(f"{folder}: holds no rows of {MAIN_FOLDER}, expected main results of focal sim")
     if not fidelity:
         if len(found) > 1:
             raise ConfigError(
                 f"{folder}: holds results of fidelities {' and '.join(found)}; choose one of them",
                 about=("fidelity",),
             )
-        fidelity = next(iter(found))
+        fidelity = found[0]
     if fidelity not in found:
         raise TraceError(f"{folder}: holds no results of fidelity {fidelity}, only of {', '.join(found)}")
-    material = Material(folder, root, fidelity, is_mixed)
+    results = Results(folder, root, fidelity, is_mixed)
     if not is_mixed:
         # Once and for all files, before anything is made of them.
-        check_labels(material.labels, str(folder))
-        _ = material.rows
-    return material
+        check_labels(results.labels, str(folder))
+        _ = results.rows
+    return results

@@ -11,7 +11,7 @@ import pandas as pd
 
 from focal_evaluation.claims.claims import Claim, Comparison, Kind, Reproduced, compare
 from focal_evaluation.claims.correction_steps import largest_moves
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 
 __all__ = ["VERDICT_COLUMNS", "Tally", "rests_on", "tally", "verdict_frame"]
 
@@ -43,12 +43,12 @@ _MOST_NAMED = 4
 """Corrections in one reason."""
 
 
-def verdict_frame(claims: Sequence[Claim], material: Material) -> pd.DataFrame:
+def verdict_frame(claims: Sequence[Claim], results: Results) -> pd.DataFrame:
     """Return one row per claim, in their order, with columns `VERDICT_COLUMNS`.
 
     ``met`` is ``yes``, ``no`` or ``not compared``; the last two have a reason.
     """
-    rows = [_row(item, material) for item in compare(list(claims), material.numbers)]
+    rows = [_row(item, results) for item in compare(list(claims), results.numbers)]
     return pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))
 
 
@@ -67,9 +67,9 @@ class Tally:
     met: int = 0
 
 
-def tally(claims: Sequence[Claim], material: Material) -> dict[Kind, Tally]:
+def tally(claims: Sequence[Claim], results: Results) -> dict[Kind, Tally]:
     """Count claims by what our number rests on: agreement of a solved number is not that of a formula."""
-    compared = compare(list(claims), material.numbers)
+    compared = compare(list(claims), results.numbers)
     found: dict[Kind, Tally] = {}
     for kind in get_args(Kind):
         of_kind = [item for item in compared if item.claim.kind == kind]
@@ -81,7 +81,7 @@ def tally(claims: Sequence[Claim], material: Material) -> dict[Kind, Tally]:
     return found
 
 
-def _row(item: Comparison, material: Material) -> dict[str, str | float]:
+def _row(item: Comparison, results: Results) -> dict[str, str | float]:
     claim = item.claim
     met = "not compared" if item.ours is None else "yes" if item.is_met else "no"
     difference = 0.0 if abs(item.difference) <= _LAST_BITS else item.difference
@@ -95,18 +95,18 @@ def _row(item: Comparison, material: Material) -> dict[str, str | float]:
         "difference_percent": 100 * difference,
         "tolerance_percent": 100 * claim.tolerance,
         "met": met,
-        "rests_on": rests_on(claim.kind, material),
-        "reason": _reason(item, material),
-        "remark": remark.text if (remark := material.remarks.get(claim.key)) else "",
+        "rests_on": rests_on(claim.kind, results),
+        "reason": _reason(item, results),
+        "remark": remark.text if (remark := results.remarks.get(claim.key)) else "",
         "where": claim.where,
     }
 
 
-def rests_on(kind: Kind, material: Material) -> str:
+def rests_on(kind: Kind, results: Results) -> str:
     """Return what a number of a kind rests on in these results, by the origins of their rows."""
     if kind == "published":
         return "published data, recomputed"
-    origins = {row.origin for rows in material.results.values() for row in rows.values() if row.origin}
+    origins = {row.origin for rows in results.published.values() for row in rows.values() if row.origin}
     if kind == "formula":
         return f"formulas on {_PUBLISHED if _PUBLISHED in origins else _words(origins)} inputs"
     return f"{_words(origins - {_PUBLISHED})} counts"
@@ -116,30 +116,30 @@ def _words(origins: Iterable[str]) -> str:
     return "; ".join(sorted(origins)) or "unstated"
 
 
-def _reason(item: Comparison, material: Material) -> str:
+def _reason(item: Comparison, results: Results) -> str:
     if item.ours is None:
-        if material.fidelity != "parity" and item.claim.exhibit.startswith(("fig_10", "dse_")):
+        if results.fidelity != "parity" and item.claim.exhibit.startswith(("fig_10", "dse_")):
             return "the published sweeps exist in fidelity parity only"
         return "these results lack the row or a workload of the mean, or hold zero there"
     if item.is_met:
         return ""
-    remark = material.remarks.get(item.claim.key)
+    remark = results.remarks.get(item.claim.key)
     if remark is not None and remark.agrees_with(item.ours.value):
         return f"the paper contradicts its own data: {remark.text}"
-    reason = _what_moved(item.claim, item.ours, material)
+    reason = _what_moved(item.claim, item.ours, results)
     if remark is not None and remark.contradicts:
         return f"neither the printed number nor the paper's own data ({remark.text}): {reason}"
     return reason
 
 
-def _what_moved(claim: Claim, ours: Reproduced, material: Material) -> str:
+def _what_moved(claim: Claim, ours: Reproduced, results: Results) -> str:
     """Return what brings our number away from the published one, as far as that is known."""
-    if material.fidelity == "parity":
+    if results.fidelity == "parity":
         return (
             "other inputs than the published ones, or a defect of ours: "
             "docs/parity.md has the published inputs"
         )
-    values = material.correction_steps.get(claim.key)
+    values = results.correction_steps.get(claim.key)
     if values is None or abs(ours.value - values[-1]) > _PRINTED_DIGITS * abs(values[-1]):
         return (
             "not the number that the published inputs give with all corrections: "

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from focal_evaluation.claims.claims import Claim
-    from focal_evaluation.claims.results import Material
+    from focal_evaluation.claims.results import Results
 
 __all__ = ["DONE", "Exhibit", "ExhibitTable", "answers"]
 
@@ -51,7 +51,7 @@ class Exhibit:
     title: str
     needs: frozenset[str]
     claims: Callable[[Claim], bool]
-    table: Callable[[Material], ExhibitTable]
+    table: Callable[[Results], ExhibitTable]
     draw: Callable[[ExhibitTable], Any]
     fidelities: tuple[str, ...] = ("parity", "cycle")
     both: bool = False

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from focal_evaluation.exhibits.base import DONE
-from focal_evaluation.exhibits.parts import GEOMEAN, in_order
+from focal_evaluation.exhibits.shared_rows import GEOMEAN, in_order
 from focal_evaluation.exhibits.style import (
     PARTS,
     colour,

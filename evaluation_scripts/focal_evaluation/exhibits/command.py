@@ -13,13 +13,13 @@ from rich.table import Table
 
 from focal_common.errors import ConfigError, RunError, near_matches
 from focal_evaluation.claims.claims import Kind
-from focal_evaluation.claims.sources import Source, find_source, material_of
+from focal_evaluation.claims.result_source import ResultSource, find_source, results_of
 from focal_evaluation.claims.verdicts import Tally
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.make import Made, make_all, needs_of, write_index
 from focal_evaluation.exhibits.registry import EXHIBITS, GROUPS, chosen_names
 from focal_evaluation.exhibits.style import FORMATS
-from focal_evaluation.results.main_rows import check_labels
+from focal_evaluation.results.result_frame import check_labels
 
 __all__ = ["ExhibitReport", "make_exhibits"]
 
@@ -61,14 +61,14 @@ def make_exhibits(
     notes: list[str] = []
     alone = [name for name in names if not EXHIBITS.load(name).both]
     twins = [name for name in names if EXHIBITS.load(name).both]
-    results = output / "results"
+    folder = output / "results"
     if alone:
-        material, problems = material_of(place, root, fidelity, needs_of(alone), results, is_mixed)
-        notes += [*problems, *material.mixed_notes]
-        made += make_all(alone, material, output, kinds)
-        write_index(made, material, output)
+        results, problems = results_of(place, root, fidelity, needs_of(alone), folder, is_mixed)
+        notes += [*problems, *results.mixed_notes]
+        made += make_all(alone, results, output, kinds)
+        write_index(made, results, output)
     if twins:
-        made += _twins(twins, place, root, results, output, kinds, is_mixed)
+        made += _twins(twins, place, root, folder, output, kinds, is_mixed)
     absent = [item for item in made if item.absent]
     notes += [f"{item.name}: {item.absent} cells are absent, see column 'status'" for item in absent]
     report = ExhibitReport(made, _table(made), notes)
@@ -80,16 +80,16 @@ def make_exhibits(
 
 def _twins(
     names: list[str],
-    place: Source,
+    place: ResultSource,
     root: Path,
-    results: Path,
+    folder: Path,
     output: Path,
     kinds: tuple[str, ...],
     is_mixed: bool,
 ) -> list[Made]:
     main = frozenset({"main"})
-    published, _ = material_of(place, root, "parity", main, results, is_mixed)
-    corrected, _ = material_of(place, root, "cycle", main, results, is_mixed)
+    published, _ = results_of(place, root, "parity", main, folder, is_mixed)
+    corrected, _ = results_of(place, root, "cycle", main, folder, is_mixed)
     if not is_mixed:
         versions = pd.concat([published.labels, corrected.labels], ignore_index=True)
         check_labels(versions.assign(fidelity="", corrections=""), str(published.folder))

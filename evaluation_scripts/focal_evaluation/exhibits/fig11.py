@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from focal_common.errors import TraceError
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import foot
-from focal_evaluation.exhibits.parts import geomean_rows, grid, origin_notes, video_rows
+from focal_evaluation.exhibits.shared_rows import geomean_rows, grid, origin_notes, video_rows
 from focal_evaluation.exhibits.style import COLUMN_INCHES, colour, hatch, new_figure, short
 from focal_simulator.results.ratios import SPEEDUP
 
@@ -23,15 +23,15 @@ LABELS = {
 _MODEL = "llava_vid"
 
 
-def table(material: Material) -> ExhibitTable:
+def table(results: Results) -> ExhibitTable:
     """Return the geometric mean over the video workloads of LLaVA-Video, or of the first model there is."""
-    rows = video_rows(material)
+    rows = video_rows(results)
     rows = rows[rows["method"].isin(list(LABELS))]
     if rows.empty:
-        raise TraceError(f"{material.folder}: holds no row of {', '.join(LABELS)}")
+        raise TraceError(f"{results.folder}: holds no row of {', '.join(LABELS)}")
     model = _MODEL if (rows["model"] == _MODEL).any() else str(rows["model"].iloc[0])
     rows = rows[rows["model"] == model].reset_index(drop=True)
-    frame = grid(material.folder, rows, SPEEDUP)
+    frame = grid(results.folder, rows, SPEEDUP)
     mean = geomean_rows(frame, SPEEDUP)
     if mean.empty:
         # One workload is its own mean.
@@ -39,7 +39,7 @@ def table(material: Material) -> ExhibitTable:
     mean = mean.assign(model=model)
     workloads = rows["dataset"].nunique()
     note = f"{short(model)}, geometric mean of {workloads} workload{'s' if workloads > 1 else ''}."
-    return ExhibitTable(mean.reset_index(drop=True), (note, *origin_notes(material, frame)))
+    return ExhibitTable(mean.reset_index(drop=True), (note, *origin_notes(results, frame)))
 
 
 def draw(made: ExhibitTable) -> Any:

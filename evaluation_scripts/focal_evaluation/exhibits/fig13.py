@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import foot
 from focal_evaluation.exhibits.style import COLUMN_INCHES, METHODS, new_figure, short
@@ -14,9 +14,9 @@ __all__ = ["EXHIBIT"]
 _POOL = "(all)"
 
 
-def table(material: Material) -> ExhibitTable:
+def table(results: Results) -> ExhibitTable:
     """Return the histogram of the pool of a model's workloads, or of the first workload there is."""
-    tiles = material.tiles
+    tiles = results.tiles
     pool = tiles[(tiles["dataset"] == _POOL) & (tiles["model"] == "llava_vid")]
     for choice in (tiles[tiles["dataset"] == _POOL], tiles):
         if pool.empty and not choice.empty:
@@ -24,7 +24,7 @@ def table(material: Material) -> ExhibitTable:
             pool = choice[(choice["model"] == first["model"]) & (choice["dataset"] == first["dataset"])]
     frame = pool.drop(columns=["variant"], errors="ignore").reset_index(drop=True).assign(status=DONE)
     if "origin" not in frame.columns:
-        frame = frame.assign(origin=_origin(material))
+        frame = frame.assign(origin=_origin(results))
     model, dataset = str(frame["model"].iloc[0]), str(frame["dataset"].iloc[0])
     what = "all video workloads" if dataset == _POOL else short(dataset)
     return ExhibitTable(
@@ -37,8 +37,8 @@ def table(material: Material) -> ExhibitTable:
     )
 
 
-def _origin(material: Material) -> str:
-    focus = material.rows[material.rows["method"] == "focus"]
+def _origin(results: Results) -> str:
+    focus = results.rows[results.rows["method"] == "focus"]
     return "; ".join(sorted(set(focus["origin"])))
 
 

@@ -7,24 +7,24 @@ from typing import Any
 import pandas as pd
 
 from focal_evaluation.claims.claims import Claim
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable
 from focal_evaluation.exhibits.charts import foot, grouped_bars, legend_above, methods_of
-from focal_evaluation.exhibits.parts import geomean_rows, grid, origin_notes, video_rows, with_gpu
+from focal_evaluation.exhibits.shared_rows import geomean_rows, grid, origin_notes, video_rows, with_gpu
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure
 from focal_simulator.results.ratios import SPEEDUP
 
 __all__ = ["EXHIBIT", "bars"]
 
 
-def table(material: Material) -> ExhibitTable:
+def table(results: Results) -> ExhibitTable:
     """Return the speed-up of every method on every video workload, and the geometric mean."""
-    rows = with_gpu(material, video_rows(material))
+    rows = with_gpu(results, video_rows(results))
     # The ablation has a figure of its own.
     rows = rows[rows["method"] != "focus_sec_only"]
-    frame = grid(material.folder, rows, SPEEDUP)
+    frame = grid(results.folder, rows, SPEEDUP)
     frame = pd.concat([frame, geomean_rows(frame, SPEEDUP)], ignore_index=True)
-    return ExhibitTable(frame, origin_notes(material, frame))
+    return ExhibitTable(frame, origin_notes(results, frame))
 
 
 def bars(axis: Any, frame: pd.DataFrame) -> None:

@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 
 from focal_evaluation.claims.claims import Claim
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable
 from focal_evaluation.exhibits.charts import foot, legend_above, methods_of, stacked_bars
-from focal_evaluation.exhibits.parts import geomean_rows, grid, origin_notes, video_rows, with_gpu
+from focal_evaluation.exhibits.shared_rows import geomean_rows, grid, origin_notes, video_rows, with_gpu
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure
 from focal_simulator.results.ratios import ENERGY
 
 __all__ = ["EXHIBIT", "bars", "energy_frame", "with_parts"]
 
-_PARTS = ("core", "buffer", "dram")
+_PARTS = {"core": "core_energy_mj", "buffer": "sram_energy_mj", "dram": "dram_energy_mj"}
 _TOP = 1.0
 """The paper cuts its axis at the dense array; the GPU is above."""
 
@@ -35,7 +35,9 @@ def with_parts(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         rows: Main rows, which hold the shares.
     """
     keys = ["model", "dataset", "method"]
-    shares = rows[keys].assign(**{f"{part}_share": rows[f"{part}_mj"] / rows["energy_mj"] for part in _PARTS})
+    shares = rows[keys].assign(
+        **{f"{part}_share": rows[column] / rows["energy_mj"] for part, column in _PARTS.items()}
+    )
     frame = frame.merge(shares.drop_duplicates(keys), on=keys, how="left")
     mean = geomean_rows(frame, "total")
     done = frame[frame["status"] == DONE]
@@ -48,11 +50,11 @@ def with_parts(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return whole.drop(columns=[f"{part}_share" for part in _PARTS])
 
 
-def table(material: Material) -> ExhibitTable:
+def table(results: Results) -> ExhibitTable:
     """Return the energy of every method on every video workload, split into core, buffers and DRAM."""
-    rows = with_gpu(material, video_rows(material))
-    frame = energy_frame(material.folder, rows[rows["method"] != "focus_sec_only"].reset_index(drop=True))
-    return ExhibitTable(frame, origin_notes(material, frame))
+    rows = with_gpu(results, video_rows(results))
+    frame = energy_frame(results.folder, rows[rows["method"] != "focus_sec_only"].reset_index(drop=True))
+    return ExhibitTable(frame, origin_notes(results, frame))
 
 
 def bars(axis: Any, frame: pd.DataFrame) -> None:

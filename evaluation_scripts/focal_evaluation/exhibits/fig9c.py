@@ -9,7 +9,7 @@ import pandas as pd
 
 from focal_common.errors import TraceError
 from focal_evaluation.claims.headlines import mean_power_mw, part_of
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import foot
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure, short
@@ -32,15 +32,15 @@ _PUBLISHED_PAIR = ("llava_vid", "videomme")
 _COLUMNS = ("area_mm2", "power_mw")
 
 
-def table(material: Material) -> ExhibitTable:
+def table(results: Results) -> ExhibitTable:
     """Return area, power and their shares by part."""
-    rows = material.results.get("breakdown")
+    rows = results.published.get("breakdown")
     if not rows:
-        raise TraceError(f"{material.folder}: holds no {material.prefix}detailed_power_area_breakdown.csv")
+        raise TraceError(f"{results.folder}: holds no components of Focus in fidelity {results.fidelity}")
     if not {"energy", "power"} <= set(rows["dram"].numbers if "dram" in rows else ()):
-        raise TraceError(f"{material.folder}: the breakdown of components lacks energy or power of dram")
+        raise TraceError(f"{results.folder}: the breakdown of components lacks energy or power of dram")
     power = mean_power_mw(rows)
-    focus = material.rows[material.rows["method"] == "focus"]
+    focus = results.rows[results.rows["method"] == "focus"]
     counts = "; ".join(sorted(set(focus["origin"])))
     records = []
     for part in _PARTS:
@@ -58,11 +58,11 @@ def table(material: Material) -> ExhibitTable:
     frame = pd.DataFrame(records)
     for ours in _COLUMNS:
         frame[f"{ours.rsplit('_', 1)[0]}_percent"] = 100 * frame[ours] / frame[ours].sum()
-    return ExhibitTable(frame, _notes(material))
+    return ExhibitTable(frame, _notes(results))
 
 
-def _notes(material: Material) -> tuple[str, ...]:
-    rows = material.rows
+def _notes(results: Results) -> tuple[str, ...]:
+    rows = results.rows
     pairs = [
         (str(row["model"]), str(row["dataset"])) for row in rows[rows["method"] == "focus"].to_dict("records")
     ]
@@ -71,7 +71,7 @@ def _notes(material: Material) -> tuple[str, ...]:
     focus = rows[rows["method"] == "focus"]
     counts = "; ".join(sorted(set(focus["origin"])))
     return (
-        f"Area: 28 nm synthesis and SRAM models, published. Power: simulated, fidelity {material.fidelity}, on "
+        f"Area: 28 nm synthesis and SRAM models, published. Power: simulated, fidelity {results.fidelity}, on "
         f"{workload}, energy over time.",
         f"Counts: {counts}.",
     )

@@ -6,7 +6,6 @@ run took over the dense array.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +13,9 @@ from typing import Any
 
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_path
-from focal_common.places import check_names
 from focal_simulator.results.ratios import ENERGY, SPEEDUP
 
-__all__ = ["Bar", "bar_figure", "bar_of", "draw", "geometric_mean", "read_bars"]
+__all__ = ["Bar", "bar_figure", "bars_of", "draw", "geometric_mean"]
 
 Pair = tuple[str, str]
 Bar = dict[str, float]
@@ -36,76 +34,58 @@ def geometric_mean(values: Sequence[float]) -> float:
     return math.exp(math.fsum(math.log(value) for value in values) / len(values))
 
 
-def read_bars(tables: Sequence[Path]) -> tuple[dict[str, dict[Pair, Bar]], set[str]]:
-    """Read result tables into bars relative to the dense array; rows without a ratio have no bar.
+def draw(rows: Sequence[Mapping[str, Any]], order: Sequence[Pair], path: Path) -> None:
+    """Draw the figure as PNG; equal rows give equal bytes.
 
     Args:
-        tables: Result files, one accelerator each.
-
-    Returns:
-        Bars by accelerator and (model, dataset), and the origins that occur.
-
-    Raises:
-        ConfigError: A column is missing, or a cell is no number.
-    """
-    bars: dict[str, dict[Pair, Bar]] = {}
-    origins: set[str] = set()
-    for table in tables:
-        with table.open(encoding="utf-8", newline="") as source:
-            for number, row in enumerate(csv.DictReader(source), start=1):
-                check_names(row, f"{table}, row {number}", ConfigError)
-                origins.add(row["origin"])
-                if row.get(SPEEDUP) != "" and row.get(ENERGY) != "":
-                    pair = row["model"], row["dataset"]
-                    bars.setdefault(row["accelerator"], {})[pair] = bar_of(row, str(table))
-    return bars, origins
-
-
-def bar_of(row: Mapping[str, Any], where: str) -> Bar:
-    """Return the bar of one result row that has ratios.
-
-    Args:
-        row: In the published layout, cells as numbers or as text.
-        where: Names the table in messages.
-
-    Raises:
-        ConfigError: A column is missing, or a cell is no number.
-    """
-    try:
-        # The row's own energy over the dense energy of its run, split as the row is.
-        dense_mj = float(row["total_energy"]) / float(row[ENERGY])
-        return {
-            "speed-up": float(row[SPEEDUP]),
-            "core": float(row["core_energy"]) / dense_mj,
-            "buffer": float(row["sram_energy"]) / dense_mj,
-            "DRAM": float(row["dram_energy"]) / dense_mj,
-        }
-    except (KeyError, ValueError, ZeroDivisionError) as error:
-        raise ConfigError(f"{where}: a ratio or energy is missing, zero or no number ({error})") from error
-
-
-def draw(tables: Sequence[Path], order: Sequence[Pair], path: Path) -> None:
-    """Draw the figure as PNG; equal tables give equal bytes.
-
-    Args:
-        tables: Result files, one accelerator each.
+        rows: Result rows; see `bars_of`.
         order: Workloads from left to right.
         path: Where to write.
 
     Raises:
-        ConfigError: See `read_bars`.
+        ConfigError: See `bars_of`.
         RunError: The file cannot be written.
     """
-    figure = bar_figure(*read_bars(tables), order)
+    figure = bar_figure(*bars_of(rows), order)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+
+
+def bars_of(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, dict[Pair, Bar]], set[str]]:
+    """Return bars relative to the dense array by accelerator and (model, dataset), and the origins that occur.
+
+    Args:
+        rows: Result rows, cells as numbers or text; those without a ratio have no bar.
+
+    Raises:
+        ConfigError: A cell is zero or no number.
+    """
+    bars: dict[str, dict[Pair, Bar]] = {}
+    for row in rows:
+        if row[SPEEDUP] in ("", None) or row[ENERGY] in ("", None):
+            continue
+        pair, name = (row["model"], row["dataset"]), row["accelerator"]
+        try:
+            # The row's own energy over the dense energy of its run, split as the row is.
+            dense_mj = float(row["energy_mj"]) / float(row[ENERGY])
+            bars.setdefault(name, {})[pair] = {
+                "speed-up": float(row[SPEEDUP]),
+                "core": float(row["core_energy_mj"]) / dense_mj,
+                "buffer": float(row["sram_energy_mj"]) / dense_mj,
+                "DRAM": float(row["dram_energy_mj"]) / dense_mj,
+            }
+        except (ValueError, ZeroDivisionError) as error:
+            raise ConfigError(
+                f"{'/'.join(pair)} on {name}: a ratio or energy is zero or no number ({error})"
+            ) from error
+    return bars, {str(row["origin"]) for row in rows}
 
 
 def bar_figure(bars: Mapping[str, Mapping[Pair, Bar]], origins: set[str], order: Sequence[Pair]) -> Any:
     """Return the figure of bars relative to dense, as a matplotlib figure.
 
     Args:
-        bars: By accelerator and (model, dataset); see `read_bars`.
+        bars: By accelerator and (model, dataset); see `bars_of`.
         origins: That occur.
         order: Workloads from left to right.
     """

@@ -14,12 +14,12 @@ from focal_common.console import track
 from focal_common.errors import FocalError
 from focal_common.files import atomic_write_text
 from focal_evaluation.claims.claims import Kind
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 from focal_evaluation.claims.verdicts import Tally, tally, verdict_frame
 from focal_evaluation.exhibits.base import DONE, Exhibit
 from focal_evaluation.exhibits.registry import EXHIBITS
 from focal_evaluation.exhibits.style import FORMATS, save, style
-from focal_evaluation.results.main_rows import PREFIXES
+from focal_evaluation.results.result_frame import FIDELITIES
 
 __all__ = ["Made", "csv_text", "make_all", "needs_of", "write_index"]
 
@@ -53,13 +53,13 @@ def needs_of(names: Iterable[str]) -> frozenset[str]:
 
 
 def make_all(
-    names: Sequence[str], material: Material, output: Path, formats: tuple[str, ...] = FORMATS
+    names: Sequence[str], results: Results, output: Path, formats: tuple[str, ...] = FORMATS
 ) -> list[Made]:
     """Make exhibits; one that cannot be made has a status that says why.
 
     Args:
         names: Of the registry.
-        material: Results.
+        results: Results.
         output: Folder; ``NAME.pdf``, ``NAME.png``, ``NAME.svg``, ``NAME.csv`` and ``NAME_claims.csv`` go there.
         formats: Of the figures.
 
@@ -69,29 +69,27 @@ def make_all(
     made = []
     for name in track(names, "exhibits"):
         exhibit = EXHIBITS.load(name)
-        fidelity = "parity and cycle" if exhibit.both else material.fidelity
-        if material.fidelity not in exhibit.fidelities and not exhibit.both:
+        fidelity = "parity and cycle" if exhibit.both else results.fidelity
+        if results.fidelity not in exhibit.fidelities and not exhibit.both:
             reason = f"exists in fidelity {' and '.join(exhibit.fidelities)} only"
             made.append(Made(name, exhibit.title, fidelity, reason))
             continue
-        made.append(_make(exhibit, material, output, fidelity, formats))
+        made.append(_make(exhibit, results, output, fidelity, formats))
     return made
 
 
-def _make(
-    exhibit: Exhibit, material: Material, output: Path, fidelity: str, formats: tuple[str, ...]
-) -> Made:
+def _make(exhibit: Exhibit, results: Results, output: Path, fidelity: str, formats: tuple[str, ...]) -> Made:
     try:
-        table = exhibit.table(material)
-        levels = PREFIXES if exhibit.both else (material.fidelity,)
-        marks = [note for level in levels for note in replace(material, fidelity=level).mixed_notes]
+        table = exhibit.table(results)
+        levels = FIDELITIES if exhibit.both else (results.fidelity,)
+        marks = [note for level in levels for note in replace(results, fidelity=level).mixed_notes]
         table = replace(table, notes=(*dict.fromkeys(marks), *table.notes))
     except FocalError as error:
         return Made(exhibit.name, exhibit.title, fidelity, str(error))
-    claims = [claim for claim in material.claims if exhibit.claims(claim)]
+    claims = [claim for claim in results.claims if exhibit.claims(claim)]
     texts = {f"{exhibit.name}.csv": csv_text(table.frame)}
     if claims and not exhibit.both:
-        texts[f"{exhibit.name}_claims.csv"] = csv_text(verdict_frame(claims, material))
+        texts[f"{exhibit.name}_claims.csv"] = csv_text(verdict_frame(claims, results))
     stem = output / exhibit.name
     paths = [stem.with_name(name) for name in texts]
     for path, text in zip(paths, texts.values(), strict=True):
@@ -105,7 +103,7 @@ def _make(
         fidelity,
         DONE,
         absent=absent,
-        tallies=tally(claims, material),
+        tallies=tally(claims, results),
         paths=tuple(paths),
     )
 
@@ -117,7 +115,7 @@ def csv_text(frame: pd.DataFrame) -> str:
     return text.getvalue()
 
 
-def write_index(made: Sequence[Made], material: Material, output: Path) -> list[Path]:
+def write_index(made: Sequence[Made], results: Results, output: Path) -> list[Path]:
     """Write ``index.csv``, one row per exhibit with its status, and ``claims.csv``, every claim of the paper."""
     rows = [
         {
@@ -136,5 +134,5 @@ def write_index(made: Sequence[Made], material: Material, output: Path) -> list[
     ]
     paths = [output / "index.csv", output / "claims.csv"]
     atomic_write_text(paths[0], csv_text(pd.DataFrame(rows)))
-    atomic_write_text(paths[1], csv_text(verdict_frame(material.claims, material)))
+    atomic_write_text(paths[1], csv_text(verdict_frame(results.claims, results)))
     return paths

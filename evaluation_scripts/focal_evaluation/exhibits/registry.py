@@ -25,20 +25,24 @@ _FIGURES = (
     "fig13",
 )
 _TABLES = ("table2", "table3", "table4", "table5")
+_EXTRA: tuple[str, ...] = ("text",)
+"""Neither figures nor tables of the paper."""
+
 _TWINS = ("twin9a", "twin9b", "twin11", "twin12a", "twin12b", "twin2", "twin3", "twin5")
 
 EXHIBITS: Registry[Exhibit] = Registry(
     "exhibit",
     {
-        **{name: f"{_HERE}.{name}:EXHIBIT" for name in (*_FIGURES, *_TABLES, "text")},
-        **{name: f"{_HERE}.twins:{name.upper()}" for name in _TWINS},
+        **{name: f"{_HERE}.{name}:EXHIBIT" for name in (*_FIGURES, *_TABLES, *_EXTRA)},
+        **{name: f"{_HERE}.{name[:5]}:{name.upper()}" for name in (*_FIGURES[3:7], *_FIGURES[8:10])},
+        **{name: f"{_HERE}.parity_vs_cycle:{name.upper()}" for name in _TWINS},
     },
     group="focal.exhibits",
 )
 """Figures and tables; those of other distributions join under ``focal.exhibits``."""
 
 GROUPS = {
-    "all": (*_FIGURES, *_TABLES, "text"),
+    "all": (*_FIGURES, *_TABLES, *_EXTRA),
     "figures": _FIGURES,
     "tables": _TABLES,
     "fig9": _FIGURES[:3],

@@ -10,10 +10,10 @@ import pandas as pd
 
 from focal_evaluation.claims.headlines import FRAMEFUSION_SPARSITY_PERCENT
 from focal_evaluation.claims.published import read_accuracies
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import methods_of, table_figure
-from focal_evaluation.exhibits.parts import in_order, origin_notes, video_rows
+from focal_evaluation.exhibits.shared_rows import in_order, origin_notes, video_rows
 from focal_evaluation.exhibits.style import label, short
 
 __all__ = ["EXHIBIT", "SPARSITY", "sparsities"]
@@ -50,12 +50,12 @@ def sparsities(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def table(material: Material) -> ExhibitTable:
+def table(results: Results) -> ExhibitTable:
     """Return simulated sparsity and published accuracy of every method on every video workload, and means."""
-    rows = video_rows(material)
+    rows = video_rows(results)
     # Dense operations are those that the Focus file states, as published.
     frame = sparsities(rows[rows["method"] != "focus_sec_only"].reset_index(drop=True))
-    accuracy = read_accuracies(material.root)
+    accuracy = read_accuracies(results.root)
     published = [
         {"model": model, "dataset": dataset, "method": method, ACCURACY: value}
         for method in ("dense", "framefusion", "adaptiv", "cmc", "focus")
@@ -77,7 +77,7 @@ def table(material: Material) -> ExhibitTable:
     both = pd.concat([both, _means(both)], ignore_index=True)
     notes = (
         "Accuracy: published; sparsity: MACs saved, simulated; FrameFusion keeps 30 % by construction.",
-        *origin_notes(material, frame),
+        *origin_notes(results, frame),
     )
     return ExhibitTable(both[[*keys, ACCURACY, SPARSITY, "origin", "status"]], notes)
 

@@ -7,20 +7,20 @@ from typing import Any
 import pandas as pd
 
 from focal_common.errors import TraceError
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import table_figure
-from focal_evaluation.exhibits.parts import in_order
+from focal_evaluation.exhibits.shared_rows import in_order
 from focal_evaluation.exhibits.style import label
 
 __all__ = ["EXHIBIT"]
 
 
-def table(material: Material) -> ExhibitTable:
+def table(results: Results) -> ExhibitTable:
     """Return area, on-chip power and buffer size of every accelerator, and each relative to the dense array."""
-    rows = material.results.get("table_iii")
+    rows = results.published.get("table_iii")
     if not rows:
-        raise TraceError(f"{material.folder}: holds no {material.prefix}accelerator_area_power_buffer.csv")
+        raise TraceError(f"{results.folder}: holds no accelerators in fidelity {results.fidelity}")
     frame = pd.DataFrame(
         [
             {
@@ -39,13 +39,13 @@ def table(material: Material) -> ExhibitTable:
         base = float("nan") if dense.empty else float(dense[column].iloc[0])
         frame[f"{column.rsplit('_', 1)[0]}_over_dense"] = frame[column] / base
     power = "buffers at full activity, as published"
-    if material.fidelity == "cycle":
+    if results.fidelity == "cycle":
         power = "logic at full activity and leakage of buffers; access energy is in the results"
     return ExhibitTable(
         frame,
         (
             f"28 nm, 500 MHz, 1024 MACs; SRAM models and published synthesis. Power: {power}.",
-            f"Fidelity {material.fidelity}.",
+            f"Fidelity {results.fidelity}.",
         ),
     )
 

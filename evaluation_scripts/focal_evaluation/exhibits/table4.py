@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from focal_evaluation.claims.published import Pair, read_accuracies
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import table_figure
-from focal_evaluation.exhibits.parts import origin_notes, video_rows
+from focal_evaluation.exhibits.shared_rows import origin_notes, video_rows
 from focal_evaluation.exhibits.style import short
 from focal_evaluation.exhibits.table2 import SPARSITY, sparsities
 
@@ -28,15 +28,15 @@ _NUMBERS = {
 }
 
 
-def table(material: Material) -> ExhibitTable:
+def table(results: Results) -> ExhibitTable:
     """Return INT8 accuracy and sparsity, and what each loses to FP16."""
-    int8 = sparsities(material.int8)
+    int8 = sparsities(results.int8)
     int8 = int8[int8["method"] == "focus"].rename(columns={SPARSITY: "focus_sparsity_percent"})
-    rows = video_rows(material)
+    rows = video_rows(results)
     fp16 = sparsities(rows[rows["method"] == "focus"].reset_index(drop=True))
     frame = int8.merge(fp16[[*_KEYS, SPARSITY]], on=_KEYS, how="left")
     frame["sparsity_degradation_points"] = frame[SPARSITY] - frame["focus_sparsity_percent"]
-    accuracy = read_accuracies(material.root)
+    accuracy = read_accuracies(results.root)
     pairs: list[Pair] = list(zip(frame["model"], frame["dataset"], strict=True))
     for method in ("dense", "focus"):
         full = [accuracy[method, "fp16"].get(pair, np.nan) for pair in pairs]
@@ -46,7 +46,7 @@ def table(material: Material) -> ExhibitTable:
     columns = [*_KEYS, *_NUMBERS, "origin", "status"]
     notes = (
         "Accuracy: published (bitsandbytes). Degradation: FP16 minus INT8. Sparsity: simulated.",
-        *origin_notes(material, int8),
+        *origin_notes(results, int8),
     )
     whole = pd.concat([frame[columns], _mean(frame)], ignore_index=True)
     return ExhibitTable(whole[columns], notes)

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from focal_evaluation.claims.published import read_accuracies
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import methods_of, table_figure
-from focal_evaluation.exhibits.parts import GEOMEAN, geomean_rows, grid, origin_notes, video_rows
+from focal_evaluation.exhibits.shared_rows import GEOMEAN, geomean_rows, grid, origin_notes, video_rows
 from focal_evaluation.exhibits.style import label, short
 from focal_simulator.results.ratios import SPEEDUP
 
@@ -20,15 +20,15 @@ __all__ = ["EXHIBIT"]
 _KEYS = ["model", "dataset"]
 
 
-def table(material: Material) -> ExhibitTable:
+def table(results: Results) -> ExhibitTable:
     """Return speed-up and published accuracy of every method on every image workload."""
-    rows = video_rows(material, is_image=True)
+    rows = video_rows(results, is_image=True)
     rows = rows[rows["method"] != "focus_sec_only"].reset_index(drop=True)
-    frame = grid(material.folder, rows, SPEEDUP)
+    frame = grid(results.folder, rows, SPEEDUP)
     # A method without a single image row has none to lose: CMC is for videos.
     has_row = frame.groupby("method")["status"].transform(lambda states: (states != "not run").any())
     frame = frame[has_row].reset_index(drop=True)
-    accuracy = read_accuracies(material.root)
+    accuracy = read_accuracies(results.root)
     frame["accuracy"] = [
         accuracy.get((row["method"], "fp16"), {}).get((row["model"], row["dataset"]), np.nan)
         for row in frame.to_dict("records")
@@ -36,7 +36,7 @@ def table(material: Material) -> ExhibitTable:
     frame["accuracy_unit"] = ["score" if name == "mme" else "percent" for name in frame["dataset"]]
     mean = geomean_rows(frame, SPEEDUP).assign(accuracy=np.nan, accuracy_unit="")
     frame = pd.concat([frame, mean], ignore_index=True)
-    notes = ("Accuracy: published, in %; MME is a score.", *origin_notes(material, frame))
+    notes = ("Accuracy: published, in %; MME is a score.", *origin_notes(results, frame))
     return ExhibitTable(frame, notes)
 
 

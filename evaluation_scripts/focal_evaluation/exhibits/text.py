@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 from focal_evaluation.claims.verdicts import rests_on, verdict_frame
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import table_figure
@@ -16,14 +16,14 @@ __all__ = ["EXHIBIT"]
 _CLAIMS = answers("text", "abstract")
 
 
-def table(material: Material) -> ExhibitTable:
+def table(results: Results) -> ExhibitTable:
     """Return each claim with our number."""
-    frame = verdict_frame([claim for claim in material.claims if _CLAIMS(claim)], material)
-    level = "parity (published formulas)" if material.fidelity == "parity" else material.fidelity
+    frame = verdict_frame([claim for claim in results.claims if _CLAIMS(claim)], results)
+    level = "parity (published formulas)" if results.fidelity == "parity" else results.fidelity
     return ExhibitTable(
         frame,
         (
-            f"Simulated, fidelity {level}. Numbers of Focus rest on {rests_on('calibrated', material)}; accuracies and "
+            f"Simulated, fidelity {level}. Numbers of Focus rest on {rests_on('calibrated', results)}; accuracies and "
             "GPU runs are published.",
         ),
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from focal_evaluation.exhibits.base import DONE
-from focal_evaluation.exhibits.parts import GEOMEAN, in_order
+from focal_evaluation.exhibits.shared_rows import GEOMEAN, in_order
 from focal_evaluation.exhibits.style import PARTS, base_of, colour, label, short
 from focal_evaluation.report.layers import causes_of, roofline, roofs, utilisation_cdf
 

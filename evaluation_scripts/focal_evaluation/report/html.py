@@ -14,7 +14,7 @@ import pandas as pd
 from focal_common import __version__
 from focal_common.errors import FocalError, UnsupportedError
 from focal_common.files import atomic_write_text
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 from focal_evaluation.claims.verdicts import verdict_frame
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.style import base_of, label, short
@@ -28,9 +28,8 @@ from focal_evaluation.report.charts import (
     speedup_chart,
 )
 from focal_evaluation.report.layers import causes_of, heat_maps
-from focal_evaluation.report.relative import ratio_frames
-from focal_evaluation.report.runs import RunSet
-from focal_evaluation.results.main_rows import PREFIXES
+from focal_evaluation.report.runs import RunSet, ratio_frames
+from focal_evaluation.results.result_frame import FIDELITIES
 from focal_simulator.results.ratios import SPEEDUP
 
 __all__ = ["report_html", "write_report"]
@@ -95,9 +94,9 @@ def _table(found: RunSet, frames: tuple[pd.DataFrame, pd.DataFrame] | None) -> d
             speedup,
             row["energy_mj"],
             energy,
-            row["core_mj"],
-            row["buffer_mj"],
-            row["dram_mj"],
+            row["core_energy_mj"],
+            row["sram_energy_mj"],
+            row["dram_energy_mj"],
             row["dram_bytes"] / 1e9,
             saved,
         )
@@ -214,10 +213,10 @@ def _claims(found: RunSet, root: Path) -> dict[str, Any]:
     skipped = 0
     for run in found.runs:
         levels = found.rows.loc[found.rows["run"] == run.name, "fidelity"].unique()
-        for level in [name for name in PREFIXES if name in levels]:
+        for level in [name for name in FIDELITIES if name in levels]:
             try:
-                material = Material(run.folder, root, level)
-                frame = verdict_frame(material.claims, material)
+                results = Results(run.folder, root, level)
+                frame = verdict_frame(results.claims, results)
             except FocalError as error:
                 groups.append({"title": f"{run.name}: {error}", "met": 0, "unmet": True, "rows": []})
                 continue

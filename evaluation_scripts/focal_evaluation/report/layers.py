@@ -34,7 +34,7 @@ def _layer_name(frame: pd.DataFrame) -> pd.Series:
 
 def causes_of(frame: pd.DataFrame) -> list[str]:
     """Return the causes of cycles that a table knows, without ``_cycles``: those of the array first."""
-    skipped = ("total", "total_compute", "total_stall", "machine_", "beside_", "before_")
+    skipped = ("compute", "stall", "machine_", "beside_", "before_")
     found = [
         name.removesuffix("_cycles")
         for name in frame.columns

@@ -12,12 +12,11 @@ from focal_common.errors import TraceError
 from focal_evaluation.exhibits import fig9a, fig9b
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.charts import foot, legend_above, methods_of
-from focal_evaluation.exhibits.parts import in_order
+from focal_evaluation.exhibits.shared_rows import in_order
 from focal_evaluation.exhibits.style import PAGE_INCHES, colour, label, new_figure, save_pages, short, style
 from focal_evaluation.report.charts import CAUSE_COLOURS
 from focal_evaluation.report.layers import causes_of, heat_maps, roofline, roofs, utilisation_cdf
-from focal_evaluation.report.relative import ratio_frames
-from focal_evaluation.report.runs import RunSet
+from focal_evaluation.report.runs import RunSet, ratio_frames
 
 __all__ = ["write_pdf"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,22 +12,23 @@ import pandas as pd
 from focal_common.errors import ConfigError, TraceError, near_matches
 from focal_common.files import sha256_of_file
 from focal_common.places import plain_name
-from focal_evaluation.exhibits.parts import in_order
-from focal_evaluation.results.main_rows import (
+from focal_evaluation.exhibits.fig9b import with_parts
+from focal_evaluation.exhibits.shared_rows import geomean_rows, in_order
+from focal_evaluation.results.result_frame import (
     DONE,
-    PREFIXES,
+    FIDELITIES,
     check_labels,
     check_uniform,
     mixed_notes,
+    read_frame,
     read_labels,
-    read_tables,
 )
 from focal_simulator.results.output import basis_of, read_manifest
+from focal_simulator.results.ratios import ENERGY, SPEEDUP
+from focal_simulator.results.rows import run_stem
 
-__all__ = ["LAYER_COLUMNS", "Run", "RunSet", "read_runs"]
+__all__ = ["LAYER_COLUMNS", "Run", "RunSet", "ratio_frames", "read_runs"]
 
-_ROW_COLUMNS = {"model", "dataset", "accelerator", "execution_time", "fidelity"}
-_SWEEPS = "dse_"
 _LINKED = ("*timeline*.json*", "*overlay*", "*.gif", "*.mp4", "*.trace.json*")
 
 LAYER_COLUMNS = (
@@ -84,7 +84,7 @@ class RunSet:
 
     Attributes:
         runs: Result folders.
-        rows: Result rows, see `read_tables`; ``method`` tells rows of different variants or folders apart.
+        rows: Result rows, see `read_frame`; ``method`` tells rows of different variants or folders apart.
         layers: Timed GEMMs with columns ``method`` and `LAYER_COLUMNS`; empty in fidelity parity.
         gaps: One sentence for everything that makes the report partial.
         overlays: Pages and pictures of `focal show` elsewhere, to link to.
@@ -117,8 +117,8 @@ def read_runs(
         ConfigError: An unknown fidelity, or an overlay that is no file.
         TraceError: No folder, no results in one, or rows that must not stand side by side.
     """
-    if fidelity and fidelity not in PREFIXES:
-        raise ConfigError(f"fidelity '{fidelity}': {near_matches(fidelity, PREFIXES)}", about=("fidelity",))
+    if fidelity and fidelity not in FIDELITIES:
+        raise ConfigError(f"fidelity '{fidelity}': {near_matches(fidelity, FIDELITIES)}", about=("fidelity",))
     for path in overlays:
         if not path.is_file():
             raise ConfigError(
@@ -126,31 +126,30 @@ def read_runs(
             )
     runs, frames, layers, gaps = [], [], [], []
     for folder in dict.fromkeys(folders):
-        tables = _tables(folder)
+        frame = read_frame(folder)
         run = Run(folder, folder.resolve().name, read_manifest(folder), _links(folder))
         runs.append(run)
         gaps += _changed(run)
-        for path in tables:
-            frame = read_tables([path])
-            frame = frame[frame["fidelity"] == fidelity] if fidelity else frame
-            if frame.empty:
-                continue
-            timed = path.with_name(f"{path.stem}_layers.parquet")
-            frame["run"], frame["stem"] = run.name, path.stem
-            frames.append(frame.reset_index(drop=True))
+        frame = frame[frame["fidelity"] == fidelity] if fidelity else frame
+        frame["run"] = run.name
+        frames.append(frame)
+        for _, part in frame.groupby(["fidelity", "variant", "method"], sort=False):
+            first = part.iloc[0]
+            timed = folder / f"{run_stem({**first, 'accelerator': first['method']})}_layers.parquet"
             if timed.exists():
-                layers.append(_layers(timed, frame))
-            elif frame["fidelity"].iloc[0] != "parity":
-                gaps.append(f"{path.name} has no {timed.name}: no layers of {frame['method'].iloc[0]}")
+                layers.append(_layers(timed, part))
+            elif first["fidelity"] != "parity":
+                gaps.append(f"{run.name} has no {timed.name}: no layers of {first['method']}")
+    frames = [frame for frame in frames if len(frame)]
     if not frames:
         raise TraceError(
             f"{', '.join(str(folder) for folder in folders) or 'no folder'}: holds no results"
-            f"{f' of fidelity {fidelity}' if fidelity else ''}, expected main_<accelerator>.csv of focal sim"
+            f"{f' of fidelity {fidelity}' if fidelity else ''}, expected a result folder of focal sim"
         )
     rows = pd.concat(frames, ignore_index=True)
-    levels = [name for name in PREFIXES if (rows["fidelity"] == name).any()]
+    levels = [name for name in FIDELITIES if (rows["fidelity"] == name).any()]
     labels = pd.concat(
-        [read_labels(run.folder, PREFIXES[level]) for run in runs for level in levels], ignore_index=True
+        [read_labels(run.folder, level) for run in runs for level in levels], ignore_index=True
     )
     if not is_mixed:
         where = " and ".join(run.name for run in runs)
@@ -195,23 +194,6 @@ def _method_names(rows: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
         marks = [key[place] for place in (1, 2, 3) if len({other[place] for other in rivals}) > 1]
         names[key] = f"{key[0]} ({', '.join(marks)})" if marks else key[0]
     return names
-
-
-def _tables(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise TraceError(f"{folder}: no such result folder")
-    found = []
-    for path in sorted(folder.glob("*.csv")):
-        try:
-            with path.open(encoding="utf-8", newline="") as source:
-                columns = set(next(csv.reader(source), []))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise TraceError(f"{path}: not a CSV table ({error})") from error
-        if columns >= _ROW_COLUMNS and not path.name.startswith(_SWEEPS):
-            found.append(path)
-    if not found:
-        raise TraceError(f"{folder}: holds no main_<accelerator>.csv, expected a result folder of focal sim")
-    return found
 
 
 def _layers(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
@@ -265,3 +247,21 @@ def _absent(rows: pd.DataFrame) -> list[str]:
         if absent:
             gaps.append(f"not run on {method}: {', '.join(absent)}")
     return gaps
+
+
+def ratio_frames(runs: RunSet) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return speed-up and energy as each row's own run took them, with their means; None without any.
+
+    Returns:
+        Two tables with columns ``model, dataset, method, origin, status``; the first with `SPEEDUP`, the second with
+        ``total, core, buffer, dram``. A row without a ratio has NaN, and a status that says so.
+    """
+    rows = runs.rows
+    is_done = rows["status"] == DONE
+    if not (is_done & rows[SPEEDUP].notna()).any():
+        return None
+    shared = rows[["model", "dataset", "method", "origin", "status"]].copy()
+    shared.loc[is_done & rows[SPEEDUP].isna(), "status"] = "no ratio over dense"
+    speedup = shared.assign(**{SPEEDUP: rows[SPEEDUP].where(is_done)})
+    with_mean = pd.concat([speedup, geomean_rows(speedup, SPEEDUP)], ignore_index=True)
+    return with_mean, with_parts(shared.assign(total=rows[ENERGY].where(is_done)), rows)

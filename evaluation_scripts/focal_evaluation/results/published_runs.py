@@ -7,6 +7,7 @@ from pathlib import Path
 
 from focal_evaluation.results.published_sweeps import write_sweeps
 from focal_simulator.accelerators.focus.accelerator import Focus
+from focal_simulator.results.output import export_published
 from focal_simulator.results.request import Request
 from focal_simulator.results.run import run_request
 from focal_simulator.workload.loading import load_workloads
@@ -19,7 +20,7 @@ _VIDEOS = ("videomme", "mlvu", "mvbench")
 
 
 def run_published(root: Path, output: Path) -> None:
-    """Write the main, INT8, design-space and tile-length result files in parity mode, without figures.
+    """Write main, INT8, design-space and tile-length results in parity mode and the published tables, without figures.
 
     Args:
         root: Trace root with the published tables and calibrated stand-ins.
@@ -28,8 +29,8 @@ def run_published(root: Path, output: Path) -> None:
     Raises:
         FocalError: A table or stand-in is missing or wrong.
     """
-    # The INT8 run comes first: both write the component breakdown, and the published one is of the main run.
     run_parts(root, output, "parity", ("int8", "main", "sweeps", "tiles"))
+    export_published(output)
 
 
 def run_parts(

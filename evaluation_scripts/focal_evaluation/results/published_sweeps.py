@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from focal_common import __version__
 from focal_common.errors import TraceError
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.focus.vector_layer import BLOCK, LAYER
 from focal_simulator.accelerators.presets import build_accelerator, hardware_label
-from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, buffer_costs, sram_label
+from focal_simulator.costs.buffer_costs import SramChoice, buffer_costs, sram_label
 from focal_simulator.engine.parity.level import simulate, simulate_layer
 from focal_simulator.results.output import write_rows
-from focal_simulator.results.rows import Row, result_row
+from focal_simulator.results.published_layout import DESIGN_COLUMNS, DESIGN_TABLE, STUDIES
+from focal_simulator.results.rows import RUN_KEY, Row, result_row
 from focal_simulator.sweep.axes import METHOD
 from focal_simulator.sweep.study import Study, read_study
 from focal_simulator.workload.arithmetic import ceil_div
@@ -22,37 +22,31 @@ from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
 from focal_traces.root.root import TraceRoot
 
-__all__ = ["TABLES", "layer_row", "sweep_rows", "write_sweeps"]
-
-TABLES = {
-    "dse_a_m_tile": ("dse_a_m_tile_size.csv", "m_tile_size"),
-    "dse_b_vector_size": ("dse_b_vector_size.csv", "vector_size"),
-    "dse_c_block_size": ("dse_c_block_size.csv", "block_size"),
-    "dse_d_scatter": ("dse_d_num_scatter_accumulator.csv", "num_scatter"),
-}
-"""Published file and column of the swept value, by study."""
+__all__ = ["design_row", "sweep_rows", "write_sweeps"]
 
 
-def write_sweeps(root: TraceRoot, output: Path) -> list[Path]:
-    """Write the four tables; see `sweep_rows` for errors.
+def write_sweeps(root: TraceRoot, output: Path) -> Path:
+    """Write the table of all four design spaces; see `sweep_rows` for errors.
 
     Args:
         root: Trace root.
         output: Folder; rows of an earlier run are replaced.
     """
     order = {pair: place for place, pair in enumerate(root.workloads)}
-    paths = []
-    for name, (file, column) in TABLES.items():
-        key = ("model", "dataset", "variant", "fidelity", column)
-        paths.append(write_rows(output, file, sweep_rows(name, root), key, order))
-    return paths
+    key = ("study", "value", *RUN_KEY)
+    for study in STUDIES:
+        # One after the other: a root may lack the traces of a later one.
+        write_rows(output, DESIGN_TABLE, sweep_rows(study, root), key, order)
+    return output / DESIGN_TABLE
 
 
 def sweep_rows(name: str, root: TraceRoot) -> list[Row]:
-    """Return the rows of a packaged study in the published layout, one for each value with a trace.
+    """Return the rows of a packaged study, one for each value with a trace.
+
+    Columns are `DESIGN_COLUMNS`, then those of a result row.
 
     Args:
-        name: Of `TABLES`.
+        name: Of `STUDIES`.
         root: Trace root.
 
     Raises:
@@ -77,7 +71,7 @@ def sweep_rows(name: str, root: TraceRoot) -> list[Row]:
             label = "-1"
         overrides = [f"{field}={value}" for field, value in hardware.items()]
         rows.append(
-            _row(TABLES[name][1], label, build_accelerator("focus", overrides=overrides), traced, study.sram)
+            design_row(name, label, build_accelerator("focus", overrides=overrides), traced, study.sram)
         )
     if not rows:
         raise TraceError(
@@ -97,67 +91,51 @@ def _traced(study: Study, parameters: dict[str, Any], workload: Workload, root: 
     return with_trace(workload, root.open_trace(workload.model, workload.dataset, folder, value), folder)
 
 
-def _row(column: str, value: str, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice) -> Row:
-    accelerator.accepts(workload)
-    costs = buffer_costs(accelerator, sram)
-    if column == "vector_size":
-        return layer_row(accelerator, workload, int(value), sram, costs)
-    extra: Row = {column: value if column == "block_size" else int(value)}
-    if column == "m_tile_size":
-        extra["total_buffer_capacity"] = sum(cost.capacity_bytes for cost in costs)
-    if column == "num_scatter":
-        near_array = [cost.area_mm2 for cost in costs if cost.name in ("concentrate_out", "output")]
-        extra = {"buffer_area": sum(near_array), **extra}
-    result = simulate(accelerator, workload, sram, costs)
-    sram_model, label = sram_label(costs), hardware_label(accelerator)
-    return result_row(accelerator, "focus", workload, result, "parity", sram_model, label, **extra)
-
-
-def layer_row(
-    accelerator: Accelerator[Any],
-    workload: Workload,
-    vector_size: int,
-    sram: SramChoice,
-    costs: tuple[BufferCost, ...],
+def design_row(
+    study: str, value: str, accelerator: Accelerator[Any], workload: Workload, sram: SramChoice
 ) -> Row:
-    """Return the row of one vector size: the published columns, and our own after them.
-
-    Array operations count each MAC twice, as published; see `simulate_layer` for the rest and for errors.
+    """Return the row of one design, as of `sweep_rows`.
 
     Args:
-        accelerator: Focus with the array of this vector size.
-        workload: With counts recorded at this vector size.
-        vector_size: Elements per vector.
+        study: Of `STUDIES`; that of vector sizes times one layer.
+        value: Of what is swept.
+        accelerator: Focus with the hardware of this value.
+        workload: With the counts of this value.
         sram: Buffer cost model.
-        costs: Buffer costs.
+
+    Raises:
+        UnsupportedError: The accelerator does not accept the workload.
     """
-    result = simulate_layer(accelerator, workload, sram, costs)
+    accelerator.accepts(workload)
+    costs = buffer_costs(accelerator, sram)
+    row: Row = dict.fromkeys(DESIGN_COLUMNS, "")
+    row |= {"study": study, "value": value}
+    swept = STUDIES[study][1]
+    if swept == "vector_size":
+        result = simulate_layer(accelerator, workload, sram, costs)
+        row |= {"layer": f"{BLOCK}.{LAYER}", "scatter_operations": _scatter_operations(workload, int(value))}
+    else:
+        result = simulate(accelerator, workload, sram, costs)
+    if swept == "m_tile_size":
+        row["buffer_bytes"] = sum(cost.capacity_bytes for cost in costs)
+    if swept == "num_scatter":
+        row["output_buffers_mm2"] = sum(
+            cost.area_mm2 for cost in costs if cost.name in ("concentrate_out", "output")
+        )
+    return row | result_row(
+        "focus",
+        workload,
+        result,
+        fidelity="parity",
+        origin=workload.origin,
+        sram_model=sram_label(costs),
+        hardware=hardware_label(accelerator),
+    )
+
+
+def _scatter_operations(workload: Workload, vector_size: int) -> int:
+    """Return the additions of the scatter accumulators in the one layer of the vector-size sweep."""
     counts, geometry = workload.counts, workload.geometry
     tokens = 0 if counts is None else int(counts.tokens[BLOCK, GEMMS.index(LAYER)])
-    inputs = geometry.heads * geometry.head_dim_elements
-    return {
-        "block_idx": BLOCK,
-        "layer_name": LAYER,
-        "layer_cycles": result.total_cycles,
-        "stall_cycles": result.stall_cycles,
-        "compute_cycles": result.compute_cycles,
-        "layer_execution_time": result.seconds,
-        "mem_counter_layer": "mem_counter",
-        "layer_array_ops": 2 * result.macs,
-        "layer_scatter_ops": tokens * geometry.hidden_elements * ceil_div(inputs, vector_size),
-        "layer_dense_ops": result.dense_macs,
-        "dram_access": result.dram_bytes,
-        "dram_energy": result.dram_mj,
-        "sram_energy": result.sram_mj,
-        "core_energy": result.core_mj,
-        "total_energy": result.total_mj,
-        "vector_size": vector_size,
-        "model": workload.model,
-        "dataset": workload.dataset,
-        "variant": workload.variant,
-        "fidelity": "parity",
-        "origin": workload.origin,
-        "sram_model": sram_label(costs),
-        "hardware": hardware_label(accelerator),
-        "focal_version": __version__,
-    }
+    slices = ceil_div(geometry.heads * geometry.head_dim_elements, vector_size)
+    return int(tokens * geometry.hidden_elements * slices)

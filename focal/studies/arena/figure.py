@@ -10,7 +10,7 @@ import pandas as pd
 from focal_common.errors import ConfigError
 from focal_evaluation.exhibits.charts import foot
 from focal_evaluation.exhibits.style import PAGE_INCHES, colour, label, new_figure, save, short, style
-from focal_evaluation.results.main_rows import check_frame
+from focal_evaluation.results.result_frame import check_frame
 
 __all__ = ["draw_arena", "front", "points", "read_arena"]
 

@@ -14,7 +14,7 @@ from focal_common.console import track
 from focal_common.files import atomic_write_text
 from focal_evaluation.claims.claims import Key, read_claims
 from focal_evaluation.claims.correction_steps import KEY, STEPS
-from focal_evaluation.claims.results import read_material
+from focal_evaluation.claims.results import open_results
 from focal_evaluation.exhibits.make import csv_text
 from focal_evaluation.results.published_runs import run_parts
 from focal_simulator.accelerators.corrections import ALL, CORRECTIONS
@@ -151,7 +151,7 @@ def write_steps(root: Path, output: Path) -> None:
             folder = Path(scratch) / step
             # INT8 comes first: both write the breakdown of components, and the published one is of the main run.
             run_parts(root, folder, fidelity, ("int8", "main"), corrections=chosen)
-            numbers = read_material(folder, root, fidelity).numbers
+            numbers = open_results(folder, root, fidelity).numbers
             for key in keys:
                 if key in numbers and (key in values or step == STEPS[0]):
                     values.setdefault(key, []).append(numbers[key].value)

@@ -10,7 +10,7 @@ import pandas as pd
 from focal_common.config import read_yaml
 from focal_common.files import atomic_write_text
 from focal_evaluation.claims.claims import read_claims
-from focal_evaluation.claims.results import read_material
+from focal_evaluation.claims.results import open_results
 from focal_evaluation.claims.verdicts import verdict_frame
 from focal_evaluation.exhibits.make import csv_text
 from focal_evaluation.results.published_runs import run_published
@@ -50,9 +50,9 @@ def write_parity(root: Path, output: Path, results: Path | None = None) -> list[
     with tempfile.TemporaryDirectory() as scratch:
         folder = results or Path(scratch)
         run_published(root, folder)
-        material = read_material(folder, root, "parity")
+        found = open_results(folder, root, "parity")
         tables = {
-            "claims.csv": verdict_frame(claims, material),
+            "claims.csv": verdict_frame(claims, found),
             "defects.csv": defect_table(),
         }
     for name, table in tables.items():

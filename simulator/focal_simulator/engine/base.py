@@ -58,11 +58,9 @@ class Fidelity(ABC):
 
     Attributes:
         name: Registry name, as in the column ``fidelity``.
-        file_prefix: Start of its result files.
     """
 
     name: str
-    file_prefix: str
 
     @abstractmethod
     def simulate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,30 @@ from focal_common.errors import ConfigError
 from focal_common.files import atomic_path, atomic_write_text, file_lock, sha256_of_file
 from focal_common.provenance import code_revision, content_hash, package_versions
 from focal_simulator.costs.buffer_costs import SramChoice
+from focal_simulator.results.published_layout import write_published_layout
 from focal_simulator.results.request import Draw
-from focal_simulator.results.rows import KEY_COLUMNS, Row, merge_table, table_text
+from focal_simulator.results.rows import (
+    RESULTS,
+    RUN_KEY,
+    Row,
+    file_prefix,
+    merge_table,
+    old_table,
+    read_results,
+    run_stem,
+    variant_prefix,
+)
 from focal_simulator.results.runner import Outcome
-from focal_simulator.results.summary import area_power_summary, breakdown_rows
+from focal_simulator.results.summary import (
+    ACCELERATOR_TABLE,
+    COMPONENT_TABLE,
+    accelerator_rows,
+    component_rows,
+)
 
 __all__ = [
     "basis_of",
-    "file_prefix",
+    "export_published",
     "locked_folder",
     "read_manifest",
     "saved_basis",
@@ -29,14 +45,7 @@ __all__ = [
     "write_rows",
 ]
 
-_BREAKDOWN_PAIR = ("llava_vid", "videomme")
-
 Order = Mapping[tuple[str, str], int]
-
-
-def file_prefix(variant: str) -> str:
-    """Return the start of result file names: ``main`` for ``focus_main``, ``int8`` for ``focus_int8``."""
-    return variant.removeprefix("focus_") or variant
 
 
 @contextmanager
@@ -51,58 +60,95 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 
 def write_outcome(
-    folder: Path, outcome: Outcome, order: Order, variant: str, sram: SramChoice, draw: Draw | None
+    folder: Path,
+    outcome: Outcome,
+    order: Order,
+    sram: SramChoice,
+    draw: Draw | None = None,
+    published_layout: bool = False,
+    phases: Sequence[Row] = (),
 ) -> list[Path]:
-    """Write tables, summaries, the headline figure and the manifest of a run.
+    """Write tables, the headline figure and the manifest of a run.
 
     Args:
         folder: Output folder; created if absent.
         outcome: What was run.
         order: Place of each (model, dataset) in the trace root.
-        variant: Trace folder the counts come from.
         sram: Buffer cost model.
         draw: Makes the headline figure; None leaves it out.
+        published_layout: Also write the published tables; a folder that has them keeps them up to date unasked.
+        phases: Rows of whole inferences.
 
     Returns:
         Paths of everything this run stands behind.
 
     Raises:
-        ConfigError: An existing file is not such a table.
+        ConfigError: An existing file has other columns, or is of version 0.1.
+        TraceError: An existing file is damaged.
         RunError: The folder cannot be written; earlier files are untouched.
     """
-    prefix = outcome.fidelity.file_prefix + file_prefix(variant)
-    grouped: dict[str, list[Row]] = {}
-    for run in outcome.runs:
-        grouped.setdefault(run.name, []).append(run.row)
+    fidelity, rows = outcome.fidelity, [run.row for run in outcome.runs]
+    components = [
+        row
+        for run in outcome.runs
+        if run.accelerator.study.has_breakdown
+        for row in component_rows(run.row, run.accelerator, sram, fidelity, run.result)
+    ]
+    accelerators = accelerator_rows(outcome.accelerators, sram, fidelity)
     written: list[Path] = []
     with locked_folder(folder):
-        for name, rows in grouped.items():
-            path = folder / f"{prefix}_{name}.csv"
-            merge_table(path, rows, KEY_COLUMNS, order)
-            written.append(path)
-            written += _write_layers(folder, f"{prefix}_{name}", outcome, name)
-        written += _write_summaries(folder, outcome, sram)
+        if old := old_table(folder):
+            raise ConfigError(
+                f"{old}: a table of version 0.1, which would stand beside newer results; "
+                "move it away or choose another folder"
+            )
+        for name, table, key in (
+            (RESULTS, rows, RUN_KEY),
+            (ACCELERATOR_TABLE, accelerators, ("fidelity",)),
+            (COMPONENT_TABLE, components, RUN_KEY),
+            ("phases.csv", phases, RUN_KEY),
+        ):
+            if table:
+                merge_table(folder / name, table, key, order)
+                written.append(folder / name)
+        stems = {run.name: run_stem(run.row) for run in outcome.runs}
+        for name, stem in stems.items():
+            written += _write_layers(folder / f"{stem}_layers.parquet", outcome, name)
         # Without the dense array there is no ratio to draw.
         if draw is not None and outcome.dense:
-            written.append(_drawn(draw, folder, prefix, order))
-        settings = {
+            prefix = f"{file_prefix(fidelity.name)}{variant_prefix(str(rows[0]['variant']))}"
+            written.append(_drawn(draw, folder / f"{prefix}_headline.png", order, rows[0]))
+        written += _published(folder, published_layout)
+        hardware = {
             name: accelerator.hardware.model_dump(mode="json")
             for name, accelerator in outcome.accelerators.items()
         }
-        ratios = {f"{prefix}_{name}.csv": outcome.basis for name in grouped}
-        written.append(_write_manifest(folder, settings, ratios))
+        ratios = dict.fromkeys(stems.values(), outcome.basis)
+        written.append(_write_manifest(folder, hardware, ratios, published_layout))
     return written
 
 
-def write_rows(folder: Path, name: str, rows: list[Row], key: tuple[str, ...], order: Order) -> Path:
-    """Merge the rows of a sweep into one table of the folder; see `merge_table` for errors."""
+def write_rows(folder: Path, name: str, rows: Sequence[Row], key: Sequence[str], order: Order) -> Path:
+    """Merge rows into another table of the folder; see `merge_table` for errors."""
     with locked_folder(folder):
         merge_table(folder / name, rows, key, order)
-        _write_manifest(folder, {}, {})
+        _write_manifest(folder, {}, {}, False)
     return folder / name
 
 
-def _write_layers(folder: Path, stem: str, outcome: Outcome, name: str) -> list[Path]:
+def export_published(folder: Path) -> list[Path]:
+    """Write the published tables of a result folder; see `write_published_layout` for errors."""
+    with locked_folder(folder):
+        paths = _published(folder, True)
+        return [*paths, _write_manifest(folder, {}, {}, True)]
+
+
+def _published(folder: Path, is_asked: bool) -> list[Path]:
+    """Write the published tables if they are asked for, or were before: old ones beside new results would mislead."""
+    return write_published_layout(folder) if is_asked or read_manifest(folder).get("published_layout") else []
+
+
+def _write_layers(path: Path, outcome: Outcome, name: str) -> list[Path]:
     """Write every timed GEMM of an accelerator as Parquet; rows of other workloads in the file stay."""
     rows = [
         {"model": run.workload.model, "dataset": run.workload.dataset, **row}
@@ -115,7 +161,6 @@ def _write_layers(folder: Path, stem: str, outcome: Outcome, name: str) -> list[
     import pyarrow as pa
     from pyarrow import parquet
 
-    path = folder / f"{stem}_layers.parquet"
     table = pa.Table.from_pylist(rows)
     if path.exists():
         try:
@@ -132,36 +177,21 @@ def _write_layers(folder: Path, stem: str, outcome: Outcome, name: str) -> list[
     return [path]
 
 
-def _write_summaries(folder: Path, outcome: Outcome, sram: SramChoice) -> list[Path]:
-    summary = area_power_summary(outcome.accelerators, sram, outcome.fidelity)
-    prefix = outcome.fidelity.file_prefix
-    paths = [folder / f"{prefix}accelerator_area_power_buffer.csv"]
-    atomic_write_text(paths[0], table_text(list(summary[0]), summary))
-    for run in outcome.runs:
-        # The published breakdown is of this pair; other trace roots get that of their first workload.
-        is_chosen = (run.workload.model, run.workload.dataset) == _BREAKDOWN_PAIR or not any(
-            (other.workload.model, other.workload.dataset) == _BREAKDOWN_PAIR for other in outcome.runs
-        )
-        if run.accelerator.study.has_breakdown and is_chosen:
-            rows = breakdown_rows(run.accelerator, sram, outcome.fidelity, run.result)
-            paths.append(folder / f"{prefix}detailed_power_area_breakdown.csv")
-            atomic_write_text(paths[-1], table_text(list(rows[0]), rows))
-            break
-    return paths
-
-
-def _drawn(draw: Draw, folder: Path, prefix: str, order: Order) -> Path:
-    """Draw all tables of the folder; skip it if none changed."""
-    path = folder / f"{prefix}_headline.png"
-    tables = sorted(folder.glob(f"{prefix}_*.csv"))
-    inputs = content_hash([(table.name, sha256_of_file(table)) for table in tables] + [__version__])
-    stamp = read_manifest(folder).get("figures", {}).get(path.name, {})
+def _drawn(draw: Draw, path: Path, order: Order, like: Row) -> Path:
+    """Draw all rows of the folder with the fidelity and variant of ``like``; skip it if none changed."""
+    alike = [
+        row
+        for row in read_results(path.parent)
+        if all(row[name] == like[name] for name in ("fidelity", "variant"))
+    ]
+    inputs = content_hash([alike, __version__])
+    manifest = read_manifest(path.parent)
+    stamp = manifest.get("figures", {}).get(path.name, {})
     if path.exists() and stamp.get("inputs_sha256") == inputs:
         return path
-    draw(tables, list(order), path)
-    known = read_manifest(folder)
-    known.setdefault("figures", {})[path.name] = {"inputs_sha256": inputs}
-    _save(folder, known)
+    draw(alike, list(order), path)
+    manifest.setdefault("figures", {})[path.name] = {"inputs_sha256": inputs}
+    _save(path.parent, manifest)
     return path
 
 
@@ -199,13 +229,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _write_manifest(folder: Path, hardware: Mapping[str, Any], ratios: Mapping[str, str]) -> Path:
+def _write_manifest(
+    folder: Path, hardware: Mapping[str, Any], ratios: Mapping[str, str], published_layout: bool
+) -> Path:
     """Record what made the folder: no clock and no host, so equal runs leave equal bytes.
 
     Args:
         folder: Result folder.
         hardware: Hardware values by accelerator.
-        ratios: What the ratios of a table are over, by file name; other tables keep theirs.
+        ratios: What the ratios of rows are over, by fidelity, variant and accelerator; others keep theirs.
+        published_layout: Whether the published tables were asked for.
     """
     known = read_manifest(folder)
     known["focal_version"] = __version__
@@ -215,6 +248,8 @@ def _write_manifest(folder: Path, hardware: Mapping[str, Any], ratios: Mapping[s
         {name: content_hash(value) for name, value in hardware.items()}
     )
     known.setdefault("ratios", {}).update(ratios)
+    if published_layout:
+        known["published_layout"] = True
     tables = sorted(folder.glob("*.csv"))
     known["tables"] = {path.name: sha256_of_file(path) for path in tables}
     known["origins"] = {path.name: origins for path in tables if (origins := _origins(path))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from focal_traces.root.root import MAIN_FOLDER
 
 __all__ = ["Draw", "Report", "Request"]
 
-Draw = Callable[[Sequence[Path], Sequence[tuple[str, str]], Path], None]
-"""Draws result tables, with workloads (model, dataset) in order, into a file. Drawing stands above the simulator."""
+Draw = Callable[[Sequence[Mapping[str, str]], Sequence[tuple[str, str]], Path], None]
+"""Draws result rows, with workloads (model, dataset) in order, into a file. Drawing stands above the simulator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Request:
     sram: SramChoice = "auto"
     tile_lengths: bool = False
     draw: Draw | None = None
+    published_layout: bool = False
     precision: str = "fp16"
     whole_model: bool = False
     model_shape: str = ""

@@ -1,133 +1,198 @@
-"""Result tables: rows with the published columns first, merged into CSV files without duplicates."""
+"""Result tables: their columns, with the unit in each name, and rows merged into CSV files without duplicates."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from focal_common import __version__
-from focal_common.errors import ConfigError
+from focal_common.errors import ConfigError, TraceError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_names
-from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.engine.base import RunResult
+from focal_simulator.jobs.jobs import CAUSES
 from focal_simulator.workload.workload import Workload
 
-__all__ = ["KEY_COLUMNS", "merge_table", "natural_key", "result_row", "table_text"]
+__all__ = [
+    "LABEL_COLUMNS",
+    "NUMBER_COLUMNS",
+    "REQUIRED_COLUMNS",
+    "RESULTS",
+    "RESULT_COLUMNS",
+    "RUN_KEY",
+    "Row",
+    "file_prefix",
+    "merge_table",
+    "natural_key",
+    "old_table",
+    "read_results",
+    "read_rows",
+    "result_row",
+    "run_stem",
+    "table_text",
+    "variant_prefix",
+]
 
-KEY_COLUMNS = ("model", "dataset", "accelerator", "variant", "fidelity")
+RESULTS: Final = "results.csv"
+"""The result table of a folder: one row per `RUN_KEY`."""
+
+RUN_KEY = ("model", "dataset", "accelerator", "variant", "fidelity")
 """One row per combination; running again replaces it."""
+
+NUMBER_COLUMNS = (
+    "cycles",
+    "compute_cycles",
+    "stall_cycles",
+    "seconds",
+    "energy_mj",
+    "core_energy_mj",
+    "sram_energy_mj",
+    "dram_energy_mj",
+    "dram_bytes",
+    "activation_bytes",
+    "macs",
+    "dense_macs",
+)
+"""Numbers that every row has."""
+
+LABEL_COLUMNS = (
+    "fidelity",
+    "corrections",
+    "variant",
+    "origin",
+    "sram_model",
+    "hardware",
+    "focal_version",
+)
+
+REQUIRED_COLUMNS = (
+    "model",
+    "dataset",
+    "accelerator",
+    *NUMBER_COLUMNS,
+    "speedup_over_dense",
+    "energy_over_dense",
+    "fidelity",
+    "variant",
+    "origin",
+    "focal_version",
+)
+"""Columns without which a table is none of ours."""
+
+RESULT_COLUMNS = (
+    "model",
+    "dataset",
+    "accelerator",
+    *NUMBER_COLUMNS,
+    "speedup_over_dense",
+    "energy_over_dense",
+    "area_mm2",
+    "compression_ratio",
+    *(f"{cause}_cycles" for cause in CAUSES),
+    "dram_read_energy_mj",
+    "dram_write_energy_mj",
+    "dram_standby_energy_mj",
+    *LABEL_COLUMNS,
+)
+"""Columns of `RESULTS`; docs/simulation_results.md says what each means. A cell without a meaning in a row is empty."""
 
 Cell = str | int | float
 Row = dict[str, Cell]
 
 
-def result_row(
-    accelerator: Accelerator[Any],
-    name: str,
-    workload: Workload,
-    result: RunResult,
-    fidelity: str,
-    sram_model: str,
-    hardware: str,
-    **extra: Cell,
-) -> Row:
-    """Return one row: published columns, then ``extra`` columns of a sweep, then our own labels.
-
-    Units: seconds, cycles, bytes, multiply-accumulates, mJ, bytes per compute cycle.
+def result_row(name: str, workload: Workload, result: RunResult, **cells: Cell) -> Row:
+    """Return one row with columns `RESULT_COLUMNS`.
 
     Args:
-        accelerator: For what its published file states.
-        name: Registry name of the accelerator.
+        name: Of the accelerator.
         workload: What was run.
         result: Its totals.
-        fidelity: Name of the model level, such as ``parity``.
-        sram_model: Buffer cost model used.
-        hardware: ``preset`` or the hash of a changed hardware file.
-        **extra: Further columns.
+        **cells: Further columns: ratios, area, labels, and those of the fidelity.
     """
-    # Only the published layout leaves the counts of the dense array 0.
-    states_operations = accelerator.study.states_operations or fidelity != "parity"
-    row: Row = {
+    row: Row = dict.fromkeys(RESULT_COLUMNS, "")
+    return row | {
         "model": workload.model,
         "dataset": workload.dataset,
         "accelerator": name,
-        "execution_time": result.seconds,
-        "total_cycles": result.total_cycles,
-        "total_compute_cycles": result.compute_cycles,
-        "total_stall_cycles": result.stall_cycles,
-        "total_energy": result.total_mj,
-        "total_dram_access": result.dram_bytes,
-        "dram_bandwidth": result.dram_bytes / result.compute_cycles if result.compute_cycles else 0.0,
-        "dense_ops": result.dense_macs if states_operations else 0,
-        "num_ops": result.macs if states_operations else 0,
-        # The published file holds this word in place of a table; kept for readers of that layout.
-        "mem_counter_total": "mem_counter",
-        "total_activation": int(result.activation_bytes),
-    }
-    if result.compression_ratio is not None:
-        row["total_compression_ratio"] = result.compression_ratio
-    row |= {"dram_energy": result.dram_mj, "sram_energy": result.sram_mj, "core_energy": result.core_mj}
-    row |= extra
-    row |= {
+        "cycles": result.total_cycles,
+        "compute_cycles": result.compute_cycles,
+        "stall_cycles": result.stall_cycles,
+        "seconds": result.seconds,
+        "energy_mj": result.total_mj,
+        "core_energy_mj": result.core_mj,
+        "sram_energy_mj": result.sram_mj,
+        "dram_energy_mj": result.dram_mj,
+        "dram_bytes": result.dram_bytes,
+        "activation_bytes": int(result.activation_bytes),
+        "macs": result.macs,
+        "dense_macs": result.dense_macs,
+        "compression_ratio": "" if result.compression_ratio is None else result.compression_ratio,
         "variant": workload.variant,
-        "fidelity": fidelity,
-        "origin": workload.origin_for(accelerator.study.uses_counts),
-        "sram_model": sram_model,
-        "hardware": hardware,
         "focal_version": __version__,
+        **cells,
     }
-    return row
+
+
+def file_prefix(fidelity: str) -> str:
+    """Return the start of the file names of a fidelity, such as ``cycle_``; empty for parity."""
+    return "" if fidelity == "parity" else f"{fidelity.removeprefix('parity_')}_"
+
+
+def variant_prefix(variant: str) -> str:
+    """Return what file names call a trace folder: ``main`` for ``focus_main``, ``int8`` for ``focus_int8``."""
+    return variant.removeprefix("focus_") or variant
+
+
+def run_stem(row: Mapping[str, Any]) -> str:
+    """Return what the files of one fidelity, variant and accelerator are called, such as ``cycle_main_focus``."""
+    return f"{file_prefix(row['fidelity'])}{variant_prefix(row['variant'])}_{row['accelerator']}"
 
 
 def merge_table(
-    path: Path,
-    rows: list[Row],
-    key: tuple[str, ...],
-    order: Mapping[tuple[str, str], int],
-) -> list[dict[str, str]]:
+    path: Path, rows: Sequence[Mapping[str, Any]], key: Sequence[str], order: Mapping[tuple[str, str], int]
+) -> None:
     """Put rows into a CSV file; the caller holds the folder's lock.
 
-    A row with the same key is replaced. The order of rows depends on their content only, never on which
-    process came first.
+    Rows of the file whose key is among the new ones go. The order of keys depends on their content only, never on
+    which process came first; rows of one key stay as they are given.
 
     Args:
         path: CSV file; created if absent.
         rows: New rows, all with the same columns.
-        key: Columns that identify a row.
+        key: Columns by which rows are replaced.
         order: Place of each (model, dataset) in the trace root; others follow by name.
-
-    Returns:
-        All rows of the file as text.
 
     Raises:
         ConfigError: The existing file has other columns.
+        TraceError: It is no CSV table.
         RunError: The file cannot be written; the old one is untouched.
     """
     columns = list(rows[0])
-    kept: dict[tuple[str, ...], dict[str, str]] = {}
-    for old in _existing(path, columns):
-        kept[tuple(old[name] for name in key)] = old
-    for row in rows:
-        cells = {name: _cell(value) for name, value in row.items()}
-        kept[tuple(cells[name] for name in key)] = cells
+    new = [{name: _cell(value) for name, value in row.items()} for row in rows]
+    replaced = {tuple(row[name] for name in key) for row in new}
+    old = read_rows(path, ()) if path.exists() else []
+    if old and list(old[0]) != columns:
+        odd = next((name for name in [*old[0], *columns] if (name in old[0]) != (name in columns)), "order")
+        raise ConfigError(
+            f"{path}: has other columns than this version writes (first difference: '{odd}'); "
+            "move it away or choose another folder"
+        )
+    kept = [row for row in old if tuple(row[name] for name in key) not in replaced]
     last = len(order)
 
-    def place(row: dict[str, str]) -> tuple[Any, ...]:
+    def place(row: Mapping[str, str]) -> tuple[Any, ...]:
         pair = (row.get("model", ""), row.get("dataset", ""))
         return (order.get(pair, last), pair, tuple(natural_key(row[name]) for name in key))
 
-    merged = sorted(kept.values(), key=place)
-    text = table_text(columns, merged)
+    text = table_text(columns, sorted((*kept, *new), key=place))
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         atomic_write_text(path, text)
-    return merged
 
 
-def table_text(columns: list[str], rows: Iterable[Mapping[str, Any]]) -> str:
+def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Return CSV text with Unix line ends."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -137,25 +202,54 @@ def table_text(columns: list[str], rows: Iterable[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _existing(path: Path, columns: list[str]) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
+def read_rows(path: Path, columns: Collection[str]) -> list[dict[str, str]]:
+    """Return the rows of a table of a result folder, cells as text.
+
+    Raises:
+        TraceError: The file is no CSV table, lacks a column, or holds a name that is no plain name.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as source:
             reader = csv.DictReader(source, strict=True)
-            found = list(reader.fieldnames or [])
             rows = list(reader)
+            found = reader.fieldnames or ()
+    except FileNotFoundError as error:
+        raise TraceError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path}: not a readable CSV table ({error}); move it away") from error
-    if found != columns:
-        odd = next((name for name in [*found, *columns] if (name in found) != (name in columns)), "order")
-        raise ConfigError(
-            f"{path}: has other columns than this version writes (first difference: '{odd}'); "
-            "move it away or choose another folder"
+        raise TraceError(f"{path}: not a CSV table ({error})") from error
+    if missing := [name for name in columns if name not in found]:
+        raise TraceError(
+            f"{path}: column '{missing[0]}' is missing, expected a table of this version of focal sim; simulate again"
         )
     for number, row in enumerate(rows, start=1):
-        check_names(row, f"{path}, row {number}", ConfigError)
+        check_names(row, f"{path}, row {number}")
+        if None in row or None in row.values():
+            raise TraceError(f"{path}, row {number}: expected {len(found)} cells, one for each column")
     return rows
+
+
+def read_results(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of `RESULTS` in a folder, cells as text.
+
+    Raises:
+        TraceError: No such folder or table; or only one in the layout of version 0.1.
+    """
+    if not folder.is_dir():
+        raise TraceError(f"{folder}: no such result folder")
+    path = folder / RESULTS
+    if not path.is_file():
+        old = old_table(folder)
+        holds = f"holds {old.name}, a table in the layout of version 0.1, and no" if old else "holds no"
+        raise TraceError(
+            f"{folder}: {holds} {RESULTS}, expected a result folder of focal sim; simulate again"
+        )
+    return read_rows(path, REQUIRED_COLUMNS)
+
+
+def old_table(folder: Path) -> Path | None:
+    """Return a main table in the layout of version 0.1, which had no `RESULTS`; None for any other folder."""
+    found = sorted(path for pattern in ("main_*.csv", "cycle_main_*.csv") for path in folder.glob(pattern))
+    return None if (folder / RESULTS).exists() or not found else found[0]
 
 
 def _cell(value: Any) -> str:

@@ -9,13 +9,13 @@ from typing import Any
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.precision import precision_remarks
-from focal_simulator.results.output import file_prefix, write_outcome, write_rows
+from focal_simulator.results.output import write_outcome
 from focal_simulator.results.ratios import DENSE
 from focal_simulator.results.request import Report, Request
 from focal_simulator.results.rows import Row
 from focal_simulator.results.runner import Outcome, Settings, run_all
 from focal_simulator.results.tables import gemm_sparsity_table, result_table
-from focal_simulator.results.whole_model import PHASE_KEY, inference_rows, inference_table
+from focal_simulator.results.whole_model import inference_rows, inference_table
 from focal_simulator.workload.loading import load_workloads
 from focal_traces.root.root import MAIN_FOLDER, TraceRoot
 
@@ -64,10 +64,9 @@ def run_request(request: Request) -> Report:
         if DENSE not in outcome.accelerators:
             dense = inference_rows(outcome, list(outcome.dense.values()), *asked)
         whole = inference_table(phases, dense, outcome.basis)
-    paths = write_outcome(request.output, outcome, order, request.variant, request.sram, request.draw)
-    if request.whole_model:
-        name = f"{outcome.fidelity.file_prefix}{file_prefix(request.variant)}_phases.csv"
-        paths.append(write_rows(request.output, name, phases, PHASE_KEY, order))
+    paths = write_outcome(
+        request.output, outcome, order, request.sram, request.draw, request.published_layout, phases
+    )
     if request.timeline is not None:
         paths.append(_draw_timeline(request, request.timeline, outcome))
     report = _report(outcome, paths)

@@ -20,6 +20,7 @@ from focal_simulator.engine.base import Fidelity, RunResult
 from focal_simulator.engine.cycle.design_cache import DesignCache
 from focal_simulator.results.ratios import BASIS, DENSE, over_dense
 from focal_simulator.results.rows import Row, result_row
+from focal_simulator.results.summary import area_mm2
 from focal_simulator.workload.workload import Workload
 
 __all__ = ["FIDELITIES", "Outcome", "Run", "Settings", "accelerator_names", "built_in_precision", "run_all"]
@@ -238,14 +239,16 @@ def _run(
     dense = outcome.dense.get((workload.model, workload.dataset))
     reference = result if dense is None else dense.result
     is_known = dense is not None or name == DENSE
+    costs = fidelity.costs(accelerator, settings.sram)
     row = result_row(
-        accelerator,
         name,
         workload,
         result,
-        settings.fidelity,
-        sram_label(fidelity.costs(accelerator, settings.sram)),
-        hardware_label(accelerator),
+        fidelity=settings.fidelity,
+        origin=workload.origin_for(accelerator.study.uses_counts),
+        sram_model=sram_label(costs),
+        hardware=hardware_label(accelerator),
+        area_mm2=area_mm2(accelerator, fidelity, costs),
         **over_dense(
             result.seconds,
             result.total_mj,

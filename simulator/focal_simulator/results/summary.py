@@ -1,8 +1,9 @@
-"""Area and power: the summary of all accelerators (Focus, HPCA 2026, Table III), and a breakdown."""
+"""Area and power: of all accelerators (Focus, HPCA 2026, Table III), and of the components of a run."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from focal_simulator.accelerators import ACCELERATORS
@@ -10,82 +11,96 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice
 from focal_simulator.engine.base import Fidelity, RunResult
-from focal_simulator.engine.parity.level import Parity
-from focal_simulator.hardware.specs import Component
+from focal_simulator.results.rows import RUN_KEY, Row
 
-__all__ = ["area_power_rows", "area_power_summary", "breakdown_rows"]
+__all__ = [
+    "ACCELERATOR_COLUMNS",
+    "ACCELERATOR_TABLE",
+    "COMPONENT_COLUMNS",
+    "COMPONENT_TABLE",
+    "accelerator_rows",
+    "area_mm2",
+    "component_rows",
+]
+
+ACCELERATOR_TABLE = "accelerators.csv"
+ACCELERATOR_COLUMNS = ("accelerator", "fidelity", "area_mm2", "on_chip_power_mw", "buffer_kib", "label")
+COMPONENT_TABLE = "components.csv"
+COMPONENT_COLUMNS = (*RUN_KEY, "component", "area_mm2", "power_mw", "energy_mj")
 
 _BYTES_PER_KIB = 1024
 
 
-def area_power_rows(
-    accelerator: Accelerator[Any], components: tuple[Component, ...], costs: tuple[BufferCost, ...]
-) -> dict[str, str | float]:
-    """Return the summary row of one accelerator: mm2, mW, KiB."""
-    core_area_mm2 = math.fsum(part.area.value * part.count.value for part in components)
-    core_mw = math.fsum(part.power.value * part.count.value for part in components)
-    return {
-        "Accelerator": accelerator.study.summary_label or accelerator.hardware.label,
-        "Area": core_area_mm2 + math.fsum(cost.area_mm2 for cost in costs),
-        "On-chip Power": core_mw + math.fsum(cost.static_mw for cost in costs),
-        "Buffer Size": sum(cost.capacity_bytes for cost in costs) / _BYTES_PER_KIB,
-    }
+def area_mm2(accelerator: Accelerator[Any], fidelity: Fidelity, costs: tuple[BufferCost, ...]) -> float:
+    """Return the area of an accelerator with its buffers."""
+    core = math.fsum(part.area.value * part.count.value for part in fidelity.components(accelerator))
+    return core + math.fsum(cost.area_mm2 for cost in costs)
 
 
-def area_power_summary(
-    changed: dict[str, Accelerator[Any]] | None = None,
-    sram: SramChoice = "auto",
-    fidelity: Fidelity | None = None,
-) -> list[dict[str, str | float]]:
-    """Return the summary of every accelerator that has a row of its own.
+def accelerator_rows(
+    changed: Mapping[str, Accelerator[Any]], sram: SramChoice, fidelity: Fidelity
+) -> list[Row]:
+    """Return a row with columns `ACCELERATOR_COLUMNS` of every accelerator that has a row of its own.
 
     Args:
         changed: Accelerators of this run by registry name; the others are taken from their presets.
         sram: Buffer cost model of the accelerators of this run.
-        fidelity: What counts as part of an accelerator; all of it, as published, if None.
+        fidelity: Says what counts as part of an accelerator.
     """
-    level = fidelity or Parity()
-    rows = []
-    every = {name: (changed or {}).get(name) or build_accelerator(name) for name in ACCELERATORS}
+    rows: list[Row] = []
+    every = {name: changed.get(name) or build_accelerator(name) for name in ACCELERATORS}
     for name, accelerator in sorted(every.items(), key=lambda item: item[1].study.summary_order):
-        if accelerator.study.summary_label is not None:
-            choice: SramChoice = sram if name in (changed or {}) else "auto"
-            rows.append(
-                area_power_rows(accelerator, level.components(accelerator), level.costs(accelerator, choice))
-            )
+        if accelerator.study.summary_label is None:
+            continue
+        costs = fidelity.costs(accelerator, sram if name in changed else "auto")
+        core_mw = math.fsum(part.power.value * part.count.value for part in fidelity.components(accelerator))
+        rows.append(
+            {
+                "accelerator": name,
+                "fidelity": fidelity.name,
+                "area_mm2": area_mm2(accelerator, fidelity, costs),
+                "on_chip_power_mw": core_mw + math.fsum(cost.static_mw for cost in costs),
+                "buffer_kib": sum(cost.capacity_bytes for cost in costs) / _BYTES_PER_KIB,
+                "label": accelerator.study.summary_label or accelerator.hardware.label,
+            }
+        )
     return rows
 
 
-def breakdown_rows(
-    accelerator: Accelerator[Any], sram: SramChoice, fidelity: Fidelity, result: RunResult
-) -> list[dict[str, str | float]]:
-    """Return area (mm2), power (mW) and energy (mJ) of every component, buffer and the DRAM of one run."""
-    costs = fidelity.costs(accelerator, sram)
+def component_rows(
+    run: Mapping[str, Any],
+    accelerator: Accelerator[Any],
+    sram: SramChoice,
+    fidelity: Fidelity,
+    result: RunResult,
+) -> list[Row]:
+    """Return area, power and energy of every component, buffer and the DRAM of one run.
+
+    Args:
+        run: Its result row, for the columns `RUN_KEY`.
+        accelerator: What ran.
+        sram: Buffer cost model.
+        fidelity: Says what counts as part of an accelerator.
+        result: Totals of the run.
+
+    Returns:
+        Rows with columns `COMPONENT_COLUMNS`.
+    """
     used = fidelity.unit_energy_mj(result)
-    rows: list[dict[str, str | float]] = []
+    found: list[tuple[str, float, float, float]] = []
     for part in fidelity.components(accelerator):
-        energy = used.get(part.label, part.power.value * part.count.value * result.seconds)
-        power = energy / result.seconds if part.label in used else part.power.value * part.count.value
-        rows.append(
-            {
-                "component": part.label,
-                "area": part.area.value * part.count.value,
-                "power": power,
-                "energy": energy,
-            }
-        )
-    for cost in costs:
-        rows.append(
-            {
-                "component": cost.name,
-                "area": cost.area_mm2,
-                "power": cost.static_mw,
-                "energy": cost.static_mw * result.seconds + _dynamic_mj(cost, result),
-            }
-        )
-    power = result.dram_mj / result.seconds if result.seconds else 0.0
-    rows.append({"component": "dram", "area": 0.0, "power": power, "energy": result.dram_mj})
-    return rows
+        power = part.power.value * part.count.value
+        energy = used.get(part.label, power * result.seconds)
+        if part.label in used:
+            power = energy / result.seconds
+        found.append((part.label, part.area.value * part.count.value, power, energy))
+    for cost in fidelity.costs(accelerator, sram):
+        energy = cost.static_mw * result.seconds + _dynamic_mj(cost, result)
+        found.append((cost.name, cost.area_mm2, cost.static_mw, energy))
+    dram_mw = result.dram_mj / result.seconds if result.seconds else 0.0
+    found.append(("dram", 0.0, dram_mw, result.dram_mj))
+    key = [run[name] for name in RUN_KEY]
+    return [dict(zip(COMPONENT_COLUMNS, (*key, *cells), strict=True)) for cells in found]
 
 
 def _dynamic_mj(cost: BufferCost, result: RunResult) -> float:

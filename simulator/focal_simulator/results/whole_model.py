@@ -20,12 +20,10 @@ from focal_simulator.workload.workload import Workload
 from focal_traces.model_shape.families import FAMILIES, model_shape
 from focal_traces.model_shape.model_shape import ModelShape, PromptLengths
 
-__all__ = ["PHASE_KEY", "inference_rows", "inference_table", "shape_of"]
+__all__ = ["inference_rows", "inference_table", "shape_of"]
 
 _TABLE_NAMES = {"llava_vid": "llava_video"}
 """Names of the published tables that are not those of families."""
-
-PHASE_KEY = ("model", "dataset", "accelerator", "variant", "fidelity", "phase")
 
 
 def shape_of(workload: Workload, name: str) -> ModelShape:
@@ -112,15 +110,15 @@ def inference_rows(
                     "dataset": run.workload.dataset,
                     "accelerator": run.name,
                     "phase": phase,
-                    "execution_time": result.seconds,
-                    "total_cycles": result.total_cycles,
+                    "cycles": result.total_cycles,
+                    "seconds": result.seconds,
                     **{f"{name}_cycles": value for name, value in result.causes.items()},
-                    "num_ops": result.macs,
-                    "total_dram_access": result.dram_bytes,
-                    "total_energy": result.total_mj,
-                    "dram_energy": result.dram_mj,
-                    "sram_energy": result.sram_mj,
-                    "core_energy": result.core_mj,
+                    "macs": result.macs,
+                    "dram_bytes": result.dram_bytes,
+                    "energy_mj": result.total_mj,
+                    "core_energy_mj": result.core_mj,
+                    "sram_energy_mj": result.sram_mj,
+                    "dram_energy_mj": result.dram_mj,
                     "generated_tokens": generated_tokens,
                     "variant": run.workload.variant,
                     "fidelity": settings.fidelity,
@@ -146,7 +144,7 @@ def inference_table(rows: list[Row], dense: list[Row], basis: str) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     references = _by_run(dense)
     for (label, accelerator), found in _by_run(rows).items():
-        seconds = [float(found[phase]["execution_time"]) if phase in found else 0.0 for phase in phases]
+        seconds = [float(found[phase]["seconds"]) if phase in found else 0.0 for phase in phases]
         whole = _whole(found)
         reference = references.get((label, DENSE))
         speedup, energy_ratio = ratio_cells(over_dense(*whole, _whole(reference) if reference else None))
@@ -174,6 +172,6 @@ def _by_run(rows: list[Row]) -> dict[tuple[str, str], dict[str, Row]]:
 def _whole(phases: dict[str, Row]) -> tuple[float, float]:
     """Return seconds and mJ of all phases."""
     return (
-        fsum(float(row["execution_time"]) for row in phases.values()),
-        fsum(float(row["total_energy"]) for row in phases.values()),
+        fsum(float(row["seconds"]) for row in phases.values()),
+        fsum(float(row["energy_mj"]) for row in phases.values()),
     )

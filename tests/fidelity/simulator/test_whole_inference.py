@@ -78,7 +78,7 @@ def test_the_command_writes_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     words += ["--accelerator", "dense,focus", "--output", str(tmp_path), "--no-figure"]
     monkeypatch.setattr(sys, "argv", [*words, "--model-shape", "llava_video_7b", "--generate", "2"])
     assert main() == 0
-    with (tmp_path / "cycle_main_phases.csv").open(encoding="utf-8") as source:
+    with (tmp_path / "phases.csv").open(encoding="utf-8") as source:
         rows = list(csv.DictReader(source))
     assert {(row["accelerator"], row["phase"]) for row in rows} == {
         (name, phase) for name in ("dense", "focus") for phase in PHASES

@@ -6,7 +6,7 @@ import pytest
 
 from focal_evaluation.claims.claims import Kind, read_claims
 from focal_evaluation.claims.headlines import headline_numbers
-from focal_evaluation.claims.result_rows import ResultRow, Results
+from focal_evaluation.claims.result_rows import PublishedRows, ResultRow
 from published_support import ROOT
 
 pytestmark = pytest.mark.golden
@@ -36,7 +36,7 @@ def rests_on_counts(exhibit: str, subject: str, column: str, row: ResultRow) -> 
     return subject != "1x1x1"
 
 
-def test_kinds_of_row_claims_agree_with_the_origin_of_the_row(results: Results) -> None:
+def test_kinds_of_row_claims_agree_with_the_origin_of_the_row(results: PublishedRows) -> None:
     wrong = []
     for (exhibit, subject, column), kind in KINDS.items():
         row = results.get(exhibit, {}).get(subject)
@@ -47,9 +47,9 @@ def test_kinds_of_row_claims_agree_with_the_origin_of_the_row(results: Results) 
     assert not wrong
 
 
-def shaken(results: Results) -> Results:
+def shaken(results: PublishedRows) -> PublishedRows:
     """Return the rows with every cell that rests on solved counts changed, each by another factor."""
-    changed: Results = {}
+    changed: PublishedRows = {}
     for place, (exhibit, rows) in enumerate(results.items()):
         changed[exhibit] = {}
         for line, (subject, row) in enumerate(rows.items()):
@@ -64,7 +64,7 @@ def shaken(results: Results) -> Results:
     return changed
 
 
-def test_headline_numbers_that_move_with_the_counts_are_calibrated(results: Results) -> None:
+def test_headline_numbers_that_move_with_the_counts_are_calibrated(results: PublishedRows) -> None:
     before, after = headline_numbers(results, ROOT), headline_numbers(shaken(results), ROOT)
     moved = {key for key, value in before.items() if abs(after[key] - value) > 1e-9 * abs(value)}
     claimed = {key: kind for key, kind in KINDS.items() if key in before}

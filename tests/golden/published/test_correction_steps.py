@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from focal_evaluation.claims.correction_steps import read_steps
-from focal_evaluation.claims.results import read_material
+from focal_evaluation.claims.results import open_results
 from focal_evaluation.claims.verdicts import verdict_frame
 from focal_evaluation.results.published_runs import run_parts
 from published_support import ROOT
@@ -20,20 +20,20 @@ SMALL = "minicpm_v/mvbench"
 
 
 def test_the_first_step_is_parity(result_folder: Path) -> None:
-    ours = read_material(result_folder, ROOT, "parity").numbers
+    ours = open_results(result_folder, ROOT, "parity").numbers
     for key, values in read_steps(ROOT).items():
         assert ours[key].value == pytest.approx(values[0], rel=1e-8), (key, AGAIN)
 
 
 def test_the_last_step_is_cycle_and_each_reason_names_what_moved(tmp_path: Path) -> None:
     run_parts(ROOT, tmp_path, "cycle", ("main",))
-    material = read_material(tmp_path, ROOT, "cycle")
+    results = open_results(tmp_path, ROOT, "cycle")
     steps = read_steps(ROOT)
     for key, values in steps.items():
-        if key in material.numbers and not key[0].startswith("int8"):
-            assert material.numbers[key].value == pytest.approx(values[-1], rel=1e-8), (key, AGAIN)
+        if key in results.numbers and not key[0].startswith("int8"):
+            assert results.numbers[key].value == pytest.approx(values[-1], rel=1e-8), (key, AGAIN)
     verdicts = verdict_frame(
-        [one for one in material.claims if one.subject == SMALL and one.key in material.numbers], material
+        [one for one in results.claims if one.subject == SMALL and one.key in results.numbers], results
     )
     unmet = verdicts[verdicts["met"] == "no"]
     assert len(unmet) > 10

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from focal_evaluation.claims.claims import read_claims
-from focal_evaluation.claims.results import Material, read_material
+from focal_evaluation.claims.results import Results, open_results
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.make import csv_text, make_all, write_index
 from focal_evaluation.exhibits.registry import EXHIBITS, GROUPS
@@ -22,14 +22,14 @@ METHODS = {"dense", "gpu", "adaptiv", "cmc", "gpu_framefusion", "focus"}
 
 
 @pytest.fixture(scope="module")
-def material(result_folder: Path) -> Material:
+def results(result_folder: Path) -> Results:
     """Results of the published experiments in parity."""
     run_parts(ROOT, result_folder, "parity", ("tiles",))
-    return read_material(result_folder, ROOT, "parity")
+    return open_results(result_folder, ROOT, "parity")
 
 
-def frame_of(material: Material, name: str) -> pd.DataFrame:
-    frame = EXHIBITS.load(name).table(material).frame
+def frame_of(results: Results, name: str) -> pd.DataFrame:
+    frame = EXHIBITS.load(name).table(results).frame
     assert set(frame["status"]) == {DONE}
     return frame
 
@@ -43,8 +43,8 @@ def meets(exhibit: str, subject: str, quantity: str, ours: float) -> bool:
     return True
 
 
-def test_figure_9a_shows_the_published_speedups(material: Material) -> None:
-    frame = frame_of(material, "fig9a")
+def test_figure_9a_shows_the_published_speedups(results: Results) -> None:
+    frame = frame_of(results, "fig9a")
     assert set(frame["method"]) == METHODS
     assert len(frame) == 6 * 10
     mean = frame[frame["model"] == "geomean"].set_index("method")["speedup_over_dense"]
@@ -62,8 +62,8 @@ def test_figure_9a_shows_the_published_speedups(material: Material) -> None:
         assert meets("fig_9a", f"focus over {other}", "speedup_geomean", mean["focus"] / mean[other])
 
 
-def test_figure_9b_shows_the_published_energies(material: Material) -> None:
-    frame = frame_of(material, "fig9b")
+def test_figure_9b_shows_the_published_energies(results: Results) -> None:
+    frame = frame_of(results, "fig9b")
     assert (
         sum(
             meets("fig_9b", f"{row['model']}/{row['dataset']}", f"{row['method']}_energy", row["total"])
@@ -82,8 +82,8 @@ def test_figure_9b_shows_the_published_energies(material: Material) -> None:
             assert meets("fig_9b", method, f"mean_share_{part}", share)
 
 
-def test_figure_9c_shows_the_published_shares(material: Material) -> None:
-    frame = frame_of(material, "fig9c")
+def test_figure_9c_shows_the_published_shares(results: Results) -> None:
+    frame = frame_of(results, "fig9c")
     for row in frame.to_dict("records"):
         for column, quantity in (("area_percent", "area_share"), ("power_percent", "power_share")):
             if row[column]:
@@ -109,9 +109,9 @@ def test_figure_9c_shows_the_published_shares(material: Material) -> None:
     ],
 )
 def test_figure_10_shows_the_published_sweeps(
-    material: Material, name: str, exhibit: str, columns: dict[str, str]
+    results: Results, name: str, exhibit: str, columns: dict[str, str]
 ) -> None:
-    frame = frame_of(material, name)
+    frame = frame_of(results, name)
     checked = [
         meets(exhibit, row["value"], quantity, row[column])
         for row in frame.to_dict("records")
@@ -122,13 +122,13 @@ def test_figure_10_shows_the_published_sweeps(
         assert frame["accuracy_percent"].notna().all()
 
 
-def test_figures_11_and_12_show_the_published_ratios(material: Material) -> None:
-    for row in frame_of(material, "fig11").to_dict("records"):
+def test_figures_11_and_12_show_the_published_ratios(results: Results) -> None:
+    for row in frame_of(results, "fig11").to_dict("records"):
         subject = "sec_only" if row["method"] == "focus_sec_only" else row["method"]
         has_claim = meets("fig_11", subject, "speedup_geomean", row["speedup_over_dense"])
         assert has_claim == (row["method"] != "dense")
     for name, quantity in (("fig12a", "dram_over_dense"), ("fig12b", "activation_over_dense")):
-        rows = frame_of(material, name).to_dict("records")
+        rows = frame_of(results, name).to_dict("records")
         assert (
             sum(
                 meets("fig_12", f"{row['method']} {row['model']}", quantity, row["bytes_over_dense"])
@@ -138,15 +138,15 @@ def test_figures_11_and_12_show_the_published_ratios(material: Material) -> None
         )
 
 
-def test_figure_13_is_a_density_with_the_published_moments(material: Material) -> None:
-    frame = frame_of(material, "fig13")
+def test_figure_13_is_a_density_with_the_published_moments(results: Results) -> None:
+    frame = frame_of(results, "fig13")
     assert (frame["density"] * (frame["bin_stop"] - frame["bin_start"])).sum() == pytest.approx(1)
     for column, quantity in (("mean_length", "mean"), ("utilisation_published", "utilisation")):
         assert meets("fig_13", "llava_vid, 3 datasets", quantity, frame[column].iloc[0])
 
 
-def test_tables_show_the_published_cells(material: Material) -> None:
-    two = frame_of(material, "table2")
+def test_tables_show_the_published_cells(results: Results) -> None:
+    two = frame_of(results, "table2")
     for row in two.to_dict("records"):
         subject = "mean" if row["model"] == "mean" else f"{row['model']}/{row['dataset']}"
         if row["method"] in ("adaptiv", "cmc", "focus"):
@@ -154,26 +154,26 @@ def test_tables_show_the_published_cells(material: Material) -> None:
     accuracy = two[two["model"] == "mean"].set_index("method")["accuracy_percent"]
     # Not the paper's 1.20: its own table gives 1.28.
     assert accuracy["dense"] - accuracy["focus"] == pytest.approx(1.2822, abs=1e-3)
-    for row in frame_of(material, "table3").to_dict("records"):
+    for row in frame_of(results, "table3").to_dict("records"):
         for column, quantity in (
             ("area_mm2", "area"),
             ("power_mw", "on_chip_power"),
             ("buffer_kib", "buffer_size"),
         ):
             assert meets("table_iii", row["method"], quantity, row[column])
-    four = frame_of(material, "table4").set_index("model")
+    four = frame_of(results, "table4").set_index("model")
     assert meets("table_iv", "mean", "focus_sparsity", four.loc["mean", "focus_sparsity_percent"])
     assert meets("table_iv", "mean", "accuracy_degradation", four.loc["mean", "focus_degradation_points"])
-    for row in frame_of(material, "table5").to_dict("records"):
+    for row in frame_of(results, "table5").to_dict("records"):
         subject = "geomean" if row["model"] == "geomean" else f"{row['model']}/{row['dataset']}"
         if row["method"] != "dense":
             assert meets("table_v", subject, f"{row['method']}_speedup", row["speedup_over_dense"])
 
 
 def test_unmet_claims_are_those_in_which_the_paper_contradicts_itself(
-    material: Material, tmp_path: Path
+    results: Results, tmp_path: Path
 ) -> None:
-    write_index([], material, tmp_path)
+    write_index([], results, tmp_path)
     verdicts = pd.read_csv(tmp_path / "claims.csv", keep_default_na=False)
     assert len(verdicts) == len(CLAIMS)
     unmet = verdicts[verdicts["met"] != "yes"]
@@ -182,19 +182,19 @@ def test_unmet_claims_are_those_in_which_the_paper_contradicts_itself(
 
 
 @pytest.mark.parametrize("name", GROUPS["all"])
-def test_committed_numbers_come_from_a_run(material: Material, name: str) -> None:
+def test_committed_numbers_come_from_a_run(results: Results, name: str) -> None:
     committed = (ROOT.parent / "exhibits" / "parity" / f"{name}.csv").read_text(encoding="utf-8")
-    frame = EXHIBITS.load(name).table(material).frame
+    frame = EXHIBITS.load(name).table(results).frame
     assert csv_text(frame) == committed, "run: focal reproduce all --formats png, then copy the tables"
 
 
-def test_two_runs_give_the_same_bytes(material: Material, tmp_path: Path) -> None:
+def test_two_runs_give_the_same_bytes(results: Results, tmp_path: Path) -> None:
     names = ["fig9b", "fig10d"]
     for folder in ("one", "two"):
-        again = read_material(material.folder, ROOT, "parity")
+        again = open_results(results.folder, ROOT, "parity")
         assert all(item.status == DONE for item in make_all(names, again, tmp_path / folder))
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    make_all(["fig10d"], material, tmp_path / "alone", ("png",))
+    make_all(["fig10d"], results, tmp_path / "alone", ("png",))
     alone = (tmp_path / "alone" / "fig10d.png").read_bytes()
     assert alone == (tmp_path / "one" / "fig10d.png").read_bytes(), "a picture depends on the other formats"
     assert len(files) == 5 * len(names)

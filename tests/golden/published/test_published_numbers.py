@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from focal_evaluation.claims.claims import Comparison
-from focal_evaluation.claims.result_rows import Results
+from focal_evaluation.claims.result_rows import PublishedRows
 
 # The paper's text contradicts its own data in these; docs/parity.md says what the data give.
 TEXT_AGAINST_DATA = {
@@ -63,7 +63,7 @@ def test_every_claim_is_met_but_those_in_which_the_paper_contradicts_itself(
         ("int8_focus", VIDEOS),
     ],
 )
-def test_every_published_row_is_there(results: Results, exhibit: str, subjects: list[str]) -> None:
+def test_every_published_row_is_there(results: PublishedRows, exhibit: str, subjects: list[str]) -> None:
     assert [subject for subject in subjects if subject not in results[exhibit]] == []
 
 

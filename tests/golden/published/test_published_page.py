@@ -9,7 +9,7 @@ import pytest
 from defect_numbers import defect_numbers
 from focal.studies.published.parity import defect_table
 from focal_common.config import read_yaml
-from focal_evaluation.claims.result_rows import Results
+from focal_evaluation.claims.result_rows import PublishedRows
 from published_support import REPOSITORY, ROOT
 
 pytestmark = pytest.mark.golden
@@ -25,7 +25,7 @@ def test_the_page_tells_of_every_defect() -> None:
         assert f"| {row.defect} | {row.what} | {row.effect} | {row.basis} |" in page
 
 
-def test_every_stored_number_is_told_and_is_what_a_run_gives(results: Results) -> None:
+def test_every_stored_number_is_told_and_is_what_a_run_gives(results: PublishedRows) -> None:
     entries = read_yaml(_DEFECTS).values()
     stored = {name: value for entry in entries for name, value in entry.get("numbers", {}).items()}
     assert set(stored) == set(re.findall(r"{(\w+):", _DEFECTS.read_text(encoding="utf-8")))

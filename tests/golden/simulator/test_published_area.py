@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from focal_evaluation.results.published_sweeps import layer_row
+from focal_evaluation.results import published_sweeps
+from focal_evaluation.results.published_sweeps import design_row
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.costs.buffer_costs import BufferCost
 from focal_simulator.engine.parity.level import Parity, simulate
-from focal_simulator.results.summary import area_power_summary, breakdown_rows
+from focal_simulator.results.published_layout import published_design_row
+from focal_simulator.results.rows import result_row
+from focal_simulator.results.summary import accelerator_rows, component_rows
 from focal_traces.counts.trace import GemmTotals
 from focal_traces.header.schema import GEMMS
 from simulator_support import published_table, published_workloads, with_schedule
@@ -16,13 +19,13 @@ from simulator_support import published_table, published_workloads, with_schedul
 
 @pytest.mark.golden
 def test_the_summary_equals_table_three() -> None:
-    ours = area_power_summary()
+    ours = accelerator_rows({}, "auto", Parity())
     published = published_table("area_power.csv")
-    assert [row["Accelerator"] for row in ours] == [row["accelerator"] for row in published]
+    assert [row["label"] for row in ours] == [row["accelerator"] for row in published]
     for mine, theirs in zip(ours, published, strict=True):
-        assert mine["Area"] == pytest.approx(float(theirs["area_mm2"]), rel=1e-14)
-        assert mine["On-chip Power"] == pytest.approx(float(theirs["power_mw"]), rel=1e-14)
-        assert mine["Buffer Size"] == float(theirs["buffer_kib"])
+        assert mine["area_mm2"] == pytest.approx(float(theirs["area_mm2"]), rel=1e-14)
+        assert mine["on_chip_power_mw"] == pytest.approx(float(theirs["power_mw"]), rel=1e-14)
+        assert mine["buffer_kib"] == float(theirs["buffer_kib"])
 
 
 @pytest.mark.golden
@@ -32,13 +35,13 @@ def test_the_breakdown_of_focus_equals_the_published_one() -> None:
     # Time and DRAM bytes of the published main run, whose masks were not released.
     seconds, dram_mj = 37.103187968, 389_639_082_816 * 99.98e-9
     result = replace(simulate(accelerator, workload), seconds=seconds, dram_mj=dram_mj)
-    ours = breakdown_rows(accelerator, "auto", Parity(), result)
+    run = result_row("focus", workload, result, fidelity="parity")
+    ours = component_rows(run, accelerator, "auto", Parity(), result)
     published = published_table("focus_breakdown.csv")
     assert [row["component"] for row in ours] == [row["component"] for row in published]
     for mine, theirs in zip(ours, published, strict=True):
-        for name in ("area", "power", "energy"):
-            unit = {"area": "area_mm2", "power": "power_mw", "energy": "energy_mj"}[name]
-            assert mine[name] == pytest.approx(float(theirs[unit]), rel=1e-14), (mine["component"], name)
+        for name in ("area_mm2", "power_mw", "energy_mj"):
+            assert mine[name] == pytest.approx(float(theirs[name]), rel=1e-14), (mine["component"], name)
 
 
 PUBLISHED_CACTI = {
@@ -53,7 +56,7 @@ PUBLISHED_CACTI = {
 @pytest.mark.golden
 @pytest.mark.parametrize("row", published_table("vector_size.csv"), ids=lambda row: row["vector_size"])
 def test_the_vector_size_layer_equals_the_published_one(
-    row: dict[str, str],
+    row: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     costs = tuple(BufferCost(name, 0, *values) for name, values in PUBLISHED_CACTI.items())
     workload = with_schedule(published_workloads()["llava_vid", "mlvu"])
@@ -71,7 +74,9 @@ def test_the_vector_size_layer_equals_the_published_one(
     size = int(row["vector_size"])
     array = (f"core.array_rows={min(size, 32)}", f"core.array_columns={1024 // min(size, 32)}")
     focus = build_accelerator("focus", overrides=list(array))
-    ours = layer_row(focus, replace(workload, counts=latent), size, "cacti", costs)
+    monkeypatch.setattr(published_sweeps, "buffer_costs", lambda accelerator, choice: costs)
+    cells = design_row("dse_b_vector_size", str(size), focus, replace(workload, counts=latent), "cacti")
+    ours = published_design_row({column: str(cell) for column, cell in cells.items()})
     for column in row.keys() - {"unique_rows", "stored_rows"}:
         if column.endswith("_energy"):
             assert float(ours[column]) == pytest.approx(float(row[column]), rel=1e-6), column

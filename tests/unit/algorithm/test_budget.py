@@ -204,7 +204,7 @@ def test_a_method_without_a_parameter_is_refused(model: Prepared) -> None:
 
 
 @pytest.mark.parametrize(
-    ("quantity", "column", "target"), [("cycles", "total_cycles", 50_000), ("energy", "total_energy", 0.15)]
+    ("quantity", "column", "target"), [("cycles", "cycles", 50_000), ("energy", "energy_mj", 0.15)]
 )
 def test_a_matched_cost_is_what_focal_sim_says_of_the_trace(
     quantity: str, column: str, target: float, model: Prepared, tmp_path: Path

@@ -12,19 +12,20 @@ import pytest
 
 from exhibit_support import result_row, write_table
 from focal_common.errors import ConfigError, FocalError, RunError, TraceError
-from focal_evaluation.claims.results import Material, read_material
+from focal_evaluation.claims.results import Results, open_results
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.command import make_exhibits
 from focal_evaluation.exhibits.make import make_all
-from focal_evaluation.exhibits.parts import geomean_rows, grid, relative_to_dense
 from focal_evaluation.exhibits.registry import EXHIBITS, chosen_names
+from focal_evaluation.exhibits.shared_rows import geomean_rows, grid, relative_to_dense
 from focal_evaluation.exhibits.style import short, style
-from focal_evaluation.results.main_rows import read_tables
+from focal_evaluation.results.result_frame import read_frame
+from focal_simulator.results.published_layout import DESIGN_COLUMNS, DESIGN_TABLE
 from published_support import ROOT
 
 
-def material(folder: Path, is_mixed: bool = False) -> Material:
-    return read_material(folder, ROOT, "", is_mixed)
+def results(folder: Path, is_mixed: bool = False) -> Results:
+    return open_results(folder, ROOT, "", is_mixed)
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_cell_that_was_not_run_is_a_row_with_status(folder: Path) -> None:
-    made = EXHIBITS.load("fig9a").table(material(folder))
+    made = EXHIBITS.load("fig9a").table(results(folder))
     row = made.frame.set_index(["dataset", "method"]).loc[("z", "cmc")]
     assert row["status"] == "not run"
     assert np.isnan(row["speedup_over_dense"])
@@ -45,7 +46,7 @@ def test_a_cell_that_was_not_run_is_a_row_with_status(folder: Path) -> None:
 
 
 def test_means_stand_on_shared_workloads_only(folder: Path) -> None:
-    frame = EXHIBITS.load("fig9a").table(material(folder)).frame
+    frame = EXHIBITS.load("fig9a").table(results(folder)).frame
     mean = frame[frame["model"] == "geomean"]
     assert set(mean["dataset"]) == {"of 2"}
     assert mean.set_index("method")["speedup_over_dense"].to_dict() == pytest.approx(
@@ -60,22 +61,22 @@ def test_means_of_ratios_are_geometric_and_of_the_shared_workloads(tmp_path: Pat
     for method, each in cycles.items():
         rows = [result_row("m", name, method, one) for name, one in zip("xyz", each, strict=False)]
         write_table(tmp_path, method, rows)
-    frame = EXHIBITS.load("fig9a").table(material(tmp_path)).frame
+    frame = EXHIBITS.load("fig9a").table(results(tmp_path)).frame
     mean = frame[frame["model"] == "geomean"].set_index("method")["speedup_over_dense"]
     assert mean.to_dict() == pytest.approx({"dense": 1.0, "focus": 4.0, "adaptiv": 4.0})
-    energy = EXHIBITS.load("fig9b").table(material(tmp_path)).frame
+    energy = EXHIBITS.load("fig9b").table(results(tmp_path)).frame
     whole = energy[energy["model"] == "geomean"].set_index("method")["total"]
     assert whole.to_dict() == pytest.approx({"dense": 1.0, "focus": 1 / 4, "adaptiv": 1 / 4})
 
 
 def test_failed_and_zero_rows_keep_their_status(folder: Path) -> None:
     rows = [
-        result_row("m", "x", "focus", 1000, status="failed: out of memory", execution_time=""),
-        result_row("m", "y", "focus", 1000, execution_time=0),
+        result_row("m", "x", "focus", 1000, status="failed: out of memory", seconds=""),
+        result_row("m", "y", "focus", 1000, seconds=0),
         result_row("m", "z", "focus", 1000, status="ok"),
     ]
     write_table(folder, "focus", rows)
-    frame = EXHIBITS.load("fig9a").table(material(folder)).frame
+    frame = EXHIBITS.load("fig9a").table(results(folder)).frame
     status = frame[frame["method"] == "focus"].set_index("dataset")["status"]
     assert status["x"] == "failed: out of memory"
     assert status["y"] == "seconds is zero"
@@ -83,7 +84,7 @@ def test_failed_and_zero_rows_keep_their_status(folder: Path) -> None:
 
 
 def test_every_exhibit_of_partial_results_is_drawn_or_says_why_not(folder: Path, tmp_path: Path) -> None:
-    made = make_all(chosen_names(["all"]), material(folder), tmp_path / "out", ("png",))
+    made = make_all(chosen_names(["all"]), results(folder), tmp_path / "out", ("png",))
     status = {item.name: item.status for item in made}
     assert len(status) == len(chosen_names(["all"]))
     drawn = {name for name, said in status.items() if said == DONE}
@@ -101,8 +102,7 @@ def test_an_exhibit_asked_for_by_name_must_be_made(folder: Path, tmp_path: Path)
     ("column", "value", "message"),
     [
         ("focal_version", "0.0.1", "different versions of Focal"),
-        ("fidelity", "cycle", "different fidelities"),
-        ("execution_time", "fast", "holds 'fast', expected a number"),
+        ("seconds", "fast", "seconds of m/x on focus is 'fast', expected a number"),
     ],
 )
 def test_rows_that_must_not_stand_together_are_refused(
@@ -110,12 +110,12 @@ def test_rows_that_must_not_stand_together_are_refused(
 ) -> None:
     write_table(folder, "focus", [result_row("m", "x", "focus", 1000, **{column: value})])
     with pytest.raises(TraceError, match=message):
-        EXHIBITS.load("fig9a").table(material(folder))
+        EXHIBITS.load("fig9a").table(results(folder))
 
 
 def test_mixed_rows_are_shown_if_asked_for(folder: Path) -> None:
     write_table(folder, "focus", [result_row("m", "x", "focus", 1000, focal_version="0.0.1")])
-    frame = EXHIBITS.load("fig9a").table(material(folder, is_mixed=True)).frame
+    frame = EXHIBITS.load("fig9a").table(results(folder, is_mixed=True)).frame
     assert "focus" in set(frame["method"])
 
 
@@ -124,38 +124,38 @@ def test_damaged_tables_are_named(tmp_path: Path) -> None:
     whole = path.read_text(encoding="utf-8")
     path.write_text(whole.splitlines()[0] + "\n", encoding="utf-8")
     with pytest.raises(TraceError, match="holds no rows"):
-        read_tables([path])
+        read_frame(tmp_path)
     path.write_text("", encoding="utf-8")
-    with pytest.raises(TraceError, match="not a CSV table"):
-        read_tables([path])
-    path.write_text(whole.replace("total_energy", "energy"), encoding="utf-8")
-    with pytest.raises(TraceError, match="column 'total_energy' is missing"):
-        read_tables([path])
+    with pytest.raises(TraceError, match="column 'model' is missing"):
+        read_frame(tmp_path)
+    path.write_text(whole.replace("energy_mj,core", "energy,core"), encoding="utf-8")
+    with pytest.raises(TraceError, match="column 'energy_mj' is missing"):
+        read_frame(tmp_path)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TraceError, match="not a CSV table"):
-        read_tables([path])
+        read_frame(tmp_path)
 
 
 def test_without_ratios_there_is_nothing_to_compare(tmp_path: Path) -> None:
     row = result_row("m", "x", "focus", speedup_over_dense="", energy_over_dense="")
     write_table(tmp_path, "focus", [row])
     with pytest.raises(TraceError, match="no row with a ratio over the dense array"):
-        EXHIBITS.load("fig9a").table(material(tmp_path))
+        EXHIBITS.load("fig9a").table(results(tmp_path))
 
 
 def test_a_ratio_needs_no_dense_row_in_the_folder_but_bytes_do(tmp_path: Path) -> None:
     write_table(tmp_path, "focus", [result_row("m", "x", "focus", 1000)])
-    frame = EXHIBITS.load("fig9a").table(material(tmp_path)).frame
+    frame = EXHIBITS.load("fig9a").table(results(tmp_path)).frame
     assert frame["speedup_over_dense"].tolist() == [4.0]
     with pytest.raises(TraceError, match="run focal sim on dense, too"):
-        EXHIBITS.load("fig12a").table(material(tmp_path))
+        EXHIBITS.load("fig12a").table(results(tmp_path))
 
 
 def test_rows_beside_a_dense_row_of_another_run_are_refused(folder: Path) -> None:
     write_table(folder, "dense", [result_row("m", name, "dense", 3999) for name in ("x", "y", "z")])
     with pytest.raises(TraceError, match="rows of cmc, focus were run with other overrides or cost models"):
-        material(folder)
-    mixed = material(folder, is_mixed=True)
+        results(folder)
+    mixed = results(folder, is_mixed=True)
     assert "MIXED settings: cmc, focus and the dense rows." in mixed.mixed_notes
     frame = EXHIBITS.load("fig9a").table(mixed).frame.set_index(["dataset", "method"])
     assert frame.loc[("x", "focus"), "speedup_over_dense"] == 4.0
@@ -165,7 +165,7 @@ def test_a_table_of_an_older_version_is_refused(tmp_path: Path) -> None:
     path = write_table(tmp_path, "dense", [result_row("m", "x", "dense")])
     path.write_text(path.read_text(encoding="utf-8").replace("speedup_over_dense", "x"), encoding="utf-8")
     with pytest.raises(TraceError, match=r"'speedup_over_dense' is missing, .*simulate again"):
-        read_tables([path])
+        read_frame(tmp_path)
 
 
 @pytest.mark.parametrize("words", [["fig99"], ["all", "tabel2"]])
@@ -196,17 +196,16 @@ def test_wrong_words_leave_no_files(tmp_path: Path, source: str, fidelity: str, 
 )
 def test_strange_names_fit_and_are_drawn(tmp_path: Path, name: str) -> None:
     for method, cycles in (("dense", 4000), ("focus", 1000), (f"plug-in {name[:18]}", 3000)):
-        stem = "plugin" if method.startswith("plug") else method
-        write_table(tmp_path, stem, [result_row(name, dataset, method, cycles) for dataset in ("x", name)])
+        write_table(tmp_path, method, [result_row(name, dataset, method, cycles) for dataset in ("x", name)])
     assert len(short(name)) <= 14
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        made = make_all(["fig9a", "fig9b", "fig12a"], material(tmp_path), tmp_path / "out", ("png",))
+        made = make_all(["fig9a", "fig9b", "fig12a"], results(tmp_path), tmp_path / "out", ("png",))
     assert [item.status for item in made] == [DONE] * 3
 
 
 def test_ratios_and_means_against_plain_arithmetic(folder: Path) -> None:
-    rows = read_tables(sorted(folder.glob("main_*.csv")))
+    rows = read_frame(folder)
     rows["quotient"] = relative_to_dense(rows, "energy_mj")
     for column in ("quotient", "energy_over_dense"):
         frame = grid("here", rows, column)
@@ -219,29 +218,21 @@ def test_ratios_and_means_against_plain_arithmetic(folder: Path) -> None:
 def test_a_single_workload_has_no_mean_and_is_drawn(tmp_path: Path) -> None:
     for method, cycles in (("dense", 4000), ("focus", 1000)):
         write_table(tmp_path, method, [result_row("m", "x", method, cycles)])
-    made = make_all(["fig9a", "fig9b", "fig11"], material(tmp_path), tmp_path / "out", ("png",))
+    made = make_all(["fig9a", "fig9b", "fig11"], results(tmp_path), tmp_path / "out", ("png",))
     assert [item.status for item in made] == [DONE] * 3
-    assert "geomean" not in set(EXHIBITS.load("fig9b").table(material(tmp_path)).frame["model"])
+    assert "geomean" not in set(EXHIBITS.load("fig9b").table(results(tmp_path)).frame["model"])
 
 
 def sweep_table(folder: Path, **changes: str) -> Path:
     """Write a sweep over the height of the m-tile; the second row differs in what is asked for."""
+    blank = dict.fromkeys(DESIGN_COLUMNS, "") | {"study": "dse_a_m_tile", "buffer_bytes": 2**20}
     rows = [
-        {
-            "m_tile_size": size,
-            "total_cycles": cycles,
-            "total_buffer_capacity": 2**20,
-            "model": "llava_vid",
-            "dataset": "videomme",
-            "fidelity": "parity",
-            "origin": "measured",
-            "focal_version": "0.1.0",
-        }
-        for size, cycles in (("-1", "100"), ("1024", "110"))
+        blank | {"value": size} | result_row("llava_vid", "videomme", "focus", cycles)
+        for size, cycles in (("-1", 100), ("1024", 110))
     ]
     rows[1] |= changes
-    path = folder / "dse_a_m_tile_size.csv"
-    pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
+    path = folder / DESIGN_TABLE
+    pd.DataFrame(rows, dtype=object).to_csv(path, index=False, lineterminator="\n")
     return path
 
 
@@ -261,7 +252,7 @@ def test_a_mix_in_any_file_is_refused_before_anything_is_written(
 
 def test_twins_of_different_versions_are_refused(folder: Path, tmp_path: Path) -> None:
     row = result_row("m", "x", "dense", 4000, fidelity="cycle", corrections="all", focal_version="0.0.1")
-    write_table(folder, "dense", [row], "cycle_")
+    write_table(folder, "dense", [row])
     with pytest.raises(TraceError, match="different versions of Focal"):
         make_exhibits(["twin9a"], str(folder), "", ROOT, tmp_path / "out", False, "png")
 
@@ -284,15 +275,17 @@ def test_a_sweep_whose_reference_has_no_cycles_is_refused_in_one_sentence(
     folder: Path, tmp_path: Path, cell: str
 ) -> None:
     path = sweep_table(folder)
-    path.write_text(path.read_text(encoding="utf-8").replace("-1,100", f"-1,{cell}"), encoding="utf-8")
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    rows.loc[0, "cycles"] = cell
+    rows.to_csv(path, index=False, lineterminator="\n")
     with pytest.raises(RunError, match=r"fig10a was not made: .* lacks cycles of the full tile"):
         make_exhibits(["fig10a"], str(folder), "", ROOT, tmp_path / "out", False, "png")
     assert not list((tmp_path / "out").glob("fig10a*"))
 
 
 def test_a_zero_row_of_a_sweep_is_a_row_with_status(folder: Path) -> None:
-    sweep_table(folder, total_cycles="0")
-    found = material(folder)
+    sweep_table(folder, cycles="0")
+    found = results(folder)
     made = EXHIBITS.load("fig10a").table(found)
     row = made.frame.set_index("value").loc["1024"]
     assert row["status"] == "total_cycles is zero"
@@ -301,7 +294,7 @@ def test_a_zero_row_of_a_sweep_is_a_row_with_status(folder: Path) -> None:
     assert ("fig_10a", "1024", "relative_latency") not in found.numbers
 
 
-@pytest.mark.parametrize("column", ["total_dram_access", "total_activation", "dense_ops", "num_ops"])
+@pytest.mark.parametrize("column", ["dram_bytes", "activation_bytes", "dense_macs", "macs"])
 def test_zeros_anywhere_leave_no_traceback(folder: Path, tmp_path: Path, column: str) -> None:
     for method, cycles in (("dense", 4000), ("focus", 1000)):
         write_table(folder, method, [result_row("llava_vid", "videomme", method, cycles, **{column: 0})])
@@ -334,7 +327,7 @@ def test_long_names_warn_of_nothing_and_stay_inside_the_picture(long_folder: Pat
     exhibit = EXHIBITS.load(name)
     with warnings.catch_warnings(), style():
         warnings.simplefilter("error")
-        figure = exhibit.draw(exhibit.table(material(long_folder)))
+        figure = exhibit.draw(exhibit.table(results(long_folder)))
         figure.draw_without_rendering()
     edges = figure.bbox
     foot = figure._supxlabel.get_window_extent()
@@ -345,7 +338,7 @@ def test_long_names_warn_of_nothing_and_stay_inside_the_picture(long_folder: Pat
 def test_labels_of_groups_stand_side_by_side(long_folder: Path, name: str) -> None:
     exhibit = EXHIBITS.load(name)
     with style():
-        figure = exhibit.draw(exhibit.table(material(long_folder)))
+        figure = exhibit.draw(exhibit.table(results(long_folder)))
         figure.draw_without_rendering()
         boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
     assert len(boxes) == 11

@@ -1,33 +1,36 @@
-"""Does the headline figure show ratios to dense, and the same bytes for the same tables?"""
+"""Does the headline figure show ratios to dense, and the same bytes for the same rows?"""
 
-import csv
 from pathlib import Path
 
 import pytest
 
 from focal_common.errors import ConfigError
-from focal_evaluation.exhibits.headline import draw, geometric_mean, read_bars
+from focal_evaluation.exhibits.headline import bars_of, draw, geometric_mean
 
-ENERGIES = ["total_energy", "core_energy", "sram_energy", "dram_energy"]
-RATIOS = ["speedup_over_dense", "energy_over_dense"]
-COLUMNS = ["model", "dataset", "accelerator", *ENERGIES, *RATIOS, "origin"]
 DENSE_SECONDS = 8.0
 
 
-def table(path: Path, name: str, seconds: float, origin: str = "measured") -> Path:
-    with path.open("w", encoding="utf-8", newline="") as target:
-        writer = csv.writer(target, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for dataset in ("x", "y"):
-            energies = [10 * seconds, 2 * seconds, 3 * seconds, 5 * seconds]
-            ratios = [DENSE_SECONDS / seconds, seconds / DENSE_SECONDS] if seconds else ["", ""]
-            writer.writerow(["m", dataset, name, *energies, *ratios, origin])
-    return path
+def rows(name: str, seconds: float, origin: str = "measured") -> list[dict[str, str]]:
+    """Return two result rows with cells as text."""
+    ratios = [DENSE_SECONDS / seconds, seconds / DENSE_SECONDS] if seconds else ["", ""]
+    cells = {
+        "accelerator": name,
+        "energy_mj": 10 * seconds,
+        "core_energy_mj": 2 * seconds,
+        "sram_energy_mj": 3 * seconds,
+        "dram_energy_mj": 5 * seconds,
+        "speedup_over_dense": ratios[0],
+        "energy_over_dense": ratios[1],
+        "origin": origin,
+    }
+    return [
+        {"model": "m", "dataset": dataset} | {name: str(cell) for name, cell in cells.items()}
+        for dataset in ("x", "y")
+    ]
 
 
-def test_bars_are_the_ratios_that_each_row_brings(tmp_path: Path) -> None:
-    tables = [table(tmp_path / "a.csv", "dense", 8.0), table(tmp_path / "b.csv", "focus", 2.0, "synthetic")]
-    bars, origins = read_bars(tables)
+def test_bars_are_the_ratios_that_each_row_brings() -> None:
+    bars, origins = bars_of([*rows("dense", 8.0), *rows("focus", 2.0, "synthetic")])
     assert bars["focus"]["m", "x"] == pytest.approx(
         {"speed-up": 4.0, "core": 0.05, "buffer": 0.075, "DRAM": 0.125}
     )
@@ -35,30 +38,28 @@ def test_bars_are_the_ratios_that_each_row_brings(tmp_path: Path) -> None:
     assert origins == {"measured", "synthetic"}
 
 
-def test_a_dense_row_of_another_run_changes_no_bar(tmp_path: Path) -> None:
-    focus = table(tmp_path / "b.csv", "focus", 2.0)
-    bars, _ = read_bars([table(tmp_path / "a.csv", "dense", 1000.0), focus])
+def test_a_dense_row_of_another_run_changes_no_bar() -> None:
+    bars, _ = bars_of([*rows("dense", 1000.0), *rows("focus", 2.0)])
     assert bars["focus"]["m", "x"]["speed-up"] == 4.0
-    assert read_bars([focus])[0]["focus"] == bars["focus"]
+    assert bars_of(rows("focus", 2.0))[0]["focus"] == bars["focus"]
 
 
-def test_a_row_without_a_ratio_has_no_bar(tmp_path: Path) -> None:
-    tables = [table(tmp_path / "a.csv", "dense", 8.0), table(tmp_path / "b.csv", "focus", 0.0)]
-    assert set(read_bars(tables)[0]) == {"dense"}
+def test_a_row_without_a_ratio_has_no_bar() -> None:
+    assert set(bars_of([*rows("dense", 8.0), *rows("focus", 0.0)])[0]) == {"dense"}
 
 
-@pytest.mark.parametrize(("old", "new"), [("speedup_over_dense", "speedup"), (",0.25,", ",fast,")])
-def test_a_damaged_ratio_is_refused_by_the_name_of_its_file(tmp_path: Path, old: str, new: str) -> None:
-    path = table(tmp_path / "b.csv", "focus", 2.0)
-    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"b\.csv: a ratio or energy"):
-        read_bars([path])
+@pytest.mark.parametrize("cell", ["fast", "0"])
+def test_a_damaged_ratio_is_refused_by_the_name_of_its_row(cell: str) -> None:
+    damaged = rows("focus", 2.0)
+    damaged[1]["energy_over_dense"] = cell
+    with pytest.raises(ConfigError, match=r"m/y on focus: a ratio or energy"):
+        bars_of(damaged)
 
 
-def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
-    tables = [table(tmp_path / "a.csv", "dense", 8.0), table(tmp_path / "b.csv", "focus", 2.0)]
+def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
+    both = [*rows("dense", 8.0), *rows("focus", 2.0)]
     for name in ("one.png", "two.png"):
-        draw(tables, [("m", "x"), ("m", "y")], tmp_path / name)
+        draw(both, [("m", "x"), ("m", "y")], tmp_path / name)
     one, two = ((tmp_path / name).read_bytes() for name in ("one.png", "two.png"))
     assert one == two
     assert one.startswith(b"\x89PNG")

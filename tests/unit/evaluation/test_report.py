@@ -17,9 +17,9 @@ from focal_evaluation.report.charts import cause_chart, cdf_chart, energy_chart,
 from focal_evaluation.report.html import report_html, write_report
 from focal_evaluation.report.layers import heat_maps, roofline, roofs, utilisation_cdf
 from focal_evaluation.report.pdf import write_pdf
-from focal_evaluation.report.relative import ratio_frames
-from focal_evaluation.report.runs import read_runs
-from focal_evaluation.results import main_rows
+from focal_evaluation.report.runs import ratio_frames, read_runs
+from focal_simulator.results import rows as result_rows
+from focal_simulator.results.published_layout import DESIGN_COLUMNS, DESIGN_TABLE
 from published_support import ROOT
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{7*7}}<a href='http://evil.example'>"
@@ -109,7 +109,7 @@ def test_hostile_names_stay_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(TraceError, match=r"row 1: 'model': .* holds '<'"):
         page_of(folder)
     # The second line of defence: whatever a name holds, the page shows it.
-    monkeypatch.setattr(main_rows, "check_frame", lambda table, path: None)
+    monkeypatch.setattr(result_rows, "check_names", lambda row, where: None)
     _, page = page_of(folder)
     assert "img" not in page.tags
     assert "49" not in {cell[:2] for cell in page.cells}
@@ -195,9 +195,10 @@ def test_the_distribution_of_tiles_against_counting_each(folder: Path) -> None:
 
 
 def test_what_is_absent_makes_the_report_partial(folder: Path) -> None:
-    path = folder / "cycle_main_focus.csv"
-    rows = pd.read_csv(path).drop(index=1)
-    rows["status"] = ["failed: lost worker"]
+    path = folder / "results.csv"
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    rows["status"] = ["", "", "failed: lost worker", ""]
+    rows = rows.drop(index=3)
     rows.to_csv(path, index=False)
     (folder / "cycle_main_dense_layers.parquet").unlink()
     text, page = page_of(folder)
@@ -214,7 +215,7 @@ def test_what_is_absent_makes_the_report_partial(folder: Path) -> None:
 
 
 def test_a_table_changed_after_its_run_is_named(folder: Path) -> None:
-    (folder / "manifest.json").write_text('{"tables": {"cycle_main_focus.csv": "0"}}', encoding="utf-8")
+    (folder / "manifest.json").write_text('{"tables": {"results.csv": "0"}}', encoding="utf-8")
     assert any("is not the table that the manifest describes" in gap for gap in read_runs([folder]).gaps)
 
 
@@ -277,7 +278,7 @@ def test_folders_without_results_are_named(tmp_path: Path, folder: Path) -> None
     with pytest.raises(TraceError, match="no such result folder"):
         read_runs([tmp_path / "absent"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(TraceError, match="holds no main_"):
+    with pytest.raises(TraceError, match=r"holds no results\.csv"):
         read_runs([folder, tmp_path / "empty"])
     (folder / "cycle_main_focus_layers.parquet").write_bytes(b"PAR1")
     with pytest.raises(TraceError, match="not a readable Parquet table"):
@@ -286,8 +287,9 @@ def test_folders_without_results_are_named(tmp_path: Path, folder: Path) -> None
 
 def test_a_mix_in_the_rows_that_claims_read_is_refused_or_marked(tmp_path: Path) -> None:
     write_table(tmp_path, "dense", [result_row("m", "x", "dense")])
-    sweep = "block_size,total_cycles,origin,focal_version\n3x3x3,1,measured,0.0.1\n"
-    (tmp_path / "dse_c_block_size.csv").write_text(sweep, encoding="utf-8")
+    row = dict.fromkeys(DESIGN_COLUMNS, "") | {"study": "dse_c_block_size", "value": "3x3x3"}
+    row |= result_row("m", "x", "focus", focal_version="0.0.1")
+    pd.DataFrame([row], dtype=object).to_csv(tmp_path / DESIGN_TABLE, index=False)
     with pytest.raises(TraceError, match="different versions of Focal"):
         read_runs([tmp_path])
     text, _ = page_of(tmp_path, is_mixed=True)

@@ -12,10 +12,10 @@ from focal_evaluation.claims.claim_notes import read_remarks
 from focal_evaluation.claims.claims import Claim, Kind, read_claims
 from focal_evaluation.claims.correction_steps import STEPS, read_steps
 from focal_evaluation.claims.published import read_gpu_runs
-from focal_evaluation.claims.results import Material, read_material
+from focal_evaluation.claims.results import Results, open_results
 from focal_evaluation.claims.verdicts import Tally, rests_on, tally, verdict_frame
-from focal_evaluation.exhibits.parts import _gpu_notes
 from focal_evaluation.exhibits.registry import EXHIBITS
+from focal_evaluation.exhibits.shared_rows import _gpu_notes
 from published_support import ROOT
 
 
@@ -24,20 +24,20 @@ def claim(kind: Kind, value: float, exhibit: str = "main_dense", quantity: str =
 
 
 @pytest.fixture
-def material(tmp_path: Path) -> Material:
+def results(tmp_path: Path) -> Results:
     """One workload on the dense array."""
     write_table(tmp_path, "dense", [result_row("m", "x", "dense", 4000)])
-    return read_material(tmp_path, ROOT, "")
+    return open_results(tmp_path, ROOT, "")
 
 
-def test_claims_are_counted_by_what_our_number_rests_on(material: Material) -> None:
+def test_claims_are_counted_by_what_our_number_rests_on(results: Results) -> None:
     claims = [
         claim("formula", 4000.0),
         claim("formula", 4001.0),
         claim("calibrated", 4000.0),
         claim("calibrated", 1.0, exhibit="main_focus"),
     ]
-    assert tally(claims, material) == {
+    assert tally(claims, results) == {
         "formula": Tally(claims=2, compared=2, met=1),
         "calibrated": Tally(claims=2, compared=1, met=1),
         "published": Tally(),
@@ -65,10 +65,9 @@ def root_of(folder: Path, remark: str = "", steps: str = "") -> Path:
 
 
 def reason(tmp_path: Path, fidelity: str = "parity", **known: str) -> str:
-    prefix = "" if fidelity == "parity" else "cycle_"
     row = result_row("m", "x", "dense", 4000, fidelity=fidelity)
-    write_table(tmp_path / "run", "dense", [row], prefix)
-    found = read_material(tmp_path / "run", root_of(tmp_path / "root", **known), "")
+    write_table(tmp_path / "run", "dense", [row])
+    found = open_results(tmp_path / "run", root_of(tmp_path / "root", **known), "")
     (line,) = verdict_frame(found.claims, found).to_dict("records")
     assert line["met"] == "no"
     return str(line["reason"])
@@ -107,7 +106,7 @@ def test_what_no_correction_accounts_for_may_be_a_defect(tmp_path: Path, steps: 
 
 def test_steps_and_remarks_are_read_strictly(tmp_path: Path) -> None:
     root = root_of(tmp_path / "root", remark="4001,one", steps="2000,fast")
-    with pytest.raises(TraceError, match=r"correction_steps\.csv: not a table"):
+    with pytest.raises(TraceError, match=r"correction_steps\.csv, line 2: .* expected a number"):
         read_steps(root)
     path = root / "claim_remarks.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("4001", "many"), encoding="utf-8")
@@ -128,8 +127,8 @@ def test_remarks_are_about_claims_and_say_what_the_published_data_give() -> None
     assert {key for key, remark in remarks.items() if "look scaled" in remark.text} == scaled
 
 
-def test_gpu_runs_that_follow_a_factor_are_not_called_measured(material: Material) -> None:
-    notes = _gpu_notes(material, ["dense", "gpu", "gpu_framefusion"])
+def test_gpu_runs_that_follow_a_factor_are_not_called_measured(results: Results) -> None:
+    notes = _gpu_notes(results, ["dense", "gpu", "gpu_framefusion"])
     assert notes == [
         "GPU: published measurement (Jetson Orin Nano).",
         "GPU + FrameFusion: published as measured, but 0.30 of GPU on every workload: looks scaled.",
@@ -143,17 +142,17 @@ def test_gpu_runs_that_follow_a_factor_are_not_called_measured(material: Materia
         assert 0.2985 < min(shares) <= max(shares) < 0.3015
 
 
-def test_what_a_number_rests_on_follows_the_results(material: Material, tmp_path: Path) -> None:
-    assert rests_on("calibrated", material) == "measured counts"
-    assert rests_on("formula", material) == "formulas on measured inputs"
-    assert rests_on("published", material) == "published data, recomputed"
-    (note,) = EXHIBITS.load("text").table(material).notes
+def test_what_a_number_rests_on_follows_the_results(results: Results, tmp_path: Path) -> None:
+    assert rests_on("calibrated", results) == "measured counts"
+    assert rests_on("formula", results) == "formulas on measured inputs"
+    assert rests_on("published", results) == "published data, recomputed"
+    (note,) = EXHIBITS.load("text").table(results).notes
     assert "measured counts" in note
     assert "synthetic" not in note
     rows = {"dense": "published", "focus": "synthetic, calibrated"}
     for method, origin in rows.items():
         cycles = 4000 if method == "dense" else 1000
         write_table(tmp_path / "two", method, [result_row("m", "x", method, cycles, origin=origin)])
-    published = read_material(tmp_path / "two", ROOT, "")
+    published = open_results(tmp_path / "two", ROOT, "")
     assert rests_on("calibrated", published) == "synthetic, calibrated counts"
     assert rests_on("formula", published) == "formulas on published inputs"

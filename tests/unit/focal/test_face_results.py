@@ -6,6 +6,7 @@ import csv
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import face_support as support
@@ -140,6 +141,11 @@ def test_a_figure_and_a_table_for_a_notebook(results: focal.Results, tmp_path: P
 
 def test_the_published_layout_stays_one_export(results: focal.Results, tmp_path: Path) -> None:
     results.save(tmp_path, figure=False)
+    saved = pd.read_csv(tmp_path / "results.csv")
+    pd.testing.assert_frame_equal(focal.Results.open(tmp_path).frame(), saved, check_dtype=False)
+    assert list(saved) == list(results.frame())
+    assert not (tmp_path / "cycle_main_focus.csv").exists()
+    results.save(tmp_path, figure=False, published_layout=True)
     with (tmp_path / "cycle_main_focus.csv").open(encoding="utf-8", newline="") as source:
         row = next(csv.DictReader(source))
     own = results.frame().query("accelerator == 'focus' and dataset == @row['dataset']").iloc[0]

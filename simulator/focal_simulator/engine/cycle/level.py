@@ -32,7 +32,6 @@ class CycleFidelity(Fidelity):
 
     corrections: frozenset[str] = ALL
     name = "cycle"
-    file_prefix = "cycle_"
 
     def simulate(
         self,
@@ -59,7 +58,7 @@ class CycleFidelity(Fidelity):
         return {
             **{f"{name}_cycles": value for name, value in result.causes.items()},
             **{
-                f"dram_{action}_energy": math.fsum(
+                f"dram_{action}_energy_mj": math.fsum(
                     item.energy_mj
                     for item in result.breakdown
                     if item.group == "dram" and item.name.startswith(action)
@@ -72,7 +71,7 @@ class CycleFidelity(Fidelity):
     def column_names(self) -> Sequence[str]:
         """Return the names of `columns`."""
         causes = [f"{name}_cycles" for name in CAUSES]
-        return (*causes, *(f"dram_{action}_energy" for action in _DRAM_ACTIONS), "corrections")
+        return (*causes, *(f"dram_{action}_energy_mj" for action in _DRAM_ACTIONS), "corrections")
 
     @property
     def label(self) -> str:

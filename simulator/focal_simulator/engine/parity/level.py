@@ -126,7 +126,6 @@ class Parity(Fidelity):
     """The published simulator, bit for bit."""
 
     name = "parity"
-    file_prefix = ""
 
     def unused_fields(self) -> Mapping[str, str]:
         """Return what only fidelity ``cycle`` looks at."""
@@ -165,7 +164,6 @@ class ParityLayer(Parity):
     """The one layer that the published vector-size sweep times."""
 
     name = "parity_layer"
-    file_prefix = "layer_"
 
     def simulate(
         self,

@@ -100,7 +100,7 @@ def test_columns_have_the_names_that_are_promised_and_close(result: CycleResult)
     level = CycleFidelity(PLAIN)
     columns = level.columns(result)
     assert list(columns) == list(level.column_names())
-    shares = [columns[f"dram_{action}_energy"] for action in ("read", "write", "standby")]
+    shares = [columns[f"dram_{action}_energy_mj"] for action in ("read", "write", "standby")]
     assert sum(float(share) for share in shares) == pytest.approx(result.dram_mj)
     assert min(float(share) for share in shares) > 0
     units = level.unit_energy_mj(result)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from focal_common.errors import TraceError
 from focal_evaluation.claims.published import GpuRun, read_gpu_runs
-from focal_evaluation.claims.results import Material
+from focal_evaluation.claims.results import Results
 from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.style import METHODS, base_of, label, short
 from focal_simulator.results.ratios import DENSE, ENERGY, SPEEDUP
@@ -41,24 +41,24 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(set(names), key=lambda name: (places.get(base_of(name), before_focus), name))
 
 
-def video_rows(material: Material, is_image: bool = False) -> pd.DataFrame:
+def video_rows(results: Results, is_image: bool = False) -> pd.DataFrame:
     """Return the main rows of video (or image) workloads.
 
     Raises:
         TraceError: There are none.
     """
-    rows = material.rows
+    rows = results.rows
     chosen = rows[rows["dataset"].isin(IMAGE_DATASETS) == is_image]
     if chosen.empty:
-        raise TraceError(f"{material.folder}: holds no {'image' if is_image else 'video'} workload")
+        raise TraceError(f"{results.folder}: holds no {'image' if is_image else 'video'} workload")
     return chosen.reset_index(drop=True)
 
 
-def with_gpu(material: Material, rows: pd.DataFrame) -> pd.DataFrame:
+def with_gpu(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
     """Add the published GPU runs of workloads that have the published size; others have no GPU to compare with."""
     published = {
         claim.subject: claim.value
-        for claim in material.claims
+        for claim in results.claims
         if (claim.exhibit, claim.quantity) == ("main_focus", "dense_ops")
     }
     sizes = {
@@ -67,7 +67,7 @@ def with_gpu(material: Material, rows: pd.DataFrame) -> pd.DataFrame:
         if row["dense_macs"] > 0
     }
     measured = []
-    for method, runs in read_gpu_runs(material.root).items():
+    for method, runs in read_gpu_runs(results.root).items():
         for (model, dataset), run in runs.items():
             subject = f"{model}/{dataset}"
             if subject not in sizes or subject not in published:
@@ -180,9 +180,9 @@ def geomean_rows(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _gpu_notes(material: Material, methods: Iterable[str]) -> list[str]:
+def _gpu_notes(results: Results, methods: Iterable[str]) -> list[str]:
     """Return what GPU bars are: measurements, or a constant share of another method's, which no measurement is."""
-    runs = read_gpu_runs(material.root)
+    runs = read_gpu_runs(results.root)
     notes = []
     for method in [name for name in methods if name in runs]:
         share = _constant_share(runs[method], runs[_PLAIN_GPU]) if _PLAIN_GPU in runs else None
@@ -210,19 +210,19 @@ def _constant_share(runs: Mapping[Any, GpuRun], plain: Mapping[Any, GpuRun]) -> 
     return float(np.mean(ratios))
 
 
-def origin_notes(material: Material, frame: pd.DataFrame) -> tuple[str, ...]:
+def origin_notes(results: Results, frame: pd.DataFrame) -> tuple[str, ...]:
     """Return the sentences that say what the numbers rest on and what is absent."""
     level = "Simulated, fidelity parity (published formulas)"
-    if material.fidelity != "parity":
-        words = sorted(set(material.rows["corrections"]))
-        level = f"Simulated, fidelity {material.fidelity} (corrections: {'; '.join(words)})"
+    if results.fidelity != "parity":
+        words = sorted(set(results.rows["corrections"]))
+        level = f"Simulated, fidelity {results.fidelity} (corrections: {'; '.join(words)})"
     notes = [f"{level}; visual tokens of one prefill."]
     for origin in sorted({one for one in frame["origin"] if one}):
         methods = in_order(frame.loc[frame["origin"] == origin, "method"])
         if origin.startswith("synthetic") or origin == "estimated":
             notes.append(f"{', '.join(map(label, methods))}: {origin} counts.")
         elif any(method.startswith(_PLAIN_GPU) for method in methods):
-            notes += _gpu_notes(material, methods)
+            notes += _gpu_notes(results, methods)
     absent = frame[frame["status"] != DONE]
     for status in sorted(set(absent["status"])):
         part = absent[absent["status"] == status]

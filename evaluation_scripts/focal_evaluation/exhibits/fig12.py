@@ -1,4 +1,4 @@
-"""What the panels of Figure 12 of the Focus paper (HPCA 2026) share: bytes per model relative to the dense array."""
+"""Figure 12 of the Focus paper (HPCA 2026): DRAM access and input activations relative to the dense array."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from focal_evaluation.claims.results import Material
-from focal_evaluation.exhibits.base import DONE, ExhibitTable
+from focal_evaluation.claims.results import Results
+from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import foot, legend_above, methods_of
-from focal_evaluation.exhibits.parts import grid, origin_notes, relative_to_dense, video_rows
+from focal_evaluation.exhibits.shared_rows import grid, origin_notes, relative_to_dense, video_rows
 from focal_evaluation.exhibits.style import COLUMN_INCHES, colour, hatch, new_figure, short
 
-__all__ = ["RATIO", "memory_bars", "memory_figure", "memory_table"]
+__all__ = ["FIG12A", "FIG12B", "RATIO", "memory_bars"]
 
 RATIO = "bytes_over_dense"
 _MEAN = "mean"
 
 
-def memory_table(material: Material, column: str) -> ExhibitTable:
+def _table(results: Results, column: str) -> ExhibitTable:
     """Return, by model and method, the geometric mean over datasets relative to dense, and the mean of models.
 
     The quotient of geometric means is the geometric mean of quotients, so ratios are averaged.
     """
-    rows = video_rows(material)
+    rows = video_rows(results)
     rows = rows[rows["method"] != "focus_sec_only"].reset_index(drop=True)
-    cells = grid(material.folder, rows.assign(**{RATIO: relative_to_dense(rows, column)}), RATIO)
+    cells = grid(results.folder, rows.assign(**{RATIO: relative_to_dense(rows, column)}), RATIO)
     records = []
     methods = methods_of(cells)
     for method in methods:
@@ -45,7 +45,7 @@ def memory_table(material: Material, column: str) -> ExhibitTable:
     frame = pd.DataFrame(records)
     order = {name: place for place, name in enumerate([*dict.fromkeys(cells["model"]), _MEAN])}
     frame = frame.sort_values("model", key=lambda names: names.map(order), kind="stable", ignore_index=True)
-    return ExhibitTable(frame, origin_notes(material, cells))
+    return ExhibitTable(frame, origin_notes(results, cells))
 
 
 def _record(model: str, method: str, value: float, part: pd.DataFrame, status: str) -> dict[str, Any]:
@@ -82,12 +82,27 @@ def memory_bars(axis: Any, frame: pd.DataFrame) -> None:
     axis.grid(axis="y")
 
 
-def memory_figure(made: ExhibitTable, what: str) -> Any:
-    """Return the figure."""
-    figure = new_figure(COLUMN_INCHES, 1.95)
-    axis = figure.subplots()
-    memory_bars(axis, made.frame)
-    axis.set_ylabel(f"{what}\nrelative to dense [-]")
-    legend_above(axis, methods_of(made.frame), 4)
-    foot(figure, made.notes)
-    return figure
+def _exhibit(name: str, title: str, what: str, column: str, claims: str) -> Exhibit:
+    def draw(made: ExhibitTable) -> Any:
+        figure = new_figure(COLUMN_INCHES, 1.95)
+        axis = figure.subplots()
+        memory_bars(axis, made.frame)
+        axis.set_ylabel(f"{what}\nrelative to dense [-]")
+        legend_above(axis, methods_of(made.frame), 4)
+        foot(figure, made.notes)
+        return figure
+
+    return Exhibit(
+        name=name,
+        title=title,
+        needs=frozenset({"main"}),
+        claims=answers(fig_12=claims),
+        table=lambda results: _table(results, column),
+        draw=draw,
+    )
+
+
+FIG12A = _exhibit("fig12a", "Figure 12(a): DRAM access", "DRAM access", "dram_bytes", "dram")
+FIG12B = _exhibit(
+    "fig12b", "Figure 12(b): input activations", "Input activations", "activation_bytes", "activation"
+)

@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 
 from focal_evaluation.claims.claims import Claim
-from focal_evaluation.claims.results import Material
-from focal_evaluation.exhibits import fig9a, fig9b, fig11, fig12a, fig12b, table2, table3, table5
+from focal_evaluation.claims.results import Results
+from focal_evaluation.exhibits import fig9a, fig9b, fig11, fig12, table2, table3, table5
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable
 from focal_evaluation.exhibits.charts import foot, legend_above, methods_of, table_figure
-from focal_evaluation.exhibits.memory import RATIO, memory_bars
-from focal_evaluation.exhibits.parts import GEOMEAN
+from focal_evaluation.exhibits.fig12 import RATIO, memory_bars
+from focal_evaluation.exhibits.shared_rows import GEOMEAN
 from focal_evaluation.exhibits.style import COLUMN_INCHES, PAGE_INCHES, colour, label, new_figure, short
 from focal_simulator.results.ratios import SPEEDUP
 
@@ -29,11 +29,11 @@ LEVELS = {"parity": "parity: as published", "cycle": "cycle: corrected"}
 
 def _table_of(
     exhibit: Exhibit, keys: Sequence[str], numbers: Sequence[str]
-) -> Callable[[Material], ExhibitTable]:
+) -> Callable[[Results], ExhibitTable]:
     """Return what makes both tables and the change of each number in percent."""
 
-    def table(material: Material) -> ExhibitTable:
-        made = {level: exhibit.table(replace(material, fidelity=level)) for level in LEVELS}
+    def table(results: Results) -> ExhibitTable:
+        made = {level: exhibit.table(replace(results, fidelity=level)) for level in LEVELS}
         both = pd.concat(
             [part.frame.assign(fidelity=level) for level, part in made.items()], ignore_index=True
         )
@@ -206,14 +206,14 @@ TWIN9B = _twin("twin9b", fig9b.EXHIBIT, _KEYS, ("total",), _panels(fig9b.bars, T
 TWIN11 = _twin("twin11", fig11.EXHIBIT, ("method",), (SPEEDUP,), _ablation)
 TWIN12A = _twin(
     "twin12a",
-    fig12a.EXHIBIT,
+    fig12.FIG12A,
     ("model", "method"),
     (RATIO,),
     _panels(_memory("DRAM access"), False, COLUMN_INCHES, 3.2),
 )
 TWIN12B = _twin(
     "twin12b",
-    fig12b.EXHIBIT,
+    fig12.FIG12B,
     ("model", "method"),
     (RATIO,),
     _panels(_memory("Input activations"), False, COLUMN_INCHES, 3.2),

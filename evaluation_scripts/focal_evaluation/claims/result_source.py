@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from focal_common.errors import FocalError, TraceError, near_matches
-from focal_evaluation.claims.results import Material, read_material
-from focal_evaluation.results.main_rows import prefixes
+from focal_evaluation.claims.results import Results, open_results
 from focal_evaluation.results.published_runs import PAPER_ACCELERATORS, run_parts
+from focal_simulator.results.rows import read_results
 
-__all__ = ["PUBLISHED", "SOURCES", "Source", "find_source", "material_of"]
+__all__ = ["PUBLISHED", "SOURCES", "ResultSource", "find_source", "results_of"]
 
 PUBLISHED = Path("example_output/published")
 
@@ -19,7 +19,7 @@ SOURCES = {"published": PUBLISHED, "offline": Path("example_output/offline")}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ResultSource:
     """A place to take results from.
 
     Attributes:
@@ -31,7 +31,7 @@ class Source:
     is_trace_root: bool
 
 
-def find_source(word: str) -> Source:
+def find_source(word: str) -> ResultSource:
     """Return the source that a word or a folder names.
 
     Raises:
@@ -44,19 +44,19 @@ def find_source(word: str) -> Source:
             known = "; run in the root of a repository that holds it"
         raise TraceError(f"{word}: {path} is no folder{known}", about=("source",))
     if (path / "meta_data.csv").exists():
-        return Source(path, is_trace_root=True)
-    if prefixes(path):
-        return Source(path, is_trace_root=False)
-    raise TraceError(
-        f"{word}: {path} holds neither meta_data.csv (a trace root) nor main_<accelerator>.csv "
-        "(a result folder of focal sim)",
-        about=("source",),
-    )
+        return ResultSource(path, is_trace_root=True)
+    try:
+        read_results(path)
+    except TraceError as error:
+        raise TraceError(
+            f"{word}: no trace root with meta_data.csv, and {error}", about=("source",)
+        ) from error
+    return ResultSource(path, is_trace_root=False)
 
 
-def material_of(
-    source: Source, root: Path, fidelity: str, needs: frozenset[str], results: Path, is_mixed: bool
-) -> tuple[Material, list[str]]:
+def results_of(
+    source: ResultSource, root: Path, fidelity: str, needs: frozenset[str], results: Path, is_mixed: bool
+) -> tuple[Results, list[str]]:
     """Return results of a source, simulated into ``results`` where it holds traces.
 
     Args:
@@ -74,12 +74,11 @@ def material_of(
         FocalError: The main results cannot be made, or the folder is refused.
     """
     if not source.is_trace_root:
-        return read_material(source.path, root, fidelity, is_mixed), []
+        return open_results(source.path, root, fidelity, is_mixed), []
     level = fidelity or "parity"
     problems: list[str] = []
     # Of the published inputs every accelerator of the paper must run; elsewhere, whichever accepts the workloads.
     accelerators = PAPER_ACCELERATORS if source.path.resolve() == root.resolve() else ("all",)
-    # INT8 comes before main: both write the breakdown of components, and that of main is the published one.
     parts = ("int8", "main", "sweeps", "tiles") if level == "parity" else ("int8", "main")
     for part in [name for name in parts if name in needs | {"main"}]:
         try:
@@ -88,4 +87,4 @@ def material_of(
             if part == "main":
                 raise
             problems.append(f"{part}: {error}")
-    return read_material(results, root, level, is_mixed), problems
+    return open_results(results, root, level, is_mixed), problems
