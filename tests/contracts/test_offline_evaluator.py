@@ -21,7 +21,7 @@ from focal_algorithm.evaluation.offline.costs import costs_of, mean_cost
 from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.evaluation.offline.questions import BENCHMARKS, QuestionSet, load_questions
 from focal_algorithm.methods import METHODS
-from focal_algorithm.tasks.answer_parsing import parse_choice
+from focal_algorithm.tasks.asking import parse_choice
 from focal_algorithm.tracing.runner import Prepared, trace_sample
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError, FocalError, UnsupportedError

@@ -1,8 +1,9 @@
-"""Questions of a procedural benchmark as prompts of a run."""
+"""Questions of a procedural benchmark as prompts of a run, and which choice an answer names."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,11 +12,11 @@ from typing import Any, ClassVar
 from focal_algorithm.prompts.media.source import MediaSample
 from focal_algorithm.prompts.question import Question
 from focal_algorithm.tasks import TASKS
-from focal_algorithm.tasks.sample import SPLITS
-from focal_algorithm.tasks.store import StoredSample, load_split
+from focal_algorithm.tasks.sample import SPLITS, StoredSample
+from focal_algorithm.tasks.store import load_split
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["BENCHMARKS", "Asked", "AskedTask", "chosen_questions"]
+__all__ = ["BENCHMARKS", "Asked", "AskedTask", "chosen_questions", "is_parsable", "parse_choice"]
 
 BENCHMARKS: dict[str, tuple[str, dict[str, Any]]] = {
     "shapes-mme": ("shapes-mme", {}),
@@ -29,6 +30,8 @@ BENCHMARKS: dict[str, tuple[str, dict[str, Any]]] = {
 DEFAULT_QUESTIONS = 24
 _QUESTIONS_PER_SAMPLE = 2
 _FRAMES = (4, 32)  # as `shapes_video_sample`
+_WORD = re.compile(r"[\w-]+")
+_LETTER = re.compile(r"(?<![A-Za-z])([A-Z])(?![A-Za-z])")
 
 
 @dataclass(frozen=True)
@@ -148,3 +151,24 @@ def chosen_questions(samples: Sequence[StoredSample], count: int) -> list[Asked]
                 kinds[one.question.kind] += 1
                 count -= 1
     return [one for group in chosen for one in sorted(group, key=lambda asked: asked.number)]
+
+
+def parse_choice(answer: str, choices: Sequence[str]) -> str | None:
+    """Return the choice that the first word of an answer names, in any case; None where it names none."""
+    first = _WORD.search(answer)
+    word = first.group().lower() if first else ""
+    return next((choice for choice in choices if choice.lower() == word), None)
+
+
+def is_parsable(answer: str, form: str) -> bool:
+    """Tell whether an answer has the form that a task asks for.
+
+    Args:
+        answer: As the model gave it.
+        form: ``yes/no``; ``letter``, a capital letter that stands alone; or ``free``, anything but nothing.
+    """
+    if form == "yes/no":
+        return parse_choice(answer, ("yes", "no")) is not None
+    if form == "letter":
+        return _LETTER.search(answer) is not None
+    return bool(answer.strip())

@@ -7,8 +7,7 @@ from typing import Any
 
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.prompts.question import Question
-from focal_algorithm.tasks.answer_parsing import parse_choice
-from focal_algorithm.tasks.asking import AskedTask
+from focal_algorithm.tasks.asking import AskedTask, parse_choice
 from focal_algorithm.tracing.identity import (
     AskedPart,
     checkpoint_digest,

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from focal_algorithm.prompts.question import Question
 from focal_algorithm.tasks.sample import TaskSample
-from focal_algorithm.tasks.video_scene import VideoScene
 from focal_algorithm.training.answering import Drop, answers
 from focal_algorithm.training.batches import pixels_of, question_batch
 from focal_algorithm.training.forward import see
@@ -58,7 +57,7 @@ def chance_accuracy(sample: TaskSample, question: Question) -> float:
     last frame without the one that it names, as if its side had not been read.
     """
     scene = sample.scene
-    if question.kind == "two-hop" and isinstance(scene, VideoScene):
+    if question.kind == "two-hop":
         return 1 / (len(scene.at_end()) - 1)
     there = {word for one in scene.objects for word in (one.color, one.shape)}
     likely = [word for word in question.choices if word in there] or question.choices

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from focal_algorithm.tasks.drawing import COLORS, DIRECTIONS, SHAPES
 from focal_algorithm.tasks.sample import TaskSample
-from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, SHAPES
 from focal_algorithm.training.batches import IGNORED, MOST_OBJECTS
 
 __all__ = ["NUMBERS", "ObjectLabels", "object_labels"]
@@ -47,8 +47,8 @@ def object_labels(samples: Sequence[TaskSample]) -> ObjectLabels:
         frames, size = sample.owners.shape[:2]
         for index, one in enumerate(sample.scene.objects):
             kinds[:2, row, index] = tuple(COLORS).index(one.color), SHAPES.index(one.shape)
-            ends = np.array([one.start, one.end] if sample.is_video else [one.centre, one.centre])
-            first = one.first / max(1, frames - 1) if sample.is_video else 0.0
+            ends = np.array([one.start, one.end])
+            first = one.first / max(1, frames - 1)
             numbers[row, index] = (*(ends.ravel() * 2 / size - 1), first, 4 * one.radius / size)
             if sample.is_video:
                 kinds[2:, row, index] = DIRECTIONS.index(one.direction), int(one.is_fast)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, QUADRANTS, SHAPES
+from focal_algorithm.tasks.drawing import COLORS, DIRECTIONS, QUADRANTS, SHAPES
 from focal_algorithm.training.batches import CATEGORIES
 from focal_algorithm.training.forward import Seen
 from focal_algorithm.training.text_probes import TextProbes

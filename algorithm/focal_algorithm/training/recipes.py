@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from focal_algorithm.tasks.crowd import crowd_sample
+from focal_algorithm.tasks.image_scene import crowd_sample
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.tasks.shapes_mme import image_training_sample
 from focal_algorithm.tasks.shapes_video import shapes_video_sample

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, SHAPES
+from focal_algorithm.tasks.drawing import COLORS, DIRECTIONS, SHAPES
 from focal_algorithm.training.batches import IGNORED, QuestionBatch
 from focal_algorithm.training.object_labels import NUMBERS, ObjectLabels
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from focal_algorithm.tasks.drawing import COLORS, DIRECTIONS, QUADRANTS, SHAPES
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.tasks.video_scene import quadrant
-from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, QUADRANTS, SHAPES
 from focal_algorithm.training.batches import CATEGORIES, IGNORED, cell_owners
 
 __all__ = ["IGNORED", "VisualLabels", "visual_labels"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, OPPOSITE_SIDES, QUADRANTS, SHAPES
+from focal_algorithm.tasks.drawing import COLORS, DIRECTIONS, OPPOSITE_SIDES, QUADRANTS, SHAPES
 
 __all__ = ["ANSWER_END", "IMAGE", "PAD", "UNKNOWN", "VIDEO", "WORDS", "vocabulary", "word_tokenizer"]
 

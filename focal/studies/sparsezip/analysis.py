@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from focal.studies.sparsezip.budgets import are_equal, require_equal_budgets
 from focal.studies.sparsezip.cells import Cell
 from focal.studies.sparsezip.questions import QuestionSet
-from focal_algorithm.tasks.answer_parsing import parse_choice
+from focal_algorithm.tasks.asking import parse_choice
 from focal_common.statistics import Comparison, accuracy, compared
 
 __all__ = ["EFFECTS", "SQUARES", "Scores", "accuracy_rows", "effect_rows", "pair_row", "verdict"]

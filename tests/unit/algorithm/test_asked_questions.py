@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.prompts.question import Question
 from focal_algorithm.tasks.asking import AskedTask, chosen_questions
-from focal_algorithm.tasks.store import StoredSample
+from focal_algorithm.tasks.sample import StoredSample
 from focal_algorithm.tracing.accuracy import judged, run_accuracy
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError

@@ -22,7 +22,7 @@ from focal_algorithm.evaluation.lmms.visuals import media_of
 from focal_algorithm.matrix.rows import chosen_rows
 from focal_algorithm.matrix.schema import read_matrix
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.tasks.answer_parsing import is_parsable, parse_choice
+from focal_algorithm.tasks.asking import is_parsable, parse_choice
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError
 
 

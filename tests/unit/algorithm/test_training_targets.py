@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from focal_algorithm.tasks.vocabulary import COLORS, SHAPES
+from focal_algorithm.tasks.drawing import COLORS, SHAPES
 from focal_algorithm.training.batches import IGNORED, WINDOWS, question_batch
 from focal_algorithm.training.recipe import Stage
 from focal_algorithm.training.recipes import recipe

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from focal_algorithm.evaluation.lmms.hub_tasks import answer_form
-from focal_algorithm.tasks.answer_parsing import is_parsable
+from focal_algorithm.tasks.asking import is_parsable
 from focal_common.errors import RunError
 from focal_common.provenance import content_hash
 

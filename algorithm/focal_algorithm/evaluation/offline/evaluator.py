@@ -23,7 +23,7 @@ from focal_algorithm.evaluation.offline.shared import shared_logits
 from focal_algorithm.hooks import Session, attach
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.tasks.answer_parsing import parse_choice
+from focal_algorithm.tasks.asking import parse_choice
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
 from focal_algorithm.tracing.runner import Prepared, method_of
 from focal_algorithm.tracing.settings import RunSettings

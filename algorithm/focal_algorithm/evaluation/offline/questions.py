@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from focal_algorithm.tasks.store import StoredSample, load_split
+from focal_algorithm.tasks.sample import StoredSample
+from focal_algorithm.tasks.store import load_split
 from focal_common.errors import ConfigError, near_matches
 
 __all__ = ["BENCHMARKS", "Asked", "Benchmark", "QuestionSet", "load_questions"]
