@@ -86,13 +86,13 @@ def check(
     paragraphs = _paragraphs(notes)
     import torch
 
-    from focal_algorithm.training.checking import checking_samples, rare_samples
-    from focal_algorithm.training.recipes import recipe
+    from focal_algorithm.training.acceptance import checking_samples, rare_samples
+    from focal_algorithm.training.recipe import recipe
 
     torch.set_num_threads(threads)
     chosen = recipe(name)
     from focal_algorithm.training.acceptance import measure, verdicts
-    from focal_algorithm.training.reading import read_trained
+    from focal_algorithm.training.export import read_trained
 
     model, tokenizer, facts = read_trained(name, weights)
     samples = checking_samples(name, questions, seed)
@@ -166,12 +166,11 @@ def _train(
     require_runnable()
     import torch
 
-    from focal_algorithm.training.checkpoint import LOG
-    from focal_algorithm.training.device import training_device
+    from focal_algorithm.training.checkpoint import LOG, plot_log
     from focal_algorithm.training.export import export_model, write_manifest
-    from focal_algorithm.training.plot import plot_log
-    from focal_algorithm.training.recipes import recipe
+    from focal_algorithm.training.recipe import recipe
     from focal_algorithm.training.trainer import train as run
+    from focal_algorithm.training.trainer import training_device
 
     torch.set_num_threads(threads)
     place = training_device(device, bf16)

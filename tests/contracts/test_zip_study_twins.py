@@ -32,7 +32,7 @@ from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models.llava import Llava
-from focal_algorithm.training.recipes import recipe
+from focal_algorithm.training.recipe import recipe
 from focal_algorithm.training.words import word_tokenizer
 from focal_common.errors import ConfigError, RunError
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from focal_algorithm.training.acceptance import KEPT, Verdict
-from focal_algorithm.training.measured import Measured
+from focal_algorithm.training.acceptance import KEPT, Measured, Verdict
 from focal_algorithm.training.recipe import Recipe, Stage
 
 __all__ = ["model_card"]

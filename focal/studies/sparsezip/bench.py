@@ -19,8 +19,8 @@ from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.models.llava import Llava
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.prompts.vision import VisionPoints
-from focal_algorithm.training.reading import read_trained
-from focal_algorithm.training.recipes import recipe
+from focal_algorithm.training.export import read_trained
+from focal_algorithm.training.recipe import recipe
 from focal_common.provenance import content_hash
 from focal_traces.header.schema import DecoderGeometry, TokenGrid
 

@@ -18,7 +18,7 @@ from focal.studies.sparsezip.bench import Bench
 from focal.studies.sparsezip.configuration import Configuration
 from focal.studies.sparsezip.evaluate import hooked_method, selection
 from focal_algorithm.hooks.attach import attach
-from focal_algorithm.training.recipes import recipe
+from focal_algorithm.training.recipe import recipe
 from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_common.errors import ConfigError
 
