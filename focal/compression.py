@@ -232,7 +232,7 @@ class _PictureRecorder(Recorder):
     """
 
     def __init__(self, loaded: LoadedModel, method: CompressionMethod, keep_masks: bool) -> None:
-        super().__init__(loaded.adapter.geometry(loaded.model), method, keep_masks)
+        super().__init__(loaded.geometry, method, keep_masks)
         self.pictures: list[SampleFrames | str | None] = []
         self.token_ids: list[Tensor] = []
         self.tower: TowerPixels | str = ""

@@ -80,7 +80,7 @@ def match_budget(
     source = sample_sources(settings)[settings.chosen_sample or 0]
     dense = trace_sample(one, prepared, build_method("dense", {}), source).recorded.header
     method, _ = method_of(settings, prepared)
-    geometry = prepared.loaded.adapter.geometry(prepared.loaded.model)
+    geometry = prepared.loaded.geometry
     parameter = method.study.budget(method, geometry, dense)
     if parameter is None or not dense.visual_tokens:
         raise UnsupportedError(

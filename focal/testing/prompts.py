@@ -67,7 +67,7 @@ def record(
     loaded: LoadedModel, method: CompressionMethod, inputs: dict[str, Any], **options: Any
 ) -> tuple[list[RecordedSample], Any]:
     """Run one prefill; return what was recorded and the model's output."""
-    recorder = Recorder(loaded.adapter.geometry(loaded.model), method, keep_masks=True)
+    recorder = Recorder(loaded.geometry, method, keep_masks=True)
     with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder, **options):
         output = loaded.model(**inputs, use_cache=True)
     return recorder.samples, output

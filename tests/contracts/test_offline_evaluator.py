@@ -113,7 +113,7 @@ def test_costs_of_dense_follow_from_the_geometry(evaluator: Evaluator) -> None:
     method = evaluator.method("dense")
     replies = list(evaluator.replies(method, [0, 1], recorded={0, 1}))
     costs = costs_of(evaluator, method, replies)
-    geometry = evaluator.loaded.adapter.geometry(evaluator.loaded.model)
+    geometry = evaluator.loaded.geometry
     for cost, reply in zip(costs, replies, strict=True):
         assert reply.recorded is not None
         tokens, visual = reply.recorded.header.sequence_tokens, reply.recorded.header.visual_tokens

@@ -40,9 +40,7 @@ def prompt_of(family: str, kind: str) -> Prompt:
 
 def traced(name: str, family: str, kind: str) -> RecordedSample:
     loaded = families.tiny(family)
-    parameters = support.SMALL.get(name) or build_method(name, {}).study.fitted(
-        loaded.adapter.geometry(loaded.model)
-    )
+    parameters = support.SMALL.get(name) or build_method(name, {}).study.fitted(loaded.geometry)
     if "mode" in build_method(name, {}).__dataclass_fields__:
         parameters = {**parameters, "mode": "strict"}
     try:

@@ -47,14 +47,15 @@ def attach(
         UnsupportedError: The model is attached already, or the combination cannot work.
     """
     points = adapter.points(model)
-    text_config = adapter.text_config(model)
+    decoder: Any = points.decoder
     if any(point.attention in SESSIONS for point in points.layers):
         raise UnsupportedError("a method is attached to this model already; leave its 'with' block first")
-    if changes_length(method) and set(getattr(text_config, "layer_types", ())) - {"full_attention"}:
+    if changes_length(method) and set(getattr(decoder.config, "layer_types", ())) - {"full_attention"}:
         raise UnsupportedError(f"{method.name} drops tokens, which sliding-window layers do not support")
     session = Session(model, adapter, method, recorder, layouts)
-    stock = text_config._attn_implementation
+    stock = decoder.config._attn_implementation
     observed = observed_attention(stock)
+    adds_after_layers = type(adapter).layer_additions is not ModelAdapter.layer_additions
     with ExitStack() as undo:
         handles = _Handles(undo)
         handles.keyword_inputs(model, session.on_model_inputs)
@@ -67,12 +68,12 @@ def attach(
                 handles.keyword_inputs(module, look)
         for layer, point in enumerate(points.layers):
             _attach_layer(handles, session, layer, point, needs_gemms=recorder is not None)
-            if HookPoint.AFTER_ATTENTION in session.points or adapter.adds_after_layers:
+            if HookPoint.AFTER_ATTENTION in session.points or adds_after_layers:
                 handles.outputs(point.layer, partial(session.on_layer_output, layer))
             SESSIONS[point.attention] = (session, layer)
             undo.callback(SESSIONS.pop, point.attention, None)
-        undo.callback(adapter.set_attention, model, stock)
-        adapter.set_attention(model, observed)
+        undo.callback(decoder.set_attn_implementation, stock)
+        decoder.set_attn_implementation(observed)
         yield session
 
 

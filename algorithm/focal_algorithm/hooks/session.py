@@ -58,7 +58,7 @@ class Session:
         self.method = method
         self.layouts = layouts
         self.points = hook_points(method)
-        self.geometry = adapter.geometry(model)
+        self.geometry = adapter.points(model).geometry
         self._probability_layers = (
             range(self.geometry.layers)[method.needs.probability_layers]
             if HookPoint.ATTENTION_PROBABILITIES in self.points

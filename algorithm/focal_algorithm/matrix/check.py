@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from focal_algorithm.checkpoints.loading import load_model
+from focal_algorithm.checkpoints.loading import empty_model, load_model, random_model
 from focal_algorithm.checkpoints.quantization import PRECISIONS
 from focal_algorithm.matrix.rows import MatrixRow
 from focal_algorithm.matrix.schema import ModelSpec
@@ -61,16 +61,14 @@ def _build(model: ModelSpec) -> tuple[DecoderGeometry, float]:
         empty = _shipped(model)
     elif not model.architecture:
         with torch.device("meta"):
-            empty = adapter.random_model(model.size, "sdpa")
+            empty = random_model(adapter, model.size, "sdpa")
     else:
         try:
-            empty = adapter.empty_model(model.architecture)
+            empty = empty_model(adapter, model.architecture)
         except (TypeError, ValueError, AttributeError, KeyError, RuntimeError) as error:
             text = " ".join(str(error).split())[:200]
             raise ConfigError(f"architecture: {model.family} cannot be built from it ({text})") from error
-    family = adapter()
-    family.points(empty)
-    return family.geometry(empty), sum(one.numel() for one in empty.parameters()) / 1e9
+    return adapter().points(empty).geometry, sum(one.numel() for one in empty.parameters()) / 1e9
 
 
 def _shipped(model: ModelSpec) -> Any:
@@ -84,8 +82,7 @@ def _check(row: MatrixRow, built: tuple[DecoderGeometry, float] | FocalError) ->
         if isinstance(built, FocalError):
             raise built
         geometry, billions = built
-        adapter = MODELS.load(row.model.family)
-        if row.dataset.modality not in adapter.modalities:
+        if row.dataset.modality not in MODELS.load(row.model.family).modalities:
             raise UnsupportedError(f"{row.model.family} takes no {row.dataset.modality}s")
         if row.suite.precision not in PRECISIONS:
             raise ConfigError(f"precision: {near_matches(row.suite.precision, PRECISIONS)}")
@@ -93,7 +90,7 @@ def _check(row: MatrixRow, built: tuple[DecoderGeometry, float] | FocalError) ->
             raise ConfigError(f"dataset '{row.dataset_name}' has no 'task'; expected a name in lmms-eval")
         default = build_method(row.suite.method, {})
         own = row.suite.parameters | (row.variant.parameters if row.variant else {})
-        parameters = default.study.published(adapter().published_name, row.dataset_name)
+        parameters = default.study.published(row.model.family, row.dataset_name)
         parameters = (parameters or fitted_parameters(default, geometry, own)) | own
         method = build_method(row.suite.method, parameters)
         layers = [*getattr(method, "selected_layers", ()), *getattr(method, "pruning_layers", ())]

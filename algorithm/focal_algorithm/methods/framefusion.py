@@ -51,7 +51,7 @@ class FramefusionState:
 class _FramefusionStudy(MethodStudy):
     def published(self, model: str, dataset: str) -> dict[str, Any]:
         """Return the one published setting, for the video models it was run on."""
-        if model not in ("llava_vid", "llava_onevision", "minicpm_v"):
+        if model not in ("llava_video", "llava_onevision", "minicpm_v"):
             return {}
         if dataset not in ("videomme", "mlvu", "mvbench"):
             return {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from focal_traces.header.schema import TokenGrid
 
-__all__ = ["SampleLayout", "has_gaps", "is_pyramid"]
+__all__ = ["SampleLayout", "has_gaps", "is_pyramid", "token_grid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,18 @@ class SampleLayout:
     def query_tokens(self) -> int:
         """T, tokens after the visual range."""
         return self.sequence_tokens - self.visual_stop
+
+
+def token_grid(frames: int, rows: int, columns: int, frame_stride: int | None = None) -> TokenGrid:
+    """Return a grid of tokens row by row, frame after frame where ``frame_stride`` does not say otherwise."""
+    return TokenGrid(
+        frames=frames,
+        rows=rows,
+        columns=columns,
+        frame_stride=rows * columns if frame_stride is None else frame_stride,
+        row_stride=columns,
+        column_stride=1,
+    )
 
 
 def is_pyramid(grid: TokenGrid) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,7 @@ class PromptRow:
         token_ids: Without padding, axes (tokens).
         is_real: False for padding, axes (padded tokens).
         runs: Runs of placeholders in order.
+        picture: How many earlier rows begin with the same placeholder: the number of its picture among those of a kind.
     """
 
     name: str
@@ -46,9 +48,10 @@ class PromptRow:
     token_ids: Tensor
     is_real: Tensor
     runs: tuple[Run, ...]
+    picture: int
 
-    def only_run(self) -> Run | None:
-        """Return the one run of placeholders; None where the prompt holds neither image nor video.
+    def only_run(self) -> Run:
+        """Return the one run of placeholders of a row that has any.
 
         Raises:
             UnsupportedError: There are several.
@@ -57,7 +60,7 @@ class PromptRow:
             raise UnsupportedError(
                 f"{self.name}: the prompt holds {len(self.runs)} images or videos; expected at most one"
             )
-        return self.runs[0] if self.runs else None
+        return self.runs[0]
 
 
 def prompt_rows(
@@ -73,11 +76,15 @@ def prompt_rows(
     """
     token_ids, mask = inputs["input_ids"], inputs.get("attention_mask")
     rows = []
+    seen: Counter[int] = Counter()
     for index in range(token_ids.shape[0]):
         is_real = torch.ones_like(token_ids[index], dtype=torch.bool) if mask is None else mask[index].bool()
         own = token_ids[index][is_real]
         name = str(index) if sample_ids is None else sample_ids[index]
-        rows.append(PromptRow(name, index, own, is_real, _runs(own, placeholders)))
+        runs = _runs(own, placeholders)
+        first = runs[0].token_id if runs else -1
+        rows.append(PromptRow(name, index, own, is_real, runs, seen[first]))
+        seen[first] += 1
     return rows
 
 

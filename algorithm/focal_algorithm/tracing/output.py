@@ -94,7 +94,7 @@ def recorded_trace(
         model=loaded.name,
         checkpoint=loaded.checkpoint,
         dataset=dataset,
-        geometry=loaded.adapter.geometry(loaded.model),
+        geometry=loaded.geometry,
         method=method.name,
         parameters={k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()},
         mode=method.study.mode(method),

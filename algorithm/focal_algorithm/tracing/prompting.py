@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,15 +10,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.models.base import VisualPart
 from focal_algorithm.prompts.cells import CellMaker, kept_frames
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.prompts.media import MediaSample
+from focal_common.errors import UnsupportedError
 from focal_traces.frames.frames import SampleFrames
 
-__all__ = ["Prompt", "build_prompt"]
+__all__ = ["Prompt", "build_prompt", "token_types", "visual_part"]
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,7 @@ def build_prompt(
     """
     model, adapter = loaded.model, loaded.adapter
     if visual is None:
-        adapter.require(sample.is_video)
-        visual = adapter.visual_inputs(model, sample.frames, sample.is_video)
+        visual = visual_part(loaded, sample)
     before, after = adapter.prompt_text(question)
     token_ids: list[int] = []
     is_placeholder: list[bool] = []
@@ -61,13 +63,38 @@ def build_prompt(
         is_placeholder += [not isinstance(piece, str)] * (len(token_ids) - len(is_placeholder))
     rows = torch.tensor([token_ids])
     inputs = {"input_ids": rows, "attention_mask": torch.ones_like(rows)}
-    inputs |= adapter.sequence_inputs(model, rows) | visual.inputs
+    inputs |= token_types(model, rows) | visual.inputs
     inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
     layout = adapter.layouts(model, inputs, [sample.sample_id])[0]
     if visual.cells is None or not layout.visual_tokens:
         return Prompt(inputs, layout)
     own = is_placeholder[layout.visual_start : layout.visual_stop]
     return Prompt(inputs, layout, partial(_frames, visual.cells, own, layout, question))
+
+
+def visual_part(loaded: LoadedModel, sample: MediaSample) -> VisualPart:
+    """Return the pictures' part of a prompt; raises `UnsupportedError` where the family does not take such pictures."""
+    kind, adapter = "video" if sample.is_video else "image", loaded.adapter
+    if kind not in adapter.modalities:
+        raise UnsupportedError(
+            f"{adapter.family} takes no {kind}s; expected {' or '.join(sorted(adapter.modalities))}"
+        )
+    return adapter.visual_inputs(loaded.model, sample.frames, sample.is_video)
+
+
+def token_types(model: Any, token_ids: Tensor) -> dict[str, Tensor]:
+    """Return which tokens are text (0), image (1) and video (2) for a model whose positions follow from them.
+
+    Args:
+        model: The model.
+        token_ids: Axes (batch, tokens).
+    """
+    if "mm_token_type_ids" not in inspect.signature(model.forward).parameters:
+        return {}
+    is_image, is_video = (
+        token_ids == getattr(model.config, f"{kind}_token_id") for kind in ("image", "video")
+    )
+    return {"mm_token_type_ids": is_image.int() + 2 * is_video.int()}
 
 
 def _frames(make: CellMaker, is_placeholder: list[bool], layout: SampleLayout, question: str) -> SampleFrames:

@@ -181,7 +181,7 @@ def trace_sample(
     sample = source(loaded)
     question = sample.question or settings.question
     prompt = build_prompt(loaded, sample, question)
-    recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
+    recorder = Recorder(loaded.geometry, method, settings.keep_masks)
     answer = _forward(loaded, method, recorder, prompt, settings.new_tokens)
     dense_answer = None
     if settings.against_dense and hook_points(method):
@@ -258,7 +258,7 @@ def _recorder_of(
     settings: RunSettings, prepared: Prepared, method: CompressionMethod, traced: Sequence[TracedSample]
 ) -> Recorder:
     loaded = prepared.loaded
-    recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
+    recorder = Recorder(loaded.geometry, method, settings.keep_masks)
     recorder.samples.extend(one.recorded for one in traced)
     return recorder
 
@@ -268,9 +268,9 @@ def method_of(settings: RunSettings, prepared: Prepared) -> tuple[CompressionMet
     loaded = prepared.loaded
     notes: list[str] = []
     default = build_method(settings.method, {})
-    published = default.study.published(loaded.adapter.published_name, settings.dataset_name)
+    published = default.study.published(loaded.adapter.family, settings.dataset_name)
     if not published and hook_points(default):
-        geometry = loaded.adapter.geometry(loaded.model)
+        geometry = loaded.geometry
         published = fitted_parameters(default, geometry, settings.parameters)
         left = {name: value for name, value in published.items() if name not in settings.parameters}
         moved = f", fitted to this model and its prompts: {left}" if left else ""

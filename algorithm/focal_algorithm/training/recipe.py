@@ -11,12 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from focal_algorithm.prompts.media.pixel_scales import (
-    CLIP_DEVIATION,
-    CLIP_MEAN,
-    SIGLIP_DEVIATION,
-    SIGLIP_MEAN,
-)
+from focal_algorithm.prompts.media.preprocess import CLIP, SIGLIP
 from focal_algorithm.tasks.image_scene import crowd_sample
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.tasks.shapes_mme import image_training_sample
@@ -160,7 +155,7 @@ _WEIGHTS = {
 
 _RELATIONS = {"relation": 12, "two-hop": 12}
 
-PIXEL_SCALES = {"video": (SIGLIP_MEAN, SIGLIP_DEVIATION), "image": (CLIP_MEAN, CLIP_DEVIATION)}
+PIXEL_SCALES = {"video": SIGLIP, "image": CLIP}
 """Mean and deviation of each channel that the adapters apply."""
 
 

@@ -154,4 +154,4 @@ def open_bench(
     grid = TokenGrid(
         frames=1, rows=side, columns=side, frame_stride=side**2, row_stride=side, column_stride=1
     )
-    return Bench(eyes, questions, features, prompts, eyes.adapter.geometry(eyes.model), grid)
+    return Bench(eyes, questions, features, prompts, eyes.adapter.points(eyes.model).geometry, grid)

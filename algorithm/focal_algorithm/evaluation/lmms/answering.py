@@ -61,9 +61,9 @@ class Answerer:
         if dataset not in self._methods:
             loaded, options = self.loaded, self.options
             default = build_method(options.method, {})
-            chosen = default.study.published(loaded.adapter.published_name, dataset)
+            chosen = default.study.published(loaded.adapter.family, dataset)
             if not chosen and hook_points(default):
-                geometry = loaded.adapter.geometry(loaded.model)
+                geometry = loaded.geometry
                 chosen = fitted_parameters(default, geometry, options.parameters)
             self._methods[dataset] = build_method(options.method, chosen | options.parameters)
         return self._methods[dataset]

@@ -111,7 +111,7 @@ class Evaluator:
         self, picture: int, group: list[Asked], method: CompressionMethod, is_recorded: bool
     ) -> Iterator[Reply]:
         loaded, sample = self.loaded, self.questions.samples[picture].media()
-        recorder = Recorder(loaded.adapter.geometry(loaded.model), method) if is_recorded else None
+        recorder = Recorder(loaded.geometry, method) if is_recorded else None
         with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder, []) as session:
             encoded = self._pictures.encoded(sample, session)
             prompts = [build_prompt(loaded, sample, asked.text, encoded.visual) for asked in group]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
-from focal_algorithm.prompts.media.preprocess import Channels
+from focal_algorithm.prompts.media.preprocess import PixelScale
 from focal_algorithm.prompts.media.qwen_patches import fitted_size, qwen_patches
-from focal_algorithm.prompts.rows import PromptRow, Run
+from focal_algorithm.prompts.rows import PromptRow
 from focal_common.errors import UnsupportedError
-from focal_traces.header.schema import TokenGrid
 
-__all__ = ["GridReader", "merged_grid", "patch_inputs"]
+__all__ = ["merged_grid", "patch_inputs", "picture_grid"]
 
 
 def merged_grid(grid: Sequence[int], merge: int) -> tuple[int, int, int]:
@@ -23,7 +21,7 @@ def merged_grid(grid: Sequence[int], merge: int) -> tuple[int, int, int]:
 
 
 def patch_inputs(
-    model: Any, frames: Sequence[Any], bounds: Sequence[int], mean: Channels, deviation: Channels
+    model: Any, frames: Sequence[Any], bounds: Sequence[int], scale: PixelScale
 ) -> tuple[Tensor, tuple[int, int, int]]:
     """Return patches in the model's dtype and their grid.
 
@@ -31,8 +29,7 @@ def patch_inputs(
         model: A Qwen-VL model; one with random weights carries its own ``focal_pixels``.
         frames: RGB pictures of one size.
         bounds: Smallest and largest area of a picture, for checkpoints.
-        mean: Of the channels.
-        deviation: Of the channels.
+        scale: Of the pixels.
     """
     vision = model.config.vision_config
     least, most = getattr(model.config, "focal_pixels", bounds)
@@ -44,71 +41,39 @@ def patch_inputs(
         patch=vision.patch_size,
         merge=vision.spatial_merge_size,
         depth=vision.temporal_patch_size,
-        mean=mean,
-        deviation=deviation,
+        scale=scale,
     )
     return patches.to(model.dtype), grid
 
 
-class GridReader:
-    """Hands out the grids of a batch in the order of its images and videos.
+def picture_grid(config: Any, inputs: Mapping[str, Any], row: PromptRow) -> tuple[int, int, int]:
+    """Return frames, rows and columns in tokens of the image or video of a row, whose frames may be apart.
 
     Args:
         config: Of the whole model.
         inputs: Keyword arguments of the forward, with ``image_grid_thw`` and ``video_grid_thw``, or with the
             ``position_ids`` that `generate` has made from them and hands on instead.
+        row: Of the batch, with at least one run.
+
+    Raises:
+        UnsupportedError: Nothing says the grid, or the features are of another picture.
     """
-
-    def __init__(self, config: Any, inputs: Mapping[str, Any]) -> None:
-        self._config = config
-        self._inputs = inputs
-        self._seen: Counter[str] = Counter()
-
-    def grid(self, row: PromptRow, run: Run) -> TokenGrid:
-        """Return the grid of an image or video whose tokens make one run.
-
-        Raises:
-            UnsupportedError: There is no grid, or it does not match the number of placeholders.
-        """
-        frames, rows, columns = self.shape(row, (run,))
-        if frames * rows * columns != run.tokens:
-            raise UnsupportedError(
-                f"{row.name}: {run.tokens} placeholders, expected {frames} x {rows} x {columns} = "
-                f"{frames * rows * columns} for the grid that was given"
-            )
-        return TokenGrid(
-            frames=frames,
-            rows=rows,
-            columns=columns,
-            frame_stride=rows * columns,
-            row_stride=columns,
-            column_stride=1,
+    modality = "image" if row.runs[0].token_id == config.image_token_id else "video"
+    index, name = row.picture, f"{modality}_grid_thw"
+    grids, positions = inputs.get(name), inputs.get("position_ids")
+    if grids is not None:
+        if index >= len(grids):
+            raise UnsupportedError(f"{row.name}: {name} has {len(grids)} rows; expected one per prompt")
+        return merged_grid(grids[index].tolist(), config.vision_config.spatial_merge_size)
+    encoded = (inputs.get("mm_encoder_outputs") or {}).get(modality)
+    if encoded is None or positions is None or positions.ndim != 3:
+        raise UnsupportedError(
+            f"{row.name}: the grid of a picture follows from {name}, which the forward lacks"
         )
-
-    def shape(self, row: PromptRow, runs: Sequence[Run]) -> tuple[int, int, int]:
-        """Return frames, rows and columns in tokens of one image or video, whose frames may be apart.
-
-        Raises:
-            UnsupportedError: Nothing says the grid, or the features are of another picture.
-        """
-        modality = "image" if runs[0].token_id == self._config.image_token_id else "video"
-        index, name = self._seen[modality], f"{modality}_grid_thw"
-        self._seen[modality] += 1
-        grids, positions = self._inputs.get(name), self._inputs.get("position_ids")
-        if grids is not None:
-            if index >= len(grids):
-                raise UnsupportedError(f"{row.name}: {name} has {len(grids)} rows; expected one per prompt")
-            return merged_grid(grids[index].tolist(), self._config.vision_config.spatial_merge_size)
-        encoded = (self._inputs.get("mm_encoder_outputs") or {}).get(modality)
-        if encoded is None or positions is None or positions.ndim != 3:
-            raise UnsupportedError(
-                f"{row.name}: the grid of a picture follows from {name}, which the forward lacks"
-            )
-        tokens = sum(run.tokens for run in runs)
-        if index >= len(encoded.pooler_output) or len(encoded.pooler_output[index]) != tokens:
-            raise UnsupportedError(f"{row.name}: {tokens} placeholders do not make one {modality}")
-        own = positions[-2:, row.index][:, row.is_real]
-        rows, columns = (
-            len(axis.unique()) for axis in own[:, runs[0].start : runs[0].start + runs[0].tokens]
-        )
-        return tokens // (rows * columns), rows, columns
+    tokens = sum(run.tokens for run in row.runs)
+    if index >= len(encoded.pooler_output) or len(encoded.pooler_output[index]) != tokens:
+        raise UnsupportedError(f"{row.name}: {tokens} placeholders do not make one {modality}")
+    first = row.runs[0]
+    places = positions[-2:, row.index][:, row.is_real][:, first.start : first.start + first.tokens]
+    rows, columns = (len(axis.unique()) for axis in places)
+    return tokens // (rows * columns), rows, columns

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from focal_algorithm.prompts.media.preprocess import Channels, normalised, picture_of, resized
+from focal_algorithm.prompts.media.preprocess import PixelScale, normalised, picture_of, resized
 
 __all__ = ["fitted_size", "pictures_of_patches", "qwen_patches"]
 
@@ -49,8 +49,7 @@ def qwen_patches(
     patch: int,
     merge: int,
     depth: int,
-    mean: Channels,
-    deviation: Channels,
+    scale: PixelScale,
 ) -> tuple[Tensor, tuple[int, int, int]]:
     """Cut frames into patches in the order in which the tower merges them (Qwen2-VL, arXiv 2409.12191, sec. 2.1).
 
@@ -60,14 +59,13 @@ def qwen_patches(
         patch: Side of a patch in pixels.
         merge: Patches per side of a merge window.
         depth: Frames per patch.
-        mean: Of the channels.
-        deviation: Of the channels.
+        scale: Of the pixels.
 
     Returns:
         Axes (patches, channels * depth * patch * patch), fp32; and the grid (frames, rows, columns) in patches.
     """
     height, width = size
-    pictures = [normalised(resized(frame, (width, height)), mean, deviation) for frame in frames]
+    pictures = [normalised(resized(frame, (width, height)), scale) for frame in frames]
     pictures += [pictures[-1]] * (-len(pictures) % depth)
     grid = (len(pictures) // depth, height // patch, width // patch)
     clip = torch.stack(pictures).view(
@@ -84,12 +82,11 @@ def pictures_of_patches(
     patch: int,
     merge: int,
     depth: int,
-    mean: Channels,
-    deviation: Channels,
+    scale: PixelScale,
 ) -> list[Image.Image]:
     """Return the frames that `qwen_patches` cut, the repeated last ones included; see there for arguments."""
     groups, rows, columns = grid
     ordered = patches.view(groups, rows // merge, columns // merge, merge, merge, 3, depth, patch, patch)
     clip = ordered.permute(0, 6, 5, 1, 3, 7, 2, 4, 8)
     frames = clip.reshape(groups * depth, 3, rows * patch, columns * patch)
-    return [picture_of(frame, mean, deviation) for frame in frames]
+    return [picture_of(frame, scale) for frame in frames]
