@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.chunks import row_blocks
 from focal_algorithm.kernels.ordering import first_argmax
+from focal_algorithm.kernels.vectors import row_blocks
 
 __all__ = ["cosine_distances", "farthest_points"]
 

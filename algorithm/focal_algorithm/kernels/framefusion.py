@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.importance import attention_probabilities
-from focal_algorithm.kernels.retention import select_top
+from focal_algorithm.kernels.ordering import select_top
 from focal_common.errors import RunError
 
 __all__ = ["Merge", "last_query_attention", "merge_alike", "prune_to_budget", "remaining_reduction"]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from focal_algorithm.kernels.framefusion import last_query_attention
-from focal_algorithm.kernels.retention import select_top
+from focal_algorithm.kernels.ordering import select_top
 from focal_algorithm.methods.base import AttentionOperands, CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.selector import refuse_nan
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy

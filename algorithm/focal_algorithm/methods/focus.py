@@ -13,8 +13,8 @@ from torch import Tensor
 
 from focal_algorithm.kernels.candidates import PartnerRows
 from focal_algorithm.kernels.importance import importance
-from focal_algorithm.kernels.matches import matching_note
-from focal_algorithm.kernels.retention import select_top, tokens_to_keep
+from focal_algorithm.kernels.matching import matching_note
+from focal_algorithm.kernels.ordering import select_top, tokens_to_keep
 from focal_algorithm.kernels.similarity import (
     NO_WINNER,
     Concentration,

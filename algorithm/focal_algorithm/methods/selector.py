@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.retention import select_top, shared_counts
+from focal_algorithm.kernels.ordering import select_top, shared_counts
 from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, RunError

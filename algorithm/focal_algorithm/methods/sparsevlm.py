@@ -9,26 +9,23 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.ordering import top_indices
-from focal_algorithm.kernels.sparsevlm.gravity import corrected, position_weights
-from focal_algorithm.kernels.sparsevlm.raters import (
-    attention_rows,
-    rank_of,
-    rater_scores,
-    raters_of,
-    relevance_of,
-    selected_heads,
-)
-from focal_algorithm.kernels.sparsevlm.recycling import (
-    cluster_count,
-    merge_by_density_peaks,
-    recycled_count,
-)
-from focal_algorithm.kernels.sparsevlm.schedule import (
+from focal_algorithm.kernels.sparsevlm import (
     PRUNING_LAYERS,
     PUBLISHED_LAYERS,
     PUBLISHED_TOKENS,
+    attention_rows,
+    cluster_count,
+    corrected,
     kept_counts,
+    merge_by_density_peaks,
+    position_weights,
     rank_line,
+    rank_of,
+    rater_scores,
+    raters_of,
+    recycled_count,
+    relevance_of,
+    selected_heads,
 )
 from focal_algorithm.methods.base import AttentionOperands, CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy

@@ -8,12 +8,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.sparsezip.compressor import SparseZipRules, chosen_k, compress, patch_scores
-from focal_algorithm.kernels.sparsezip.draws import Draws, FarthestPoints, SeededDraws
-from focal_algorithm.kernels.sparsezip.dynamic_k import attention_mass_k
-from focal_algorithm.kernels.sparsezip.kmeans import KMeansRules
-from focal_algorithm.kernels.sparsezip.scores import HybridWeights
-from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score, text_key_map
+from focal_algorithm.kernels.hybrid_scores import (
+    HybridWeights,
+    attention_mass_k,
+    projected_text_score,
+    text_key_map,
+)
+from focal_algorithm.kernels.kmeans import Draws, FarthestPoints, KMeansRules, SeededDraws
+from focal_algorithm.kernels.sparsezip import SparseZipRules, chosen_k, compress, patch_scores
 from focal_algorithm.methods.base import CompressionMethod, HostNeeds
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout

@@ -7,11 +7,13 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from focal_algorithm.kernels.sparsezip.scores import EPSILON
-from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score
-from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
-from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
-from focal_algorithm.kernels.visionzip.scaling import scaled_budget
+from focal_algorithm.kernels.hybrid_scores import EPSILON, projected_text_score
+from focal_algorithm.kernels.visionzip import (
+    merge_into_targets,
+    scaled_budget,
+    select_dominant,
+    split_tokens,
+)
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout

@@ -8,15 +8,15 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.sparsezip.draws import FarthestPoints
-from focal_algorithm.kernels.sparsezip.kmeans import KMeansRules, merge_by_kmeans
-from focal_algorithm.kernels.sparsezip.scores import EPSILON, HybridWeights, hybrid_score
-from focal_algorithm.kernels.sparsezip.single_shot import merge_single_shot
-from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score
-from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
-from focal_algorithm.kernels.visionzip.diverse import select_diverse
-from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
-from focal_algorithm.kernels.visionzip.scaling import scaled_budget
+from focal_algorithm.kernels.hybrid_scores import EPSILON, HybridWeights, hybrid_score, projected_text_score
+from focal_algorithm.kernels.kmeans import FarthestPoints, KMeansRules, merge_by_kmeans
+from focal_algorithm.kernels.visionzip import (
+    merge_into_targets,
+    scaled_budget,
+    select_diverse,
+    select_dominant,
+    split_tokens,
+)
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
@@ -181,7 +181,15 @@ class ZipParts(CompressionMethod):
             return merge_by_kmeans(features, keys, contextual, KMeansRules(), FarthestPoints())
         if self.merger == "single_shot":
             # A weight below zero would subtract a token; the smallest score weighs nothing.
-            done = merge_single_shot(features, keys, contextual, scores - scores.amin())
+            done = merge_into_targets(
+                features,
+                keys,
+                contextual,
+                merge="others",
+                epsilon=EPSILON,
+                repeats_targets=True,
+                weights=scores - scores.amin(),
+            )
             return done.features, done.assignment
         done = merge_into_targets(
             features,

@@ -19,7 +19,7 @@ from focal.studies.sparsezip.features import PictureFeatures, VisualRows, visual
 from focal.studies.sparsezip.forward import logits_of_rows
 from focal.studies.sparsezip.inside import CutInside
 from focal_algorithm.hooks.attach import attach
-from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score
+from focal_algorithm.kernels.hybrid_scores import projected_text_score
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_common.errors import ConfigError

@@ -11,7 +11,7 @@ from focal.studies.sparsezip.bench import Bench
 from focal.studies.sparsezip.configuration import Configuration
 from focal.studies.sparsezip.evaluate import selection
 from focal.studies.sparsezip.features import PictureFeatures
-from focal_algorithm.kernels.visionzip.dominant import select_dominant
+from focal_algorithm.kernels.visionzip import select_dominant
 from focal_algorithm.prompts.pictures import CompressedPicture
 
 __all__ = ["Proxies", "proxies_of", "proxy_row"]

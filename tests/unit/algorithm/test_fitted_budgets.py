@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from focal_algorithm.kernels.visionzip.scaling import scaled_budget
+from focal_algorithm.kernels.visionzip import scaled_budget
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method, fitted_parameters
 from focal_algorithm.tasks.asking import AskedTask

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import attach_support as support
-from focal_algorithm.kernels.retention import shared_counts
+from focal_algorithm.kernels.ordering import shared_counts
 from focal_algorithm.methods.base import HookPoint, TokenStream, changes_length, hook_points
 from focal_algorithm.methods.selector import TokenSelector
 from focal_algorithm.prompts.layout import SampleLayout

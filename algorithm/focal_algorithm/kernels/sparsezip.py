@@ -13,21 +13,23 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.sparsezip.draws import Draws, FarthestPoints
-from focal_algorithm.kernels.sparsezip.dynamic_k import dynamic_k
-from focal_algorithm.kernels.sparsezip.kmeans import KMeansRules, merge_by_kmeans
-from focal_algorithm.kernels.sparsezip.scores import (
+from focal_algorithm.kernels.hybrid_scores import (
     EPSILON,
     HybridWeights,
     add_cross_score,
     combine_layers,
+    dynamic_k,
     hybrid_score,
 )
-from focal_algorithm.kernels.sparsezip.single_shot import merge_single_shot
-from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
-from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
+from focal_algorithm.kernels.kmeans import Draws, FarthestPoints, KMeansRules, merge_by_kmeans
+from focal_algorithm.kernels.visionzip import (
+    merge_into_targets,
+    select_dominant,
+    split_tokens,
+)
 
 __all__ = ["Compressed", "SparseZipRules", "Variant", "chosen_k", "compress", "patch_scores"]
+
 
 Variant = Literal["s1", "s2", "s3"]
 
@@ -166,10 +168,16 @@ def compress(
     if rules.by_kmeans:
         source = FarthestPoints() if draws is None else draws
         merged, assignment = merge_by_kmeans(rest, rest_keys, rules.contextual, rules.kmeans, source, shares)
-    elif rules.variant == "s2":
-        done = merge_single_shot(rest, rest_keys, rules.contextual, shares)
-        merged, assignment = done.features, done.assignment
     else:
-        done = merge_into_targets(rest, rest_keys, rules.contextual, epsilon=EPSILON, repeats_targets=True)
+        is_single_shot = rules.variant == "s2"
+        done = merge_into_targets(
+            rest,
+            rest_keys,
+            rules.contextual,
+            merge="others" if is_single_shot else "sum",
+            epsilon=EPSILON,
+            repeats_targets=True,
+            weights=shares if is_single_shot else None,
+        )
         merged, assignment = done.features, done.assignment
     return Compressed(ranked, dominant, merged, remaining, assignment)
