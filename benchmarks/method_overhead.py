@@ -33,7 +33,7 @@ from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.prompts.media.photographs import photograph_clip
+from focal_algorithm.prompts.media.media import photograph_clip
 from focal_algorithm.tracing.prompting import build_prompt
 
 # Qwen/Qwen2-7B config.json

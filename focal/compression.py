@@ -19,7 +19,7 @@ from focal_algorithm.hooks.pixels import TowerPixels, watched_pixels
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.prompts.layout import SampleLayout
-from focal_algorithm.tracing.notes import idle_notes
+from focal_algorithm.tracing.accuracy import idle_notes
 from focal_algorithm.tracing.runner import Prepared, method_of
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError, RunError

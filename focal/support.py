@@ -26,7 +26,7 @@ from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS, model_location
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.models.weights import SHIPPED
-from focal_algorithm.prompts.media.photographs import photograph_clip
+from focal_algorithm.prompts.media.media import photograph_clip
 from focal_algorithm.tracing.prompting import build_prompt
 from focal_common.errors import ConfigError, FocalError, UnsupportedError
 

@@ -13,7 +13,7 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.prompts.media.media import MediaSample
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
 
 __all__ = ["image", "padded", "picture", "video"]

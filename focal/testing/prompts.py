@@ -14,7 +14,7 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models import MODELS
-from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.prompts.media.media import MediaSample
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
 
 __all__ = ["CASES", "generate", "image", "padded", "picture", "prompt", "record", "tiny", "two", "video"]

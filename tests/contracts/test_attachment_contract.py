@@ -24,8 +24,7 @@ from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenSt
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
-from focal_algorithm.prompts.layout import token_grid
-from focal_algorithm.prompts.rows import PromptRow
+from focal_algorithm.prompts.layout import PromptRow, token_grid
 from focal_algorithm.transformers_versions import cache_of
 
 

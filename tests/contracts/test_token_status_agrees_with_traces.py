@@ -16,7 +16,7 @@ from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.hooks.recorder import RecordedSample
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.prompts.media.media import MediaSample
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
 from focal_common.errors import FocalError
 from focal_traces.frames.frames import KeptPicture

@@ -9,9 +9,9 @@ from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import Min
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 import attach_support as support
+from focal_algorithm.models.architectures.qwen_grids import fitted_size, qwen_patches
 from focal_algorithm.prompts.media.minicpm_slices import patch_strip, sliced
 from focal_algorithm.prompts.media.preprocess import CLIP, cropped, normalised
-from focal_algorithm.prompts.media.qwen_patches import fitted_size, qwen_patches
 
 SHAPES = [(120, 90), (333, 97), (64, 200), (500, 480), (31, 30)]
 LEAST, MOST = 16 * 28 * 28, 64 * 28 * 28

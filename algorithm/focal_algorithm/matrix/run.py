@@ -15,9 +15,9 @@ from focal_algorithm.matrix.progress import RowProgress, RowState
 from focal_algorithm.matrix.rows import MatrixRow, matrix_rows, row_settings
 from focal_algorithm.matrix.schema import Matrix
 from focal_algorithm.methods import METHODS
-from focal_algorithm.tracing.accuracy import judged
-from focal_algorithm.tracing.notes import unfit_notes
+from focal_algorithm.tracing.accuracy import judged, unfit_notes
 from focal_algorithm.tracing.output import check_output, sample_facts, trace_folder
+from focal_algorithm.tracing.prompting import TracedSample
 from focal_algorithm.tracing.runner import (
     Prepared,
     finish,
@@ -27,7 +27,6 @@ from focal_algorithm.tracing.runner import (
     trace_of,
     trace_sample,
 )
-from focal_algorithm.tracing.sample import TracedSample
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common import __version__
 from focal_common.errors import FocalError

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from focal_algorithm.models import sizes
 from focal_algorithm.prompts.cells import CellMaker, VisualCells
-from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.layout import PromptRow, SampleLayout, prompt_rows
 from focal_algorithm.prompts.media.preprocess import SIGLIP, PixelScale, picture_of
 from focal_algorithm.prompts.media.tokens import ByteTokenizer, Tokenizer
-from focal_algorithm.prompts.rows import PromptRow, prompt_rows
 from focal_algorithm.prompts.vision import (
     VisionPoints,
     VisualMap,

@@ -9,9 +9,8 @@ from transformers import LlavaForConditionalGeneration
 
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
 from focal_algorithm.prompts.cells import VisualCells, grid_cells
-from focal_algorithm.prompts.layout import token_grid
+from focal_algorithm.prompts.layout import PromptRow, token_grid
 from focal_algorithm.prompts.media.preprocess import CLIP, PixelScale, cropped, normalised
-from focal_algorithm.prompts.rows import PromptRow
 from focal_common.errors import UnsupportedError
 
 __all__ = ["Llava"]

@@ -15,7 +15,7 @@ from transformers.models.llava_onevision.modeling_llava_onevision import image_s
 
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
 from focal_algorithm.prompts.cells import VisualCells, cells_around, concatenated, frame_labels, grid_cells
-from focal_algorithm.prompts.layout import SampleLayout, is_pyramid, token_grid
+from focal_algorithm.prompts.layout import PromptRow, Run, SampleLayout, is_pyramid, token_grid
 from focal_algorithm.prompts.media.preprocess import (
     anyres_canvas,
     anyres_pixels,
@@ -23,7 +23,6 @@ from focal_algorithm.prompts.media.preprocess import (
     resized,
     video_pixels,
 )
-from focal_algorithm.prompts.rows import PromptRow, Run
 from focal_algorithm.prompts.vision import VisualMap, pooled_map
 from focal_common.errors import UnsupportedError
 

@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 from focal_algorithm.models.architectures.llava_video import LlavaVideoForConditionalGeneration
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
 from focal_algorithm.prompts.cells import VisualCells, concatenated, frame_labels, grid_cells
-from focal_algorithm.prompts.layout import SampleLayout, token_grid
+from focal_algorithm.prompts.layout import PromptRow, SampleLayout, token_grid
 from focal_algorithm.prompts.media.preprocess import resized, video_pixels
-from focal_algorithm.prompts.rows import PromptRow
 from focal_algorithm.prompts.vision import VisualMap, pooled_map
 from focal_common.errors import UnsupportedError
 

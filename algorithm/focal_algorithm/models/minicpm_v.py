@@ -15,10 +15,9 @@ from focal_algorithm.models.architectures.minicpm_v import (
 )
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
 from focal_algorithm.prompts.cells import VisualCells, concatenated, grid_cells
-from focal_algorithm.prompts.layout import token_grid
+from focal_algorithm.prompts.layout import PromptRow, token_grid
 from focal_algorithm.prompts.media.minicpm_slices import patch_strip, sliced
 from focal_algorithm.prompts.media.tokens import Tokenizer
-from focal_algorithm.prompts.rows import PromptRow
 from focal_algorithm.prompts.vision import VisionPoints
 from focal_common.errors import UnsupportedError
 

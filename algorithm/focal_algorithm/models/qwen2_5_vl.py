@@ -9,15 +9,18 @@ import torch
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from focal_algorithm.models.architectures.qwen_grids import merged_grid, patch_inputs, picture_grid
+from focal_algorithm.models.architectures.qwen_grids import (
+    merged_grid,
+    patch_inputs,
+    picture_grid,
+    pictures_of_patches,
+)
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
 from focal_algorithm.models.sizes import VIDEO_TOKEN
 from focal_algorithm.prompts.cells import CellMaker, VisualCells, concatenated, grid_cells
-from focal_algorithm.prompts.layout import SampleLayout, token_grid
+from focal_algorithm.prompts.layout import PromptRow, SampleLayout, token_grid
 from focal_algorithm.prompts.media.preprocess import CLIP, PixelScale, resized
-from focal_algorithm.prompts.media.qwen_patches import pictures_of_patches
 from focal_algorithm.prompts.media.tokens import ByteTokenizer, Tokenizer
-from focal_algorithm.prompts.rows import PromptRow
 from focal_common.errors import UnsupportedError
 
 __all__ = ["Qwen25Vl"]

@@ -14,9 +14,8 @@ from transformers import Qwen3VLForConditionalGeneration
 from focal_algorithm.models.architectures.qwen_grids import merged_grid, patch_inputs, picture_grid
 from focal_algorithm.models.base import Placeholders, VisualPart, VisualRange
 from focal_algorithm.models.qwen2_5_vl import Qwen25Vl
-from focal_algorithm.prompts.layout import token_grid
+from focal_algorithm.prompts.layout import PromptRow, token_grid
 from focal_algorithm.prompts.media.preprocess import SIGLIP, PixelScale
-from focal_algorithm.prompts.rows import PromptRow
 from focal_common.errors import UnsupportedError
 
 __all__ = ["Qwen3Vl"]

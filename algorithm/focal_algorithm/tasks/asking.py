@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
-from focal_algorithm.prompts.media.source import MediaSample
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import MediaSample, Question
 from focal_algorithm.tasks import TASKS
 from focal_algorithm.tasks.sample import SPLITS, StoredSample
 from focal_algorithm.tasks.store import load_split

@@ -8,7 +8,7 @@ from itertools import permutations
 
 import numpy as np
 
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks.drawing import COLORS, OPPOSITE_SIDES, SHAPES, Scene, distance_beside, side_of
 
 __all__ = ["IMAGE_KINDS", "open_question"]

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from focal_algorithm.prompts.media.source import MediaSample
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import MediaSample, Question
 from focal_algorithm.tasks.drawing import Scene
 from focal_common.errors import ConfigError, near_matches
 

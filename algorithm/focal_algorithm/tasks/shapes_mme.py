@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks.drawing import draw_scene
 from focal_algorithm.tasks.image_questions import IMAGE_KINDS, open_question
 from focal_algorithm.tasks.image_scene import IMAGE_SIZE_PIXELS, sample_image_scene

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks.drawing import Scene, draw_scene
 from focal_algorithm.tasks.image_scene import CATEGORIES_BY_POPULARITY, IMAGE_SIZE_PIXELS, sample_image_scene
 from focal_algorithm.tasks.sample import TaskSample, sample_generator

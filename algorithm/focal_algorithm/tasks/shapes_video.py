@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks.drawing import draw_scene
 from focal_algorithm.tasks.sample import TaskSample, sample_generator
 from focal_algorithm.tasks.video_questions import VIDEO_KINDS

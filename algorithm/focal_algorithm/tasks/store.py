@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks import TASKS
 from focal_algorithm.tasks.sample import StoredSample
 from focal_common.errors import ConfigError, near_matches

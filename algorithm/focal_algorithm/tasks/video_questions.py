@@ -8,7 +8,7 @@ from itertools import permutations
 
 import numpy as np
 
-from focal_algorithm.prompts.question import Evidence, Question
+from focal_algorithm.prompts.media.media import Evidence, Question
 from focal_algorithm.tasks.drawing import (
     COLORS,
     DIRECTIONS,

@@ -1,4 +1,4 @@
-"""From one media sample and a question to the inputs of a model's forward."""
+"""From one media sample and a question to the inputs of a model's forward, and what one finished prefill gave."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.checkpoints.loading import LoadedModel
+from focal_algorithm.hooks.recorder import RecordedSample
 from focal_algorithm.models.base import VisualPart
 from focal_algorithm.prompts.cells import CellMaker, kept_frames
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.prompts.media import MediaSample
+from focal_algorithm.prompts.media.media import Question
 from focal_common.errors import UnsupportedError
 from focal_traces.frames.frames import SampleFrames
 
-__all__ = ["Prompt", "build_prompt", "token_types", "visual_part"]
+__all__ = ["Prompt", "TracedSample", "build_prompt", "token_types", "visual_part"]
 
 
 @dataclass(frozen=True)
@@ -99,3 +101,26 @@ def token_types(model: Any, token_ids: Tensor) -> dict[str, Tensor]:
 
 def _frames(make: CellMaker, is_placeholder: list[bool], layout: SampleLayout, question: str) -> SampleFrames:
     return kept_frames(make(), np.array(is_placeholder), layout.sample_id, question)
+
+
+@dataclass(frozen=True)
+class TracedSample:
+    """One finished prefill with what the model answered.
+
+    Attributes:
+        recorded: Counts, masks, records.
+        answer: Generated text.
+        origin: Where the pixels come from.
+        question: As it was asked.
+        asked: Question of a benchmark with its right answer; None for other inputs.
+        dense_answer: Of the untouched model; None where it was not asked.
+        frames: Pictures to keep beside the trace; None for none.
+    """
+
+    recorded: RecordedSample
+    answer: str
+    origin: str
+    question: str = ""
+    asked: Question | None = None
+    dense_answer: str | None = None
+    frames: SampleFrames | None = None

@@ -20,14 +20,11 @@ from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_algorithm.methods.build import build_method, fitted_parameters
 from focal_algorithm.prompts.media import MediaSample
-from focal_algorithm.prompts.media.media import read_image, read_video
-from focal_algorithm.prompts.media.photographs import photograph_clip
+from focal_algorithm.prompts.media.media import photograph_clip, read_image, read_video
 from focal_algorithm.tasks.asking import Asked
-from focal_algorithm.tracing.accuracy import judged, run_accuracy
-from focal_algorithm.tracing.notes import idle_notes, unfit_notes
+from focal_algorithm.tracing.accuracy import idle_notes, judged, run_accuracy, unfit_notes
 from focal_algorithm.tracing.output import build_trace, check_output, sample_facts, trace_folder, write_run
-from focal_algorithm.tracing.prompting import Prompt, build_prompt
-from focal_algorithm.tracing.sample import TracedSample
+from focal_algorithm.tracing.prompting import Prompt, TracedSample, build_prompt
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.console import track as progress
 from focal_common.errors import ConfigError, RunError

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.tasks.shapes_mme import shapes_mme_sample
 from focal_algorithm.tasks.shapes_pope import shapes_pope_sample

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks.drawing import COLORS, SHAPES
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.training.words import ANSWER_END, PAD

@@ -16,8 +16,8 @@ from focal.studies.measure.settings import MeasureSettings
 from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
 from focal_algorithm.evaluation.offline.questions import load_questions
 from focal_algorithm.models import MODELS
+from focal_algorithm.tracing.prompting import TracedSample
 from focal_algorithm.tracing.runner import RunResult, RunSettings, finish, prepare
-from focal_algorithm.tracing.sample import TracedSample
 from focal_common.errors import ConfigError
 from focal_common.statistics import accuracy
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks.asking import AskedTask, chosen_questions
 from focal_algorithm.tasks.sample import StoredSample
 from focal_algorithm.tracing.accuracy import judged, run_accuracy

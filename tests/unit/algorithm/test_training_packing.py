@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.training.answering import Drop, answers
 from focal_algorithm.training.batches import pixels_of, question_batch

@@ -14,7 +14,7 @@ from focal_algorithm.evaluation.lmms.options import ModelOptions
 from focal_algorithm.hooks import attach
 from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_algorithm.methods.build import build_method, fitted_parameters
-from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.prompts.media.media import MediaSample
 from focal_algorithm.tracing.prompting import build_prompt
 from focal_common.errors import RunError, UnsupportedError
 

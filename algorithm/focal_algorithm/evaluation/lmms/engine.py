@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from focal_algorithm.evaluation.lmms import MODEL_ID, TASK_FOLDER, local_tasks
-from focal_algorithm.evaluation.lmms.hub_data import HubData, from_snapshots
 from focal_algorithm.evaluation.lmms.hub_tasks import (
     DOWNLOAD,
     HUB_TASKS,
+    HubData,
+    from_snapshots,
     require_cached,
     require_data,
     require_pairs,

@@ -10,8 +10,8 @@ from typing import Any
 
 from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
 from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.tracing.prompting import TracedSample
 from focal_algorithm.tracing.runner import Prepared, trace_of
-from focal_algorithm.tracing.sample import TracedSample
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError
 from focal_traces.counts.sparsity import tokens_by_layer

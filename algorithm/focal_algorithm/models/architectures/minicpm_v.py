@@ -12,8 +12,8 @@ from transformers.models.idefics2.configuration_idefics2 import Idefics2VisionCo
 from transformers.models.idefics2.modeling_idefics2 import Idefics2VisionTransformer
 
 from focal_algorithm.models.sizes import IMAGE_TOKEN
+from focal_algorithm.prompts.layout import prompt_rows
 from focal_algorithm.prompts.media.tokens import ByteTokenizer, Tokenizer, checkpoint_tokenizer
-from focal_algorithm.prompts.rows import prompt_rows
 from focal_algorithm.transformers_versions import cache_in
 from focal_common.errors import ConfigError
 
