@@ -20,7 +20,7 @@ from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.tracing.accuracy import idle_notes
-from focal_algorithm.tracing.runner import Prepared, method_of
+from focal_algorithm.tracing.runner import method_of
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError, RunError
 from focal_traces.frames.frames import SampleFrames
@@ -167,7 +167,7 @@ def compress(
     notes: list[str] = []
     if isinstance(method, str):
         settings = replace(settings, method=method, parameters=parameters)
-        method, notes = method_of(settings, Prepared(loaded, loaded.quantization))
+        method, notes = method_of(settings, loaded)
     elif parameters:
         raise ConfigError(
             f"{', '.join(parameters)}: parameters go with a method given by name; set those of yours where it is made"

@@ -22,7 +22,7 @@ from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.evaluation.offline.questions import BENCHMARKS, QuestionSet, load_questions
 from focal_algorithm.methods import METHODS
 from focal_algorithm.tasks.asking import parse_choice
-from focal_algorithm.tracing.runner import Prepared, trace_sample
+from focal_algorithm.tracing.runner import trace_sample
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError, FocalError, UnsupportedError
 
@@ -94,7 +94,7 @@ def test_counts_are_those_of_a_traced_run(evaluator: Evaluator, name: str) -> No
     asked = evaluator.questions.asked[1]
     settings = RunSettings(output=Path(), method=name, new_tokens=0, question=asked.text)
     media = evaluator.questions.samples[asked.picture].media()
-    traced = trace_sample(settings, Prepared(evaluator.loaded, ""), method, lambda _: media).recorded
+    traced = trace_sample(settings, evaluator.loaded, method, lambda _: media).recorded
     assert last.recorded is not None
     assert last.recorded.header == traced.header
     for field in fields(traced.counts):

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from focal_algorithm.checkpoints.hub import pinned
+from focal_algorithm.checkpoints.quantization import quantize
 from focal_algorithm.models import FOREIGN_TYPES, MODELS, check_model_name, model_location
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.models.sizes import keep_tokens_apart
@@ -79,8 +81,10 @@ def load_model(
     device: str,
     is_offline: bool,
     trust_remote_code: bool = False,
+    revision: str = "",
+    precision: str = "float",
 ) -> LoadedModel:
-    """Build a family with seeded random weights, or load a checkpoint.
+    """Build a family with seeded random weights, or load a checkpoint; quantise it if asked.
 
     Args:
         name: A shipped model, a family in `MODELS`, a folder, or a Hub name with a slash.
@@ -91,12 +95,15 @@ def load_model(
         device: torch device name.
         is_offline: Whether only local files may be used.
         trust_remote_code: Whether Python code that a checkpoint brings may run.
+        revision: Of a Hub name; empty for its newest.
+        precision: Of its linear layers, see `quantize`.
 
     Raises:
-        ConfigError: Unknown name or dtype, or files that cannot be read.
+        ConfigError: Unknown name, dtype or precision, or files that cannot be read.
         UnsupportedError: A transformers outside the versions that were run, fp16 on a CPU, a family without
             adapter, or code of a checkpoint without leave to run.
     """
+    name, pinned_name = pinned(name, revision, is_offline)
     require_known_version()
     if dtype not in DTYPES:
         raise ConfigError(f"unknown dtype '{dtype}'; {near_matches(dtype, DTYPES)}")
@@ -118,7 +125,9 @@ def load_model(
             place, is_offline, trust_remote_code and runs_checkpoint_code(adapter), adapter.random_tokenizer()
         )
     model = model.to(device=device, dtype=DTYPES[dtype]).eval()
-    return LoadedModel(model, adapter(), tokenizer, checkpoint, name if name in SHIPPED else "")
+    shipped = name if name in SHIPPED else ""
+    quantization = quantize(model, precision, device)
+    return LoadedModel(model, adapter(), tokenizer, pinned_name or checkpoint, shipped, quantization)
 
 
 def random_model(adapter: type[ModelAdapter], size: str, attention: str) -> Any:

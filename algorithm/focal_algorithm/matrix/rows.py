@@ -237,8 +237,8 @@ def _check(row: MatrixRow, built: tuple[DecoderGeometry, float] | FocalError) ->
             raise ConfigError(f"precision: {near_matches(row.suite.precision, PRECISIONS)}")
         if (row.dataset.hub or row.suite.measure == "accuracy") and not row.dataset.task:
             raise ConfigError(f"dataset '{row.dataset_name}' has no 'task'; expected a name in lmms-eval")
-        default = build_method(row.suite.method, {})
         own = row.suite.parameters | (row.variant.parameters if row.variant else {})
+        default = build_method(row.suite.method, {})
         parameters = default.study.published(row.model.family, row.dataset_name)
         parameters = (parameters or fitted_parameters(default, geometry, own)) | own
         method = build_method(row.suite.method, parameters)

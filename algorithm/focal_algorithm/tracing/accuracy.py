@@ -37,8 +37,7 @@ def run_accuracy(
     settings: RunSettings,
     task: AskedTask,
     method: CompressionMethod,
-    checkpoint: str,
-    quantization: str,
+    loaded: LoadedModel,
     questions: Sequence[Question],
     records: Sequence[dict[str, Any]],
     pixels: Sequence[str],
@@ -49,8 +48,7 @@ def run_accuracy(
         settings: Of the run.
         task: What it asked.
         method: With its parameters.
-        checkpoint: `LoadedModel.checkpoint`.
-        quantization: Arithmetic of the linear layers; empty for the model's own.
+        loaded: The model.
         questions: One per record.
         records: With ``sample_id``, ``answer``, and ``dense_answer`` where the run compares with the dense model.
         pixels: SHA-256 of the picture of each question.
@@ -60,7 +58,7 @@ def run_accuracy(
     digest = questions_hash(
         (shown, question.text, question.answer) for shown, question in zip(pixels, questions, strict=True)
     )
-    weights = checkpoint_digest(settings.model, settings.size, settings.seed, checkpoint)
+    weights = checkpoint_digest(settings.model, settings.size, settings.seed, loaded.checkpoint)
     configuration = configuration_hash(
         checkpoint=weights,
         dtype=settings.dtype,
@@ -75,10 +73,10 @@ def run_accuracy(
         "split": task.split,
         "task_seed": task.seed,
         "samples": len({record["sample_id"].rpartition("-")[0] for record in records}),
-        "checkpoint": checkpoint_label(checkpoint, weights),
+        "checkpoint": checkpoint_label(loaded.checkpoint, weights),
         "method": method.name,
         "precision": settings.dtype if settings.precision == "float" else settings.precision,
-        "linear_layers": quantization or f"in {settings.dtype}",
+        "linear_layers": loaded.quantization or f"in {settings.dtype}",
         **_counted(questions, answers),
         "by_kind": _by_kind(questions, answers),
         "dense": None if None in dense else _counted(questions, [str(answer) for answer in dense]),

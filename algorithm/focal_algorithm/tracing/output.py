@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from focal_algorithm.checkpoints.loading import LoadedModel
-from focal_algorithm.hooks.recorder import RecordedSample, Recorder
+from focal_algorithm.hooks.recorder import RecordedSample
 from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.tracing.prompting import TracedSample
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.files import atomic_write_text
 from focal_common.places import check_inside
@@ -52,20 +53,10 @@ def build_trace(
     settings: RunSettings,
     loaded: LoadedModel,
     method: CompressionMethod,
-    recorder: Recorder,
-    quantization: str,
+    samples: Sequence[RecordedSample],
 ) -> Trace:
-    """Return tier 1 of all recorded samples under its header.
-
-    Args:
-        settings: Of the run.
-        loaded: The model.
-        method: What was attached.
-        recorder: After the last sample.
-        quantization: See `TraceHeader`.
-    """
-    loaded = replace(loaded, quantization=quantization)
-    trace = recorded_trace(loaded, method, recorder.samples, settings.dataset_name, settings.seed)
+    """Return tier 1 of all recorded samples of a run under its header; see `recorded_trace` for arguments."""
+    trace = recorded_trace(loaded, method, samples, settings.dataset_name, settings.seed)
     if settings.chosen_sample is not None:
         return with_sample(trace, settings.chosen_sample)
     return beside_main_run(trace, settings.output, _folder(settings, method))
@@ -193,10 +184,9 @@ def write_run(
     settings: RunSettings,
     method: CompressionMethod,
     trace: Trace,
-    recorder: Recorder,
+    traced: Sequence[TracedSample],
     records: tuple[dict[str, Any], ...],
     wall_time_s: float,
-    shown: tuple[SampleFrames | None, ...] = (),
     accuracy: dict[str, Any] | None = None,
 ) -> dict[str, Path]:
     """Write every file of a run, the manifest last, and return them by role.
@@ -205,10 +195,9 @@ def write_run(
         settings: Of the run.
         method: What was attached.
         trace: Tier 1.
-        recorder: Masks and records.
+        traced: Masks, records and pictures.
         records: What ``NAME.samples.json`` says.
         wall_time_s: For the manifest.
-        shown: Pictures of each sample; empty to keep none.
         accuracy: Of the answers to a benchmark's questions, for ``NAME.accuracy.json``.
     """
     stem = f"{trace.header.model}_{trace.header.dataset}"
@@ -222,10 +211,10 @@ def write_run(
     files = write_recorded(
         settings.output / folder / stem,
         trace,
-        recorder.samples,
+        [one.recorded for one in traced],
         method if owns_tables else None,
         records,
-        shown,
+        [one.frames for one in traced] if settings.keeps_frames else (),
         settings.keep_masks,
     )
     if accuracy is not None:

@@ -13,16 +13,18 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.checkpoints.loading import LoadedModel
-from focal_algorithm.hooks.recorder import RecordedSample
+from focal_algorithm.hooks import attach
+from focal_algorithm.hooks.recorder import RecordedSample, Recorder
+from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models.base import VisualPart
 from focal_algorithm.prompts.cells import CellMaker, kept_frames
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.prompts.media import MediaSample
 from focal_algorithm.prompts.media.media import Question
-from focal_common.errors import UnsupportedError
+from focal_common.errors import RunError, UnsupportedError
 from focal_traces.frames.frames import SampleFrames
 
-__all__ = ["Prompt", "TracedSample", "build_prompt", "token_types", "visual_part"]
+__all__ = ["Prompt", "TracedSample", "answer_of", "build_prompt", "token_types", "visual_part"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,25 @@ def build_prompt(
         return Prompt(inputs, layout)
     own = is_placeholder[layout.visual_start : layout.visual_stop]
     return Prompt(inputs, layout, partial(_frames, visual.cells, own, layout, question))
+
+
+def answer_of(
+    loaded: LoadedModel, method: CompressionMethod, recorder: Recorder | None, prompt: Prompt, new_tokens: int
+) -> str:
+    """Run a prefill under a method and return the greedy continuation; nothing is generated for 0 tokens.
+
+    Raises:
+        RunError: Out of memory.
+    """
+    with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder, [prompt.layout]):
+        if not new_tokens:
+            loaded.model(**prompt.inputs, logits_to_keep=1)
+            return ""
+        try:
+            output = loaded.model.generate(**prompt.inputs, max_new_tokens=new_tokens, do_sample=False)
+        except torch.OutOfMemoryError as error:
+            raise RunError(f"{prompt.layout.sample_id}: out of memory; try fewer frames or bf16") from error
+    return loaded.tokenizer.decode(output[0, prompt.layout.sequence_tokens :].tolist())
 
 
 def visual_part(loaded: LoadedModel, sample: MediaSample) -> VisualPart:

@@ -59,8 +59,8 @@ class Session:
                 f"questions must be at most {len(questions.asked)} for task '{settings.task}', got "
                 f"{settings.questions}"
             )
-        self._prepared = prepare(self._run)
-        self._evaluator = Evaluator(self._prepared.loaded, questions)
+        self._loaded = prepare(self._run)
+        self._evaluator = Evaluator(self._loaded, questions)
 
     def measure(
         self,
@@ -93,7 +93,7 @@ class Session:
             if one.recorded is not None
         ]
         run = replace(self._run, output=output, parameters=dict(parameters))
-        result = finish(run, self._prepared, method, traced, time.monotonic() - started)
+        result = finish(run, self._loaded, method, traced, time.monotonic() - started)
         metrics = _metrics(replies, result)
         write_measured(output, settings, metrics, replies)
         return metrics

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-import torch
-
-from focal_algorithm.checkpoints.hub import pinned
 from focal_algorithm.checkpoints.loading import LoadedModel, load_model
-from focal_algorithm.checkpoints.quantization import quantize
 from focal_algorithm.evaluation.lmms.options import ModelOptions
-from focal_algorithm.hooks import attach
-from focal_algorithm.methods.base import CompressionMethod, hook_points
-from focal_algorithm.methods.build import build_method, fitted_parameters
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.build import build_method, method_in_force
 from focal_algorithm.prompts.media.media import MediaSample
-from focal_algorithm.tracing.prompting import build_prompt
-from focal_common.errors import RunError, UnsupportedError
+from focal_algorithm.tracing.prompting import answer_of, build_prompt
+from focal_common.errors import UnsupportedError
 
 __all__ = ["Answerer", "generation_limits", "load"]
 
@@ -24,21 +18,19 @@ _DEFAULT_NEW_TOKENS = 16
 
 
 def load(options: ModelOptions) -> LoadedModel:
-    """Load and, if asked, quantise the model of some options; see `pinned`, `load_model` and `quantize` for errors."""
-    is_offline = options.profile == "offline"
-    place, checkpoint = pinned(options.model, options.revision, is_offline)
-    loaded = load_model(
-        place,
+    """Load the model of some options; see `load_model` for errors."""
+    return load_model(
+        options.model,
         size=options.size,
         seed=options.seed,
         dtype=options.dtype,
         attention=options.attention,
         device=options.device,
-        is_offline=is_offline,
+        is_offline=options.profile == "offline",
         trust_remote_code=options.trust_remote_code,
+        revision=options.revision,
+        precision=options.precision,
     )
-    quantization = quantize(loaded.model, options.precision, options.device)
-    return replace(loaded, quantization=quantization, checkpoint=checkpoint or loaded.checkpoint)
 
 
 class Answerer:
@@ -59,13 +51,11 @@ class Answerer:
     def method(self, dataset: str) -> CompressionMethod:
         """Return the method for a data set: published parameters, else fitted defaults; own ones win."""
         if dataset not in self._methods:
-            loaded, options = self.loaded, self.options
-            default = build_method(options.method, {})
-            chosen = default.study.published(loaded.adapter.family, dataset)
-            if not chosen and hook_points(default):
-                geometry = loaded.geometry
-                chosen = fitted_parameters(default, geometry, options.parameters)
-            self._methods[dataset] = build_method(options.method, chosen | options.parameters)
+            family, geometry = self.loaded.adapter.family, self.loaded.geometry
+            options = self.options
+            self._methods[dataset], _ = method_in_force(
+                options.method, options.parameters, family, geometry, dataset
+            )
         return self._methods[dataset]
 
     def answer(self, sample: MediaSample, question: str, dataset: str, new_tokens: int) -> str:
@@ -82,13 +72,7 @@ class Answerer:
             UnsupportedError: The family does not take such a picture.
         """
         prompt = build_prompt(self.loaded, sample, question)
-        model, adapter = self.loaded.model, self.loaded.adapter
-        with torch.inference_mode(), attach(model, adapter, self.method(dataset), None, [prompt.layout]):
-            try:
-                output = model.generate(**prompt.inputs, max_new_tokens=new_tokens, do_sample=False)
-            except torch.OutOfMemoryError as error:
-                raise RunError(f"{sample.sample_id}: out of memory; try fewer frames or bf16") from error
-        return self.loaded.tokenizer.decode(output[0, prompt.layout.sequence_tokens :].tolist())
+        return answer_of(self.loaded, self.method(dataset), None, prompt, new_tokens)
 
 
 def generation_limits(settings: dict[str, Any]) -> tuple[int, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from typing import Any
 from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.tracing.prompting import TracedSample
-from focal_algorithm.tracing.runner import Prepared, trace_of
+from focal_algorithm.tracing.runner import trace_of
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError
 from focal_traces.counts.sparsity import tokens_by_layer
@@ -73,7 +73,7 @@ def trace_of_replies(evaluator: Evaluator, method: CompressionMethod, replies: S
     if not traced:
         raise ConfigError("no reply holds counts; name questions in 'recorded' when they are asked")
     settings = RunSettings(output=Path(), method=method.name, dataset=evaluator.questions.benchmark)
-    return trace_of(settings, Prepared(evaluator.loaded, ""), method, traced)
+    return trace_of(settings, evaluator.loaded, method, traced)
 
 
 def costs_of(evaluator: Evaluator, method: CompressionMethod, replies: Sequence[Reply]) -> list[Cost]:

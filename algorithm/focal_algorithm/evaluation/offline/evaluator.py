@@ -24,7 +24,7 @@ from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.tasks.asking import parse_choice
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
-from focal_algorithm.tracing.runner import Prepared, method_of
+from focal_algorithm.tracing.runner import method_of
 from focal_algorithm.tracing.settings import RunSettings
 from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_common.errors import RunError
@@ -85,7 +85,7 @@ class Evaluator:
         settings = RunSettings(
             output=Path(), method=name, parameters=parameters or {}, dataset=self.questions.benchmark
         )
-        return method_of(settings, Prepared(self.loaded, ""))[0]
+        return method_of(settings, self.loaded)[0]
 
     def replies(
         self,
