@@ -27,7 +27,13 @@ from focal_algorithm.kernels.sparsevlm import (
     relevance_of,
     selected_heads,
 )
-from focal_algorithm.methods.base import AttentionOperands, CompressionMethod, Resequenced, TokenStream
+from focal_algorithm.methods.base import (
+    AttentionOperands,
+    CompressionMethod,
+    Resequenced,
+    TokenStream,
+    check_least,
+)
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, RunError, UnsupportedError
@@ -120,13 +126,8 @@ class SparseVlm(CompressionMethod):
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
-        if self.version not in ("1.0", "1.5", "2.0"):
-            raise ConfigError(f"version must be 1.0, 1.5 or 2.0, got '{self.version}'")
-        if self.mode not in ("compatible", "strict"):
-            raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
-        for field in ("vector_size", "heads_kept"):
-            if getattr(self, field) < 1:
-                raise ConfigError(f"{field} must be at least 1, got {getattr(self, field)}")
+        super().__post_init__()
+        check_least(self, vector_size=1, heads_kept=1)
         if (
             list(self.pruning_layers) != sorted(self.pruning_layers)
             or min(self.pruning_layers, default=0) < 0

@@ -14,11 +14,11 @@ from focal_algorithm.kernels.visionzip import (
     select_dominant,
     split_tokens,
 )
-from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.base import CompressionMethod, check_least, check_shares
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
-from focal_common.errors import ConfigError, UnsupportedError
+from focal_common.errors import UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["VisionZip"]
@@ -88,13 +88,9 @@ class VisionZip(CompressionMethod):
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
-        for field, least in (("vector_size", 1), ("dominant", 0), ("contextual", 0)):
-            if getattr(self, field) < least:
-                raise ConfigError(f"{field} must be at least {least}, got {getattr(self, field)}")
-        if not 0 < self.text_share <= 1:
-            raise ConfigError(f"text_share must lie in (0, 1], got {self.text_share}")
-        if self.mode not in ("compatible", "strict"):
-            raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
+        super().__post_init__()
+        check_least(self, vector_size=1, dominant=0, contextual=0)
+        check_shares(self, "text_share")
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
         """Return no state.

@@ -17,18 +17,14 @@ from focal_algorithm.kernels.visionzip import (
     select_dominant,
     split_tokens,
 )
-from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.base import CompressionMethod, check_least, check_shares
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
-__all__ = ["MERGERS", "SCORERS", "SELECTORS", "ZipParts"]
-
-SCORERS = ("attention", "hybrid", "hybrid_min_max", "projected_text", "random")
-SELECTORS = ("top", "diverse")
-MERGERS = ("none", "targets_sum", "targets_mean", "single_shot", "kmeans")
+__all__ = ["ZipParts"]
 
 
 class _ZipPartsStudy(MethodStudy):
@@ -108,18 +104,12 @@ class ZipParts(CompressionMethod):
     keeps_positions: bool = False
 
     def __post_init__(self) -> None:
-        for name, choices in {"scorer": SCORERS, "selector": SELECTORS, "merger": MERGERS}.items():
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"{name} must be {' or '.join(choices)}, got '{getattr(self, name)}'")
-        least = {"vector_size": 1, "dominant": 0, "contextual": 0, "redundancy": 0, "seed": 0}
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ConfigError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+        super().__post_init__()
+        check_least(self, vector_size=1, dominant=0, contextual=0, redundancy=0, seed=0)
         for name in ("tau_feat", "tau_sim"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
-        if not 0 < self.text_share <= 1:
-            raise ConfigError(f"text_share must lie in (0, 1], got {self.text_share}")
+        check_shares(self, "text_share")
         if len(self.alphas) != 3:
             raise ConfigError(f"alphas must be 3 weights (attention, entropy, mutual), got {self.alphas}")
 

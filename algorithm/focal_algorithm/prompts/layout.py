@@ -1,4 +1,4 @@
-"""Where the visual tokens of one prompt lie, the only thing a method knows about its model; rows as adapters see them."""
+"""Where the visual tokens of one prompt lie: all a method knows of its model; and rows as adapters see them."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from focal_algorithm.prompts.media.media import MediaSample, Question
@@ -15,16 +15,34 @@ from focal_algorithm.tasks.sample import SPLITS, StoredSample
 from focal_algorithm.tasks.store import load_split
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["BENCHMARKS", "Asked", "AskedTask", "chosen_questions", "is_parsable", "parse_choice"]
+__all__ = ["BENCHMARKS", "Asked", "AskedTask", "Benchmark", "chosen_questions", "is_parsable", "parse_choice"]
 
-BENCHMARKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "shapes-mme": ("shapes-mme", {}),
-    "shapes-pope": ("shapes-pope", {"variant": "adversarial"}),
-    "shapes-pope-popular": ("shapes-pope", {"variant": "popular"}),
-    "shapes-pope-random": ("shapes-pope", {"variant": "random"}),
-    "shapes-video": ("shapes-video", {}),
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A data set; the numbers are those of the task files of ``focal eval``, which a test compares.
+
+    Attributes:
+        task: Name in `TASKS`.
+        samples: Pictures or clips.
+        options: Of the task.
+        is_video: Whether samples are clips.
+    """
+
+    task: str
+    samples: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    is_video: bool = False
+
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "shapes-mme": Benchmark("shapes-mme", 600),
+    "shapes-pope": Benchmark("shapes-pope", 200, {"variant": "adversarial"}),
+    "shapes-pope-popular": Benchmark("shapes-pope", 200, {"variant": "popular"}),
+    "shapes-pope-random": Benchmark("shapes-pope", 200, {"variant": "random"}),
+    "shapes-video": Benchmark("shapes-video", 120, {"frames": 16}, is_video=True),
 }
-"""Name as in ``focal eval`` to name and options of the generator; any other generator goes by its own name."""
+"""By the names of ``focal eval``; any other generator goes by its own name."""
 
 DEFAULT_QUESTIONS = 24
 _QUESTIONS_PER_SAMPLE = 2
@@ -107,12 +125,13 @@ class AskedTask:
         Raises:
             ConfigError: Fewer questions than asked for, frames out of range, or cached data that was changed.
         """
-        generator, options = BENCHMARKS.get(self.name, (self.name, {}))
+        known = BENCHMARKS.get(self.name, Benchmark(self.name, 0))
+        generator, options = known.task, dict(known.options)
         if "frames" in inspect.signature(TASKS.load(generator)).parameters:
             if not _FRAMES[0] <= self.frames <= _FRAMES[1]:
                 least, most = _FRAMES
                 raise ConfigError(f"frames must be {least} to {most} for {self.name}, got {self.frames}")
-            options = options | {"frames": self.frames}
+            options["frames"] = self.frames
         questions, samples = self._counts()
         loaded = load_split(
             generator, seed=self.seed, split=self.split, samples=samples, track=track, **options

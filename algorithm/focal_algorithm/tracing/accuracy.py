@@ -143,7 +143,7 @@ def unfit_notes(loaded: LoadedModel, traced: Sequence[TracedSample], task: Asked
         notes.append(
             f"{loaded.name} does not know {listed}, which its tokenizer reads as unknown; the answer says little"
         )
-    generator = "" if task is None else BENCHMARKS.get(task.name, (task.name, {}))[0]
+    generator = "" if task is None else BENCHMARKS[task.name].task if task.name in BENCHMARKS else task.name
     return notes + foreign_notes(loaded, [generator])
 
 
