@@ -32,8 +32,8 @@ from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models.llava import Llava
+from focal_algorithm.training.architecture import word_tokenizer
 from focal_algorithm.training.recipe import recipe
-from focal_algorithm.training.words import word_tokenizer
 from focal_common.errors import ConfigError, RunError
 
 _TEXTS = ("is there a red dot in the image?", "is the blue ring left of the white wheel?")

@@ -405,7 +405,7 @@ def test_task_files_that_cannot_be_meant_are_one_sentence(
 
 KILLED = """
 import os, signal
-from focal_algorithm.evaluation.lmms.answer_log import AnswerLog
+from focal_algorithm.evaluation.lmms.answering import AnswerLog
 from focal.commands.main import main
 
 put = AnswerLog.put

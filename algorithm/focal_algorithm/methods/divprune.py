@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.farthest import cosine_distances, farthest_points
+from focal_algorithm.kernels.ordering import cosine_distances, farthest_points
 from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.selector import refuse_nan
 from focal_algorithm.methods.study import MethodStudy

@@ -14,7 +14,7 @@ from torch import Tensor
 from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks.drawing import COLORS, SHAPES
 from focal_algorithm.tasks.sample import TaskSample
-from focal_algorithm.training.words import ANSWER_END, PAD
+from focal_algorithm.training.architecture import ANSWER_END, PAD
 
 __all__ = [
     "CATEGORIES",

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from focal_algorithm.models.weights import MANIFEST, check_weights, shipped_model
-from focal_algorithm.training.architecture import IMAGE_SIZE_PIXELS
+from focal_algorithm.training.architecture import IMAGE_SIZE_PIXELS, word_tokenizer
 from focal_algorithm.training.checkpoint import CHECKPOINT, LOG, read_checkpoint
 from focal_algorithm.training.recipe import PIXEL_SCALES, Recipe
-from focal_algorithm.training.words import word_tokenizer
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text, sha256_of_file
 

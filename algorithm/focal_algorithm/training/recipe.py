@@ -16,9 +16,14 @@ from focal_algorithm.tasks.image_scene import crowd_sample
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.tasks.shapes_mme import image_training_sample
 from focal_algorithm.tasks.shapes_video import shapes_video_sample
-from focal_algorithm.training.architecture import IMAGE_SIZE_PIXELS, VISUAL_SIDE, image_model, video_model
-from focal_algorithm.training.guidance import Guidance
-from focal_algorithm.training.words import vocabulary
+from focal_algorithm.training.architecture import (
+    IMAGE_SIZE_PIXELS,
+    VISUAL_SIDE,
+    image_model,
+    video_model,
+    vocabulary,
+)
+from focal_algorithm.training.probes import Guidance
 from focal_common.errors import ConfigError, near_matches
 from focal_common.provenance import content_hash
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from focal_algorithm.tasks.sample import TaskSample
+from focal_algorithm.training.architecture import word_tokenizer
 from focal_algorithm.training.batches import IGNORED, pixels_of, question_batch
 from focal_algorithm.training.checkpoint import (
     LOG_FIELDS,
@@ -26,7 +27,6 @@ from focal_algorithm.training.forward import packed_forward, see
 from focal_algorithm.training.labels import object_labels, visual_labels
 from focal_algorithm.training.probes import Probes
 from focal_algorithm.training.recipe import Recipe, Stage
-from focal_algorithm.training.words import word_tokenizer
 from focal_common.errors import ConfigError, RunError
 
 __all__ = ["DEVICES", "moved", "train", "training_device"]

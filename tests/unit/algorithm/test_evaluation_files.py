@@ -11,7 +11,7 @@ import pytest
 from evaluation_support import answered
 from focal.commands import compare as cli_compare
 from focal.commands.running import run_command
-from focal_algorithm.evaluation.lmms.answer_log import AnswerLog
+from focal_algorithm.evaluation.lmms.answering import AnswerLog
 from focal_algorithm.evaluation.lmms.run_files import (
     ACCURACY_COLUMNS,
     SAMPLES,

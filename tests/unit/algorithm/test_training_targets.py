@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from focal_algorithm.tasks.drawing import COLORS, SHAPES
+from focal_algorithm.training.architecture import word_tokenizer
 from focal_algorithm.training.batches import IGNORED, WINDOWS, question_batch
 from focal_algorithm.training.labels import visual_labels
 from focal_algorithm.training.recipe import Stage, recipe
-from focal_algorithm.training.words import word_tokenizer
 
 
 @pytest.mark.parametrize("name", ["video", "image"])

@@ -11,8 +11,7 @@ from lmms_eval.api.model import lmms
 from PIL import Image
 
 from focal_algorithm.checkpoints.loading import LoadedModel
-from focal_algorithm.evaluation.lmms.answer_log import AnswerLog
-from focal_algorithm.evaluation.lmms.answering import Answerer, generation_limits
+from focal_algorithm.evaluation.lmms.answering import Answerer, AnswerLog, generation_limits
 from focal_algorithm.evaluation.lmms.hub_tasks import dataset_of
 from focal_algorithm.evaluation.lmms.options import ModelOptions, options_from_arguments
 from focal_algorithm.methods.base import CompressionMethod
