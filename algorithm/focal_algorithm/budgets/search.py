@@ -19,7 +19,7 @@ class SearchResult:
     """What the parameters of a method reach.
 
     Attributes:
-        match: Of the parameter that comes nearest; an earlier one where it is near enough.
+        match: Match of the parameter that comes nearest; an earlier one where it is near enough.
         parameters: Hyper-parameters there, over those in force.
         reason: Why the budget is out of reach, with the range of each parameter; empty if it is enclosed.
     """
@@ -50,7 +50,7 @@ def multi_parameter_search(
         further: `MethodStudy.further_budgets` of the method with some parameters over those in force.
         target: Budget, above 0.
         evaluate: Budget with some parameters over those in force; None where the method refuses them.
-        what: Of the budget, for messages.
+        what: Name of the budget, for messages.
         tolerance: Relative distance within which no further parameter is tuned.
 
     Raises:

@@ -89,14 +89,14 @@ def load_model(
     Args:
         name: A shipped model, a family in `MODELS`, a folder, or a Hub name with a slash.
         size: Size of a random model; ignored for checkpoints.
-        seed: Of random weights.
+        seed: Seed of random weights.
         dtype: ``fp32``, ``bf16`` or ``fp16``.
         attention: ``sdpa`` or ``eager``.
         device: torch device name.
         is_offline: Whether only local files may be used.
         trust_remote_code: Whether Python code that a checkpoint brings may run.
-        revision: Of a Hub name; empty for its newest.
-        precision: Of its linear layers, see `quantize`.
+        revision: Revision of a Hub name; empty for its newest.
+        precision: Precision of its linear layers, see `quantize`.
 
     Raises:
         ConfigError: Unknown name, dtype or precision, or files that cannot be read.

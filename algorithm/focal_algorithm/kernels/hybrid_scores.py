@@ -41,9 +41,9 @@ class HybridWeights:
     """Weights and temperatures of the three terms.
 
     Attributes:
-        attention: Of the attention received.
-        entropy: Of the entropy of a key's channels.
-        mutual: Of the concentration of a token's similarities.
+        attention: Weight of the attention received.
+        entropy: Weight of the entropy of a key's channels.
+        mutual: Weight of the concentration of a token's similarities.
         tau_feat: Temperature over channels, above 0.
         tau_sim: Temperature over similarities, above 0.
     """
@@ -63,7 +63,7 @@ def hybrid_score(
     Args:
         attention: Attention that each patch receives, axes (heads, patches).
         keys: Head-mean keys of the patches, axes (patches, key width).
-        weights: Of the terms.
+        weights: Weights of the terms.
         is_min_max: Map each term to [0, 1] and take the entropy of normalised keys; otherwise each term is
             standardised and the entropy is that of plain keys.
 

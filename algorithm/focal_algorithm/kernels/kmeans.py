@@ -100,7 +100,7 @@ def kmeans(
         count: Clusters, at most the points.
         iterations: Lloyd rounds; an empty cluster is moved to a drawn point.
         draws: Source of the starting points.
-        weights: Of the points, axes (points); None for equal ones.
+        weights: Weights of the points, axes (points); None for equal ones.
 
     Returns:
         Centres, axes (clusters, width), and the assignment of the last round, before its update, axes (points).
@@ -158,7 +158,7 @@ def merge_by_kmeans(
         count: Contextual tokens.
         rules: How clusters are formed.
         draws: Source of starting points.
-        weights: Of the tokens, axes (remaining); None for plain means.
+        weights: Weights of the tokens, axes (remaining); None for plain means.
 
     Returns:
         Merged tokens, axes (count, width), zero where a cluster is empty, and the contextual token of each

@@ -138,7 +138,7 @@ def farthest_points(
         distances: See `Distances`.
         tokens: How many there are, at least 2 unless ``count`` is 0.
         count: How many to choose.
-        device: Of the distances.
+        device: Device of the distances.
         is_strict: Whether a token is no neighbour of itself and is chosen once. Otherwise, as published, the nearest
             neighbour is the second smallest distance and a token stays out by its own distance of about 0: duplicates
             can be chosen again.

@@ -116,7 +116,7 @@ def selected_heads(attention: Tensor, count: int) -> Tensor:
     """Return the heads that pay most attention in all, in descending order.
 
     Args:
-        attention: Of the raters to the visual tokens, axes (heads, raters, visual tokens).
+        attention: Attention of the raters to the visual tokens, axes (heads, raters, visual tokens).
         count: Heads to keep.
     """
     return top_indices(attention.sum(dim=(1, 2)), count)

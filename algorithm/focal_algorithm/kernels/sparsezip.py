@@ -40,14 +40,14 @@ class SparseZipRules:
 
     Attributes:
         variant: Published lineage.
-        weights: Of the hybrid score.
+        weights: Weights of the hybrid score.
         dominant: K; None for dynamic K, or for ``max(k_min, 4)`` where that is off.
         dynamic: Whether K follows the scores.
         offset: c of dynamic K. epsilon: Its floor.
         k_min: Least K; bounds an explicit K too. k_max: Largest K.
         contextual: C.
         by_kmeans: Merge by k-means; otherwise into spaced targets.
-        kmeans: Of k-means.
+        kmeans: Rules of k-means.
         weighs_by_score: Weigh tokens by their score when merging.
         attention_only: Score by the sum of the attention (s3's ``skip_hybrid_attn``).
     """
@@ -101,7 +101,7 @@ def patch_scores(
         attention: Attention that each patch receives, axes (layers, heads, patches).
         keys: Axes (layers, patches, key width).
         rules: Settings.
-        gates: Of the layers, before softmax; None for equal weights.
+        gates: Gates of the layers, before softmax; None for equal weights.
         cross: Score from the question, axes (patches).
         beta: Weight of ``cross``.
     """
@@ -154,7 +154,7 @@ def compress(
         rules: Settings.
         count: K; None to choose it.
         draws: Source of k-means starts; None for no chance.
-        weights: Of the patches when merging, axes (patches); None for those that ``rules`` name.
+        weights: Weights of the patches when merging, axes (patches); None for those that ``rules`` name.
 
     Raises:
         ConfigError: K is larger than the number of patches.

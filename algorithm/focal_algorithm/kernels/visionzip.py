@@ -196,7 +196,7 @@ def scaled_budget(dominant: int, contextual: int, tokens: int, prefix: int) -> t
     Args:
         dominant: For 576 tokens, at least 1, those of ``prefix`` included.
         contextual: For 576 tokens.
-        tokens: Of the picture.
+        tokens: Tokens of the picture.
         prefix: CLS tokens, which are kept whatever the size.
 
     Returns:

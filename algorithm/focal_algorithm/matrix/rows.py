@@ -33,9 +33,9 @@ class MatrixRow:
     """One run.
 
     Attributes:
-        suite_name: Of the matrix.
-        model_name: Of the matrix.
-        dataset_name: Of the matrix.
+        suite_name: Name in the matrix.
+        model_name: Name in the matrix.
+        dataset_name: Name in the matrix.
         suite: Method and settings.
         model: The model.
         dataset: The dataset.
@@ -172,9 +172,9 @@ class CheckedRow:
     """One row.
 
     Attributes:
-        name: Of the row.
+        name: Name of the row.
         problem: What would stop it; empty for nothing.
-        parameters: Of the method, published ones included.
+        parameters: Parameters of the method, published ones included.
         billions: Parameters of the model, in 1e9; 0 where it was not built.
     """
 

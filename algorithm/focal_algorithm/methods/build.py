@@ -60,7 +60,7 @@ def method_in_force(
     Args:
         name: Registry name.
         own: Hyper-parameters that a user, a suite or a search set.
-        family: Of the model.
+        family: Family of the model.
         geometry: Decoder shape.
         dataset: Name under which parameters may be published.
 

@@ -48,7 +48,7 @@ class CmcState:
 
     Attributes:
         geometry: Decoder shape.
-        layout: Of the prompt.
+        layout: Layout of the prompt.
         frames: F; the visual tokens are F frames of P tokens.
         linear: Motion of the embeddings, which every linear layer uses; None before layer 0.
         places: Token that stands for each visual token at linear layers, axes (1, S).

@@ -59,7 +59,7 @@ class FocusState:
     Attributes:
         grid: Layout of the visual tokens.
         importance: Of the visual tokens present, axes (visual tokens present); None before a selected layer.
-        partners: Of the tokens present; they change only where tokens are dropped.
+        partners: Partners of the tokens present; they change only where tokens are dropped.
     """
 
     grid: TokenGrid

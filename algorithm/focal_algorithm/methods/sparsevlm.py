@@ -50,8 +50,8 @@ class SparseVlmState:
 
     Attributes:
         raters: Text tokens that rate, counted from the first after the visual tokens, int64.
-        relevance: Of the visual tokens present, axes (visual tokens present); None before a pruning layer.
-        rank: Of the raters' attention, for version 1.0.
+        relevance: Relevance of the visual tokens present, axes (visual tokens present); None before a pruning layer.
+        rank: Rank of the raters' attention, for version 1.0.
     """
 
     raters: Tensor | None = None

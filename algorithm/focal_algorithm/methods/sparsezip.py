@@ -126,10 +126,10 @@ class SparseZip(CompressionMethod):
         kmeans_init_factor: Initial clusters per contextual token. kmeans_iters: Lloyd rounds.
         agglomerative: Whether surplus clusters are joined.
         skip_hybrid_attn: Score by attention alone. skip_ctx_merge: Merge as VisionZip.
-        merge_weights: Of tokens in a merged one; ``published``: score in s2 and s3, none in s1.
+        merge_weights: Merge weights of tokens in a merged one; ``published``: score in s2 and s3, none in s1.
         tower_layer_offsets: Tower layers that score, relative to the one the projector takes.
-        gates: Of these layers, before softmax; empty for equal ones.
-        starts: Of k-means: ``farthest`` or ``seeded``. seed: For ``seeded``.
+        gates: Gates of these layers, before softmax; empty for equal ones.
+        starts: Starts of k-means: ``farthest`` or ``seeded``. seed: For ``seeded``.
         keeps_positions: Whether kept tokens hold the positions they had, instead of counting up without gaps.
         mode: ``compatible`` or ``strict``.
     """

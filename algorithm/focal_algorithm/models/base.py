@@ -230,7 +230,7 @@ class ModelAdapter(ABC):
             model: The model, for its sizes.
             pixels: Of one prompt: axes (pictures, channels, rows, columns), or (patches, elements) with ``grid``.
             grid: Frames, rows and columns in patches; None where pixels have the axes of pictures.
-            layout: Of the prompt.
+            layout: Layout of the prompt.
             is_video: Whether the pictures are frames of a video.
 
         Raises:

@@ -25,7 +25,7 @@ class Benchmark:
     Attributes:
         task: Name in `TASKS`.
         samples: Pictures or clips.
-        options: Of the task.
+        options: Options of the task.
         is_video: Whether samples are clips.
     """
 
@@ -57,7 +57,7 @@ class Asked:
 
     Attributes:
         sample: Pictures.
-        number: Of the question within its sample.
+        number: Number of the question within its sample.
         question: With the right answer.
     """
 
@@ -80,8 +80,8 @@ class AskedTask:
         questions: In all, spread evenly over samples and sub-tasks; 0 for all questions of the samples.
         samples: Clips or images; 0 for half as many as questions. Both 0: 24 questions on 12 samples.
         split: ``train``, ``val`` or ``test``.
-        seed: Of the data set.
-        frames: Of a clip; images have none.
+        seed: Seed of the data set.
+        frames: Frames of a clip; images have none.
         answer_tokens: Most tokens of an answer, as in the task files of ``focal eval``.
 
     Raises:

@@ -52,9 +52,9 @@ def crowd_sample(
     """Make one picture with as many shapes as find room.
 
     Args:
-        seed: Of the data set.
+        seed: Seed of the data set.
         split: ``train``, ``val`` or ``test``.
-        index: Of the sample.
+        index: Index of the sample.
         size_pixels: Side of the picture.
         radii: Smallest and largest radius in pixels.
         most: Most shapes.

@@ -26,9 +26,9 @@ def shapes_pope_sample(seed: int, split: str, index: int, *, variant: str = "adv
     """Make one image and six questions; the image is the same for every variant.
 
     Args:
-        seed: Of the data set.
+        seed: Seed of the data set.
         split: ``train``, ``val`` or ``test``.
-        index: Of the sample.
+        index: Index of the sample.
         variant: How absent objects are chosen: evenly, the most popular first, or those that share colour or
             shape with the most objects of the image.
     """

@@ -30,9 +30,9 @@ def shapes_video_sample(
     """Make one clip and its questions.
 
     Args:
-        seed: Of the data set.
+        seed: Seed of the data set.
         split: ``train``, ``val`` or ``test``.
-        index: Of the sample.
+        index: Index of the sample.
         frames: 4 to 32.
         rounds: How often each sub-task is asked; sub-tasks that the scene does not admit are left out.
         more: How often some sub-tasks are asked instead.

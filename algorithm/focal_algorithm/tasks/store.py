@@ -58,7 +58,7 @@ def load_split(
 
     Args:
         task: Name in `TASKS`.
-        seed: Of the data set.
+        seed: Seed of the data set.
         split: ``train``, ``val`` or ``test``.
         samples: How many.
         cache: Folder; `cache_folder` if None.

@@ -45,7 +45,7 @@ def run_accuracy(
     """Return accuracy with its 95 % interval (Wilson), over all questions and by sub-task.
 
     Args:
-        settings: Of the run.
+        settings: Settings of the run.
         task: What it asked.
         method: With its parameters.
         loaded: The model.

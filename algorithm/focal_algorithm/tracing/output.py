@@ -74,9 +74,9 @@ def recorded_trace(
     Args:
         loaded: The model that ran.
         method: What was attached.
-        samples: Of a `Recorder`; at least one.
+        samples: Samples of a `Recorder`; at least one.
         dataset: Name under which results are filed.
-        seed: Of weights and inputs; None where nothing was seeded.
+        seed: Seed of weights and inputs; None where nothing was seeded.
     """
     weighted = [sample.header.weighted_sparsity for sample in samples]
     known = [value for value in weighted if value is not None]
@@ -192,13 +192,13 @@ def write_run(
     """Write every file of a run, the manifest last, and return them by role.
 
     Args:
-        settings: Of the run.
+        settings: Settings of the run.
         method: What was attached.
         trace: Tier 1.
         traced: Masks, records and pictures.
         records: What ``NAME.samples.json`` says.
         wall_time_s: For the manifest.
-        accuracy: Of the answers to a benchmark's questions, for ``NAME.accuracy.json``.
+        accuracy: Accuracy of the answers to a benchmark's questions, for ``NAME.accuracy.json``.
     """
     stem = f"{trace.header.model}_{trace.header.dataset}"
     stem = f"{stem}_{settings.variant}" if settings.variant else stem
@@ -241,7 +241,7 @@ def write_recorded(
         trace: Tier 1.
         samples: Masks, records and summaries, in the order of the trace.
         method: Whose own tables are written; None to leave them as they are.
-        facts: Of each sample, for ``NAME.samples.json``; see `sample_facts`.
+        facts: Facts of each sample, for ``NAME.samples.json``; see `sample_facts`.
         shown: Pictures of each sample; empty to keep none.
         keep_masks: Whether to write tier 2, which every sample then holds.
     """
@@ -287,7 +287,7 @@ def write_method_tables(
 
     Args:
         root: Trace root.
-        header: Of the trace.
+        header: Header of the trace.
         method: What was attached.
         samples: With the method's summaries.
     """

@@ -134,7 +134,7 @@ class TracedSample:
         origin: Where the pixels come from.
         question: As it was asked.
         asked: Question of a benchmark with its right answer; None for other inputs.
-        dense_answer: Of the untouched model; None where it was not asked.
+        dense_answer: Dense answer of the untouched model; None where it was not asked.
         frames: Pictures to keep beside the trace; None for none.
     """
 

@@ -56,7 +56,7 @@ class RunResult:
         samples: One JSON-like record per sample: sparsity, kept tokens, answer.
         files: Everything written, by role.
         notes: Sentences the user should read.
-        accuracy: Of the questions of a benchmark, see `run_accuracy`; None for other inputs.
+        accuracy: Accuracy of the questions of a benchmark, see `run_accuracy`; None for other inputs.
     """
 
     trace: Trace
@@ -91,11 +91,11 @@ class Gathered:
     """The prefills of a run before anything is written.
 
     Attributes:
-        settings: Of the run.
+        settings: Settings of the run.
         loaded: The model.
         method: With the parameters in force.
         traced: One per sample.
-        wall_time_s: Of all of them, loading included where the model was loaded here.
+        wall_time_s: Wall time of all of them, loading included where the model was loaded here.
         parameter_notes: What the user should know of the parameters.
     """
 
@@ -205,7 +205,7 @@ def accuracy_of(
     """Return the accuracy of the questions of a benchmark, see `run_accuracy`; None for other inputs.
 
     Args:
-        settings: Of the run.
+        settings: Settings of the run.
         loaded: The model.
         method: What was attached.
         traced: In the order of the questions.

@@ -106,7 +106,7 @@ def rare_samples(name: str, samples: Sequence[TaskSample], least: int, seed: int
         name: ``video`` or ``image``.
         samples: Those of `checking_samples`, in which every sub-task occurs.
         least: Questions of each sub-task.
-        seed: Of the benchmark.
+        seed: Seed of the benchmark.
     """
     missing = Counter({kind: least - times for kind, times in _kinds(samples).items() if times < least})
     found: list[TaskSample] = []
@@ -191,9 +191,9 @@ def measure(
 
     Args:
         model: In evaluation mode.
-        recipe: Of the model.
-        tokenizer: Of the model.
-        samples: Of the test split; at least two.
+        recipe: Recipe of the model.
+        tokenizer: Tokenizer of the model.
+        samples: Samples of the test split; at least two.
         more: With further questions of rare sub-tasks; see `rare_samples`.
         track: Wraps the samples to show progress.
     """

@@ -54,7 +54,7 @@ def model_card(
     """Return the card in Markdown.
 
     Args:
-        recipe: Of the model.
+        recipe: Recipe of the model.
         facts: Seed, steps, wall time.
         measured: Answers on the test split.
         verdicts: Judgement of them.

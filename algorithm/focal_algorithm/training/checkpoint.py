@@ -40,7 +40,7 @@ class TrainingState:
     Attributes:
         model: Video or image model.
         probes: Thrown away at the end.
-        optimizers: Of the vision stage and of the decoder's stages.
+        optimizers: Optimizers of the vision stage and of the decoder's stages.
         step: Next step.
         seconds: Wall time of all steps so far.
         rows: The log.
@@ -69,7 +69,7 @@ def write_checkpoint(state: TrainingState, folder: Path, wanted: dict[str, Any])
     """Write checkpoint and log.
 
     Args:
-        state: Of the training.
+        state: State of the training.
         folder: To write into.
         wanted: Its `identity`.
     """
@@ -109,7 +109,7 @@ def resume(state: TrainingState, folder: Path, wanted: dict[str, Any]) -> None:
     """Go on from the checkpoint in a folder; without one the state stays as it is.
 
     Args:
-        state: Of a fresh training, on any device.
+        state: State of a fresh training, on any device.
         folder: With the checkpoint.
         wanted: Its `identity`.
 

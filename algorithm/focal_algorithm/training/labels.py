@@ -26,7 +26,7 @@ class VisualLabels:
         category: 0 for background, 1 + colour * shapes + shape of the object; axes (batch, visual).
         centre: Centre of the object in the frame, (column, row) in [-1, 1]; axes (batch, visual, 2).
         is_middle: 1 where the centre of the object lies in the cell, axes (batch, visual); one cell counts one object.
-        radius: Of the object in cells, axes (batch, visual).
+        radius: Radius of the object in cells, axes (batch, visual).
         presence: Which categories are in the frame, axes (batch, frames, categories).
         time: Frame number over the last frame number, axes (batch, visual).
         direction: Direction of the object from its second visible frame on, else -100; axes (batch, visual).

@@ -89,7 +89,7 @@ class TextProbes(nn.Module):
     """Probes on hidden states of text.
 
     Args:
-        width: Of the decoder.
+        width: Width of the decoder.
     """
 
     def __init__(self, width: int) -> None:
@@ -109,10 +109,10 @@ class TextProbes(nn.Module):
 
         Args:
             hidden: Axes (batch, Q, slot, width).
-            answering: Of the token that answers, which must know which of two objects is which; axes
+            answering: Answering of the token that answers, which must know which of two objects is which; axes
                 (batch, Q, width).
             batch: The questions.
-            labels: Of their objects.
+            labels: Labels of their objects.
         """
         is_naming = batch.subjects != IGNORED
         rows = torch.arange(len(hidden), device=hidden.device)[:, None, None].expand_as(is_naming)[is_naming]
@@ -161,8 +161,8 @@ class Probes(nn.Module):
     """Probes on projected visual tokens and on hidden states of the decoder.
 
     Args:
-        width: Of the decoder.
-        summary_width: Of the vector that summarises a frame (CLS, or the mean of the visual tokens).
+        width: Width of the decoder.
+        summary_width: Width of the vector that summarises a frame (CLS, or the mean of the visual tokens).
     """
 
     def __init__(self, width: int, summary_width: int) -> None:

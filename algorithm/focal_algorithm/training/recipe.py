@@ -36,7 +36,7 @@ class Stage:
 
     Attributes:
         frames: Frames of a clip; 1 for images.
-        samples: Of a batch.
+        samples: Samples of a batch.
         steps: Optimizer steps.
         trains_tower: Whether tower and projector learn too; always in the vision stage.
         rounds: How often sub-tasks are asked of a sample that are asked more often than the others.

@@ -19,7 +19,7 @@ def tower_attention(model: Any, pixels: Tensor) -> Tensor:
 
     Args:
         model: Video or image model.
-        pixels: Of one sample, axes (1, frames, channels, rows, columns).
+        pixels: Pixels of one sample, axes (1, frames, channels, rows, columns).
 
     Returns:
         Mean over heads in the layer whose output the decoder gets, axes (visual). Where the model pools patches,

@@ -54,7 +54,7 @@ def train(
     Args:
         recipe: What to train.
         folder: For checkpoint and log.
-        seed: Of weights and data.
+        seed: Seed of weights and data.
         is_bf16: Whether products are rounded to bf16; the weights stay fp32.
         device: Where to compute. Weights start, and data are made and shuffled, on the CPU: they are the same on all.
         track: Wraps the steps to show progress.

@@ -35,7 +35,7 @@ class TaskOutcome:
     Attributes:
         answers: In the order of tasks and documents.
         metrics: Aggregates of lmms-eval by task and metric.
-        configuration: Of each task, as JSON values: data, prompts, generation settings, version.
+        configuration: Configuration of each task, as JSON values: data, prompts, generation settings, version.
     """
 
     answers: tuple[ScoredAnswer, ...]

@@ -52,7 +52,7 @@ def accuracy_rows(shared: dict[str, Any], task: str, outcome: TaskOutcome) -> li
     Args:
         shared: Fields of every row, ``checkpoint`` among them.
         task: As it was asked for.
-        outcome: Of that task.
+        outcome: Outcome of that task.
     """
     versions = package_versions("focal-vlm", "lmms-eval")
     is_random = str(shared["checkpoint"]).startswith("random:")

@@ -133,10 +133,10 @@ class HubTask:
     Attributes:
         task: Its name, or that of a group, in lmms-eval 0.7.3.
         data: Data set on the Hub.
-        form: Of answers, see `is_parsable`.
-        unit: Of the published result: ``percent``, or ``score`` where lmms-eval's aggregate is not a percentage.
-        configuration: Of the data set; empty where it has one, or where sub-tasks have their own.
-        revision: Of the data set.
+        form: Form of answers, see `is_parsable`.
+        unit: Unit of the published result: ``percent``, or ``score`` where lmms-eval's aggregate is not a percentage.
+        configuration: Configuration of the data set; empty where it has one, or where sub-tasks have their own.
+        revision: Revision of the data set.
     """
 
     task: str

@@ -30,7 +30,7 @@ class ScoredAnswer:
         pixels_sha256: Of that picture, the same in every task that shows it; empty where the task does not say.
         kind: Sub-task.
         text: As the model read it.
-        digest: Of the question and its right answer, to tell whether two runs asked the same.
+        digest: Digest of the question and its right answer, to tell whether two runs asked the same.
         answer: As the model gave it.
         target: Right answer.
         score: 1 right, 0 wrong; fractions in tasks that have them.

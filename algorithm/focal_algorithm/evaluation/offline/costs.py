@@ -27,14 +27,14 @@ class Cost:
     """One prefill, or the mean of several.
 
     Attributes:
-        visual_tokens: Of the prompt.
+        visual_tokens: Visual tokens of the prompt.
         equivalent_tokens: Layer mean of unique vectors at linear layers, in whole tokens by work.
         present_tokens: Layer mean of visual tokens present at linear layers.
         tokens_by_layer: Visual tokens present at ``down_proj`` of each layer.
         vector_sparsity: Share of vectors left out, weighted by work as the published traces weigh it.
-        linear_macs: Of projections and MLP, text rows included.
-        attention_macs: Of scores and values.
-        selection_macs: Of the method's own decisions (estimated); None where no formula is known.
+        linear_macs: MACs of projections and MLP, text rows included.
+        attention_macs: MACs of scores and values.
+        selection_macs: MACs of the method's own decisions (estimated); None where no formula is known.
     """
 
     visual_tokens: float

@@ -41,7 +41,7 @@ class Reply:
     """One answered question.
 
     Attributes:
-        number: Of the question.
+        number: Number of the question.
         picture: Sample id; questions about one picture are not independent.
         kind: Sub-task.
         answer: As the model gave it, up to its first word where that settles the answer.
@@ -97,7 +97,7 @@ class Evaluator:
 
         Args:
             method: See `method`.
-            numbers: Of the questions; all if None. Neighbours about one picture share its attachment.
+            numbers: Numbers of the questions; all if None. Neighbours about one picture share its attachment.
             recorded: Numbers of the questions whose prefill is recorded as a trace; about twice as slow.
 
         Raises:

@@ -41,10 +41,10 @@ class QuestionSet:
 
     Attributes:
         benchmark: Name in `BENCHMARKS`.
-        seed: Of the data set.
+        seed: Seed of the data set.
         samples: Pictures and clips.
         asked: Questions about them, numbered from 0.
-        manifest: Of the data: counts and hash.
+        manifest: Manifest of the data: counts and hash.
     """
 
     benchmark: str
@@ -68,7 +68,7 @@ def load_questions(
     Args:
         benchmark: Name in `BENCHMARKS`.
         limit: First so many questions; None for all.
-        seed: Of the data set; ``focal eval`` takes 0.
+        seed: Seed of the data set; ``focal eval`` takes 0.
         split: ``train``, ``val`` or ``test``.
         samples: Pictures to generate; those of the benchmark if None.
         track: Wraps generation to show progress.

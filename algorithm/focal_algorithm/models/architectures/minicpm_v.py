@@ -155,7 +155,7 @@ class MiniCpmVForConditionalGeneration(PreTrainedModel, GenerationMixin):
     through ``get_vllm_embedding``; its decoder is ``llm``, a stock Qwen2 model.
 
     Args:
-        config: Of the decoder and what stands beside it.
+        config: Configuration of the decoder and what stands beside it.
         core: The published class from a checkpoint's own code; None for a stand-in with the same interface.
         marks: Token ids around visual features; None for those of `mark_tokenizer`.
     """

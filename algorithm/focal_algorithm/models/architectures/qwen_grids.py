@@ -69,7 +69,7 @@ def qwen_patches(
         patch: Side of a patch in pixels.
         merge: Patches per side of a merge window.
         depth: Frames per patch.
-        scale: Of the pixels.
+        scale: Scale of the pixels.
 
     Returns:
         Axes (patches, channels * depth * patch * patch), fp32; and the grid (frames, rows, columns) in patches.
@@ -116,7 +116,7 @@ def patch_inputs(
         model: A Qwen-VL model; one with random weights carries its own ``focal_pixels``.
         frames: RGB pictures of one size.
         bounds: Smallest and largest area of a picture, for checkpoints.
-        scale: Of the pixels.
+        scale: Scale of the pixels.
     """
     vision = model.config.vision_config
     least, most = getattr(model.config, "focal_pixels", bounds)
@@ -137,10 +137,10 @@ def picture_grid(config: Any, inputs: Mapping[str, Any], row: PromptRow) -> tupl
     """Return frames, rows and columns in tokens of the image or video of a row, whose frames may be apart.
 
     Args:
-        config: Of the whole model.
+        config: Configuration of the whole model.
         inputs: Keyword arguments of the forward, with ``image_grid_thw`` and ``video_grid_thw``, or with the
             ``position_ids`` that `generate` has made from them and hands on instead.
-        row: Of the batch, with at least one run.
+        row: Row of the batch, with at least one run.
 
     Raises:
         UnsupportedError: Nothing says the grid, or the features are of another picture.

@@ -186,7 +186,7 @@ def photograph_clip(index: int, num_frames: int, size_pixels: int, seed: int) ->
         index: Chooses the photograph in turn.
         num_frames: Frames of the clip.
         size_pixels: Side of the square frames.
-        seed: Of the camera path.
+        seed: Seed of the camera path.
 
     Raises:
         UnsupportedError: scikit-image is not installed or lacks its sample pictures.

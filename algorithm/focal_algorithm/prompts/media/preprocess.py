@@ -50,7 +50,7 @@ def picture_of(pixels: Tensor, scale: PixelScale) -> Image.Image:
 
     Args:
         pixels: Axes (channels, rows, columns).
-        scale: Of the pixels.
+        scale: Scale of the pixels.
     """
     mean, deviation = (torch.tensor(channels)[:, None, None] for channels in scale)
     levels = ((pixels.to("cpu", torch.float32) * deviation + mean) * 255).round().clamp(0, 255)
