@@ -77,19 +77,11 @@ class LlavaOnevision(ModelAdapter):
                 f"{layout.sample_id}: the tiles of an image follow from image_sizes, which the forward lacks; say "
                 "beforehand what it holds, with run.expects(inputs) or attach(..., layouts=...)"
             )
-        size, config, crop = (
-            list(layout.image_size_pixels),
-            model.config,
-            model.config.vision_config.image_size,
-        )
-        tiles = image_size_to_num_patches(size, config.image_grid_pinpoints, crop)
+        size, config = list(layout.image_size_pixels), model.config
+        tiles = image_size_to_num_patches(size, config.image_grid_pinpoints, config.vision_config.image_size)
 
         def place(values: Tensor) -> Tensor:
-            newline = values.new_full((values.shape[-1],), -1.0)
-            aspect = config.vision_aspect_ratio
-            return model.model.pack_image_features([values], [size], newline, vision_aspect_ratio=aspect)[0][
-                0
-            ]
+            return self._packed(model, values, size, values.new_full((values.shape[-1],), -1.0))
 
         tile = torch.arange(tiles, dtype=torch.float32)[:, None, None].expand(-1, self._side(model) ** 2, 1)
         number = place(tile.contiguous()).flatten()
@@ -157,13 +149,8 @@ class LlavaOnevision(ModelAdapter):
         across = (torch.arange(columns)[:, None] * crop + centre).view(1, columns, 1, side)
         tiles = torch.stack(torch.broadcast_tensors(across, down), dim=-1).view(-1, side**2, 2)
         image_size = [picture.height, picture.width]
-        packed, _ = model.model.pack_image_features(
-            [torch.cat((tiles[:1], tiles))],
-            [image_size],
-            torch.zeros(2),
-            vision_aspect_ratio=config.vision_aspect_ratio,
-        )
-        places = packed[0][side**2 :].view(*shape, 2)[:, :-1].numpy()
+        packed = self._packed(model, torch.cat((tiles[:1], tiles)), image_size, torch.zeros(2))
+        places = packed[side**2 :].view(*shape, 2)[:, :-1].numpy()
         large, box = cells_around(1, places[0, :, 0], places[:, 0, 1])
         shown = (resized(picture, (crop, crop)), canvas.crop(box))
         return VisualCells(shown, ("overview", "tiles"), concatenated([overview, large]))
@@ -209,14 +196,17 @@ class LlavaOnevision(ModelAdapter):
     def _image_grid(self, model: Any, image_size: list[int]) -> tuple[int, int]:
         """Return rows and columns (newline included) of the high-resolution grid, as the model packs it."""
         config, side = model.config, self._side(model)
-        crop = config.vision_config.image_size
-        # Asking the model's own packing with a blank map of one channel is the one way never to disagree
-        # with it.
-        count = image_size_to_num_patches(image_size, config.image_grid_pinpoints, crop)
-        blank = torch.zeros(count, side**2, 1)
-        newline = torch.ones(1)
-        packed, _ = model.model.pack_image_features(
-            [blank], [image_size], newline, vision_aspect_ratio=config.vision_aspect_ratio
+        tiles = image_size_to_num_patches(
+            image_size, config.image_grid_pinpoints, config.vision_config.image_size
         )
-        rows = int((packed[0] == 1).sum())
-        return rows, (len(packed[0]) - side**2) // rows
+        packed = self._packed(model, torch.zeros(tiles, side**2, 1), image_size, torch.ones(1))
+        rows = int((packed == 1).sum())
+        return rows, (len(packed) - side**2) // rows
+
+    def _packed(self, model: Any, tiles: Tensor, image_size: list[int], newline: Tensor) -> Tensor:
+        """Pack values of patches, axes (tiles, patches, width), as the model alone knows to."""
+        aspect = model.config.vision_aspect_ratio
+        packed, _ = model.model.pack_image_features(
+            [tiles], [image_size], newline, vision_aspect_ratio=aspect
+        )
+        return packed[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -67,15 +68,25 @@ class Qwen25Vl(ModelAdapter):
         config = model.config
         bounds = self.video_pixels if is_video else self.image_pixels
         patches, grid = patch_inputs(model, frames, bounds, self.pixel_scale)
-        tokens = merged_grid(grid, config.vision_config.spatial_merge_size)
-        count = tokens[0] * tokens[1] * tokens[2]
-        cells = self.cell_maker(model, frames, grid, is_video)
-        if not is_video:
-            inputs = {"pixel_values": patches, "image_grid_thw": torch.tensor([grid])}
-            return VisualPart((Placeholders(config.image_token_id, count),), inputs, cells)
-        inputs = {"pixel_values_videos": patches, "video_grid_thw": torch.tensor([grid])}
-        inputs["second_per_grid_ts"] = torch.tensor([float(config.vision_config.temporal_patch_size)])
-        return VisualPart((Placeholders(config.video_token_id, count),), inputs, cells)
+        shape = merged_grid(grid, config.vision_config.spatial_merge_size)
+        cells, suffix = self.cell_maker(model, frames, grid, is_video), "_videos" if is_video else ""
+        inputs = {f"pixel_values{suffix}": patches}
+        inputs[f"{'video' if is_video else 'image'}_grid_thw"] = torch.tensor([grid])
+        return VisualPart(
+            self._pieces(config, shape, is_video), inputs | self._timing(config, is_video), cells
+        )
+
+    def _pieces(
+        self, config: Any, shape: tuple[int, int, int], is_video: bool
+    ) -> tuple[str | Placeholders, ...]:
+        """Return placeholders with the marks between them, for (frames, rows, columns) of tokens."""
+        token = config.video_token_id if is_video else config.image_token_id
+        return (Placeholders(token, math.prod(shape)),)
+
+    def _timing(self, config: Any, is_video: bool) -> dict[str, Tensor]:
+        """Return what tells the model how far apart the frames are."""
+        depth = float(config.vision_config.temporal_patch_size)
+        return {"second_per_grid_ts": torch.tensor([depth])} if is_video else {}
 
     @staticmethod
     def cell_maker(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 from statistics import mode
 from typing import Any, ClassVar
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from transformers import Qwen3VLForConditionalGeneration
 
-from focal_algorithm.models.architectures.qwen_grids import merged_grid, patch_inputs, picture_grid
-from focal_algorithm.models.base import Placeholders, VisualPart, VisualRange
+from focal_algorithm.models.architectures.qwen_grids import picture_grid
+from focal_algorithm.models.base import Placeholders, VisualRange
 from focal_algorithm.models.qwen2_5_vl import Qwen25Vl
 from focal_algorithm.prompts.layout import PromptRow, token_grid
 from focal_algorithm.prompts.media.preprocess import SIGLIP, PixelScale
@@ -63,25 +63,22 @@ class Qwen3Vl(Qwen25Vl):
         """Return the Qwen chat template around the visual tokens."""
         return "<|im_start|>user\n", f"{question}<|im_end|>\n<|im_start|>assistant\n"
 
-    def visual_inputs(self, model: Any, frames: Sequence[Any], is_video: bool) -> VisualPart:
-        """Turn frames or one image into patches, marks and placeholders; see `ModelAdapter.visual_inputs`."""
-        config = model.config
-        bounds = self.video_pixels if is_video else self.image_pixels
-        patches, grid = patch_inputs(model, frames, bounds, self.pixel_scale)
-        pairs, rows, columns = merged_grid(grid, config.vision_config.spatial_merge_size)
-        cells = self.cell_maker(model, frames, grid, is_video)
+    def _pieces(
+        self, config: Any, shape: tuple[int, int, int], is_video: bool
+    ) -> tuple[str | Placeholders, ...]:
+        """Return placeholders between marks, those of each pair of frames after their time."""
+        pairs, rows, columns = shape
+        token = config.video_token_id if is_video else config.image_token_id
+        marked = ("<|vision_start|>", Placeholders(token, rows * columns), "<|vision_end|>")
         if not is_video:
-            inputs = {"pixel_values": patches, "image_grid_thw": torch.tensor([grid])}
-            image = Placeholders(config.image_token_id, rows * columns)
-            return VisualPart(("<|vision_start|>", image, "<|vision_end|>"), inputs, cells)
+            return marked
         depth = config.vision_config.temporal_patch_size
-        pieces: list[str | Placeholders] = []
-        for pair in range(pairs):
-            middle_s = pair * depth + (depth - 1) / 2
-            pieces += [f"<{middle_s:.1f} seconds><|vision_start|>"]
-            pieces += [Placeholders(config.video_token_id, rows * columns), "<|vision_end|>"]
-        inputs = {"pixel_values_videos": patches, "video_grid_thw": torch.tensor([grid])}
-        return VisualPart(tuple(pieces), inputs, cells)
+        middles_s = [pair * depth + (depth - 1) / 2 for pair in range(pairs)]
+        return tuple(piece for middle in middles_s for piece in (f"<{middle:.1f} seconds>", *marked))
+
+    def _timing(self, config: Any, is_video: bool) -> dict[str, Tensor]:
+        """Return nothing: times stand in the prompt."""
+        return {}
 
     def layer_additions(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], tuple[Tensor, ...]]:
         """Take the deepstack features (arXiv 2406.04334) out of the decoder's arguments."""
