@@ -33,7 +33,7 @@ from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.prompts.media.photographs import photograph_clip
+from focal_algorithm.prompts.media.media import photograph_clip
 from focal_algorithm.tracing.prompting import build_prompt
 
 # Qwen/Qwen2-7B config.json
@@ -78,7 +78,7 @@ def measure(name: str, layers: int, frames: int) -> dict[str, float]:
     torch.set_num_threads(1)
     loaded = wide_model(layers)
     prompt = build_prompt(loaded, photograph_clip(0, frames, 378, 0), "What happens?")
-    geometry = loaded.adapter.geometry(loaded.model)
+    geometry = loaded.geometry
     start = time.process_time()
     with torch.inference_mode():
         if name == "untouched":
@@ -101,7 +101,7 @@ def measure_steps(name: str, repeats: int = 25, new_tokens: int = 16) -> dict[st
         "llava_onevision", size="tiny", seed=0, dtype="fp32", attention="sdpa", device="cpu", is_offline=True
     )
     prompt = build_prompt(loaded, photograph_clip(0, 4, 70, 0), "What happens?")
-    method = build_method(name, build_method(name, {}).study.fitted(loaded.adapter.geometry(loaded.model)))
+    method = build_method(name, build_method(name, {}).study.fitted(loaded.geometry))
     prefill, decode = [], []
 
     def spent(tokens: int) -> float:

@@ -18,9 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.expansion import expand
 from focal_algorithm.kernels.similarity import concentrate
-from focal_algorithm.kernels.tiles import tile_of_tokens
+from focal_algorithm.kernels.vectors import tile_of_tokens
 from focal_traces import TokenGrid
 
 ROWS, COLUMNS = 13, 14
@@ -121,7 +120,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, float | str]:
 
     def run() -> tuple[Tensor, Tensor, Tensor]:
         if arguments.version == "materialising":
-            return materialising(x, positions, grid, visual_tokens, arguments.vector_size)
+            full = materialising(x, positions, grid, visual_tokens, arguments.vector_size)
+            return full[0][positions], full[1][positions], full[2]
         found = concentrate(
             x,
             positions,
@@ -132,8 +132,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float | str]:
             block=BLOCK,
             threshold=THRESHOLD,
         )
-        full = expand(found, positions, visual_tokens)
-        return full.is_zero, full.is_similar, found.values
+        return found.is_zero, found.is_similar, found.values
 
     forget_peak()
     before = memory_bytes("VmRSS")

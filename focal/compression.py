@@ -21,8 +21,8 @@ from focal_algorithm.hooks.pixels import TowerPixels, watched_pixels
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.prompts.layout import SampleLayout
-from focal_algorithm.tracing.notes import idle_notes
-from focal_algorithm.tracing.runner import Prepared, method_of
+from focal_algorithm.tracing.accuracy import idle_notes
+from focal_algorithm.tracing.runner import method_of
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_traces.frames.frames import SampleFrames
@@ -174,7 +174,7 @@ def compress(
     notes: list[str] = []
     if isinstance(method, str):
         settings = replace(settings, method=method, parameters=parameters)
-        method, notes = method_of(settings, Prepared(loaded, loaded.quantization))
+        method, notes = method_of(settings, loaded)
         _require_support(method, loaded)
     elif parameters:
         raise ConfigError(
@@ -196,9 +196,8 @@ def compress(
 
 def _require_support(method: CompressionMethod, loaded: LoadedModel) -> None:
     """Try a method of ours on a tiny model of the family, so that a pair that cannot work is refused at once."""
-    adapter = loaded.adapter
     with torch.random.fork_rng(devices=()):
-        refusal, _ = method_support(method, adapter.text_config(loaded.model).to_dict(), type(adapter))
+        refusal, _ = method_support(method, loaded.model.get_decoder().config.to_dict(), type(loaded.adapter))
     if refusal:
         raise UnsupportedError(refusal)
 
@@ -216,7 +215,7 @@ class _PictureRecorder(Recorder):
     """
 
     def __init__(self, loaded: LoadedModel, method: CompressionMethod, keep_masks: bool) -> None:
-        super().__init__(loaded.adapter.geometry(loaded.model), method, keep_masks)
+        super().__init__(loaded.geometry, method, keep_masks)
         self.pictures: list[SampleFrames | str | None] = []
         self.tower: TowerPixels | str = ""
 

@@ -11,8 +11,7 @@ import numpy as np
 from PIL import Image
 
 from focal_algorithm.evaluation.offline.questions import load_questions
-from focal_algorithm.prompts.media.media import read_image, read_video
-from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.prompts.media.media import MediaSample, read_image, read_video
 from focal_common.errors import ConfigError
 
 __all__ = ["Sample", "media_of", "samples"]

@@ -129,10 +129,9 @@ def load_model(
         is_offline=is_offline,
         trust_remote_code=trust_remote_code,
     )
-    prepared = prepare(settings)
-    loaded = prepared.loaded
+    loaded = prepare(settings)
     _KNOWN[loaded.model] = _Known(
-        loaded.adapter, loaded.tokenizer, loaded.checkpoint, loaded.shipped, prepared.quantization, seed
+        loaded.adapter, loaded.tokenizer, loaded.checkpoint, loaded.shipped, loaded.quantization, seed
     )
     return loaded.model, Processor(loaded)
 

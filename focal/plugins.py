@@ -128,9 +128,9 @@ def supports(model: Any, method: str | CompressionMethod) -> Support:
     elif isinstance(model, str):
         adapter = find_adapter(model, is_offline=True, trust_remote_code=True)
         config = model_settings(model, is_offline=True)
-        text = config.get(adapter.text_config_name, config)
+        text = config.get("text_config", config)
     else:
         found = family_of(model)
-        adapter, text = type(found), found.text_config(model).to_dict()
+        adapter, text = type(found), model.get_decoder().config.to_dict()
     refusal, limits = method_support(built, text, adapter)
     return Support(refusal, limits)

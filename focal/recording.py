@@ -202,7 +202,7 @@ def _of_run(done: Gathered) -> Trace:
     """Return the trace of a finished run; it holds the model until it is let go."""
     settings, method = done.settings, done.method
     recording = Recording(
-        loaded=replace(done.prepared.loaded, quantization=done.prepared.quantization),
+        loaded=done.loaded,
         method=method,
         samples=tuple(one.recorded for one in done.traced),
         pictures=tuple(one.frames for one in done.traced) if settings.keeps_frames else (),
@@ -212,10 +212,10 @@ def _of_run(done: Gathered) -> Trace:
     )
     made = recording.trace()
     facts = facts_of(made.counts, done.traced)
-    accuracy = accuracy_of(settings, done.prepared, method, done.traced, facts)
+    accuracy = accuracy_of(settings, done.loaded, method, done.traced, facts)
 
     def write(root: Path) -> None:
-        finish(replace(settings, output=root), done.prepared, method, done.traced, done.wall_time_s)
+        finish(replace(settings, output=root), done.loaded, method, done.traced, done.wall_time_s)
 
     return Trace(
         made.counts,

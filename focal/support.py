@@ -11,7 +11,14 @@ from typing import Any
 import torch
 
 from focal.environment import Check
-from focal_algorithm.checkpoints.loading import LoadedModel, find_adapter, load_model, model_settings
+from focal_algorithm.checkpoints.loading import (
+    LoadedModel,
+    find_adapter,
+    load_model,
+    model_settings,
+    random_model,
+    runs_checkpoint_code,
+)
 from focal_algorithm.hooks import attach
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, changes_length
@@ -19,7 +26,7 @@ from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS, model_location
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.models.weights import SHIPPED
-from focal_algorithm.prompts.media.photographs import photograph_clip
+from focal_algorithm.prompts.media.media import photograph_clip
 from focal_algorithm.tracing.prompting import build_prompt
 from focal_common.errors import ConfigError, FocalError, UnsupportedError
 
@@ -41,7 +48,7 @@ def model_checks(name: str, is_offline: bool, trust_remote_code: bool) -> list[C
         if name in MODELS:
             adapter = MODELS.load(name)
             with torch.device("meta"):
-                config = adapter.random_model("small", "sdpa").config.to_dict()
+                config = random_model(adapter, "small", "sdpa").config.to_dict()
             found = [Check("model", f"{name}: random weights, sizes small and tiny")]
         else:
             adapter = find_adapter(name, is_offline, trust_remote_code)
@@ -50,13 +57,13 @@ def model_checks(name: str, is_offline: bool, trust_remote_code: bool) -> list[C
             found = [Check("model", f"{name}: a {adapter.family} {kind}"), *_files(model_location(name))]
     except FocalError as error:
         return [Check("model", name, str(error))]
-    text = config.get(adapter.text_config_name, config)
+    text = config.get("text_config", config)
     found += [
         Check("inputs", f"one {' or one '.join(sorted(adapter.modalities))} per prompt, batches of any size"),
         Check("decoder", _decoder(text)),
         Check("attention", "eager and sdpa; others show no operands, so they are refused"),
     ]
-    if adapter.has_remote_code:
+    if runs_checkpoint_code(adapter):
         found.append(Check("remote code", "checkpoints bring their own; run only with --trust-remote-code"))
     return found + [_method(method, text, adapter) for method in METHODS]
 
@@ -89,7 +96,7 @@ def method_support(
 def _refusals(family: str, method: CompressionMethod) -> dict[str, str]:
     """Return why a method refuses pictures of a kind, by trying it on a tiny random model of the family."""
     loaded = _tiny(family)
-    fitted = method.study.fitted(loaded.adapter.geometry(loaded.model))
+    fitted = method.study.fitted(loaded.geometry)
     built = replace(method, **fitted) if method == type(method)() else method
     size_pixels = loaded.adapter.sample_pixels(loaded.model)
     found = {}
@@ -143,5 +150,5 @@ def _method(name: str, text: Mapping[str, Any], adapter: type[ModelAdapter]) -> 
         return Check(f"method {name}", f"no: {refusal}")
     if limits:
         return Check(f"method {name}", f"yes, but {limits}")
-    tasks = [task for task in _TASKS if method.study.published(adapter().published_name, task)]
+    tasks = [task for task in _TASKS if method.study.published(adapter.family, task)]
     return Check(f"method {name}", f"yes, published parameters for {', '.join(tasks)}" if tasks else "yes")

@@ -13,7 +13,7 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.prompts.media.media import MediaSample
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
 
 __all__ = ["image", "padded", "picture", "video"]
@@ -59,7 +59,7 @@ def suited(name: str, **overrides: Any) -> CompressionMethod:
     """Return a method with parameters for four layers: those of `SMALL`, else what it says it needs."""
     default = build_method(name, {})
     loaded = tiny()
-    parameters = SMALL.get(name) or default.study.fitted(loaded.adapter.geometry(loaded.model))
+    parameters = SMALL.get(name) or default.study.fitted(loaded.geometry)
     return build_method(name, {**parameters, **overrides})
 
 
@@ -72,7 +72,7 @@ def record(
 ) -> tuple[list[RecordedSample], Any]:
     """Run one prefill; return what was recorded and the model's output."""
     loaded = tiny(attention)
-    recorder = Recorder(loaded.adapter.geometry(loaded.model), method, keep_masks=True)
+    recorder = Recorder(loaded.geometry, method, keep_masks=True)
     with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder, **options):
         output = loaded.model(**inputs)
     return recorder.samples, output

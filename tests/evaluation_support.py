@@ -13,9 +13,8 @@ from focal_algorithm.checkpoints.loading import load_model
 from focal_algorithm.evaluation.lmms.scoring import ScoredAnswer
 from focal_algorithm.tasks.store import load_split
 from focal_algorithm.tracing.prompting import build_prompt
-from focal_algorithm.training.recipe import Recipe
-from focal_algorithm.training.recipes import recipe
-from focal_algorithm.training.words import word_tokenizer
+from focal_algorithm.training.architecture import word_tokenizer
+from focal_algorithm.training.recipe import Recipe, recipe
 
 
 def random_model_folder(name: str, folder: Path) -> Path:

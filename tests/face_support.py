@@ -11,6 +11,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlavaProcessor, PreTrainedTokenizerFast
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from focal_algorithm.checkpoints.loading import random_model
 from focal_algorithm.models.llava import Llava
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
@@ -21,7 +22,7 @@ def stock_model(seed: int = 0) -> Any:
     """LLaVA-1.5 in the sizes of our tiny random model; the class is that of transformers."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Llava.random_model("tiny", "sdpa").eval()
+        return random_model(Llava, "tiny", "sdpa").eval()
 
 
 @cache

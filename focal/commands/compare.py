@@ -27,7 +27,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare question by question: exact McNemar test, and a paired bootstrap of the difference."""
-    from focal_algorithm.evaluation.lmms.comparison import compare_runs
+    from focal_algorithm.evaluation.lmms.run_files import compare_runs
 
     records = compare_runs(run_a, run_b)
     console = output_console()

@@ -49,8 +49,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print questions with answers and the manifest; write the pictures as one PNG."""
-    from focal_algorithm.tasks.contact_sheet import contact_sheet
-    from focal_algorithm.tasks.store import load_split
+    from focal_algorithm.tasks.store import contact_sheet, load_split
 
     if output is not None and output.suffix.lower() != ".png":
         raise ConfigError(f"--output {output}: expected a name that ends in .png")

@@ -179,7 +179,7 @@ def _count(billions: float) -> str:
 
 
 def _check(rows: list[MatrixRow], as_json: bool) -> None:
-    from focal_algorithm.matrix.check import check_rows
+    from focal_algorithm.matrix.rows import check_rows
 
     checked = check_rows(rows)
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,30 +34,25 @@ def train() -> None:
     """Train the offline models from scratch; an interrupted training goes on where it stopped."""
 
 
-@app.command()
-def video(
-    output: _Output = Path("output/train/video"),
-    seed: _Seed = 0,
-    threads: _Threads = 2,
-    bf16: _Bf16 = True,
-    scale: _Scale = 1.0,
-    device: _Device = None,
-) -> None:
-    """Train the video model."""
-    _train("video", output, seed, threads, bf16, scale, device)
+def _training(name: str) -> Callable[..., None]:
+    """Return the command that trains one of the models."""
+
+    def run(
+        output: _Output = Path(f"output/train/{name}"),
+        seed: _Seed = 0,
+        threads: _Threads = 2,
+        bf16: _Bf16 = True,
+        scale: _Scale = 1.0,
+        device: _Device = None,
+    ) -> None:
+        _train(name, output, seed, threads, bf16, scale, device)
+
+    run.__doc__ = f"Train the {name} model."
+    return run
 
 
-@app.command()
-def image(
-    output: _Output = Path("output/train/image"),
-    seed: _Seed = 0,
-    threads: _Threads = 2,
-    bf16: _Bf16 = True,
-    scale: _Scale = 1.0,
-    device: _Device = None,
-) -> None:
-    """Train the image model."""
-    _train("image", output, seed, threads, bf16, scale, device)
+for _name in ("video", "image"):
+    app.command(_name)(_training(_name))
 
 
 @app.command()
@@ -86,13 +82,13 @@ def check(
     paragraphs = _paragraphs(notes)
     import torch
 
-    from focal_algorithm.training.checking import checking_samples, rare_samples
-    from focal_algorithm.training.recipes import recipe
+    from focal_algorithm.training.acceptance import checking_samples, rare_samples
+    from focal_algorithm.training.recipe import recipe
 
     torch.set_num_threads(threads)
     chosen = recipe(name)
     from focal_algorithm.training.acceptance import measure, verdicts
-    from focal_algorithm.training.reading import read_trained
+    from focal_algorithm.training.export import read_trained
 
     model, tokenizer, facts = read_trained(name, weights)
     samples = checking_samples(name, questions, seed)
@@ -166,12 +162,11 @@ def _train(
     require_runnable()
     import torch
 
-    from focal_algorithm.training.checkpoint import LOG
-    from focal_algorithm.training.device import training_device
+    from focal_algorithm.training.checkpoint import LOG, plot_log
     from focal_algorithm.training.export import export_model, write_manifest
-    from focal_algorithm.training.plot import plot_log
-    from focal_algorithm.training.recipes import recipe
+    from focal_algorithm.training.recipe import recipe
     from focal_algorithm.training.trainer import train as run
+    from focal_algorithm.training.trainer import training_device
 
     torch.set_num_threads(threads)
     place = training_device(device, bf16)

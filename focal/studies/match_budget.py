@@ -11,11 +11,11 @@ from focal.recording import Recording
 from focal.simulation import simulate
 from focal_algorithm.budgets.budget import TOLERANCE, Match
 from focal_algorithm.budgets.search import multi_parameter_search
+from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.methods.study import BudgetParameter
 from focal_algorithm.tracing.runner import (
-    Prepared,
     SampleSource,
     method_of,
     sample_sources,
@@ -51,7 +51,7 @@ def check_quantity(quantity: str, text: str) -> float:
 
 
 def match_budget(
-    settings: RunSettings, prepared: Prepared, quantity: str, target: float, accelerator: str
+    settings: RunSettings, loaded: LoadedModel, quantity: str, target: float, accelerator: str
 ) -> tuple[RunSettings, Match]:
     """Return the settings with the parameter at its solution, and the solution.
 
@@ -60,7 +60,7 @@ def match_budget(
 
     Args:
         settings: Of the run that is to follow.
-        prepared: Its model.
+        loaded: Its model.
         quantity: One of `QUANTITIES`.
         target: Budget, in the unit of `QUANTITIES`.
         accelerator: Simulated for cycles and energy.
@@ -78,23 +78,23 @@ def match_budget(
         against_dense=False,
     )
     source = sample_sources(settings)[settings.chosen_sample or 0]
-    dense = trace_sample(one, prepared, build_method("dense", {}), source).recorded.header
-    method, _ = method_of(settings, prepared)
-    geometry = prepared.loaded.adapter.geometry(prepared.loaded.model)
+    dense = trace_sample(one, loaded, build_method("dense", {}), source).recorded.header
+    method, _ = method_of(settings, loaded)
+    geometry = loaded.geometry
     parameter = method.study.budget(method, geometry, dense)
     if parameter is None or not dense.visual_tokens:
         raise UnsupportedError(
             f"method {settings.method} has no budget parameter with these settings and inputs",
             about=("match",),
         )
-    measure = _measure(one, prepared, source, quantity, accelerator)
+    measure = _measure(one, loaded, source, quantity, accelerator)
 
     refusals: list[str] = []
 
     def evaluate(turned: Mapping[str, Any]) -> float | None:
         try:
             changed = _changed(one, turned)
-            return measure(changed, method_of(changed, prepared)[0])
+            return measure(changed, method_of(changed, loaded)[0])
         except _SimulationError:
             raise
         except FocalError as error:  # the method cannot work at this value
@@ -104,7 +104,7 @@ def match_budget(
     kept = settings.parameters.keys() - parameter.parameters(parameter.start).keys()
 
     def further(turned: Mapping[str, Any]) -> tuple[BudgetParameter, ...]:
-        changed, _ = method_of(_changed(one, turned), prepared)
+        changed, _ = method_of(_changed(one, turned), loaded)
         others = changed.study.further_budgets(changed, geometry, dense)
         return tuple(other for other in others if not kept & other.parameters(other.start).keys())
 
@@ -141,17 +141,17 @@ _Measure = Callable[[RunSettings, CompressionMethod], float]
 
 
 def _measure(
-    one: RunSettings, prepared: Prepared, source: SampleSource, quantity: str, accelerator: str
+    one: RunSettings, loaded: LoadedModel, source: SampleSource, quantity: str, accelerator: str
 ) -> _Measure:
     if quantity in _SIMULATED:
         figure = _SIMULATED[quantity]
-        return lambda changed, method: _simulated(changed, prepared, source, method, figure, accelerator)
+        return lambda changed, method: _simulated(changed, loaded, source, method, figure, accelerator)
     lines = {"tokens": ("equivalent_tokens",), "macs": ("prefill_linear_macs", "prefill_attention_macs")}[
         quantity
     ]
 
     def recorded(changed: RunSettings, method: CompressionMethod) -> float:
-        trace = trace_of(changed, prepared, method, [trace_sample(changed, prepared, method, source)])
+        trace = trace_of(changed, loaded, method, [trace_sample(changed, loaded, method, source)])
         return math.fsum(ledger(trace, 0).value(line) for line in lines)
 
     return recorded
@@ -159,14 +159,13 @@ def _measure(
 
 def _simulated(
     changed: RunSettings,
-    prepared: Prepared,
+    loaded: LoadedModel,
     source: SampleSource,
     method: CompressionMethod,
     figure: str,
     accelerator: str,
 ) -> float:
-    traced = trace_sample(changed, prepared, method, source)
-    loaded = replace(prepared.loaded, quantization=prepared.quantization)
+    traced = trace_sample(changed, loaded, method, source)
     samples = (traced.recorded,)
     recording = Recording(loaded, method, samples, (), changed.dataset_name, changed.seed, keep_masks=False)
     try:

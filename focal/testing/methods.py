@@ -105,7 +105,7 @@ def prompt_of(subject: str, loaded: LoadedModel, seed: int = 0, question: str = 
 def fitted(name: str, parameters: Mapping[str, Any], loaded: LoadedModel) -> CompressionMethod:
     """Return a method with parameters, or with those that its study fits to the model if there are none."""
     default = build_method(name, {})
-    return build_method(name, dict(parameters) or default.study.fitted(loaded.adapter.geometry(loaded.model)))
+    return build_method(name, dict(parameters) or default.study.fitted(loaded.geometry))
 
 
 def refused(method: CompressionMethod, subject: str) -> str:
@@ -162,7 +162,7 @@ def run(
 ) -> tuple[list[RecordedSample], Any, _Probe]:
     """Record one prefill of a padded batch."""
     inputs = prompts[0].inputs if len(prompts) == 1 else padded(prompts, side)
-    recorder = Recorder(loaded.adapter.geometry(loaded.model), method, keep_masks=True)
+    recorder = Recorder(loaded.geometry, method, keep_masks=True)
     layouts = [prompt.layout for prompt in prompts]
     with (
         torch.inference_mode(),

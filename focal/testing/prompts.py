@@ -14,7 +14,7 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models import MODELS
-from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.prompts.media.media import MediaSample
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
 
 __all__ = ["CASES", "generate", "image", "padded", "picture", "prompt", "record", "tiny", "two", "video"]
@@ -67,7 +67,7 @@ def record(
     loaded: LoadedModel, method: CompressionMethod, inputs: dict[str, Any], **options: Any
 ) -> tuple[list[RecordedSample], Any]:
     """Run one prefill; return what was recorded and the model's output."""
-    recorder = Recorder(loaded.adapter.geometry(loaded.model), method, keep_masks=True)
+    recorder = Recorder(loaded.geometry, method, keep_masks=True)
     with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder, **options):
         output = loaded.model(**inputs, use_cache=True)
     return recorder.samples, output

@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from torch import Tensor
-from transformers import LlavaConfig, LlavaForConditionalGeneration
+from transformers import LlavaForConditionalGeneration
 
 import attach_support as support
 import focal_algorithm.methods
 import focal_algorithm.models
+from focal_algorithm.checkpoints.loading import random_model
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.hooks.recorder import Recorder
@@ -23,18 +24,26 @@ from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS
-from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
-from focal_algorithm.prompts.layout import SampleLayout
-from focal_algorithm.prompts.rows import prompt_rows
+from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
+from focal_algorithm.prompts.layout import PromptRow, token_grid
 from focal_algorithm.transformers_versions import cache_of
-from focal_traces.header.schema import TokenGrid
 
 
 @pytest.mark.parametrize(
     ("package", "registry"), [(focal_algorithm.methods, METHODS), (focal_algorithm.models, MODELS)]
 )
 def test_every_plug_in_file_is_in_its_table(package: Any, registry: Any) -> None:
-    helpers = {"base", "build", "config", "selector", "study", "architectures", "inference_only", "weights"}
+    helpers = {
+        "base",
+        "build",
+        "config",
+        "selector",
+        "study",
+        "architectures",
+        "inference_only",
+        "sizes",
+        "weights",
+    }
     modules = {module.name for module in pkgutil.iter_modules(package.__path__)} - helpers
     assert modules == set(registry)
     for name in registry:
@@ -134,10 +143,10 @@ class _ToyFamily(ModelAdapter):
     """LLaVA 1.5: another vision tower, another decoder, images of fixed size."""
 
     family: ClassVar[str] = "llava"
-    model_types: ClassVar[tuple[str, ...]] = ("llava",)
+    model_class: ClassVar[Any] = LlavaForConditionalGeneration
 
     @classmethod
-    def random_model(cls, size: str, attention: str) -> Any:
+    def random_settings(cls, size: str) -> dict[str, Any]:
         tower = {
             "model_type": "clip_vision_model",
             "hidden_size": 32,
@@ -152,24 +161,18 @@ class _ToyFamily(ModelAdapter):
             "num_key_value_heads": 4,
             "pad_token_id": 0,
         }
-        config = LlavaConfig(
-            vision_config=tower, text_config=text, image_token_index=290, image_seq_length=16
-        )
-        config.vision_feature_layer, config.vision_feature_select_strategy = -1, "default"
-        return LlavaForConditionalGeneration(config)
+        return {
+            "vision_config": tower,
+            "text_config": text,
+            "image_token_index": 290,
+            "image_seq_length": 16,
+            "vision_feature_layer": -1,
+            "vision_feature_select_strategy": "default",
+        }
 
-    @classmethod
-    def load_model(cls, location: str, dtype: torch.dtype, attention: str, is_offline: bool) -> Any:
-        raise NotImplementedError
-
-    def layouts(
-        self, model: Any, inputs: Mapping[str, Any], sample_ids: Sequence[str] | None = None
-    ) -> tuple[SampleLayout, ...]:
-        (row,) = prompt_rows(inputs, (290,), sample_ids)
+    def visual_range(self, model: Any, inputs: Mapping[str, Any], row: PromptRow) -> VisualRange:
         run = row.only_run()
-        assert run is not None
-        grid = TokenGrid(frames=1, rows=4, columns=4, frame_stride=16, row_stride=4, column_stride=1)
-        return (SampleLayout("0", len(row.token_ids), run.start, run.tokens, grid),)
+        return VisualRange(run.start, run.tokens, token_grid(1, 4, 4))
 
     def prompt_text(self, question: str) -> tuple[str, str]:
         return "", question
@@ -181,11 +184,11 @@ class _ToyFamily(ModelAdapter):
 def test_another_family_needs_only_its_adapter() -> None:
     torch.manual_seed(0)
     adapter = _ToyFamily()
-    model = adapter.random_model("tiny", "sdpa").eval()
+    model = random_model(_ToyFamily, "tiny", "sdpa").eval()
     pixels = adapter.visual_inputs(model, [], is_video=False).inputs
     inputs = {"input_ids": torch.tensor([[1, 2, *[290] * 16, 3, 4]]), **pixels}
     method = build_method("focus", {"selected_layers": (1,), "alpha_list": (0.5,), "vector_size": 16})
-    recorder = Recorder(adapter.geometry(model), method, keep_masks=True)
+    recorder = Recorder(adapter.points(model).geometry, method, keep_masks=True)
     with torch.inference_mode(), attach(model, adapter, method, recorder):
         cache = cache_of(model(**inputs, use_cache=True))
     assert [held_tokens(cache, layer) for layer in range(3)] == [20, 20, 12]

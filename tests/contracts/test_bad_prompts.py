@@ -28,7 +28,7 @@ each_method = pytest.mark.parametrize("name", list(METHODS))
 def run(name: str, inputs: dict[str, Any], subject: str = SUBJECT) -> tuple[list[RecordedSample], Any]:
     loaded = model_of(subject)
     method = method_of(name, loaded)
-    recorder = Recorder(loaded.adapter.geometry(loaded.model), method)
+    recorder = Recorder(loaded.geometry, method)
     with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder):
         output = loaded.model(**inputs)
     return recorder.samples, output

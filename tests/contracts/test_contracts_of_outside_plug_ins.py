@@ -22,7 +22,7 @@ PAGES = {
 
 FAULTS = {
     "normprune.py": ("hidden.norm(dim=-1)", "hidden.norm(dim=-1) * __import__('torch').rand(len(hidden))"),
-    "internvl.py": ("row_stride=side, column", "row_stride=side + 1, column"),
+    "internvl.py": ("token_grid(1, side, side)", "token_grid(1, side, side + 1)"),
     "small_array/accelerator.py": ("context)\n\n    def live", "context).array\n\n    def live"),
 }
 """What makes each plug-in wrong: a score drawn at random, a wrong grid, and an array in the place of a lowering."""

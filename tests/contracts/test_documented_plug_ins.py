@@ -46,7 +46,7 @@ def method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    printed("adding_a_model.md", "internvl", 120, tmp_path)
+    printed("adding_a_model.md", "internvl", 80, tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(MODELS._table, "internvl", "internvl:InternVl")
     return "internvl"

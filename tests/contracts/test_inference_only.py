@@ -57,7 +57,7 @@ def answer_loss(name: str, subject: str, model: Any, embeddings: Tensor | None =
         inputs = {"inputs_embeds": embeddings}
 
     def loss() -> tuple[Tensor, Any]:
-        recorder = Recorder(loaded.adapter.geometry(model), method)
+        recorder = Recorder(loaded.adapter.points(model).geometry, method)
         with attach(model, loaded.adapter, method, recorder, [prompt.layout]):
             value = -model(**inputs).logits[0, -1].log_softmax(-1)[5]
         return value, [record for record in recorder.samples[0].records if record.kind == "map"]

@@ -21,8 +21,8 @@ from focal_algorithm.evaluation.offline.costs import costs_of, mean_cost
 from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.evaluation.offline.questions import BENCHMARKS, QuestionSet, load_questions
 from focal_algorithm.methods import METHODS
-from focal_algorithm.tasks.answer_parsing import parse_choice
-from focal_algorithm.tracing.runner import Prepared, trace_sample
+from focal_algorithm.tasks.asking import parse_choice
+from focal_algorithm.tracing.runner import trace_sample
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError, FocalError, UnsupportedError
 
@@ -94,7 +94,7 @@ def test_counts_are_those_of_a_traced_run(evaluator: Evaluator, name: str) -> No
     asked = evaluator.questions.asked[1]
     settings = RunSettings(output=Path(), method=name, new_tokens=0, question=asked.text)
     media = evaluator.questions.samples[asked.picture].media()
-    traced = trace_sample(settings, Prepared(evaluator.loaded, ""), method, lambda _: media).recorded
+    traced = trace_sample(settings, evaluator.loaded, method, lambda _: media).recorded
     assert last.recorded is not None
     assert last.recorded.header == traced.header
     for field in fields(traced.counts):
@@ -113,7 +113,7 @@ def test_costs_of_dense_follow_from_the_geometry(evaluator: Evaluator) -> None:
     method = evaluator.method("dense")
     replies = list(evaluator.replies(method, [0, 1], recorded={0, 1}))
     costs = costs_of(evaluator, method, replies)
-    geometry = evaluator.loaded.adapter.geometry(evaluator.loaded.model)
+    geometry = evaluator.loaded.geometry
     for cost, reply in zip(costs, replies, strict=True):
         assert reply.recorded is not None
         tokens, visual = reply.recorded.header.sequence_tokens, reply.recorded.header.visual_tokens

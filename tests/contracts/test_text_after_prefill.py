@@ -9,7 +9,7 @@ from torch import Tensor
 import attach_support as support
 from contracts.conformance import FIRST_PAIRS, SETTLED, accepted, method_of, model_of, prompt_of, refusal
 from focal_algorithm.checkpoints.loading import LoadedModel
-from focal_algorithm.evaluation.offline.shared import shared_logits
+from focal_algorithm.evaluation.offline.evaluator import shared_logits
 from focal_algorithm.hooks import attach
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod

@@ -16,7 +16,7 @@ from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.hooks.recorder import RecordedSample
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.prompts.media.media import MediaSample
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
 from focal_common.errors import FocalError
 from focal_traces.frames.frames import KeptPicture
@@ -40,9 +40,7 @@ def prompt_of(family: str, kind: str) -> Prompt:
 
 def traced(name: str, family: str, kind: str) -> RecordedSample:
     loaded = families.tiny(family)
-    parameters = support.SMALL.get(name) or build_method(name, {}).study.fitted(
-        loaded.adapter.geometry(loaded.model)
-    )
+    parameters = support.SMALL.get(name) or build_method(name, {}).study.fitted(loaded.geometry)
     if "mode" in build_method(name, {}).__dataclass_fields__:
         parameters = {**parameters, "mode": "strict"}
     try:

@@ -65,7 +65,7 @@ class _Case:
 @contextmanager
 def _attached(name: str, subject: str) -> Iterator[_Case]:
     method, loaded = conformance.accepted(name, subject), conformance.model_of(subject)
-    recorder = Recorder(loaded.adapter.geometry(loaded.model), method, keep_masks=True)
+    recorder = Recorder(loaded.geometry, method, keep_masks=True)
     inputs = dict(conformance.prompt_of(subject, loaded).inputs)
     with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder) as session:
         yield _Case(loaded, method, inputs, session, recorder)
@@ -191,7 +191,7 @@ def _require_same(recorded: RecordedSample, plain: RecordedSample, way: object) 
 def test_threads_on_one_attached_model_get_what_each_gets_alone(name: str) -> None:
     method, loaded = support.suited(name), support.tiny()
     prompts = [support.prompt(support.video(number), "Q" + "x" * number).inputs for number in range(3)]
-    recorder = Recorder(loaded.adapter.geometry(loaded.model), method, keep_masks=True)
+    recorder = Recorder(loaded.geometry, method, keep_masks=True)
     with attach(loaded.model, loaded.adapter, method, recorder):
         alone = [support.generate(inputs) for inputs in prompts]
         samples = {one.header.sequence_tokens: one for one in recorder.samples}

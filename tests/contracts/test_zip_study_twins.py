@@ -29,8 +29,8 @@ from focal_algorithm.hooks.attach import attach
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models.llava import Llava
 from focal_algorithm.tracing.prompting import build_prompt
-from focal_algorithm.training.recipes import recipe
-from focal_algorithm.training.words import word_tokenizer
+from focal_algorithm.training.architecture import word_tokenizer
+from focal_algorithm.training.recipe import recipe
 from focal_common.errors import RunError
 
 _TEXTS = ("is there a red dot in the image?", "is the blue ring left of the white wheel?")

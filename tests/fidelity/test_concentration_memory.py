@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from focal_algorithm.kernels import chunks, grouping
+from focal_algorithm.kernels import grouping, vectors
 from focal_algorithm.kernels.similarity import concentrate
 from focal_traces import TokenGrid
 
@@ -37,7 +37,7 @@ class Allocations(TorchDispatchMode):
 
 @pytest.mark.parametrize("side", [2, 3])
 def test_only_the_output_is_as_large_as_the_input(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "_CPU_ELEMENTS", 1 << 12)
+    monkeypatch.setattr(vectors, "_CPU_ELEMENTS", 1 << 12)
     monkeypatch.setattr(grouping, "_VECTORS_PER_BLOCK", 1 << 11)
     monkeypatch.setattr(grouping, "_MEMBERS_PER_BLOCK", 1 << 7)
     generator = torch.Generator().manual_seed(0)

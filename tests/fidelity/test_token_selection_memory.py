@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from focal_algorithm.kernels import chunks
-from focal_algorithm.kernels.sparsevlm.raters import attention_rows
-from focal_algorithm.kernels.sparsezip.scores import HybridWeights, hybrid_score
-from focal_algorithm.kernels.visionzip.tower import attention_from_first, attention_received
+from focal_algorithm.kernels import vectors
+from focal_algorithm.kernels.hybrid_scores import HybridWeights, hybrid_score
+from focal_algorithm.kernels.sparsevlm import attention_rows
+from focal_algorithm.kernels.visionzip import attention_from_first, attention_received
 
 TOKENS, HEADS, CHUNK = 512, 4, 1 << 14
 
@@ -35,7 +35,7 @@ class Largest(TorchDispatchMode):
 
 
 def test_only_the_rows_needed_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "_CPU_ELEMENTS", CHUNK)
+    monkeypatch.setattr(vectors, "_CPU_ELEMENTS", CHUNK)
     query, key = torch.randn(TOKENS, 32), torch.randn(TOKENS, 32)
     with Largest() as cls:
         attention_from_first(query, key, HEADS, 0.3)

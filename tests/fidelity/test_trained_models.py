@@ -11,11 +11,9 @@ import torch
 from focal_algorithm.evaluation.lmms.answering import Answerer
 from focal_algorithm.evaluation.lmms.options import ModelOptions
 from focal_algorithm.tracing.accuracy import judged
-from focal_algorithm.training.acceptance import depths, measure
-from focal_algorithm.training.checking import checking_samples, rare_samples
-from focal_algorithm.training.measured import Measured
-from focal_algorithm.training.reading import read_trained
-from focal_algorithm.training.recipes import recipe
+from focal_algorithm.training.acceptance import Measured, checking_samples, depths, measure, rare_samples
+from focal_algorithm.training.export import read_trained
+from focal_algorithm.training.recipe import recipe
 
 NAMES = ("video", "image")
 QUESTIONS = 200

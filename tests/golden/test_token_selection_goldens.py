@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import check_goldens
-from focal_algorithm.kernels.visionzip.anyres import restore_tiles
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "golden_token_selection"
 FILES = sorted(path for path in FOLDER.iterdir() if path.suffix in check_goldens.SUFFIXES)
@@ -58,30 +56,6 @@ def test_a_changed_score_is_noticed(tmp_path: Path) -> None:
     assert verdict(tmp_path / "metrics.json") == [
         "pope_tp: 1 of 1 entries differ, first at (): expected 5, got 4"
     ]
-
-
-@pytest.mark.parametrize("counts_cls", [True, False])
-def test_tiles_are_read_in_the_raster_order_of_their_canvas(counts_cls: bool, tmp_path: Path) -> None:
-    side, width, kept, contextual = 24, 2, 20, 5
-    generator = torch.Generator().manual_seed(1)
-    index = torch.stack([torch.randperm(side * side, generator=generator)[:kept] for _ in range(2)])
-    features = torch.zeros(2, 1 + kept + contextual, 3)
-    expected = []
-    for tile in range(2):
-        ordered = index[tile].sort().values
-        for place, patch in enumerate(ordered.tolist()):
-            row, column = patch // side, patch % side + tile * side
-            features[tile, 1 + place] = torch.tensor([row * side * width + column, tile, patch])
-            expected.append(features[tile, 1 + place].tolist())
-        features[tile, 0] = -1 - tile
-        features[tile, 1 + kept :] = -10 - tile
-    expected.sort()
-    out = torch.cat((torch.tensor(expected), features[:, 0], features[:, 1 + kept :].flatten(0, 1)))
-    assert torch.equal(restore_tiles(features, index, width=width), out)
-    keep = torch.cat((torch.zeros(2, 1).long(), index + 1), 1) if counts_cls else index
-    path = tmp_path / "vz_anyres_restore.npz"
-    np.savez(path, features=features, keep_idx=keep, width=2, height=1, out=out)
-    assert verdict(path) == []
 
 
 @pytest.mark.parametrize(("offset", "is_right"), [(2.25, True), (8.0, False)])

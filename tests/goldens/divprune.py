@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.farthest import cosine_distances, farthest_points
+from focal_algorithm.kernels.ordering import cosine_distances, farthest_points
 from focal_algorithm.methods.divprune import DivPrune
 from focal_common.errors import UnsupportedError
 from goldens.comparing import Arrays, Settings, compare, load_settings

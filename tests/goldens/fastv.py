@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from focal_algorithm.kernels.retention import select_top
+from focal_algorithm.kernels.ordering import select_top
 from focal_algorithm.methods.base import Resequenced, TokenStream
 from focal_algorithm.methods.fastv import FastV, FastVState
 from goldens.comparing import Arrays, Settings, compare, load_settings

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from focal_algorithm.kernels.expansion import FullMasks, expand
 from focal_algorithm.kernels.importance import importance_of_probabilities
-from focal_algorithm.kernels.retention import retained_after, select_top, tokens_to_keep
+from focal_algorithm.kernels.ordering import select_top, tokens_to_keep
 from focal_algorithm.kernels.similarity import concentrate
 from focal_traces import GEMMS, DecoderGeometry, TokenGrid
 from focal_traces.counts.sparsity import median_index, weighted_sparsity_of
 from goldens.comparing import Arrays, compare, load
 from goldens.focus_sic import block_of, grid_of, setting
+from goldens.published_forms import FullMasks, expand, retained_after
 
 PREFIX = "e2e_"
 

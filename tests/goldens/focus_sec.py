@@ -14,8 +14,9 @@ from focal_algorithm.kernels.importance import (
     importance,
     importance_of_probabilities,
 )
-from focal_algorithm.kernels.retention import retained_after, select_top, tokens_to_keep
+from focal_algorithm.kernels.ordering import select_top, tokens_to_keep
 from goldens.comparing import Arrays, compare, load
+from goldens.published_forms import retained_after
 
 PREFIX = "sec_"
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from focal_algorithm.kernels.expansion import expand
 from focal_algorithm.kernels.similarity import Concentration, concentrate
-from focal_algorithm.kernels.tiles import tile_of_tokens, tile_spans
+from focal_algorithm.kernels.vectors import tile_of_tokens
 from focal_traces import TokenGrid
 from goldens.comparing import Arrays, compare, load
+from goldens.published_forms import expand, tile_spans
 
 PREFIX = "sic_"
 

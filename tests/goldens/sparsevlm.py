@@ -15,15 +15,14 @@ from transformers import LlavaConfig, LlavaForConditionalGeneration
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.kernels.ordering import top_indices
-from focal_algorithm.kernels.sparsevlm.policy import softmax_with_policy
-from focal_algorithm.kernels.sparsevlm.raters import (
+from focal_algorithm.kernels.sparsevlm import (
+    PRUNING_LAYERS,
+    merge_by_density_peaks,
     rater_scores,
     raters_of,
     relevance_of,
     selected_heads,
 )
-from focal_algorithm.kernels.sparsevlm.recycling import merge_by_density_peaks
-from focal_algorithm.kernels.sparsevlm.schedule import PRUNING_LAYERS
 from focal_algorithm.methods.base import Resequenced, TokenStream
 from focal_algorithm.methods.sparsevlm import SparseVlm, SparseVlmState
 from focal_algorithm.models.llava_onevision import LlavaOnevision
@@ -46,17 +45,6 @@ def check(path: Path) -> list[str]:
         return _check_decoder(path.name, stored)
     if "hidden_in" in stored:
         return _check_raters(stored)
-    if "policy" in stored:
-        return [
-            line
-            for sample, logits in enumerate(stored["logits"])
-            for line in compare(
-                f"out [{sample}]",
-                softmax_with_policy(logits, stored["policy"][sample]),
-                stored["out"][sample],
-                absolute=VALUE,
-            )
-        ]
     return _check_heads(stored) if "attn" in stored else _check_clusters(stored)
 
 

@@ -15,28 +15,27 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.sparsezip.compressor import SparseZipRules, Variant, compress, patch_scores
-from focal_algorithm.kernels.sparsezip.draws import RecordedDraws
-from focal_algorithm.kernels.sparsezip.dynamic_k import dynamic_k
-from focal_algorithm.kernels.sparsezip.kmeans import (
+from focal_algorithm.kernels.hybrid_scores import (
+    EPSILON,
+    HybridWeights,
+    add_cross_score,
+    combine_layers,
+    dynamic_k,
+    hybrid_score,
+    text_key_map,
+)
+from focal_algorithm.kernels.kmeans import (
     KMeansRules,
     join_clusters,
     kmeans,
     merge_by_kmeans,
 )
-from focal_algorithm.kernels.sparsezip.scores import (
-    EPSILON,
-    HybridWeights,
-    add_cross_score,
-    combine_layers,
-    cross_score,
-    hybrid_score,
-)
-from focal_algorithm.kernels.sparsezip.single_shot import merge_single_shot
-from focal_algorithm.kernels.sparsezip.text_fusion import text_key_map
+from focal_algorithm.kernels.sparsezip import SparseZipRules, Variant, compress, patch_scores
+from focal_algorithm.kernels.visionzip import merge_into_targets
 from focal_common.errors import FocalError
 from goldens.comparing import compare
 from goldens.plain import VALUE, shortest, tensors
+from goldens.published_forms import RecordedDraws, cross_score
 
 PREFIX = "sz_"
 
@@ -212,7 +211,15 @@ def _check_single_shot(stored: dict[str, Tensor]) -> list[str]:
     wrong: list[str] = []
     for name in (key for key in stored if key.startswith("out_")):
         weights = stored["weights"] if name.endswith("_w") else None
-        merged = merge_single_shot(stored["hidden"], stored["keys"], len(stored[name]), weights).features
+        merged = merge_into_targets(
+            stored["hidden"],
+            stored["keys"],
+            len(stored[name]),
+            merge="others",
+            epsilon=EPSILON,
+            repeats_targets=True,
+            weights=weights,
+        ).features
         wrong += compare(name, merged, stored[name], absolute=VALUE)
     return wrong
 

@@ -1,4 +1,4 @@
-"""VisionZip files: tower attention and keys, selection and merging, order of tiles."""
+"""VisionZip files: tower attention and keys, selection and merging."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.visionzip.anyres import restore_tiles
-from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
-from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
-from focal_algorithm.kernels.visionzip.tower import attention_from_first, attention_received, head_mean
+from focal_algorithm.kernels.visionzip import (
+    attention_from_first,
+    attention_received,
+    head_mean,
+    merge_into_targets,
+    select_dominant,
+    split_tokens,
+)
 from goldens.comparing import compare
 from goldens.plain import VALUE, tensors
 
@@ -23,7 +27,7 @@ def check(path: Path) -> list[str]:
     stored = tensors(path)
     if "q_weight" in stored:
         return _check_tower(stored)
-    return _check_tiles(stored) if "features" in stored else _check_selection(stored)
+    return _check_selection(stored)
 
 
 def _check_tower(stored: dict[str, Tensor]) -> list[str]:
@@ -69,18 +73,3 @@ def _check_selection(stored: dict[str, Tensor]) -> list[str]:
             wrong += compare(f"idx_{case} [{sample}]", index, stored[f"idx_{case}"][sample])
             wrong += compare(f"{name} [{sample}]", tokens, stored[name][sample], absolute=VALUE)
     return wrong
-
-
-def _check_tiles(stored: dict[str, Tensor]) -> list[str]:
-    kept = stored["keep_idx"].to(torch.int64)
-    if bool((kept[:, 0] == 0).all()) and bool((kept[:, 1:] > 0).all()):
-        kept = kept[:, 1:] - 1  # an index list that starts with CLS, which is token 0
-    elif int(kept.min()) > 0 and int(kept.max()) == 24 * 24:
-        kept = kept - 1  # likewise, without CLS itself
-    side = int(stored["side"]) if "side" in stored else 24
-    width = int(stored["width"])
-    tiles = stored["features"]
-    if "height" in stored and width * int(stored["height"]) != len(tiles):
-        return [f"features: {len(tiles)} tiles, expected width x height"]
-    restored = restore_tiles(tiles, kept, width=width, side=side)
-    return compare("out", restored, stored["out"], absolute=VALUE)

@@ -19,7 +19,7 @@ def named(scene: Any, words: str) -> Any:
 
 def where(one: Any) -> tuple[float, float]:
     """Place in an image, or in the last frame of a video."""
-    return one.centre if hasattr(one, "centre") else one.end
+    return one.end
 
 
 def is_beside(one: Any, side: str, other: Any) -> bool:

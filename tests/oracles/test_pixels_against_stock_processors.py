@@ -9,10 +9,9 @@ from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import Min
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 import attach_support as support
+from focal_algorithm.models.architectures.qwen_grids import fitted_size, qwen_patches
 from focal_algorithm.prompts.media.minicpm_slices import patch_strip, sliced
-from focal_algorithm.prompts.media.pixel_scales import CLIP_DEVIATION, CLIP_MEAN
-from focal_algorithm.prompts.media.preprocess import cropped_pixels
-from focal_algorithm.prompts.media.qwen_patches import fitted_size, qwen_patches
+from focal_algorithm.prompts.media.preprocess import CLIP, cropped, normalised
 
 SHAPES = [(120, 90), (333, 97), (64, 200), (500, 480), (31, 30)]
 LEAST, MOST = 16 * 28 * 28, 64 * 28 * 28
@@ -29,8 +28,7 @@ def test_patches_of_qwen_equal_the_stock_processor(width: int, height: int) -> N
         patch=14,
         merge=2,
         depth=2,
-        mean=CLIP_MEAN,
-        deviation=CLIP_DEVIATION,
+        scale=CLIP,
     )
     assert list(grid) == expected["image_grid_thw"][0].tolist()
     assert torch.allclose(patches, expected["pixel_values"], atol=1e-5)
@@ -38,7 +36,7 @@ def test_patches_of_qwen_equal_the_stock_processor(width: int, height: int) -> N
 
 def test_frames_of_qwen_fill_pairs_and_the_last_one_is_repeated() -> None:
     frames = [support.picture(seed, 56, 56) for seed in range(3)]
-    cut = {"patch": 14, "merge": 2, "depth": 2, "mean": CLIP_MEAN, "deviation": CLIP_DEVIATION}
+    cut = {"patch": 14, "merge": 2, "depth": 2, "scale": CLIP}
     patches, grid = qwen_patches(frames, (56, 56), **cut)
     assert grid == (2, 4, 4)
     for pair, shown in enumerate((frames[:2], [frames[2]] * 2)):
@@ -51,7 +49,7 @@ def test_the_centre_of_a_picture_equals_the_stock_processor(width: int, height: 
     picture = support.picture(2, width, height)
     stock = CLIPImageProcessorPil(size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56})
     expected = stock(images=[picture], return_tensors="pt")["pixel_values"]
-    assert torch.allclose(cropped_pixels(picture, 56, CLIP_MEAN, CLIP_DEVIATION), expected, atol=1e-5)
+    assert torch.allclose(normalised(cropped(picture, 56), CLIP)[None], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("most_slices", [2, 9])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
-import focal_algorithm.kernels.chunks as chunks
+import focal_algorithm.kernels.vectors as chunks
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.methods.divprune import DivPrune

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from focal_algorithm.tasks.drawing import COLORS
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.tasks.shapes_mme import image_training_sample, shapes_mme_sample
 from focal_algorithm.tasks.shapes_pope import VARIANTS, shapes_pope_sample
 from focal_algorithm.tasks.shapes_video import shapes_video_sample
-from focal_algorithm.tasks.vocabulary import COLORS
 from oracles.scene_answers import answer
 
 
@@ -45,7 +45,7 @@ def test_pixels_show_the_scene(frames: int) -> None:
                     assert not len(rows)
                     continue
                 place = np.array([columns.mean() + 0.5, rows.mean() + 0.5])
-                assert np.abs(place - one.centre_at(frame)).max() < 0.8
+                assert np.abs(place - one.centres()[frame - one.first]).max() < 0.8
                 shown = np.median(sample.frames[frame][rows, columns].astype(float), axis=0)
                 nearest = min(COLORS, key=lambda color: np.abs(shown - COLORS[color]).sum())
                 assert nearest == one.color, shown

@@ -11,15 +11,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from focal_algorithm.kernels import chunks, grouping, small_matching
+from focal_algorithm.kernels import grouping, matching, vectors
 from focal_algorithm.kernels.candidates import candidates_of, partner_rows
-from focal_algorithm.kernels.expansion import expand
-from focal_algorithm.kernels.matching import match_vectors_plain
+from focal_algorithm.kernels.matching import is_small, match_vectors_at_once, match_vectors_plain
 from focal_algorithm.kernels.similarity import concentrate
-from focal_algorithm.kernels.small_matching import is_small, match_vectors_at_once
-from focal_algorithm.kernels.tiles import tile_of_tokens
-from focal_algorithm.kernels.vectors import as_vectors, norms_and_zeros
+from focal_algorithm.kernels.vectors import as_vectors, norms_and_zeros, tile_of_tokens
 from focal_traces import TokenGrid
+from goldens.published_forms import expand
 from oracles.similarity_twin import twin
 
 torch.set_num_threads(1)
@@ -69,9 +67,9 @@ def cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, Any]]:
 @pytest.fixture(params=["all at once", "ordinary blocks", "tiny blocks"])
 def block_sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param != "all at once":
-        monkeypatch.setattr(small_matching, "_MOST_ELEMENTS", 0)
+        monkeypatch.setattr(matching, "_MOST_ELEMENTS", 0)
     if request.param == "tiny blocks":
-        monkeypatch.setattr(chunks, "_CPU_ELEMENTS", 24)
+        monkeypatch.setattr(vectors, "_CPU_ELEMENTS", 24)
         monkeypatch.setattr(grouping, "_VECTORS_PER_BLOCK", 32)
         monkeypatch.setattr(grouping, "_MEMBERS_PER_BLOCK", 3)
 

@@ -7,14 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
-import focal_algorithm.kernels.chunks as chunks
+import focal_algorithm.kernels.vectors as chunks
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.cache import held_tokens
-from focal_algorithm.kernels.sparsevlm.recycling import merge_by_density_peaks
-from focal_algorithm.kernels.sparsezip.scores import HybridWeights, hybrid_score
-from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
-from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
-from focal_algorithm.kernels.visionzip.tower import attention_from_first, attention_received
+from focal_algorithm.kernels.hybrid_scores import HybridWeights, hybrid_score
+from focal_algorithm.kernels.sparsevlm import merge_by_density_peaks
+from focal_algorithm.kernels.visionzip import (
+    attention_from_first,
+    attention_received,
+    merge_into_targets,
+    select_dominant,
+    split_tokens,
+)
 from focal_algorithm.methods.sparsevlm import SparseVlm
 from focal_algorithm.models.llava_onevision import LlavaOnevision
 from focal_algorithm.prompts.layout import SampleLayout

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from focal_algorithm.kernels import matches
+from focal_algorithm.kernels import matching
 
 CHECK = Path(__file__).parents[1] / "check_triton_matching.py"
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
@@ -49,8 +49,8 @@ def test_the_fused_kernel_agrees_on_a_gpu() -> None:
 
 @pytest.mark.parametrize(("has_triton", "kernel"), [(True, "triton"), (False, "torch")])
 def test_the_choice_is_visible(has_triton: bool, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matches, "_has_triton", lambda: has_triton)
-    assert matches.matching_kernel(torch.device("cuda")) == kernel
-    assert kernel in matches.matching_note(torch.device("cuda")).lower()
-    assert matches.matching_kernel(torch.device("cpu")) == "torch"
-    assert matches.matching_note(torch.device("cpu")) == ""
+    monkeypatch.setattr(matching, "_has_triton", lambda: has_triton)
+    assert matching.matching_kernel(torch.device("cuda")) == kernel
+    assert kernel in matching.matching_note(torch.device("cuda")).lower()
+    assert matching.matching_kernel(torch.device("cpu")) == "torch"
+    assert matching.matching_note(torch.device("cpu")) == ""

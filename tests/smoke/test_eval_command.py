@@ -31,7 +31,7 @@ from focal_algorithm.evaluation.lmms.answering import Answerer
 from focal_algorithm.evaluation.lmms.options import options_from_arguments
 from focal_algorithm.evaluation.lmms.run_files import SAMPLES
 from focal_algorithm.methods.focus import Focus
-from focal_algorithm.tasks.answer_parsing import parse_choice
+from focal_algorithm.tasks.asking import parse_choice
 from focal_algorithm.tasks.store import load_split
 from focal_algorithm.tracing.prompting import build_prompt
 from focal_common.files import sha256_of_file
@@ -405,7 +405,7 @@ def test_task_files_that_cannot_be_meant_are_one_sentence(
 
 KILLED = """
 import os, signal
-from focal_algorithm.evaluation.lmms.answer_log import AnswerLog
+from focal_algorithm.evaluation.lmms.answering import AnswerLog
 from focal.commands.main import main
 
 put = AnswerLog.put

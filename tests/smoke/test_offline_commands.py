@@ -58,7 +58,7 @@ def test_a_short_training_makes_a_model_that_traces(
 ) -> None:
     from dataclasses import replace
 
-    from focal_algorithm.training import recipes
+    from focal_algorithm.training import recipe as recipes
     from focal_algorithm.training.recipe import Stage
 
     full = recipes.recipe("video")

@@ -75,7 +75,7 @@ def solve(
         parameter: See `BudgetParameter`.
         target: Budget, above 0.
         evaluate: Budget at a value of the parameter; None where the method refuses it.
-        what: Of the budget, for messages, such as ``equivalent tokens``.
+        what: Name of the budget, for messages, such as ``equivalent tokens``.
         beyond: As of `Match`.
 
     Raises:

@@ -19,7 +19,7 @@ class SearchResult:
     """What the parameters of a method reach.
 
     Attributes:
-        match: Of the parameter that comes nearest; an earlier one where it is near enough.
+        match: Match of the parameter that comes nearest; an earlier one where it is near enough.
         parameters: Hyper-parameters there, over those in force.
         reason: Why the budget is out of reach, with the range of each parameter; empty if it is enclosed.
     """
@@ -50,32 +50,32 @@ def multi_parameter_search(
         further: `MethodStudy.further_budgets` of the method with some parameters over those in force.
         target: Budget, above 0.
         evaluate: Budget with some parameters over those in force; None where the method refuses them.
-        what: Of the budget, for messages.
-        tolerance: Relative distance within which no further parameter is turned.
+        what: Name of the budget, for messages.
+        tolerance: Relative distance within which no further parameter is tuned.
 
     Raises:
         ConfigError: The method refuses every value of the first parameter, or the target is no budget.
     """
-    turned, end = _turn(first, {}, target, evaluate, what, "")
-    if not turned.reason or _miss(turned.match) <= tolerance:
-        return turned
-    reasons = [turned.reason]
+    best, end = _tuned(first, {}, target, evaluate, what, "")
+    if not best.reason or _miss(best.match) <= tolerance:
+        return best
+    reasons = [best.reason]
     for parameter in further(first.parameters(end)):
         start = _half_way(first, end, parameter, target, evaluate, what) if parameter.shares else end
         try:
-            another, _ = _turn(
+            another, _ = _tuned(
                 parameter, first.parameters(start), target, evaluate, what, f"{first.name} {start:.6g}"
             )
         except ConfigError as error:  # it refuses every value
             reasons.append(str(error))
             continue
         reasons.append(another.reason)
-        if _miss(another.match) < _miss(turned.match):
-            turned = another
+        if _miss(another.match) < _miss(best.match):
+            best = another
         if not another.reason or _miss(another.match) <= tolerance:
             break
-    reason = "; ".join(filter(None, reasons)) if turned.reason else ""
-    return SearchResult(turned.match, turned.parameters, reason)
+    reason = "; ".join(filter(None, reasons)) if best.reason else ""
+    return SearchResult(best.match, best.parameters, reason)
 
 
 def _half_way(
@@ -92,15 +92,15 @@ def _half_way(
     if most is None or most <= target:
         return end
     try:
-        found = solve(
+        best = solve(
             first, math.sqrt(most * target), lambda value: evaluate(first.parameters(value) | idle), what
         )
     except OutOfReach as error:
         return error.nearest.value
-    return found.value
+    return best.value
 
 
-def _turn(
+def _tuned(
     parameter: BudgetParameter,
     base: dict[str, Any],
     target: float,
@@ -114,15 +114,15 @@ def _turn(
         return base | parameter.parameters(value)
 
     try:
-        found, end, reason = (
+        match, end, reason = (
             solve(parameter, target, lambda value: evaluate(at(value)), what, beyond),
             0.0,
             "",
         )
     except OutOfReach as error:
-        found, end, reason = error.nearest, error.end, str(error)
-    return SearchResult(found, at(found.value), reason), end
+        match, end, reason = error.nearest, error.end, str(error)
+    return SearchResult(match, at(match.value), reason), end
 
 
-def _miss(found: Match) -> float:
-    return abs(found.budget - found.target) / found.target
+def _miss(match: Match) -> float:
+    return abs(match.budget - match.target) / match.target

@@ -16,7 +16,7 @@ def pinned(model: str, revision: str, is_offline: bool) -> tuple[str, str]:
 
     Args:
         model: Shipped model, family, folder or Hub name.
-        revision: Of a Hub name; without effect on others, empty for its newest.
+        revision: Revision of a Hub name; without effect on others, empty for its newest.
         is_offline: Whether only the local cache may be used.
 
     Returns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -11,12 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from focal_algorithm.models import MODELS, check_model_name, model_location
+from focal_algorithm.checkpoints.hub import pinned
+from focal_algorithm.checkpoints.quantization import quantize
+from focal_algorithm.models import FOREIGN_TYPES, MODELS, check_model_name, model_location
 from focal_algorithm.models.base import ModelAdapter
+from focal_algorithm.models.sizes import keep_tokens_apart
 from focal_algorithm.models.weights import SHIPPED, weights_digest
 from focal_algorithm.prompts.media.tokens import Tokenizer, checkpoint_tokenizer
 from focal_algorithm.transformers_versions import require_known_version
 from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
+from focal_traces.header.schema import DecoderGeometry
 
 __all__ = [
     "DTYPES",
@@ -24,9 +29,12 @@ __all__ = [
     "adapter_of_type",
     "check_device",
     "checkpoint_name",
+    "empty_model",
     "find_adapter",
     "load_model",
     "model_settings",
+    "random_model",
+    "runs_checkpoint_code",
 ]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -57,6 +65,11 @@ class LoadedModel:
         """Name under which results are filed: of the shipped model, else of the family."""
         return self.shipped or self.adapter.family
 
+    @property
+    def geometry(self) -> DecoderGeometry:
+        """Shape of the decoder."""
+        return self.adapter.points(self.model).geometry
+
 
 def load_model(
     name: str,
@@ -68,24 +81,29 @@ def load_model(
     device: str,
     is_offline: bool,
     trust_remote_code: bool = False,
+    revision: str = "",
+    precision: str = "float",
 ) -> LoadedModel:
-    """Build a family with seeded random weights, or load a checkpoint.
+    """Build a family with seeded random weights, or load a checkpoint; quantise it if asked.
 
     Args:
         name: A shipped model, a family in `MODELS`, a folder, or a Hub name with a slash.
         size: Size of a random model; ignored for checkpoints.
-        seed: Of random weights.
+        seed: Seed of random weights.
         dtype: ``fp32``, ``bf16`` or ``fp16``.
         attention: ``sdpa`` or ``eager``.
         device: torch device name.
         is_offline: Whether only local files may be used.
         trust_remote_code: Whether Python code that a checkpoint brings may run.
+        revision: Revision of a Hub name; empty for its newest.
+        precision: Precision of its linear layers, see `quantize`.
 
     Raises:
-        ConfigError: Unknown name or dtype, or files that cannot be read.
+        ConfigError: Unknown name, dtype or precision, or files that cannot be read.
         UnsupportedError: A transformers outside the versions that were run, fp16 on a CPU, a family without
             adapter, or code of a checkpoint without leave to run.
     """
+    name, pinned_name = pinned(name, revision, is_offline)
     require_known_version()
     if dtype not in DTYPES:
         raise ConfigError(f"unknown dtype '{dtype}'; {near_matches(dtype, DTYPES)}")
@@ -96,7 +114,7 @@ def load_model(
         adapter = MODELS.load(name)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = adapter.random_model(size, attention)
+            model = random_model(adapter, size, attention)
         checkpoint, tokenizer = f"random:{seed}", adapter.random_tokenizer()
     else:
         adapter = find_adapter(name, is_offline, trust_remote_code)
@@ -104,10 +122,35 @@ def load_model(
         model = _from_files(adapter, place, DTYPES[dtype], attention, is_offline)
         checkpoint = checkpoint_name(name, model)
         tokenizer = checkpoint_tokenizer(
-            place, is_offline, trust_remote_code and adapter.has_remote_code, adapter.random_tokenizer()
+            place, is_offline, trust_remote_code and runs_checkpoint_code(adapter), adapter.random_tokenizer()
         )
     model = model.to(device=device, dtype=DTYPES[dtype]).eval()
-    return LoadedModel(model, adapter(), tokenizer, checkpoint, name if name in SHIPPED else "")
+    shipped = name if name in SHIPPED else ""
+    quantization = quantize(model, precision, device)
+    return LoadedModel(model, adapter(), tokenizer, pinned_name or checkpoint, shipped, quantization)
+
+
+def random_model(adapter: type[ModelAdapter], size: str, attention: str) -> Any:
+    """Build a model of a named size with weights from torch's current random state.
+
+    Raises:
+        ConfigError: The size is unknown.
+    """
+    settings = adapter.random_settings(size)
+    model = adapter.model_class(adapter.model_class.config_class(**settings, attn_implementation=attention))
+    keep_tokens_apart(adapter.family, model)
+    return model
+
+
+def empty_model(adapter: type[ModelAdapter], architecture: Mapping[str, Any]) -> Any:
+    """Build a model without weights, on torch's meta device, from the fields of its configuration."""
+    with torch.device("meta"):
+        return adapter.model_class(adapter.model_class.config_class(**architecture))
+
+
+def runs_checkpoint_code(adapter: type[ModelAdapter]) -> bool:
+    """Return whether checkpoints of a family bring their own Python code, which a user must allow."""
+    return bool(getattr(adapter.model_class, "runs_checkpoint_code", False))
 
 
 def check_device(name: str) -> str:
@@ -143,7 +186,7 @@ def find_adapter(name: str, is_offline: bool, trust_remote_code: bool = False) -
     check_model_name(name)
     name = model_location(name)
     adapter = adapter_of_type(model_settings(name, is_offline)["model_type"], name)
-    if adapter.has_remote_code and not trust_remote_code:
+    if runs_checkpoint_code(adapter) and not trust_remote_code:
         raise UnsupportedError(
             f"{name}: a {adapter.family} checkpoint runs Python code that it brings along; read that code, then "
             "allow it with trust_remote_code"
@@ -162,11 +205,11 @@ def adapter_of_type(model_type: str, name: str) -> type[ModelAdapter]:
     Raises:
         UnsupportedError: No family serves it; the sentence says what to do instead.
     """
+    if model_type in FOREIGN_TYPES:
+        raise UnsupportedError(f"{name}: {FOREIGN_TYPES[model_type]}")
     for family in MODELS:
         adapter = MODELS.load(family)
-        if model_type in adapter.foreign_types:
-            raise UnsupportedError(f"{name}: {adapter.foreign_types[model_type]}")
-        if model_type in adapter.model_types:
+        if model_type == adapter.model_class.config_class.model_type:
             return adapter
     raise UnsupportedError(
         f"{name}: no adapter for model_type '{model_type}'; supported families: {', '.join(MODELS)}"
@@ -205,7 +248,9 @@ def _from_files(
 
     disable_progress_bar()  # it would mix with ours
     try:
-        return adapter.load_model(name, dtype, attention, is_offline)
+        return adapter.model_class.from_pretrained(
+            name, dtype=dtype, attn_implementation=attention, local_files_only=is_offline
+        )
     except torch.OutOfMemoryError as error:
         raise RunError(f"{name}: the checkpoint does not fit into memory") from error
     except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
@@ -235,7 +280,7 @@ def _check_normalisation(adapter: type[ModelAdapter], name: str, is_offline: boo
         raise ConfigError(
             f"{name}/preprocessor_config.json: not readable JSON ({_one_line(error)})"
         ) from error
-    for field, expected in (("image_mean", adapter.pixel_mean), ("image_std", adapter.pixel_deviation)):
+    for field, expected in zip(("image_mean", "image_std"), adapter.pixel_scale, strict=True):
         values = settings.get(field)
         if values is not None and not _are_close(values, expected):
             raise UnsupportedError(

@@ -54,14 +54,15 @@ def attach(
     called, model = model, unwrapped(model)
     refuse_compiled_parts(model)
     points = adapter.points(model)
-    text_config = adapter.text_config(model)
+    decoder: Any = points.decoder
     if any(point.attention in SESSIONS for point in points.layers):
         raise UnsupportedError("a method is attached to this model already; leave its 'with' block first")
-    if changes_length(method) and set(getattr(text_config, "layer_types", ())) - {"full_attention"}:
+    if changes_length(method) and set(getattr(decoder.config, "layer_types", ())) - {"full_attention"}:
         raise UnsupportedError(f"{method.name} drops tokens, which sliding-window layers do not support")
     session = Session(model, adapter, method, recorder, layouts)
-    stock = text_config._attn_implementation
+    stock = decoder.config._attn_implementation
     observed = observed_attention(stock)
+    adds_after_layers = type(adapter).layer_additions is not ModelAdapter.layer_additions
     with ExitStack() as undo:
         handles = _Handles(undo)
         for module in dict.fromkeys((called, model)):
@@ -76,12 +77,12 @@ def attach(
                 handles.keyword_inputs(module, look)
         for layer, point in enumerate(points.layers):
             _attach_layer(handles, session, layer, point, needs_gemms=recorder is not None)
-            if HookPoint.AFTER_ATTENTION in session.points or adapter.adds_after_layers:
+            if HookPoint.AFTER_ATTENTION in session.points or adds_after_layers:
                 handles.outputs(point.layer, partial(session.on_layer_output, layer))
             SESSIONS[point.attention] = (session, layer)
             undo.callback(SESSIONS.pop, point.attention, None)
-        undo.callback(adapter.set_attention, model, stock)
-        adapter.set_attention(model, observed)
+        undo.callback(decoder.set_attn_implementation, stock)
+        decoder.set_attn_implementation(observed)
         undo.enter_context(watched_generate(model, session.generating))
         undo.callback(setattr, session.attachment, "is_open", False)
         yield session

@@ -106,7 +106,7 @@ class Session:
         self.method = method
         self.layouts = layouts
         self.points = hook_points(method)
-        self.geometry = adapter.geometry(model)
+        self.geometry = adapter.points(model).geometry
         self.attachment = Attachment(method.name)
         self._drops = changes_length(method)
         self._probability_layers = (

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from focal_algorithm.kernels.visionzip.tower import attention_from_first, attention_received, head_mean
+from focal_algorithm.kernels.visionzip import attention_from_first, attention_received, head_mean
 from focal_algorithm.prompts.vision import VisionPoints, VisualMap
 from focal_common.errors import ConfigError, UnsupportedError
 

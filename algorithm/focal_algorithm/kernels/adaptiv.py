@@ -48,7 +48,7 @@ def linear_margins(grid: TokenGrid, tokens: int, device: torch.device | None = N
     Args:
         grid: Layout of the visual tokens.
         tokens: S.
-        device: Of the result.
+        device: Device of the result.
     """
     token = torch.arange(tokens, device=device)
     inside = token % grid.frame_stride

@@ -10,7 +10,7 @@ from torch import Tensor
 from focal_common.errors import ConfigError
 from focal_traces import TokenGrid
 
-__all__ = ["NO_WINNER", "Candidate", "PartnerRows", "candidates_of", "partner_rows"]
+__all__ = ["NO_WINNER", "Candidate", "Matches", "PartnerRows", "candidates_of", "partner_rows"]
 
 NO_WINNER = 255
 """Winner code of a vector that matches nothing; so a block has at most 255 places."""
@@ -31,6 +31,21 @@ class Candidate:
     rows: int
     columns: int
     offset_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """What each vector matches; all tensors have axes (rows, slices).
+
+    Attributes:
+        winner: uint8, place q of the best candidate where similar, else 255.
+        pointer: int32, row of that candidate where similar, else the row itself.
+        best: fp32, largest similarity, at least 0.
+    """
+
+    winner: Tensor
+    pointer: Tensor
+    best: Tensor
 
 
 def candidates_of(grid: TokenGrid, block: tuple[int, int, int]) -> tuple[Candidate, ...]:

@@ -23,7 +23,7 @@ def replaced_by(motion: Motion, *, is_strict: bool = False) -> Tensor:
     """Return the token that stands for each token.
 
     Args:
-        motion: Of F frames of P tokens.
+        motion: Motion of F frames of P tokens.
         is_strict: Leave reference frames, and intervals without one, as they are.
 
     Returns:

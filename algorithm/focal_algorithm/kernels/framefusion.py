@@ -10,10 +10,26 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.importance import attention_probabilities
-from focal_algorithm.kernels.retention import select_top
+from focal_algorithm.kernels.ordering import select_top
 from focal_common.errors import RunError
 
-__all__ = ["Merge", "last_query_attention", "merge_alike", "prune_to_budget", "remaining_reduction"]
+__all__ = [
+    "Merge",
+    "last_query_attention",
+    "merge_alike",
+    "prune_to_budget",
+    "remaining_reduction",
+    "spent_layers",
+]
+
+
+def spent_layers(ratios: Sequence[float]) -> tuple[float, float]:
+    """Return the share of tokens left by rounds of merging, and what the rounds cost in layers of all tokens."""
+    share, spent = 1.0, 0.0
+    for ratio in ratios:
+        share *= 1 - ratio
+        spent += share
+    return share, spent
 
 
 def remaining_reduction(ratios: Sequence[float], *, cost: float, layers: int) -> float:
@@ -27,10 +43,7 @@ def remaining_reduction(ratios: Sequence[float], *, cost: float, layers: int) ->
     Raises:
         RunError: Merging has already spent more than the budget.
     """
-    share, spent = 1.0, 0.0
-    for ratio in ratios:
-        share *= 1 - ratio
-        spent += share
+    share, spent = spent_layers(ratios)
     remaining = layers * cost - spent
     if remaining < 0:
         raise RunError(

@@ -15,8 +15,7 @@ from torch import Tensor
 from focal_algorithm.kernels.candidates import NO_WINNER, PartnerRows, candidates_of
 from focal_algorithm.kernels.grouping import average_groups
 from focal_algorithm.kernels.matching import match_vectors
-from focal_algorithm.kernels.tiles import tile_of_tokens
-from focal_algorithm.kernels.vectors import as_vectors, norms_and_zeros
+from focal_algorithm.kernels.vectors import as_vectors, norms_and_zeros, tile_of_tokens
 from focal_common.errors import ConfigError
 from focal_traces import TokenGrid
 

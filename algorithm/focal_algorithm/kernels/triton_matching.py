@@ -10,8 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from focal_algorithm.kernels.candidates import NO_WINNER, Candidate
-from focal_algorithm.kernels.matches import Matches
+from focal_algorithm.kernels.candidates import NO_WINNER, Candidate, Matches
 
 __all__ = ["match_vectors_fused"]
 

@@ -68,7 +68,7 @@ def accuracy_results(runs: Sequence[Run], output: Path) -> list[dict[str, Any]]:
     """Return one JSON-like record per line that a row has put into its table, and where to find it.
 
     Args:
-        runs: Of one row.
+        runs: Runs of one row.
         output: Trace root.
     """
     return [

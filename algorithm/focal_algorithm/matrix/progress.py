@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from focal_algorithm.hooks.recorder import RecordedSample
-from focal_algorithm.prompts.question import Question
-from focal_algorithm.tracing.sample import TracedSample
+from focal_algorithm.prompts.media.media import Question
+from focal_algorithm.tracing.prompting import TracedSample
 from focal_common.errors import RunError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_inside, check_removable, make_folder, remove_folder

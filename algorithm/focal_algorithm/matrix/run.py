@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.matrix.accuracy import accuracy_results, evaluate_row, is_written
 from focal_algorithm.matrix.progress import RowProgress, RowState
 from focal_algorithm.matrix.rows import MatrixRow, matrix_rows, row_settings
 from focal_algorithm.matrix.schema import Matrix
 from focal_algorithm.methods import METHODS
-from focal_algorithm.tracing.accuracy import judged
-from focal_algorithm.tracing.notes import unfit_notes
+from focal_algorithm.tracing.accuracy import judged, unfit_notes
 from focal_algorithm.tracing.output import check_output, sample_facts, trace_folder
+from focal_algorithm.tracing.prompting import TracedSample
 from focal_algorithm.tracing.runner import (
-    Prepared,
     finish,
     method_of,
     prepare,
@@ -27,7 +27,6 @@ from focal_algorithm.tracing.runner import (
     trace_of,
     trace_sample,
 )
-from focal_algorithm.tracing.sample import TracedSample
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common import __version__
 from focal_common.errors import FocalError
@@ -80,7 +79,7 @@ class MatrixRun:
         self._begun: set[Path] = set()
         self.accuracies: list[dict[str, Any]] = []
         self._key: Any = None
-        self._prepared: Prepared | None = None
+        self._loaded: LoadedModel | None = None
 
     def run(
         self, rows: Iterable[MatrixRow], step: Callable[[str], Any] = lambda name: None
@@ -167,23 +166,23 @@ class MatrixRun:
     ) -> RowState:
         started = time.monotonic()
         settings = row_settings(row, self._matrix, self._output, self._data)
-        prepared = self._prepare(settings)
-        method, notes = method_of(settings, prepared)
+        loaded = self._prepare(settings)
+        method, notes = method_of(settings, loaded)
         self._tell(row, notes)
         results = list(state.results) if state else []
         sources = sample_sources(settings)
         alone = replace(settings, chosen_sample=None, samples=1)
         for index in range(len(results), len(sources)):
             step(row.name)
-            traced = trace_sample(settings, prepared, method, sources[index])
-            trace = trace_of(alone, prepared, method, [traced])
+            traced = trace_sample(settings, loaded, method, sources[index])
+            trace = trace_of(alone, loaded, method, [traced])
             progress.save(index, traced, trace)
             results.append(_result(row, index, sample_facts(trace, 0)) | _judgement(traced))
             progress.write(RowState("running", "", tuple(results)))
         # From disk also without an interruption, so that both ways give the same bytes.
         everything = [progress.load(index) for index in range(len(sources))]
-        self._tell(row, unfit_notes(prepared.loaded, everything, settings.task))
-        done = finish(settings, prepared, method, everything, time.monotonic() - started)
+        self._tell(row, unfit_notes(loaded, everything, settings.task))
+        done = finish(settings, loaded, method, everything, time.monotonic() - started)
         chosen = done.trace.chosen_sample()
         results = [result | {"is_chosen": index == chosen} for index, result in enumerate(results)]
         state = RowState("done", "", tuple(results))
@@ -197,13 +196,13 @@ class MatrixRun:
                 self._said.add(note)
                 self._note(f"{row.name}: {note}")
 
-    def _prepare(self, settings: RunSettings) -> Prepared:
+    def _prepare(self, settings: RunSettings) -> LoadedModel:
         """Return the model of a run; the last one is kept, and only that one."""
         key = tuple(getattr(settings, name) for name in _MODEL_FIELDS)
-        if self._prepared is None or key != self._key:
-            self._prepared = None
-            self._prepared, self._key = prepare(settings), key
-        return self._prepared
+        if self._loaded is None or key != self._key:
+            self._loaded = None
+            self._loaded, self._key = prepare(settings), key
+        return self._loaded
 
     def _identity(self, row: MatrixRow) -> str:
         parts = (row.suite, row.model, row.dataset, *([row.variant] if row.variant else []))

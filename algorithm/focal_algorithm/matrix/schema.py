@@ -27,8 +27,8 @@ class ModelSpec(StrictModel):
     Attributes:
         family: Name of the adapter.
         checkpoint: Shipped model, folder or Hub name; empty for random weights of ``size``.
-        revision: Of a Hub name: commit, branch or tag.
-        size: Of random weights.
+        revision: Revision of a Hub name: commit, branch or tag.
+        size: Size of random weights.
         dtype: As of ``focal trace``.
         frames: Most frames per video.
         trust_remote_code: Whether its checkpoint must run code that it brings along.
@@ -51,8 +51,8 @@ class DatasetSpec(StrictModel):
     Attributes:
         modality: What its questions are about.
         hub: Hub name; empty for procedural benchmarks, named by ``task``, and for sample photographs.
-        revision: Of the Hub name.
-        split: Of the dataset.
+        revision: Revision of the Hub name.
+        split: Split of the dataset.
         task: Name in lmms-eval, for accuracy.
         question: Asked of every sample without a question of its own.
     """
@@ -71,7 +71,7 @@ class Variant(StrictModel):
     Attributes:
         name: End of the trace's name, such as ``1024`` or ``2x2x2``.
         folder: Trace folder.
-        datasets: Of the suite's datasets; all if empty.
+        datasets: Datasets of the suite's datasets; all if empty.
         parameters: Over those of the suite.
     """
 
@@ -88,7 +88,7 @@ class Suite(StrictModel):
         models: Names in the matrix.
         datasets: Names in the matrix.
         method: Compression method.
-        parameters: Of the method, over published ones.
+        parameters: Parameters of the method, over published ones.
         precision: ``float`` or ``int8``.
         measure: ``trace``, or ``accuracy`` through ``focal eval``.
         samples: Prefills of a trace row, one question each; questions of an accuracy row, 0 for all.

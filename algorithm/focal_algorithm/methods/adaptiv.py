@@ -104,11 +104,10 @@ class Adaptiv(CompressionMethod):
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         # Above 1 nothing can agree, which is how a user turns merging off.
         if not self.threshold > 0:
             raise ConfigError(f"threshold must be above 0, got {self.threshold}")
-        if self.mode not in ("compatible", "strict"):
-            raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> AdaptivState:
         """Return a fresh state.

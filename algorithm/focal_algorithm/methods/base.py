@@ -7,9 +7,11 @@ tokens of one prompt at a time and carries its decisions out. What studies ask o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from ast import literal_eval
+from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
 import torch
 from torch import Tensor
@@ -17,6 +19,7 @@ from torch import Tensor
 from focal_algorithm.methods.study import MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout, is_pyramid
 from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
+from focal_common.errors import ConfigError
 from focal_traces.header.schema import DecoderGeometry
 
 __all__ = [
@@ -30,6 +33,8 @@ __all__ = [
     "TokenStream",
     "VectorMasks",
     "changes_length",
+    "check_least",
+    "check_shares",
     "hook_points",
     "zero_vectors",
 ]
@@ -233,6 +238,14 @@ class CompressionMethod(Recording):
         if "name" not in vars(cls):
             cls.name = cls.__name__.strip("_").lower()
 
+    def __post_init__(self) -> None:
+        """Refuse a word that its field's ``Literal`` does not list; a subclass calls this before its own checks."""
+        for parameter in fields(self):
+            choices, value = _choices(parameter.type), getattr(self, parameter.name)
+            if choices and value not in choices:
+                listed = " or ".join((", ".join(choices[:-1]), choices[-1]))
+                raise ConfigError(f"{parameter.name} must be {listed}, got '{value}'")
+
     @property
     def needs(self) -> HostNeeds:
         """What the host must provide beyond the defaults."""
@@ -313,6 +326,28 @@ class CompressionMethod(Recording):
     ) -> Resequenced | None:
         """Drop or merge tokens between attention and MLP of a layer; arguments as of `before_layer`."""
         return None
+
+
+def check_least(method: CompressionMethod, **bounds: float) -> None:
+    """Raise `ConfigError` where a field is below its bound."""
+    for name, bound in bounds.items():
+        if not getattr(method, name) >= bound:
+            raise ConfigError(f"{name} must be at least {bound}, got {getattr(method, name)}")
+
+
+def check_shares(method: CompressionMethod, *names: str) -> None:
+    """Raise `ConfigError` where a field does not lie in (0, 1]."""
+    for name in names:
+        if not 0 < getattr(method, name) <= 1:
+            raise ConfigError(f"{name} must lie in (0, 1], got {getattr(method, name)}")
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """Return the words of a ``Literal``, which may be written as text (`__future__.annotations`); none for others."""
+    if isinstance(annotation, str):
+        listed = re.fullmatch(r"Literal\[(.+)\]", annotation)
+        return literal_eval(f"({listed[1]},)") if listed else ()
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 def hook_points(method: CompressionMethod | type[CompressionMethod]) -> frozenset[HookPoint]:

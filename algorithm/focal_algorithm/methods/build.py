@@ -9,13 +9,13 @@ from importlib.resources import as_file, files
 from typing import Any
 
 from focal_algorithm.methods import METHODS
-from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_common.errors import ConfigError, near_matches
 from focal_traces.header.schema import DecoderGeometry
 from focal_traces.tables.rows import read_rows
 from focal_traces.tables.table import Key
 
-__all__ = ["build_method", "fitted_parameters", "published_thresholds"]
+__all__ = ["build_method", "fitted_parameters", "method_in_force", "published_thresholds"]
 
 
 def build_method(name: str, parameters: Mapping[str, Any]) -> CompressionMethod:
@@ -50,6 +50,27 @@ def fitted_parameters(
     """
     settled = method.study.budget_fields if method.study.budget_fields & own.keys() else frozenset[str]()
     return {name: value for name, value in method.study.fitted(geometry).items() if name not in settled}
+
+
+def method_in_force(
+    name: str, own: Mapping[str, Any], family: str, geometry: DecoderGeometry, dataset: str
+) -> tuple[CompressionMethod, dict[str, Any] | None]:
+    """Return a method as it runs on a model: published parameters of a data set, else fitted ones, own over them.
+
+    Args:
+        name: Registry name.
+        own: Hyper-parameters that a user, a suite or a search set.
+        family: Family of the model.
+        geometry: Decoder shape.
+        dataset: Name under which parameters may be published.
+
+    Returns:
+        The method, and what was fitted in place of published parameters; None where nothing had to be.
+    """
+    default = build_method(name, {})
+    published = default.study.published(family, dataset)
+    fitted = None if published or not hook_points(default) else fitted_parameters(default, geometry, own)
+    return build_method(name, {**published, **(fitted or {}), **own}), fitted
 
 
 @cache

@@ -26,18 +26,19 @@ from focal_algorithm.methods.base import (
     Resequenced,
     TokenStream,
     VectorMasks,
+    check_least,
 )
 from focal_algorithm.methods.build import published_thresholds
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout, has_gaps, is_pyramid
-from focal_common.errors import ConfigError, UnsupportedError
+from focal_common.errors import UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader
 from focal_traces.methods.cmc import SPARSITY, CmcSparsity
 from focal_traces.records.records import WHOLE, Record
 
 __all__ = ["Cmc", "CmcState"]
 
-_KNOB_RANGE = (1e-4, 1e4)  # factors on thresholds; activations of trained models differ by less
+_SCALE_RANGE = (1e-4, 1e4)  # factors on thresholds; activations of trained models differ by less
 _THRESHOLDS = ("CMC_threshold", "CMC_query_threshold", "CMC_attn_threshold")
 
 
@@ -47,7 +48,7 @@ class CmcState:
 
     Attributes:
         geometry: Decoder shape.
-        layout: Of the prompt.
+        layout: Layout of the prompt.
         frames: F; the visual tokens are F frames of P tokens.
         linear: Motion of the embeddings, which every linear layer uses; None before layer 0.
         places: Token that stands for each visual token at linear layers, axes (1, S).
@@ -98,7 +99,7 @@ class _CmcStudy(MethodStudy):
         def scaled(factor: float) -> dict[str, Any]:
             return {name: getattr(method, name) * factor for name in names}
 
-        least, most = _KNOB_RANGE
+        least, most = _SCALE_RANGE
         return BudgetParameter(
             "threshold scale", 1.0, least, most, rises=False, parameters=scaled, is_logarithmic=True
         )
@@ -165,11 +166,8 @@ class Cmc(CompressionMethod):
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "query_threshold", "attn_threshold"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")
-        if self.mode not in ("compatible", "strict"):
-            raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
+        super().__post_init__()
+        check_least(self, threshold=0, query_threshold=0, attn_threshold=0)
 
     @property
     def needs(self) -> HostNeeds:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.farthest import cosine_distances, farthest_points
+from focal_algorithm.kernels.ordering import cosine_distances, farthest_points
 from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.methods.selector import refuse_nan
 from focal_algorithm.methods.study import MethodStudy
@@ -42,11 +42,9 @@ class DivPrune(CompressionMethod):
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.retain_ratio <= 1:
             raise ConfigError(f"retain_ratio must lie in [0, 1], got {self.retain_ratio}")
-        for name, choices in {"scope": ("prompt", "picture"), "mode": ("compatible", "strict")}.items():
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"{name} must be {' or '.join(choices)}, got '{getattr(self, name)}'")
 
     def count(self, tokens: int) -> int:
         """Return how many tokens of a pool stay."""

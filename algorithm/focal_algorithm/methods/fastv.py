@@ -9,8 +9,14 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from focal_algorithm.kernels.framefusion import last_query_attention
-from focal_algorithm.kernels.retention import select_top
-from focal_algorithm.methods.base import AttentionOperands, CompressionMethod, Resequenced, TokenStream
+from focal_algorithm.kernels.ordering import select_top
+from focal_algorithm.methods.base import (
+    AttentionOperands,
+    CompressionMethod,
+    Resequenced,
+    TokenStream,
+    check_least,
+)
 from focal_algorithm.methods.selector import refuse_nan
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
@@ -70,17 +76,14 @@ class FastV(CompressionMethod):
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.layer < 1:
             raise ConfigError(
                 f"layer must be at least 1: the layer before it gives the scores; got {self.layer}"
             )
         if not 0 <= self.prune_ratio <= 1:
             raise ConfigError(f"prune_ratio must lie in [0, 1], got {self.prune_ratio}")
-        if self.keep_tokens < 0:
-            raise ConfigError(f"keep_tokens must be at least 0, got {self.keep_tokens}")
-        for name, choices in {"rounding": ("nearest", "down"), "mode": ("compatible", "strict")}.items():
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"{name} must be {' or '.join(choices)}, got '{getattr(self, name)}'")
+        check_least(self, keep_tokens=0)
 
     def count(self, visual_tokens: int) -> int:
         """Return how many of N visual tokens stay, in double precision as published."""

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from focal_algorithm.kernels.candidates import PartnerRows
 from focal_algorithm.kernels.importance import importance
-from focal_algorithm.kernels.matches import matching_note
-from focal_algorithm.kernels.retention import select_top, tokens_to_keep
+from focal_algorithm.kernels.matching import matching_note
+from focal_algorithm.kernels.ordering import select_top, tokens_to_keep
 from focal_algorithm.kernels.similarity import (
     NO_WINNER,
     Concentration,
@@ -28,6 +28,7 @@ from focal_algorithm.methods.base import (
     Resequenced,
     TokenStream,
     VectorMasks,
+    check_least,
 )
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
@@ -58,7 +59,7 @@ class FocusState:
     Attributes:
         grid: Layout of the visual tokens.
         importance: Of the visual tokens present, axes (visual tokens present); None before a selected layer.
-        partners: Of the tokens present; they change only where tokens are dropped.
+        partners: Partners of the tokens present; they change only where tokens are dropped.
     """
 
     grid: TokenGrid
@@ -185,14 +186,9 @@ class Focus(CompressionMethod):
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_threshold(self.similarity_threshold)
-        if self.vector_size < 1:
-            raise ConfigError(f"vector_size must be at least 1, got {self.vector_size}")
-        if self.mode not in ("compatible", "strict"):
-            raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
-        for name in ("block_size", "frame_block_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_least(self, vector_size=1, block_size=1, frame_block_size=1)
         Schedule(self.selected_layers, self.alpha_list)
         if self.m_tile < 0:  # the published scripts write -1 for one tile
             object.__setattr__(self, "m_tile", 0)

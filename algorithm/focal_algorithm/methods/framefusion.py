@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -14,8 +13,16 @@ from focal_algorithm.kernels.framefusion import (
     merge_alike,
     prune_to_budget,
     remaining_reduction,
+    spent_layers,
 )
-from focal_algorithm.methods.base import AttentionOperands, CompressionMethod, Resequenced, TokenStream
+from focal_algorithm.methods.base import (
+    AttentionOperands,
+    CompressionMethod,
+    Resequenced,
+    TokenStream,
+    check_least,
+    check_shares,
+)
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout, has_gaps, is_pyramid
 from focal_common.errors import ConfigError, UnsupportedError
@@ -51,7 +58,7 @@ class FramefusionState:
 class _FramefusionStudy(MethodStudy):
     def published(self, model: str, dataset: str) -> dict[str, Any]:
         """Return the one published setting, for the video models it was run on."""
-        if model not in ("llava_vid", "llava_onevision", "minicpm_v"):
+        if model not in ("llava_video", "llava_onevision", "minicpm_v"):
             return {}
         if dataset not in ("videomme", "mlvu", "mvbench"):
             return {}
@@ -97,14 +104,9 @@ class Framefusion(CompressionMethod):
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
-        # A similarity above 1 is no mistake: it turns merging off.
-        for name in ("cost", "least_ratio"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must lie in (0, 1], got {getattr(self, name)}")
-        if not self.similarity >= -1:
-            raise ConfigError(f"similarity must be at least -1, got {self.similarity}")
-        if self.mode not in ("compatible", "strict"):
-            raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
+        super().__post_init__()
+        check_shares(self, "cost", "least_ratio")
+        check_least(self, similarity=-1)  # above 1 is no mistake: it turns merging off
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> FramefusionState:
         """Return a fresh state.
@@ -189,12 +191,4 @@ class Framefusion(CompressionMethod):
 
     def _must_stop(self, state: FramefusionState) -> bool:
         """Return whether one more round that merges nothing would overspend the budget (strict mode)."""
-        return self.mode == "strict" and _spent([*state.ratios, 0.0]) > state.layers * self.cost
-
-
-def _spent(ratios: Sequence[float]) -> float:
-    share, spent = 1.0, 0.0
-    for ratio in ratios:
-        share *= 1 - ratio
-        spent += share
-    return spent
+        return self.mode == "strict" and spent_layers([*state.ratios, 0.0])[1] > state.layers * self.cost

@@ -9,8 +9,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.retention import select_top, shared_counts
-from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
+from focal_algorithm.kernels.ordering import select_top, shared_counts
+from focal_algorithm.methods.base import (
+    CompressionMethod,
+    Resequenced,
+    TokenStream,
+    check_least,
+    check_shares,
+)
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, RunError
 from focal_traces.header.schema import DecoderGeometry
@@ -38,10 +44,9 @@ class TokenSelector(CompressionMethod, ABC):
     layer: int = 2
 
     def __post_init__(self) -> None:
-        if not 0 < self.keep <= 1:
-            raise ConfigError(f"keep must lie in (0, 1], got {self.keep}")
-        if self.layer < 0:
-            raise ConfigError(f"layer must be at least 0, got {self.layer}")
+        super().__post_init__()
+        check_shares(self, "keep")
+        check_least(self, layer=0)
 
     @abstractmethod
     def score(self, hidden: Tensor, tokens: TokenStream) -> Tensor:

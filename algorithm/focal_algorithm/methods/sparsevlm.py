@@ -9,28 +9,31 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.ordering import top_indices
-from focal_algorithm.kernels.sparsevlm.gravity import corrected, position_weights
-from focal_algorithm.kernels.sparsevlm.raters import (
-    attention_rows,
-    rank_of,
-    rater_scores,
-    raters_of,
-    relevance_of,
-    selected_heads,
-)
-from focal_algorithm.kernels.sparsevlm.recycling import (
-    cluster_count,
-    merge_by_density_peaks,
-    recycled_count,
-)
-from focal_algorithm.kernels.sparsevlm.schedule import (
+from focal_algorithm.kernels.sparsevlm import (
     PRUNING_LAYERS,
     PUBLISHED_LAYERS,
     PUBLISHED_TOKENS,
+    attention_rows,
+    cluster_count,
+    corrected,
     kept_counts,
+    merge_by_density_peaks,
+    position_weights,
     rank_line,
+    rank_of,
+    rater_scores,
+    raters_of,
+    recycled_count,
+    relevance_of,
+    selected_heads,
 )
-from focal_algorithm.methods.base import AttentionOperands, CompressionMethod, Resequenced, TokenStream
+from focal_algorithm.methods.base import (
+    AttentionOperands,
+    CompressionMethod,
+    Resequenced,
+    TokenStream,
+    check_least,
+)
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, RunError, UnsupportedError
@@ -47,8 +50,8 @@ class SparseVlmState:
 
     Attributes:
         raters: Text tokens that rate, counted from the first after the visual tokens, int64.
-        relevance: Of the visual tokens present, axes (visual tokens present); None before a pruning layer.
-        rank: Of the raters' attention, for version 1.0.
+        relevance: Relevance of the visual tokens present, axes (visual tokens present); None before a pruning layer.
+        rank: Rank of the raters' attention, for version 1.0.
     """
 
     raters: Tensor | None = None
@@ -123,13 +126,8 @@ class SparseVlm(CompressionMethod):
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
-        if self.version not in ("1.0", "1.5", "2.0"):
-            raise ConfigError(f"version must be 1.0, 1.5 or 2.0, got '{self.version}'")
-        if self.mode not in ("compatible", "strict"):
-            raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
-        for field in ("vector_size", "heads_kept"):
-            if getattr(self, field) < 1:
-                raise ConfigError(f"{field} must be at least 1, got {getattr(self, field)}")
+        super().__post_init__()
+        check_least(self, vector_size=1, heads_kept=1)
         if (
             list(self.pruning_layers) != sorted(self.pruning_layers)
             or min(self.pruning_layers, default=0) < 0

@@ -8,13 +8,15 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.sparsezip.compressor import SparseZipRules, chosen_k, compress, patch_scores
-from focal_algorithm.kernels.sparsezip.draws import Draws, FarthestPoints, SeededDraws
-from focal_algorithm.kernels.sparsezip.dynamic_k import attention_mass_k
-from focal_algorithm.kernels.sparsezip.kmeans import KMeansRules
-from focal_algorithm.kernels.sparsezip.scores import HybridWeights
-from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score, text_key_map
-from focal_algorithm.methods.base import CompressionMethod, HostNeeds
+from focal_algorithm.kernels.hybrid_scores import (
+    HybridWeights,
+    attention_mass_k,
+    projected_text_score,
+    text_key_map,
+)
+from focal_algorithm.kernels.kmeans import Draws, FarthestPoints, KMeansRules, SeededDraws
+from focal_algorithm.kernels.sparsezip import SparseZipRules, chosen_k, compress, patch_scores
+from focal_algorithm.methods.base import CompressionMethod, HostNeeds, check_least, check_shares
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
@@ -23,14 +25,6 @@ from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["SparseZip", "SparseZipState"]
 
-_CHOICES = {
-    "variant": ("s1", "s2", "s3"),
-    "k_rule": ("published", "attention_mass"),
-    "merge_weights": ("published", "none", "score", "attention"),
-    "text": ("keys", "projected"),
-    "starts": ("farthest", "seeded"),
-    "mode": ("compatible", "strict"),
-}
 _MOST_TEXT = 77  # text tokens that enter the cross score; source: published code
 _PUBLISHED_EPSILON = 1e-6  # the published wrapper ignores its own setting
 
@@ -132,10 +126,10 @@ class SparseZip(CompressionMethod):
         kmeans_init_factor: Initial clusters per contextual token. kmeans_iters: Lloyd rounds.
         agglomerative: Whether surplus clusters are joined.
         skip_hybrid_attn: Score by attention alone. skip_ctx_merge: Merge as VisionZip.
-        merge_weights: Of tokens in a merged one; ``published``: score in s2 and s3, none in s1.
+        merge_weights: Merge weights of tokens in a merged one; ``published``: score in s2 and s3, none in s1.
         tower_layer_offsets: Tower layers that score, relative to the one the projector takes.
-        gates: Of these layers, before softmax; empty for equal ones.
-        starts: Of k-means: ``farthest`` or ``seeded``. seed: For ``seeded``.
+        gates: Gates of these layers, before softmax; empty for equal ones.
+        starts: Starts of k-means: ``farthest`` or ``seeded``. seed: For ``seeded``.
         keeps_positions: Whether kept tokens hold the positions they had, instead of counting up without gaps.
         mode: ``compatible`` or ``strict``.
     """
@@ -173,21 +167,14 @@ class SparseZip(CompressionMethod):
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"{name} must be {' or '.join(choices)}, got '{getattr(self, name)}'")
-        least = {"vector_size": 1, "dominant": 0, "contextual": 0, "k_min": 1, "kmeans_iters": 0}
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ConfigError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+        super().__post_init__()
+        check_least(self, vector_size=1, dominant=0, contextual=0, k_min=1, kmeans_iters=0)
         if self.k_max < self.k_min:
             raise ConfigError(f"k_max must be at least k_min ({self.k_min}), got {self.k_max}")
         for name in ("tau_feat", "tau_sim", "kmeans_init_factor"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("attention_mass", "text_share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must lie in (0, 1], got {getattr(self, name)}")
+        check_shares(self, "attention_mass", "text_share")
         if len(self.alphas) != 3:
             raise ConfigError(f"alphas must be 3 weights (attention, entropy, mutual), got {self.alphas}")
         if not self.tower_layer_offsets or len(self.gates) not in (0, len(self.tower_layer_offsets)):

@@ -7,16 +7,18 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from focal_algorithm.kernels.sparsezip.scores import EPSILON
-from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score
-from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
-from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
-from focal_algorithm.kernels.visionzip.scaling import scaled_budget
-from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.kernels.hybrid_scores import EPSILON, projected_text_score
+from focal_algorithm.kernels.visionzip import (
+    merge_into_targets,
+    scaled_budget,
+    select_dominant,
+    split_tokens,
+)
+from focal_algorithm.methods.base import CompressionMethod, check_least, check_shares
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
-from focal_common.errors import ConfigError, UnsupportedError
+from focal_common.errors import UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
 __all__ = ["VisionZip"]
@@ -86,13 +88,9 @@ class VisionZip(CompressionMethod):
     mode: Literal["compatible", "strict"] = "compatible"
 
     def __post_init__(self) -> None:
-        for field, least in (("vector_size", 1), ("dominant", 0), ("contextual", 0)):
-            if getattr(self, field) < least:
-                raise ConfigError(f"{field} must be at least {least}, got {getattr(self, field)}")
-        if not 0 < self.text_share <= 1:
-            raise ConfigError(f"text_share must lie in (0, 1], got {self.text_share}")
-        if self.mode not in ("compatible", "strict"):
-            raise ConfigError(f"mode must be compatible or strict, got '{self.mode}'")
+        super().__post_init__()
+        check_least(self, vector_size=1, dominant=0, contextual=0)
+        check_shares(self, "text_share")
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
         """Return no state.

@@ -8,27 +8,23 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.sparsezip.draws import FarthestPoints
-from focal_algorithm.kernels.sparsezip.kmeans import KMeansRules, merge_by_kmeans
-from focal_algorithm.kernels.sparsezip.scores import EPSILON, HybridWeights, hybrid_score
-from focal_algorithm.kernels.sparsezip.single_shot import merge_single_shot
-from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score
-from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
-from focal_algorithm.kernels.visionzip.diverse import select_diverse
-from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
-from focal_algorithm.kernels.visionzip.scaling import scaled_budget
-from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.kernels.hybrid_scores import EPSILON, HybridWeights, hybrid_score, projected_text_score
+from focal_algorithm.kernels.kmeans import FarthestPoints, KMeansRules, merge_by_kmeans
+from focal_algorithm.kernels.visionzip import (
+    merge_into_targets,
+    scaled_budget,
+    select_diverse,
+    select_dominant,
+    split_tokens,
+)
+from focal_algorithm.methods.base import CompressionMethod, check_least, check_shares
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
-__all__ = ["MERGERS", "SCORERS", "SELECTORS", "ZipParts"]
-
-SCORERS = ("attention", "hybrid", "hybrid_min_max", "projected_text", "random")
-SELECTORS = ("top", "diverse")
-MERGERS = ("none", "targets_sum", "targets_mean", "single_shot", "kmeans")
+__all__ = ["ZipParts"]
 
 
 class _ZipPartsStudy(MethodStudy):
@@ -108,18 +104,12 @@ class ZipParts(CompressionMethod):
     keeps_positions: bool = False
 
     def __post_init__(self) -> None:
-        for name, choices in {"scorer": SCORERS, "selector": SELECTORS, "merger": MERGERS}.items():
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"{name} must be {' or '.join(choices)}, got '{getattr(self, name)}'")
-        least = {"vector_size": 1, "dominant": 0, "contextual": 0, "redundancy": 0, "seed": 0}
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ConfigError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+        super().__post_init__()
+        check_least(self, vector_size=1, dominant=0, contextual=0, redundancy=0, seed=0)
         for name in ("tau_feat", "tau_sim"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
-        if not 0 < self.text_share <= 1:
-            raise ConfigError(f"text_share must lie in (0, 1], got {self.text_share}")
+        check_shares(self, "text_share")
         if len(self.alphas) != 3:
             raise ConfigError(f"alphas must be 3 weights (attention, entropy, mutual), got {self.alphas}")
 
@@ -181,7 +171,15 @@ class ZipParts(CompressionMethod):
             return merge_by_kmeans(features, keys, contextual, KMeansRules(), FarthestPoints())
         if self.merger == "single_shot":
             # A weight below zero would subtract a token; the smallest score weighs nothing.
-            done = merge_single_shot(features, keys, contextual, scores - scores.amin())
+            done = merge_into_targets(
+                features,
+                keys,
+                contextual,
+                merge="others",
+                epsilon=EPSILON,
+                repeats_targets=True,
+                weights=scores - scores.amin(),
+            )
             return done.features, done.assignment
         done = merge_into_targets(
             features,

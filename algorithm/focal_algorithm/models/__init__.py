@@ -13,7 +13,7 @@ from focal_common.registry import Registry
 if TYPE_CHECKING:
     from focal_algorithm.models.base import ModelAdapter
 
-__all__ = ["MODELS", "check_model_name", "is_hub_name", "model_location"]
+__all__ = ["FOREIGN_TYPES", "MODELS", "check_model_name", "is_hub_name", "model_location"]
 
 _REMEDY = "copy the folder again, or train the model again with 'focal train'"
 
@@ -30,6 +30,14 @@ MODELS: Registry[type[ModelAdapter]] = Registry(
     group="focal.models",
 )
 """One line per family; other distributions add theirs under the entry-point group ``focal.models``."""
+
+
+FOREIGN_TYPES = {
+    "llava_qwen": "it is laid out as the original code saved it; convert it with 'focal convert-model "
+    "FOLDER NEW_FOLDER' and use the new folder",
+    "minicpmv4_6": "MiniCPM-V 4.6 is another architecture; expected MiniCPM-V 2.6",
+}
+"""``config.model_type`` of checkpoints that resemble those of a family and cannot be read, with what to do."""
 
 
 def check_model_name(name: str) -> None:

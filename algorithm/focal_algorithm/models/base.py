@@ -8,15 +8,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
+from focal_algorithm.models import sizes
 from focal_algorithm.prompts.cells import CellMaker, VisualCells
-from focal_algorithm.prompts.layout import SampleLayout
-from focal_algorithm.prompts.media.pixel_scales import SIGLIP_DEVIATION, SIGLIP_MEAN
-from focal_algorithm.prompts.media.preprocess import picture_of
+from focal_algorithm.prompts.layout import PromptRow, SampleLayout, prompt_rows
+from focal_algorithm.prompts.media.preprocess import SIGLIP, PixelScale, picture_of
 from focal_algorithm.prompts.media.tokens import ByteTokenizer, Tokenizer
 from focal_algorithm.prompts.vision import (
     VisionPoints,
@@ -26,7 +25,7 @@ from focal_algorithm.prompts.vision import (
     one_to_one_map,
 )
 from focal_common.errors import UnsupportedError
-from focal_traces.header.schema import DecoderGeometry
+from focal_traces.header.schema import DecoderGeometry, TokenGrid
 
 __all__ = [
     "DecoderPoints",
@@ -34,6 +33,7 @@ __all__ = [
     "ModelAdapter",
     "Placeholders",
     "VisualPart",
+    "VisualRange",
     "find_decoder_points",
 ]
 
@@ -71,6 +71,19 @@ class DecoderPoints:
     decoder: nn.Module
     layers: tuple[LayerPoints, ...]
 
+    @property
+    def geometry(self) -> DecoderGeometry:
+        """Shape of the decoder, as its configuration says."""
+        text: Any = self.decoder.config
+        return DecoderGeometry(
+            layers=text.num_hidden_layers,
+            hidden_elements=text.hidden_size,
+            intermediate_elements=text.intermediate_size,
+            heads=text.num_attention_heads,
+            kv_heads=text.num_key_value_heads,
+            head_dim_elements=getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
+        )
+
 
 @dataclass(frozen=True)
 class Placeholders:
@@ -83,6 +96,15 @@ class Placeholders:
 
     token_id: int
     tokens: int
+
+
+class VisualRange(NamedTuple):
+    """Where the image or video of a prompt lies, as `SampleLayout` has it."""
+
+    visual_start: int
+    visual_tokens: int
+    grid: TokenGrid | None
+    image_size_pixels: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,55 +127,34 @@ class ModelAdapter(ABC):
 
     Attributes:
         family: Registry name.
-        model_types: Values of ``config.model_type`` it serves.
-        foreign_types: Values of ``config.model_type`` of checkpoints that it cannot read as they are, with
-            what to do.
-        text_config_name: Name of the decoder's sub-configuration, for choosing its attention function.
+        model_class: The class of its models, whose ``config_class.model_type`` tells its checkpoints. Where
+            ``runs_checkpoint_code`` is true of it, loading runs Python code of the checkpoint, which a user must allow.
         modalities: What it takes: ``image``, ``video`` or both.
-        pixel_mean: Of the three channels, as the family was trained, in [0, 1].
-        pixel_deviation: Likewise.
-        has_remote_code: Whether its checkpoints bring their own Python code, which a user must allow.
-        adds_after_layers: Whether `layer_additions` gives anything.
+        pixel_scale: Mean and deviation of the three channels, as the family was trained, in [0, 1].
     """
 
     family: ClassVar[str]
-    model_types: ClassVar[tuple[str, ...]]
-    foreign_types: ClassVar[Mapping[str, str]] = {}
-    text_config_name: ClassVar[str] = "text_config"
+    model_class: ClassVar[Any]
     modalities: ClassVar[frozenset[str]] = frozenset({"image", "video"})
-    pixel_mean: ClassVar[tuple[float, float, float]] = SIGLIP_MEAN
-    pixel_deviation: ClassVar[tuple[float, float, float]] = SIGLIP_DEVIATION
-    has_remote_code: ClassVar[bool] = False
-    adds_after_layers: ClassVar[bool] = False
+    pixel_scale: ClassVar[PixelScale] = SIGLIP
 
-    @property
-    def published_name(self) -> str:
-        """Name of the family in tables of published parameters."""
-        return self.family
+    @classmethod
+    def random_settings(cls, size: str) -> dict[str, Any]:
+        """Return the fields of the configuration of a model with random weights; the default reads ``sizes.yaml``.
+
+        Raises:
+            ConfigError: The size is unknown.
+        """
+        return sizes.settings(cls.family, size)
+
+    @classmethod
+    def random_tokenizer(cls) -> Tokenizer:
+        """Return the tokenizer of a model with random weights."""
+        return ByteTokenizer()
 
     def points(self, model: Any) -> DecoderPoints:
         """Find the decoder's modules."""
         return find_decoder_points(model.get_decoder())
-
-    def text_config(self, model: Any) -> Any:
-        """Return the configuration of the decoder."""
-        return getattr(model.config, self.text_config_name)
-
-    def set_attention(self, model: Any, name: str) -> None:
-        """Let the decoder, and nothing else, use the attention function registered as ``name``."""
-        model.set_attn_implementation({self.text_config_name: name})
-
-    def geometry(self, model: Any) -> DecoderGeometry:
-        """Return the shape of the decoder."""
-        text = self.text_config(model)
-        return DecoderGeometry(
-            layers=text.num_hidden_layers,
-            hidden_elements=text.hidden_size,
-            intermediate_elements=text.intermediate_size,
-            heads=text.num_attention_heads,
-            kv_heads=text.num_key_value_heads,
-            head_dim_elements=getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
-        )
 
     def vision_points(self, model: Any) -> VisionPoints:
         """Find the modules of the vision tower.
@@ -178,7 +179,6 @@ class ModelAdapter(ABC):
             return merged_map(layout, merge_size**2)
         return one_to_one_map(layout, (vision.image_size // vision.patch_size) ** 2)
 
-    @abstractmethod
     def layouts(
         self, model: Any, inputs: Mapping[str, Any], sample_ids: Sequence[str] | None = None
     ) -> tuple[SampleLayout, ...]:
@@ -193,33 +193,17 @@ class ModelAdapter(ABC):
         Raises:
             UnsupportedError: A row has more than one image or video, or its grid does not fit its placeholders.
         """
+        names = [f"{kind}_token_id" for kind in sorted(self.modalities)]
+        placeholders = [getattr(model.config, name) for name in names if hasattr(model.config, name)]
+        layouts = []
+        for row in prompt_rows(inputs, placeholders, sample_ids):
+            found = self.visual_range(model, inputs, row) if row.runs else VisualRange(0, 0, None)
+            layouts.append(SampleLayout(row.name, len(row.token_ids), *found))
+        return tuple(layouts)
 
-    @classmethod
     @abstractmethod
-    def random_model(cls, size: str, attention: str) -> Any:
-        """Build a model of a named size with weights from torch's current random state.
-
-        Raises:
-            ConfigError: The size is unknown.
-        """
-
-    @classmethod
-    def empty_model(cls, architecture: Mapping[str, Any]) -> Any:
-        """Build a model without weights, on torch's meta device.
-
-        Args:
-            architecture: Fields of the configuration class.
-        """
-        from transformers import AutoConfig, AutoModelForImageTextToText
-
-        config = AutoConfig.for_model(cls.model_types[0], **architecture)
-        with torch.device("meta"):
-            return AutoModelForImageTextToText.from_config(config)
-
-    @classmethod
-    @abstractmethod
-    def load_model(cls, location: str, dtype: torch.dtype, attention: str, is_offline: bool) -> Any:
-        """Load a checkpoint by folder or Hub name."""
+    def visual_range(self, model: Any, inputs: Mapping[str, Any], row: PromptRow) -> VisualRange:
+        """Return where the image or video of a row lies, and its grid; see `layouts` for arguments and errors."""
 
     @abstractmethod
     def prompt_text(self, question: str) -> tuple[str, str]:
@@ -227,15 +211,12 @@ class ModelAdapter(ABC):
 
     @abstractmethod
     def visual_inputs(self, model: Any, frames: Sequence[Any], is_video: bool) -> VisualPart:
-        """Turn pictures into model inputs.
+        """Turn pictures of a kind that the family takes into model inputs.
 
         Args:
             model: The model, for its sizes.
             frames: PIL images, the frames of one video or one image.
             is_video: Whether they are frames of a video.
-
-        Raises:
-            UnsupportedError: The family does not take images, or videos.
         """
 
     def seen_cells(
@@ -249,14 +230,13 @@ class ModelAdapter(ABC):
             model: The model, for its sizes.
             pixels: Of one prompt: axes (pictures, channels, rows, columns), or (patches, elements) with ``grid``.
             grid: Frames, rows and columns in patches; None where pixels have the axes of pictures.
-            layout: Of the prompt.
+            layout: Layout of the prompt.
             is_video: Whether the pictures are frames of a video.
 
         Raises:
             UnsupportedError: The pictures cannot be told from the tensors.
         """
-        frames = [picture_of(one, self.pixel_mean, self.pixel_deviation) for one in pixels]
-        return self._cells_of(model, frames, is_video)
+        return self._cells_of(model, [picture_of(one, self.pixel_scale) for one in pixels], is_video)
 
     def _cells_of(self, model: Any, frames: Sequence[Any], is_video: bool) -> VisualCells:
         make = self.visual_inputs(model, frames, is_video).cells
@@ -264,18 +244,9 @@ class ModelAdapter(ABC):
             raise UnsupportedError(f"{self.family}: does not say where its visual tokens lie in a picture")
         return make()
 
-    def sequence_inputs(self, model: Any, token_ids: Tensor) -> dict[str, Tensor]:
-        """Return further keyword arguments that follow from the tokens, axes (batch, tokens)."""
-        return {}
-
     def sample_pixels(self, model: Any) -> int:
         """Return the side of sample pictures that suits the model."""
         return int(model.config.vision_config.image_size)
-
-    @classmethod
-    def random_tokenizer(cls) -> Tokenizer:
-        """Return the tokenizer of `random_model`."""
-        return ByteTokenizer()
 
     def layer_additions(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], tuple[Tensor, ...]]:
         """Take what the decoder adds to its residual stream after its first layers out of its arguments.
@@ -289,14 +260,6 @@ class ModelAdapter(ABC):
             The arguments without it, and one tensor per layer from the first, axes (batch, tokens, hidden).
         """
         return inputs, ()
-
-    def require(self, is_video: bool) -> None:
-        """Raise `UnsupportedError` where the family does not take what it is given."""
-        given = "video" if is_video else "image"
-        if given not in self.modalities:
-            raise UnsupportedError(
-                f"{self.family} takes no {given}s; expected {' or '.join(sorted(self.modalities))}"
-            )
 
 
 def find_decoder_points(decoder: nn.Module) -> DecoderPoints:

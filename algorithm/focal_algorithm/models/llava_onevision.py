@@ -10,18 +10,12 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
+from transformers import LlavaOnevisionForConditionalGeneration
 from transformers.models.llava_onevision.modeling_llava_onevision import image_size_to_num_patches
 
-from focal_algorithm.models.architectures.random_weights import (
-    BYTE_TEXT,
-    IMAGE_TOKEN,
-    VIDEO_TOKEN,
-    keep_tokens_apart,
-)
-from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
+from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
 from focal_algorithm.prompts.cells import VisualCells, cells_around, concatenated, frame_labels, grid_cells
-from focal_algorithm.prompts.layout import SampleLayout, is_pyramid
+from focal_algorithm.prompts.layout import PromptRow, Run, SampleLayout, is_pyramid, token_grid
 from focal_algorithm.prompts.media.preprocess import (
     anyres_canvas,
     anyres_pixels,
@@ -29,51 +23,10 @@ from focal_algorithm.prompts.media.preprocess import (
     resized,
     video_pixels,
 )
-from focal_algorithm.prompts.rows import prompt_rows
 from focal_algorithm.prompts.vision import VisualMap, pooled_map
-from focal_common.errors import ConfigError, UnsupportedError, near_matches
-from focal_traces.header.schema import TokenGrid
+from focal_common.errors import UnsupportedError
 
 __all__ = ["LlavaOnevision"]
-
-_SIZES: dict[str, dict[str, Any]] = {
-    # 27 x 27 patches as the real tower, hence 14 x 14 tokens a frame; 28 layers as Qwen2-7B, so that
-    # published schedules apply. Widths are chosen for two CPU cores.
-    "small": {
-        "vision_config": {
-            "hidden_size": 128,
-            "intermediate_size": 256,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 4,
-            "image_size": 378,
-            "patch_size": 14,
-        },
-        "text_config": {
-            "hidden_size": 256,
-            "intermediate_size": 704,
-            "num_hidden_layers": 28,
-            "num_attention_heads": 8,
-            "num_key_value_heads": 2,
-        },
-    },
-    "tiny": {
-        "vision_config": {
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": 70,
-            "patch_size": 14,
-        },
-        "text_config": {
-            "hidden_size": 64,
-            "intermediate_size": 96,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-        },
-    },
-}
 
 
 class LlavaOnevision(ModelAdapter):
@@ -89,80 +42,24 @@ class LlavaOnevision(ModelAdapter):
     """
 
     family: ClassVar[str] = "llava_onevision"
-    model_types: ClassVar[tuple[str, ...]] = ("llava_onevision",)
+    model_class: ClassVar[Any] = LlavaOnevisionForConditionalGeneration
 
-    @classmethod
-    def random_model(cls, size: str, attention: str) -> Any:
-        """Build a model with random weights; a size of ``small`` or ``tiny``."""
-        if size not in _SIZES:
-            raise ConfigError(f"{cls.family} has no size '{size}'; {near_matches(size, _SIZES)}")
-        shape = _SIZES[size]
-        side = shape["vision_config"]["image_size"]
-        config = LlavaOnevisionConfig(
-            vision_config={
-                "model_type": "siglip_vision_model",
-                "vision_use_head": False,
-                **shape["vision_config"],
-            },
-            text_config={
-                "model_type": "qwen2",
-                **BYTE_TEXT,
-                **shape["text_config"],
-            },
-            image_token_index=IMAGE_TOKEN,
-            video_token_index=VIDEO_TOKEN,
-            vision_feature_layer=-1,
-            vision_feature_select_strategy="full",
-            image_grid_pinpoints=[
-                [side * rows, side * columns] for rows in (1, 2, 3) for columns in (1, 2, 3)
-            ],
-            attn_implementation=attention,
-        )
-        model = LlavaOnevisionForConditionalGeneration(config)
-        inner = model.model
-        keep_tokens_apart(
-            inner.vision_tower.embeddings.patch_embedding.weight,
-            inner.multi_modal_projector.linear_2.weight,
-            inner.language_model.layers,
-        )
-        return model
-
-    @classmethod
-    def load_model(cls, location: str, dtype: torch.dtype, attention: str, is_offline: bool) -> Any:
-        """Load a checkpoint by folder or Hub name."""
-        return LlavaOnevisionForConditionalGeneration.from_pretrained(
-            location, dtype=dtype, attn_implementation=attention, local_files_only=is_offline
-        )
-
-    def layouts(
-        self, model: Any, inputs: Mapping[str, Any], sample_ids: Sequence[str] | None = None
-    ) -> tuple[SampleLayout, ...]:
-        """Return the layout of every row of a batch; see `ModelAdapter.layouts`."""
+    def visual_range(self, model: Any, inputs: Mapping[str, Any], row: PromptRow) -> VisualRange:
+        """Return the frames of a video, or the overview and grid of an image; see `ModelAdapter.visual_range`."""
+        run = row.only_run()
+        if run.token_id == model.config.video_token_id:
+            return self._video(model, run, row.name)
         image_sizes = inputs.get("image_sizes")
         encoded = (inputs.get("mm_encoder_outputs") or {}).get("image")
-        config = model.config
-        layouts: list[SampleLayout] = []
-        images_seen = 0
-        for row in prompt_rows(inputs, (config.image_token_id, config.video_token_id), sample_ids):
-            run = row.only_run()
-            tokens, grid, image_size = 0, None, None
-            if run is not None and run.token_id == config.video_token_id:
-                tokens, grid = self._video(model, run.tokens, row.name)
-            elif run is not None:
-                if image_sizes is not None:
-                    image_size = tuple(image_sizes[images_seen].tolist())
-                    shape = self._image_grid(model, image_sizes[images_seen].tolist())
-                elif encoded is not None:  # generate() encodes images first and hands on only the features
-                    shape = self._encoded_grid(model, encoded.pooler_output[images_seen])
-                else:
-                    raise UnsupportedError(
-                        f"{row.name}: the grid of an image follows from image_sizes, which the forward lacks"
-                    )
-                tokens, grid = self._image(model, run.tokens, shape, row.name)
-                images_seen += 1
-            start = run.start if run else 0
-            layouts.append(SampleLayout(row.name, len(row.token_ids), start, tokens, grid, image_size))
-        return tuple(layouts)
+        if image_sizes is not None:
+            image_size = tuple(image_sizes[row.picture].tolist())
+            return self._image(model, run, self._image_grid(model, list(image_size)), image_size, row.name)
+        if encoded is not None:  # generate() encodes images first and hands on only the features
+            shape = self._encoded_grid(model, encoded.pooler_output[row.picture])
+            return self._image(model, run, shape, None, row.name)
+        raise UnsupportedError(
+            f"{row.name}: the grid of an image follows from image_sizes, which the forward lacks"
+        )
 
     def visual_map(self, model: Any, layout: SampleLayout) -> VisualMap:
         """Return frames pooled as the model pools them, or tiles packed as it packs them."""
@@ -180,19 +77,11 @@ class LlavaOnevision(ModelAdapter):
                 f"{layout.sample_id}: the tiles of an image follow from image_sizes, which the forward lacks; give "
                 "them to the forward, or say what the prompt holds with attach(..., layouts=...)"
             )
-        size, config, crop = (
-            list(layout.image_size_pixels),
-            model.config,
-            model.config.vision_config.image_size,
-        )
-        tiles = image_size_to_num_patches(size, config.image_grid_pinpoints, crop)
+        size, config = list(layout.image_size_pixels), model.config
+        tiles = image_size_to_num_patches(size, config.image_grid_pinpoints, config.vision_config.image_size)
 
         def place(values: Tensor) -> Tensor:
-            newline = values.new_full((values.shape[-1],), -1.0)
-            aspect = config.vision_aspect_ratio
-            return model.model.pack_image_features([values], [size], newline, vision_aspect_ratio=aspect)[0][
-                0
-            ]
+            return self._packed(model, values, size, values.new_full((values.shape[-1],), -1.0))
 
         tile = torch.arange(tiles, dtype=torch.float32)[:, None, None].expand(-1, self._side(model) ** 2, 1)
         number = place(tile.contiguous()).flatten()
@@ -260,13 +149,8 @@ class LlavaOnevision(ModelAdapter):
         across = (torch.arange(columns)[:, None] * crop + centre).view(1, columns, 1, side)
         tiles = torch.stack(torch.broadcast_tensors(across, down), dim=-1).view(-1, side**2, 2)
         image_size = [picture.height, picture.width]
-        packed, _ = model.model.pack_image_features(
-            [torch.cat((tiles[:1], tiles))],
-            [image_size],
-            torch.zeros(2),
-            vision_aspect_ratio=config.vision_aspect_ratio,
-        )
-        places = packed[0][side**2 :].view(*shape, 2)[:, :-1].numpy()
+        packed = self._packed(model, torch.cat((tiles[:1], tiles)), image_size, torch.zeros(2))
+        places = packed[side**2 :].view(*shape, 2)[:, :-1].numpy()
         large, box = cells_around(1, places[0, :, 0], places[:, 0, 1])
         shown = (resized(picture, (crop, crop)), canvas.crop(box))
         return VisualCells(shown, ("overview", "tiles"), concatenated([overview, large]))
@@ -277,45 +161,26 @@ class LlavaOnevision(ModelAdapter):
     def _tokens_per_frame(self, model: Any) -> int:
         return math.ceil(self._side(model) / 2) ** 2
 
-    def _video(self, model: Any, placeholders: int, name: str) -> tuple[int, TokenGrid]:
-        per_frame = self._tokens_per_frame(model)
-        tokens = placeholders - 1
+    def _video(self, model: Any, run: Run, name: str) -> VisualRange:
+        per_frame, tokens = self._tokens_per_frame(model), run.tokens - 1
         if tokens < per_frame or tokens % per_frame:
             raise UnsupportedError(
-                f"{name}: {placeholders} video placeholders do not make one video of whole frames; "
-                f"expected a "
+                f"{name}: {run.tokens} video placeholders do not make one video of whole frames; expected a "
                 f"multiple of {per_frame} plus 1"
             )
         side = math.ceil(self._side(model) / 2)
-        grid = TokenGrid(
-            frames=tokens // per_frame,
-            rows=side,
-            columns=side,
-            frame_stride=per_frame,
-            row_stride=side,
-            column_stride=1,
-        )
-        return tokens, grid
+        return VisualRange(run.start, tokens, token_grid(tokens // per_frame, side, side))
 
-    def _image(
-        self, model: Any, placeholders: int, shape: tuple[int, int], name: str
-    ) -> tuple[int, TokenGrid]:
-        side = self._side(model)
-        rows, columns = shape
-        if placeholders != side**2 + rows * columns:
+    def _image(self, model: Any, run: Run, shape: tuple[int, int], image_size: Any, name: str) -> VisualRange:
+        side, (rows, columns) = self._side(model), shape
+        if run.tokens != side**2 + rows * columns:
             raise UnsupportedError(
-                f"{name}: {placeholders} image placeholders, expected {side}^2 + {rows} x {columns} = "
+                f"{name}: {run.tokens} image placeholders, expected {side}^2 + {rows} x {columns} = "
                 f"{side**2 + rows * columns} for one image of this shape"
             )
-        grid = TokenGrid(
-            frames=max(1, placeholders // self._tokens_per_frame(model)),
-            rows=rows,
-            columns=columns,
-            frame_stride=side,
-            row_stride=columns,
-            column_stride=1,
-        )
-        return placeholders, grid
+        frames = max(1, run.tokens // self._tokens_per_frame(model))
+        grid = token_grid(frames, rows, columns, frame_stride=side)
+        return VisualRange(run.start, run.tokens, grid, image_size)
 
     def _encoded_grid(self, model: Any, features: Tensor) -> tuple[int, int]:
         """Return rows and columns of an encoded image, whose rows end with copies of the newline vector."""
@@ -331,14 +196,17 @@ class LlavaOnevision(ModelAdapter):
     def _image_grid(self, model: Any, image_size: list[int]) -> tuple[int, int]:
         """Return rows and columns (newline included) of the high-resolution grid, as the model packs it."""
         config, side = model.config, self._side(model)
-        crop = config.vision_config.image_size
-        # Asking the model's own packing with a blank map of one channel is the one way never to disagree
-        # with it.
-        count = image_size_to_num_patches(image_size, config.image_grid_pinpoints, crop)
-        blank = torch.zeros(count, side**2, 1)
-        newline = torch.ones(1)
-        packed, _ = model.model.pack_image_features(
-            [blank], [image_size], newline, vision_aspect_ratio=config.vision_aspect_ratio
+        tiles = image_size_to_num_patches(
+            image_size, config.image_grid_pinpoints, config.vision_config.image_size
         )
-        rows = int((packed[0] == 1).sum())
-        return rows, (len(packed[0]) - side**2) // rows
+        packed = self._packed(model, torch.zeros(tiles, side**2, 1), image_size, torch.ones(1))
+        rows = int((packed == 1).sum())
+        return rows, (len(packed) - side**2) // rows
+
+    def _packed(self, model: Any, tiles: Tensor, image_size: list[int], newline: Tensor) -> Tensor:
+        """Pack values of patches, axes (tiles, patches, width), as the model alone knows to."""
+        aspect = model.config.vision_aspect_ratio
+        packed, _ = model.model.pack_image_features(
+            [tiles], [image_size], newline, vision_aspect_ratio=aspect
+        )
+        return packed[0]

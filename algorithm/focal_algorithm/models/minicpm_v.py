@@ -7,69 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from transformers import AutoModel
 
-from focal_algorithm.models.architectures.minicpm_v import MiniCpmVForConditionalGeneration, VisualMarks
-from focal_algorithm.models.architectures.minicpm_v_stand_in import MiniCpmVConfig, StandInMiniCpmV
-from focal_algorithm.models.architectures.random_weights import (
-    BYTE_TEXT,
-    IMAGE_TOKEN,
-    keep_tokens_apart,
-    size_of,
+from focal_algorithm.models.architectures.minicpm_v import (
+    MiniCpmVForConditionalGeneration,
+    VisualMarks,
+    mark_tokenizer,
 )
-from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart
+from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
 from focal_algorithm.prompts.cells import VisualCells, concatenated, grid_cells
-from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.layout import PromptRow, token_grid
 from focal_algorithm.prompts.media.minicpm_slices import patch_strip, sliced
-from focal_algorithm.prompts.media.tokens import ByteTokenizer, Tokenizer, checkpoint_tokenizer
-from focal_algorithm.prompts.rows import PromptRow, prompt_rows
+from focal_algorithm.prompts.media.tokens import Tokenizer
 from focal_algorithm.prompts.vision import VisionPoints
 from focal_common.errors import UnsupportedError
-from focal_traces.header.schema import TokenGrid
 
 __all__ = ["MiniCpmV"]
-
-_SIZES: dict[str, dict[str, Any]] = {
-    # 64 tokens per picture and 28 layers as the real model; widths are chosen for two CPU cores.
-    "small": {
-        "vision_config": {
-            "hidden_size": 128,
-            "intermediate_size": 256,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 4,
-            "image_size": 448,
-            "patch_size": 14,
-        },
-        "text_config": {
-            "hidden_size": 256,
-            "intermediate_size": 704,
-            "num_hidden_layers": 28,
-            "num_attention_heads": 8,
-            "num_key_value_heads": 2,
-        },
-        "query_num": 64,
-        "scale_resolution": 448,
-    },
-    "tiny": {
-        "vision_config": {
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": 70,
-            "patch_size": 14,
-        },
-        "text_config": {
-            "hidden_size": 64,
-            "intermediate_size": 96,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-        },
-        "query_num": 4,
-        "scale_resolution": 70,
-    },
-}
 
 _QUERY_NOTE = (
     "each token gathers its whole picture by a learned query: its cell is its place in the grid that methods "
@@ -93,57 +45,12 @@ class MiniCpmV(ModelAdapter):
     """
 
     family: ClassVar[str] = "minicpm_v"
-    model_types: ClassVar[tuple[str, ...]] = ("minicpmv",)
-    foreign_types: ClassVar[Mapping[str, str]] = {
-        "minicpmv4_6": "MiniCPM-V 4.6 is another architecture; expected MiniCPM-V 2.6"
-    }
-    has_remote_code: ClassVar[bool] = True
-
-    @classmethod
-    def random_model(cls, size: str, attention: str) -> Any:
-        """Build a stand-in with random weights; a size of ``small`` or ``tiny``."""
-        shape = size_of(cls.family, size, _SIZES)
-        config = MiniCpmVConfig(
-            **BYTE_TEXT,
-            **shape["text_config"],
-            vision_config=shape["vision_config"],
-            query_num=shape["query_num"],
-            slice_config={"scale_resolution": shape["scale_resolution"], "patch_size": 14},
-            attn_implementation=attention,
-        )
-        core = StandInMiniCpmV(config)
-        keep_tokens_apart(
-            core.vpm.embeddings.patch_embedding.weight, core.resampler.proj.weight, core.llm.model.layers
-        )
-        return MiniCpmVForConditionalGeneration(core, VisualMarks.of(cls.random_tokenizer(), cls.family))
-
-    @classmethod
-    def empty_model(cls, architecture: Mapping[str, Any]) -> Any:
-        """Build the stand-in, whose modules are named as the checkpoint's, on torch's meta device."""
-        with torch.device("meta"):
-            core = StandInMiniCpmV(MiniCpmVConfig(**architecture))
-        return MiniCpmVForConditionalGeneration(core, VisualMarks.of(cls.random_tokenizer(), cls.family))
-
-    @classmethod
-    def load_model(cls, location: str, dtype: torch.dtype, attention: str, is_offline: bool) -> Any:
-        """Load a checkpoint by folder or Hub name, and run the code it brings; the caller has been allowed to."""
-        core = AutoModel.from_pretrained(
-            location,
-            dtype=dtype,
-            attn_implementation=attention,
-            local_files_only=is_offline,
-            trust_remote_code=True,
-        )
-        tokenizer = checkpoint_tokenizer(
-            location, is_offline, trust_remote_code=True, otherwise=cls.random_tokenizer()
-        )
-        return MiniCpmVForConditionalGeneration(core, VisualMarks.of(tokenizer, location))
+    model_class: ClassVar[Any] = MiniCpmVForConditionalGeneration
 
     @classmethod
     def random_tokenizer(cls) -> Tokenizer:
         """Return bytes with one token per mark."""
-        marks = ("<unk>", "<image>", "</image>", "<slice>", "</slice>")
-        return ByteTokenizer({mark: IMAGE_TOKEN + place for place, mark in enumerate(marks)})
+        return mark_tokenizer()
 
     def vision_points(self, model: Any) -> VisionPoints:
         """Refuse: learned queries gather the patches, so no visual token belongs to a patch."""
@@ -152,36 +59,13 @@ class MiniCpmV(ModelAdapter):
             "vision tower do not work with it"
         )
 
-    def text_config(self, model: Any) -> Any:
-        """Return the configuration of the decoder."""
-        return model.core.llm.config
-
-    def set_attention(self, model: Any, name: str) -> None:
-        """Let the decoder, and nothing else, use the attention function registered as ``name``."""
-        model.core.llm.set_attn_implementation(name)
-
-    def layouts(
-        self, model: Any, inputs: Mapping[str, Any], sample_ids: Sequence[str] | None = None
-    ) -> tuple[SampleLayout, ...]:
-        """Return the layout of every row of a batch; see `ModelAdapter.layouts`."""
+    def visual_range(self, model: Any, inputs: Mapping[str, Any], row: PromptRow) -> VisualRange:
+        """Return pictures with their marks; see `ModelAdapter.visual_range`."""
         queries = model.config.query_num
-        layouts = []
-        for row in prompt_rows(inputs, (model.marks.placeholder,), sample_ids):
-            if not row.runs:
-                layouts.append(SampleLayout(row.name, len(row.token_ids), 0, 0, None))
-                continue
-            start, tokens = self._range(row, model.marks, queries)
-            side = math.isqrt(queries)
-            grid = TokenGrid(
-                frames=self._frames(row, model.marks, start, tokens),
-                rows=side,
-                columns=side,
-                frame_stride=3 * (queries + 2) + 1,
-                row_stride=side,
-                column_stride=1,
-            )
-            layouts.append(SampleLayout(row.name, len(row.token_ids), start, tokens, grid))
-        return tuple(layouts)
+        start, tokens = self._range(row, model.marks, queries)
+        side = math.isqrt(queries)
+        frames = self._frames(row, model.marks, start, tokens)
+        return VisualRange(start, tokens, token_grid(frames, side, side, frame_stride=3 * (queries + 2) + 1))
 
     def prompt_text(self, question: str) -> tuple[str, str]:
         """Return the Qwen chat template around the visual tokens."""

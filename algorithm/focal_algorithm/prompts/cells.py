@@ -69,8 +69,8 @@ def grid_cells(
     Args:
         picture: Its number.
         size_pixels: Width and height of the picture.
-        rows: Of tokens.
-        columns: Of tokens, without newlines.
+        rows: Rows of tokens.
+        columns: Columns of tokens, without newlines.
         has_newlines: Whether a token follows each row; its cell lies to the right of the picture.
         box: Part of the picture that the grid covers: left, top, right, bottom; None for all of it.
 

@@ -14,7 +14,7 @@ class TowerPicture:
     """One picture (an image, a tile or a frame) behind the vision tower.
 
     Attributes:
-        index: Of the pictures of the prompt.
+        index: Index of the pictures of the prompt.
         places: Place of each token in the visual range, axes (tokens), int64, ascending.
         attention: Attention that each token receives from CLS, or on average where there is no CLS, axes
             (layers, heads, tokens), float32.

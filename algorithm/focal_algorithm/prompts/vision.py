@@ -37,7 +37,7 @@ class VisionPoints:
     Attributes:
         tower: The whole of it.
         layers: Encoder layers.
-        attention_name: Of the attention module in a layer.
+        attention_name: Name of the attention module in a layer.
         source_layer: Layer whose output the projector takes.
         heads: Attention heads.
         scaling: Factor of the attention scores.
@@ -193,7 +193,7 @@ def merged_map(layout: SampleLayout, patches_per_token: int) -> VisualMap:
     Scores and keys are averaged over the patches of a token (VisionZip's authors on Qwen2.5-VL).
 
     Args:
-        layout: Of the prompt.
+        layout: Layout of the prompt.
         patches_per_token: Patches that its merger joins.
 
     Raises:
@@ -230,7 +230,7 @@ def pooled_map(
     """Return the map of a model that pools each frame, with or without a separator after each row.
 
     Args:
-        layout: Of the prompt; its visual range holds whole frames.
+        layout: Layout of the prompt; its visual range holds whole frames.
         pool: The model's own pooling, from axes (frames, patches, width) to (frames, rows x rows, width).
         rows: Rows, and columns without separators, of a frame.
         has_newlines: Whether a separator follows each row.
@@ -262,7 +262,7 @@ def one_to_one_map(layout: SampleLayout, patches: int) -> VisualMap:
     """Return the map of a model whose visual tokens are the patches of its pictures in order.
 
     Args:
-        layout: Of the prompt.
+        layout: Layout of the prompt.
         patches: Patches per picture.
 
     Raises:

@@ -1,34 +1,54 @@
-"""Questions of a procedural benchmark as prompts of a run."""
+"""Questions of a procedural benchmark as prompts of a run, and which choice an answer names."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
-from focal_algorithm.prompts.media.source import MediaSample
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import MediaSample, Question
 from focal_algorithm.tasks import TASKS
-from focal_algorithm.tasks.sample import SPLITS
-from focal_algorithm.tasks.store import StoredSample, load_split
+from focal_algorithm.tasks.sample import SPLITS, StoredSample
+from focal_algorithm.tasks.store import load_split
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["BENCHMARKS", "Asked", "AskedTask", "chosen_questions"]
+__all__ = ["BENCHMARKS", "Asked", "AskedTask", "Benchmark", "chosen_questions", "is_parsable", "parse_choice"]
 
-BENCHMARKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "shapes-mme": ("shapes-mme", {}),
-    "shapes-pope": ("shapes-pope", {"variant": "adversarial"}),
-    "shapes-pope-popular": ("shapes-pope", {"variant": "popular"}),
-    "shapes-pope-random": ("shapes-pope", {"variant": "random"}),
-    "shapes-video": ("shapes-video", {}),
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A data set; the numbers are those of the task files of ``focal eval``, which a test compares.
+
+    Attributes:
+        task: Name in `TASKS`.
+        samples: Pictures or clips.
+        options: Options of the task.
+        is_video: Whether samples are clips.
+    """
+
+    task: str
+    samples: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    is_video: bool = False
+
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "shapes-mme": Benchmark("shapes-mme", 600),
+    "shapes-pope": Benchmark("shapes-pope", 200, {"variant": "adversarial"}),
+    "shapes-pope-popular": Benchmark("shapes-pope", 200, {"variant": "popular"}),
+    "shapes-pope-random": Benchmark("shapes-pope", 200, {"variant": "random"}),
+    "shapes-video": Benchmark("shapes-video", 120, {"frames": 16}, is_video=True),
 }
-"""Name as in ``focal eval`` to name and options of the generator; any other generator goes by its own name."""
+"""By the names of ``focal eval``; any other generator goes by its own name."""
 
 DEFAULT_QUESTIONS = 24
 _QUESTIONS_PER_SAMPLE = 2
 _FRAMES = (4, 32)  # as `shapes_video_sample`
+_WORD = re.compile(r"[\w-]+")
+_LETTER = re.compile(r"(?<![A-Za-z])([A-Z])(?![A-Za-z])")
 
 
 @dataclass(frozen=True)
@@ -37,7 +57,7 @@ class Asked:
 
     Attributes:
         sample: Pictures.
-        number: Of the question within its sample.
+        number: Number of the question within its sample.
         question: With the right answer.
     """
 
@@ -60,8 +80,8 @@ class AskedTask:
         questions: In all, spread evenly over samples and sub-tasks; 0 for all questions of the samples.
         samples: Clips or images; 0 for half as many as questions. Both 0: 24 questions on 12 samples.
         split: ``train``, ``val`` or ``test``.
-        seed: Of the data set.
-        frames: Of a clip; images have none.
+        seed: Seed of the data set.
+        frames: Frames of a clip; images have none.
         answer_tokens: Most tokens of an answer, as in the task files of ``focal eval``.
 
     Raises:
@@ -105,12 +125,13 @@ class AskedTask:
         Raises:
             ConfigError: Fewer questions than asked for, frames out of range, or cached data that was changed.
         """
-        generator, options = BENCHMARKS.get(self.name, (self.name, {}))
+        known = BENCHMARKS.get(self.name, Benchmark(self.name, 0))
+        generator, options = known.task, dict(known.options)
         if "frames" in inspect.signature(TASKS.load(generator)).parameters:
             if not _FRAMES[0] <= self.frames <= _FRAMES[1]:
                 least, most = _FRAMES
                 raise ConfigError(f"frames must be {least} to {most} for {self.name}, got {self.frames}")
-            options = options | {"frames": self.frames}
+            options["frames"] = self.frames
         questions, samples = self._counts()
         loaded = load_split(
             generator, seed=self.seed, split=self.split, samples=samples, track=track, **options
@@ -148,3 +169,24 @@ def chosen_questions(samples: Sequence[StoredSample], count: int) -> list[Asked]
                 kinds[one.question.kind] += 1
                 count -= 1
     return [one for group in chosen for one in sorted(group, key=lambda asked: asked.number)]
+
+
+def parse_choice(answer: str, choices: Sequence[str]) -> str | None:
+    """Return the choice that the first word of an answer names, in any case; None where it names none."""
+    first = _WORD.search(answer)
+    word = first.group().lower() if first else ""
+    return next((choice for choice in choices if choice.lower() == word), None)
+
+
+def is_parsable(answer: str, form: str) -> bool:
+    """Tell whether an answer has the form that a task asks for.
+
+    Args:
+        answer: As the model gave it.
+        form: ``yes/no``; ``letter``, a capital letter that stands alone; or ``free``, anything but nothing.
+    """
+    if form == "yes/no":
+        return parse_choice(answer, ("yes", "no")) is not None
+    if form == "letter":
+        return _LETTER.search(answer) is not None
+    return bool(answer.strip())

@@ -8,11 +8,10 @@ from itertools import permutations
 
 import numpy as np
 
-from focal_algorithm.prompts.question import Question
-from focal_algorithm.tasks.image_scene import ImageScene, StillObject
-from focal_algorithm.tasks.vocabulary import COLORS, OPPOSITE_SIDES, SHAPES
+from focal_algorithm.prompts.media.media import Question
+from focal_algorithm.tasks.drawing import COLORS, OPPOSITE_SIDES, SHAPES, Scene, distance_beside, side_of
 
-__all__ = ["IMAGE_KINDS", "Pair", "ask_image", "object_beside", "open_question"]
+__all__ = ["IMAGE_KINDS", "open_question"]
 
 _CLEARLY_BESIDE_PIXELS = 10.0
 _DOUBTFUL_PIXELS = 3.0
@@ -21,49 +20,45 @@ _CLEARLY_LARGER_PIXELS = 2.5
 Pair = tuple[Question, Question]
 
 
-def ask_image(kind: str, scene: ImageScene, generator: np.random.Generator) -> Pair | None:
-    """Return a question with the answer yes and one with the answer no; None where the scene admits none."""
-    return IMAGE_KINDS[kind](scene, generator)
-
-
-def object_beside(scene: ImageScene, reference: int, side: str) -> int | None:
+def _object_beside(scene: Scene, reference: int, side: str) -> int | None:
     """Return the only object on a side of another; None if there is not exactly one, or one is in doubt."""
     others = [other for other in range(len(scene.objects)) if other != reference]
-    distances = {other: _distance(scene.objects[other], scene.objects[reference], side) for other in others}
+    distances = {
+        other: distance_beside(scene.objects[other].start, scene.objects[reference].start, side)
+        for other in others
+    }
     near = [other for other, distance in distances.items() if distance > -_DOUBTFUL_PIXELS]
     if len(near) == 1 and distances[near[0]] >= _CLEARLY_BESIDE_PIXELS:
         return near[0]
     return None
 
 
-def open_question(scene: ImageScene, generator: np.random.Generator) -> Question | None:
+def open_question(scene: Scene, generator: np.random.Generator) -> Question | None:
     """Ask for a colour or a shape instead of yes or no; for training only."""
     index = int(generator.integers(len(scene.objects)))
     one = scene.objects[index]
     way = generator.integers(4)
-    if way == 0 and _times(scene, one.shape) == 1:
+    if way == 0 and len(scene.named(one.shape)) == 1:
         return Question(
             "open", f"what color is the {one.shape}?", one.color, tuple(COLORS), ((index, "life"),)
         )
-    if way == 1 and _times(scene, one.color) == 1:
+    if way == 1 and len(scene.named(one.color)) == 1:
         text = f"what shape is the {one.color} object?"
         return Question("open", text, one.shape, SHAPES, ((index, "life"),))
     if way == 2:
         word = one.color if generator.random() < 0.5 else one.shape
-        seen = tuple(
-            (i, "life") for i, other in enumerate(scene.objects) if word in (other.color, other.shape)
-        )
+        seen = tuple((index, "life") for index in scene.named(word))
         text = f"how many {word} objects are there?"
         return Question("open", text, str(len(seen)), tuple("0123456"), seen)  # type: ignore[arg-type]
     found = _some_beside(scene, generator)
     if found is None:
         return None
     reference, side, target = found
-    text = f"what color is the object {_of(side)} the {scene.objects[reference].name}?"
+    text = f"what color is the object {side_of(side)} the {scene.objects[reference].name}?"
     return Question("open", text, scene.objects[target].color, tuple(COLORS), ((target, "life"),))
 
 
-def _existence(scene: ImageScene, generator: np.random.Generator) -> Pair | None:
+def _existence(scene: Scene, generator: np.random.Generator) -> Pair | None:
     names = {one.name for one in scene.objects}
     crossed = sorted({f"{one.color} {two.shape}" for one in scene.objects for two in scene.objects} - names)
     if not crossed:
@@ -77,7 +72,7 @@ def _existence(scene: ImageScene, generator: np.random.Generator) -> Pair | None
     )
 
 
-def _count(scene: ImageScene, generator: np.random.Generator) -> Pair | None:
+def _count(scene: Scene, generator: np.random.Generator) -> Pair | None:
     words = Counter(word for one in scene.objects for word in (one.color, one.shape))
     several = sorted(word for word, times in words.items() if times >= 2)
     pool = several if several and generator.random() < 0.7 else sorted(words)
@@ -86,32 +81,32 @@ def _count(scene: ImageScene, generator: np.random.Generator) -> Pair | None:
     wrong = max(1, right + (1 if generator.random() < 0.5 else -1))
     if wrong == right:
         wrong = right + 1
-    seen = [index for index, one in enumerate(scene.objects) if word in (one.color, one.shape)]
     return (
-        _yes_no("count", f"are there {right} {word} objects?", True, *seen),
-        _yes_no("count", f"are there {wrong} {word} objects?", False, *seen),
+        _yes_no("count", f"are there {right} {word} objects?", True, *scene.named(word)),
+        _yes_no("count", f"are there {wrong} {word} objects?", False, *scene.named(word)),
     )
 
 
-def _position(scene: ImageScene, generator: np.random.Generator) -> Pair | None:
+def _position(scene: Scene, generator: np.random.Generator) -> Pair | None:
     side = tuple(OPPOSITE_SIDES)[generator.integers(4)]
     pairs = [
         pair
         for pair in permutations(range(len(scene.objects)), 2)
-        if _distance(scene.objects[pair[0]], scene.objects[pair[1]], side) >= _CLEARLY_BESIDE_PIXELS
+        if distance_beside(scene.objects[pair[0]].start, scene.objects[pair[1]].start, side)
+        >= _CLEARLY_BESIDE_PIXELS
     ]
     if not pairs:
         return None
     one, other = pairs[generator.integers(len(pairs))]
     first, second = scene.objects[one].name, scene.objects[other].name
     return (
-        _yes_no("position", f"is the {first} {_of(side)} the {second}?", True, one, other),
-        _yes_no("position", f"is the {second} {_of(side)} the {first}?", False, one, other),
+        _yes_no("position", f"is the {first} {side_of(side)} the {second}?", True, one, other),
+        _yes_no("position", f"is the {second} {side_of(side)} the {first}?", False, one, other),
     )
 
 
-def _color(scene: ImageScene, generator: np.random.Generator) -> Pair | None:
-    single = [index for index, one in enumerate(scene.objects) if _times(scene, one.shape) == 1]
+def _color(scene: Scene, generator: np.random.Generator) -> Pair | None:
+    single = [index for index, one in enumerate(scene.objects) if len(scene.named(one.shape)) == 1]
     if not single:
         return None
     index = single[generator.integers(len(single))]
@@ -122,13 +117,13 @@ def _color(scene: ImageScene, generator: np.random.Generator) -> Pair | None:
     )
 
 
-def _reference(scene: ImageScene, generator: np.random.Generator) -> Pair | None:
+def _reference(scene: Scene, generator: np.random.Generator) -> Pair | None:
     found = _some_beside(scene, generator)
     if found is None:
         return None
     reference, side, target = found
     one = scene.objects[target]
-    text = f"is the object {_of(side)} the {scene.objects[reference].name}"
+    text = f"is the object {side_of(side)} the {scene.objects[reference].name}"
     wrong = _other_color(scene, one.color, generator)
     return (
         _yes_no("reference", f"{text} {one.color}?", True, target),
@@ -136,7 +131,7 @@ def _reference(scene: ImageScene, generator: np.random.Generator) -> Pair | None
     )
 
 
-def _size(scene: ImageScene, generator: np.random.Generator) -> Pair | None:
+def _size(scene: Scene, generator: np.random.Generator) -> Pair | None:
     pairs = [
         (large, small)
         for large, small in permutations(range(len(scene.objects)), 2)
@@ -159,38 +154,24 @@ def _yes_no(kind: str, text: str, is_yes: bool, *seen: int) -> Question:
     return Question(kind, text, "yes" if is_yes else "no", ("yes", "no"), evidence)  # type: ignore[arg-type]
 
 
-def _some_beside(scene: ImageScene, generator: np.random.Generator) -> tuple[int, str, int] | None:
+def _some_beside(scene: Scene, generator: np.random.Generator) -> tuple[int, str, int] | None:
     options = [
         (reference, side, target)
         for reference in range(len(scene.objects))
         for side in OPPOSITE_SIDES
-        if (target := object_beside(scene, reference, side)) is not None
+        if (target := _object_beside(scene, reference, side)) is not None
     ]
     return options[generator.integers(len(options))] if options else None
 
 
-def _other_color(scene: ImageScene, color: str, generator: np.random.Generator) -> str:
+def _other_color(scene: Scene, color: str, generator: np.random.Generator) -> str:
     """Return another colour, mostly one that another object has."""
     present = sorted({one.color for one in scene.objects} - {color})
     pool = present if present and generator.random() < 0.8 else sorted(set(COLORS) - {color})
     return pool[generator.integers(len(pool))]
 
 
-def _distance(one: StillObject, other: StillObject, side: str) -> float:
-    """Return by how many pixels ``one`` lies on that side of ``other``."""
-    across, down = one.centre[0] - other.centre[0], one.centre[1] - other.centre[1]
-    return {"left": -across, "right": across, "above": -down, "below": down}[side]
-
-
-def _of(side: str) -> str:
-    return f"{side} of" if side in ("left", "right") else side
-
-
-def _times(scene: ImageScene, word: str) -> int:
-    return sum(word in (one.color, one.shape) for one in scene.objects)
-
-
-IMAGE_KINDS: dict[str, Callable[[ImageScene, np.random.Generator], Pair | None]] = {
+IMAGE_KINDS: dict[str, Callable[[Scene, np.random.Generator], Pair | None]] = {
     "existence": _existence,
     "count": _count,
     "position": _position,
@@ -198,4 +179,4 @@ IMAGE_KINDS: dict[str, Callable[[ImageScene, np.random.Generator], Pair | None]]
     "reference": _reference,
     "size": _size,
 }
-"""Sub-task to the function that asks it."""
+"""Sub-task to the function that asks a question with the answer yes and one with no; None where a scene admits none."""

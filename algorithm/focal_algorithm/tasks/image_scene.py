@@ -1,30 +1,18 @@
-"""Still scenes of shapes, with popular categories and categories that keep company, as objects in photographs do."""
+"""Still scenes: categories that keep company, as in photographs, or crowds that teach a tower to see."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
-from focal_algorithm.tasks.backgrounds import background
-from focal_algorithm.tasks.drawing import paint
-from focal_algorithm.tasks.vocabulary import COLORS, SHAPES
+from focal_algorithm.tasks.drawing import COLORS, SHAPES, Scene, SceneObject, draw_scene
+from focal_algorithm.tasks.sample import TaskSample, sample_generator
 
-__all__ = [
-    "CATEGORIES_BY_POPULARITY",
-    "IMAGE_SIZE_PIXELS",
-    "ImageScene",
-    "StillObject",
-    "draw_image",
-    "sample_image_scene",
-]
+__all__ = ["CATEGORIES_BY_POPULARITY", "IMAGE_SIZE_PIXELS", "crowd_sample", "sample_image_scene"]
 
 IMAGE_SIZE_PIXELS = 96
 _SMALL, _LARGE = (7.5, 8.5), (11.5, 12.5)
 """Radii in pixels; of objects of the same shape, a large one has at least 1.8 times the area."""
 _COMPANION_SHARE = 0.5
-_NOISE_LEVELS = 5.0
 
 CATEGORIES_BY_POPULARITY = tuple(
     (tuple(COLORS)[rank * 5 % len(COLORS)], SHAPES[(rank + rank // len(COLORS)) % len(SHAPES)])
@@ -33,76 +21,67 @@ CATEGORIES_BY_POPULARITY = tuple(
 """(colour, shape), the most frequent first; neighbours in rank share neither."""
 
 _POPULARITY = 1 / (np.arange(len(CATEGORIES_BY_POPULARITY)) + 6.0)
+_ATTEMPTS = 60
 
 
-@dataclass(frozen=True)
-class StillObject:
-    """One shape in an image.
-
-    Attributes:
-        color: Word of its colour.
-        shape: Word of its shape.
-        radius: In pixels.
-        centre: (column, row) in pixels.
-    """
-
-    color: str
-    shape: str
-    radius: float
-    centre: tuple[float, float]
-
-    @property
-    def name(self) -> str:
-        """Colour and shape, unique in a scene."""
-        return f"{self.color} {self.shape}"
-
-
-@dataclass(frozen=True)
-class ImageScene:
-    """Objects of one image; they do not touch."""
-
-    objects: tuple[StillObject, ...]
-
-
-def sample_image_scene(generator: np.random.Generator) -> ImageScene:
+def sample_image_scene(generator: np.random.Generator) -> Scene:
     """Draw four to six objects of different categories."""
     count = int(generator.integers(4, 7))
     names = _names(generator, count)
     while True:
-        objects: list[StillObject] = []
+        objects: list[SceneObject] = []
         for color, shape in names:
             low, high = _LARGE if generator.random() < 0.4 else _SMALL
             for _ in range(30):
                 radius = generator.uniform(low, high)
                 place = generator.uniform(radius + 2, IMAGE_SIZE_PIXELS - radius - 2, size=2)
                 if all(
-                    np.hypot(*(place - np.array(other.centre))) > 1.2 * (radius + other.radius)
+                    np.hypot(*(place - np.array(other.start))) > 1.2 * (radius + other.radius)
                     for other in objects
                 ):
-                    objects.append(StillObject(color, shape, radius, (float(place[0]), float(place[1]))))
+                    centre = (float(place[0]), float(place[1]))
+                    objects.append(SceneObject(color, shape, radius, centre, centre))
                     break
         if len(objects) == count:
-            return ImageScene(tuple(objects))
+            return Scene(tuple(objects))
 
 
-def draw_image(
-    generator: np.random.Generator, scene: ImageScene
-) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
-    """Return the pixels, axes (1, rows, columns, RGB), and the owner of each pixel (-1: background)."""
-    views = background(generator, 1, IMAGE_SIZE_PIXELS)
-    owners = np.full(views.shape[:3], -1, dtype=np.int8)
-    for index, one in enumerate(scene.objects):
-        paint(
-            views,
-            owners,
-            number=index,
-            shape=one.shape,
-            color=np.array(COLORS[one.color]) * generator.uniform(0.85, 1.0),
-            centres=np.array([one.centre]),
-            radius=one.radius,
-        )
-    views += generator.standard_normal(views.shape, dtype=np.float32) * _NOISE_LEVELS
-    return np.clip(np.rint(views), 0, 255).astype(np.uint8), owners
+def crowd_sample(
+    seed: int, split: str, index: int, *, size_pixels: int, radii: tuple[float, float], most: int
+) -> TaskSample:
+    """Make one picture with as many shapes as find room.
+
+    Args:
+        seed: Seed of the data set.
+        split: ``train``, ``val`` or ``test``.
+        index: Index of the sample.
+        size_pixels: Side of the picture.
+        radii: Smallest and largest radius in pixels.
+        most: Most shapes.
+    """
+    generator = sample_generator("crowd", seed, split, index)
+    objects: list[SceneObject] = []
+    categories = generator.permutation(len(COLORS) * len(SHAPES))
+    spots = generator.uniform(0, 1, size=(_ATTEMPTS, 3))
+    for across, down, share in spots:
+        if len(objects) == most:
+            break
+        radius = radii[0] + share * (radii[1] - radii[0])
+        edge = 1.3 * radius
+        column = edge + across * (size_pixels - 2 * edge)
+        row = edge + down * (size_pixels - 2 * edge)
+        if all(
+            (column - other.start[0]) ** 2 + (row - other.start[1]) ** 2
+            > (1.1 * (radius + other.radius)) ** 2
+            for other in objects
+        ):
+            category = int(categories[len(objects)])
+            color, shape = tuple(COLORS)[category // len(SHAPES)], SHAPES[category % len(SHAPES)]
+            centre = (float(column), float(row))
+            objects.append(SceneObject(color, shape, float(radius), centre, centre))
+    scene = Scene(tuple(objects))
+    pixels, owners = draw_scene(generator, scene, size_pixels)
+    return TaskSample(f"crowd-{seed}-{split}-{index}", pixels, (), False, owners, scene)
 
 
 def _names(generator: np.random.Generator, count: int) -> list[tuple[str, str]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from focal_algorithm.prompts.question import Question
-from focal_algorithm.tasks.image_questions import IMAGE_KINDS, ask_image, open_question
-from focal_algorithm.tasks.image_scene import draw_image, sample_image_scene
+from focal_algorithm.prompts.media.media import Question
+from focal_algorithm.tasks.drawing import draw_scene
+from focal_algorithm.tasks.image_questions import IMAGE_KINDS, open_question
+from focal_algorithm.tasks.image_scene import IMAGE_SIZE_PIXELS, sample_image_scene
 from focal_algorithm.tasks.sample import TaskSample, sample_generator
 
 __all__ = ["TASK", "image_training_sample", "mme_scores", "shapes_mme_sample"]
@@ -26,29 +27,29 @@ def shapes_mme_sample(seed: int, split: str, index: int) -> TaskSample:
     kind = tuple(IMAGE_KINDS)[index % len(IMAGE_KINDS)]
     while True:
         scene = sample_image_scene(generator)
-        pair = ask_image(kind, scene, generator)
+        pair = IMAGE_KINDS[kind](scene, generator)
         if pair is not None:
             break
-    pixels, owners = draw_image(generator, scene)
-    return TaskSample(f"{TASK}-{seed}-{split}-{index}", pixels, owners, scene, pair, is_video=False)
+    pixels, owners = draw_scene(generator, scene, IMAGE_SIZE_PIXELS)
+    return TaskSample(f"{TASK}-{seed}-{split}-{index}", pixels, pair, False, owners, scene)
 
 
 def image_training_sample(seed: int, split: str, index: int, rounds: int = 2) -> TaskSample:
     """Make one image with every sub-task and with open questions, which teach more than yes and no."""
     generator = sample_generator("shapes-image", seed, split, index)
     scene = sample_image_scene(generator)
-    pixels, owners = draw_image(generator, scene)
+    pixels, owners = draw_scene(generator, scene, IMAGE_SIZE_PIXELS)
     questions: dict[str, Question] = {}
     for _ in range(rounds):
         for kind in IMAGE_KINDS:
-            for question in ask_image(kind, scene, generator) or ():
+            for question in IMAGE_KINDS[kind](scene, generator) or ():
                 questions.setdefault(question.text, question)
             for _ in range(_OPEN_PER_PAIR):
                 extra = open_question(scene, generator)
                 if extra is not None:
                     questions.setdefault(extra.text, extra)
     name = f"shapes-image-{seed}-{split}-{index}"
-    return TaskSample(name, pixels, owners, scene, tuple(questions.values()), is_video=False)
+    return TaskSample(name, pixels, tuple(questions.values()), False, owners, scene)
 
 
 def mme_scores(kinds: Sequence[str], are_right: Sequence[bool]) -> dict[str, dict[str, float]]:

@@ -9,13 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from focal_algorithm.prompts.question import Question
-from focal_algorithm.tasks.image_scene import (
-    CATEGORIES_BY_POPULARITY,
-    ImageScene,
-    draw_image,
-    sample_image_scene,
-)
+from focal_algorithm.prompts.media.media import Question
+from focal_algorithm.tasks.drawing import Scene, draw_scene
+from focal_algorithm.tasks.image_scene import CATEGORIES_BY_POPULARITY, IMAGE_SIZE_PIXELS, sample_image_scene
 from focal_algorithm.tasks.sample import TaskSample, sample_generator
 from focal_common.errors import ConfigError, near_matches
 
@@ -30,9 +26,9 @@ def shapes_pope_sample(seed: int, split: str, index: int, *, variant: str = "adv
     """Make one image and six questions; the image is the same for every variant.
 
     Args:
-        seed: Of the data set.
+        seed: Seed of the data set.
         split: ``train``, ``val`` or ``test``.
-        index: Of the sample.
+        index: Index of the sample.
         variant: How absent objects are chosen: evenly, the most popular first, or those that share colour or
             shape with the most objects of the image.
     """
@@ -40,13 +36,13 @@ def shapes_pope_sample(seed: int, split: str, index: int, *, variant: str = "adv
         raise ConfigError(f"unknown variant '{variant}' of {TASK}; {near_matches(str(variant), VARIANTS)}")
     generator = sample_generator(TASK, seed, split, index)
     scene = sample_image_scene(generator)
-    pixels, owners = draw_image(generator, scene)
+    pixels, owners = draw_scene(generator, scene, IMAGE_SIZE_PIXELS)
     present = generator.choice(len(scene.objects), size=_QUESTIONS_PER_ANSWER, replace=False)
     absent = _absent(scene, variant, generator)
     questions = [_question(scene.objects[object_].name, int(object_)) for object_ in present]
     questions += [_question(name, None) for name in absent]
     name = f"{TASK}-{variant}-{seed}-{split}-{index}"
-    return TaskSample(name, pixels, owners, scene, tuple(questions), is_video=False)
+    return TaskSample(name, pixels, tuple(questions), False, owners, scene)
 
 
 def pope_scores(are_yes: Sequence[bool], said_yes: Sequence[bool]) -> dict[str, float]:
@@ -72,7 +68,7 @@ def _question(name: str, index: int | None) -> Question:
     return Question("presence", text, "yes", choices, ((index, "life"),))
 
 
-def _absent(scene: ImageScene, variant: str, generator: np.random.Generator) -> list[str]:
+def _absent(scene: Scene, variant: str, generator: np.random.Generator) -> list[str]:
     names = {(one.color, one.shape) for one in scene.objects}
     absent = [category for category in CATEGORIES_BY_POPULARITY if category not in names]
     mixed = [absent[index] for index in generator.permutation(len(absent))]

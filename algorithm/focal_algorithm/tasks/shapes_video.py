@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
+from focal_algorithm.tasks.drawing import draw_scene
 from focal_algorithm.tasks.sample import TaskSample, sample_generator
-from focal_algorithm.tasks.video_questions import VIDEO_KINDS, ask_video
-from focal_algorithm.tasks.video_scene import draw_video, sample_video_scene
+from focal_algorithm.tasks.video_questions import VIDEO_KINDS
+from focal_algorithm.tasks.video_scene import VIDEO_SIZE_PIXELS, sample_video_scene
 from focal_common.errors import ConfigError, near_matches
 
 __all__ = ["TASK", "shapes_video_sample"]
@@ -29,9 +30,9 @@ def shapes_video_sample(
     """Make one clip and its questions.
 
     Args:
-        seed: Of the data set.
+        seed: Seed of the data set.
         split: ``train``, ``val`` or ``test``.
-        index: Of the sample.
+        index: Index of the sample.
         frames: 4 to 32.
         rounds: How often each sub-task is asked; sub-tasks that the scene does not admit are left out.
         more: How often some sub-tasks are asked instead.
@@ -45,16 +46,16 @@ def shapes_video_sample(
     _check(frames, rounds, more or {})
     generator = sample_generator(TASK, seed, split, index)
     scene = sample_video_scene(generator, frames)
-    pixels, owners = draw_video(generator, scene)
+    pixels, owners = draw_scene(generator, scene, VIDEO_SIZE_PIXELS)
     questions: dict[str, Question] = {}
     times = dict.fromkeys(VIDEO_KINDS, rounds) | dict(more or {})
     for round_ in range(max(times.values())):
         for kind in (kind for kind in VIDEO_KINDS if round_ < times[kind]):
-            question = ask_video(kind, scene, generator)
+            question = VIDEO_KINDS[kind](scene, generator)
             if question is not None:
                 questions.setdefault(question.text, question)
     name = f"{TASK}-{seed}-{split}-{index}"
-    return TaskSample(name, pixels, owners, scene, tuple(questions.values()), is_video=True)
+    return TaskSample(name, pixels, tuple(questions.values()), True, owners, scene)
 
 
 def _check(frames: int, rounds: int, more: Mapping[str, int]) -> None:

@@ -7,7 +7,7 @@ import inspect
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,39 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from focal_algorithm.prompts.media.source import MediaSample
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks import TASKS
+from focal_algorithm.tasks.sample import StoredSample
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import atomic_path, atomic_write_text
 from focal_common.provenance import content_hash
 
-__all__ = ["StoredSample", "TaskSplit", "cache_folder", "load_split"]
+__all__ = ["TaskSplit", "cache_folder", "contact_sheet", "load_split"]
 
 _GENERATOR_VERSION = 1
 """Raised whenever the same seed gives other pixels or questions."""
-
-
-@dataclass(frozen=True)
-class StoredSample:
-    """What an evaluation needs of a sample.
-
-    Attributes:
-        sample_id: Task, seed, split and index.
-        frames: Axes (frames, rows, columns, RGB), uint8.
-        questions: In a fixed order.
-        is_video: Whether the frames are a video.
-    """
-
-    sample_id: str
-    frames: NDArray[np.uint8]
-    questions: tuple[Question, ...]
-    is_video: bool
-
-    def media(self) -> MediaSample:
-        """Return the pictures as the input of a run."""
-        pictures = tuple(Image.fromarray(np.asarray(frame)) for frame in self.frames)
-        return MediaSample(self.sample_id, pictures, self.is_video, "procedural")
+_SHEET_FRAMES, _SHEET_ZOOM = 8, 2
 
 
 @dataclass(frozen=True)
@@ -79,7 +58,7 @@ def load_split(
 
     Args:
         task: Name in `TASKS`.
-        seed: Of the data set.
+        seed: Seed of the data set.
         split: ``train``, ``val`` or ``test``.
         samples: How many.
         cache: Folder; `cache_folder` if None.
@@ -175,3 +154,14 @@ def _digest(frames: NDArray[np.uint8], lines: str) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(frames).data)
     digest.update(lines.encode("utf-8"))
     return digest.hexdigest()
+
+
+def contact_sheet(samples: Sequence[StoredSample]) -> Image.Image:
+    """Return one row per sample, with at most 8 of its frames, doubled in size."""
+    rows = []
+    for sample in samples:
+        count = len(sample.frames)
+        chosen = np.linspace(0, count - 1, min(count, _SHEET_FRAMES)).round().astype(int)
+        rows.append(np.concatenate([sample.frames[frame] for frame in chosen], axis=1))
+    sheet = Image.fromarray(np.concatenate(rows, axis=0))
+    return sheet.resize((sheet.width * _SHEET_ZOOM, sheet.height * _SHEET_ZOOM), Image.Resampling.NEAREST)

@@ -8,23 +8,27 @@ from itertools import permutations
 
 import numpy as np
 
-from focal_algorithm.prompts.question import Evidence, Question
-from focal_algorithm.tasks.video_scene import VideoScene, quadrant
-from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, OPPOSITE_SIDES, QUADRANTS, SHAPES
+from focal_algorithm.prompts.media.media import Evidence, Question
+from focal_algorithm.tasks.drawing import (
+    COLORS,
+    DIRECTIONS,
+    OPPOSITE_SIDES,
+    QUADRANTS,
+    SHAPES,
+    Scene,
+    distance_beside,
+    side_of,
+)
+from focal_algorithm.tasks.video_scene import quadrant
 
-__all__ = ["VIDEO_KINDS", "ask_video"]
+__all__ = ["VIDEO_KINDS"]
 
 _CLEARLY_BESIDE_PIXELS = 9.0
 _CLEARLY_EARLIER = 0.15
 """Fraction of the clip between two appearances that are asked to be ordered."""
 
 
-def ask_video(kind: str, scene: VideoScene, generator: np.random.Generator) -> Question | None:
-    """Return a question of one sub-task; None where the scene does not admit it."""
-    return VIDEO_KINDS[kind](scene, generator)
-
-
-def _existence(scene: VideoScene, generator: np.random.Generator) -> Question | None:
+def _existence(scene: Scene, generator: np.random.Generator) -> Question | None:
     names = {one.name for one in scene.objects}
     found: tuple[Evidence, ...] = ()
     if generator.random() < 0.5:
@@ -42,7 +46,7 @@ def _existence(scene: VideoScene, generator: np.random.Generator) -> Question | 
     return Question("existence", f"is there a {name}?", answer, ("yes", "no"), found)
 
 
-def _count(scene: VideoScene, generator: np.random.Generator) -> Question | None:
+def _count(scene: Scene, generator: np.random.Generator) -> Question | None:
     words = [word for one in scene.objects for word in (one.color, one.shape)]
     by_count: dict[int, list[str]] = {}
     for word, times in sorted(Counter(words).items()):
@@ -51,49 +55,49 @@ def _count(scene: VideoScene, generator: np.random.Generator) -> Question | None
     # Zero is easy and three is rare: draw the answer first.
     times = int(generator.choice(sorted(by_count)))
     word = by_count[times][generator.integers(len(by_count[times]))]
-    evidence = tuple(
-        (index, "life") for index, one in enumerate(scene.objects) if word in (one.color, one.shape)
-    )
+    evidence = tuple((index, "life") for index in scene.named(word))
     text = f"how many {word} objects are there?"
     return Question("count", text, str(times), ("0", "1", "2", "3", "4"), evidence)  # type: ignore[arg-type]
 
 
-def _color(scene: VideoScene, generator: np.random.Generator) -> Question | None:
-    index = _pick(generator, _unique(scene, "shape"))
-    if index is None:
+def _color(scene: Scene, generator: np.random.Generator) -> Question | None:
+    unique = _unique(scene, "shape")
+    if not unique:
         return None
+    index = unique[generator.integers(len(unique))]
     one = scene.objects[index]
     return Question("color", f"what color is the {one.shape}?", one.color, tuple(COLORS), ((index, "life"),))
 
 
-def _shape(scene: VideoScene, generator: np.random.Generator) -> Question | None:
-    index = _pick(generator, _unique(scene, "color"))
-    if index is None:
+def _shape(scene: Scene, generator: np.random.Generator) -> Question | None:
+    unique = _unique(scene, "color")
+    if not unique:
         return None
+    index = unique[generator.integers(len(unique))]
     one = scene.objects[index]
     text = f"what shape is the {one.color} object?"
     return Question("shape", text, one.shape, SHAPES, ((index, "life"),))
 
 
-def _direction(scene: VideoScene, generator: np.random.Generator) -> Question | None:
+def _direction(scene: Scene, generator: np.random.Generator) -> Question | None:
     index = int(generator.integers(len(scene.objects)))
     text = f"which way does the {_reference(scene, index, generator)} move?"
     return Question("direction", text, scene.objects[index].direction, DIRECTIONS, ((index, "life"),))
 
 
-def _start(scene: VideoScene, generator: np.random.Generator) -> Question | None:
+def _start(scene: Scene, generator: np.random.Generator) -> Question | None:
     index = int(generator.integers(len(scene.objects)))
     text = f"where does the {_reference(scene, index, generator)} start?"
     return Question("start", text, quadrant(scene.objects[index].start), QUADRANTS, ((index, "start"),))
 
 
-def _end(scene: VideoScene, generator: np.random.Generator) -> Question | None:
+def _end(scene: Scene, generator: np.random.Generator) -> Question | None:
     index = int(generator.integers(len(scene.objects)))
     text = f"where does the {_reference(scene, index, generator)} end?"
     return Question("end", text, quadrant(scene.objects[index].end), QUADRANTS, ((index, "end"),))
 
 
-def _order(scene: VideoScene, generator: np.random.Generator) -> Question | None:
+def _order(scene: Scene, generator: np.random.Generator) -> Question | None:
     objects, least = scene.objects, _CLEARLY_EARLIER * scene.frames
     pairs = [
         (first, second)
@@ -104,7 +108,7 @@ def _order(scene: VideoScene, generator: np.random.Generator) -> Question | None
     return _which(scene, generator, "order", "appears first", pairs, "start")
 
 
-def _speed(scene: VideoScene, generator: np.random.Generator) -> Question | None:
+def _speed(scene: Scene, generator: np.random.Generator) -> Question | None:
     objects = scene.objects
     pairs = [
         (fast, slow)
@@ -114,21 +118,20 @@ def _speed(scene: VideoScene, generator: np.random.Generator) -> Question | None
     return _which(scene, generator, "speed", "moves faster", pairs, "life")
 
 
-def _relation(scene: VideoScene, generator: np.random.Generator) -> Question | None:
+def _relation(scene: Scene, generator: np.random.Generator) -> Question | None:
     side = tuple(OPPOSITE_SIDES)[generator.integers(4)]
     pairs = [pair for pair in permutations(scene.at_end(), 2) if _is_beside(scene, pair[0], pair[1], side)]
     if not pairs:
         return None
     one, other = pairs[generator.integers(len(pairs))]
     is_true = generator.random() < 0.5
-    asked = f"{side} of" if side in ("left", "right") else side
     subject, reference = (one, other) if is_true else (other, one)
-    text = f"is the {scene.objects[subject].name} {asked} the {scene.objects[reference].name} at the end?"
+    text = f"is the {scene.objects[subject].name} {side_of(side)} the {scene.objects[reference].name} at the end?"
     evidence: tuple[Evidence, ...] = ((one, "end"), (other, "end"))
     return Question("relation", text, "yes" if is_true else "no", ("yes", "no"), evidence)
 
 
-def _two_hop(scene: VideoScene, generator: np.random.Generator) -> Question | None:
+def _two_hop(scene: Scene, generator: np.random.Generator) -> Question | None:
     """Ask for the colour of the one object on a side of an object that is named by its shape or colour."""
     options: list[tuple[int, int, str]] = []
     for reference in scene.at_end():
@@ -144,13 +147,12 @@ def _two_hop(scene: VideoScene, generator: np.random.Generator) -> Question | No
     if not options:
         return None
     reference, target, side = options[generator.integers(len(options))]
-    asked = f"{side} of" if side in ("left", "right") else side
     named = _reference(scene, reference, generator)
-    text = f"what color is the object {asked} the {named} at the end?"
+    text = f"what color is the object {side_of(side)} the {named} at the end?"
     return Question("two-hop", text, scene.objects[target].color, tuple(COLORS), ((target, "end"),))
 
 
-def _other(scene: VideoScene, generator: np.random.Generator) -> Question | None:
+def _other(scene: Scene, generator: np.random.Generator) -> Question | None:
     """Ask for the twin of an object: the other one of the same shape, or of the same colour."""
     objects = scene.objects
     is_color = generator.random() < 0.5
@@ -176,7 +178,7 @@ def _other(scene: VideoScene, generator: np.random.Generator) -> Question | None
 
 
 def _which(
-    scene: VideoScene,
+    scene: Scene,
     generator: np.random.Generator,
     kind: str,
     verb: str,
@@ -194,16 +196,12 @@ def _which(
     return Question(kind, text, answer, (named[0].color, named[1].color), evidence)
 
 
-def _unique(scene: VideoScene, attribute: str) -> list[int]:
+def _unique(scene: Scene, attribute: str) -> list[int]:
     words = Counter(getattr(one, attribute) for one in scene.objects)
     return [index for index, one in enumerate(scene.objects) if words[getattr(one, attribute)] == 1]
 
 
-def _pick(generator: np.random.Generator, indices: list[int]) -> int | None:
-    return indices[generator.integers(len(indices))] if indices else None
-
-
-def _reference(scene: VideoScene, index: int, generator: np.random.Generator) -> str:
+def _reference(scene: Scene, index: int, generator: np.random.Generator) -> str:
     """Return colour and shape, or sometimes one of them where it suffices."""
     one = scene.objects[index]
     short = []
@@ -216,15 +214,13 @@ def _reference(scene: VideoScene, index: int, generator: np.random.Generator) ->
     return one.name
 
 
-def _is_beside(scene: VideoScene, one: int, other: int, side: str) -> bool:
+def _is_beside(scene: Scene, one: int, other: int, side: str) -> bool:
     """Return whether ``one`` is clearly on that side of ``other`` in the last frame, which both reach."""
     here, there = scene.objects[one].end, scene.objects[other].end
-    across, down = here[0] - there[0], here[1] - there[1]
-    distance = {"left": -across, "right": across, "above": -down, "below": down}[side]
-    return distance >= _CLEARLY_BESIDE_PIXELS
+    return distance_beside(here, there, side) >= _CLEARLY_BESIDE_PIXELS
 
 
-VIDEO_KINDS: dict[str, Callable[[VideoScene, np.random.Generator], Question | None]] = {
+VIDEO_KINDS: dict[str, Callable[[Scene, np.random.Generator], Question | None]] = {
     "existence": _existence,
     "count": _count,
     "color": _color,
@@ -238,4 +234,4 @@ VIDEO_KINDS: dict[str, Callable[[VideoScene, np.random.Generator], Question | No
     "two-hop": _two_hop,
     "other": _other,
 }
-"""Sub-task to the function that asks it."""
+"""Sub-task to the function that asks it; None where the scene does not admit it."""

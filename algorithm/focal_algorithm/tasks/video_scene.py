@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
-from focal_algorithm.tasks.backgrounds import background
-from focal_algorithm.tasks.drawing import paint
-from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, QUADRANTS, SHAPES, STEPS
+from focal_algorithm.tasks.drawing import COLORS, DIRECTIONS, QUADRANTS, SHAPES, STEPS, Scene, SceneObject
 
-__all__ = ["VIDEO_SIZE_PIXELS", "MovingObject", "VideoScene", "draw_video", "sample_video_scene"]
+__all__ = ["VIDEO_SIZE_PIXELS", "quadrant", "sample_video_scene"]
 
 VIDEO_SIZE_PIXELS = 64
 _CLEAR_OF_CENTRE_PIXELS = 5.0
@@ -23,59 +18,6 @@ _LIFE = (0.3, 0.65)
 nothing, and methods cannot be told apart."""
 _SHARED_ATTRIBUTE_SHARE = 0.7
 """How often two objects must share a colour, and how often a shape: distractors."""
-_NOISE_LEVELS = 5.0
-
-
-@dataclass(frozen=True)
-class MovingObject:
-    """One shape on a straight path.
-
-    Attributes:
-        color: Word of its colour.
-        shape: Word of its shape.
-        radius: In pixels.
-        first: First frame in which it is visible.
-        last: Last frame in which it is visible.
-        start: (column, row) of its centre in frame ``first``, in pixels.
-        end: The same in frame ``last``.
-        direction: One of `DIRECTIONS`.
-        is_fast: Whether its speed is of the fast range; False for one that stands still.
-    """
-
-    color: str
-    shape: str
-    radius: float
-    first: int
-    last: int
-    start: tuple[float, float]
-    end: tuple[float, float]
-    direction: str
-    is_fast: bool
-
-    @property
-    def name(self) -> str:
-        """Colour and shape, unique in a scene."""
-        return f"{self.color} {self.shape}"
-
-    def centres(self) -> NDArray[np.float64]:
-        """Return its centre in each visible frame, axes (last - first + 1, 2)."""
-        return np.linspace(self.start, self.end, self.last - self.first + 1)
-
-    def centre_at(self, frame: int) -> NDArray[np.float64]:
-        """Return its centre in one frame in which it is visible."""
-        return self.centres()[frame - self.first]
-
-
-@dataclass(frozen=True)
-class VideoScene:
-    """Objects of one clip, later ones drawn over earlier ones."""
-
-    frames: int
-    objects: tuple[MovingObject, ...]
-
-    def at_end(self) -> list[int]:
-        """Return the indices of the objects visible in the last frame."""
-        return [index for index, one in enumerate(self.objects) if one.last == self.frames - 1]
 
 
 def quadrant(place: tuple[float, float]) -> str:
@@ -84,12 +26,12 @@ def quadrant(place: tuple[float, float]) -> str:
     return QUADRANTS[2 * int(place[1] >= half) + int(place[0] >= half)]
 
 
-def sample_video_scene(generator: np.random.Generator, frames: int) -> VideoScene:
+def sample_video_scene(generator: np.random.Generator, frames: int) -> Scene:
     """Draw three or four objects that never hide each other."""
     count = int(generator.integers(3, 5))
     names = _names(generator, count)
     while True:
-        objects: list[MovingObject] = []
+        objects: list[SceneObject] = []
         for color, shape in names:
             for _ in range(30):
                 one = _sample_object(generator, color, shape, frames)
@@ -97,28 +39,7 @@ def sample_video_scene(generator: np.random.Generator, frames: int) -> VideoScen
                     objects.append(one)
                     break
         if len(objects) == count:
-            return VideoScene(frames, tuple(objects))
-
-
-def draw_video(
-    generator: np.random.Generator, scene: VideoScene
-) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
-    """Return the pixels, axes (frames, rows, columns, RGB), and the owner of each pixel (-1: background)."""
-    views = background(generator, scene.frames, VIDEO_SIZE_PIXELS)
-    owners = np.full(views.shape[:3], -1, dtype=np.int8)
-    for index, one in enumerate(scene.objects):
-        span = slice(one.first, one.last + 1)
-        paint(
-            views[span],
-            owners[span],
-            number=index,
-            shape=one.shape,
-            color=np.array(COLORS[one.color]) * generator.uniform(0.85, 1.0),
-            centres=one.centres(),
-            radius=one.radius,
-        )
-    views += generator.standard_normal(views.shape, dtype=np.float32) * _NOISE_LEVELS
-    return np.clip(np.rint(views), 0, 255).astype(np.uint8), owners
+            return Scene(tuple(objects), frames)
 
 
 def _names(generator: np.random.Generator, count: int) -> list[tuple[str, str]]:
@@ -131,9 +52,7 @@ def _names(generator: np.random.Generator, count: int) -> list[tuple[str, str]]:
             return names
 
 
-def _sample_object(
-    generator: np.random.Generator, color: str, shape: str, frames: int
-) -> MovingObject | None:
+def _sample_object(generator: np.random.Generator, color: str, shape: str, frames: int) -> SceneObject | None:
     length = int(np.ceil(generator.uniform(*_LIFE) * frames))
     reaches_end = generator.random() < 0.6
     first = frames - length if reaches_end else int(generator.integers(0, frames - length + 1))
@@ -152,20 +71,20 @@ def _sample_object(
     end = start + step
     if np.abs(np.stack([start, end]) - VIDEO_SIZE_PIXELS / 2).min() < _CLEAR_OF_CENTRE_PIXELS:
         return None
-    return MovingObject(
+    return SceneObject(
         color,
         shape,
         radius,
-        first,
-        first + length - 1,
         (float(start[0]), float(start[1])),
         (float(end[0]), float(end[1])),
+        first,
+        first + length - 1,
         direction,
         is_fast,
     )
 
 
-def _apart(one: MovingObject, other: MovingObject) -> bool:
+def _apart(one: SceneObject, other: SceneObject) -> bool:
     first, last = max(one.first, other.first), min(one.last, other.last)
     if first > last:
         return True

@@ -1,14 +1,15 @@
-"""How many questions of a benchmark a traced run answered right, and how many the untouched model did."""
+"""What is said of a finished run: how many questions it answered right, and what the user should know."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.prompts.question import Question
-from focal_algorithm.tasks.answer_parsing import parse_choice
-from focal_algorithm.tasks.asking import AskedTask
+from focal_algorithm.checkpoints.loading import LoadedModel
+from focal_algorithm.methods.base import CompressionMethod, hook_points
+from focal_algorithm.models.weights import TRAINED_ON
+from focal_algorithm.prompts.media.media import Question
+from focal_algorithm.tasks.asking import BENCHMARKS, AskedTask, parse_choice
 from focal_algorithm.tracing.identity import (
     AskedPart,
     checkpoint_digest,
@@ -18,8 +19,12 @@ from focal_algorithm.tracing.identity import (
 )
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.statistics import accuracy
+from focal_traces.counts.trace import Trace
 
-__all__ = ["judged", "run_accuracy"]
+if TYPE_CHECKING:
+    from focal_algorithm.tracing.prompting import TracedSample
+
+__all__ = ["foreign_notes", "idle_notes", "judged", "run_accuracy", "unfit_notes"]
 
 
 def judged(question: Question, answer: str) -> dict[str, Any]:
@@ -32,8 +37,7 @@ def run_accuracy(
     settings: RunSettings,
     task: AskedTask,
     method: CompressionMethod,
-    checkpoint: str,
-    quantization: str,
+    loaded: LoadedModel,
     questions: Sequence[Question],
     records: Sequence[dict[str, Any]],
     pixels: Sequence[str],
@@ -41,11 +45,10 @@ def run_accuracy(
     """Return accuracy with its 95 % interval (Wilson), over all questions and by sub-task.
 
     Args:
-        settings: Of the run.
+        settings: Settings of the run.
         task: What it asked.
         method: With its parameters.
-        checkpoint: `LoadedModel.checkpoint`.
-        quantization: Arithmetic of the linear layers; empty for the model's own.
+        loaded: The model.
         questions: One per record.
         records: With ``sample_id``, ``answer``, and ``dense_answer`` where the run compares with the dense model.
         pixels: SHA-256 of the picture of each question.
@@ -55,7 +58,7 @@ def run_accuracy(
     digest = questions_hash(
         (shown, question.text, question.answer) for shown, question in zip(pixels, questions, strict=True)
     )
-    weights = checkpoint_digest(settings.model, settings.size, settings.seed, checkpoint)
+    weights = checkpoint_digest(settings.model, settings.size, settings.seed, loaded.checkpoint)
     configuration = configuration_hash(
         checkpoint=weights,
         dtype=settings.dtype,
@@ -70,10 +73,10 @@ def run_accuracy(
         "split": task.split,
         "task_seed": task.seed,
         "samples": len({record["sample_id"].rpartition("-")[0] for record in records}),
-        "checkpoint": checkpoint_label(checkpoint, weights),
+        "checkpoint": checkpoint_label(loaded.checkpoint, weights),
         "method": method.name,
         "precision": settings.dtype if settings.precision == "float" else settings.precision,
-        "linear_layers": quantization or f"in {settings.dtype}",
+        "linear_layers": loaded.quantization or f"in {settings.dtype}",
         **_counted(questions, answers),
         "by_kind": _by_kind(questions, answers),
         "dense": None if None in dense else _counted(questions, [str(answer) for answer in dense]),
@@ -104,3 +107,57 @@ def _by_kind(questions: Sequence[Question], answers: Sequence[str]) -> dict[str,
         own["n"] += 1
         own["right"] += int(judged(question, answer)["is_right"])
     return found
+
+
+def foreign_notes(loaded: LoadedModel, generators: Iterable[str]) -> list[str]:
+    """Say where a shipped model was asked about pictures that it has not learned.
+
+    Args:
+        loaded: The model.
+        generators: Of the pictures, by name in `focal_algorithm.tasks.TASKS`; empty for pictures of no benchmark.
+    """
+    if not loaded.shipped:
+        return []
+    known = TRAINED_ON[loaded.shipped]
+    foreign = dict.fromkeys(name or "of no procedural benchmark" for name in generators if name not in known)
+    if not foreign:
+        return []
+    return [
+        f"{loaded.name} was trained on {' and '.join(known)} alone; its answers about other pictures "
+        f"({', '.join(foreign)}) mean nothing"
+    ]
+
+
+def unfit_notes(loaded: LoadedModel, traced: Sequence[TracedSample], task: AskedTask | None) -> list[str]:
+    """Say where a model was asked what it was not trained for.
+
+    Args:
+        loaded: The model.
+        traced: What it answered.
+        task: Whose questions they are; None for other inputs.
+    """
+    words = dict.fromkeys(word for one in traced for word in loaded.tokenizer.unknown_words(one.question))
+    notes = []
+    if words:
+        listed = ", ".join(f"'{word}'" for word in words)
+        notes.append(
+            f"{loaded.name} does not know {listed}, which its tokenizer reads as unknown; the answer says little"
+        )
+    generator = "" if task is None else BENCHMARKS[task.name].task if task.name in BENCHMARKS else task.name
+    return notes + foreign_notes(loaded, [generator])
+
+
+def idle_notes(method: CompressionMethod, trace: Trace) -> list[str]:
+    """Say where a method had nothing to do, so that a dense trace is not taken for a compressed one."""
+    headers = trace.header.samples
+    notes = [
+        f"{one.sample_id}: the prompt holds no visual token, so {method.name} passed it through"
+        for one in headers
+        if not one.visual_tokens
+    ]
+    if hook_points(method) and all(one.weighted_sparsity == 0 for one in headers):
+        notes.append(
+            f"{method.name} left out nothing in any prompt: its budget or threshold is not reached by these few "
+            "tokens; the trace is that of the dense model"
+        )
+    return notes

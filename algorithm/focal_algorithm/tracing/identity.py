@@ -74,7 +74,7 @@ def configuration_hash(
     Args:
         checkpoint: See `checkpoint_digest`.
         dtype: Number format of the model.
-        precision: Of its linear layers, ``float`` or ``int8``.
+        precision: Precision of its linear layers, ``float`` or ``int8``.
         device: torch device.
         attention: Implementation.
         parts: What was asked, in order.
@@ -98,8 +98,8 @@ def checkpoint_digest(model: str, size: str, seed: int, loaded: str = "") -> dic
 
     Args:
         model: Shipped model, family, folder or Hub name.
-        size: Of random weights.
-        seed: Of random weights.
+        size: Size of random weights.
+        seed: Seed of random weights.
         loaded: `LoadedModel.checkpoint`, where the model is loaded: it holds the commit of a Hub name.
 
     Returns:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from focal_algorithm.checkpoints.loading import LoadedModel
-from focal_algorithm.hooks.recorder import RecordedSample, Recorder
+from focal_algorithm.hooks.recorder import RecordedSample
 from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.tracing.prompting import TracedSample
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.files import atomic_write_text
 from focal_common.places import check_inside
@@ -52,20 +53,10 @@ def build_trace(
     settings: RunSettings,
     loaded: LoadedModel,
     method: CompressionMethod,
-    recorder: Recorder,
-    quantization: str,
+    samples: Sequence[RecordedSample],
 ) -> Trace:
-    """Return tier 1 of all recorded samples under its header.
-
-    Args:
-        settings: Of the run.
-        loaded: The model.
-        method: What was attached.
-        recorder: After the last sample.
-        quantization: See `TraceHeader`.
-    """
-    loaded = replace(loaded, quantization=quantization)
-    trace = recorded_trace(loaded, method, recorder.samples, settings.dataset_name, settings.seed)
+    """Return tier 1 of all recorded samples of a run under its header; see `recorded_trace` for arguments."""
+    trace = recorded_trace(loaded, method, samples, settings.dataset_name, settings.seed)
     if settings.chosen_sample is not None:
         return with_sample(trace, settings.chosen_sample)
     return beside_main_run(trace, settings.output, _folder(settings, method))
@@ -83,9 +74,9 @@ def recorded_trace(
     Args:
         loaded: The model that ran.
         method: What was attached.
-        samples: Of a `Recorder`; at least one.
+        samples: Samples of a `Recorder`; at least one.
         dataset: Name under which results are filed.
-        seed: Of weights and inputs; None where nothing was seeded.
+        seed: Seed of weights and inputs; None where nothing was seeded.
     """
     weighted = [sample.header.weighted_sparsity for sample in samples]
     known = [value for value in weighted if value is not None]
@@ -94,7 +85,7 @@ def recorded_trace(
         model=loaded.name,
         checkpoint=loaded.checkpoint,
         dataset=dataset,
-        geometry=loaded.adapter.geometry(loaded.model),
+        geometry=loaded.geometry,
         method=method.name,
         parameters={k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()},
         mode=method.study.mode(method),
@@ -193,23 +184,21 @@ def write_run(
     settings: RunSettings,
     method: CompressionMethod,
     trace: Trace,
-    recorder: Recorder,
+    traced: Sequence[TracedSample],
     records: tuple[dict[str, Any], ...],
     wall_time_s: float,
-    shown: tuple[SampleFrames | None, ...] = (),
     accuracy: dict[str, Any] | None = None,
 ) -> dict[str, Path]:
     """Write every file of a run, the manifest last, and return them by role.
 
     Args:
-        settings: Of the run.
+        settings: Settings of the run.
         method: What was attached.
         trace: Tier 1.
-        recorder: Masks and records.
+        traced: Masks, records and pictures.
         records: What ``NAME.samples.json`` says.
         wall_time_s: For the manifest.
-        shown: Pictures of each sample; empty to keep none.
-        accuracy: Of the answers to a benchmark's questions, for ``NAME.accuracy.json``.
+        accuracy: Accuracy of the answers to a benchmark's questions, for ``NAME.accuracy.json``.
     """
     stem = f"{trace.header.model}_{trace.header.dataset}"
     stem = f"{stem}_{settings.variant}" if settings.variant else stem
@@ -222,10 +211,10 @@ def write_run(
     files = write_recorded(
         settings.output / folder / stem,
         trace,
-        recorder.samples,
+        [one.recorded for one in traced],
         method if owns_tables else None,
         records,
-        shown,
+        [one.frames for one in traced] if settings.keeps_frames else (),
         settings.keep_masks,
     )
     if accuracy is not None:
@@ -252,7 +241,7 @@ def write_recorded(
         trace: Tier 1.
         samples: Masks, records and summaries, in the order of the trace.
         method: Whose own tables are written; None to leave them as they are.
-        facts: Of each sample, for ``NAME.samples.json``; see `sample_facts`.
+        facts: Facts of each sample, for ``NAME.samples.json``; see `sample_facts`.
         shown: Pictures of each sample; empty to keep none.
         keep_masks: Whether to write tier 2, which every sample then holds.
     """
@@ -298,7 +287,7 @@ def write_method_tables(
 
     Args:
         root: Trace root.
-        header: Of the trace.
+        header: Header of the trace.
         method: What was attached.
         samples: With the method's summaries.
     """

@@ -1,7 +1,8 @@
-"""From one media sample and a question to the inputs of a model's forward."""
+"""From one media sample and a question to the inputs of a model's forward, and what one finished prefill gave."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,15 +10,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from focal_algorithm.checkpoints.loading import LoadedModel
+from focal_algorithm.hooks import attach
+from focal_algorithm.hooks.recorder import RecordedSample, Recorder
+from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models.base import VisualPart
 from focal_algorithm.prompts.cells import CellMaker, kept_frames
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.prompts.media import MediaSample
+from focal_algorithm.prompts.media.media import Question
+from focal_common.errors import RunError, UnsupportedError
 from focal_traces.frames.frames import SampleFrames
 
-__all__ = ["Prompt", "build_prompt"]
+__all__ = ["Prompt", "TracedSample", "answer_of", "build_prompt", "token_types", "visual_part"]
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,7 @@ def build_prompt(
     """
     model, adapter = loaded.model, loaded.adapter
     if visual is None:
-        adapter.require(sample.is_video)
-        visual = adapter.visual_inputs(model, sample.frames, sample.is_video)
+        visual = visual_part(loaded, sample)
     before, after = adapter.prompt_text(question)
     token_ids: list[int] = []
     is_placeholder: list[bool] = []
@@ -61,7 +67,7 @@ def build_prompt(
         is_placeholder += [not isinstance(piece, str)] * (len(token_ids) - len(is_placeholder))
     rows = torch.tensor([token_ids])
     inputs = {"input_ids": rows, "attention_mask": torch.ones_like(rows)}
-    inputs |= adapter.sequence_inputs(model, rows) | visual.inputs
+    inputs |= token_types(model, rows) | visual.inputs
     inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
     layout = adapter.layouts(model, inputs, [sample.sample_id])[0]
     if visual.cells is None or not layout.visual_tokens:
@@ -70,5 +76,72 @@ def build_prompt(
     return Prompt(inputs, layout, partial(_frames, visual.cells, own, layout, question))
 
 
+def answer_of(
+    loaded: LoadedModel, method: CompressionMethod, recorder: Recorder | None, prompt: Prompt, new_tokens: int
+) -> str:
+    """Run a prefill under a method and return the greedy continuation; nothing is generated for 0 tokens.
+
+    Raises:
+        RunError: Out of memory.
+    """
+    with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder, [prompt.layout]):
+        if not new_tokens:
+            loaded.model(**prompt.inputs, logits_to_keep=1)
+            return ""
+        try:
+            output = loaded.model.generate(**prompt.inputs, max_new_tokens=new_tokens, do_sample=False)
+        except torch.OutOfMemoryError as error:
+            raise RunError(f"{prompt.layout.sample_id}: out of memory; try fewer frames or bf16") from error
+    return loaded.tokenizer.decode(output[0, prompt.layout.sequence_tokens :].tolist())
+
+
+def visual_part(loaded: LoadedModel, sample: MediaSample) -> VisualPart:
+    """Return the pictures' part of a prompt; raises `UnsupportedError` where the family does not take such pictures."""
+    kind, adapter = "video" if sample.is_video else "image", loaded.adapter
+    if kind not in adapter.modalities:
+        raise UnsupportedError(
+            f"{adapter.family} takes no {kind}s; expected {' or '.join(sorted(adapter.modalities))}"
+        )
+    return adapter.visual_inputs(loaded.model, sample.frames, sample.is_video)
+
+
+def token_types(model: Any, token_ids: Tensor) -> dict[str, Tensor]:
+    """Return which tokens are text (0), image (1) and video (2) for a model whose positions follow from them.
+
+    Args:
+        model: The model.
+        token_ids: Axes (batch, tokens).
+    """
+    if "mm_token_type_ids" not in inspect.signature(model.forward).parameters:
+        return {}
+    is_image, is_video = (
+        token_ids == getattr(model.config, f"{kind}_token_id") for kind in ("image", "video")
+    )
+    return {"mm_token_type_ids": is_image.int() + 2 * is_video.int()}
+
+
 def _frames(make: CellMaker, is_placeholder: list[bool], layout: SampleLayout, question: str) -> SampleFrames:
     return kept_frames(make(), np.array(is_placeholder), layout.sample_id, question)
+
+
+@dataclass(frozen=True)
+class TracedSample:
+    """One finished prefill with what the model answered.
+
+    Attributes:
+        recorded: Counts, masks, records.
+        answer: Generated text.
+        origin: Where the pixels come from.
+        question: As it was asked.
+        asked: Question of a benchmark with its right answer; None for other inputs.
+        dense_answer: Dense answer of the untouched model; None where it was not asked.
+        frames: Pictures to keep beside the trace; None for none.
+    """
+
+    recorded: RecordedSample
+    answer: str
+    origin: str
+    question: str = ""
+    asked: Question | None = None
+    dense_answer: str | None = None
+    frames: SampleFrames | None = None

@@ -11,31 +11,24 @@ from typing import Any
 
 import torch
 
-from focal_algorithm.checkpoints.hub import pinned
 from focal_algorithm.checkpoints.loading import LoadedModel, load_model
-from focal_algorithm.checkpoints.quantization import quantize
-from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, hook_points
-from focal_algorithm.methods.build import build_method, fitted_parameters
+from focal_algorithm.methods.build import build_method, method_in_force
 from focal_algorithm.prompts.media import MediaSample
-from focal_algorithm.prompts.media.media import read_image, read_video
-from focal_algorithm.prompts.media.photographs import photograph_clip
+from focal_algorithm.prompts.media.media import photograph_clip, read_image, read_video
 from focal_algorithm.tasks.asking import Asked
-from focal_algorithm.tracing.accuracy import judged, run_accuracy
-from focal_algorithm.tracing.notes import idle_notes, unfit_notes
+from focal_algorithm.tracing.accuracy import idle_notes, judged, run_accuracy, unfit_notes
 from focal_algorithm.tracing.output import build_trace, check_output, sample_facts, trace_folder, write_run
-from focal_algorithm.tracing.prompting import Prompt, build_prompt
-from focal_algorithm.tracing.sample import TracedSample
+from focal_algorithm.tracing.prompting import TracedSample, answer_of, build_prompt
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.console import track as progress
-from focal_common.errors import ConfigError, RunError
+from focal_common.errors import ConfigError
 from focal_traces.counts.trace import Trace
 
 __all__ = [
     "Gathered",
-    "Prepared",
     "RunResult",
     "RunSettings",
     "SampleSource",
@@ -63,7 +56,7 @@ class RunResult:
         samples: One JSON-like record per sample: sparsity, kept tokens, answer.
         files: Everything written, by role.
         notes: Sentences the user should read.
-        accuracy: Of the questions of a benchmark, see `run_accuracy`; None for other inputs.
+        accuracy: Accuracy of the questions of a benchmark, see `run_accuracy`; None for other inputs.
     """
 
     trace: Trace
@@ -73,36 +66,23 @@ class RunResult:
     accuracy: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A model that is ready for any number of runs of the same settings of the model.
-
-    Attributes:
-        loaded: Model, adapter and tokenizer.
-        quantization: Arithmetic of its linear layers; empty for its own.
-    """
-
-    loaded: LoadedModel
-    quantization: str
-
-
 def run(
     settings: RunSettings,
     track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items,
-    prepared: Prepared | None = None,
+    loaded: LoadedModel | None = None,
 ) -> RunResult:
     """Trace every sample and write the results; nothing is written if a sample fails.
 
     Args:
         settings: The run.
         track: Wraps the loop over samples to show progress, given the number of samples.
-        prepared: The model, where it is loaded already.
+        loaded: The model, where it is loaded already.
 
     Raises:
         FocalError: A setting, a file or the run is at fault.
     """
-    done = gather(settings, track, prepared)
-    result = finish(settings, done.prepared, done.method, done.traced, done.wall_time_s)
+    done = gather(settings, track, loaded)
+    result = finish(settings, done.loaded, done.method, done.traced, done.wall_time_s)
     return replace(result, notes=done.notes(result.trace))
 
 
@@ -111,16 +91,16 @@ class Gathered:
     """The prefills of a run before anything is written.
 
     Attributes:
-        settings: Of the run.
-        prepared: The model.
+        settings: Settings of the run.
+        loaded: The model.
         method: With the parameters in force.
         traced: One per sample.
-        wall_time_s: Of all of them, loading included where the model was loaded here.
+        wall_time_s: Wall time of all of them, loading included where the model was loaded here.
         parameter_notes: What the user should know of the parameters.
     """
 
     settings: RunSettings
-    prepared: Prepared
+    loaded: LoadedModel
     method: CompressionMethod
     traced: tuple[TracedSample, ...]
     wall_time_s: float
@@ -130,7 +110,7 @@ class Gathered:
         """Return the sentences that the user should read beside the trace of these prefills."""
         return (
             *self.parameter_notes,
-            *unfit_notes(self.prepared.loaded, self.traced, self.settings.task),
+            *unfit_notes(self.loaded, self.traced, self.settings.task),
             *self.method.study.run_notes(self.method, torch.device(self.settings.device)),
             *idle_notes(self.method, trace),
         )
@@ -139,28 +119,25 @@ class Gathered:
 def gather(
     settings: RunSettings,
     track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items,
-    prepared: Prepared | None = None,
+    loaded: LoadedModel | None = None,
 ) -> Gathered:
     """Trace every sample; see `run` for arguments and errors."""
     started = time.monotonic()
-    prepared = prepare(settings) if prepared is None else prepared
-    method, notes = method_of(settings, prepared)
+    loaded = prepare(settings) if loaded is None else loaded
+    method, notes = method_of(settings, loaded)
     sources = sample_sources(settings)
-    traced = tuple(
-        trace_sample(settings, prepared, method, source) for source in track(sources, len(sources))
-    )
-    return Gathered(settings, prepared, method, traced, time.monotonic() - started, tuple(notes))
+    traced = tuple(trace_sample(settings, loaded, method, source) for source in track(sources, len(sources)))
+    return Gathered(settings, loaded, method, traced, time.monotonic() - started, tuple(notes))
 
 
-def prepare(settings: RunSettings) -> Prepared:
+def prepare(settings: RunSettings) -> LoadedModel:
     """Check where results will go, then load and, if asked, quantise the model of a run."""
     folder = settings.folder or trace_folder(METHODS.load(settings.method), settings.precision)
     check_output(settings.output, folder)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    place, checkpoint = pinned(settings.model, settings.revision, settings.is_offline)
-    loaded = load_model(
-        place,
+    return load_model(
+        settings.model,
         size=settings.size,
         seed=settings.seed,
         dtype=settings.dtype,
@@ -168,24 +145,23 @@ def prepare(settings: RunSettings) -> Prepared:
         device=settings.device,
         is_offline=settings.is_offline,
         trust_remote_code=settings.trust_remote_code,
+        revision=settings.revision,
+        precision=settings.precision,
     )
-    loaded = replace(loaded, checkpoint=checkpoint or loaded.checkpoint)
-    return Prepared(loaded, quantize(loaded.model, settings.precision, settings.device))
 
 
 def trace_sample(
-    settings: RunSettings, prepared: Prepared, method: CompressionMethod, source: SampleSource
+    settings: RunSettings, loaded: LoadedModel, method: CompressionMethod, source: SampleSource
 ) -> TracedSample:
     """Run the prefill of one sample under a method and decode its answer."""
-    loaded = prepared.loaded
     sample = source(loaded)
     question = sample.question or settings.question
     prompt = build_prompt(loaded, sample, question)
-    recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
-    answer = _forward(loaded, method, recorder, prompt, settings.new_tokens)
+    recorder = Recorder(loaded.geometry, method, settings.keep_masks)
+    answer = answer_of(loaded, method, recorder, prompt, settings.new_tokens)
     dense_answer = None
     if settings.against_dense and hook_points(method):
-        dense_answer = _forward(loaded, build_method("dense", {}), None, prompt, settings.new_tokens)
+        dense_answer = answer_of(loaded, build_method("dense", {}), None, prompt, settings.new_tokens)
     frames = prompt.frames() if settings.keeps_frames and prompt.frames is not None else None
     return TracedSample(
         recorder.samples[-1], answer, sample.origin, question, sample.asked, dense_answer, frames
@@ -193,27 +169,24 @@ def trace_sample(
 
 
 def trace_of(
-    settings: RunSettings, prepared: Prepared, method: CompressionMethod, traced: Sequence[TracedSample]
+    settings: RunSettings, loaded: LoadedModel, method: CompressionMethod, traced: Sequence[TracedSample]
 ) -> Trace:
     """Return tier 1 of traced samples; nothing is written."""
-    recorder = _recorder_of(settings, prepared, method, traced)
-    return build_trace(settings, prepared.loaded, method, recorder, prepared.quantization)
+    return build_trace(settings, loaded, method, [one.recorded for one in traced])
 
 
 def finish(
     settings: RunSettings,
-    prepared: Prepared,
+    loaded: LoadedModel,
     method: CompressionMethod,
     traced: Sequence[TracedSample],
     wall_time_s: float,
 ) -> RunResult:
     """Choose the sample and write every file of a run."""
-    recorder = _recorder_of(settings, prepared, method, traced)
-    trace = build_trace(settings, prepared.loaded, method, recorder, prepared.quantization)
+    trace = trace_of(settings, loaded, method, traced)
     records = facts_of(trace, traced)
-    accuracy = accuracy_of(settings, prepared, method, traced, records)
-    frames = tuple(one.frames for one in traced) if settings.keeps_frames else ()
-    files = write_run(settings, method, trace, recorder, records, wall_time_s, frames, accuracy)
+    accuracy = accuracy_of(settings, loaded, method, traced, records)
+    files = write_run(settings, method, trace, traced, records, wall_time_s, accuracy)
     return RunResult(trace, records, files, (), accuracy)
 
 
@@ -224,7 +197,7 @@ def facts_of(trace: Trace, traced: Sequence[TracedSample]) -> tuple[dict[str, An
 
 def accuracy_of(
     settings: RunSettings,
-    prepared: Prepared,
+    loaded: LoadedModel,
     method: CompressionMethod,
     traced: Sequence[TracedSample],
     records: tuple[dict[str, Any], ...],
@@ -232,8 +205,8 @@ def accuracy_of(
     """Return the accuracy of the questions of a benchmark, see `run_accuracy`; None for other inputs.
 
     Args:
-        settings: Of the run.
-        prepared: The model.
+        settings: Settings of the run.
+        loaded: The model.
         method: What was attached.
         traced: In the order of the questions.
         records: See `facts_of`.
@@ -242,8 +215,7 @@ def accuracy_of(
         return None
     questions = [one.asked for one in traced if one.asked is not None]
     pixels = [one.media().pixels_sha256 for one in settings.task.load()]  # in the order of the samples
-    checkpoint, arithmetic = prepared.loaded.checkpoint, prepared.quantization
-    return run_accuracy(settings, settings.task, method, checkpoint, arithmetic, questions, records, pixels)
+    return run_accuracy(settings, settings.task, method, loaded, questions, records, pixels)
 
 
 def _facts(one: TracedSample) -> dict[str, Any]:
@@ -254,27 +226,17 @@ def _facts(one: TracedSample) -> dict[str, Any]:
     return facts if one.dense_answer is None else facts | {"dense_answer": one.dense_answer}
 
 
-def _recorder_of(
-    settings: RunSettings, prepared: Prepared, method: CompressionMethod, traced: Sequence[TracedSample]
-) -> Recorder:
-    loaded = prepared.loaded
-    recorder = Recorder(loaded.adapter.geometry(loaded.model), method, settings.keep_masks)
-    recorder.samples.extend(one.recorded for one in traced)
-    return recorder
-
-
-def method_of(settings: RunSettings, prepared: Prepared) -> tuple[CompressionMethod, list[str]]:
+def method_of(settings: RunSettings, loaded: LoadedModel) -> tuple[CompressionMethod, list[str]]:
     """Return the method with its parameters on this model, and what the user should know of them."""
-    loaded = prepared.loaded
     notes: list[str] = []
-    default = build_method(settings.method, {})
-    published = default.study.published(loaded.adapter.published_name, settings.dataset_name)
-    if not published and hook_points(default):
-        geometry = loaded.adapter.geometry(loaded.model)
-        published = fitted_parameters(default, geometry, settings.parameters)
-        left = {name: value for name, value in published.items() if name not in settings.parameters}
+    own = settings.parameters
+    method, fitted = method_in_force(
+        settings.method, own, loaded.adapter.family, loaded.geometry, settings.dataset_name
+    )
+    if fitted is not None:
+        left = {name: value for name, value in fitted.items() if name not in own}
         moved = f", fitted to this model and its prompts: {left}" if left else ""
-        if moved or not settings.parameters:
+        if moved or not own:
             notes.append(
                 f"no published parameters of {settings.method} for ({loaded.name}, "
                 f"{settings.dataset_name}); its defaults are used{moved}"
@@ -284,9 +246,9 @@ def method_of(settings: RunSettings, prepared: Prepared) -> tuple[CompressionMet
             "weights are random: sparsity and speed-up describe the mechanism on real pixels, and say "
             "nothing about accuracy or about a trained model"
         )
-    if prepared.quantization:
-        notes.append(f"linear layers: {prepared.quantization}")
-    return build_method(settings.method, published | dict(settings.parameters)), notes
+    if loaded.quantization:
+        notes.append(f"linear layers: {loaded.quantization}")
+    return method, notes
 
 
 def sample_sources(settings: RunSettings) -> list[SampleSource]:
@@ -329,17 +291,3 @@ def _question_beside(path: Path) -> str:
         return beside.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{beside}: cannot be read as UTF-8 text ({error})") from error
-
-
-def _forward(
-    loaded: LoadedModel, method: CompressionMethod, recorder: Recorder | None, prompt: Prompt, new_tokens: int
-) -> str:
-    with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder, [prompt.layout]):
-        if not new_tokens:
-            loaded.model(**prompt.inputs, logits_to_keep=1)
-            return ""
-        try:
-            output = loaded.model.generate(**prompt.inputs, max_new_tokens=new_tokens, do_sample=False)
-        except torch.OutOfMemoryError as error:
-            raise RunError(f"{prompt.layout.sample_id}: out of memory; try fewer frames or bf16") from error
-    return loaded.tokenizer.decode(output[0, prompt.layout.sequence_tokens :].tolist())

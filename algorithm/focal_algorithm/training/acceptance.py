@@ -2,24 +2,135 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks.sample import TaskSample
-from focal_algorithm.tasks.video_scene import VideoScene
+from focal_algorithm.tasks.shapes_mme import shapes_mme_sample
+from focal_algorithm.tasks.shapes_pope import shapes_pope_sample
+from focal_algorithm.tasks.shapes_video import shapes_video_sample
 from focal_algorithm.training.answering import Drop, answers
 from focal_algorithm.training.batches import pixels_of, question_batch
 from focal_algorithm.training.forward import see
-from focal_algorithm.training.measured import Measured
 from focal_algorithm.training.recipe import Recipe
 from focal_algorithm.training.tower_attention import tower_attention
+from focal_common.statistics import paired_difference, wilson
 
-__all__ = ["Verdict", "chance_accuracy", "depths", "measure", "verdicts"]
+__all__ = [
+    "Measured",
+    "Verdict",
+    "chance_accuracy",
+    "checking_samples",
+    "depths",
+    "measure",
+    "rare_samples",
+    "verdicts",
+]
+
+
+@dataclass
+class Measured:
+    """Which questions were answered right under which condition.
+
+    Attributes:
+        kinds: Sub-task of each question.
+        pictures: Index of the sample that each question is about.
+        luck: Chance of each question to be answered right by luck.
+        right: Per condition, one value per question.
+        common: How many of the questions, the first, are asked as often as the benchmark asks them; the others
+            only add to rare sub-tasks.
+    """
+
+    kinds: list[str] = field(default_factory=list)
+    pictures: list[int] = field(default_factory=list)
+    luck: list[float] = field(default_factory=list)
+    right: dict[str, list[bool]] = field(default_factory=dict)
+    common: int = 0
+
+    def asked(self, kind: str | None = None) -> list[int]:
+        """Return the questions of a sub-task; those that make up the whole accuracy if None."""
+        if kind is None:
+            return list(range(self.common))
+        return [index for index, name in enumerate(self.kinds) if name == kind]
+
+    def accuracy(self, condition: str, kind: str | None = None) -> tuple[float, float, float, int]:
+        """Return the proportion right with its 95 % interval, and the number of questions."""
+        own = [self.right[condition][index] for index in self.asked(kind)]
+        return (sum(own) / len(own), *wilson(sum(own), len(own)), len(own))
+
+    def lucky(self, kind: str | None = None) -> float:
+        """Return the accuracy of luck."""
+        own = [self.luck[index] for index in self.asked(kind)]
+        return sum(own) / len(own)
+
+    def gain(self, better: str, worse: str | None, kind: str | None = None) -> tuple[float, float, float]:
+        """Return how much more is right under a condition than under another, or than by luck, with its interval."""
+        asked = self.asked(kind)
+        other: Sequence[float] = self.luck if worse is None else self.right[worse]
+        return paired_difference(
+            [self.right[better][index] for index in asked],
+            [other[index] for index in asked],
+            [self.pictures[index] for index in asked],
+        )
+
+
+_RARE_FROM = 1_000_000
+"""Index of the first sample with questions of rare sub-tasks, far from those that are asked in full."""
+
+
+def checking_samples(name: str, questions: int, seed: int = 0) -> list[TaskSample]:
+    """Return samples of the test split with at least so many questions.
+
+    Video: shapes-video with 16 frames. Image: as many questions of shapes-mme as of shapes-pope, adversarial.
+    """
+    samples: list[TaskSample] = []
+    found = index = 0
+    while found < questions:
+        more = _samples(name, index, seed)
+        samples += more
+        found += sum(len(sample.questions) for sample in more)
+        index += 1
+    return samples
+
+
+def rare_samples(name: str, samples: Sequence[TaskSample], least: int, seed: int = 0) -> list[TaskSample]:
+    """Return further samples with questions of the sub-tasks that are asked less often, ``least`` times in all.
+
+    Args:
+        name: ``video`` or ``image``.
+        samples: Those of `checking_samples`, in which every sub-task occurs.
+        least: Questions of each sub-task.
+        seed: Seed of the benchmark.
+    """
+    missing = Counter({kind: least - times for kind, times in _kinds(samples).items() if times < least})
+    found: list[TaskSample] = []
+    index = _RARE_FROM
+    while missing:
+        for sample in _samples(name, index, seed):
+            wanted = tuple(question for question in sample.questions if question.kind in missing)
+            if wanted:
+                found.append(replace(sample, questions=wanted))
+                missing -= Counter(question.kind for question in wanted)
+        index += 1
+    return found
+
+
+def _samples(name: str, index: int, seed: int) -> list[TaskSample]:
+    if name == "video":
+        return [shapes_video_sample(seed, "test", index)]
+    pairs = [shapes_mme_sample(seed, "test", 3 * index + offset) for offset in range(3)]
+    return [*pairs, shapes_pope_sample(seed, "test", index)]
+
+
+def _kinds(samples: Sequence[TaskSample]) -> Counter[str]:
+    return Counter(question.kind for sample in samples for question in sample.questions)
+
 
 State = Literal["holds", "undecided", "fails"]
 KEPT = 0.1
@@ -58,7 +169,7 @@ def chance_accuracy(sample: TaskSample, question: Question) -> float:
     last frame without the one that it names, as if its side had not been read.
     """
     scene = sample.scene
-    if question.kind == "two-hop" and isinstance(scene, VideoScene):
+    if question.kind == "two-hop":
         return 1 / (len(scene.at_end()) - 1)
     there = {word for one in scene.objects for word in (one.color, one.shape)}
     likely = [word for word in question.choices if word in there] or question.choices
@@ -80,9 +191,9 @@ def measure(
 
     Args:
         model: In evaluation mode.
-        recipe: Of the model.
-        tokenizer: Of the model.
-        samples: Of the test split; at least two.
+        recipe: Recipe of the model.
+        tokenizer: Tokenizer of the model.
+        samples: Samples of the test split; at least two.
         more: With further questions of rare sub-tasks; see `rare_samples`.
         track: Wraps the samples to show progress.
     """

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.importance import importance_of_probabilities
-from focal_algorithm.kernels.retention import select_top, tokens_to_keep
+from focal_algorithm.kernels.ordering import select_top, tokens_to_keep
 from focal_algorithm.training.batches import QuestionBatch
-from focal_algorithm.training.forward import Seen
-from focal_algorithm.training.packing import Packing, packed_decoder, packed_positions
+from focal_algorithm.training.forward import Packing, Seen, packed_decoder, packed_positions
 
 __all__ = ["Drop", "answers"]
 

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
+from focal_algorithm.tasks.drawing import COLORS, SHAPES
 from focal_algorithm.tasks.sample import TaskSample
-from focal_algorithm.tasks.vocabulary import COLORS, SHAPES
-from focal_algorithm.training.words import ANSWER_END, PAD
+from focal_algorithm.training.architecture import ANSWER_END, PAD
 
 __all__ = [
     "CATEGORIES",
@@ -169,9 +169,12 @@ def _columns(sample: TaskSample, side: int) -> NDArray[np.float32]:
     columns = np.zeros((owners.size, 1 + MOST_OBJECTS * len(WINDOWS)), dtype=np.float32)
     columns[:, 0] = 1
     for index, one in enumerate(sample.scene.objects):
-        first, last = getattr(one, "first", 0), getattr(one, "last", 0)
-        fifth = (last - first) // 5
-        spans = {"life": (first, last), "start": (first, first + fifth), "end": (last - fifth, last)}
+        fifth = (one.last - one.first) // 5
+        spans = {
+            "life": (one.first, one.last),
+            "start": (one.first, one.first + fifth),
+            "end": (one.last - fifth, one.last),
+        }
         for place, window in enumerate(WINDOWS):
             low, high = spans[window]
             is_there = (owners == index) & (frames >= low) & (frames <= high)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from focal_algorithm.training.acceptance import KEPT, Verdict
-from focal_algorithm.training.measured import Measured
+from focal_algorithm.training.acceptance import KEPT, Measured, Verdict
 from focal_algorithm.training.recipe import Recipe, Stage
 
 __all__ = ["model_card"]
@@ -55,7 +54,7 @@ def model_card(
     """Return the card in Markdown.
 
     Args:
-        recipe: Of the model.
+        recipe: Recipe of the model.
         facts: Seed, steps, wall time.
         measured: Answers on the test split.
         verdicts: Judgement of them.

@@ -12,7 +12,7 @@ import torch
 
 from focal_algorithm.training.probes import Probes
 from focal_algorithm.training.recipe import Recipe
-from focal_common.errors import ConfigError
+from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.files import atomic_path
 
 __all__ = [
@@ -21,10 +21,12 @@ __all__ = [
     "LOG_FIELDS",
     "TrainingState",
     "identity",
+    "plot_log",
     "read_checkpoint",
     "resume",
     "write_checkpoint",
 ]
+
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
 LOG_FIELDS = ("step", "stage", "seconds", "loss", "accuracy", "parts")
@@ -38,7 +40,7 @@ class TrainingState:
     Attributes:
         model: Video or image model.
         probes: Thrown away at the end.
-        optimizers: Of the vision stage and of the decoder's stages.
+        optimizers: Optimizers of the vision stage and of the decoder's stages.
         step: Next step.
         seconds: Wall time of all steps so far.
         rows: The log.
@@ -67,7 +69,7 @@ def write_checkpoint(state: TrainingState, folder: Path, wanted: dict[str, Any])
     """Write checkpoint and log.
 
     Args:
-        state: Of the training.
+        state: State of the training.
         folder: To write into.
         wanted: Its `identity`.
     """
@@ -107,7 +109,7 @@ def resume(state: TrainingState, folder: Path, wanted: dict[str, Any]) -> None:
     """Go on from the checkpoint in a folder; without one the state stays as it is.
 
     Args:
-        state: Of a fresh training, on any device.
+        state: State of a fresh training, on any device.
         folder: With the checkpoint.
         wanted: Its `identity`.
 
@@ -137,3 +139,30 @@ def resume(state: TrainingState, folder: Path, wanted: dict[str, Any]) -> None:
     for optimizer, values in zip(state.optimizers, saved["optimizers"], strict=True):
         optimizer.load_state_dict(values)
     state.step, state.seconds, state.rows = saved["step"], saved["seconds"], saved["rows"]
+
+
+def plot_log(log: Path, target: Path) -> None:
+    """Draw loss and training accuracy against steps, as SVG.
+
+    Raises:
+        UnsupportedError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UnsupportedError("the plot of a training needs matplotlib; install 'matplotlib'") from error
+    with log.open(encoding="utf-8", newline="") as source:
+        rows = list(csv.DictReader(source))
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    loss, accuracy = figure.subplots(2, 1, sharex=True)
+    for stage in sorted({row["stage"] for row in rows}):
+        own = [row for row in rows if row["stage"] == stage]
+        steps = [int(row["step"]) for row in own]
+        label = "vision" if stage == "0" else f"stage {stage}"
+        loss.plot(steps, [float(row["loss"]) for row in own], label=label, linewidth=1)
+        accuracy.plot(steps, [float(row["accuracy"]) for row in own], linewidth=1)
+    loss.set(ylabel="loss, all parts")
+    loss.legend(frameon=False)
+    accuracy.set(xlabel="step", ylabel="accuracy of a batch", ylim=(0, 1))
+    with atomic_path(target) as path:
+        figure.savefig(path, format="svg", metadata={"Date": None})

@@ -1,4 +1,4 @@
-"""From a finished training to a checkpoint folder that transformers reads."""
+"""From a finished training to a checkpoint folder that transformers reads, and back."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from focal_algorithm.models.weights import MANIFEST
-from focal_algorithm.training.architecture import IMAGE_SIZE_PIXELS
+from focal_algorithm.models.weights import MANIFEST, check_weights, shipped_model
+from focal_algorithm.training.architecture import IMAGE_SIZE_PIXELS, word_tokenizer
 from focal_algorithm.training.checkpoint import CHECKPOINT, LOG, read_checkpoint
-from focal_algorithm.training.recipe import Recipe
-from focal_algorithm.training.recipes import PIXEL_SCALES
-from focal_algorithm.training.words import word_tokenizer
+from focal_algorithm.training.recipe import PIXEL_SCALES, Recipe
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text, sha256_of_file
 
-__all__ = ["export_model", "write_manifest"]
+__all__ = ["export_model", "read_trained", "write_manifest"]
+
 
 _UNHASHED = ("README.md", MANIFEST)
 
@@ -70,3 +69,30 @@ def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
     }
     text = json.dumps(facts | {"sha256": hashes}, indent=1, sort_keys=True) + "\n"
     atomic_write_text(folder / MANIFEST, text)
+
+
+def read_trained(name: str, folder: Path | None) -> tuple[Any, Any, dict[str, Any]]:
+    """Return model in evaluation mode, tokenizer, and the facts of its training.
+
+    Args:
+        name: ``video`` or ``image``.
+        folder: With the files that training exported; the shipped ones if None.
+
+    Raises:
+        ConfigError: Files are missing, changed, or of the other model.
+    """
+    from transformers import (
+        AutoTokenizer,
+        LlavaForConditionalGeneration,
+        LlavaOnevisionForConditionalGeneration,
+    )
+
+    classes = {"video": LlavaOnevisionForConditionalGeneration, "image": LlavaForConditionalGeneration}
+    where = shipped_model(f"shapes_{name}") if folder is None else folder
+    check_weights(where)
+    facts = json.loads((where / MANIFEST).read_text(encoding="utf-8"))
+    found = json.loads((where / "config.json").read_text(encoding="utf-8")).get("architectures")
+    if found != [classes[name].__name__]:
+        raise ConfigError(f"{where}/config.json: architectures is {found}, expected {classes[name].__name__}")
+    model = classes[name].from_pretrained(where, local_files_only=True).eval()
+    return model, AutoTokenizer.from_pretrained(where, local_files_only=True), facts

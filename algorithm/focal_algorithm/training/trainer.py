@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from focal_algorithm.tasks.sample import TaskSample
+from focal_algorithm.training.architecture import word_tokenizer
 from focal_algorithm.training.batches import IGNORED, pixels_of, question_batch
 from focal_algorithm.training.checkpoint import (
     LOG_FIELDS,
@@ -21,16 +23,14 @@ from focal_algorithm.training.checkpoint import (
     resume,
     write_checkpoint,
 )
-from focal_algorithm.training.device import moved
 from focal_algorithm.training.forward import packed_forward, see
-from focal_algorithm.training.object_labels import object_labels
+from focal_algorithm.training.labels import object_labels, visual_labels
 from focal_algorithm.training.probes import Probes
 from focal_algorithm.training.recipe import Recipe, Stage
-from focal_algorithm.training.visual_labels import visual_labels
-from focal_algorithm.training.words import word_tokenizer
-from focal_common.errors import RunError
+from focal_common.errors import ConfigError, RunError
 
-__all__ = ["train"]
+__all__ = ["DEVICES", "moved", "train", "training_device"]
+
 
 _SAVE_EVERY_STEPS = 100
 _LOG_EVERY_STEPS = 20
@@ -54,7 +54,7 @@ def train(
     Args:
         recipe: What to train.
         folder: For checkpoint and log.
-        seed: Of weights and data.
+        seed: Seed of weights and data.
         is_bf16: Whether products are rounded to bf16; the weights stay fp32.
         device: Where to compute. Weights start, and data are made and shuffled, on the CPU: they are the same on all.
         track: Wraps the steps to show progress.
@@ -122,12 +122,12 @@ def _start(recipe: Recipe, seed: int, device: torch.device) -> TrainingState:
     return TrainingState(model, probes, both)
 
 
-def _samples(recipe: Recipe, step: int, seed: int, worker: int = 0, workers: int = 1) -> list[TaskSample]:
-    """Return this worker's part of the samples of a step."""
+def _samples(recipe: Recipe, step: int, seed: int) -> list[TaskSample]:
+    """Return the samples of a step."""
     number, stage = recipe.stage_at(step)
     # Stages differ in batch size; numbering by the largest keeps samples of different steps apart.
     first = step * max(one.samples for one in (recipe.vision, *recipe.stages))
-    indices = range(first + worker, first + stage.samples, workers)
+    indices = range(first, first + stage.samples)
     if number == 0:
         return [recipe.crowd(seed, "train", index) for index in indices]
     return [recipe.sample(seed, "train", index, stage) for index in indices]
@@ -206,3 +206,40 @@ def _update(
                 nn.utils.clip_grad_norm_(group["params"], 1.0)
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+
+
+DEVICES = ("cpu", "cuda")
+
+T = TypeVar("T")
+
+
+def training_device(name: str | None, is_bf16: bool) -> torch.device:
+    """Return the device of a training.
+
+    Args:
+        name: ``cpu`` or ``cuda``; None takes CUDA where torch sees a device, else the CPU.
+        is_bf16: Whether products are to be rounded to bf16.
+
+    Raises:
+        ConfigError: Another name, no CUDA device, or one without bf16.
+    """
+    if name not in (None, *DEVICES):
+        raise ConfigError(f"device must be {' or '.join(DEVICES)}, got '{name}'", about=("device",))
+    has_cuda = torch.cuda.is_available()
+    if name == "cuda" and not has_cuda:
+        raise ConfigError(
+            f"device cuda: torch {torch.__version__} finds no CUDA device; choose cpu", about=("device",)
+        )
+    chosen = name or ("cuda" if has_cuda else "cpu")
+    if chosen == "cuda" and is_bf16 and not torch.cuda.is_bf16_supported():
+        raise ConfigError(
+            f"{torch.cuda.get_device_name()} has no bf16; do without, or choose device cpu",
+            about=("bf16", "device"),
+        )
+    return torch.device(chosen)
+
+
+def moved(batch: T, device: torch.device) -> T:
+    """Return a copy of a dataclass of tensors with all of them on a device; on that device already, the same ones."""
+    found = {one.name: getattr(batch, one.name).to(device) for one in fields(batch)}  # type: ignore[arg-type]
+    return replace(batch, **found)  # type: ignore[type-var]

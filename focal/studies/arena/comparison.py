@@ -19,7 +19,7 @@ from focal.studies.arena.rows import arena_rows
 from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.evaluation.offline.questions import Asked, QuestionSet, load_questions
 from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.prompts.media.media import MediaSample
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.results.ratios import ENERGY, SPEEDUP, over_dense

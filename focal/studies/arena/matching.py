@@ -97,7 +97,7 @@ class _Search:
     def setting(self, budget: float, target: float) -> Setting:
         chosen = self._candidate.build(self._evaluator)
         name = _name(chosen, self._quantity)
-        geometry = self._evaluator.loaded.adapter.geometry(self._evaluator.loaded.model)
+        geometry = self._evaluator.loaded.geometry
         first = chosen.study.budget(chosen, geometry, self._header)
         if first is None:
             reason = f"method {self._candidate.method} has no budget parameter with these settings and inputs"

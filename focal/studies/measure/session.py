@@ -17,8 +17,8 @@ from focal.studies.tables import write_table
 from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
 from focal_algorithm.evaluation.offline.questions import load_questions
 from focal_algorithm.models import MODELS
+from focal_algorithm.tracing.prompting import TracedSample
 from focal_algorithm.tracing.runner import RunResult, RunSettings, finish, prepare
-from focal_algorithm.tracing.sample import TracedSample
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
 from focal_common.statistics import accuracy
@@ -61,8 +61,8 @@ class Session:
                 f"questions must be at most {len(questions.asked)} for task '{settings.task}', got "
                 f"{settings.questions}"
             )
-        self._prepared = prepare(self._run)
-        self._evaluator = Evaluator(self._prepared.loaded, questions)
+        self._loaded = prepare(self._run)
+        self._evaluator = Evaluator(self._loaded, questions)
 
     def measure(
         self,
@@ -95,7 +95,7 @@ class Session:
             if reply.recorded is not None
         ]
         run = replace(self._run, output=output, parameters=dict(parameters))
-        result = finish(run, self._prepared, method, traced, time.monotonic() - started)
+        result = finish(run, self._loaded, method, traced, time.monotonic() - started)
         metrics = _metrics(replies, result)
         rows = [
             {

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.sparsezip.dynamic_k import attention_mass_k
+from focal_algorithm.kernels.hybrid_scores import attention_mass_k
 from focal_common.errors import ConfigError
 
 __all__ = ["AdaptiveK", "calibrated", "normalised_entropy"]

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from focal_algorithm.kernels.sparsevlm.recycling import cluster_count, recycled_count
-from focal_algorithm.kernels.sparsevlm.schedule import PRUNING_LAYERS, PUBLISHED_LAYERS, kept_counts
+from focal_algorithm.kernels.sparsevlm import (
+    PRUNING_LAYERS,
+    PUBLISHED_LAYERS,
+    cluster_count,
+    kept_counts,
+    recycled_count,
+)
 from focal_common.errors import ConfigError
 from focal_traces.header.schema import DecoderGeometry
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from focal.studies.sparsezip.adaptive import AdaptiveK
-from focal_algorithm.kernels.sparsezip.text_fusion import projected_text_score
+from focal_algorithm.kernels.hybrid_scores import projected_text_score
 from focal_algorithm.methods.base import (
     AttentionOperands,
     CompressionMethod,

@@ -94,7 +94,7 @@ class ModelUnderStudy:
     @property
     def geometry(self) -> DecoderGeometry:
         """Of the decoder."""
-        return self.vision_model.loaded.adapter.geometry(self.model)
+        return self.vision_model.loaded.geometry
 
     @property
     def visual(self) -> int:

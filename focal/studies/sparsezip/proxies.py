@@ -8,7 +8,7 @@ import torch
 from focal.studies.sparsezip.configuration import Configuration
 from focal.studies.sparsezip.evaluate import selection
 from focal.studies.sparsezip.model import ModelUnderStudy
-from focal_algorithm.kernels.visionzip.dominant import select_dominant
+from focal_algorithm.kernels.visionzip import select_dominant
 from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
 
 __all__ = ["proxies_of", "proxy_row"]

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_algorithm.evaluation.offline import questions as offline
+from focal_algorithm.tasks.sample import StoredSample
 from focal_algorithm.tasks.shapes_pope import VARIANTS
-from focal_algorithm.tasks.store import StoredSample, load_split
+from focal_algorithm.tasks.store import load_split
 from focal_common.errors import ConfigError
 from focal_common.provenance import content_hash
 

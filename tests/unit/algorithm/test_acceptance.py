@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from focal_algorithm.tasks.shapes_video import shapes_video_sample
-from focal_algorithm.training.acceptance import chance_accuracy, verdicts
-from focal_algorithm.training.checking import checking_samples, rare_samples
-from focal_algorithm.training.measured import Measured
+from focal_algorithm.training.acceptance import (
+    Measured,
+    chance_accuracy,
+    checking_samples,
+    rare_samples,
+    verdicts,
+)
 from focal_common.statistics import paired_difference
 
 CONDITIONS = {

@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.models.llava import Llava
+from focal_algorithm.prompts.media.media import Question
+from focal_algorithm.prompts.media.tokens import ByteTokenizer
 from focal_algorithm.tasks.asking import AskedTask, chosen_questions
-from focal_algorithm.tasks.store import StoredSample
+from focal_algorithm.tasks.sample import StoredSample
 from focal_algorithm.tracing.accuracy import judged, run_accuracy
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError
@@ -153,8 +156,8 @@ def test_accuracy_counts_every_question_and_names_its_configuration(tmp_path: Pa
     def found(**changes: object) -> dict[str, object]:
         method = build_method("focus", {"vector_size": changes.pop("vector_size", 32)})
         given = RunSettings(output=tmp_path, task=task, **changes)  # type: ignore[arg-type]
-        checkpoint = f"random:{given.seed}"
-        return run_accuracy(given, task, method, checkpoint, "", questions, records, shown)
+        loaded = LoadedModel(None, Llava(), ByteTokenizer(), f"random:{given.seed}")
+        return run_accuracy(given, task, method, loaded, questions, records, shown)
 
     plain = found()
     low, high = wilson(2, 4)

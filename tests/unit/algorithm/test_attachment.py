@@ -160,7 +160,7 @@ def test_a_failed_prefill_leaves_nothing_to_the_next() -> None:
     loaded = support.tiny()
     inputs = support.prompt().inputs
     expected, _ = support.record(PRUNING, inputs)
-    recorder = Recorder(loaded.adapter.geometry(loaded.model), PRUNING, keep_masks=True)
+    recorder = Recorder(loaded.geometry, PRUNING, keep_masks=True)
 
     def broken(*_: Any) -> None:
         raise ZeroDivisionError

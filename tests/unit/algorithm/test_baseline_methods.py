@@ -161,7 +161,7 @@ def test_strict_framefusion_stops_merging_before_it_overspends(
 @pytest.mark.parametrize(
     ("name", "pair", "expected"),
     [
-        ("adaptiv", ("llava_vid", "mvbench"), {"threshold": 0.55}),
+        ("adaptiv", ("llava_video", "mvbench"), {"threshold": 0.55}),
         ("adaptiv", ("nobody", "mvbench"), {}),
         (
             "cmc",

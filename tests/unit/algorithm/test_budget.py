@@ -13,10 +13,10 @@ import pytest
 from focal.studies.match_budget import check_quantity, match_budget, match_note
 from focal_algorithm.budgets.budget import TOLERANCE, solve
 from focal_algorithm.budgets.search import multi_parameter_search
+from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.study import BudgetParameter
 from focal_algorithm.tracing.runner import (
-    Prepared,
     method_of,
     prepare,
     run,
@@ -164,11 +164,11 @@ def settings(method: str, **parameters: object) -> RunSettings:
 
 
 @pytest.fixture(scope="module")
-def model() -> Prepared:
+def model() -> LoadedModel:
     return prepare(settings("dense"))
 
 
-def tokens_of(one: RunSettings, model: Prepared) -> float:
+def tokens_of(one: RunSettings, model: LoadedModel) -> float:
     method, _ = method_of(one, model)
     traced = trace_sample(one, model, method, sample_sources(one)[0])
     return ledger(trace_of(one, model, method, [traced])).value("equivalent_tokens")
@@ -183,7 +183,7 @@ OWN = {
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "dense"])
-def test_every_method_comes_as_near_as_its_steps_allow(method: str, model: Prepared) -> None:
+def test_every_method_comes_as_near_as_its_steps_allow(method: str, model: LoadedModel) -> None:
     one = settings(method, **OWN.get(method, {}))
     target = 60.0  # of 81; Focus turns its second parameter, for without pruning it leaves 27 on this clip
     solved, found = match_budget(one, model, "tokens", target, "dense")
@@ -193,12 +193,12 @@ def test_every_method_comes_as_near_as_its_steps_allow(method: str, model: Prepa
     assert abs(found.budget - target) <= 9
 
 
-def test_a_given_parameter_is_not_turned_by_a_further_one(model: Prepared) -> None:
+def test_a_given_parameter_is_not_turned_by_a_further_one(model: LoadedModel) -> None:
     with pytest.raises(ConfigError, match=r"schedule scale reaches .* not 60$"):
         match_budget(settings("focus", similarity_threshold=0.9), model, "tokens", 60.0, "dense")
 
 
-def test_a_method_without_a_parameter_is_refused(model: Prepared) -> None:
+def test_a_method_without_a_parameter_is_refused(model: LoadedModel) -> None:
     with pytest.raises(UnsupportedError, match="dense has no budget parameter"):
         match_budget(settings("dense"), model, "tokens", 10, "dense")
 
@@ -207,10 +207,10 @@ def test_a_method_without_a_parameter_is_refused(model: Prepared) -> None:
     ("quantity", "column", "target"), [("cycles", "cycles", 50_000), ("energy", "energy_mj", 0.15)]
 )
 def test_a_matched_cost_is_what_focal_sim_says_of_the_trace(
-    quantity: str, column: str, target: float, model: Prepared, tmp_path: Path
+    quantity: str, column: str, target: float, model: LoadedModel, tmp_path: Path
 ) -> None:
     solved, found = match_budget(settings("focus"), model, quantity, target, "focus")
-    run(replace(solved, output=tmp_path), prepared=model)
+    run(replace(solved, output=tmp_path), loaded=model)
     (done,) = run_root(Settings(("focus",)), TraceRoot.open(tmp_path)).runs
     assert done.row[column] == found.budget
     assert found.is_met

@@ -118,7 +118,7 @@ def test_rows_that_are_no_longer_those_of_the_prefill_are_refused() -> None:
 def test_a_failed_forward_leaves_nothing_behind() -> None:
     loaded = support.tiny()
     method = support.suited("visionzip")
-    recorder = Recorder(loaded.adapter.geometry(loaded.model), method)
+    recorder = Recorder(loaded.geometry, method)
     layer = loaded.model.get_decoder().layers[2]
     with attach(loaded.model, loaded.adapter, method, recorder) as session:
         want = prefill().logits
@@ -145,7 +145,7 @@ def test_positions_lead_from_shortened_tensors_back_to_the_prompt(name: str, sid
     loaded = support.tiny()
     prompts = [support.prompt(support.video(1), "A"), support.prompt(support.video(2), "Another one")]
     batch = support.padded(prompts, side)
-    layers = loaded.adapter.geometry(loaded.model).layers
+    layers = loaded.geometry.layers
     with torch.inference_mode(), attached(name) as session:
         out = loaded.model(**batch, use_cache=True, output_hidden_states=True)
         cache = cache_of(out)

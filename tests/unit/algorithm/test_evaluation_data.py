@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from focal_algorithm.evaluation.lmms.hub_data import HubData, from_snapshots, hub_home
-from focal_algorithm.evaluation.lmms.hub_tasks import HUB_TASKS, require_cached
+from focal_algorithm.evaluation.lmms.hub_tasks import (
+    HUB_TASKS,
+    HubData,
+    from_snapshots,
+    hub_home,
+    require_cached,
+)
 from focal_common.errors import UnsupportedError
 
 _VARIABLES = (

@@ -11,11 +11,11 @@ import pytest
 from evaluation_support import answered
 from focal.commands import compare as cli_compare
 from focal.commands.running import run_command
-from focal_algorithm.evaluation.lmms.answer_log import AnswerLog
-from focal_algorithm.evaluation.lmms.comparison import compare_runs
+from focal_algorithm.evaluation.lmms.answering import AnswerLog
 from focal_algorithm.evaluation.lmms.run_files import (
     ACCURACY_COLUMNS,
     SAMPLES,
+    compare_runs,
     read_samples,
     upsert_rows,
     write_samples,

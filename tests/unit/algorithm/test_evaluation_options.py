@@ -15,14 +15,14 @@ from focal.commands.running import run_command
 from focal_algorithm.evaluation.lmms import TASK_FOLDER, local_tasks
 from focal_algorithm.evaluation.lmms.answering import generation_limits
 from focal_algorithm.evaluation.lmms.hub_tasks import HUB_TASKS, dataset_of, require_pairs
+from focal_algorithm.evaluation.lmms.model import media_of
 from focal_algorithm.evaluation.lmms.options import ModelOptions, Sweep, options_from_arguments
 from focal_algorithm.evaluation.lmms.request import Request
 from focal_algorithm.evaluation.lmms.scoring import scored
-from focal_algorithm.evaluation.lmms.visuals import media_of
 from focal_algorithm.matrix.rows import chosen_rows
 from focal_algorithm.matrix.schema import read_matrix
 from focal_algorithm.methods.build import build_method
-from focal_algorithm.tasks.answer_parsing import is_parsable, parse_choice
+from focal_algorithm.tasks.asking import is_parsable, parse_choice
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError
 
 

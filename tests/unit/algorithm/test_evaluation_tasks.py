@@ -16,7 +16,7 @@ from lmms_eval.evaluator_utils import TaskOutput
 
 from focal_algorithm.evaluation.lmms import local_tasks, shapes_task
 from focal_algorithm.evaluation.lmms.engine import TaskOutcome
-from focal_algorithm.evaluation.lmms.rows import accuracy_rows
+from focal_algorithm.evaluation.lmms.evaluation import accuracy_rows
 from focal_algorithm.evaluation.lmms.scoring import scored
 from focal_algorithm.tasks.store import load_split
 

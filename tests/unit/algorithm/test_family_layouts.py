@@ -9,6 +9,7 @@ import torch
 
 import attach_support as support
 from focal.testing import prompts as families
+from focal_algorithm.checkpoints.loading import random_model
 from focal_algorithm.hooks import attach
 from focal_algorithm.methods.dense import Dense
 from focal_algorithm.methods.focus import Focus
@@ -41,7 +42,7 @@ def test_llava_places_24_by_24_tokens_without_the_cls_token() -> None:
     layout = families.prompt(families.tiny("llava"), "image").layout
     assert (layout.visual_tokens, layout.grid) == (36, grid(1, 6, 6, 36))
     with torch.device("meta"):
-        model = MODELS.load("llava").random_model("small", "sdpa")
+        model = random_model(MODELS.load("llava"), "small", "sdpa")
     assert of_ids("llava", [1] + [259] * 576 + [2], model).grid == grid(1, 24, 24, 576)
 
 
@@ -74,7 +75,7 @@ def test_minicpm_reaches_from_the_first_mark_to_the_last_newline() -> None:
     # Published sizes: 6 small frames give 402 tokens, 64 large ones 12736; the frame stride is 199 for both.
     loaded = families.tiny("minicpm_v")
     with torch.device("meta"):
-        model = type(loaded.adapter).random_model("small", "sdpa")
+        model = random_model(type(loaded.adapter), "small", "sdpa")
     pad, start, end, slice_start, slice_end = (259, 260, 261, 262, 263)
     overview, part = [start] + [pad] * 64 + [end], [slice_start] + [pad] * 64 + [slice_end]
     small = of_ids("minicpm_v", [1, 2] + [*overview, 10] * 6 + [3], model)

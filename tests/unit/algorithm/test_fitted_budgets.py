@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from focal_algorithm.kernels.visionzip.scaling import scaled_budget
+from focal_algorithm.checkpoints.loading import LoadedModel
+from focal_algorithm.kernels.visionzip import scaled_budget
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method, fitted_parameters
 from focal_algorithm.tasks.asking import AskedTask
 from focal_algorithm.tracing.runner import (
-    Prepared,
     method_of,
     prepare,
     sample_sources,
@@ -44,7 +44,7 @@ def settings(model: str, method: str, **parameters: Any) -> RunSettings:
 
 
 @cache
-def ready(model: str) -> Prepared:
+def ready(model: str) -> LoadedModel:
     return prepare(settings(model, "dense"))
 
 

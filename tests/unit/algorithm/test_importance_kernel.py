@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.importance import importance, importance_of_probabilities
-from focal_algorithm.kernels.retention import retained_after, select_top, tokens_to_keep
+from focal_algorithm.kernels.ordering import select_top, tokens_to_keep
 from focal_common.errors import RunError, UnsupportedError
+from goldens.published_forms import retained_after
 
 torch.set_num_threads(1)
 

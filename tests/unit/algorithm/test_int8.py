@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from focal_algorithm.checkpoints.int8_linear import OUTLIER_THRESHOLD, Int8Linear
 from focal_algorithm.checkpoints.loading import load_model
-from focal_algorithm.checkpoints.quantization import quantize
+from focal_algorithm.checkpoints.quantization import OUTLIER_THRESHOLD, Int8Linear, quantize
 from focal_common.errors import ConfigError, UnsupportedError
 
 

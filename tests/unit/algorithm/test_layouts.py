@@ -7,6 +7,7 @@ import torch
 from transformers import LlavaOnevisionConfig
 
 import attach_support as support
+from focal_algorithm.checkpoints.loading import random_model
 from focal_algorithm.models.llava_onevision import LlavaOnevision
 from focal_common.errors import UnsupportedError
 from focal_traces.header.schema import TokenGrid
@@ -41,7 +42,7 @@ def test_an_image_is_a_base_grid_and_an_unpadded_grid_with_newlines(width: int, 
 def test_the_published_sizes_follow_from_the_real_geometry() -> None:
     # 27 patches a side; 32 frames: 6272 tokens; an image of 640 x 480: 3149 tokens (published meta_data.csv).
     with torch.device("meta"):
-        model = LlavaOnevision.random_model("tiny", "sdpa")
+        model = random_model(LlavaOnevision, "tiny", "sdpa")
     model.config.vision_config.image_size, model.config.vision_config.patch_size = 384, 14
     model.config.image_grid_pinpoints = LlavaOnevisionConfig().image_grid_pinpoints
     adapter = LlavaOnevision()

@@ -15,7 +15,7 @@ from focal.commands.running import run_command
 from focal.testing import prompts as families
 from focal_algorithm.checkpoints import llava_video
 from focal_algorithm.checkpoints.llava_video import convert_llava_video
-from focal_algorithm.checkpoints.loading import load_model
+from focal_algorithm.checkpoints.loading import load_model, random_model
 from focal_algorithm.models.architectures.llava_video import LlavaVideoForConditionalGeneration
 from focal_algorithm.models.llava_video import LlavaVideo
 from focal_common.errors import ConfigError, UnsupportedError
@@ -119,7 +119,7 @@ def test_the_published_settings_describe_the_published_model(tmp_path: Path) -> 
     settings |= {"num_attention_heads": 28, "num_key_value_heads": 4, "torch_dtype": "bfloat16"}
     with torch.device("meta"):
         model = LlavaVideoForConditionalGeneration(llava_video._config(tmp_path, settings, tower_layers=26))
-    assert LlavaVideo().geometry(model) == QWEN2_7B
+    assert LlavaVideo().points(model).geometry == QWEN2_7B
     assert model.config.text_config.rope_parameters["rope_theta"] == 1000000.0
     assert 8.0e9 < sum(parameter.numel() for parameter in model.parameters()) < 8.1e9  # 7.6 and 0.4 billion
 
@@ -173,7 +173,7 @@ def test_rows_are_pooled_by_the_mean_and_end_with_the_newline() -> None:
 
 def test_the_published_sizes_follow_from_the_real_geometry() -> None:
     with torch.device("meta"):
-        model = LlavaVideo.random_model("tiny", "sdpa")
+        model = random_model(LlavaVideo, "tiny", "sdpa")
     model.config.vision_config.image_size, model.config.vision_config.patch_size = 384, 14
     layout = LlavaVideo().layouts(model, {"input_ids": torch.tensor([[1] + [260] * 11648 + [2]])})[0]
     assert layout.grid is not None

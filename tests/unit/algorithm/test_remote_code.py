@@ -22,7 +22,7 @@ from focal_common.errors import UnsupportedError
 CODE = """
 from pathlib import Path
 from transformers import Qwen2Config
-from focal_algorithm.models.architectures.minicpm_v_stand_in import StandInMiniCpmV
+from focal_algorithm.models.architectures.minicpm_v import StandInMiniCpmV
 
 Path(__file__).with_name("ran").touch()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from focal.commands import eval as cli_eval
+from focal.testing.prompts import tiny
 from focal_algorithm.checkpoints import hub
 from focal_algorithm.evaluation.lmms import answering
 from focal_algorithm.evaluation.lmms.options import ModelOptions, options_from_arguments
@@ -72,19 +72,16 @@ def test_random_weights_and_folders_have_labels(tmp_path: Path) -> None:
     assert checkpoint_label("mine", checkpoint_digest(str(tmp_path), "", 0)) not in (named, "mine@")
 
 
-def test_a_pinned_revision_is_loaded_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pinned_revision_is_loaded_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def snapshot(name: str, revision: str, is_offline: bool) -> Path:
         assert (name, revision, is_offline) == ("someone/model", COMMIT, True)
-        return Path("snapshots") / COMMIT
+        return tmp_path / COMMIT
 
-    def loaded(name: str, **given: Any) -> Any:
-        assert name == str(Path("snapshots") / COMMIT)
-        return answering.LoadedModel(None, SimpleNamespace(), None, "a folder")  # type: ignore[arg-type]
-
+    tiny("llava").model.save_pretrained(tmp_path / COMMIT)
     monkeypatch.setattr(hub, "local_snapshot", snapshot)
-    monkeypatch.setattr(answering, "load_model", loaded)
     options = options_from_arguments({"model": "someone/model", "revision": COMMIT})
-    assert answering.load(options).checkpoint == f"someone/model@{COMMIT}"
+    found = answering.load(options)
+    assert (found.checkpoint, found.name) == (f"someone/model@{COMMIT}", "llava")
     assert hub.pinned("llava", "main", True) == ("llava", "")
 
 

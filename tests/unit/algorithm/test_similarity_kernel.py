@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.candidates import PartnerRows, candidates_of, partner_rows
-from focal_algorithm.kernels.expansion import expand
 from focal_algorithm.kernels.similarity import (
     NO_WINNER,
     Concentration,
     check_threshold,
     concentrate,
 )
-from focal_algorithm.kernels.tiles import tile_of_tokens, tile_spans
+from focal_algorithm.kernels.vectors import tile_of_tokens
 from focal_common.errors import ConfigError, RunError
 from focal_traces import TokenGrid
+from goldens.published_forms import expand, tile_spans
 
 torch.set_num_threads(1)
 

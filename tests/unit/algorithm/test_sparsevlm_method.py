@@ -11,7 +11,7 @@ from torch import Tensor
 
 import attach_support as support
 from focal_algorithm.hooks import attach
-from focal_algorithm.kernels.sparsevlm.schedule import kept_counts
+from focal_algorithm.kernels.sparsevlm import kept_counts
 from focal_algorithm.methods.build import build_method
 from focal_common.errors import ConfigError, FocalError, UnsupportedError
 from focal_traces.header.schema import QWEN2_7B

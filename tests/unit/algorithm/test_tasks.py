@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 
 from focal_algorithm.tasks import TASKS
-from focal_algorithm.tasks.contact_sheet import contact_sheet
 from focal_algorithm.tasks.shapes_mme import mme_scores
 from focal_algorithm.tasks.shapes_pope import VARIANTS, pope_scores, shapes_pope_sample
 from focal_algorithm.tasks.shapes_video import shapes_video_sample
-from focal_algorithm.tasks.store import load_split
+from focal_algorithm.tasks.store import contact_sheet, load_split
 from focal_algorithm.tasks.video_questions import VIDEO_KINDS
 from focal_common.errors import ConfigError
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import attach_support as support
 from focal_algorithm.hooks.cache import held_tokens
-from focal_algorithm.kernels.retention import shared_counts
+from focal_algorithm.kernels.ordering import shared_counts
 from focal_algorithm.methods.base import HookPoint, TokenStream, changes_length, hook_points
 from focal_algorithm.methods.selector import TokenSelector
 from focal_algorithm.prompts.layout import SampleLayout

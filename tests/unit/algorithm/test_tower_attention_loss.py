@@ -7,12 +7,10 @@ import torch
 
 from focal_algorithm.training.batches import pixels_of
 from focal_algorithm.training.forward import see
+from focal_algorithm.training.labels import VisualLabels, visual_labels
 from focal_algorithm.training.probes import _drawn_loss
-from focal_algorithm.training.recipe import Stage
-from focal_algorithm.training.recipes import recipe
-from focal_algorithm.training.tower_attention import tower_attention
-from focal_algorithm.training.visual_labels import VisualLabels, visual_labels
-from focal_algorithm.training.watched_attention import watched_attention
+from focal_algorithm.training.recipe import Stage, recipe
+from focal_algorithm.training.tower_attention import tower_attention, watched_attention
 
 VIDEO = recipe("video")
 

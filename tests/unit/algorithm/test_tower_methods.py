@@ -179,7 +179,7 @@ def test_merge_maps_are_total_and_idempotent_and_text_stays(
 
 def test_tokens_are_counted_per_picture_with_and_without_cls() -> None:
     recorder = Recorder(
-        vision.ClipFamily().geometry(vision.clip_model()), build_method("visionzip", SMALL_ZIP), True
+        vision.ClipFamily().points(vision.clip_model()).geometry, build_method("visionzip", SMALL_ZIP), True
     )
     with (
         torch.inference_mode(),
@@ -201,7 +201,7 @@ def test_tokens_are_counted_per_picture_with_and_without_cls() -> None:
 
 def test_the_summary_shows_whether_a_dynamic_k_moves() -> None:
     method = SparseZip(k_min=2, k_max=9, contextual=1, dominant=5, dynk_c=4.0)
-    state = method.start(vision.ClipFamily().geometry(vision.clip_model()), support.prompt().layout)
+    state = method.start(vision.ClipFamily().points(vision.clip_model()).geometry, support.prompt().layout)
     assert method.study.summary(method, state) == {}
     state.counts += [3, 5]
     assert method.study.summary(method, state) == {"k_mean": 4.0, "k_least": 3, "k_largest": 5}

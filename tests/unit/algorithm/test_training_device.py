@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from focal_algorithm.training.device import training_device
-from focal_algorithm.training.recipe import Stage
-from focal_algorithm.training.recipes import recipe
-from focal_algorithm.training.trainer import train
+from focal_algorithm.training.recipe import Stage, recipe
+from focal_algorithm.training.trainer import train, training_device
 from focal_common.errors import ConfigError
 from pretended_device import ELSEWHERE, PretendedDevice
 

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from focal_algorithm.prompts.question import Question
+from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.training.answering import Drop, answers
+from focal_algorithm.training.architecture import WORDS, word_tokenizer
 from focal_algorithm.training.batches import pixels_of, question_batch
 from focal_algorithm.training.forward import packed_forward, see
-from focal_algorithm.training.recipe import Recipe, Stage
-from focal_algorithm.training.recipes import recipe
-from focal_algorithm.training.words import WORDS, word_tokenizer
+from focal_algorithm.training.recipe import Recipe, Stage, recipe
 
 torch.set_num_threads(1)
 

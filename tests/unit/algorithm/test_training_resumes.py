@@ -12,8 +12,7 @@ import torch
 
 from focal_algorithm.training import trainer
 from focal_algorithm.training.checkpoint import CHECKPOINT
-from focal_algorithm.training.recipe import Recipe, Stage
-from focal_algorithm.training.recipes import recipe
+from focal_algorithm.training.recipe import Recipe, Stage, recipe
 from focal_algorithm.training.trainer import train
 from focal_common.errors import ConfigError
 

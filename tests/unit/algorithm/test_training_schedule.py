@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from focal_algorithm.tasks.shapes_video import shapes_video_sample
-from focal_algorithm.training.recipe import Recipe, Stage
-from focal_algorithm.training.recipes import recipe
+from focal_algorithm.training.recipe import Recipe, Stage, recipe
 
 
 def with_stages(*stages: Stage) -> Recipe:

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from focal_algorithm.tasks.vocabulary import COLORS, SHAPES
+from focal_algorithm.tasks.drawing import COLORS, SHAPES
+from focal_algorithm.training.architecture import word_tokenizer
 from focal_algorithm.training.batches import IGNORED, WINDOWS, question_batch
-from focal_algorithm.training.recipe import Stage
-from focal_algorithm.training.recipes import recipe
-from focal_algorithm.training.visual_labels import visual_labels
-from focal_algorithm.training.words import word_tokenizer
+from focal_algorithm.training.labels import visual_labels
+from focal_algorithm.training.recipe import Stage, recipe
 
 
 @pytest.mark.parametrize("name", ["video", "image"])

@@ -1,44 +1,41 @@
-"""One question about one picture or video, answered by a model with a method attached."""
+"""Questions answered by a model with a method attached, and finished answers on disk, one line each."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+import json
+from pathlib import Path
+from typing import Any, TextIO
 
-import torch
-
-from focal_algorithm.checkpoints.hub import pinned
 from focal_algorithm.checkpoints.loading import LoadedModel, load_model
-from focal_algorithm.checkpoints.quantization import quantize
 from focal_algorithm.evaluation.lmms.options import ModelOptions
-from focal_algorithm.hooks import attach
-from focal_algorithm.methods.base import CompressionMethod, hook_points
-from focal_algorithm.methods.build import build_method, fitted_parameters
-from focal_algorithm.prompts.media.source import MediaSample
-from focal_algorithm.tracing.prompting import build_prompt
-from focal_common.errors import RunError, UnsupportedError
+from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.build import build_method, method_in_force
+from focal_algorithm.prompts.media.media import MediaSample
+from focal_algorithm.tracing.prompting import answer_of, build_prompt
+from focal_common.errors import ConfigError, RunError, UnsupportedError
+from focal_common.files import atomic_write_text
+from focal_common.provenance import content_hash
 
-__all__ = ["Answerer", "generation_limits", "load"]
+__all__ = ["AnswerLog", "Answerer", "generation_limits", "load"]
+
 
 _DEFAULT_NEW_TOKENS = 16
 
 
 def load(options: ModelOptions) -> LoadedModel:
-    """Load and, if asked, quantise the model of some options; see `pinned`, `load_model` and `quantize` for errors."""
-    is_offline = options.profile == "offline"
-    place, checkpoint = pinned(options.model, options.revision, is_offline)
-    loaded = load_model(
-        place,
+    """Load the model of some options; see `load_model` for errors."""
+    return load_model(
+        options.model,
         size=options.size,
         seed=options.seed,
         dtype=options.dtype,
         attention=options.attention,
         device=options.device,
-        is_offline=is_offline,
+        is_offline=options.profile == "offline",
         trust_remote_code=options.trust_remote_code,
+        revision=options.revision,
+        precision=options.precision,
     )
-    quantization = quantize(loaded.model, options.precision, options.device)
-    return replace(loaded, quantization=quantization, checkpoint=checkpoint or loaded.checkpoint)
 
 
 class Answerer:
@@ -59,13 +56,11 @@ class Answerer:
     def method(self, dataset: str) -> CompressionMethod:
         """Return the method for a data set: published parameters, else fitted defaults; own ones win."""
         if dataset not in self._methods:
-            loaded, options = self.loaded, self.options
-            default = build_method(options.method, {})
-            chosen = default.study.published(loaded.adapter.published_name, dataset)
-            if not chosen and hook_points(default):
-                geometry = loaded.adapter.geometry(loaded.model)
-                chosen = fitted_parameters(default, geometry, options.parameters)
-            self._methods[dataset] = build_method(options.method, chosen | options.parameters)
+            family, geometry = self.loaded.adapter.family, self.loaded.geometry
+            options = self.options
+            self._methods[dataset], _ = method_in_force(
+                options.method, options.parameters, family, geometry, dataset
+            )
         return self._methods[dataset]
 
     def answer(self, sample: MediaSample, question: str, dataset: str, new_tokens: int) -> str:
@@ -82,13 +77,7 @@ class Answerer:
             UnsupportedError: The family does not take such a picture.
         """
         prompt = build_prompt(self.loaded, sample, question)
-        model, adapter = self.loaded.model, self.loaded.adapter
-        with torch.inference_mode(), attach(model, adapter, self.method(dataset), None, [prompt.layout]):
-            try:
-                output = model.generate(**prompt.inputs, max_new_tokens=new_tokens, do_sample=False)
-            except torch.OutOfMemoryError as error:
-                raise RunError(f"{sample.sample_id}: out of memory; try fewer frames or bf16") from error
-        return self.loaded.tokenizer.decode(output[0, prompt.layout.sequence_tokens :].tolist())
+        return answer_of(self.loaded, self.method(dataset), None, prompt, new_tokens)
 
 
 def generation_limits(settings: dict[str, Any]) -> tuple[int, tuple[str, ...]]:
@@ -107,3 +96,79 @@ def generation_limits(settings: dict[str, Any]) -> tuple[int, tuple[str, ...]]:
     return int(settings.get("max_new_tokens") or _DEFAULT_NEW_TOKENS), tuple(
         end for end in ends if end.strip()
     )
+
+
+_FORMAT = "focal answers 1"
+
+
+class AnswerLog:
+    """Answers by request key. A line is written as soon as its answer is known; a torn last line is dropped.
+
+    Args:
+        path: File; None keeps answers in memory only.
+        identity: What the answers depend on; a file of another identity is refused.
+
+    Raises:
+        ConfigError: The file belongs to another configuration, or is damaged before its last line.
+    """
+
+    def __init__(self, path: Path | None, identity: dict[str, Any]) -> None:
+        self._path = path
+        self._answers: dict[str, tuple[str, float]] = {}
+        self._target: TextIO | None = None
+        header = {"format": _FORMAT, "identity_sha256": content_hash(identity), "identity": identity}
+        self.resumed = self._read(path, header) if path is not None and path.is_file() else 0
+        if path is not None:
+            if not path.is_file():
+                atomic_write_text(path, json.dumps(header, sort_keys=True, default=str) + "\n")
+            self._target = path.open("a", encoding="utf-8")
+
+    def get(self, key: str) -> str | None:
+        """Return a finished answer, or None."""
+        found = self._answers.get(key)
+        return None if found is None else found[0]
+
+    def seconds(self, key: str) -> float:
+        """Return the wall time that an answer took when it was found; 0 where there is none."""
+        return self._answers.get(key, ("", 0.0))[1]
+
+    def put(self, key: str, answer: str, seconds: float) -> None:
+        """Keep an answer.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        self._answers[key] = (answer, seconds)
+        if self._target is None:
+            return
+        row = {"key": key, "answer": answer, "seconds": round(seconds, 6)}
+        try:
+            self._target.write(json.dumps(row) + "\n")
+            self._target.flush()
+        except OSError as error:
+            raise RunError(
+                f"{self._path}: could not be written ({error.strerror}); finished answers are kept"
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._target is not None:
+            self._target.close()
+
+    def _read(self, path: Path, header: dict[str, Any]) -> int:
+        try:
+            content = path.read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]  # what follows is torn, perhaps within a letter
+            lines = whole.decode("utf-8").splitlines()
+            first, *rows = [json.loads(line) for line in lines]
+            found = first["identity_sha256"] if first["format"] == _FORMAT else ""
+            self._answers = {row["key"]: (str(row["answer"]), float(row["seconds"])) for row in rows}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path}: is damaged; remove it to answer all questions again") from error
+        if found != header["identity_sha256"]:
+            raise ConfigError(
+                f"{path}: holds answers of another model or method; remove it or choose another folder"
+            )
+        if whole != content:
+            atomic_write_text(path, whole.decode("utf-8"))
+        return len(rows)

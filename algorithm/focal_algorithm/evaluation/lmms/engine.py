@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from focal_algorithm.evaluation.lmms import MODEL_ID, TASK_FOLDER, local_tasks
-from focal_algorithm.evaluation.lmms.hub_data import HubData, from_snapshots
 from focal_algorithm.evaluation.lmms.hub_tasks import (
     DOWNLOAD,
     HUB_TASKS,
+    HubData,
+    from_snapshots,
     require_cached,
     require_data,
     require_pairs,
@@ -34,7 +35,7 @@ class TaskOutcome:
     Attributes:
         answers: In the order of tasks and documents.
         metrics: Aggregates of lmms-eval by task and metric.
-        configuration: Of each task, as JSON values: data, prompts, generation settings, version.
+        configuration: Configuration of each task, as JSON values: data, prompts, generation settings, version.
     """
 
     answers: tuple[ScoredAnswer, ...]

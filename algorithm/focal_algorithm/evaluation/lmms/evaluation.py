@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,9 @@ from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.evaluation.lmms import LOCAL_DATA
 from focal_algorithm.evaluation.lmms.answering import generation_limits, load
 from focal_algorithm.evaluation.lmms.engine import TaskOutcome, Tasks
+from focal_algorithm.evaluation.lmms.hub_tasks import HUB_TASKS
 from focal_algorithm.evaluation.lmms.model import FocalModel
 from focal_algorithm.evaluation.lmms.options import ModelOptions, Sweep
-from focal_algorithm.evaluation.lmms.rows import accuracy_by_kind, accuracy_rows
 from focal_algorithm.evaluation.lmms.run_files import (
     ACCURACY_COLUMNS,
     DSE_COLUMNS,
@@ -23,7 +24,9 @@ from focal_algorithm.evaluation.lmms.run_files import (
     upsert_rows,
     write_samples,
 )
+from focal_algorithm.evaluation.lmms.scoring import ScoredAnswer
 from focal_algorithm.methods.build import build_method
+from focal_algorithm.tracing.accuracy import foreign_notes
 from focal_algorithm.tracing.identity import (
     AskedPart,
     checkpoint_label,
@@ -31,12 +34,77 @@ from focal_algorithm.tracing.identity import (
     questions_hash,
     resolved_parameters,
 )
-from focal_algorithm.tracing.notes import foreign_notes
 from focal_common.files import atomic_write_text
 from focal_common.places import check_inside
-from focal_common.provenance import content_hash, manifest
+from focal_common.provenance import content_hash, manifest, package_versions
+from focal_common.statistics import Accuracy, accuracy
 
-__all__ = ["Forget", "Run", "evaluate"]
+__all__ = ["Forget", "Run", "accuracy_by_kind", "accuracy_rows", "evaluate"]
+
+
+_SCORE_METRICS = ("mme_perception_score", "mme_cognition_score", "mme_score")
+"""Aggregates that published tables give as a score instead of a percentage; a task's are added up."""
+
+
+def accuracy_rows(shared: dict[str, Any], task: str, outcome: TaskOutcome) -> list[dict[str, Any]]:
+    """Return the rows of one task: accuracy in percent and, for MME, its score.
+
+    Args:
+        shared: Fields of every row, ``checkpoint`` among them.
+        task: As it was asked for.
+        outcome: Outcome of that task.
+    """
+    versions = package_versions("focal-vlm", "lmms-eval")
+    is_random = str(shared["checkpoint"]).startswith("random:")
+    source = f"measured{' on random weights' if is_random else ''}, " + ", ".join(
+        f"{name} {found}" for name, found in versions.items() if name != "python"
+    )
+    found = accuracy([one.score for one in outcome.answers], [one.picture for one in outcome.answers])
+    unparsable = sum(not one.is_parsable for one in outcome.answers)
+    shared = shared | {"source": source, "n": found.questions, "unparsable": unparsable}
+    shares = {"accuracy": found.mean} | _interval(found)
+    percent = {name: None if value is None else 100 * value for name, value in shares.items()}
+    rows = [shared | {"unit": "percent"} | percent]
+    scores = [
+        value
+        for own in outcome.metrics.values()
+        for name, value in own.items()
+        if name in _SCORE_METRICS and (task not in HUB_TASKS or HUB_TASKS[task].unit == "score")
+    ]
+    if scores:
+        pairs = _pairs(outcome.answers) or outcome.answers
+        counts = {"n": len(pairs), "unparsable": sum(not one.is_parsable for one in pairs)}
+        score = {"unit": "score", "accuracy": float(math.fsum(scores)), "low": None, "high": None}
+        rows.append(shared | counts | score)
+    return rows
+
+
+def _pairs(answers: tuple[ScoredAnswer, ...]) -> list[ScoredAnswer]:
+    """Return the questions that MME's score counts: both of a picture; a limit may leave out the second."""
+    asked = Counter((one.task, one.picture) for one in answers)
+    return [one for one in answers if asked[one.task, one.picture] == 2]
+
+
+def accuracy_by_kind(answers: tuple[ScoredAnswer, ...]) -> dict[str, dict[str, float | None]]:
+    """Return accuracy with its interval, as fractions, by sub-task."""
+    found: dict[str, dict[str, float | None]] = {}
+    for kind in sorted({answer.kind for answer in answers}):
+        own = [answer for answer in answers if answer.kind == kind]
+        share = accuracy([one.score for one in own], [one.picture for one in own])
+        found[kind] = {
+            "accuracy": share.mean,
+            **_interval(share),
+            "n": share.questions,
+            "unparsable": sum(not one.is_parsable for one in own),
+        }
+    return found
+
+
+def _interval(found: Accuracy) -> dict[str, float | None]:
+    """Return the interval; none where no picture differs from another, since resampling them then tells nothing."""
+    is_known = found.low < found.high
+    return {"low": found.low if is_known else None, "high": found.high if is_known else None}
+
 
 Forget = Callable[[Path], Any]
 """Called with the file of finished answers before it is read; may remove it."""

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from lmms_eval.api.model import lmms
+from PIL import Image
 
 from focal_algorithm.checkpoints.loading import LoadedModel
-from focal_algorithm.evaluation.lmms.answer_log import AnswerLog
-from focal_algorithm.evaluation.lmms.answering import Answerer, generation_limits
+from focal_algorithm.evaluation.lmms.answering import Answerer, AnswerLog, generation_limits
 from focal_algorithm.evaluation.lmms.hub_tasks import dataset_of
 from focal_algorithm.evaluation.lmms.options import ModelOptions, options_from_arguments
-from focal_algorithm.evaluation.lmms.visuals import media_of
 from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.prompts.media.media import MediaSample, read_image, read_video
 from focal_algorithm.tracing.identity import resolved_parameters
 from focal_common.console import track
 from focal_common.errors import UnsupportedError
 from focal_common.provenance import content_hash
 
-__all__ = ["FocalModel"]
+__all__ = ["FocalModel", "media_of"]
 
 
 class FocalModel(lmms):
@@ -90,3 +92,40 @@ def _plain(document: dict[str, Any]) -> dict[str, Any]:
 
 def _is_plain(value: Any) -> bool:
     return all(map(_is_plain, value)) if isinstance(value, list) else isinstance(value, (str, int, float))
+
+
+_IMAGE_FILES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+def media_of(visuals: Sequence[Any] | None, *, name: str, frames: int, is_sequence: bool) -> MediaSample:
+    """Return one image or one video.
+
+    Args:
+        visuals: PIL images, paths, or one of our own `MediaSample`.
+        name: Task and document, for messages and as sample id.
+        frames: Most frames taken from a video file.
+        is_sequence: Whether several images are the frames of one video.
+
+    Raises:
+        UnsupportedError: None, several images or videos, or another kind of medium.
+    """
+    shown = list(visuals or ())
+    if len(shown) == 1:
+        return _single(shown[0], name, frames)
+    if shown and is_sequence and all(isinstance(one, Image.Image) for one in shown):
+        return MediaSample(name, tuple(one.convert("RGB") for one in shown), True, "lmms-eval")
+    raise UnsupportedError(
+        f"{name}: {len(shown)} pictures in one question; expected one image or one video "
+        "(tasks whose images are frames of a video are named with frame_tasks)"
+    )
+
+
+def _single(shown: Any, name: str, frames: int) -> MediaSample:
+    if isinstance(shown, MediaSample):
+        return shown
+    if isinstance(shown, Image.Image):
+        return MediaSample(name, (shown.convert("RGB"),), False, "lmms-eval")
+    if isinstance(shown, (str, Path)):
+        path = Path(shown)
+        return read_image(path) if path.suffix.lower() in _IMAGE_FILES else read_video(path, frames)
+    raise UnsupportedError(f"{name}: a {type(shown).__name__} is neither an image nor a video")

@@ -25,11 +25,11 @@ class ModelOptions(StrictModel):
 
     Attributes:
         model: Shipped model, family with random weights, checkpoint folder, or Hub name.
-        revision: Of a Hub name: commit, branch or tag; empty for its newest.
+        revision: Revision of a Hub name: commit, branch or tag; empty for its newest.
         method: Compression method.
-        parameters: Of the method, over published or default ones.
-        size: Of a random model.
-        seed: Of random weights.
+        parameters: Parameters of the method, over published or default ones.
+        size: Size of a random model.
+        seed: Seed of random weights.
         dtype: ``fp32``, ``bf16`` or ``fp16``.
         precision: ``float``, or ``int8`` for 8-bit linear layers.
         device: torch device.

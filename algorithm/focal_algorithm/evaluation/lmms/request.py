@@ -24,7 +24,7 @@ def set_environment(is_offline: bool) -> None:
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress is ours
     if is_offline:
         os.environ.update(dict.fromkeys(_OFFLINE, "1"))
-    from focal_algorithm.evaluation.lmms.hub_data import hub_home
+    from focal_algorithm.evaluation.lmms.hub_tasks import hub_home
 
     os.environ.setdefault("HF_HOME", str(hub_home()))  # lmms-eval does not know XDG_CACHE_HOME
 

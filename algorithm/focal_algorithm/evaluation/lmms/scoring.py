@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from focal_algorithm.evaluation.lmms.hub_tasks import answer_form
-from focal_algorithm.tasks.answer_parsing import is_parsable
+from focal_algorithm.tasks.asking import is_parsable
 from focal_common.errors import RunError
 from focal_common.provenance import content_hash
 
@@ -30,7 +30,7 @@ class ScoredAnswer:
         pixels_sha256: Of that picture, the same in every task that shows it; empty where the task does not say.
         kind: Sub-task.
         text: As the model read it.
-        digest: Of the question and its right answer, to tell whether two runs asked the same.
+        digest: Digest of the question and its right answer, to tell whether two runs asked the same.
         answer: As the model gave it.
         target: Right answer.
         score: 1 right, 0 wrong; fractions in tasks that have them.

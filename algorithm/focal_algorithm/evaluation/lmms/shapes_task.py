@@ -10,7 +10,7 @@ from typing import Any
 import datasets
 from lmms_eval.api.task import ConfigurableTask
 
-from focal_algorithm.tasks.answer_parsing import parse_choice
+from focal_algorithm.tasks.asking import parse_choice
 from focal_algorithm.tasks.shapes_mme import mme_scores
 from focal_algorithm.tasks.shapes_pope import pope_scores
 from focal_algorithm.tasks.store import TaskSplit, load_split

@@ -10,8 +10,8 @@ from typing import Any
 
 from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
 from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.tracing.runner import Prepared, trace_of
-from focal_algorithm.tracing.sample import TracedSample
+from focal_algorithm.tracing.prompting import TracedSample
+from focal_algorithm.tracing.runner import trace_of
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError
 from focal_traces.counts.sparsity import tokens_by_layer
@@ -27,14 +27,14 @@ class Cost:
     """One prefill, or the mean of several.
 
     Attributes:
-        visual_tokens: Of the prompt.
+        visual_tokens: Visual tokens of the prompt.
         equivalent_tokens: Layer mean of unique vectors at linear layers, in whole tokens by work.
         present_tokens: Layer mean of visual tokens present at linear layers.
         tokens_by_layer: Visual tokens present at ``down_proj`` of each layer.
         vector_sparsity: Share of vectors left out, weighted by work as the published traces weigh it.
-        linear_macs: Of projections and MLP, text rows included.
-        attention_macs: Of scores and values.
-        selection_macs: Of the method's own decisions (estimated); None where no formula is known.
+        linear_macs: MACs of projections and MLP, text rows included.
+        attention_macs: MACs of scores and values.
+        selection_macs: MACs of the method's own decisions (estimated); None where no formula is known.
     """
 
     visual_tokens: float
@@ -73,7 +73,7 @@ def trace_of_replies(evaluator: Evaluator, method: CompressionMethod, replies: S
     if not traced:
         raise ConfigError("no reply holds counts; name questions in 'recorded' when they are asked")
     settings = RunSettings(output=Path(), method=method.name, dataset=evaluator.questions.benchmark)
-    return trace_of(settings, Prepared(evaluator.loaded, ""), method, traced)
+    return trace_of(settings, evaluator.loaded, method, traced)
 
 
 def costs_of(evaluator: Evaluator, method: CompressionMethod, replies: Sequence[Reply]) -> list[Cost]:

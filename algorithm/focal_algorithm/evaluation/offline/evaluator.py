@@ -8,7 +8,7 @@ and a word is read off the logits instead of being generated.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,18 @@ from torch import Tensor
 from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.evaluation.offline.pictures import EncodedPicture, PictureCache
 from focal_algorithm.evaluation.offline.questions import Asked, QuestionSet
-from focal_algorithm.evaluation.offline.shared import shared_logits
 from focal_algorithm.hooks import Session, attach
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.tasks.answer_parsing import parse_choice
+from focal_algorithm.tasks.asking import parse_choice
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
-from focal_algorithm.tracing.runner import Prepared, method_of
+from focal_algorithm.tracing.runner import method_of
 from focal_algorithm.tracing.settings import RunSettings
+from focal_algorithm.transformers_versions import cache_name, cache_of
+from focal_common.errors import RunError
 
-__all__ = ["Evaluator", "Reply"]
+__all__ = ["Evaluator", "Reply", "shared_logits"]
+
 
 _NEW_TOKENS = 4
 """Room for the words of other tokenizers; that of the task files of ``focal eval``."""
@@ -39,7 +41,7 @@ class Reply:
     """One answered question.
 
     Attributes:
-        number: Of the question.
+        number: Number of the question.
         picture: Sample id; questions about one picture are not independent.
         kind: Sub-task.
         answer: As the model gave it, up to its first word where that settles the answer.
@@ -83,7 +85,7 @@ class Evaluator:
         settings = RunSettings(
             output=Path(), method=name, parameters=parameters or {}, dataset=self.questions.benchmark
         )
-        return method_of(settings, Prepared(self.loaded, ""))[0]
+        return method_of(settings, self.loaded)[0]
 
     def replies(
         self,
@@ -95,7 +97,7 @@ class Evaluator:
 
         Args:
             method: See `method`.
-            numbers: Of the questions; all if None. Neighbours about one picture share its attachment.
+            numbers: Numbers of the questions; all if None. Neighbours about one picture share its attachment.
             recorded: Numbers of the questions whose prefill is recorded as a trace; about twice as slow.
 
         Raises:
@@ -111,7 +113,7 @@ class Evaluator:
         self, picture: int, group: list[Asked], method: CompressionMethod, is_recorded: bool
     ) -> Iterator[Reply]:
         loaded, sample = self.loaded, self.questions.samples[picture].media()
-        recorder = Recorder(loaded.adapter.geometry(loaded.model), method) if is_recorded else None
+        recorder = Recorder(loaded.geometry, method) if is_recorded else None
         with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder, []) as session:
             encoded = self._pictures.encoded(sample, session)
             prompts = [build_prompt(loaded, sample, asked.text, encoded.visual) for asked in group]
@@ -166,3 +168,58 @@ def _is_word_level(loaded: LoadedModel, questions: QuestionSet) -> bool:
         if len(tokens) != 1 or tokenizer.decode(tokens * 2).split() != [choice, choice]:
             return False
     return True
+
+
+def shared_logits(
+    loaded: LoadedModel, session: Session, prompts: Sequence[Prompt], pictures: dict[str, Any]
+) -> Tensor:
+    """Return the logits after each prompt, axes (prompts, vocabulary).
+
+    The decoder sees the picture and the text before it once; the questions follow as a batch on copies of its cache.
+    Causal attention keeps them from what came before, so these are the logits of whole prefills, but for the
+    rounding of products of another shape.
+
+    Args:
+        loaded: The model.
+        session: A method that does not read questions, attached.
+        prompts: About one picture, alike up to its end.
+        pictures: Further keyword arguments of the prefill: pictures encoded before, where prompts hold no pixels.
+
+    Raises:
+        RunError: The prompts differ before the end of the picture.
+    """
+    token_ids = [prompt.inputs["input_ids"][0] for prompt in prompts]
+    stop = _alike(token_ids)
+    pictures_shown = {replace(prompt.layout, sequence_tokens=0) for prompt in prompts}
+    if len(pictures_shown) > 1 or stop < prompts[0].layout.visual_stop:
+        raise RunError(f"{prompts[0].layout.sample_id}: prompts about one picture differ before its end")
+    cache = _prefix(loaded, session, prompts[0], stop, pictures)
+    cache.batch_repeat_interleave(len(prompts))
+    rests = [one[stop:] for one in token_ids]
+    # Padding comes last, where no real token sees it; any id will do.
+    padded = torch.nn.utils.rnn.pad_sequence(rests, batch_first=True, padding_value=int(rests[0][0]))
+    logits = loaded.model(input_ids=padded, use_cache=True, **{cache_name(): cache}).logits
+    last = torch.tensor([len(rest) - 1 for rest in rests], device=logits.device)
+    answers: Tensor = logits[torch.arange(len(rests), device=logits.device), last]
+    return answers
+
+
+def _alike(token_ids: Sequence[Tensor]) -> int:
+    """Return how many tokens all prompts begin with, leaving each at least one of its own."""
+    length = min(map(len, token_ids)) - 1
+    rows = torch.stack([one[:length] for one in token_ids])
+    return int((rows == rows[0]).all(0).cumprod(0).sum())
+
+
+def _prefix(
+    loaded: LoadedModel, session: Session, prompt: Prompt, stop: int, pictures: dict[str, Any]
+) -> Any:
+    """Return the cache after the first ``stop`` tokens of a prompt."""
+    whole = prompt.layout.sequence_tokens
+    inputs = {
+        name: value[:, :stop] if value.ndim == 2 and value.shape[1] == whole else value
+        for name, value in prompt.inputs.items()
+    }
+    session.layouts = loaded.adapter.layouts(loaded.model, inputs, [prompt.layout.sample_id])
+    output = loaded.model(**inputs, **pictures, use_cache=True, logits_to_keep=1)
+    return cache_of(output)

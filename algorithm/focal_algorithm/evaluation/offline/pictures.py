@@ -13,6 +13,7 @@ from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.hooks import Session
 from focal_algorithm.models.base import VisualPart
 from focal_algorithm.prompts.media import MediaSample
+from focal_algorithm.tracing.prompting import visual_part
 from focal_common.errors import UnsupportedError
 
 __all__ = ["EncodedPicture", "PictureCache"]
@@ -71,9 +72,7 @@ class PictureCache:
         return found
 
     def _encode(self, sample: MediaSample, session: Session, before: EncodedPicture | None) -> EncodedPicture:
-        loaded = self._loaded
-        loaded.adapter.require(sample.is_video)
-        visual = loaded.adapter.visual_inputs(loaded.model, sample.frames, sample.is_video)
+        visual = visual_part(self._loaded, sample)
         if session.tower is not None:
             session.tower.forget()
         outputs = self._outputs(visual)

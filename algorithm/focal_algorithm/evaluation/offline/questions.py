@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from focal_algorithm.tasks.store import StoredSample, load_split
+from focal_algorithm.tasks.asking import BENCHMARKS
+from focal_algorithm.tasks.sample import StoredSample
+from focal_algorithm.tasks.store import load_split
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["BENCHMARKS", "Asked", "Benchmark", "QuestionSet", "load_questions"]
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """A data set; the numbers are those of the task files of ``focal eval``, which a test compares.
-
-    Attributes:
-        task: Name in `TASKS`.
-        samples: Pictures or clips.
-        options: Of the task.
-        is_video: Whether samples are clips.
-    """
-
-    task: str
-    samples: int
-    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    is_video: bool = False
-
-
-BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
-    {
-        "shapes-mme": Benchmark("shapes-mme", 600),
-        "shapes-pope": Benchmark("shapes-pope", 200, MappingProxyType({"variant": "adversarial"})),
-        "shapes-pope-popular": Benchmark("shapes-pope", 200, MappingProxyType({"variant": "popular"})),
-        "shapes-pope-random": Benchmark("shapes-pope", 200, MappingProxyType({"variant": "random"})),
-        "shapes-video": Benchmark("shapes-video", 120, MappingProxyType({"frames": 16}), is_video=True),
-    }
-)
+__all__ = ["BENCHMARKS", "Asked", "QuestionSet", "load_questions"]
 
 
 @dataclass(frozen=True)
@@ -68,10 +41,10 @@ class QuestionSet:
 
     Attributes:
         benchmark: Name in `BENCHMARKS`.
-        seed: Of the data set.
+        seed: Seed of the data set.
         samples: Pictures and clips.
         asked: Questions about them, numbered from 0.
-        manifest: Of the data: counts and hash.
+        manifest: Manifest of the data: counts and hash.
     """
 
     benchmark: str
@@ -95,7 +68,7 @@ def load_questions(
     Args:
         benchmark: Name in `BENCHMARKS`.
         limit: First so many questions; None for all.
-        seed: Of the data set; ``focal eval`` takes 0.
+        seed: Seed of the data set; ``focal eval`` takes 0.
         split: ``train``, ``val`` or ``test``.
         samples: Pictures to generate; those of the benchmark if None.
         track: Wraps generation to show progress.

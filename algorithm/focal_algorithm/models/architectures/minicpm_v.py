@@ -6,15 +6,109 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import GenerationMixin, PreTrainedModel
+from torch import Tensor, nn
+from transformers import AutoModel, GenerationMixin, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
+from transformers.models.idefics2.configuration_idefics2 import Idefics2VisionConfig
+from transformers.models.idefics2.modeling_idefics2 import Idefics2VisionTransformer
 
-from focal_algorithm.prompts.media.tokens import Tokenizer
-from focal_algorithm.prompts.rows import prompt_rows
+from focal_algorithm.models.sizes import IMAGE_TOKEN
+from focal_algorithm.prompts.layout import prompt_rows
+from focal_algorithm.prompts.media.tokens import ByteTokenizer, Tokenizer, checkpoint_tokenizer
 from focal_algorithm.transformers_versions import cache_in
 from focal_common.errors import ConfigError
 
-__all__ = ["MiniCpmVForConditionalGeneration", "VisualMarks"]
+__all__ = [
+    "MiniCpmVConfig",
+    "MiniCpmVForConditionalGeneration",
+    "StandInMiniCpmV",
+    "VisualMarks",
+    "mark_tokenizer",
+]
+
+
+class MiniCpmVConfig(Qwen2Config):
+    """Decoder settings, with ``vision_config``, ``query_num`` and ``slice_config`` beside them."""
+
+    model_type = "minicpmv"
+
+
+class Resampler(nn.Module):
+    """Learned queries gather the patches of a picture by cross-attention (Qwen-VL, arXiv 2308.12966, sec. 2.1).
+
+    Args:
+        queries: Visual tokens per picture.
+        hidden: Width of the decoder; a multiple of 4.
+        vision_hidden: Width of the tower.
+        heads: Attention heads.
+    """
+
+    def __init__(self, queries: int, hidden: int, vision_hidden: int, heads: int) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.randn(queries, hidden) * 0.02)
+        self.kv_proj = nn.Linear(vision_hidden, hidden, bias=False)
+        self.attn = nn.MultiheadAttention(hidden, heads, batch_first=True)
+        self.ln_q, self.ln_kv, self.ln_post = (nn.LayerNorm(hidden) for _ in range(3))
+        self.proj = nn.Linear(hidden, hidden, bias=False)
+
+    def forward(self, features: Tensor, rows: int, columns: int) -> Tensor:
+        """Return one picture's tokens, axes (queries, hidden), from its patches, axes (patches, vision_hidden)."""
+        values = self.ln_kv(self.kv_proj(features))
+        keys = values + _sine_positions(rows, columns, values.shape[1]).to(values)
+        gathered, _ = self.attn(self.ln_q(self.query)[None], keys[None], values[None], need_weights=False)
+        return self.proj(self.ln_post(gathered[0]))
+
+
+class StandInMiniCpmV(PreTrainedModel):
+    """A stand-in for the code of a checkpoint, put together from transformers' own parts.
+
+    It has the interface and the module names of the published class (``vpm``, ``resampler``, ``llm``), so that the
+    adapter can be tried without running foreign code. It does not claim to compute what that class computes.
+    """
+
+    config_class = MiniCpmVConfig
+    _supports_sdpa = True
+
+    def __init__(self, config: MiniCpmVConfig) -> None:
+        super().__init__(config)
+        tower = Idefics2VisionConfig(**config.vision_config, attn_implementation="eager")
+        self.llm = Qwen2ForCausalLM(config)
+        self.vpm = Idefics2VisionTransformer(tower)
+        self.resampler = Resampler(
+            config.query_num, config.hidden_size, tower.hidden_size, config.num_attention_heads
+        )
+        self.post_init()
+
+    def get_vllm_embedding(self, data: dict[str, Any]) -> tuple[Tensor, list[Tensor]]:
+        """Return embeddings of text and pictures, axes (batch, tokens, hidden), and the pictures' alone."""
+        embeddings = self.llm.model.embed_tokens(data["input_ids"])
+        features = []
+        for row, (strips, sizes) in enumerate(zip(data["pixel_values"], data["tgt_sizes"], strict=True)):
+            own = [self._picture(strip, *size) for strip, size in zip(strips, sizes.tolist(), strict=True)]
+            features.append(torch.stack(own) if own else embeddings.new_zeros(0))
+            for picture, (start, stop) in zip(own, data["image_bound"][row].tolist(), strict=True):
+                embeddings[row, start:stop] = picture.to(embeddings)
+        return embeddings, features
+
+    def forward(self, data: dict[str, Any], **settings: Any) -> Any:
+        """Run the decoder on `get_vllm_embedding`."""
+        embeddings, _ = self.get_vllm_embedding(data)
+        return self.llm(inputs_embeds=embeddings, position_ids=data["position_ids"], **settings)
+
+    def _picture(self, strip: Tensor, rows: int, columns: int) -> Tensor:
+        channels, patch, _ = strip.shape
+        pixels = strip.view(channels, patch, rows, columns, patch).transpose(1, 2)
+        pixels = pixels.reshape(1, channels, rows * patch, columns * patch)
+        is_patch = torch.ones(1, rows, columns, dtype=torch.bool, device=strip.device)
+        features = self.vpm(pixels, patch_attention_mask=is_patch).last_hidden_state[0]
+        return self.resampler(features, rows, columns)
+
+
+def _sine_positions(rows: int, columns: int, width: int) -> Tensor:
+    """Return sines and cosines of row and column, axes (patches, width)."""
+    frequencies = 10000.0 ** (-torch.arange(width // 4) / (width / 4))
+    axes = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = [axis.reshape(-1, 1) * frequencies for axis in axes]
+    return torch.cat([function(angle) for angle in angles for function in (torch.sin, torch.cos)], dim=1)
 
 
 @dataclass(frozen=True)
@@ -48,6 +142,12 @@ class VisualMarks:
         return cls(*(token_ids[0] for token_ids in encoded))
 
 
+def mark_tokenizer() -> Tokenizer:
+    """Return bytes with one token per mark, for models with random weights."""
+    marks = ("<unk>", "<image>", "</image>", "<slice>", "</slice>")
+    return ByteTokenizer({mark: IMAGE_TOKEN + place for place, mark in enumerate(marks)})
+
+
 class MiniCpmVForConditionalGeneration(PreTrainedModel, GenerationMixin):
     """Adapts the published interface to ``forward(input_ids, pixel_values, tgt_sizes, ...)`` and `generate`.
 
@@ -55,19 +155,32 @@ class MiniCpmVForConditionalGeneration(PreTrainedModel, GenerationMixin):
     through ``get_vllm_embedding``; its decoder is ``llm``, a stock Qwen2 model.
 
     Args:
-        core: The published class from a checkpoint's own code, or a stand-in with the same interface.
-        marks: Token ids around visual features.
+        config: Configuration of the decoder and what stands beside it.
+        core: The published class from a checkpoint's own code; None for a stand-in with the same interface.
+        marks: Token ids around visual features; None for those of `mark_tokenizer`.
     """
 
+    config_class = MiniCpmVConfig
+    runs_checkpoint_code = True
     _supports_sdpa = True
     _supports_flash_attn = True
 
-    def __init__(self, core: Any, marks: VisualMarks) -> None:
-        super().__init__(core.config)
-        self.core = core
-        self.marks = marks
-        if getattr(core, "generation_config", None) is not None:
-            self.generation_config = core.generation_config
+    def __init__(self, config: Any, core: Any = None, marks: VisualMarks | None = None) -> None:
+        super().__init__(config)
+        self.core = StandInMiniCpmV(config) if core is None else core
+        self.marks = marks or VisualMarks.of(mark_tokenizer(), "minicpm_v")
+        self.config.image_token_id = self.marks.placeholder
+        if getattr(self.core, "generation_config", None) is not None:
+            self.generation_config = self.core.generation_config
+
+    @classmethod
+    def from_pretrained(cls, location: str, **settings: Any) -> MiniCpmVForConditionalGeneration:
+        """Load a checkpoint, and run the code it brings; the caller has been allowed to."""
+        core = AutoModel.from_pretrained(location, trust_remote_code=True, **settings)
+        tokenizer = checkpoint_tokenizer(
+            location, settings["local_files_only"], trust_remote_code=True, otherwise=mark_tokenizer()
+        )
+        return cls(core.config, core, VisualMarks.of(tokenizer, location))
 
     def get_decoder(self) -> Any:
         """Return the stack of decoder layers."""

@@ -49,7 +49,7 @@ def check_weights(folder: Path, remedy: str = "train the model again with 'focal
     """Compare every file of a trained model with the hash written when it was exported.
 
     Args:
-        folder: Of the model.
+        folder: Folder of the model.
         remedy: What the user can do, for the message.
 
     Raises:

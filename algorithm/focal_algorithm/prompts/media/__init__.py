@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from focal_algorithm.prompts.media.source import MediaSample
+from focal_algorithm.prompts.media.media import MediaSample
 
 __all__ = ["MediaSample"]

@@ -14,13 +14,13 @@ from torch import Tensor
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 from transformers.image_utils import ChannelDimension
 
-from focal_algorithm.prompts.media.pixel_scales import SIGLIP_DEVIATION, SIGLIP_MEAN
-
 __all__ = [
+    "CLIP",
+    "SIGLIP",
+    "PixelScale",
     "anyres_canvas",
     "anyres_pixels",
     "cropped",
-    "cropped_pixels",
     "normalised",
     "picture_of",
     "picture_of_tiles",
@@ -28,27 +28,32 @@ __all__ = [
     "video_pixels",
 ]
 
-Channels = tuple[float, float, float]
+PixelScale = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Mean and deviation of the three colour channels that a vision tower was trained with, for pixels in [0, 1]."""
+
+SIGLIP: PixelScale = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+"""Source: google/siglip-so400m-patch14-384 preprocessor_config.json."""
+
+CLIP: PixelScale = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+"""Source: openai/clip-vit-large-patch14-336 preprocessor_config.json."""
 
 
-def normalised(
-    picture: Image.Image, mean: Channels = SIGLIP_MEAN, deviation: Channels = SIGLIP_DEVIATION
-) -> Tensor:
+def normalised(picture: Image.Image, scale: PixelScale = SIGLIP) -> Tensor:
     """Return an RGB picture as fp32 of zero mean and unit deviation, axes (channels, rows, columns)."""
+    mean, deviation = (torch.tensor(channels)[:, None, None] for channels in scale)
     pixels = torch.from_numpy(np.array(picture, dtype=np.uint8)).permute(2, 0, 1).to(torch.float32)
-    return (pixels / 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
+    return (pixels / 255 - mean) / deviation
 
 
-def picture_of(pixels: Tensor, mean: Channels, deviation: Channels) -> Image.Image:
+def picture_of(pixels: Tensor, scale: PixelScale) -> Image.Image:
     """Return the RGB picture that `normalised` made pixels of, to the bit for fp32 pixels.
 
     Args:
         pixels: Axes (channels, rows, columns).
-        mean: Of the channels.
-        deviation: Of the channels.
+        scale: Scale of the pixels.
     """
-    scaled = pixels.to("cpu", torch.float32) * torch.tensor(deviation)[:, None, None]
-    levels = ((scaled + torch.tensor(mean)[:, None, None]) * 255).round().clamp(0, 255)
+    mean, deviation = (torch.tensor(channels)[:, None, None] for channels in scale)
+    levels = ((pixels.to("cpu", torch.float32) * deviation + mean) * 255).round().clamp(0, 255)
     return Image.fromarray(levels.to(torch.uint8).permute(1, 2, 0).contiguous().numpy())
 
 
@@ -58,17 +63,8 @@ def video_pixels(frames: Sequence[Image.Image], size_pixels: int) -> Tensor:
     return torch.stack([normalised(resized(frame, square)) for frame in frames])[None]
 
 
-def cropped_pixels(picture: Image.Image, size_pixels: int, mean: Channels, deviation: Channels) -> Tensor:
-    """Resize the short side and cut out the centre square, as CLIP was trained (arXiv 2103.00020).
-
-    Returns:
-        Axes (batch of 1, channels, rows, columns), fp32.
-    """
-    return normalised(cropped(picture, size_pixels), mean, deviation)[None]
-
-
 def cropped(picture: Image.Image, size_pixels: int) -> Image.Image:
-    """Return the centre square of a picture whose short side was resized; see `cropped_pixels`."""
+    """Return the centre square of a picture whose short side was resized, as CLIP was trained (arXiv 2103.00020)."""
     width, height = picture.size
     factor = size_pixels / min(width, height)
     fitted = resized(picture, (max(size_pixels, int(width * factor)), max(size_pixels, int(height * factor))))
@@ -101,7 +97,7 @@ def anyres_pixels(
     canvas = torch.zeros(3, best_height, best_width)
     top, left = (best_height - new_height) // 2, (best_width - new_width) // 2
     # Blank after normalisation is black before it, as the stock processor pads.
-    canvas -= SIGLIP_MEAN[0] / SIGLIP_DEVIATION[0]
+    canvas -= SIGLIP[0][0] / SIGLIP[1][0]
     canvas[:, top : top + new_height, left : left + new_width] = normalised(fitted)
     crops = [
         canvas[:, row : row + crop_pixels, column : column + crop_pixels]
@@ -142,7 +138,7 @@ def picture_of_tiles(
     canvas = tiles.unflatten(0, (rows, columns)).permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2)
     top, left = (target[0] - new_height) // 2, (target[1] - new_width) // 2
     fitted = canvas[:, top : top + new_height, left : left + new_width]
-    return resized(picture_of(fitted, SIGLIP_MEAN, SIGLIP_DEVIATION), (width, height))
+    return resized(picture_of(fitted, SIGLIP), (width, height))
 
 
 def resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

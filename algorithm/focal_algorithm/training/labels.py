@@ -1,4 +1,4 @@
-"""What each visual token should know, read off the scene: targets of the auxiliary losses."""
+"""Targets of the losses, read off the scene: what each visual token, and each word for an object, should know."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from focal_algorithm.tasks.drawing import COLORS, DIRECTIONS, QUADRANTS, SHAPES
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.tasks.video_scene import quadrant
-from focal_algorithm.tasks.vocabulary import COLORS, DIRECTIONS, QUADRANTS, SHAPES
-from focal_algorithm.training.batches import CATEGORIES, IGNORED, cell_owners
+from focal_algorithm.training.batches import CATEGORIES, IGNORED, MOST_OBJECTS, cell_owners
 
-__all__ = ["IGNORED", "VisualLabels", "visual_labels"]
+__all__ = ["NUMBERS", "ObjectLabels", "VisualLabels", "object_labels", "visual_labels"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class VisualLabels:
         category: 0 for background, 1 + colour * shapes + shape of the object; axes (batch, visual).
         centre: Centre of the object in the frame, (column, row) in [-1, 1]; axes (batch, visual, 2).
         is_middle: 1 where the centre of the object lies in the cell, axes (batch, visual); one cell counts one object.
-        radius: Of the object in cells, axes (batch, visual).
+        radius: Radius of the object in cells, axes (batch, visual).
         presence: Which categories are in the frame, axes (batch, frames, categories).
         time: Frame number over the last frame number, axes (batch, visual).
         direction: Direction of the object from its second visible frame on, else -100; axes (batch, visual).
@@ -95,3 +95,44 @@ def _of_one(sample: TaskSample, side: int) -> tuple[Any, ...]:
         motion[1].ravel(),
         motion[2].ravel(),
     )
+
+
+NUMBERS = 6
+"""(column, row) where it starts and where it ends, first frame, radius."""
+
+
+@dataclass(frozen=True)
+class ObjectLabels:
+    """Targets per object.
+
+    Attributes:
+        color: Index of its colour, axes (batch, objects).
+        shape: Index of its shape, same axes.
+        direction: Index of its direction, -100 in images, same axes.
+        speed: 1 if it is fast, -100 in images, same axes.
+        numbers: Axes (batch, objects, `NUMBERS`): places in [-1, 1], the first frame as part of the clip, the radius
+            as part of a quarter of the picture.
+    """
+
+    color: Tensor
+    shape: Tensor
+    direction: Tensor
+    speed: Tensor
+    numbers: Tensor
+
+
+def object_labels(samples: Sequence[TaskSample]) -> ObjectLabels:
+    """Return the targets of a batch."""
+    kinds = np.full((4, len(samples), MOST_OBJECTS), IGNORED, dtype=np.int64)
+    numbers = np.zeros((len(samples), MOST_OBJECTS, NUMBERS), dtype=np.float32)
+    for row, sample in enumerate(samples):
+        frames, size = sample.owners.shape[:2]
+        for index, one in enumerate(sample.scene.objects):
+            kinds[:2, row, index] = tuple(COLORS).index(one.color), SHAPES.index(one.shape)
+            ends = np.array([one.start, one.end])
+            first = one.first / max(1, frames - 1)
+            numbers[row, index] = (*(ends.ravel() * 2 / size - 1), first, 4 * one.radius / size)
+            if sample.is_video:
+                kinds[2:, row, index] = DIRECTIONS.index(one.direction), int(one.is_fast)
+    color, shape, direction, speed = torch.from_numpy(kinds)
+    return ObjectLabels(color, shape, direction, speed, torch.from_numpy(numbers))

@@ -1,21 +1,70 @@
-"""Contextual tokens by k-means over keys, with an optional joining of surplus clusters.
+"""Contextual tokens by k-means over keys, with an optional joining of surplus clusters; SparseZip (code only).
 
-SparseZip (code only).
+The published code draws starting points from the process-wide random generator, so a picture's result depends on what
+ran before it. Here a source of draws, seeded or without chance, belongs to one picture.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from focal_algorithm.kernels.hybrid_scores import EPSILON
 from focal_algorithm.kernels.ordering import first_argmax, first_argmin, one_hot_rows
-from focal_algorithm.kernels.sparsezip.draws import Draws
-from focal_algorithm.kernels.sparsezip.scores import EPSILON
 
-__all__ = ["KMeansRules", "join_clusters", "kmeans", "merge_by_kmeans", "squared_distances"]
+__all__ = [
+    "Draws",
+    "FarthestPoints",
+    "KMeansRules",
+    "SeededDraws",
+    "join_clusters",
+    "kmeans",
+    "merge_by_kmeans",
+    "squared_distances",
+]
+
+
+class Draws(Protocol):
+    """Chooses one of several points."""
+
+    def uniform(self, count: int) -> int:
+        """Choose below ``count``."""
+        ...
+
+    def proportional(self, weights: Tensor) -> int:
+        """Choose in proportion to ``weights``, axes (points)."""
+        ...
+
+
+class FarthestPoints:
+    """No chance: the first point, then always the heaviest one, which is the farthest."""
+
+    def uniform(self, count: int) -> int:
+        """Choose the first point."""
+        return 0
+
+    def proportional(self, weights: Tensor) -> int:
+        """Choose the heaviest point; the first of equals."""
+        return int(first_argmax(weights))
+
+
+class SeededDraws:
+    """Draws of a generator of its own; repeats for equal seeds."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def uniform(self, count: int) -> int:
+        """Choose below ``count``."""
+        return int(torch.randint(count, (1,), generator=self._generator))
+
+    def proportional(self, weights: Tensor) -> int:
+        """Choose in proportion to the weights."""
+        return int(torch.multinomial(weights.cpu(), 1, generator=self._generator))
 
 
 @dataclass(frozen=True)
@@ -51,7 +100,7 @@ def kmeans(
         count: Clusters, at most the points.
         iterations: Lloyd rounds; an empty cluster is moved to a drawn point.
         draws: Source of the starting points.
-        weights: Of the points, axes (points); None for equal ones.
+        weights: Weights of the points, axes (points); None for equal ones.
 
     Returns:
         Centres, axes (clusters, width), and the assignment of the last round, before its update, axes (points).
@@ -109,7 +158,7 @@ def merge_by_kmeans(
         count: Contextual tokens.
         rules: How clusters are formed.
         draws: Source of starting points.
-        weights: Of the tokens, axes (remaining); None for plain means.
+        weights: Weights of the tokens, axes (remaining); None for plain means.
 
     Returns:
         Merged tokens, axes (count, width), zero where a cluster is empty, and the contextual token of each

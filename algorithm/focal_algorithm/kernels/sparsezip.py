@@ -13,21 +13,23 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.sparsezip.draws import Draws, FarthestPoints
-from focal_algorithm.kernels.sparsezip.dynamic_k import dynamic_k
-from focal_algorithm.kernels.sparsezip.kmeans import KMeansRules, merge_by_kmeans
-from focal_algorithm.kernels.sparsezip.scores import (
+from focal_algorithm.kernels.hybrid_scores import (
     EPSILON,
     HybridWeights,
     add_cross_score,
     combine_layers,
+    dynamic_k,
     hybrid_score,
 )
-from focal_algorithm.kernels.sparsezip.single_shot import merge_single_shot
-from focal_algorithm.kernels.visionzip.contextual import merge_into_targets
-from focal_algorithm.kernels.visionzip.dominant import select_dominant, split_tokens
+from focal_algorithm.kernels.kmeans import Draws, FarthestPoints, KMeansRules, merge_by_kmeans
+from focal_algorithm.kernels.visionzip import (
+    merge_into_targets,
+    select_dominant,
+    split_tokens,
+)
 
 __all__ = ["Compressed", "SparseZipRules", "Variant", "chosen_k", "compress", "patch_scores"]
+
 
 Variant = Literal["s1", "s2", "s3"]
 
@@ -38,14 +40,14 @@ class SparseZipRules:
 
     Attributes:
         variant: Published lineage.
-        weights: Of the hybrid score.
+        weights: Weights of the hybrid score.
         dominant: K; None for dynamic K, or for ``max(k_min, 4)`` where that is off.
         dynamic: Whether K follows the scores.
         offset: c of dynamic K. epsilon: Its floor.
         k_min: Least K; bounds an explicit K too. k_max: Largest K.
         contextual: C.
         by_kmeans: Merge by k-means; otherwise into spaced targets.
-        kmeans: Of k-means.
+        kmeans: Rules of k-means.
         weighs_by_score: Weigh tokens by their score when merging.
         attention_only: Score by the sum of the attention (s3's ``skip_hybrid_attn``).
     """
@@ -99,7 +101,7 @@ def patch_scores(
         attention: Attention that each patch receives, axes (layers, heads, patches).
         keys: Axes (layers, patches, key width).
         rules: Settings.
-        gates: Of the layers, before softmax; None for equal weights.
+        gates: Gates of the layers, before softmax; None for equal weights.
         cross: Score from the question, axes (patches).
         beta: Weight of ``cross``.
     """
@@ -152,7 +154,7 @@ def compress(
         rules: Settings.
         count: K; None to choose it.
         draws: Source of k-means starts; None for no chance.
-        weights: Of the patches when merging, axes (patches); None for those that ``rules`` name.
+        weights: Weights of the patches when merging, axes (patches); None for those that ``rules`` name.
 
     Raises:
         ConfigError: K is larger than the number of patches.
@@ -166,10 +168,16 @@ def compress(
     if rules.by_kmeans:
         source = FarthestPoints() if draws is None else draws
         merged, assignment = merge_by_kmeans(rest, rest_keys, rules.contextual, rules.kmeans, source, shares)
-    elif rules.variant == "s2":
-        done = merge_single_shot(rest, rest_keys, rules.contextual, shares)
-        merged, assignment = done.features, done.assignment
     else:
-        done = merge_into_targets(rest, rest_keys, rules.contextual, epsilon=EPSILON, repeats_targets=True)
+        is_single_shot = rules.variant == "s2"
+        done = merge_into_targets(
+            rest,
+            rest_keys,
+            rules.contextual,
+            merge="others" if is_single_shot else "sum",
+            epsilon=EPSILON,
+            repeats_targets=True,
+            weights=shares if is_single_shot else None,
+        )
         merged, assignment = done.features, done.assignment
     return Compressed(ranked, dominant, merged, remaining, assignment)

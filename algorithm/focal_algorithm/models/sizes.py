@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from focal_common.config import parse_yaml
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["BYTE_TEXT", "IMAGE_TOKEN", "VIDEO_TOKEN", "keep_tokens_apart", "size_of"]
+__all__ = ["BYTE_TEXT", "IMAGE_TOKEN", "VIDEO_TOKEN", "keep_tokens_apart", "settings"]
 
 BYTE_TEXT: dict[str, Any] = {
     "vocab_size": 320,
@@ -25,15 +26,27 @@ BYTE_TEXT: dict[str, Any] = {
 IMAGE_TOKEN, VIDEO_TOKEN = 259, 260
 
 
-def size_of(family: str, size: str, sizes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the settings of a named size; raises `ConfigError` if there is none."""
+@cache
+def _families() -> dict[str, Any]:
+    text = (files("focal_algorithm.models") / "sizes.yaml").read_text(encoding="utf-8")
+    return parse_yaml(text, "sizes.yaml")
+
+
+def settings(family: str, size: str) -> dict[str, Any]:
+    """Return the fields of the configuration of a named size; raises `ConfigError` if there is none."""
+    sizes = _families().get(family, {}).get("sizes", {})
     if size not in sizes:
         raise ConfigError(f"{family} has no size '{size}'; {near_matches(size, sizes)}")
-    return sizes[size]
+    chosen = dict(_families()[family]["common"])
+    for name, value in sizes[size].items():
+        chosen[name] = chosen.get(name, {}) | value if isinstance(value, dict) else value
+    if "text_config" not in chosen:  # the decoder's fields stand beside the others
+        return BYTE_TEXT | chosen
+    return chosen | {"text_config": BYTE_TEXT | chosen["text_config"]}
 
 
 @torch.no_grad()
-def keep_tokens_apart(patch_embedding: Tensor, projection: Tensor, layers: Iterable[Any]) -> None:
+def keep_tokens_apart(family: str, model: Any) -> None:
     """Change random weights so that patches of real pictures stay distinguishable through all layers.
 
     With stock initialisation every vector resembles every other: filters see little but brightness, and
@@ -41,13 +54,15 @@ def keep_tokens_apart(patch_embedding: Tensor, projection: Tensor, layers: Itera
     settings so that tokens stay distinguishable through the depth; no published figure was fitted.
 
     Args:
-        patch_embedding: Weight of the convolution over patches, axes (filters, channels, ...).
-        projection: Weight of the last linear layer before the decoder.
-        layers: Decoder layers.
+        family: Only those of ``sizes.yaml`` say which weights to change; models of others stay as they are.
+        model: The model.
     """
-    patch_embedding -= patch_embedding.mean(dim=tuple(range(2, patch_embedding.ndim)), keepdim=True)
+    if family not in _families():
+        return
+    patches, projection = (model.get_submodule(path).weight for path in _families()[family]["distinct"])
+    patches -= patches.mean(dim=tuple(range(2, patches.ndim)), keepdim=True)
     projection *= 10
-    layers = list(layers)
+    layers = list(model.get_decoder().layers)
     for layer in layers:
         # Residual branches scaled by depth as in GPT-2 (Radford et al. 2019, sec. 2.3).
         layer.self_attn.o_proj.weight /= math.sqrt(2 * len(layers))

@@ -1,1 +1,0 @@
-"""Kernels of SparseVLM (ICML 2025): text raters, relevance, and recycling inside the decoder."""

@@ -1,1 +1,0 @@
-"""Kernels of SparseZip: hybrid scores, dynamic K and merging of the tokens of a vision tower."""
