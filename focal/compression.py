@@ -136,6 +136,11 @@ class Run:
             *self.notes,
             *idle_notes(self.method, trace.counts),
             *(f"no pictures kept: {one}" for one in why),
+            *(
+                ["no masks kept: a prompt holds several pictures"]
+                if self._keep_masks and not trace.masks
+                else []
+            ),
         ]
         return trace.with_notes(notes)
 

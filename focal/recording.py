@@ -62,7 +62,9 @@ class Recording:
         counts = recorded_trace(self.loaded, self.method, self.samples, self.dataset, self.seed)
         header = counts.header
         folder = trace_folder(self.method, self.loaded.quantization.partition(":")[0] or "float")
-        method, samples, pictures, keep_masks = self.method, self.samples, self.pictures, self.keep_masks
+        method, samples, pictures = self.method, self.samples, self.pictures
+        # Masks name representatives by places of one grid.
+        keep_masks = self.keep_masks and not any(one.header.pictures for one in samples)
         masks = tuple(one.masks for one in samples if one.masks is not None)
         return Trace(
             counts,

@@ -87,19 +87,6 @@ def test_pictures_of_one_colour_do_not_break_a_method(name: str) -> None:
     assert bool(output.logits.isfinite().all())
 
 
-@each_method
-def test_two_videos_in_a_prompt_are_one_sentence(name: str) -> None:
-    def twice(inputs: dict[str, Any]) -> dict[str, Any]:
-        doubled = {
-            key: torch.cat([inputs[key], inputs[key]], dim=1) for key in ("input_ids", "attention_mask")
-        }
-        return inputs | doubled | {PIXELS: torch.cat([inputs[PIXELS], inputs[PIXELS]])}
-
-    with pytest.raises(UnsupportedError, match="2 images or videos") as refusal:
-        run(name, inputs_of(twice))
-    assert is_sentence(str(refusal.value))
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

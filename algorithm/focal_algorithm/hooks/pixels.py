@@ -74,6 +74,8 @@ class TowerPixels:
             For each prompt its pictures, None without visual tokens, or the sentence why there are none.
         """
         self._seen.is_taken = True
+        if any(layout.pictures for layout in layouts):
+            return ["a prompt holds several" if layout.visual_tokens else None for layout in layouts]
         try:
             parts = self._parts(layouts)
         except FocalError as refusal:

@@ -20,9 +20,29 @@ from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, RunError
 from focal_traces.header.schema import DecoderGeometry
 
-__all__ = ["Decision", "PendingMlp", "Prefill"]
+__all__ = ["Decision", "PendingMlp", "Picture", "Prefill"]
 
-Decision = Callable[[int, Tensor, TokenStream, Any], Resequenced | None]
+
+@dataclass(frozen=True)
+class Picture:
+    """One image or video of a prompt, as it is at one point of the decoder.
+
+    Attributes:
+        row: Of the batch.
+        part: Number of the picture in its prompt.
+        rows: Places of the prompt's tokens, axes (tokens).
+        stream: What the method is told of them.
+        state: Of the method.
+    """
+
+    row: int
+    part: int
+    rows: Tensor
+    stream: TokenStream
+    state: Any
+
+
+Decision = Callable[[Picture, Tensor], Resequenced | None]
 
 
 @dataclass(frozen=True)
@@ -118,17 +138,26 @@ class Prefill:
         self._has_one_axis = self.last_positions.ndim == 2
         self._method = method
         self._token_ids = is_real.cumsum(dim=1) - 1
-        self.states: list[Any] = [
-            method.start(geometry, layout) if layout.visual_tokens else None for layout in layouts
+        self._pictures = [
+            (row, part) for row, layout in enumerate(layouts) for part in range(len(layout.parts))
         ]
+        self.states: dict[tuple[int, int], Any] = {
+            (row, part): method.start(geometry, layouts[row].parts[part]) for row, part in self._pictures
+        }
         self._streams = self._build_streams()
 
-    def samples(self) -> list[tuple[int, Tensor, TokenStream, Any]]:
-        """Return (row, places of its tokens, stream, state) of each prompt with visual tokens."""
+    def pictures(self, part: int | None = None) -> list[Picture]:
+        """Return the images and videos of the batch, each of which the method is shown on its own.
+
+        Args:
+            part: Number of a picture in its prompt; None for all.
+        """
         return [
-            (sample, self.sequence.rows(sample), self._streams[sample], self.states[sample])
-            for sample, layout in enumerate(self.layouts)
-            if layout.visual_tokens
+            Picture(
+                row, number, self.sequence.rows(row), self._streams[row, number], self.states[row, number]
+            )
+            for row, number in self._pictures
+            if part in (None, number)
         ]
 
     def resequence(
@@ -140,47 +169,67 @@ class Prefill:
             point: Where.
             layer: Decoder layer.
             hidden: Residual stream, axes (batch, tokens, hidden).
-            decide: From row of the batch, its tokens, stream and state to the answer; None for the method's own
-                operation at this point.
+            decide: From a picture and the tokens of its prompt to the answer; None for the method's own operation at
+                this point.
 
         Returns:
             None if nothing changes; else how to carry the change out, and the new residual stream.
         """
+        before, places, is_merged = hidden, None, False
+        # The pictures of a prompt one after the other: each is told what those before it have left.
+        for part in range(max((len(layout.parts) for layout in self.layouts), default=0)):
+            step = self._resequenced(part, point, layer, hidden, decide)
+            if step is not None:
+                step_places, hidden, has_merged = step
+                places = step_places if places is None else places.gather(1, step_places)
+                is_merged = is_merged or has_merged
+        if places is None:
+            return None
+        change = hidden - gather_tokens(before, places, -2) if is_merged else None
+        return PendingMlp(self.sequence, places, before.shape[1], change), hidden
+
+    def _resequenced(
+        self, part: int, point: HookPoint, layer: int, hidden: Tensor, decide: Decision | None
+    ) -> tuple[Tensor, Tensor, bool] | None:
+        """Carry out what the method decides of one picture of each prompt.
+
+        Returns:
+            None if nothing changes; else the place before the change of each token, the new residual stream, and
+            whether it holds merged tokens.
+        """
         answers: dict[int, Resequenced] = {}
-        for sample, rows, stream, state in self.samples():
-            own = hidden[sample, rows].detach()  # kernels may write in place
+        for picture in self.pictures(part):
+            own = hidden[picture.row, picture.rows].detach()  # kernels may write in place
             if decide is not None:
-                answer = decide(sample, own, stream, state)
+                answer = decide(picture, own)
             elif point is HookPoint.LAYER_INPUT:
-                answer = self._method.before_layer(layer, own, stream, state)
+                answer = self._method.before_layer(layer, own, picture.stream, picture.state)
             else:
-                answer = self._method.after_attention(layer, own, stream, state)
+                answer = self._method.after_attention(layer, own, picture.stream, picture.state)
             if answer is not None:
                 if not len(answer.rows):
                     raise RunError(f"layer {layer}: {self._method.name} dropped every token of a prompt")
-                answers[sample] = answer
+                answers[picture.row] = answer
                 if self.record is not None:
-                    self.record.resequenced(sample, point, layer, stream, answer)
+                    self.record.resequenced(picture.row, point, layer, picture.stream, answer)
         if not answers:
             return None
-        kept = [self.sequence.rows(sample) for sample in range(len(self.layouts))]
-        for sample, answer in answers.items():
-            kept[sample] = kept[sample][answer.rows]
-        renumbers = {sample for sample, answer in answers.items() if answer.renumbers and self._has_one_axis}
+        kept = [self.sequence.rows(row) for row in range(len(self.layouts))]
+        for row, answer in answers.items():
+            kept[row] = kept[row][answer.rows]
+        renumbers = {row for row, answer in answers.items() if answer.renumbers and self._has_one_axis}
         sequence, places = self.sequence.taken(kept, renumbers)
-        gathered = gather_tokens(hidden, places, -2)
-        merged = gathered
-        if any(answer.hidden is not None for answer in answers.values()):
-            merged = gathered.clone()
-            for sample, answer in answers.items():
+        hidden = gather_tokens(hidden, places, -2)
+        has_merged = any(answer.hidden is not None for answer in answers.values())
+        if has_merged:
+            hidden = hidden.clone()
+            for row, answer in answers.items():
                 if answer.hidden is not None:
-                    merged[sample, sequence.rows(sample)] = answer.hidden
-            merged = refuse_gradients(merged, self._method.name)
-        change = None if merged is gathered else merged - gathered
-        pending = PendingMlp(sequence, places, hidden.shape[1], change)
+                    hidden[row, sequence.rows(row)] = answer.hidden
+            hidden = refuse_gradients(hidden, self._method.name)
         self.sequence = sequence
         self._streams = self._build_streams()
-        return pending, merged
+        return places, hidden, has_merged
 
     @property
     def prompt_columns(self) -> int:
@@ -193,7 +242,7 @@ class Prefill:
         self.after_layer = [one.without_last(self.drafted_tokens) for one in self.after_layer]
         self.sequence = self.sequence.without_last(self.drafted_tokens)
         self.is_real = self.is_real[:, : self.prompt_columns]
-        self.drafted_tokens, self.record, self.states, self._streams = 0, None, [], []
+        self.drafted_tokens, self.record, self.states, self._streams = 0, None, {}, {}
 
     def decode_positions(self, layer: int, steps: int, queries: int) -> Tensor:
         """Return the positions of ``queries`` tokens that come ``steps`` tokens after the prefill, as a layer counts.
@@ -205,12 +254,15 @@ class Prefill:
         lowered = self.at_layer[layer].lowered
         return positions if lowered is None else positions - lowered
 
-    def _build_streams(self) -> list[TokenStream]:
+    def _build_streams(self) -> dict[tuple[int, int], TokenStream]:
         columns = self.sequence.columns
-        return [
-            TokenStream.of(layout, self._token_ids[sample][columns[sample, self.sequence.rows(sample)]])
-            for sample, layout in enumerate(self.layouts)
+        token_ids = [
+            self._token_ids[row][columns[row, self.sequence.rows(row)]] for row in range(len(self.layouts))
         ]
+        return {
+            (row, part): TokenStream.of(self.layouts[row].parts[part], token_ids[row])
+            for row, part in self._pictures
+        }
 
 
 def _last_positions(position_ids: Tensor | None, is_real: Tensor) -> Tensor:

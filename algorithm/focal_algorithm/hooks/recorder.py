@@ -6,8 +6,9 @@ may be open at once, each in an `OpenBatch` of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from threading import Lock
 from typing import Any
 
@@ -29,7 +30,7 @@ from focal_common.errors import RunError
 from focal_traces.counts.sparsity import weighted_sparsity_of
 from focal_traces.counts.tiles import GemmTiles, assemble_counts, count_tiles
 from focal_traces.counts.trace import TileCounts
-from focal_traces.header.schema import GEMMS, DecoderGeometry, SampleHeader, slices_per_token
+from focal_traces.header.schema import GEMMS, DecoderGeometry, PictureSpan, SampleHeader, slices_per_token
 from focal_traces.masks.masks import SampleMaskBuilder, SampleMasks
 from focal_traces.masks.pointers import NO_WINNER
 from focal_traces.records.records import Record
@@ -63,6 +64,7 @@ class _Open:
     tiles: dict[tuple[int, str], GemmTiles] = field(default_factory=dict)
     sparsity: dict[tuple[int, str], float] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
+    pending: list[tuple[VectorMasks, TokenStream]] = field(default_factory=list)
 
 
 _COUNTED_AT = {"q_proj": "layer_input", "gate_proj": "after_attention"}
@@ -157,10 +159,15 @@ class OpenBatch:
             winner = torch.full(is_zero.shape, NO_WINNER, dtype=torch.uint8)
             masks = VectorMasks(is_zero, torch.zeros_like(is_zero), winner)
         opened = self._open[sample // self._copies]
-        self._take(opened, layer, gemm, masks)
+        opened.pending.append((masks, stream))
+        if len(opened.pending) < len(opened.layout.parts):
+            return  # the other pictures of the prompt follow
+        pictures, opened.pending = opened.pending, []
+        self._take(opened, layer, gemm, _joined([masks for masks, _ in pictures]))
         if gemm in _COUNTED_AT:
             layout, point = opened.layout, _COUNTED_AT[gemm]
-            present, visual = len(stream.token_ids) - self._drafted_tokens, len(stream.visual_rows)
+            present = len(stream.token_ids) - self._drafted_tokens
+            visual = sum(len(one.visual_rows) for _, one in pictures)
             opened.records += [
                 Record.of("tokens", layer, point, present, layout.sequence_tokens),
                 Record.of("visual_tokens", layer, point, visual, layout.visual_tokens),
@@ -205,11 +212,11 @@ class OpenBatch:
             if len(made):
                 opened.records.append(Record.of("made", layer, point.name.lower(), values, total, tokens))
 
-    def complete(self, states: Sequence[Any], token_ids: Sequence[Tensor]) -> None:
+    def complete(self, states: Mapping[tuple[int, int], Any], token_ids: Sequence[Tensor]) -> None:
         """Close the batch: its prefills become samples of the recorder.
 
         Args:
-            states: Of the method, one per row; None without visual tokens.
+            states: Of the method, by row and number of the picture in it.
             token_ids: Of each row without padding, axes (tokens); empty if the prompts came as embeddings.
 
         Raises:
@@ -218,7 +225,8 @@ class OpenBatch:
         layers = self._geometry.layers
         places = [(layer, gemm) for layer in range(layers) for gemm in GEMMS]
         finished = []
-        for opened, state in zip(self._open, states[:: self._copies], strict=True):
+        for number, opened in enumerate(self._open):
+            own = [states[number * self._copies, part] for part in range(len(opened.layout.parts))]
             missing = [place for place in places if place not in opened.tiles]
             if missing:
                 layer, gemm = missing[0]
@@ -233,6 +241,10 @@ class OpenBatch:
                 visual_start=layout.visual_start,
                 visual_tokens=layout.visual_tokens,
                 grid=layout.grid,
+                pictures=tuple(
+                    PictureSpan(visual_start=one.visual_start, visual_tokens=one.visual_tokens, grid=one.grid)
+                    for one in layout.pictures
+                ),
                 weighted_sparsity=(
                     weighted_sparsity_of(sparsity, self._geometry, layout.visual_tokens)
                     if layout.visual_tokens
@@ -241,15 +253,16 @@ class OpenBatch:
             )
             counts = assemble_counts([opened.tiles[place] for place in places])
             masks = None if opened.masks is None else opened.masks.finish()
-            summary = self._study.summary(self._method, state) if layout.visual_tokens else {}
-            if layout.visual_tokens:
-                opened.records += self._study.records(self._method, state)
+            summaries = [self._study.summary(self._method, state) for state in own]
+            summary = {name: fmean(one[name] for one in summaries) for name in (summaries[:1] or [{}])[0]}
+            if len(own) == 1:  # what a method adds is told in places of the one visual range
+                opened.records += self._study.records(self._method, own[0])
             finished.append(RecordedSample(header, counts, masks, tuple(opened.records), summary))
         self._recorder.add(finished, self._layouts, token_ids[:: self._copies])
 
     def _mask_builder(self, layout: SampleLayout) -> SampleMaskBuilder | None:
-        if not self._keep_masks:
-            return None
+        if not self._keep_masks or layout.pictures:
+            return None  # the rule that finds a representative is that of one grid
         return SampleMaskBuilder(self._geometry.layers, self._study.pointer_rule(self._method, layout))
 
     def _take(self, opened: _Open, layer: int, gemm: str, masks: VectorMasks) -> None:
@@ -274,3 +287,11 @@ class OpenBatch:
                 none = torch.zeros(0, slices, dtype=torch.bool)
                 masks = VectorMasks(none, none, torch.zeros(0, slices, dtype=torch.uint8))
                 self._take(opened, layer, gemm, masks)
+
+
+def _joined(masks: Sequence[VectorMasks]) -> VectorMasks:
+    """Return what was done to the vectors of all pictures of a prompt, those of the first before those of the next."""
+    if len(masks) == 1:
+        return masks[0]
+    rows = ("is_zero", "is_similar", "winner")
+    return VectorMasks(*(torch.cat([getattr(one, name) for one in masks]) for name in rows))

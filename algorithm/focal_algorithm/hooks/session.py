@@ -22,7 +22,7 @@ from focal_algorithm.hooks.cache import (
     require_growing_cache,
 )
 from focal_algorithm.hooks.generation import GenerateCall
-from focal_algorithm.hooks.prefill import Prefill
+from focal_algorithm.hooks.prefill import Picture, Prefill
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
 from focal_algorithm.hooks.tower import TowerWatch
@@ -33,7 +33,6 @@ from focal_algorithm.methods.base import (
     GemmOutcome,
     HookPoint,
     Resequenced,
-    TokenStream,
     changes_length,
     hook_points,
 )
@@ -356,16 +355,22 @@ class Session:
         if tower is None or not any(layout.visual_tokens for layout in prefill.layouts):
             return hidden
         maps = [
-            self._adapter.visual_map(self._model, layout) if layout.visual_tokens else None
+            [self._adapter.visual_map(self._model, part) for part in layout.parts]
             for layout in prefill.layouts
         ]
         shares = tower.take(maps, self._thread.forward.copies)
 
-        def decide(sample: int, own: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
-            visual_map, work = maps[sample], shares[sample]
-            if visual_map is None or work is None:
-                return None
-            return compress_pictures(self.method, tower.points, visual_map, work, own, stream, state)
+        def decide(picture: Picture, own: Tensor) -> Resequenced | None:
+            row, part = picture.row, picture.part
+            return compress_pictures(
+                self.method,
+                tower.points,
+                maps[row][part],
+                shares[row][part],
+                own,
+                picture.stream,
+                picture.state,
+            )
 
         answer = prefill.resequence(HookPoint.LAYER_INPUT, 0, hidden, decide)
         return hidden if answer is None else answer[1]
@@ -434,17 +439,18 @@ class Session:
             raise RunError(f"layer {layer}, {gemm}: the activations hold NaN; expected finite numbers")
         record = prefill.record
         result = values
-        for sample, rows, stream, state in prefill.samples():
-            own = values[sample, rows].detach()  # methods are for inference; kernels write in place
+        for picture in prefill.pictures():
+            # Of what an earlier picture of the prompt has left. Methods are for inference; kernels write in place.
+            own = result[picture.row, picture.rows].detach()
             if HookPoint.GEMM_INPUT in self.points:
-                outcome = self.method.transform(layer, gemm, own, stream, state)
+                outcome = self.method.transform(layer, gemm, own, picture.stream, picture.state)
             else:
                 outcome = GemmOutcome(own)
             if record is not None:
-                record.observe(sample, layer, gemm, outcome, stream)
+                record.observe(picture.row, layer, gemm, outcome, picture.stream)
             if outcome.values is not own:
                 result = values.clone() if result is values else result
-                result[sample, rows] = outcome.values
+                result[picture.row, picture.rows] = outcome.values
         return result if result is values else refuse_gradients(result, self.method.name)
 
     def on_query(self, layer: int, query: Tensor, key: Tensor, scaling: float) -> Tensor:
@@ -466,10 +472,11 @@ class Session:
             if new is not flat:
                 query = new.view(batch, tokens, heads, head_dim).transpose(1, 2)
         if HookPoint.ATTENTION_OPERANDS in self.points:
-            for sample, rows, stream, state in prefill.samples():
-                own_query, own_key = query[sample][:, rows].detach(), key[sample][:, rows].detach()
-                operands = AttentionOperands(own_query, own_key, scaling, self._tables_of(sample, rows))
-                self.method.see_attention(layer, operands, stream, state)
+            for picture in prefill.pictures():
+                row, rows = picture.row, picture.rows
+                own_query, own_key = query[row][:, rows].detach(), key[row][:, rows].detach()
+                operands = AttentionOperands(own_query, own_key, scaling, self._tables_of(row, rows))
+                self.method.see_attention(layer, operands, picture.stream, picture.state)
         return query
 
     def replaces_probabilities(self, layer: int) -> bool:
@@ -483,16 +490,19 @@ class Session:
         prefill = self._active
         if prefill is None:
             return probabilities
-        for sample, rows, stream, state in prefill.samples():
+        for picture in prefill.pictures():
+            row, rows = picture.row, picture.rows
             is_whole = len(rows) == probabilities.shape[2]
-            own = probabilities[sample] if is_whole else probabilities[sample][:, rows[:, None], rows]
-            new = self.method.replace_probabilities(layer, first_head, own.detach(), stream, state)
+            own = probabilities[row] if is_whole else probabilities[row][:, rows[:, None], rows]
+            new = self.method.replace_probabilities(
+                layer, first_head, own.detach(), picture.stream, picture.state
+            )
             if is_whole and new.is_set_to(own):
                 continue  # changed in place
             if is_whole:
-                probabilities[sample] = new
+                probabilities[row] = new
             else:
-                probabilities[sample][:, rows[:, None], rows] = new
+                probabilities[row][:, rows[:, None], rows] = new
         return probabilities
 
 

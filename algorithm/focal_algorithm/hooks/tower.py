@@ -117,11 +117,11 @@ class TowerWatch:
         """Take what the tower did with some pictures from an earlier `seen`, as if it had just run on them."""
         self._now.seen, self._now.is_taken = seen, True
 
-    def take(self, maps: Sequence[VisualMap | None], copies: int = 1) -> list[TowerWork | None]:
-        """Return the work on the pictures of each prompt of a batch; it stays until the tower runs again.
+    def take(self, maps: Sequence[Sequence[VisualMap]], copies: int = 1) -> list[Sequence[TowerWork]]:
+        """Return the work on each image or video of each prompt of a batch; it stays until the tower runs again.
 
         Args:
-            maps: Of the prompts; None for those without pictures.
+            maps: Of the images and videos of each prompt.
             copies: Rows in a row that are the same prompt, whose pictures the tower saw once: beams, or sequences to
                 return.
 
@@ -129,12 +129,15 @@ class TowerWatch:
             UnsupportedError: The tower did not see these pictures.
         """
         self._now.is_taken = True
-        prompts = list(enumerate(maps))[::copies]
-        numbered = [(one.tower_call, row, one) for row, one in prompts if one is not None]
-        seen, wanted = (
-            len(self._now.seen.keys.get(self.layers[0], ())),
-            sum(one.pictures for *_, one in numbered),
+        prompts = maps[::copies]
+        # The tower sees images before videos, each in the order of the batch.
+        order = sorted(
+            (visual_map.tower_call, prompt, part)
+            for prompt, own in enumerate(prompts)
+            for part, visual_map in enumerate(own)
         )
+        seen = len(self._now.seen.keys.get(self.layers[0], ()))
+        wanted = sum(visual_map.pictures for own in prompts for visual_map in own)
         if seen != wanted and copies > 1 and seen == wanted * copies:
             return self.take(maps)  # a family that copies prompts before its tower runs
         if seen != wanted:
@@ -142,12 +145,12 @@ class TowerWatch:
                 f"the prompts hold {wanted} pictures but the vision tower saw {seen}; give the pixels to the "
                 "model inside the 'with' block of attach"
             )
-        shares: list[TowerWork | None] = [None] * len(maps)
+        shares: dict[tuple[int, int], TowerWork] = {}
         first = 0
-        for _, row, one in sorted(numbered, key=lambda entry: entry[:2]):
-            shares[row : row + copies] = [self._share(slice(first, first + one.pictures))] * copies
-            first += one.pictures
-        return shares
+        for _, prompt, part in order:
+            stop = first + prompts[prompt][part].pictures
+            shares[prompt, part], first = self._share(slice(first, stop)), stop
+        return [[shares[row // copies, part] for part in range(len(own))] for row, own in enumerate(maps)]
 
     def _share(self, own: slice) -> TowerWork:
         attention = [torch.stack(self._now.seen.attention[layer][own]) for layer in self.layers]

@@ -62,7 +62,8 @@ class TokenStream:
         visual_rows: Rows of ``token_ids`` inside the visual range, axes (visual tokens present), int64.
         visual_positions: Their places in the visual range, 0 to S - 1, same axes; ascending unless a method
             put merged tokens behind the kept ones.
-        query_rows: Rows of the prompt's tokens after the visual range, axes (T), int64.
+        query_rows: Rows of the prompt's tokens after the visual range, or after all pictures where the prompt has
+            several, axes (T), int64.
     """
 
     layout: SampleLayout
@@ -100,7 +101,8 @@ class TokenStream:
     def of(cls, layout: SampleLayout, token_ids: Tensor) -> TokenStream:
         """Build the stream of the tokens ``token_ids``."""
         is_visual = (token_ids >= layout.visual_start) & (token_ids < layout.visual_stop)
-        is_query = (token_ids >= layout.visual_stop) & (token_ids < layout.sequence_tokens)
+        query_start = layout.sequence_tokens - layout.query_tokens
+        is_query = (token_ids >= query_start) & (token_ids < layout.sequence_tokens)
         visual_rows = is_visual.nonzero().flatten()
         return cls(
             layout=layout,

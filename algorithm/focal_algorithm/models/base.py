@@ -6,15 +6,16 @@ Never changes a model.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
 from focal_algorithm.models import sizes
 from focal_algorithm.prompts.cells import CellMaker, VisualCells
-from focal_algorithm.prompts.layout import PromptRow, SampleLayout, prompt_rows
+from focal_algorithm.prompts.layout import PromptRow, Run, SampleLayout, joined_layout, prompt_rows
 from focal_algorithm.prompts.media.preprocess import SIGLIP, PixelScale, picture_of
 from focal_algorithm.prompts.media.tokens import ByteTokenizer, Tokenizer
 from focal_algorithm.prompts.vision import (
@@ -191,19 +192,38 @@ class ModelAdapter(ABC):
             sample_ids: Names of the rows; numbered if None.
 
         Raises:
-            UnsupportedError: A row has more than one image or video, or its grid does not fit its placeholders.
+            UnsupportedError: A grid does not fit its placeholders.
         """
         names = [f"{kind}_token_id" for kind in sorted(self.modalities)]
         placeholders = [getattr(model.config, name) for name in names if hasattr(model.config, name)]
         layouts = []
+        seen: Counter[int] = Counter()
         for row in prompt_rows(inputs, placeholders, sample_ids):
-            found = self.visual_range(model, inputs, row) if row.runs else VisualRange(0, 0, None)
-            layouts.append(SampleLayout(row.name, len(row.token_ids), *found))
+            tokens, rest, pictures = len(row.token_ids), row.runs, []
+            while rest:
+                kind = rest[0].token_id
+                left = replace(row, runs=rest, picture=seen[kind])
+                first, rest = self.first_picture(model, inputs, left)
+                found = self.visual_range(model, inputs, replace(left, runs=first))
+                pictures.append(SampleLayout(row.name, tokens, *found))
+                seen[kind] += 1
+            layouts.append(
+                joined_layout(pictures) if pictures else SampleLayout(row.name, tokens, 0, 0, None)
+            )
         return tuple(layouts)
+
+    def first_picture(
+        self, model: Any, inputs: Mapping[str, Any], row: PromptRow
+    ) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+        """Split the runs of a row into those of its first image or video and the rest.
+
+        The default takes each run for a picture; see `layouts` for arguments and errors.
+        """
+        return row.runs[:1], row.runs[1:]
 
     @abstractmethod
     def visual_range(self, model: Any, inputs: Mapping[str, Any], row: PromptRow) -> VisualRange:
-        """Return where the image or video of a row lies, and its grid; see `layouts` for arguments and errors."""
+        """Return where the one image or video of a row lies, and its grid; see `layouts` for arguments and errors."""
 
     @abstractmethod
     def prompt_text(self, question: str) -> tuple[str, str]:

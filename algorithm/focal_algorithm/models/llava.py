@@ -9,7 +9,7 @@ from transformers import LlavaForConditionalGeneration
 
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
 from focal_algorithm.prompts.cells import VisualCells, grid_cells
-from focal_algorithm.prompts.layout import PromptRow, token_grid
+from focal_algorithm.prompts.layout import PromptRow, Run, cut_run, token_grid
 from focal_algorithm.prompts.media.preprocess import CLIP, PixelScale, cropped, normalised
 from focal_common.errors import UnsupportedError
 
@@ -36,6 +36,12 @@ class Llava(ModelAdapter):
     model_class: ClassVar[Any] = LlavaForConditionalGeneration
     modalities: ClassVar[frozenset[str]] = frozenset({"image"})
     pixel_scale: ClassVar[PixelScale] = CLIP
+
+    def first_picture(
+        self, model: Any, inputs: Mapping[str, Any], row: PromptRow
+    ) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+        """Cut a run of images side by side; see `ModelAdapter.first_picture`."""
+        return cut_run(row.runs, self._side(model) ** 2)
 
     def visual_range(self, model: Any, inputs: Mapping[str, Any], row: PromptRow) -> VisualRange:
         """Return one frame of rows of patches; see `ModelAdapter.visual_range`."""

@@ -15,7 +15,7 @@ from transformers.models.llava_onevision.modeling_llava_onevision import image_s
 
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
 from focal_algorithm.prompts.cells import VisualCells, cells_around, concatenated, frame_labels, grid_cells
-from focal_algorithm.prompts.layout import PromptRow, Run, SampleLayout, is_pyramid, token_grid
+from focal_algorithm.prompts.layout import PromptRow, Run, SampleLayout, cut_run, is_pyramid, token_grid
 from focal_algorithm.prompts.media.preprocess import (
     anyres_canvas,
     anyres_pixels,
@@ -43,6 +43,16 @@ class LlavaOnevision(ModelAdapter):
 
     family: ClassVar[str] = "llava_onevision"
     model_class: ClassVar[Any] = LlavaOnevisionForConditionalGeneration
+
+    def first_picture(
+        self, model: Any, inputs: Mapping[str, Any], row: PromptRow
+    ) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+        """Cut a run of images side by side, each as long as its size says; see `ModelAdapter.first_picture`."""
+        sizes = inputs.get("image_sizes")
+        if row.runs[0].token_id == model.config.video_token_id or sizes is None or row.picture >= len(sizes):
+            return super().first_picture(model, inputs, row)
+        rows, columns = self._image_grid(model, sizes[row.picture].tolist())
+        return cut_run(row.runs, self._side(model) ** 2 + rows * columns)
 
     def visual_range(self, model: Any, inputs: Mapping[str, Any], row: PromptRow) -> VisualRange:
         """Return the frames of a video, or the overview and grid of an image; see `ModelAdapter.visual_range`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +17,7 @@ from focal_algorithm.models.architectures.minicpm_v import (
 )
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
 from focal_algorithm.prompts.cells import VisualCells, concatenated, grid_cells
-from focal_algorithm.prompts.layout import PromptRow, token_grid
+from focal_algorithm.prompts.layout import PromptRow, Run, token_grid
 from focal_algorithm.prompts.media.minicpm_slices import patch_strip, sliced
 from focal_algorithm.prompts.media.tokens import Tokenizer
 from focal_algorithm.prompts.vision import VisionPoints
@@ -58,6 +60,17 @@ class MiniCpmV(ModelAdapter):
             "minicpm_v gathers the patches of a picture by learned queries, so methods that select patches in the "
             "vision tower do not work with it"
         )
+
+    def first_picture(
+        self, model: Any, inputs: Mapping[str, Any], row: PromptRow
+    ) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+        """Take pictures for one as long as nothing but marks lies between them; see `ModelAdapter.first_picture`."""
+        marks = torch.tensor(astuple(model.marks), device=row.token_ids.device)
+        for number, (before, after) in enumerate(pairwise(row.runs), 1):
+            between = row.token_ids[before.start + before.tokens : after.start]
+            if not bool(torch.isin(between, marks).all()):
+                return row.runs[:number], row.runs[number:]
+        return row.runs, ()
 
     def visual_range(self, model: Any, inputs: Mapping[str, Any], row: PromptRow) -> VisualRange:
         """Return pictures with their marks; see `ModelAdapter.visual_range`."""

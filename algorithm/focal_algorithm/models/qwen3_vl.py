@@ -14,7 +14,7 @@ from transformers import Qwen3VLForConditionalGeneration
 from focal_algorithm.models.architectures.qwen_grids import picture_grid
 from focal_algorithm.models.base import Placeholders, VisualRange
 from focal_algorithm.models.qwen2_5_vl import Qwen25Vl
-from focal_algorithm.prompts.layout import PromptRow, token_grid
+from focal_algorithm.prompts.layout import PromptRow, Run, token_grid
 from focal_algorithm.prompts.media.preprocess import SIGLIP, PixelScale
 from focal_common.errors import UnsupportedError
 
@@ -41,6 +41,16 @@ class Qwen3Vl(Qwen25Vl):
     """Source: Qwen/Qwen3-VL-8B-Instruct preprocessor_config.json."""
     video_pixels: ClassVar[tuple[int, int]] = (128 * 32 * 32, 768 * 32 * 32)
     """Source: qwen-vl-utils 0.0.14."""
+
+    def first_picture(
+        self, model: Any, inputs: Mapping[str, Any], row: PromptRow
+    ) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+        """Take as many runs for a video as it has frames; see `ModelAdapter.first_picture`."""
+        kind = row.runs[0].token_id
+        if kind != model.config.video_token_id:
+            return super().first_picture(model, inputs, row)
+        frames, _, _ = picture_grid(model.config, inputs, row)
+        return row.runs[:frames], row.runs[frames:]
 
     def visual_range(self, model: Any, inputs: Mapping[str, Any], row: PromptRow) -> VisualRange:
         """Return an image, or a video whose frames are apart; see `ModelAdapter.visual_range`."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +12,17 @@ from torch import Tensor
 from focal_common.errors import UnsupportedError
 from focal_traces.header.schema import TokenGrid
 
-__all__ = ["PromptRow", "Run", "SampleLayout", "has_gaps", "is_pyramid", "prompt_rows", "token_grid"]
+__all__ = [
+    "PromptRow",
+    "Run",
+    "SampleLayout",
+    "cut_run",
+    "has_gaps",
+    "is_pyramid",
+    "joined_layout",
+    "prompt_rows",
+    "token_grid",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +36,10 @@ class SampleLayout:
         visual_tokens: S, length of the visual range; 0 for a prompt without image or video.
         image_size_pixels: Height and width of the picture, where the layout of an image of any resolution
             follows from them; None otherwise.
-        grid: Frames, rows, columns and strides of the visual range; None if it is empty.
+        grid: Frames, rows, columns and strides of the visual range; None if it is empty, or of several pictures.
+        pictures: Of a prompt with several images or videos the layout of each, with a visual range and a grid of its
+            own; empty otherwise. ``visual_tokens`` is then their sum.
+        query_start: Index of the first token after all pictures, where that is not the end of this visual range.
     """
 
     sample_id: str
@@ -36,16 +48,35 @@ class SampleLayout:
     visual_tokens: int
     grid: TokenGrid | None
     image_size_pixels: tuple[int, int] | None = None
+    pictures: tuple[SampleLayout, ...] = ()
+    query_start: int | None = None
 
     @property
     def visual_stop(self) -> int:
         """Index after the last visual token."""
-        return self.visual_start + self.visual_tokens
+        return self.pictures[-1].visual_stop if self.pictures else self.visual_start + self.visual_tokens
 
     @property
     def query_tokens(self) -> int:
-        """T, tokens after the visual range."""
-        return self.sequence_tokens - self.visual_stop
+        """T, tokens after all pictures."""
+        return self.sequence_tokens - (self.visual_stop if self.query_start is None else self.query_start)
+
+    @property
+    def parts(self) -> tuple[SampleLayout, ...]:
+        """What methods are shown one by one: each image or video as if the others were text."""
+        return self.pictures or ((self,) if self.visual_tokens else ())
+
+
+def joined_layout(pictures: Sequence[SampleLayout]) -> SampleLayout:
+    """Return the layout of a prompt from those of its images and videos, of which there is at least one."""
+    if len(pictures) == 1:
+        return pictures[0]
+    first, last = pictures[0], pictures[-1]
+    parts = tuple(replace(picture, query_start=last.visual_stop) for picture in pictures)
+    visual_tokens = sum(picture.visual_tokens for picture in pictures)
+    return SampleLayout(
+        first.sample_id, first.sequence_tokens, first.visual_start, visual_tokens, None, pictures=parts
+    )
 
 
 def token_grid(frames: int, rows: int, columns: int, frame_stride: int | None = None) -> TokenGrid:
@@ -106,8 +137,8 @@ class PromptRow:
         index: Row of the batch.
         token_ids: Without padding, axes (tokens).
         is_real: False for padding, axes (padded tokens).
-        runs: Runs of placeholders in order.
-        picture: How many earlier rows begin with the same placeholder: the number of its picture among those of a kind.
+        runs: Runs of placeholders in order; in the row of one picture, only its own.
+        picture: Number of its picture among those of a kind in the batch.
     """
 
     name: str
@@ -115,7 +146,7 @@ class PromptRow:
     token_ids: Tensor
     is_real: Tensor
     runs: tuple[Run, ...]
-    picture: int
+    picture: int = 0
 
     def only_run(self) -> Run:
         """Return the one run of placeholders of a row that has any.
@@ -125,7 +156,7 @@ class PromptRow:
         """
         if len(self.runs) > 1:
             raise UnsupportedError(
-                f"{self.name}: the prompt holds {len(self.runs)} images or videos; expected at most one"
+                f"{self.name}: {len(self.runs)} runs of placeholders make no picture of their own; expected one run"
             )
         return self.runs[0]
 
@@ -143,16 +174,21 @@ def prompt_rows(
     """
     token_ids, mask = inputs["input_ids"], inputs.get("attention_mask")
     rows = []
-    seen: Counter[int] = Counter()
     for index in range(token_ids.shape[0]):
         is_real = torch.ones_like(token_ids[index], dtype=torch.bool) if mask is None else mask[index].bool()
         own = token_ids[index][is_real]
         name = str(index) if sample_ids is None else sample_ids[index]
-        runs = _runs(own, placeholders)
-        first = runs[0].token_id if runs else -1
-        rows.append(PromptRow(name, index, own, is_real, runs, seen[first]))
-        seen[first] += 1
+        rows.append(PromptRow(name, index, own, is_real, _runs(own, placeholders)))
     return rows
+
+
+def cut_run(runs: Sequence[Run], tokens: int) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+    """Split runs after the first ``tokens`` of the first one, or after all of it if it holds no more."""
+    first, *rest = runs
+    if first.tokens <= tokens:
+        return (first,), tuple(rest)
+    remainder = Run(first.token_id, first.start + tokens, first.tokens - tokens)
+    return (Run(first.token_id, first.start, tokens),), (remainder, *rest)
 
 
 def _runs(token_ids: Tensor, placeholders: Sequence[int]) -> tuple[Run, ...]:

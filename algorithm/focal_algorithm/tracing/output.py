@@ -82,6 +82,7 @@ def recorded_trace(
     known = [value for value in weighted if value is not None]
     parameters = {parameter.name: getattr(method, parameter.name) for parameter in fields(method)}
     header = TraceHeader(
+        schema_version=2 if any(sample.header.pictures for sample in samples) else 1,
         model=loaded.name,
         checkpoint=loaded.checkpoint,
         dataset=dataset,

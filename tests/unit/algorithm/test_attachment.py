@@ -223,14 +223,6 @@ def test_a_nan_activation_is_reported_with_its_place() -> None:
         handle.remove()
 
 
-def test_a_second_video_is_refused() -> None:
-    inputs = support.prompt().inputs
-    twice = {name: torch.cat([inputs[name]] * 2, dim=1) for name in ("input_ids", "attention_mask")}
-    twice["pixel_values_videos"] = torch.cat([inputs["pixel_values_videos"]] * 2)
-    with pytest.raises(UnsupportedError, match="holds 2 images or videos"):
-        support.record(PRUNING, twice)
-
-
 def test_a_layer_that_does_not_exist_is_refused() -> None:
     method = Focus(selected_layers=(9,), alpha_list=(0.5,))
     with pytest.raises(ConfigError, match="layer 9 does not exist; expected layers below 4"):

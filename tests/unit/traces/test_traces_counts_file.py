@@ -109,15 +109,15 @@ def test_changed_counts_fail_the_checksum(tmp_path: Path) -> None:
 def test_a_newer_file_says_which_schema_it_needs(tmp_path: Path) -> None:
     path = _write(tiny_trace(), tmp_path)
     _rewritten(path, schema_version=b"7")
-    with pytest.raises(TraceError, match=r"trace schema 7, but Focal .* reads schemas up to 1"):
+    with pytest.raises(TraceError, match=r"trace schema 7, but Focal .* reads schemas up to 2"):
         open_trace(path)
 
 
 def test_a_newer_header_alone_is_refused_too(tmp_path: Path) -> None:
     path = _write(tiny_trace(), tmp_path)
     header = json.loads(pq.read_schema(path).metadata[b"focal.header"])
-    _rewritten(path, header=json.dumps(header | {"schema_version": 2, "added": 1}).encode())
-    with pytest.raises(TraceError, match="trace schema 2"):
+    _rewritten(path, header=json.dumps(header | {"schema_version": 3, "added": 1}).encode())
+    with pytest.raises(TraceError, match="trace schema 3"):
         open_trace(path)
 
 

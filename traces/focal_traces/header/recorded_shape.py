@@ -21,10 +21,11 @@ def recorded_shape(config: Mapping[str, Any], family: str, sample: SampleHeader)
         sample: Header of the prompt.
 
     Returns:
-        None where the family is not in `FAMILIES`, its configuration is not one we can read, or the number of
-        pictures does not follow from the token grid: an image in crops leaves that many tokens or this many.
+        None where the family is not in `FAMILIES`, its configuration is not one we can read, the prompt holds several
+        pictures, or their number does not follow from the token grid: an image in crops leaves that many tokens or this
+        many.
     """
-    if family not in FAMILIES:
+    if family not in FAMILIES or sample.pictures:
         return None
     grid, rows, columns = sample.grid, None, None
     section = config.get("vision_config")

@@ -26,7 +26,8 @@ __all__ = [
     "slices_per_token",
 ]
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION = 2
+"""The newest that is read. A trace is written as the oldest that can say it: 2 where a prompt has several pictures."""
 
 GEMMS = ("q_proj", "query", "o_proj", "gate_proj", "down_proj")
 """Recorded GEMM inputs in order of computation inside a layer; a GEMM's code in a trace is its place here.
@@ -59,6 +60,14 @@ class TokenGrid(StrictModel):
     column_stride: PositiveInt
 
 
+class PictureSpan(StrictModel):
+    """One image or video of a prompt that holds several; fields as in `SampleHeader`."""
+
+    visual_start: NonNegativeInt
+    visual_tokens: PositiveInt
+    grid: TokenGrid | None
+
+
 class SampleHeader(StrictModel):
     """One prefill.
 
@@ -67,7 +76,9 @@ class SampleHeader(StrictModel):
         sequence_tokens: L, text and visual tokens.
         visual_start: a, index of the first visual token.
         visual_tokens: S. Zero means the prompt had no image and the method passed it through.
-        grid: Layout of the visual tokens; None if there are none.
+        grid: Layout of the visual tokens; None if there are none, or several pictures.
+        pictures: Of a prompt with several images or videos, in order, where each lies; ``visual_tokens`` is their sum,
+            and rows of counts are those of one after those of the other. Empty otherwise. Since schema 2.
         weighted_sparsity: The published selection metric (Focus artifact, paper section VII-A); None if not
             computed.
     """
@@ -77,6 +88,7 @@ class SampleHeader(StrictModel):
     visual_start: NonNegativeInt
     visual_tokens: NonNegativeInt
     grid: TokenGrid | None
+    pictures: tuple[PictureSpan, ...] = ()
     weighted_sparsity: float | None = None
 
     @model_validator(mode="after")
@@ -86,19 +98,30 @@ class SampleHeader(StrictModel):
                 f"visual range [{self.visual_start}, {self.visual_start + self.visual_tokens}) "
                 f"must lie within sequence_tokens ({self.sequence_tokens})"
             )
+        stop = self.visual_start
+        for number, picture in enumerate(self.pictures):
+            if (
+                picture.visual_start < stop
+                or picture.visual_start + picture.visual_tokens > self.sequence_tokens
+            ):
+                raise ValueError(f"pictures[{number}] must follow the one before it within sequence_tokens")
+            stop = picture.visual_start + picture.visual_tokens
+        if self.pictures and sum(picture.visual_tokens for picture in self.pictures) != self.visual_tokens:
+            raise ValueError(f"pictures must have visual_tokens ({self.visual_tokens}) together")
         return self
 
     @property
     def query_tokens(self) -> int:
-        """T, tokens after the visual range."""
-        return self.sequence_tokens - self.visual_start - self.visual_tokens
+        """T, tokens after the visual range, or after the last of several pictures."""
+        last = self.pictures[-1] if self.pictures else self
+        return self.sequence_tokens - last.visual_start - last.visual_tokens
 
 
 class TraceHeader(StrictModel):
     """Everything a reader must know besides the numbers.
 
     Attributes:
-        schema_version: Version of this format.
+        schema_version: Version of this format: 2 where a prompt holds several pictures, else 1.
         model: Registry name of the model family, such as ``llava_onevision``.
         checkpoint: Hub name with revision, folder name, or ``"random:<seed>"`` for seeded weights.
         dataset: Name of the task or of the input files.
@@ -119,7 +142,7 @@ class TraceHeader(StrictModel):
             it is empty, so that readers of before it still read them.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = 1
     model: PlainName
     checkpoint: str
     dataset: PlainName
@@ -137,6 +160,12 @@ class TraceHeader(StrictModel):
     model_shape: ModelShape | None = None
     notes: str = ""
     quantization: str = ""
+
+    @model_validator(mode="after")
+    def _version_fits(self) -> TraceHeader:
+        if any(sample.pictures for sample in self.samples) and self.schema_version < 2:
+            raise ValueError("schema_version must be 2, because a sample holds several pictures")
+        return self
 
     def slices(self, gemm: str) -> int:
         """Return V, vectors per token, of a GEMM named in `GEMMS`."""

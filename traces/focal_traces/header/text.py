@@ -23,6 +23,9 @@ def header_to_text(header: TraceHeader) -> str:
         del tree["model_shape"]
     if not header.quantization:
         del tree["quantization"]
+    for sample in tree["samples"]:
+        if not sample["pictures"]:
+            del sample["pictures"]
     try:
         return json.dumps(
             tree,

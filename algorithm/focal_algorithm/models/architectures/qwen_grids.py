@@ -150,7 +150,7 @@ def picture_grid(config: Any, inputs: Mapping[str, Any], row: PromptRow) -> tupl
     grids, positions = inputs.get(name), inputs.get("position_ids")
     if grids is not None:
         if index >= len(grids):
-            raise UnsupportedError(f"{row.name}: {name} has {len(grids)} rows; expected one per prompt")
+            raise UnsupportedError(f"{row.name}: {name} has {len(grids)} rows; expected one per picture")
         return merged_grid(grids[index].tolist(), config.vision_config.spatial_merge_size)
     encoded = (inputs.get("mm_encoder_outputs") or {}).get(modality)
     if encoded is None or positions is None or positions.ndim != 3:
