@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import UnsupportedError
@@ -29,17 +30,19 @@ class GenerateCall:
         prompt_tokens: Columns of the ids it was given; None for embeddings.
         copies: Rows that each prompt becomes: beams, or sequences to return.
         layouts: Of its prompts, one per row, once the first forward was reached.
+        prompt_ids: Ids of that forward, without drafts, axes (rows, tokens).
     """
 
     inputs: Mapping[str, Any]
     prompt_tokens: int | None
     copies: int
     layouts: Sequence[SampleLayout] | None = None
+    prompt_ids: Tensor | None = None
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether its prompts were read; all tokens after them are generated."""
-        return self.layouts is not None
+    def is_known(self, token_ids: Tensor) -> bool:
+        """Return whether ids, axes (rows, tokens), are those of its prompts and tokens generated since."""
+        known = self.prompt_ids
+        return known is not None and torch.equal(token_ids[:, : known.shape[1]], known)
 
     def prompt_inputs(self, forward: Mapping[str, Any]) -> dict[str, Any]:
         """Return keyword arguments for the prompts alone, each once.

@@ -24,6 +24,11 @@ from focal_algorithm.hooks.cache import (
 from focal_algorithm.hooks.generation import GenerateCall
 from focal_algorithm.hooks.prefill import Picture, Prefill
 from focal_algorithm.hooks.recorder import Recorder
+from focal_algorithm.hooks.requirements import (
+    real_tokens,
+    require_kept_logits,
+    require_same_padding,
+)
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
 from focal_algorithm.hooks.tower import TowerWatch
 from focal_algorithm.hooks.visual import compress_pictures
@@ -205,18 +210,20 @@ class Session:
         if token_ids is None:
             return
         if _cached_tokens(inputs):
-            is_drafted = call is not None and call.has_begun
-            if token_ids.shape[1] > 1 and not is_drafted:
-                new = self._adapter.layouts(self._model, {"input_ids": token_ids})
-                now.brings_pictures = any(layout.visual_tokens for layout in new)
-            else:
+            is_drafted = (
+                call is not None and call.layouts is not None
+            )  # a placeholder that was generated is text
+            if token_ids.shape[1] == 1 or is_drafted:
                 now.brings_pictures = False
+            else:
+                visual = torch.tensor(self._adapter.placeholders(self._model), device=token_ids.device)
+                now.brings_pictures = bool(torch.isin(token_ids, visual).any())
             return
-        is_real = _real_tokens(inputs.get("attention_mask"), token_ids, cache_in(inputs))
+        is_real = real_tokens(inputs.get("attention_mask"), token_ids, cache_in(inputs))
         now.token_ids = [row[keep] for row, keep in zip(token_ids, is_real, strict=True)]
         if call is not None and len(token_ids) % call.copies == 0:
             now.copies = call.copies
-        if call is not None and call.layouts is not None and len(call.layouts) == len(token_ids):
+        if call is not None and call.is_known(token_ids):
             now.layouts, now.is_recomputing = call.layouts, True
             return
         layouts = self.layouts
@@ -229,6 +236,7 @@ class Session:
         if len(layouts) * call.copies == len(token_ids):
             layouts = [layout for layout in layouts for _ in range(call.copies)]
         now.layouts = call.layouts = tuple(layouts)
+        call.prompt_ids = token_ids[:, : call.prompt_tokens]
 
     def on_decoder_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Start a prefill, or prepare a decode step; ``inputs`` are keyword arguments of the decoder."""
@@ -251,7 +259,7 @@ class Session:
             )
         now.is_decoding, now.prefill = True, prefill
         if self._drops:
-            _require_same_padding(inputs.get("attention_mask"), prefill.is_real)
+            require_same_padding(inputs.get("attention_mask"), prefill.is_real)
         first = prefill.at_layer[0]
         if first.is_whole:
             return inputs
@@ -289,7 +297,7 @@ class Session:
             raise UnsupportedError(
                 "the prompt came as embeddings; give attach(..., layouts=...) to say what it holds"
             )
-        is_real = _real_tokens(inputs.get("attention_mask"), embeddings, cache_in(inputs))
+        is_real = real_tokens(inputs.get("attention_mask"), embeddings, cache_in(inputs))
         lengths = [int(length) for length in is_real.sum(dim=1)]
         has_more = any(
             length > layout.sequence_tokens for layout, length in zip(layouts, lengths, strict=False)
@@ -309,7 +317,7 @@ class Session:
                 row[: layout.sequence_tokens] for row, layout in zip(now.token_ids, layouts, strict=True)
             ]
         if self._drops:
-            _require_kept_logits(now.logits_to_keep, prefill.layouts, self.method.name)
+            require_kept_logits(now.logits_to_keep, prefill.layouts, self.method.name)
         return prefill
 
     # --- once per layer -----------------------------------------------------------------------------------
@@ -509,71 +517,6 @@ class Session:
 def _cached_tokens(inputs: Mapping[str, Any]) -> int:
     cache = cache_in(inputs)
     return 0 if cache is None else int(cache.get_seq_length())
-
-
-def _real_tokens(mask: Any, tokens: Tensor, cache: Any) -> Tensor:
-    """Return which tokens of a prefill are no padding.
-
-    `generate` prepares the masks of caches of fixed size, with axes (batch, 1, tokens, places of the cache): a token is
-    real there if it may attend to itself.
-
-    Args:
-        mask: As the forward was given it.
-        tokens: Ids or embeddings, axes (batch, tokens, ...).
-        cache: That the prefill fills.
-
-    Returns:
-        Axes (batch, tokens), bool.
-
-    Raises:
-        UnsupportedError: The mask was prepared otherwise, or is not as long as the prompt.
-    """
-    shape = tokens.shape[:2]
-    if isinstance(mask, dict):
-        mask = mask.get("full_attention")
-    if mask is None:
-        return torch.ones(shape, dtype=torch.bool, device=tokens.device)
-    if torch.is_tensor(mask) and mask.shape == shape:
-        return mask.bool()
-    if torch.is_tensor(mask) and mask.ndim == 4 and getattr(cache, "is_compileable", False):
-        own = mask[:, 0, :, : shape[1]].diagonal(dim1=-2, dim2=-1)
-        return (own if own.dtype == torch.bool else own == 0).expand(shape)
-    given = f"axes {tuple(mask.shape)}" if torch.is_tensor(mask) else f"a {type(mask).__name__}"
-    raise UnsupportedError(
-        f"attention_mask has {given}; expected axes (batch, tokens), here {tuple(shape)}: masks prepared beforehand "
-        "are not supported"
-    )
-
-
-def _require_same_padding(mask: Any, is_real: Tensor) -> None:
-    """Check that a decode step masks what the prefill did: masks of shortened layers are made from that.
-
-    Raises:
-        UnsupportedError: It masks other tokens of the prompt.
-    """
-    if not torch.is_tensor(mask) or mask.ndim != 2:
-        return
-    prompt = mask[:, : is_real.shape[1]]
-    if prompt.shape[1] != is_real.shape[1] or not bool((prompt.bool() == is_real).all()):
-        raise UnsupportedError(
-            f"the attention_mask of a decode step, axes {tuple(mask.shape)}, must repeat that of the prefill, "
-            f"{is_real.shape[1]} columns with those of dropped tokens, and add one for each token since"
-        )
-
-
-def _require_kept_logits(keep: Any, layouts: Sequence[SampleLayout], method: str) -> None:
-    """Check that logits asked for by place are those of tokens that are never dropped.
-
-    Raises:
-        UnsupportedError: They may be those of other tokens.
-    """
-    after = min((layout.query_tokens for layout in layouts if layout.visual_tokens), default=None)
-    if after is None or (isinstance(keep, int) and keep <= max(after, 1)):
-        return
-    raise UnsupportedError(
-        f"logits_to_keep counts places of the whole prompt, and {method} drops tokens before them; expected at most "
-        f"{after}, the tokens after the picture, or leave it out and find places with positions()"
-    )
 
 
 def _fitted(inputs: Mapping[str, Any], sequence: BatchSequence, dtype: torch.dtype) -> dict[str, Any]:

@@ -194,11 +194,9 @@ class ModelAdapter(ABC):
         Raises:
             UnsupportedError: A grid does not fit its placeholders.
         """
-        names = [f"{kind}_token_id" for kind in sorted(self.modalities)]
-        placeholders = [getattr(model.config, name) for name in names if hasattr(model.config, name)]
         layouts = []
         seen: Counter[int] = Counter()
-        for row in prompt_rows(inputs, placeholders, sample_ids):
+        for row in prompt_rows(inputs, self.placeholders(model), sample_ids):
             tokens, rest, pictures = len(row.token_ids), row.runs, []
             while rest:
                 kind = rest[0].token_id
@@ -211,6 +209,11 @@ class ModelAdapter(ABC):
                 joined_layout(pictures) if pictures else SampleLayout(row.name, tokens, 0, 0, None)
             )
         return tuple(layouts)
+
+    def placeholders(self, model: Any) -> list[int]:
+        """Return the tokens whose embeddings the model replaces by visual features."""
+        names = [f"{kind}_token_id" for kind in sorted(self.modalities)]
+        return [getattr(model.config, name) for name in names if hasattr(model.config, name)]
 
     def first_picture(
         self, model: Any, inputs: Mapping[str, Any], row: PromptRow
