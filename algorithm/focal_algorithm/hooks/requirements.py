@@ -1,0 +1,79 @@
+"""What the arguments of a forward must say, so that a method can be right; each is refused in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from focal_algorithm.prompts.layout import SampleLayout
+from focal_common.errors import UnsupportedError
+
+__all__ = ["real_tokens", "require_kept_logits", "require_same_padding"]
+
+
+def real_tokens(mask: Any, tokens: Tensor, cache: Any) -> Tensor:
+    """Return which tokens of a prefill are no padding.
+
+    `generate` prepares the masks of caches of fixed size, with axes (batch, 1, tokens, places of the cache): a token is
+    real there if it may attend to itself.
+
+    Args:
+        mask: As the forward was given it.
+        tokens: Ids or embeddings, axes (batch, tokens, ...).
+        cache: That the prefill fills.
+
+    Returns:
+        Axes (batch, tokens), bool.
+
+    Raises:
+        UnsupportedError: The mask was prepared otherwise, or is not as long as the prompt.
+    """
+    shape = tokens.shape[:2]
+    if isinstance(mask, dict):
+        mask = mask.get("full_attention")
+    if mask is None:
+        return torch.ones(shape, dtype=torch.bool, device=tokens.device)
+    if torch.is_tensor(mask) and mask.shape == shape:
+        return mask.bool()
+    if torch.is_tensor(mask) and mask.ndim == 4 and getattr(cache, "is_compileable", False):
+        own = mask[:, 0, :, : shape[1]].diagonal(dim1=-2, dim2=-1)
+        return (own if own.dtype == torch.bool else own == 0).expand(shape)
+    given = f"axes {tuple(mask.shape)}" if torch.is_tensor(mask) else f"a {type(mask).__name__}"
+    raise UnsupportedError(
+        f"attention_mask has {given}; expected axes (batch, tokens), here {tuple(shape)}: masks prepared beforehand "
+        "are not supported"
+    )
+
+
+def require_same_padding(mask: Any, is_real: Tensor) -> None:
+    """Check that a decode step masks what the prefill did: masks of shortened layers are made from that.
+
+    Raises:
+        UnsupportedError: It masks other tokens of the prompt.
+    """
+    if not torch.is_tensor(mask) or mask.ndim != 2:
+        return
+    prompt = mask[:, : is_real.shape[1]]
+    if prompt.shape[1] != is_real.shape[1] or not bool((prompt.bool() == is_real).all()):
+        raise UnsupportedError(
+            f"the attention_mask of a decode step, axes {tuple(mask.shape)}, must repeat that of the prefill, "
+            f"{is_real.shape[1]} columns with those of dropped tokens, and add one for each token since"
+        )
+
+
+def require_kept_logits(keep: Any, layouts: Sequence[SampleLayout], method: str) -> None:
+    """Check that logits asked for by place are those of tokens that are never dropped.
+
+    Raises:
+        UnsupportedError: They may be those of other tokens.
+    """
+    after = min((layout.query_tokens for layout in layouts if layout.visual_tokens), default=None)
+    if after is None or (isinstance(keep, int) and keep <= max(after, 1)):
+        return
+    raise UnsupportedError(
+        f"logits_to_keep counts places of the whole prompt, and {method} drops tokens before them; expected at most "
+        f"{after}, the tokens after the picture, or leave it out and find places with positions()"
+    )
