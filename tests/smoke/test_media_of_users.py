@@ -20,7 +20,10 @@ from focal.commands.trace import app as trace_app
 from focal_algorithm.evaluation.lmms import answering
 from focal_algorithm.evaluation.lmms.model import FocalModel
 from focal_algorithm.evaluation.lmms.options import ModelOptions
+from focal_algorithm.matrix.progress import RowProgress
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
+from focal_algorithm.tracing.runner import gather, trace_of
+from focal_algorithm.tracing.settings import RunSettings
 from focal_evaluation.overlays.loading import read_sample
 
 CLIPS = Path(__file__).resolve().parents[1] / "data" / "media"
@@ -120,6 +123,16 @@ def test_python_and_evaluation_read_the_same_pixels_and_say_the_same(
         assert evaluated.notes == (COUNT,)
         assert len(shown) == asked
         assert all(torch.equal(pixels, inputs["pixel_values_videos"]) for pixels in shown)
+
+
+def test_a_resumed_row_of_a_matrix_keeps_the_note(turned: Path, tmp_path: Path) -> None:
+    settings = RunSettings(
+        output=tmp_path, model="llava_onevision", size="tiny", method="dense", videos=(turned,), frames=2
+    )
+    done = gather(settings)
+    progress = RowProgress(tmp_path / "row", "identity")
+    progress.save(0, done.traced[0], trace_of(settings, done.loaded, done.method, done.traced))
+    assert progress.load(0).notes == done.traced[0].notes == (COUNT,)
 
 
 @pytest.mark.parametrize("name", ["empty.mp4", "noise.mp4", "song_with_cover.m4a", "empty.jpg", "noise.jpg"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
 from importlib.util import find_spec
@@ -126,6 +127,7 @@ def test_the_stock_processor_of_the_video_model_gives_our_inputs() -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_training_writes_the_processor_files_that_ship(name: str, tmp_path: Path) -> None:
     shipped = focal.shipped_model(name)
+    shutil.copy(shipped / "config.json", tmp_path)
     write_processor(recipe(name.removeprefix("shapes_")), tmp_path)
     written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert {"preprocessor_config.json", "processor_config.json", "chat_template.jinja"} <= written.keys()

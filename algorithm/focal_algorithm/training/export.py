@@ -61,7 +61,7 @@ def write_processor(recipe: Recipe, folder: Path) -> None:
 
     Args:
         recipe: What was trained.
-        folder: Of the model.
+        folder: Of the model, with its ``config.json``.
     """
     mean, deviation = PIXEL_SCALES[recipe.name]
     side = IMAGE_SIZE_PIXELS[recipe.name]
@@ -76,8 +76,9 @@ def write_processor(recipe: Recipe, folder: Path) -> None:
         "image_mean": list(mean),
         "image_std": list(deviation),
     }
-    settings = recipe.build(len(recipe.words)).config
-    shared = {"image_token": IMAGE, "vision_feature_select_strategy": settings.vision_feature_select_strategy}
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    patch, chosen = settings["vision_config"]["patch_size"], settings["vision_feature_select_strategy"]
+    shared = {"image_token": IMAGE, "vision_feature_select_strategy": chosen}
     if recipe.name == "image":
         cut = {"size": {"shortest_edge": side}, "do_center_crop": True, "crop_size": square}
         files = {
@@ -85,18 +86,18 @@ def write_processor(recipe: Recipe, folder: Path) -> None:
             "processor_config": {"processor_class": "LlavaProcessor"}
             | shared
             # CLS, which "default" takes away again.
-            | {"patch_size": settings.vision_config.patch_size, "num_additional_image_tokens": 1},
+            | {"patch_size": patch, "num_additional_image_tokens": 1},
         }
     else:
-        tiles = {"do_pad": True, "image_grid_pinpoints": settings.image_grid_pinpoints}
+        tiles = {"do_pad": True, "image_grid_pinpoints": settings["image_grid_pinpoints"]}
         kinds = {name: f"LlavaOnevision{name}" for name in ("ImageProcessor", "VideoProcessor", "Processor")}
         files = {
             "preprocessor_config": {"image_processor_type": kinds["ImageProcessor"]} | pixels | tiles,
             "video_preprocessor_config": {"video_processor_type": kinds["VideoProcessor"]} | pixels,
             "processor_config": {"processor_class": kinds["Processor"], "video_token": VIDEO}
             | shared
-            | {"num_image_tokens": (side // settings.vision_config.patch_size) ** 2}
-            | {"vision_aspect_ratio": settings.vision_aspect_ratio},
+            | {"num_image_tokens": (side // patch) ** 2}
+            | {"vision_aspect_ratio": settings["vision_aspect_ratio"]},
         }
         files["preprocessor_config"]["size"] = files["video_preprocessor_config"]["size"] = square
     for name, content in files.items():
