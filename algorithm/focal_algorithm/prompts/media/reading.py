@@ -58,13 +58,10 @@ def shown_picture(picture: Image.Image, name: str) -> Image.Image:
             f"{name}: holds grey values from {values.min():g} to {values.max():g} (mode {picture.mode}), and nothing "
             "says which of them are black and white; expected 8 or 16 bits without sign; scale it to one of them first"
         )
-    levels = (values.astype(np.int64) * 510 + white) // (
-        2 * white
-    )  # 255 of white, rounded to the nearest level
-    tags = getattr(picture, "tag_v2", {})
-    if (
-        tags.get(_PHOTOMETRIC) == 0
-    ):  # Pillow turns such pictures over where they have 8 bits, not where they have 16
+    # 255 of white, rounded to the nearest level.
+    levels = (values.astype(np.int64) * 510 + white) // (2 * white)
+    # Pillow turns greys of which zero is white over where they have 8 bits, not where they have 16.
+    if getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
         levels = 255 - levels
     return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
 
