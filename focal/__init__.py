@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from focal_algorithm.methods.sparsezip import SparseZip
     from focal_algorithm.methods.visionzip import VisionZip
     from focal_algorithm.methods.zip_parts import ZipParts
+    from focal_algorithm.models.weights import shipped_model
     from focal_common.errors import ConfigError, FocalError, RunError, TraceError, UnsupportedError
 
 _HOMES = {
@@ -74,6 +75,7 @@ _HOMES = {
         "TokenStream",
     ),
     "focal_algorithm.methods.selector": ("TokenSelector",),
+    "focal_algorithm.models.weights": ("shipped_model",),
     "focal_common.errors": ("ConfigError", "FocalError", "RunError", "TraceError", "UnsupportedError"),
 }
 """Names by the module they live in. Method classes are not among them: their registry names them."""
@@ -125,6 +127,7 @@ __all__ = [
     "methods",
     "models",
     "samples",
+    "shipped_model",
     "simulate",
     "supports",
     "trace",

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from focal_algorithm.evaluation.offline.questions import load_questions
-from focal_algorithm.prompts.media.media import MediaSample, read_image, read_video
+from focal_algorithm.prompts.media.media import MediaSample
+from focal_algorithm.prompts.media.reading import read_image, read_video, shown_picture
 from focal_common.errors import ConfigError
 
 __all__ = ["Sample", "media_of", "samples"]
@@ -114,7 +115,7 @@ def _only(given: Sequence[Any], kind: str) -> Any:
 
 def _picture(given: Any) -> Image.Image:
     if isinstance(given, Image.Image):
-        return given.convert("RGB")
+        return shown_picture(given, "a picture")
     pixels = np.asarray(given)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,14 @@ class Processor:
         Raises:
             ConfigError: Not exactly one image or video, or a file that cannot be read.
             UnsupportedError: The family does not take what it is given.
+
+        Warns:
+            UserWarning: What a reader must know of a file, such as that damaged packets were skipped.
         """
-        return BatchFeature(build_prompt(self._loaded, media_of(images, videos), text).inputs)
+        sample = media_of(images, videos)
+        for note in sample.notes:
+            warnings.warn(note, stacklevel=2)
+        return BatchFeature(build_prompt(self._loaded, sample, text).inputs)
 
     def decode(self, token_ids: Any) -> str:
         """Return the text of token ids, a tensor or list with axes (tokens), without special tokens."""

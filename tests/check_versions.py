@@ -39,6 +39,7 @@ NAMED_TESTS = (
     "tests/contracts/test_text_after_prefill.py",  # further turns
     "tests/contracts/test_zip_study_twins.py",
     "tests/unit/algorithm/test_inputs.py",  # what pillow, PyAV and scikit-image read
+    "tests/unit/algorithm/test_reading.py",
     "tests/unit/algorithm/test_llava_video.py",
     "tests/unit/algorithm/test_transformers_versions.py",
 )

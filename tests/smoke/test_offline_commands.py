@@ -68,6 +68,11 @@ def test_a_short_training_makes_a_model_that_traces(
     assert run_command(train_app, ["video", "--output", str(run), "--threads", "1"]) == 0
     folder = run / "model"
     assert (folder / "training.svg").read_text().startswith("<?xml")
+    assert json.loads((folder / "weights.json").read_text())["sha256"].keys() >= {
+        "processor_config.json",
+        "video_preprocessor_config.json",
+        "chat_template.jinja",
+    }
     capsys.readouterr()
     words = ["check", "video", "--weights", str(folder), "--questions", "12", "--threads", "1", "--json"]
     assert run_command(train_app, [*words, "--card", str(tmp_path / "card.md")]) == 1, "untrained: must fail"

@@ -121,6 +121,7 @@ class RowProgress:
             "summary": recorded.summary,
         }
         facts |= {"question": traced.question, "dense_answer": traced.dense_answer}
+        facts |= {"notes": list(traced.notes)}
         facts |= {"asked": None if traced.asked is None else traced.asked.to_json()}
         atomic_write_text(stem.with_name(stem.name + ".json"), json.dumps(facts) + "\n")
 
@@ -138,6 +139,7 @@ class RowProgress:
             )
             asked = None if facts["asked"] is None else Question.from_json(facts["asked"])
             spoken = (facts["answer"], facts["origin"], facts["question"])
-            return TracedSample(recorded, *spoken, asked, facts["dense_answer"])
+            notes = tuple(facts.get("notes", ()))  # a row begun by an older version has none
+            return TracedSample(recorded, *spoken, asked, facts["dense_answer"], notes=notes)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{stem}.json: damaged; do not resume the row", about=("resume",)) from error

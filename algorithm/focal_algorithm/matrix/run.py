@@ -181,7 +181,8 @@ class MatrixRun:
             progress.write(RowState("running", "", tuple(results)))
         # From disk also without an interruption, so that both ways give the same bytes.
         everything = [progress.load(index) for index in range(len(sources))]
-        self._tell(row, unfit_notes(loaded, everything, settings.task))
+        media_notes = (note for one in everything for note in one.notes)
+        self._tell(row, (*unfit_notes(loaded, everything, settings.task), *media_notes))
         done = finish(settings, loaded, method, everything, time.monotonic() - started)
         chosen = done.trace.chosen_sample()
         results = [result | {"is_chosen": index == chosen} for index, result in enumerate(results)]

@@ -221,7 +221,9 @@ def write_run(
     if accuracy is not None:
         files["accuracy"] = settings.output / folder / f"{stem}.accuracy.json"
         atomic_write_text(files["accuracy"], json.dumps(accuracy, indent=1) + "\n")
-    extra = {"seed": settings.seed, "wall_time_s": round(wall_time_s, 3)}
+    extra: dict[str, Any] = {"seed": settings.seed, "wall_time_s": round(wall_time_s, 3)}
+    notes = [note for one in traced for note in one.notes]
+    extra |= {"media_notes": notes} if notes else {}
     files["manifest"] = write_manifest(settings.output / folder / stem, trace, settings.to_json(), **extra)
     return files
 

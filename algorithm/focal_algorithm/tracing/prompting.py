@@ -136,6 +136,7 @@ class TracedSample:
         asked: Question of a benchmark with its right answer; None for other inputs.
         dense_answer: Dense answer of the untouched model; None where it was not asked.
         frames: Pictures to keep beside the trace; None for none.
+        notes: Of its `MediaSample`.
     """
 
     recorded: RecordedSample
@@ -145,3 +146,4 @@ class TracedSample:
     asked: Question | None = None
     dense_answer: str | None = None
     frames: SampleFrames | None = None
+    notes: tuple[str, ...] = ()

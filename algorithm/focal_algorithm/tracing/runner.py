@@ -17,7 +17,8 @@ from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_algorithm.methods.build import build_method, method_in_force
 from focal_algorithm.prompts.media import MediaSample
-from focal_algorithm.prompts.media.media import photograph_clip, read_image, read_video
+from focal_algorithm.prompts.media.media import photograph_clip
+from focal_algorithm.prompts.media.reading import read_image, read_video
 from focal_algorithm.tasks.asking import Asked
 from focal_algorithm.tracing.accuracy import idle_notes, judged, run_accuracy, unfit_notes
 from focal_algorithm.tracing.output import build_trace, check_output, sample_facts, trace_folder, write_run
@@ -110,6 +111,7 @@ class Gathered:
         """Return the sentences that the user should read beside the trace of these prefills."""
         return (
             *self.parameter_notes,
+            *(note for one in self.traced for note in one.notes),
             *unfit_notes(self.loaded, self.traced, self.settings.task),
             *self.method.study.run_notes(self.method, torch.device(self.settings.device)),
             *idle_notes(self.method, trace),
@@ -163,8 +165,17 @@ def trace_sample(
     if settings.against_dense and hook_points(method):
         dense_answer = answer_of(loaded, build_method("dense", {}), None, prompt, settings.new_tokens)
     frames = prompt.frames() if settings.keeps_frames and prompt.frames is not None else None
+    if frames is not None and sample.notes:
+        frames = replace(frames, note="; ".join(filter(None, (frames.note, *sample.notes))))
     return TracedSample(
-        recorder.samples[-1], answer, sample.origin, question, sample.asked, dense_answer, frames
+        recorder.samples[-1],
+        answer,
+        sample.origin,
+        question,
+        sample.asked,
+        dense_answer,
+        frames,
+        sample.notes,
     )
 
 
@@ -220,7 +231,7 @@ def accuracy_of(
 
 def _facts(one: TracedSample) -> dict[str, Any]:
     facts = {"method": one.recorded.summary, "answer": one.answer, "origin": one.origin}
-    facts |= {"question": one.question}
+    facts |= {"question": one.question} | ({"notes": list(one.notes)} if one.notes else {})
     if one.asked is not None:
         facts |= {"kind": one.asked.kind, "right_answer": one.asked.answer} | judged(one.asked, one.answer)
     return facts if one.dense_answer is None else facts | {"dense_answer": one.dense_answer}

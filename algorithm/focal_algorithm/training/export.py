@@ -6,14 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from PIL.Image import Resampling
+
 from focal_algorithm.models.weights import MANIFEST, check_weights, shipped_model
-from focal_algorithm.training.architecture import IMAGE_SIZE_PIXELS, word_tokenizer
+from focal_algorithm.training.architecture import IMAGE, IMAGE_SIZE_PIXELS, VIDEO, word_tokenizer
 from focal_algorithm.training.checkpoint import CHECKPOINT, LOG, read_checkpoint
 from focal_algorithm.training.recipe import PIXEL_SCALES, Recipe
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text, sha256_of_file
 
-__all__ = ["export_model", "read_trained", "write_manifest"]
+__all__ = ["export_model", "read_trained", "write_manifest", "write_processor"]
 
 
 _UNHASHED = ("README.md", MANIFEST)
@@ -46,18 +48,83 @@ def export_model(recipe: Recipe, run: Path, folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     word_tokenizer(recipe.words).save_pretrained(folder)
+    write_processor(recipe, folder)
+    atomic_write_text(folder / "training_log.csv", (run / LOG).read_text(encoding="utf-8"))
+    return {"seed": saved["seed"], "steps": saved["step"], "wall_time_s": round(saved["seconds"])}
+
+
+def write_processor(recipe: Recipe, folder: Path) -> None:
+    """Write what transformers' ``AutoProcessor`` and its pipelines read of a model: sizes, and the prompt it knows.
+
+    Focal itself reads the scale of pixels alone, to check it. Stock ids equal those of Focal's processor, and stock
+    pixels equal its own to rounding.
+
+    Args:
+        recipe: What was trained.
+        folder: Of the model, with its ``config.json``.
+    """
     mean, deviation = PIXEL_SCALES[recipe.name]
-    size = IMAGE_SIZE_PIXELS[recipe.name]
-    preprocessing = {
+    side = IMAGE_SIZE_PIXELS[recipe.name]
+    square = {"height": side, "width": side}
+    pixels: dict[str, Any] = {
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "resample": Resampling.BICUBIC.value,
         "do_rescale": True,
+        "rescale_factor": 1 / 255,
         "do_normalize": True,
         "image_mean": list(mean),
         "image_std": list(deviation),
-        "size": {"height": size, "width": size},
     }
-    atomic_write_text(folder / "preprocessor_config.json", json.dumps(preprocessing, indent=1) + "\n")
-    atomic_write_text(folder / "training_log.csv", (run / LOG).read_text(encoding="utf-8"))
-    return {"seed": saved["seed"], "steps": saved["step"], "wall_time_s": round(saved["seconds"])}
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    patch, chosen = settings["vision_config"]["patch_size"], settings["vision_feature_select_strategy"]
+    shared = {"image_token": IMAGE, "vision_feature_select_strategy": chosen}
+    if recipe.name == "image":
+        cut = {"size": {"shortest_edge": side}, "do_center_crop": True, "crop_size": square}
+        files = {
+            "preprocessor_config": {"image_processor_type": "CLIPImageProcessor"} | pixels | cut,
+            "processor_config": {"processor_class": "LlavaProcessor"}
+            | shared
+            # CLS, which "default" takes away again.
+            | {"patch_size": patch, "num_additional_image_tokens": 1},
+        }
+    else:
+        tiles = {"do_pad": True, "image_grid_pinpoints": settings["image_grid_pinpoints"]}
+        kinds = {name: f"LlavaOnevision{name}" for name in ("ImageProcessor", "VideoProcessor", "Processor")}
+        files = {
+            "preprocessor_config": {"image_processor_type": kinds["ImageProcessor"]} | pixels | tiles,
+            "video_preprocessor_config": {"video_processor_type": kinds["VideoProcessor"]} | pixels,
+            "processor_config": {"processor_class": kinds["Processor"], "video_token": VIDEO}
+            | shared
+            | {"num_image_tokens": (side // patch) ** 2}
+            | {"vision_aspect_ratio": settings["vision_aspect_ratio"]},
+        }
+        files["preprocessor_config"]["size"] = files["video_preprocessor_config"]["size"] = square
+    for name, content in files.items():
+        atomic_write_text(folder / f"{name}.json", json.dumps(content, indent=1) + "\n")
+    atomic_write_text(folder / "chat_template.jinja", _chat_template(recipe.template))
+
+
+def _chat_template(template: tuple[str, str]) -> str:
+    """Return the prompt of a model as a template of transformers: one user message, pictures before the question."""
+    before, after = template
+    opening, closing = after.split("{question}")
+    return f"""\
+{{%- if messages | length != 1 or messages[0].role != "user" -%}}
+{{{{ raise_exception("this model knows one question a prompt; expected a single message, of the user") }}}}
+{{%- endif -%}}
+{{%- set content = messages[0].content -%}}
+{{{{ {json.dumps(before)} }}}}
+{{%- if content is not string -%}}
+{{%- for part in content if part.type in ("image", "video") -%}}<{{{{ part.type }}}}>{{%- endfor -%}}
+{{%- endif -%}}
+{{{{ {json.dumps(opening)} }}}}
+{{%- if content is string -%}}{{{{ content }}}}
+{{%- else -%}}
+{{%- for part in content if part.type == "text" -%}}{{{{ part.text }}}}{{%- endfor -%}}
+{{%- endif -%}}
+{{{{ {json.dumps(closing)} }}}}
+"""
 
 
 def write_manifest(folder: Path, facts: dict[str, Any]) -> None:

@@ -14,8 +14,9 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 )
 
 import attach_support as support
-from focal_algorithm.prompts.media.media import PHOTOGRAPHS, photograph_clip, read_image, read_video
+from focal_algorithm.prompts.media.media import PHOTOGRAPHS, photograph_clip
 from focal_algorithm.prompts.media.preprocess import anyres_pixels
+from focal_algorithm.prompts.media.reading import read_image, read_video
 from focal_common.errors import ConfigError
 
 

@@ -114,7 +114,7 @@ class AnswerLog:
 
     def __init__(self, path: Path | None, identity: dict[str, Any]) -> None:
         self._path = path
-        self._answers: dict[str, tuple[str, float]] = {}
+        self._answers: dict[str, tuple[str, float, tuple[str, ...]]] = {}
         self._target: TextIO | None = None
         header = {"format": _FORMAT, "identity_sha256": content_hash(identity), "identity": identity}
         self.resumed = self._read(path, header) if path is not None and path.is_file() else 0
@@ -132,16 +132,21 @@ class AnswerLog:
         """Return the wall time that an answer took when it was found; 0 where there is none."""
         return self._answers.get(key, ("", 0.0))[1]
 
-    def put(self, key: str, answer: str, seconds: float) -> None:
+    def notes(self, key: str) -> tuple[str, ...]:
+        """Return what a reader must know of the file that an answer is about."""
+        return self._answers[key][2] if key in self._answers else ()
+
+    def put(self, key: str, answer: str, seconds: float, notes: tuple[str, ...] = ()) -> None:
         """Keep an answer.
 
         Raises:
             RunError: It cannot be written.
         """
-        self._answers[key] = (answer, seconds)
+        self._answers[key] = (answer, seconds, notes)
         if self._target is None:
             return
         row = {"key": key, "answer": answer, "seconds": round(seconds, 6)}
+        row |= {"notes": list(notes)} if notes else {}
         try:
             self._target.write(json.dumps(row) + "\n")
             self._target.flush()
@@ -162,7 +167,10 @@ class AnswerLog:
             lines = whole.decode("utf-8").splitlines()
             first, *rows = [json.loads(line) for line in lines]
             found = first["identity_sha256"] if first["format"] == _FORMAT else ""
-            self._answers = {row["key"]: (str(row["answer"]), float(row["seconds"])) for row in rows}
+            self._answers = {
+                row["key"]: (str(row["answer"]), float(row["seconds"]), tuple(row.get("notes", ())))
+                for row in rows
+            }
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{path}: is damaged; remove it to answer all questions again") from error
         if found != header["identity_sha256"]:

@@ -223,7 +223,7 @@ def _run(
     every = [answer for outcome in outcomes.values() for answer in outcome.answers]
     write_samples(folder, every)
     content = manifest(asked, *_PACKAGES, seed=options.seed)
-    notes = _notes(loaded, outcomes)
+    notes = [*_notes(loaded, outcomes), *dict.fromkeys(model.notes)]
     content |= {
         "checkpoint": checkpoint,
         "notes": notes,

@@ -15,7 +15,8 @@ from focal_algorithm.evaluation.lmms.answering import Answerer, AnswerLog, gener
 from focal_algorithm.evaluation.lmms.hub_tasks import dataset_of
 from focal_algorithm.evaluation.lmms.options import ModelOptions, options_from_arguments
 from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.prompts.media.media import MediaSample, read_image, read_video
+from focal_algorithm.prompts.media.media import MediaSample
+from focal_algorithm.prompts.media.reading import read_image, read_video, shown_picture
 from focal_algorithm.tracing.identity import resolved_parameters
 from focal_common.console import track
 from focal_common.errors import UnsupportedError
@@ -43,6 +44,7 @@ class FocalModel(lmms):
         self._answerer = Answerer(self.options, loaded)
         self.log = AnswerLog(self.options.answers, self.options.identity(self._answerer.loaded.checkpoint))
         self.seconds: dict[str, float] = {}
+        self.notes: tuple[str, ...] = ()
 
     def generate_until(self, requests: list[Any]) -> list[str]:
         """Answer requests in their order; finished ones are taken from the log."""
@@ -80,7 +82,8 @@ class FocalModel(lmms):
             for end in ends:
                 answer = answer.split(end)[0]
             answer = answer.strip()
-            self.log.put(key, answer, time.perf_counter() - started)
+            self.log.put(key, answer, time.perf_counter() - started, sample.notes)
+        self.notes += self.log.notes(key)
         self.seconds[task] = self.seconds.get(task, 0.0) + self.log.seconds(key)
         return answer
 
@@ -113,7 +116,7 @@ def media_of(visuals: Sequence[Any] | None, *, name: str, frames: int, is_sequen
     if len(shown) == 1:
         return _single(shown[0], name, frames)
     if shown and is_sequence and all(isinstance(one, Image.Image) for one in shown):
-        return MediaSample(name, tuple(one.convert("RGB") for one in shown), True, "lmms-eval")
+        return MediaSample(name, tuple(shown_picture(one, name) for one in shown), True, "lmms-eval")
     raise UnsupportedError(
         f"{name}: {len(shown)} pictures in one question; expected one image or one video "
         "(tasks whose images are frames of a video are named with frame_tasks)"
@@ -124,7 +127,7 @@ def _single(shown: Any, name: str, frames: int) -> MediaSample:
     if isinstance(shown, MediaSample):
         return shown
     if isinstance(shown, Image.Image):
-        return MediaSample(name, (shown.convert("RGB"),), False, "lmms-eval")
+        return MediaSample(name, (shown_picture(shown, name),), False, "lmms-eval")
     if isinstance(shown, (str, Path)):
         path = Path(shown)
         return read_image(path) if path.suffix.lower() in _IMAGE_FILES else read_video(path, frames)
