@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from transformers import BertConfig, BertModel
 
 import attach_support
@@ -116,6 +117,8 @@ NAMES: list[tuple[Callable[[], Any], str]] = [
     (lambda: focal.compress(support.stock_model(), 3).__enter__(), "expected a name or a method"),  # type: ignore[arg-type]
     (lambda: focal.method("focus", tokens=64), "is not set by a number of tokens per picture"),
     (lambda: focal.load_model("shapes_vido"), "did you mean 'shapes_video'"),
+    (lambda: focal.load_model(None), "expected a name or a folder, got None"),  # type: ignore[arg-type]
+    (lambda: focal.load_model("llava", dtype=torch.float32), "unknown dtype 'torch.float32'; "),  # type: ignore[arg-type]
     (lambda: focal.accelerator("focs"), "did you mean 'focus'"),
     (lambda: focal.accelerator("dense", core={"array_row": 8}), "did you mean 'array_rows'"),
     (lambda: focal.simulate(support.PUBLISHED, ["dens"]), "did you mean 'dense'"),
