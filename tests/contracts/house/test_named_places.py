@@ -39,6 +39,9 @@ MADE_BY_THE_READER = {
 }
 """What a page has the reader write, or where NAME stands for several."""
 
+SIBLINGS = re.compile(r"`(focal_[\w.]+)`((?:, `\.\w+`)+)")
+"""A module, and others beside it without the names of the rooms."""
+
 OLD_COLUMN = re.compile(r"^\| `[^|]*\|")
 """In docs/moving_from_0_1.md the first column holds names of 0.1."""
 
@@ -89,7 +92,12 @@ def missing(page: str, text: str) -> Iterator[str]:
                 yield f"{here}{target}#{anchor}"
         said = OLD_COLUMN.sub("", line) if page == "docs/moving_from_0_1.md" else line
         places = [one for one in PLACE.findall(said) if one.rstrip("/") not in tracked()]
-        modules = [one for one in MODULE.findall(said) if not is_module(one)]
+        names = MODULE.findall(said) + [
+            module.rpartition(".")[0] + sibling
+            for module, others in SIBLINGS.findall(said)
+            for sibling in re.findall(r"`(\.\w+)`", others)
+        ]
+        modules = [one for one in names if not is_module(one)]
         yield from (here + one for one in (*places, *modules) if not any(word in one for word in own))
 
 
@@ -99,10 +107,10 @@ def test_what_a_page_names_is_there(page: str) -> None:
 
 
 def test_what_is_not_there_would_be_found() -> None:
-    page = "see `simulator/focal_simulator/shapes/x.yaml`, `focal_simulator.runner` and [a](b.md), [c](python.md#no)"
+    page = "`simulator/focal_simulator/shapes/x.yaml`, `focal_simulator.gpu`, `.run`, [a](b.md), [c](python.md#no)"
     assert [line.partition(": ")[2] for line in missing("docs/whole_model.md", page)] == [
         "b.md",
         "python.md#no",
         "simulator/focal_simulator/shapes/x.yaml",
-        "focal_simulator.runner",
+        "focal_simulator.run",
     ]
