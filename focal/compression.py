@@ -20,6 +20,7 @@ from focal_algorithm.hooks.attach import unwrapped
 from focal_algorithm.hooks.pixels import TowerPixels, watched_pixels
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.build import as_method
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.tracing.accuracy import idle_notes
 from focal_algorithm.tracing.runner import method_of
@@ -64,7 +65,8 @@ class Run:
         return len(self._recorder.samples)
 
     def __repr__(self) -> str:
-        return f"<focal run: {self.method.name} on {self._loaded.name}, {len(self)} prefills recorded>"
+        count = "1 prefill" if len(self) == 1 else f"{len(self)} prefills"
+        return f"<focal run: {self.method.name} on {self._loaded.name}, {count} recorded>"
 
     @property
     def summaries(self) -> list[dict[str, float]]:
@@ -185,6 +187,8 @@ def compress(
         raise ConfigError(
             f"{', '.join(parameters)}: parameters go with a method given by name; set those of yours where it is made"
         )
+    else:
+        method = as_method(method)
     run = Run(loaded, method, notes, settings.dataset_name, keep_masks)
     recorder = run._recorder
     with (

@@ -15,12 +15,14 @@ from transformers import BatchFeature
 from focal.environment import require_runnable
 from focal.inputs import media_of
 from focal_algorithm.checkpoints.loading import LoadedModel, adapter_of_type, checkpoint_name
+from focal_algorithm.models import MODELS
 from focal_algorithm.models.base import ModelAdapter
+from focal_algorithm.models.weights import SHIPPED
 from focal_algorithm.prompts.media.tokens import Tokenizer
 from focal_algorithm.tracing.prompting import build_prompt
 from focal_algorithm.tracing.runner import prepare
 from focal_algorithm.tracing.settings import RunSettings
-from focal_common.errors import ConfigError
+from focal_common.errors import ConfigError, near_matches
 
 __all__ = ["NOWHERE", "Processor", "family_of", "load_model", "loaded_model", "seed_of"]
 
@@ -91,7 +93,7 @@ class Processor:
 
 
 def load_model(
-    name: str,
+    name: str | Path,
     *,
     size: str = "small",
     seed: int = 0,
@@ -123,6 +125,11 @@ def load_model(
         ConfigError: An unknown name (with near matches), or files that cannot be read.
         UnsupportedError: What cannot work here, with the reason.
     """
+    if not isinstance(name, str | Path):
+        raise ConfigError(
+            f"model: expected a name or a folder, got {name!r}; {near_matches(name, [*SHIPPED, *MODELS])}"
+        )
+    name = str(name)
     require_runnable()
     settings = RunSettings(
         output=NOWHERE,

@@ -44,12 +44,20 @@ def method(name: str, **parameters: Any) -> CompressionMethod:
             keep of a picture, for methods whose budget is a number of tokens per picture.
 
     Raises:
-        ConfigError: No such method or parameter (with near matches), or a value out of range.
+        ConfigError: No such method or parameter (with near matches), a value out of range, or ``tokens`` beside a
+            parameter that it sets.
     """
     from focal_algorithm.methods.build import build_method
 
     if "tokens" in parameters and not hasattr(METHODS.load(name), "tokens"):
-        parameters = _budget(name, parameters.pop("tokens")) | parameters
+        tokens = parameters.pop("tokens")
+        stated = _budget(name, tokens)
+        if both := stated.keys() & parameters.keys():
+            raise ConfigError(
+                f"method '{name}': tokens={tokens} sets {', '.join(sorted(stated))}, and "
+                f"{' and '.join(sorted(both))} was given beside it; give one or the other"
+            )
+        parameters |= stated
     return build_method(name, parameters)
 
 
@@ -120,9 +128,9 @@ def supports(model: Any, method: str | CompressionMethod) -> Support:
     from focal.loading import family_of
     from focal.support import method_support
     from focal_algorithm.checkpoints.loading import find_adapter, model_settings
-    from focal_algorithm.methods.build import build_method
+    from focal_algorithm.methods.build import as_method
 
-    built = build_method(method, {}) if isinstance(method, str) else method
+    built = as_method(method)
     if isinstance(model, str) and model in MODELS:
         adapter, text = MODELS.load(model), {}
     elif isinstance(model, str):

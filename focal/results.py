@@ -262,7 +262,8 @@ class Results:
 
     def __repr__(self) -> str:
         names = ", ".join(self.accelerators)
-        return f"<results: {len(self.workloads)} workloads on {names}; {len(self)} rows>"
+        count = "1 workload" if len(self.workloads) == 1 else f"{len(self.workloads)} workloads"
+        return f"<results: {count} on {names}; {len(self)} {'row' if len(self) == 1 else 'rows'}>"
 
     def _repr_html_(self) -> str:
         shown = ("model", "dataset", "accelerator", "cycles", "seconds", SPEEDUP, "energy_mj", ENERGY)

@@ -97,8 +97,8 @@ def simulate(
     sram: str = "auto",
     dram: str = "",
     precision: str = "fp16",
-    models: Sequence[str] = (),
-    datasets: Sequence[str] = (),
+    models: str | Sequence[str] = (),
+    datasets: str | Sequence[str] = (),
     variant: str = "",
     overrides: Mapping[str, Any] | None = None,
 ) -> Results:
@@ -131,9 +131,15 @@ def simulate(
     words = corrections if isinstance(corrections, str) else ",".join(corrections) or "none"
     if words != "all" and fidelity != "cycle":
         raise ConfigError(f"corrections need fidelity cycle, got {fidelity}")
+    models, datasets = _names(models, "models"), _names(datasets, "datasets")
     common = [f"{path}={_yaml(value)}" for path, value in _flat(overrides or {})]
     common += [f"dram_system={dram}"] if dram else []
-    given = [accelerators] if isinstance(accelerators, str | Accelerator) else list(accelerators)
+    given = [accelerators] if isinstance(accelerators, str | Accelerator) else accelerators
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str | Accelerator) for one in given):
+        raise ConfigError(
+            f"accelerators: expected names or values of focal.accelerator, got {accelerators!r}; "
+            f"Valid: {', '.join(ACCELERATORS)}"
+        )
     settings = Settings(
         accelerators=tuple(one for one in given if isinstance(one, str)),
         fidelity=fidelity,
@@ -177,6 +183,14 @@ def prefill_figures(
         for run in results.runs
     }
     return figures, {name: results.refusal(name) for name in ACCELERATORS if name not in figures}
+
+
+def _names(given: str | Sequence[str], what: str) -> list[str]:
+    """Return names, of which one may stand alone."""
+    names = [given] if isinstance(given, str) else list(given)
+    if not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{what}: expected names, got {given!r}")
+    return names
 
 
 def _built(given: Sequence[Accelerator], settings: Settings) -> dict[str, SimulatedAccelerator[Any]]:

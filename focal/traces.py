@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from focal_common.errors import TraceError, UnsupportedError
+from focal_common.errors import ConfigError, TraceError, UnsupportedError
 from focal_traces.counts.file import COUNTS_SUFFIX, write_counts
 from focal_traces.counts.trace import Trace as Counts
 from focal_traces.files.store import check_readable, read_any
@@ -213,6 +213,8 @@ class Trace:
         from focal_evaluation.overlays.loading import without_shares
         from focal_evaluation.overlays.scene import difference_scene, status_scene
 
+        if not isinstance(against, Trace | None):
+            raise ConfigError(f"against: expected a trace, such as focal.Trace.open gives, got {against!r}")
         first = self._shown("" if sample is None else str(sample))
         first = first if shade else without_shares(first)
         second = None if against is None else against._shown(first.sample_id)

@@ -43,17 +43,17 @@ class RunError(FocalError, RuntimeError):
     exit_code = 1
 
 
-def near_matches(name: str, choices: Iterable[str]) -> str:
+def near_matches(name: object, choices: Iterable[str]) -> str:
     """Return the end of an error sentence: the nearest names and all valid choices.
 
     Args:
-        name: What the user wrote.
+        name: What the user wrote, be it no text.
         choices: Every valid name.
 
     Returns:
         Text such as ``did you mean 'focus'? Valid: adaptiv, cmc, dense, focus``.
     """
     valid = sorted(choices)
-    near = difflib.get_close_matches(name, valid, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), valid, n=3, cutoff=0.5)
     meant = f"did you mean {' or '.join(repr(word) for word in near)}? " if near else ""
     return f"{meant}Valid: {', '.join(valid) if valid else '(none)'}"

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from focal_common.console import errors_console, output_console
+from focal_common.errors import ConfigError
 
 __all__ = ["app"]
 
@@ -36,6 +37,10 @@ def report(
     ] = Path("example_output/published"),
 ) -> None:
     """Put result folders into one HTML page that opens without network."""
+    if output.suffix not in (".html", ".htm"):
+        raise ConfigError(
+            f"--output {output}: expected a name that ends in .html; --pdf writes the figures beside it"
+        )
     from focal_evaluation.report.html import write_report
     from focal_evaluation.report.runs import read_runs
 

@@ -116,8 +116,8 @@ def trace(
         tuple[str, str],
         typer.Option(
             metavar="QUANTITY VALUE",
-            help="Set the method's knob so that the first sample costs this: tokens (equivalent, layer mean), macs, "
-            "cycles or energy (mJ).",
+            help="Solve for the method's budget parameter so that the first sample costs this: tokens (equivalent, "
+            "layer mean), macs, cycles or energy (mJ).",
             show_default=False,
         ),
     ] = ("", ""),

@@ -54,7 +54,15 @@ def print_answers(result: RunResult, simulation: Report | None) -> None:
     console = output_console()
     table = Table(title=_title(result))
     table.add_column("system", no_wrap=True)
-    for heading in ("right", "accuracy", "95 % interval", "sparsity", "speed-up", "energy (mJ)", "/ dense"):
+    for heading in (
+        "right",
+        "accuracy",
+        "95 % interval",
+        "sparsity",
+        "speed-up",
+        "energy (mJ)",
+        "energy\nvs. dense",
+    ):
         table.add_column(heading, justify="right")
     answered = {method: accuracy} | ({"dense": dense} if dense else {})
     report = simulation or Report()

@@ -260,7 +260,7 @@ def test_same_budget_again_in_another_order_is_the_same_plan() -> None:
         (["--questions", "-1"], "--questions must be at least 0, got -1"),
         (
             ["--questions", "100000"],
-            "--questions: shapes-pope holds 1,200, expected no more, or 0 for all; got 100,000",
+            "questions: shapes-pope holds 1,200, expected no more; got 100,000 (--questions)",
         ),
         (["--traced", "0"], "--traced must be at least 1, got 0"),
         (["-j", "0"], "--workers must be at least 1, got 0"),

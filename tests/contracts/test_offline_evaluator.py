@@ -165,6 +165,8 @@ def test_bad_input() -> None:
         load_questions("shapes-vidoe")
     with pytest.raises(ConfigError, match="at least 1"):
         load_questions("shapes-pope", 0)
+    with pytest.raises(ConfigError, match="shapes-mme holds 4, expected no more; got 5"):
+        load_questions("shapes-mme", 5, samples=2)
 
 
 def test_families_without_encoded_pictures_are_refused(evaluator: Evaluator) -> None:

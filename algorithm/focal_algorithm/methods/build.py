@@ -15,7 +15,33 @@ from focal_traces.header.schema import DecoderGeometry
 from focal_traces.tables.rows import read_rows
 from focal_traces.tables.table import Key
 
-__all__ = ["build_method", "fitted_parameters", "method_in_force", "published_thresholds"]
+__all__ = ["as_method", "build_method", "fitted_parameters", "method_in_force", "published_thresholds"]
+
+
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    tuple: "a list",
+}
+
+
+def as_method(given: str | CompressionMethod) -> CompressionMethod:
+    """Return a method given by its name, with its defaults, or as it is.
+
+    Raises:
+        ConfigError: It is neither, such as the class of a method.
+    """
+    if isinstance(given, str):
+        return build_method(given, {})
+    if not isinstance(given, CompressionMethod):
+        shown = f"the class {given.__name__}" if isinstance(given, type) else repr(given)
+        raise ConfigError(
+            f"method: expected a name or a method such as focal.method('focus'), got {shown}; "
+            f"Valid: {', '.join(METHODS)}"
+        )
+    return given
 
 
 def build_method(name: str, parameters: Mapping[str, Any]) -> CompressionMethod:
@@ -92,9 +118,8 @@ def _checked(name: str, field: str, default: Any, value: Any) -> Any:
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if isinstance(default, (bool, int, float, str, tuple)) and type(value) is not type(default):
+        kind = _KINDS[type(default)]
         raise ConfigError(
-            f"method '{name}': parameter '{field}' must be a {type(default).__name__} such as "
-            f"{default!r}, got "
-            f"{value!r}"
+            f"method '{name}': parameter '{field}' must be {kind} such as {default!r}, got {value!r}"
         )
     return value

@@ -68,7 +68,7 @@ _HEADS = (
     ("Time [s]", "number"),
     ("Speed-up [x]", "number"),
     ("Energy [mJ]", "number"),
-    ("Energy / dense", "number"),
+    ("Energy vs. dense", "number"),
     ("Core [mJ]", "number"),
     ("Buffer [mJ]", "number"),
     ("DRAM [mJ]", "number"),

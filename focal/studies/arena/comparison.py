@@ -19,6 +19,7 @@ from focal.studies.arena.rows import arena_rows
 from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.evaluation.offline.questions import Asked, QuestionSet, load_questions
 from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.build import as_method
 from focal_algorithm.prompts.media.media import MediaSample
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators import ACCELERATORS
@@ -173,7 +174,8 @@ def _candidates(methods: Sequence[str | CompressionMethod]) -> list[Candidate]:
     if isinstance(methods, str):
         raise ConfigError(f"methods: expected a list of methods, got the text '{methods}'")
     found = [
-        candidate(one) if isinstance(one, str) else Candidate(one.name, one.name, own=one) for one in methods
+        candidate(one) if isinstance(one, str) else Candidate(one.name, one.name, own=as_method(one))
+        for one in methods
     ]
     if DENSE not in [one.name for one in found]:
         found.insert(0, candidate(DENSE))
@@ -210,8 +212,14 @@ def _questions(samples: str | Sequence[Sample], limit: int | None) -> QuestionSe
         raise ConfigError("samples: expected at least one question, got none")
     pictures: dict[str, _OwnPicture] = {}
     for one in samples:
+        if not isinstance(one, Sample):
+            raise ConfigError(f"samples: expected a benchmark or values of focal.Sample, got {one!r}")
         media = MediaSample(one.sample_id, one.pictures, one.is_video, "given as pixels")
-        pictures.setdefault(one.sample_id, _OwnPicture(media))
+        if pictures.setdefault(one.sample_id, _OwnPicture(media)).sample.frames != media.frames:
+            raise ConfigError(
+                f"samples: two questions about different pictures share the sample_id '{one.sample_id}'; give each "
+                "picture an id of its own"
+            )
     index = {name: number for number, name in enumerate(pictures)}
     asked = tuple(
         Asked(number, index[one.sample_id], one.kind, one.question, one.answer, one.choices)

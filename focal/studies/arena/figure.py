@@ -185,5 +185,5 @@ def _notes(found: pd.DataFrame) -> list[str]:
         "Cycles and energy: means over the traced questions.",
     ]
     if (found["status"] == "nearest").any():
-        notes.append("Hollow: the method's knob does not reach the budget; nearest value.")
+        notes.append("Hollow: the method's budget parameter does not reach the budget; nearest value.")
     return notes

@@ -12,7 +12,6 @@ from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.evaluation.offline.pictures import PictureCache
 from focal_algorithm.evaluation.offline.questions import BENCHMARKS, QuestionSet, load_questions
 from focal_algorithm.tracing.identity import checkpoint_digest
-from focal_common.errors import ConfigError
 
 __all__ = ["ArenaInputs", "traced_questions"]
 
@@ -45,13 +44,7 @@ class ArenaInputs:
             ConfigError: The plan asks for more than it holds.
         """
         if benchmark not in self._questions:
-            found = load_questions(benchmark, self.plan.questions or None)
-            if len(found.asked) < self.plan.questions:
-                raise ConfigError(
-                    f"--questions: {benchmark} holds {len(found.asked):,}, expected no more, or 0 for all; "
-                    f"got {self.plan.questions:,}"
-                )
-            self._questions[benchmark] = found
+            self._questions[benchmark] = load_questions(benchmark, self.plan.questions or None)
         return self._questions[benchmark]
 
     def evaluator(self, model: ModelFolder, benchmark: str) -> Evaluator:

@@ -19,7 +19,6 @@ from focal_algorithm.evaluation.offline.questions import load_questions
 from focal_algorithm.models import MODELS
 from focal_algorithm.tracing.prompting import TracedSample
 from focal_algorithm.tracing.runner import RunResult, RunSettings, finish, prepare
-from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
 from focal_common.statistics import accuracy
 
@@ -56,11 +55,6 @@ class Session:
         questions = load_questions(
             settings.task, settings.questions, seed=settings.data_seed, split=settings.split
         )
-        if len(questions.asked) < settings.questions:
-            raise ConfigError(
-                f"questions must be at most {len(questions.asked)} for task '{settings.task}', got "
-                f"{settings.questions}"
-            )
         self._loaded = prepare(self._run)
         self._evaluator = Evaluator(self._loaded, questions)
 

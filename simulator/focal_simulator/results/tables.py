@@ -17,7 +17,15 @@ def result_table(outcome: Outcome) -> Table:
     )
     for name in ("workload", "accelerator"):
         table.add_column(name, no_wrap=True)
-    for name in ("Mcycles", "time (s)", "speed-up", "energy (mJ)", "/ dense", "MACs cut", "counts"):
+    for name in (
+        "Mcycles",
+        "time (s)",
+        "speed-up",
+        "energy (mJ)",
+        "energy\nvs. dense",
+        "MACs\nsaved",
+        "trace origin",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for run in outcome.runs:
         result = run.result

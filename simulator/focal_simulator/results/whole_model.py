@@ -140,7 +140,7 @@ def inference_table(rows: list[Row], dense: list[Row], basis: str) -> Table:
     table = Table(title="Whole inference, seconds by phase", caption=basis, caption_justify="left")
     for name in ("workload", "accelerator"):
         table.add_column(name, no_wrap=True)
-    for name in (*phases, "whole", "speed-up", "energy (mJ)", "/ dense"):
+    for name in (*phases, "whole", "speed-up", "energy (mJ)", "energy\nvs. dense"):
         table.add_column(name, justify="right", no_wrap=True)
     references = _by_run(dense)
     for (label, accelerator), found in _by_run(rows).items():

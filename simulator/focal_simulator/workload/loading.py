@@ -27,8 +27,8 @@ def load_workloads(
         variant: Trace folder whose counts are used.
 
     Raises:
-        TraceError: A requested pair has no row, the variant has no folder, a table is wrong, or a trace
-            contradicts the table.
+        TraceError: A requested name or pair has no row (with near matches), the variant has no folder, a table is
+            wrong, or a trace contradicts the table.
     """
     plain_name(variant, "trace folder", TraceError)
     if root.path.is_dir() and variant != MAIN_FOLDER and not (root.path / variant).is_dir():
@@ -37,15 +37,20 @@ def load_workloads(
     for model in models:
         for dataset in datasets:
             root.workload(model, dataset)
+    for kind, asked, known in (
+        ("model", models, {model for model, _ in root.workloads}),
+        ("dataset", datasets, {dataset for _, dataset in root.workloads}),
+    ):
+        for name in asked:
+            if name not in known:
+                raise TraceError(f"{root.path}: no workload of {kind} '{name}'; {near_matches(name, known)}")
     rows = [
         row
         for (model, dataset), row in root.workloads.items()
         if (not models or model in models) and (not datasets or dataset in datasets)
     ]
     if not rows:
-        known = ", ".join(f"{model}/{dataset}" for model, dataset in root.workloads) or "(none)"
-        wanted = f"model {models or 'any'}, dataset {datasets or 'any'}"
-        raise TraceError(f"{root.path}: no workload of {wanted}; the trace root lists {known}")
+        raise TraceError(f"{root.path}: the trace root lists no workload")
     return [_workload(root, row, variant) for row in rows]
 
 

@@ -24,13 +24,22 @@ from focal_simulator.accelerators import ACCELERATORS
 
 LIBRARIES = ("common/", "traces/", "algorithm/", "simulator/", "evaluation_scripts/")
 EAGER = tuple(f"simulator/focal_simulator/{room}/" for room in ("engine", "accelerators", "jobs"))
-FLAG = re.compile(r"(?<![\w-])--[a-z]")
+FLAG = re.compile(r"(?<![\w-])--[a-z{]")
 OTHER_FLAGS = {
     "--porcelain": "git's",
     "hf download": "of the Hub's own program",
     '" --revision': "of the Hub's own program",
     'node["source"]': "record in a hardware file, and part of the hashes of results: not to change",
 }
+STARTS = re.compile(r"\b(subprocess|sys\.executable|os\.system|os\.exec\w+|os\.spawn\w+)\b")
+STARTERS = {
+    "common/focal_common/provenance.py": "asks git for the commit",
+    "simulator/focal_simulator/costs/sram_cacti.py": "runs a CACTI binary of the user's",
+    "focal/studies/measure/command.py": "runs a command line of the user's for each design of a study",
+}
+"""Files that may start a program, and which; nobody starts our own packages to call them."""
+ADVICE_OF_A_VERB = "focal/support.py"
+"""What ``focal doctor`` prints, in the words of the command line."""
 TABLES = ("focal/__init__.py", "focal/testing/__init__.py")
 """Files whose table of module names is the registry of what they offer."""
 
@@ -104,11 +113,16 @@ def test_a_module_in_a_string_would_be_found(monkeypatch: pytest.MonkeyPatch) ->
     ]
 
 
-def test_libraries_name_no_command_line_option() -> None:
+def test_no_package_starts_a_program_but_those_of_others() -> None:
+    found = {path for path, text in sources().items() if STARTS.search(text)}
+    assert found == STARTERS.keys()
+
+
+def test_libraries_and_the_face_name_no_command_line_option() -> None:
     found = [
         f"{path}:{number}: {line.strip()}"
         for path, text in sources().items()
-        if path.startswith(LIBRARIES)
+        if path.startswith(LIBRARIES) or (re.fullmatch(r"focal/\w+\.py", path) and path != ADVICE_OF_A_VERB)
         for number, line in enumerate(text.splitlines(), 1)
         if FLAG.search(line) and not any(word in line for word in OTHER_FLAGS)
     ]

@@ -46,3 +46,6 @@ def test_a_report_and_its_pdf_are_written(tmp_path: Path, capsys: pytest.Capture
     assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF")
     assert "partial: run has no manifest.json" in capsys.readouterr().err
     assert run("report", tmp_path / "absent") == 2
+    assert run("report", folder, "-o", tmp_path / "r.docx") == 2
+    assert "expected a name that ends in .html" in capsys.readouterr().err
+    assert not (tmp_path / "r.docx").exists()

@@ -16,7 +16,7 @@ from focal_common.errors import ConfigError
     [
         ({"similarity_threshold": 0.0}, r"similarity_threshold must be in \(0, 1\], got 0.0"),
         ({"similarity_threshold": 1.01}, r"similarity_threshold must be in \(0, 1\]"),
-        ({"similarity_threshold": "high"}, "'similarity_threshold' must be a float such as 0.9, got 'high'"),
+        ({"similarity_threshold": "high"}, "'similarity_threshold' must be a number such as 0.9, got 'high'"),
         ({"alpha_list": [0.5]}, "selected_layers has 5 entries but alpha_list 1; expected equal lengths"),
         ({"similarity_treshold": 0.9}, "did you mean 'similarity_threshold'"),
         ({"block_size": 0}, "block_size must be at least 1, got 0"),

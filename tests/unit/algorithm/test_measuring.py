@@ -112,5 +112,5 @@ def test_more_questions_than_there_are_is_refused() -> None:
     pytest.importorskip("transformers")
     from focal.studies.measure.session import Session
 
-    with pytest.raises(ConfigError, match="questions must be at most"):
+    with pytest.raises(ConfigError, match="expected no more; got"):
         Session(MeasureSettings(model="llava", size="tiny", task="shapes-pope", questions=100_000))

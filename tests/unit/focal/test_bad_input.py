@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from transformers import BertConfig, BertModel
 
 import attach_support
@@ -99,11 +100,25 @@ def test_a_result_folder_that_is_none(tmp_path: Path) -> None:
         focal.simulate(tmp_path, ["dense"])
 
 
+def two_pictures_with_one_id() -> list[focal.Sample]:
+    pictures = [attach_support.picture(seed, 64, 64) for seed in range(2)]
+    return [focal.Sample("a", (picture,), False, "Is it red?", "yes", ("yes", "no")) for picture in pictures]
+
+
 NAMES: list[tuple[Callable[[], Any], str]] = [
     (lambda: focal.method("visonzip"), "did you mean 'visionzip'"),
     (lambda: focal.method("visionzip", dominat=3), "did you mean 'dominant'"),
+    (lambda: focal.method("visionzip", dominant="x"), "must be a whole number such as 54, got 'x'"),
+    (
+        lambda: focal.method("visionzip", tokens=32, dominant=3),
+        "tokens=32 sets contextual, dominant, scale_by_tokens, and dominant was given beside it",
+    ),
+    (lambda: focal.supports("llava", focal.VisionZip), "got the class VisionZip; Valid: adaptiv"),  # type: ignore[arg-type]
+    (lambda: focal.compress(support.stock_model(), 3).__enter__(), "expected a name or a method"),  # type: ignore[arg-type]
     (lambda: focal.method("focus", tokens=64), "is not set by a number of tokens per picture"),
     (lambda: focal.load_model("shapes_vido"), "did you mean 'shapes_video'"),
+    (lambda: focal.load_model(None), "expected a name or a folder, got None"),  # type: ignore[arg-type]
+    (lambda: focal.load_model("llava", dtype=torch.float32), "unknown dtype 'torch.float32'; "),  # type: ignore[arg-type]
     (lambda: focal.accelerator("focs"), "did you mean 'focus'"),
     (lambda: focal.accelerator("dense", core={"array_row": 8}), "did you mean 'array_rows'"),
     (lambda: focal.simulate(support.PUBLISHED, ["dens"]), "did you mean 'dense'"),
@@ -113,7 +128,13 @@ NAMES: list[tuple[Callable[[], Any], str]] = [
         lambda: focal.simulate(support.PUBLISHED, ["dense"], corrections="dram_enrgy"),
         "did you mean 'dram_energy'",
     ),
-    (lambda: focal.simulate(support.PUBLISHED, ["dense"], models=["llava_vd"]), "no workload of"),
+    (lambda: focal.simulate(support.PUBLISHED, ["dense"], models=["llava_vd"]), "did you mean 'llava_vid'"),
+    (
+        lambda: focal.simulate(support.PUBLISHED, ["dense"], models=["llava_vid", "minicpm"]),
+        "no workload of model 'minicpm'; did you mean 'minicpm_v'",
+    ),
+    (lambda: focal.simulate(support.PUBLISHED, ["dense"], datasets="vidomme"), "did you mean 'videomme'"),
+    (lambda: focal.simulate(support.PUBLISHED, 3), "accelerators: expected names or values of"),  # type: ignore[arg-type]
     (lambda: focal.simulate(support.PUBLISHED, []), "expected at least one name"),
     (lambda: focal.simulate(3, ["dense"]), "expected a trace, a trace file or a trace root"),
     (lambda: focal.samples("shapes-vido"), "did you mean 'shapes-video'"),
@@ -121,6 +142,11 @@ NAMES: list[tuple[Callable[[], Any], str]] = [
     (lambda: focal.supports("lava", "focus"), "did you mean 'llava'"),
     (lambda: focal.compare_methods("shapes_image", "shapes-pope", ["fokus"]), "did you mean 'focus'"),
     (lambda: focal.compare_methods("shapes_image", [], ["focus"]), "expected at least one question"),
+    (lambda: focal.compare_methods("shapes_image", [1], ["focus"]), "values of focal.Sample, got 1"),  # type: ignore[list-item]
+    (
+        lambda: focal.compare_methods("shapes_image", two_pictures_with_one_id(), ["focus"]),
+        "share the sample_id 'a'",
+    ),
 ]
 
 
@@ -166,9 +192,17 @@ def test_a_trace_without_pictures_says_why() -> None:
     found = focal.Trace(a_trace().counts, "focus_main")
     with pytest.raises(TraceError, match="no pictures to draw on"):
         found.show()
+    with pytest.raises(ConfigError, match="against: expected a trace"):
+        found.show(against="another.counts.parquet")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="the trace has layers 0 to 3"):
         a_trace().show(layer=4)
     with pytest.raises(ConfigError, match="did you mean 'prompt 0'"):
         a_trace().show("prompt0")
     with pytest.raises(ConfigError, match="expected a name that ends in"):
         a_trace().show().save("overlay.bmp")
+
+
+def test_one_model_or_dataset_may_be_given_as_a_text() -> None:
+    found = focal.simulate(support.PUBLISHED, "dense", models="llava_vid", datasets="videomme")
+    assert len(found) == 1
+    assert found.frame()[["model", "dataset"]].values.tolist() == [["llava_vid", "videomme"]]

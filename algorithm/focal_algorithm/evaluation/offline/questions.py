@@ -74,7 +74,7 @@ def load_questions(
         track: Wraps generation to show progress.
 
     Raises:
-        ConfigError: No such benchmark or split, a limit below 1, or damaged data.
+        ConfigError: No such benchmark or split, a limit below 1 or above what there is, or damaged data.
     """
     if benchmark not in BENCHMARKS:
         raise ConfigError(f"unknown benchmark '{benchmark}'; {near_matches(benchmark, BENCHMARKS)}")
@@ -84,6 +84,11 @@ def load_questions(
     count = known.samples if samples is None else samples
     loaded = load_split(known.task, seed=seed, split=split, samples=count, track=track, **known.options)
     pairs = [(index, one) for index, sample in enumerate(loaded.samples) for one in sample.questions]
+    if limit is not None and limit > len(pairs):
+        raise ConfigError(
+            f"questions: {benchmark} holds {len(pairs):,}, expected no more; got {limit:,}",
+            about=("questions",),
+        )
     asked = tuple(
         Asked(number, picture, one.kind, one.text, one.answer, one.choices)
         for number, (picture, one) in enumerate(pairs[:limit])
