@@ -15,16 +15,6 @@ from typing import Any
 
 from focal_common.errors import UnsupportedError
 
-__all__ = [
-    "NEWEST",
-    "OLDEST",
-    "cache_in",
-    "cache_name",
-    "cache_of",
-    "require_known_version",
-    "version_problem",
-]
-
 OLDEST = "5.18.0"
 """Before it, forwards took no ``mm_encoder_outputs`` (`focal_algorithm.evaluation.offline`), and LLaVA-OneVision added
 the newline of a video outside ``get_video_features`` (`focal_algorithm.models.architectures.llava_video`)."""

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from focal.studies.arena.plan import ModelFolder
     from focal.studies.arena.run import ArenaResult
 
-__all__ = ["app"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 

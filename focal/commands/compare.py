@@ -12,8 +12,6 @@ from rich.table import Table
 
 from focal_common.console import output_console
 
-__all__ = ["app"]
-
 FEW_PICTURES = 20
 """Below so many a percentile bootstrap covers clearly less than 95 %. Chosen here."""
 

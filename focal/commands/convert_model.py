@@ -9,8 +9,6 @@ import typer
 
 from focal_common.console import output_console, track
 
-__all__ = ["app"]
-
 app = typer.Typer(
     help="Rewrite a checkpoint for use with --model.", invoke_without_command=True, add_completion=False
 )

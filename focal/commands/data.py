@@ -16,8 +16,6 @@ from focal_common.console import output_console, track
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_path
 
-__all__ = ["app"]
-
 app = typer.Typer(help="Procedural benchmarks.", no_args_is_help=True, add_completion=False)
 
 

@@ -13,8 +13,6 @@ from rich.table import Table
 from focal_common.console import output_console
 from focal_common.errors import ConfigError
 
-__all__ = ["app"]
-
 app = typer.Typer(help="Look at the environment.", invoke_without_command=True, add_completion=False)
 
 

@@ -16,8 +16,6 @@ from focal_common.errors import ConfigError
 if TYPE_CHECKING:
     from focal_algorithm.evaluation.lmms.evaluation import Run
 
-__all__ = ["app"]
-
 app = typer.Typer(help="Accuracy through lmms-eval.", add_completion=False)
 
 _TEXTS = ("model", "pretrained", "revision", "frame_tasks")

@@ -10,8 +10,6 @@ from rich.table import Table
 
 from focal_common.console import output_console
 
-__all__ = ["app"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 

@@ -11,8 +11,6 @@ import typer
 from focal.commands.running import run_command
 from focal_common.console import errors_console, output_console
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 

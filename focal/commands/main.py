@@ -11,8 +11,6 @@ from focal_common.console import output_console
 from focal_common.errors import FocalError
 from focal_common.registry import Registry
 
-__all__ = ["VERBS", "main"]
-
 VERBS: Registry[Any] = Registry(
     "verb",
     {

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from focal_algorithm.matrix.rows import MatrixRow
     from focal_algorithm.matrix.schema import Matrix
 
-__all__ = ["app"]
-
 app = typer.Typer(
     help="Run a matrix of models, datasets and methods.", invoke_without_command=True, add_completion=False
 )

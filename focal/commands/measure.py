@@ -10,8 +10,6 @@ import typer
 
 from focal_common.console import output_console, track
 
-__all__ = ["app"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 

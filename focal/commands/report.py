@@ -10,8 +10,6 @@ import typer
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
 
-__all__ = ["app"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 

@@ -10,8 +10,6 @@ import typer
 from focal_common.console import errors_console
 from focal_common.errors import FocalError
 
-__all__ = ["run_command"]
-
 _INTERRUPTED = 130
 
 

@@ -14,8 +14,6 @@ from focal_common.errors import ConfigError
 if TYPE_CHECKING:
     from focal_evaluation.overlays.scene import Scene
 
-__all__ = ["app"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 

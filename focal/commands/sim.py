@@ -16,8 +16,6 @@ from focal_common.errors import ConfigError, near_matches
 if TYPE_CHECKING:
     from focal_simulator.results.request import Report
 
-__all__ = ["app", "comma_separated", "main", "show_report"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _SRAM = ("auto", "compiler", "cacti")

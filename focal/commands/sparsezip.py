@@ -10,8 +10,6 @@ import typer
 
 from focal_common.console import errors_console, output_console, track
 
-__all__ = ["app", "report_app"]
-
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,

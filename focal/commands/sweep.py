@@ -17,8 +17,6 @@ from focal_common.errors import ConfigError
 if TYPE_CHECKING:
     from focal_simulator.sweep.run import SweepResult
 
-__all__ = ["app", "main"]
-
 _SLOW = 10
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from focal_algorithm.tracing.runner import RunResult
     from focal_simulator.results.request import Report
 
-__all__ = ["app"]
-
 app = typer.Typer(
     help="Record a sparse trace from a vision-language model, or look at recorded ones.",
     invoke_without_command=True,

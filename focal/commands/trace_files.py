@@ -31,8 +31,6 @@ from focal_traces.records.file import holds_records
 from focal_traces.root.context import find_context
 from focal_traces.work.ledger import ledger
 
-__all__ = ["app", "convert", "diff", "info", "validate"]
-
 app = typer.Typer(
     help="Inspect, check, convert and compare sparse traces.", no_args_is_help=True, add_completion=False
 )

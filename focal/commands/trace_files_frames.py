@@ -11,8 +11,6 @@ from rich.table import Table
 from focal_common.console import output_console
 from focal_traces.frames.file import read_frames
 
-__all__ = ["show_frames"]
-
 
 def show_frames(path: Path, as_json: bool) -> None:
     """Print the pictures that are kept of each sample; raises `TraceError` as `read_frames`."""

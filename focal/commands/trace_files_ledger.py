@@ -7,8 +7,6 @@ from rich.table import Table
 
 from focal_traces.work.ledger import Ledger
 
-__all__ = ["ledger_table"]
-
 
 def ledger_table(found: Ledger) -> Table:
     """Return the lines of a ledger as a table; a value that the trace does not tell is a dash."""

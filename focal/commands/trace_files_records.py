@@ -14,8 +14,6 @@ from focal_common.errors import ConfigError
 from focal_traces.records.file import read_records
 from focal_traces.records.records import Record
 
-__all__ = ["show_records"]
-
 
 def show_records(path: Path, sample: int | None, as_json: bool) -> None:
     """Print, per layer and point of one sample, what was left of what.

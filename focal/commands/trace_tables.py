@@ -13,8 +13,6 @@ from focal_simulator.results.request import Report
 if TYPE_CHECKING:
     from focal_algorithm.tracing.runner import RunResult
 
-__all__ = ["print_answers", "print_samples"]
-
 
 def print_samples(result: RunResult) -> None:
     """Print one line per sample, and the files."""

@@ -14,8 +14,6 @@ from rich.table import Table
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError
 
-__all__ = ["app"]
-
 app = typer.Typer(help="Train the offline models.", no_args_is_help=True, add_completion=False)
 
 _Output = Annotated[Path, typer.Option(help="Folder of checkpoint, log and finished model.")]

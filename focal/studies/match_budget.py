@@ -27,8 +27,6 @@ from focal_common.console import errors_console
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError, near_matches
 from focal_traces.work.ledger import ledger
 
-__all__ = ["QUANTITIES", "check_quantity", "match_budget", "match_note"]
-
 QUANTITIES = {
     "tokens": "equivalent tokens",
     "macs": "MACs of the decoder's prefill",

@@ -10,8 +10,6 @@ from typing import Any
 
 from focal_common.files import atomic_write_text
 
-__all__ = ["write_table"]
-
 
 def write_table(
     path: Path, rows: Iterable[Mapping[str, Any]], columns: Iterable[str] = (), digits: int = 6

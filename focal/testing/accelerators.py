@@ -25,8 +25,6 @@ from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import DecoderGeometry
 from focal_traces.methods.focus import SCHEDULES
 
-__all__ = ["AcceleratorContract", "ParityContract"]
-
 _TOKENS = (8, 64, 512, 1024, 1032, 2048, 4096)
 
 _SMALL_DECODER = DecoderGeometry(

@@ -21,8 +21,6 @@ from focal_algorithm.models import MODELS
 from focal_algorithm.tracing.prompting import token_types
 from focal_algorithm.transformers_versions import cache_of
 
-__all__ = ["FamilyContract"]
-
 _PRUNING: dict[str, Any] = {
     "selected_layers": (0, 2),
     "alpha_list": (0.5, 0.2),

@@ -32,19 +32,6 @@ from focal_algorithm.tracing.runner import run as run_trace
 from focal_algorithm.transformers_versions import cache_of
 from focal_common.errors import UnsupportedError
 
-__all__ = [
-    "SETTLED",
-    "SUBJECTS",
-    "MethodContract",
-    "fitted",
-    "is_first",
-    "model_of",
-    "present_tokens",
-    "prompt_of",
-    "refused",
-    "run",
-]
-
 SUBJECTS = [
     f"{family}+{kind}" for family in MODELS for kind in sorted(MODELS.load(family).modalities, reverse=True)
 ]

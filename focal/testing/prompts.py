@@ -17,8 +17,6 @@ from focal_algorithm.models import MODELS
 from focal_algorithm.prompts.media.media import MediaSample
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
 
-__all__ = ["CASES", "generate", "image", "padded", "picture", "prompt", "record", "tiny", "two", "video"]
-
 CASES = [(family, kind) for family in MODELS for kind in sorted(MODELS.load(family).modalities)]
 """Family and what it is shown."""
 

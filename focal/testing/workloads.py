@@ -11,8 +11,6 @@ from focal_traces.methods.cmc import CmcSparsity
 from focal_traces.methods.focus import ScheduleRow
 from focal_traces.synthetic.schedule import Schedule
 
-__all__ = ["small_workload"]
-
 
 def small_workload(tokens: int = 600, frames: int = 4, similarity: float = 0.5) -> Workload:
     """Return a prefill of Qwen2-7B with a schedule, vector counts and the sparsities of the published baselines.

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from focal_algorithm.methods.study import BudgetParameter
 from focal_common.errors import ConfigError
 
-__all__ = ["TOLERANCE", "Match", "OutOfReach", "solve"]
-
 TOLERANCE = 0.01
 _MOST_RUNS = 40
 _FIRST_TRIES = (0.5, 0.25, 0.1, 0.75, 0.0, 1.0)

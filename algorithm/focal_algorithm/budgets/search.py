@@ -11,8 +11,6 @@ from focal_algorithm.budgets.budget import Match, OutOfReach, solve
 from focal_algorithm.methods.study import BudgetParameter
 from focal_common.errors import ConfigError
 
-__all__ = ["SearchResult", "multi_parameter_search"]
-
 
 @dataclass(frozen=True)
 class SearchResult:

@@ -8,8 +8,6 @@ from focal_algorithm.models import MODELS
 from focal_algorithm.models.weights import SHIPPED
 from focal_common.errors import ConfigError
 
-__all__ = ["local_snapshot", "pinned"]
-
 
 def pinned(model: str, revision: str, is_offline: bool) -> tuple[str, str]:
     """Return where to load a model from, and how results call it; raises what `local_snapshot` raises.

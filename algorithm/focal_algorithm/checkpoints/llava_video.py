@@ -25,15 +25,6 @@ from focal_algorithm.models.architectures.llava_video import (
 from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_common.places import scratch_folder
 
-__all__ = [
-    "convert_llava_video",
-    "largest_token_id",
-    "read_json",
-    "read_weights",
-    "weight_files",
-    "weight_names",
-]
-
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; raises `ConfigError` if there is none."""

@@ -23,20 +23,6 @@ from focal_algorithm.transformers_versions import require_known_version
 from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
 from focal_traces.header.schema import DecoderGeometry
 
-__all__ = [
-    "DTYPES",
-    "LoadedModel",
-    "adapter_of_type",
-    "check_device",
-    "checkpoint_name",
-    "empty_model",
-    "find_adapter",
-    "load_model",
-    "model_settings",
-    "random_model",
-    "runs_checkpoint_code",
-]
-
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

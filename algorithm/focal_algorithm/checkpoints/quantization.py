@@ -12,9 +12,6 @@ from torch import Tensor, nn
 from focal_algorithm.models.inference_only import refuse_gradients
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
 
-__all__ = ["OUTLIER_THRESHOLD", "PRECISIONS", "Int8Linear", "quantize"]
-
-
 OUTLIER_THRESHOLD = 6.0
 """Magnitude from which on a feature stays in floating point. Source: Dettmers et al., NeurIPS 2022, sec. 3.2;
 default of bitsandbytes 0.48.1, which the published runs use."""

@@ -10,8 +10,6 @@ from torch import Tensor
 from focal_common.errors import RunError
 from focal_traces.header.schema import TokenGrid
 
-__all__ = ["SignMerge", "linear_margins", "sign_merge"]
-
 _BLOCK_ELEMENTS = 1 << 24  # bounds the signs held at once to 16 MiB per operand
 
 

@@ -10,8 +10,6 @@ from torch import Tensor
 from focal_common.errors import ConfigError
 from focal_traces import TokenGrid
 
-__all__ = ["NO_WINNER", "Candidate", "Matches", "PartnerRows", "candidates_of", "partner_rows"]
-
 NO_WINNER = 255
 """Winner code of a vector that matches nothing; so a block has at most 255 places."""
 

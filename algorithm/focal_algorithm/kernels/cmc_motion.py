@@ -9,8 +9,6 @@ from torch import Tensor
 
 from focal_common.errors import RunError, UnsupportedError
 
-__all__ = ["INTERVAL_FRAMES", "REFERENCE_FRAME", "Motion", "search_motion"]
-
 INTERVAL_FRAMES = 8
 """Frames that share one reference frame. Source: published Focus artifact, CMC baseline."""
 

@@ -9,15 +9,6 @@ from torch import Tensor
 
 from focal_algorithm.kernels.cmc_motion import INTERVAL_FRAMES, REFERENCE_FRAME, Motion
 
-__all__ = [
-    "ReplacedVectors",
-    "kept_by_codec",
-    "replace_rows",
-    "replace_tokens",
-    "replaced_by",
-    "vector_masks",
-]
-
 
 def replaced_by(motion: Motion, *, is_strict: bool = False) -> Tensor:
     """Return the token that stands for each token.

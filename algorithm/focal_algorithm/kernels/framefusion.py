@@ -13,15 +13,6 @@ from focal_algorithm.kernels.importance import attention_probabilities
 from focal_algorithm.kernels.ordering import select_top
 from focal_common.errors import RunError
 
-__all__ = [
-    "Merge",
-    "last_query_attention",
-    "merge_alike",
-    "prune_to_budget",
-    "remaining_reduction",
-    "spent_layers",
-]
-
 
 def spent_layers(ratios: Sequence[float]) -> tuple[float, float]:
     """Return the share of tokens left by rounds of merging, and what the rounds cost in layers of all tokens."""

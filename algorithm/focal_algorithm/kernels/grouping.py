@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["average_groups", "resolve_pointers"]
-
 # Vectors grouped at a time: bounds the index temporaries to about 40 MiB whatever the width.
 _VECTORS_PER_BLOCK = 1 << 20
 # Members averaged at a time: 16 Ki vectors of 32 fp32 elements are 2 MiB.

@@ -16,21 +16,6 @@ from torch import Tensor
 
 from focal_algorithm.kernels.vectors import row_blocks
 
-__all__ = [
-    "EPSILON",
-    "HybridWeights",
-    "KRule",
-    "add_cross_score",
-    "attention_mass_k",
-    "combine_layers",
-    "dynamic_k",
-    "hybrid_score",
-    "projected_text_score",
-    "text_key_map",
-    "z_scores",
-]
-
-
 EPSILON = 1e-12
 """Floor of probabilities, norms and deviations. Source: published code."""
 _SELF_SIMILARITY = -1e9  # takes a token out of its own softmax; source: published code

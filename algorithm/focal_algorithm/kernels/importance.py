@@ -7,8 +7,6 @@ from torch import Tensor
 
 from focal_common.errors import RunError, UnsupportedError
 
-__all__ = ["attention_probabilities", "importance", "importance_of_probabilities"]
-
 _MASKED_BIAS = -1e4
 """Added where attention is not allowed. Source: published Focus artifact (representable in fp16)."""
 

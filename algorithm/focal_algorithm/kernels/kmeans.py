@@ -16,17 +16,6 @@ from torch import Tensor
 from focal_algorithm.kernels.hybrid_scores import EPSILON
 from focal_algorithm.kernels.ordering import first_argmax, first_argmin, one_hot_rows
 
-__all__ = [
-    "Draws",
-    "FarthestPoints",
-    "KMeansRules",
-    "SeededDraws",
-    "join_clusters",
-    "kmeans",
-    "merge_by_kmeans",
-    "squared_distances",
-]
-
 
 class Draws(Protocol):
     """Chooses one of several points."""

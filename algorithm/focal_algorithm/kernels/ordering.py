@@ -9,18 +9,6 @@ from torch import Tensor
 
 from focal_algorithm.kernels.vectors import row_blocks
 
-__all__ = [
-    "cosine_distances",
-    "farthest_points",
-    "first_argmax",
-    "first_argmin",
-    "one_hot_rows",
-    "select_top",
-    "shared_counts",
-    "tokens_to_keep",
-    "top_indices",
-]
-
 
 def first_argmax(values: Tensor) -> Tensor:
     """Return the first index of the largest entry along the last axis, int64.

@@ -15,27 +15,6 @@ from focal_algorithm.kernels.ordering import first_argmin, one_hot_rows, top_ind
 from focal_algorithm.kernels.vectors import row_blocks
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = [
-    "PRUNING_LAYERS",
-    "PUBLISHED_LAYERS",
-    "PUBLISHED_TOKENS",
-    "Version",
-    "attention_rows",
-    "cluster_count",
-    "corrected",
-    "kept_counts",
-    "merge_by_density_peaks",
-    "position_weights",
-    "rank_line",
-    "rank_of",
-    "rater_scores",
-    "raters_of",
-    "recycled_count",
-    "relevance_of",
-    "selected_heads",
-]
-
-
 Version = Literal["1.0", "1.5", "2.0"]
 
 PRUNING_LAYERS = (2, 6, 15)

@@ -28,9 +28,6 @@ from focal_algorithm.kernels.visionzip import (
     split_tokens,
 )
 
-__all__ = ["Compressed", "SparseZipRules", "Variant", "chosen_k", "compress", "patch_scores"]
-
-
 Variant = Literal["s1", "s2", "s3"]
 
 

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from focal_algorithm.kernels.candidates import NO_WINNER, Candidate, Matches
 
-__all__ = ["match_vectors_fused"]
-
 _ELEMENTS_PER_PROGRAM = 2048
 # One key and one partner of this size fill the registers of four warps: 2 x 2048 fp32 over 128 threads.
 

@@ -10,9 +10,6 @@ from torch.nn import functional
 
 from focal_common.errors import RunError
 
-__all__ = ["as_vectors", "norms_and_zeros", "row_blocks", "tile_of_tokens", "vector_count", "zero_vectors"]
-
-
 # Two fp32 blocks of this size fit the second-level caches of two current cores; best measured, 2^17 to 2^21.
 _CPU_ELEMENTS = 1 << 19
 # An accelerator wants few, large launches; 64 Mi fp32 elements are 256 MiB per temporary.

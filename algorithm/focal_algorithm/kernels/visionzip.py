@@ -17,20 +17,6 @@ from focal_algorithm.kernels.ordering import first_argmax, one_hot_rows, top_ind
 from focal_algorithm.kernels.vectors import row_blocks
 from focal_common.errors import ConfigError, RunError
 
-__all__ = [
-    "PUBLISHED_TOKENS",
-    "Contextual",
-    "attention_from_first",
-    "attention_received",
-    "head_mean",
-    "merge_into_targets",
-    "scaled_budget",
-    "select_diverse",
-    "select_dominant",
-    "spaced_targets",
-    "split_tokens",
-]
-
 
 def select_dominant(scores: Tensor, count: int) -> Tensor:
     """Return the tokens of highest score in descending order, axes (count), int64.

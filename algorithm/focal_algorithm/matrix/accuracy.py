@@ -16,8 +16,6 @@ from focal_common.errors import ConfigError
 if TYPE_CHECKING:
     from focal_algorithm.evaluation.lmms.evaluation import Forget, Run
 
-__all__ = ["accuracy_results", "evaluate_row", "is_written"]
-
 
 def evaluate_row(row: MatrixRow, matrix: Matrix, output: Path, forget: Forget | None = None) -> list[Run]:
     """Measure the accuracy of a row; tables and runs are written below ``output/accuracy``.

@@ -21,8 +21,6 @@ from focal_traces.masks.masks import MaskTrace
 from focal_traces.records.file import RECORDS_SUFFIX, read_records, write_records
 from focal_traces.records.records import RecordTrace
 
-__all__ = ["RowProgress", "RowState"]
-
 
 @dataclass(frozen=True)
 class RowState:

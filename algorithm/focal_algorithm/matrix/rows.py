@@ -19,9 +19,6 @@ from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError, FocalError, UnsupportedError, near_matches
 from focal_traces.header.schema import DecoderGeometry
 
-__all__ = ["CheckedRow", "MatrixRow", "check_rows", "chosen_rows", "matrix_rows", "row_settings"]
-
-
 _MEDIA = {
     "video": (".mp4", ".mkv", ".webm", ".avi", ".mov"),
     "image": (".png", ".jpg", ".jpeg", ".webp", ".bmp"),

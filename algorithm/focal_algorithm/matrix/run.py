@@ -33,8 +33,6 @@ from focal_common.errors import FocalError
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash
 
-__all__ = ["RESULTS_NAME", "MatrixRun"]
-
 RESULTS_NAME = "matrix_results.csv"
 _MODEL_FIELDS = (
     "model",

@@ -16,8 +16,6 @@ from focal_common.config import StrictModel, read_yaml, validated
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import PlainName, PlainNameOrEmpty
 
-__all__ = ["PRESETS", "DatasetSpec", "Matrix", "ModelSpec", "Suite", "Variant", "check_names", "read_matrix"]
-
 PRESETS = ("offline", "paper")
 
 

@@ -21,8 +21,6 @@ from focal_traces.header.schema import DecoderGeometry, SampleHeader, TokenGrid
 from focal_traces.methods.adaptiv import SPARSITY
 from focal_traces.records.records import Record
 
-__all__ = ["Adaptiv", "AdaptivState"]
-
 
 @dataclass
 class AdaptivState:

@@ -22,23 +22,6 @@ from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError
 from focal_traces.header.schema import DecoderGeometry
 
-__all__ = [
-    "AttentionOperands",
-    "CompressionMethod",
-    "GemmOutcome",
-    "HookPoint",
-    "HostNeeds",
-    "Recording",
-    "Resequenced",
-    "TokenStream",
-    "VectorMasks",
-    "changes_length",
-    "check_least",
-    "check_shares",
-    "hook_points",
-    "zero_vectors",
-]
-
 
 class HookPoint(Enum):
     """Places in a model where a method may act, with the operation of `CompressionMethod` called there."""

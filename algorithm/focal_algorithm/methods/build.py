@@ -15,9 +15,6 @@ from focal_traces.header.schema import DecoderGeometry
 from focal_traces.tables.rows import read_rows
 from focal_traces.tables.table import Key
 
-__all__ = ["as_method", "build_method", "fitted_parameters", "method_in_force", "published_thresholds"]
-
-
 _KINDS = {
     bool: "true or false",
     int: "a whole number",

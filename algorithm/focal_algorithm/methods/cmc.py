@@ -36,8 +36,6 @@ from focal_traces.header.schema import DecoderGeometry, SampleHeader
 from focal_traces.methods.cmc import SPARSITY, CmcSparsity
 from focal_traces.records.records import WHOLE, Record
 
-__all__ = ["Cmc", "CmcState"]
-
 _SCALE_RANGE = (1e-4, 1e4)  # factors on thresholds; activations of trained models differ by less
 _THRESHOLDS = ("CMC_threshold", "CMC_query_threshold", "CMC_attn_threshold")
 

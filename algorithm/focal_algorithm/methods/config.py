@@ -16,8 +16,6 @@ from focal_common.config import StrictModel, read_yaml, validated
 from focal_common.errors import ConfigError
 from focal_common.places import PlainName
 
-__all__ = ["configured_parameters", "published_parameters"]
-
 
 class _Exact(StrictModel):
     """No conversion of values: ``"54"`` is not 54."""

@@ -8,8 +8,6 @@ from typing import ClassVar
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.study import MethodStudy
 
-__all__ = ["Dense"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Dense(CompressionMethod):

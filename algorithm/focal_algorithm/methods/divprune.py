@@ -14,8 +14,6 @@ from focal_algorithm.methods.selector import refuse_nan
 from focal_algorithm.methods.study import MethodStudy
 from focal_common.errors import ConfigError, UnsupportedError
 
-__all__ = ["DivPrune"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class DivPrune(CompressionMethod):

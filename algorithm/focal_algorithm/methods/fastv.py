@@ -23,8 +23,6 @@ from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
-__all__ = ["FastV", "FastVState"]
-
 
 @dataclass
 class FastVState:

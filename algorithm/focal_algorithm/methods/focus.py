@@ -39,8 +39,6 @@ from focal_traces.methods.focus import SCHEDULES, ScheduleRow
 from focal_traces.synthetic.schedule import Schedule
 from focal_traces.tables.table import Key
 
-__all__ = ["Focus", "FocusState"]
-
 _SCHEDULE_LAYERS = 28  # decoder layers of every model of the published tables
 _NOTHING = {
     "selected_layers": (),

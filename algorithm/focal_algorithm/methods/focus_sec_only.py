@@ -9,8 +9,6 @@ from focal_algorithm.methods.focus import Focus
 from focal_algorithm.methods.study import MethodStudy
 from focal_common.errors import ConfigError
 
-__all__ = ["FocusSecOnly"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class FocusSecOnly(Focus):

@@ -28,8 +28,6 @@ from focal_algorithm.prompts.layout import SampleLayout, has_gaps, is_pyramid
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
-__all__ = ["Framefusion", "FramefusionState"]
-
 _MERGING_ROUNDS = 3
 """Layers' worth of tokens that a shallow decoder must be able to pay for merging; assumed, see `fitted`."""
 

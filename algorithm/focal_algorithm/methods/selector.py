@@ -21,8 +21,6 @@ from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, RunError
 from focal_traces.header.schema import DecoderGeometry
 
-__all__ = ["TokenSelector", "kept_tokens", "refuse_nan"]
-
 
 @dataclass(frozen=True)
 class TokenSelector(CompressionMethod, ABC):

@@ -39,8 +39,6 @@ from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
-__all__ = ["SparseVlm", "SparseVlmState"]
-
 _LEAST_WEIGHT = 1e-3  # strict mode leaves attention uncorrected below it; chosen here, well above rounding
 
 

@@ -23,8 +23,6 @@ from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
-__all__ = ["SparseZip", "SparseZipState"]
-
 _MOST_TEXT = 77  # text tokens that enter the cross score; source: published code
 _PUBLISHED_EPSILON = 1e-6  # the published wrapper ignores its own setting
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from focal_algorithm.prompts.layout import SampleLayout
 
-__all__ = ["BudgetParameter", "MethodStudy", "paper_of"]
-
 
 @dataclass(frozen=True)
 class BudgetParameter:

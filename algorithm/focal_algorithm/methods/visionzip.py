@@ -21,8 +21,6 @@ from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
-__all__ = ["VisionZip"]
-
 
 class _VisionZipStudy(MethodStudy):
     def fitted(self, geometry: DecoderGeometry) -> dict[str, Any]:

@@ -24,8 +24,6 @@ from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
-__all__ = ["ZipParts"]
-
 
 class _ZipPartsStudy(MethodStudy):
     def fitted(self, geometry: DecoderGeometry) -> dict[str, Any]:

@@ -28,16 +28,6 @@ from focal_algorithm.prompts.vision import (
 from focal_common.errors import UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, TokenGrid
 
-__all__ = [
-    "DecoderPoints",
-    "LayerPoints",
-    "ModelAdapter",
-    "Placeholders",
-    "VisualPart",
-    "VisualRange",
-    "find_decoder_points",
-]
-
 
 @dataclass(frozen=True)
 class LayerPoints:

@@ -10,8 +10,6 @@ from torch.autograd import forward_ad
 
 from focal_common.errors import UnsupportedError
 
-__all__ = ["refuse_compiled_forward", "refuse_compiled_parts", "refuse_gradients", "refuse_training"]
-
 _UNCOMPILED = (
     "which keeps for the next prompt what was decided for one; inside the 'with' block call the model that was "
     "compiled, not the compiled one"

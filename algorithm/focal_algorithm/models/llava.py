@@ -13,8 +13,6 @@ from focal_algorithm.prompts.layout import PromptRow, Run, cut_run, token_grid
 from focal_algorithm.prompts.media.preprocess import CLIP, PixelScale, cropped, normalised
 from focal_common.errors import UnsupportedError
 
-__all__ = ["Llava"]
-
 _SYSTEM = (
     "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "
     "detailed, and polite answers to the human's questions."

@@ -26,8 +26,6 @@ from focal_algorithm.prompts.media.preprocess import (
 from focal_algorithm.prompts.vision import VisualMap, pooled_map
 from focal_common.errors import UnsupportedError
 
-__all__ = ["LlavaOnevision"]
-
 
 class LlavaOnevision(ModelAdapter):
     """Layout of `LlavaOnevisionForConditionalGeneration`.

@@ -13,8 +13,6 @@ from focal_algorithm.prompts.media.preprocess import resized, video_pixels
 from focal_algorithm.prompts.vision import VisualMap, pooled_map
 from focal_common.errors import UnsupportedError
 
-__all__ = ["LlavaVideo"]
-
 
 class LlavaVideo(ModelAdapter):
     """Layout of LLaVA-Video (arXiv 2410.02713) as its evaluation sets it.

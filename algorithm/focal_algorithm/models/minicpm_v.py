@@ -23,8 +23,6 @@ from focal_algorithm.prompts.media.tokens import Tokenizer
 from focal_algorithm.prompts.vision import VisionPoints
 from focal_common.errors import UnsupportedError
 
-__all__ = ["MiniCpmV"]
-
 _QUERY_NOTE = (
     "each token gathers its whole picture by a learned query: its cell is its place in the grid that methods "
     "assume, not a place in the picture"

@@ -24,8 +24,6 @@ from focal_algorithm.prompts.media.preprocess import CLIP, PixelScale, resized
 from focal_algorithm.prompts.media.tokens import ByteTokenizer, Tokenizer
 from focal_common.errors import UnsupportedError
 
-__all__ = ["Qwen25Vl"]
-
 
 class Qwen25Vl(ModelAdapter):
     """Layout of `Qwen2_5_VLForConditionalGeneration` (arXiv 2502.13923).

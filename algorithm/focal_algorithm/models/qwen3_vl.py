@@ -18,8 +18,6 @@ from focal_algorithm.prompts.layout import PromptRow, Run, token_grid
 from focal_algorithm.prompts.media.preprocess import SIGLIP, PixelScale
 from focal_common.errors import UnsupportedError
 
-__all__ = ["Qwen3Vl"]
-
 
 class Qwen3Vl(Qwen25Vl):
     """Layout of `Qwen3VLForConditionalGeneration`.

@@ -12,8 +12,6 @@ import torch
 from focal_common.config import parse_yaml
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["BYTE_TEXT", "IMAGE_TOKEN", "VIDEO_TOKEN", "keep_tokens_apart", "settings"]
-
 BYTE_TEXT: dict[str, Any] = {
     "vocab_size": 320,
     "max_position_embeddings": 32768,

@@ -16,16 +16,6 @@ from PIL import Image
 from focal_common.errors import RunError
 from focal_traces.frames.frames import KeptPicture, SampleFrames
 
-__all__ = [
-    "CellMaker",
-    "VisualCells",
-    "cells_around",
-    "concatenated",
-    "frame_labels",
-    "grid_cells",
-    "kept_frames",
-]
-
 _MOST_PIXELS = 16_000_000
 """Of all pictures of a sample together; larger ones are stored smaller. Chosen here: about 25 MB of PNG."""
 

@@ -12,18 +12,6 @@ from torch import Tensor
 from focal_common.errors import UnsupportedError
 from focal_traces.header.schema import TokenGrid
 
-__all__ = [
-    "PromptRow",
-    "Run",
-    "SampleLayout",
-    "cut_run",
-    "has_gaps",
-    "is_pyramid",
-    "joined_layout",
-    "prompt_rows",
-    "token_grid",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class SampleLayout:

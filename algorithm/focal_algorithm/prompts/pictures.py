@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["CompressedPicture", "TowerPicture"]
-
 
 @dataclass(frozen=True)
 class TowerPicture:

@@ -14,16 +14,6 @@ from transformers.vision_utils import get_vision_window_index
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import UnsupportedError
 
-__all__ = [
-    "STAYS",
-    "VisionPoints",
-    "VisualMap",
-    "find_vision_points",
-    "merged_map",
-    "one_to_one_map",
-    "pooled_map",
-]
-
 STAYS = -2
 """Mark of a token within the visual range that no method may drop."""
 

@@ -15,8 +15,6 @@ from focal_algorithm.tasks.sample import SPLITS, StoredSample
 from focal_algorithm.tasks.store import load_split
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["BENCHMARKS", "Asked", "AskedTask", "Benchmark", "chosen_questions", "is_parsable", "parse_choice"]
-
 
 @dataclass(frozen=True)
 class Benchmark:

@@ -13,20 +13,6 @@ from PIL import Image
 
 from focal_common.errors import UnsupportedError
 
-__all__ = [
-    "COLORS",
-    "DIRECTIONS",
-    "OPPOSITE_SIDES",
-    "QUADRANTS",
-    "SHAPES",
-    "STEPS",
-    "Scene",
-    "SceneObject",
-    "distance_beside",
-    "draw_scene",
-    "side_of",
-]
-
 COLORS: dict[str, tuple[int, int, int]] = {
     "red": (225, 35, 35),
     "green": (35, 195, 55),

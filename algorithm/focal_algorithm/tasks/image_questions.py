@@ -11,8 +11,6 @@ import numpy as np
 from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks.drawing import COLORS, OPPOSITE_SIDES, SHAPES, Scene, distance_beside, side_of
 
-__all__ = ["IMAGE_KINDS", "open_question"]
-
 _CLEARLY_BESIDE_PIXELS = 10.0
 _DOUBTFUL_PIXELS = 3.0
 _CLEARLY_LARGER_PIXELS = 2.5

@@ -7,8 +7,6 @@ import numpy as np
 from focal_algorithm.tasks.drawing import COLORS, SHAPES, Scene, SceneObject, draw_scene
 from focal_algorithm.tasks.sample import TaskSample, sample_generator
 
-__all__ = ["CATEGORIES_BY_POPULARITY", "IMAGE_SIZE_PIXELS", "crowd_sample", "sample_image_scene"]
-
 IMAGE_SIZE_PIXELS = 96
 _SMALL, _LARGE = (7.5, 8.5), (11.5, 12.5)
 """Radii in pixels; of objects of the same shape, a large one has at least 1.8 times the area."""

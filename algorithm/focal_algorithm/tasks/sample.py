@@ -12,8 +12,6 @@ from focal_algorithm.prompts.media.media import MediaSample, Question
 from focal_algorithm.tasks.drawing import Scene
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["SPLITS", "StoredSample", "TaskSample", "sample_generator"]
-
 SPLITS = {"train": 0, "val": 1, "test": 2}
 """Splits, and the number that keeps their random streams apart."""
 

@@ -10,8 +10,6 @@ from focal_algorithm.tasks.image_questions import IMAGE_KINDS, open_question
 from focal_algorithm.tasks.image_scene import IMAGE_SIZE_PIXELS, sample_image_scene
 from focal_algorithm.tasks.sample import TaskSample, sample_generator
 
-__all__ = ["TASK", "image_training_sample", "mme_scores", "shapes_mme_sample"]
-
 TASK = "shapes-mme"
 _OPEN_PER_PAIR = 3
 """Yes and no teach little until colours and shapes are read; open questions teach that. Tried."""

@@ -15,8 +15,6 @@ from focal_algorithm.tasks.image_scene import CATEGORIES_BY_POPULARITY, IMAGE_SI
 from focal_algorithm.tasks.sample import TaskSample, sample_generator
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["TASK", "VARIANTS", "pope_scores", "shapes_pope_sample"]
-
 TASK = "shapes-pope"
 VARIANTS = ("random", "popular", "adversarial")
 _QUESTIONS_PER_ANSWER = 3

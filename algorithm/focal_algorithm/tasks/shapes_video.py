@@ -11,8 +11,6 @@ from focal_algorithm.tasks.video_questions import VIDEO_KINDS
 from focal_algorithm.tasks.video_scene import VIDEO_SIZE_PIXELS, sample_video_scene
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["TASK", "shapes_video_sample"]
-
 TASK = "shapes-video"
 _FRAMES = (4, 32)
 """In fewer an object is visible once and moves nowhere; scenes were not tried with more."""

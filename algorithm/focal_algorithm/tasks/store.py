@@ -23,8 +23,6 @@ from focal_common.errors import ConfigError, near_matches
 from focal_common.files import atomic_path, atomic_write_text
 from focal_common.provenance import content_hash
 
-__all__ = ["TaskSplit", "cache_folder", "contact_sheet", "load_split"]
-
 _GENERATOR_VERSION = 1
 """Raised whenever the same seed gives other pixels or questions."""
 _SHEET_FRAMES, _SHEET_ZOOM = 8, 2

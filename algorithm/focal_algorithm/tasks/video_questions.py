@@ -21,8 +21,6 @@ from focal_algorithm.tasks.drawing import (
 )
 from focal_algorithm.tasks.video_scene import quadrant
 
-__all__ = ["VIDEO_KINDS"]
-
 _CLEARLY_BESIDE_PIXELS = 9.0
 _CLEARLY_EARLIER = 0.15
 """Fraction of the clip between two appearances that are asked to be ordered."""

@@ -6,8 +6,6 @@ import numpy as np
 
 from focal_algorithm.tasks.drawing import COLORS, DIRECTIONS, QUADRANTS, SHAPES, STEPS, Scene, SceneObject
 
-__all__ = ["VIDEO_SIZE_PIXELS", "quadrant", "sample_video_scene"]
-
 VIDEO_SIZE_PIXELS = 64
 _CLEAR_OF_CENTRE_PIXELS = 5.0
 """Starts and ends keep off the centre lines, so that the quadrant is never in doubt."""

@@ -24,8 +24,6 @@ from focal_traces.counts.trace import Trace
 if TYPE_CHECKING:
     from focal_algorithm.tracing.prompting import TracedSample
 
-__all__ = ["foreign_notes", "idle_notes", "judged", "run_accuracy", "unfit_notes"]
-
 
 def judged(question: Question, answer: str) -> dict[str, Any]:
     """Return what a sample record says of an answer; one that names none of the choices is wrong and unparsable."""

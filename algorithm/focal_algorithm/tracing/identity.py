@@ -15,15 +15,6 @@ from focal_algorithm.models import MODELS, model_location
 from focal_common.files import sha256_of_file
 from focal_common.provenance import content_hash
 
-__all__ = [
-    "AskedPart",
-    "checkpoint_digest",
-    "checkpoint_label",
-    "configuration_hash",
-    "questions_hash",
-    "resolved_parameters",
-]
-
 _LARGE_BYTES = 256 << 20
 _SHA256_DIGITS = 64
 _SHORT_HASH = 12

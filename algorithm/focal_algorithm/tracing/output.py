@@ -32,20 +32,6 @@ from focal_traces.root.root import MAIN_FOLDER
 from focal_traces.tables.table import WORKLOADS, Workload
 from focal_traces.work.ledger import ledger
 
-__all__ = [
-    "beside_main_run",
-    "build_trace",
-    "check_output",
-    "recorded_trace",
-    "sample_facts",
-    "trace_folder",
-    "with_sample",
-    "write_manifest",
-    "write_method_tables",
-    "write_recorded",
-    "write_run",
-]
-
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "scikit-image", "av")
 
 

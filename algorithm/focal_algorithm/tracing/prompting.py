@@ -24,8 +24,6 @@ from focal_algorithm.prompts.media.media import Question
 from focal_common.errors import RunError, UnsupportedError
 from focal_traces.frames.frames import SampleFrames
 
-__all__ = ["Prompt", "TracedSample", "answer_of", "build_prompt", "token_types", "visual_part"]
-
 
 @dataclass(frozen=True)
 class Prompt:

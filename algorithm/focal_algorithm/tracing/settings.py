@@ -12,8 +12,6 @@ from focal_algorithm.tasks.asking import AskedTask
 from focal_common.errors import ConfigError
 from focal_common.places import plain_name
 
-__all__ = ["RunSettings"]
-
 _FEW_SAMPLES = 8
 """Runs of so many keep their pictures unless told otherwise. Chosen here: a few tens of MB at most."""
 

@@ -22,17 +22,6 @@ from focal_algorithm.training.recipe import Recipe
 from focal_algorithm.training.tower_attention import tower_attention
 from focal_common.statistics import paired_difference, wilson
 
-__all__ = [
-    "Measured",
-    "Verdict",
-    "chance_accuracy",
-    "checking_samples",
-    "depths",
-    "measure",
-    "rare_samples",
-    "verdicts",
-]
-
 
 @dataclass
 class Measured:

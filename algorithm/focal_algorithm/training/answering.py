@@ -16,8 +16,6 @@ from focal_algorithm.kernels.ordering import select_top, tokens_to_keep
 from focal_algorithm.training.batches import QuestionBatch
 from focal_algorithm.training.forward import Packing, Seen, packed_decoder, packed_positions
 
-__all__ = ["Drop", "answers"]
-
 
 @dataclass(frozen=True)
 class Drop:

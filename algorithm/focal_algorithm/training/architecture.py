@@ -11,23 +11,6 @@ from torch import Tensor
 
 from focal_algorithm.tasks.drawing import COLORS, DIRECTIONS, OPPOSITE_SIDES, QUADRANTS, SHAPES
 
-__all__ = [
-    "ANSWER_END",
-    "IMAGE",
-    "IMAGE_SIZE_PIXELS",
-    "PAD",
-    "UNKNOWN",
-    "VIDEO",
-    "VISUAL_SIDE",
-    "WORDS",
-    "image_model",
-    "look_nearby",
-    "video_model",
-    "vocabulary",
-    "word_tokenizer",
-]
-
-
 PAD, UNKNOWN, IMAGE, VIDEO = "<pad>", "<unk>", "<image>", "<video>"
 ANSWER_END = "<|im_end|>"
 _SPECIAL = (PAD, UNKNOWN, "<|im_start|>", ANSWER_END, IMAGE, VIDEO, "<s>", "</s>")

@@ -16,17 +16,6 @@ from focal_algorithm.tasks.drawing import COLORS, SHAPES
 from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.training.architecture import ANSWER_END, PAD
 
-__all__ = [
-    "CATEGORIES",
-    "IGNORED",
-    "MOST_OBJECTS",
-    "WINDOWS",
-    "QuestionBatch",
-    "cell_owners",
-    "pixels_of",
-    "question_batch",
-]
-
 MOST_OBJECTS = 6
 WINDOWS = ("life", "start", "end")
 CATEGORIES = len(COLORS) * len(SHAPES)

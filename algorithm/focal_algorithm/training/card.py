@@ -7,8 +7,6 @@ from typing import Any
 from focal_algorithm.training.acceptance import KEPT, Measured, Verdict
 from focal_algorithm.training.recipe import Recipe, Stage
 
-__all__ = ["model_card"]
-
 _WHAT_IT_TOOK = """\
 ## What it took
 

@@ -15,19 +15,6 @@ from focal_algorithm.training.recipe import Recipe
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.files import atomic_path
 
-__all__ = [
-    "CHECKPOINT",
-    "LOG",
-    "LOG_FIELDS",
-    "TrainingState",
-    "identity",
-    "plot_log",
-    "read_checkpoint",
-    "resume",
-    "write_checkpoint",
-]
-
-
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
 LOG_FIELDS = ("step", "stage", "seconds", "loss", "accuracy", "parts")
 _CONTENT = {"step", "steps", "seconds", "rows", "model", "probes", "optimizers"}

@@ -15,9 +15,6 @@ from focal_algorithm.training.recipe import PIXEL_SCALES, Recipe
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text, sha256_of_file
 
-__all__ = ["export_model", "read_trained", "write_manifest", "write_processor"]
-
-
 _UNHASHED = ("README.md", MANIFEST)
 
 

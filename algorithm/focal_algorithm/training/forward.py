@@ -15,18 +15,6 @@ from torch.nn import functional
 from focal_algorithm.training.batches import QuestionBatch
 from focal_algorithm.training.tower_attention import watched_attention
 
-__all__ = [
-    "PACKED_ATTENTION",
-    "Packed",
-    "Packing",
-    "Seen",
-    "packed_decoder",
-    "packed_forward",
-    "packed_positions",
-    "see",
-]
-
-
 PACKED_ATTENTION = "focal_packed"
 
 

@@ -15,8 +15,6 @@ from focal_algorithm.tasks.sample import TaskSample
 from focal_algorithm.tasks.video_scene import quadrant
 from focal_algorithm.training.batches import CATEGORIES, IGNORED, MOST_OBJECTS, cell_owners
 
-__all__ = ["NUMBERS", "ObjectLabels", "VisualLabels", "object_labels", "visual_labels"]
-
 
 @dataclass(frozen=True)
 class VisualLabels:

@@ -13,9 +13,6 @@ from focal_algorithm.training.batches import CATEGORIES, IGNORED, MOST_OBJECTS, 
 from focal_algorithm.training.forward import Seen
 from focal_algorithm.training.labels import NUMBERS, ObjectLabels, VisualLabels
 
-__all__ = ["Guidance", "Probes", "TextProbes"]
-
-
 _LEAST_MASS = 1e-20
 """Keeps logarithms finite; far below what softmax leaves to a token, so that shares stay meaningful."""
 _LEAST_SEEN = 1e-3

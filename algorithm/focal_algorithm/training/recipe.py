@@ -27,8 +27,6 @@ from focal_algorithm.training.probes import Guidance
 from focal_common.errors import ConfigError, near_matches
 from focal_common.provenance import content_hash
 
-__all__ = ["PIXEL_SCALES", "Recipe", "Stage", "recipe"]
-
 
 @dataclass(frozen=True)
 class Stage:

@@ -10,8 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["WatchedAttention", "tower_attention", "watched_attention"]
-
 
 @torch.no_grad()
 def tower_attention(model: Any, pixels: Tensor) -> Tensor:

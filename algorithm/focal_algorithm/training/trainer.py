@@ -29,9 +29,6 @@ from focal_algorithm.training.probes import Probes
 from focal_algorithm.training.recipe import Recipe, Stage
 from focal_common.errors import ConfigError, RunError
 
-__all__ = ["DEVICES", "moved", "train", "training_device"]
-
-
 _SAVE_EVERY_STEPS = 100
 _LOG_EVERY_STEPS = 20
 _WARMUP_STEPS = 100

@@ -10,8 +10,6 @@ from focal_common.errors import TraceError
 from focal_evaluation.claims.claims import Key
 from focal_evaluation.claims.tables import number_in, read_table
 
-__all__ = ["FILE_NAME", "Remark", "read_remarks"]
-
 FILE_NAME = "claim_remarks.csv"
 """In a trace root, beside ``claims.csv``."""
 

@@ -10,8 +10,6 @@ from typing import Literal, get_args
 from focal_common.errors import TraceError
 from focal_evaluation.claims.tables import number_in, read_table
 
-__all__ = ["Claim", "Comparison", "Key", "Kind", "Reproduced", "compare", "read_claims"]
-
 Kind = Literal["formula", "calibrated", "published"]
 """What our number rests on: the formulas and published inputs alone; a stand-in for unpublished masks; or
 published data only, from which it is recomputed."""

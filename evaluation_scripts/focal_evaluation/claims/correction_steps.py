@@ -11,8 +11,6 @@ from focal_evaluation.claims.claims import Key
 from focal_evaluation.claims.tables import number_in, read_table
 from focal_simulator.accelerators.corrections import CORRECTIONS
 
-__all__ = ["ENGINE", "FILE_NAME", "KEY", "STEPS", "Move", "largest_moves", "read_steps"]
-
 FILE_NAME = "correction_steps.csv"
 """In a trace root, beside ``claims.csv``."""
 

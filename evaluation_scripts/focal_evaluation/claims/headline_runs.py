@@ -8,8 +8,6 @@ from pathlib import Path
 from focal_evaluation.claims.published import GpuRun, read_accuracies, read_gpu_runs
 from focal_evaluation.claims.result_rows import PublishedRows, ResultRow
 
-__all__ = ["MAIN_METHODS", "MainRuns", "is_whole"]
-
 MAIN_METHODS = ("dense", "adaptiv", "cmc", "focus")
 
 

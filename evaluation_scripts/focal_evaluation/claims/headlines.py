@@ -13,13 +13,6 @@ from focal_evaluation.claims.headline_runs import MAIN_METHODS, MainRuns, is_who
 from focal_evaluation.claims.published import read_accuracies
 from focal_evaluation.claims.result_rows import PublishedRows, ResultRow
 
-__all__ = [
-    "FRAMEFUSION_SPARSITY_PERCENT",
-    "headline_numbers",
-    "mean_power_mw",
-    "part_of",
-]
-
 Numbers = dict[Key, float]
 
 FRAMEFUSION_SPARSITY_PERCENT = 70.0

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from focal_evaluation.claims.tables import number_in, read_table
 
-__all__ = ["GpuRun", "Pair", "read_accuracies", "read_gpu_runs"]
-
 Pair = tuple[str, str]
 """Model and dataset."""
 

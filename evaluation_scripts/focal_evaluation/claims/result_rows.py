@@ -9,8 +9,6 @@ from focal_evaluation.claims.claims import Key, Reproduced
 from focal_simulator.results.published_layout import STUDIES, published_tables
 from focal_simulator.results.rows import file_prefix
 
-__all__ = ["PublishedRows", "ResultRow", "numbers_of_rows", "read_published_rows"]
-
 _PAIR = ("model", "dataset")
 _MAIN = ("main_dense", "main_adaptiv", "main_cmc", "main_focus", "main_focus_sec_only", "int8_focus")
 _STUDIES = {

@@ -10,8 +10,6 @@ from focal_evaluation.claims.results import Results, open_results
 from focal_evaluation.results.published_runs import PAPER_ACCELERATORS, run_parts
 from focal_simulator.results.rows import read_results
 
-__all__ = ["PUBLISHED", "SOURCES", "ResultSource", "find_source", "results_of"]
-
 PUBLISHED = Path("example_output/published")
 
 SOURCES = {"published": PUBLISHED, "offline": Path("example_output/offline")}

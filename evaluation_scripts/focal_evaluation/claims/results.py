@@ -32,8 +32,6 @@ from focal_simulator.results.rows import read_results
 from focal_simulator.results.tile_lengths import SUMMARY_COLUMNS
 from focal_traces.root.root import MAIN_FOLDER
 
-__all__ = ["Results", "open_results"]
-
 _TILES = "tile_lengths.csv"
 _BREAKDOWN_SUBJECT = "llava_vid/videomme"
 

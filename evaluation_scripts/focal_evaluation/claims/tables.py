@@ -9,8 +9,6 @@ from pathlib import Path
 from focal_common.errors import TraceError
 from focal_common.places import check_names
 
-__all__ = ["number_in", "read_table"]
-
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Return the rows of a table, cells as text.

@@ -13,8 +13,6 @@ from focal_evaluation.claims.claims import Claim, Comparison, Kind, Reproduced, 
 from focal_evaluation.claims.correction_steps import largest_moves
 from focal_evaluation.claims.results import Results
 
-__all__ = ["VERDICT_COLUMNS", "Tally", "rests_on", "tally", "verdict_frame"]
-
 VERDICT_COLUMNS = (
     "exhibit",
     "subject",

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from focal_evaluation.claims.claims import Claim
     from focal_evaluation.claims.results import Results
 
-__all__ = ["DONE", "Exhibit", "ExhibitTable", "answers"]
-
 DONE = "ok"
 """Status of a row that holds a number; any other status says why it does not."""
 

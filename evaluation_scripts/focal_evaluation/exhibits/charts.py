@@ -21,17 +21,6 @@ from focal_evaluation.exhibits.style import (
     workload_label,
 )
 
-__all__ = [
-    "foot",
-    "group_labels",
-    "grouped_bars",
-    "legend_above",
-    "methods_of",
-    "panels",
-    "stacked_bars",
-    "table_figure",
-]
-
 _CHARACTERS_PER_INCH = 24.5
 """Of the foot's font size."""
 

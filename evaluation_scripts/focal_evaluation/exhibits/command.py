@@ -21,8 +21,6 @@ from focal_evaluation.exhibits.registry import EXHIBITS, GROUPS, chosen_names
 from focal_evaluation.exhibits.style import FORMATS
 from focal_evaluation.results.result_frame import check_labels
 
-__all__ = ["ExhibitReport", "make_exhibits"]
-
 
 @dataclass(frozen=True, slots=True)
 class ExhibitReport:

@@ -17,8 +17,6 @@ from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import panels
 from focal_evaluation.exhibits.style import METHODS, short
 
-__all__ = ["FIG10A", "FIG10B", "FIG10C", "FIG10D"]
-
 _BLUE, _GREEN, _RED = METHODS["focus"][1], "#009E73", "#D55E00"
 _FULL, _LARGEST, _MOST = "-1", "3x3x3", "5"
 _GIBI, _MIBI = 2**30, 2**20

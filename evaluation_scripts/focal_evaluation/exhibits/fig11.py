@@ -12,8 +12,6 @@ from focal_evaluation.exhibits.shared_rows import geomean_rows, grid, origin_not
 from focal_evaluation.exhibits.style import COLUMN_INCHES, colour, hatch, new_figure, short
 from focal_simulator.results.ratios import SPEEDUP
 
-__all__ = ["EXHIBIT", "LABELS"]
-
 LABELS = {
     "dense": "Dense",
     "cmc": "CMC",

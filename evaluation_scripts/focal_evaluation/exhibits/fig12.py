@@ -13,8 +13,6 @@ from focal_evaluation.exhibits.charts import foot, legend_above, methods_of
 from focal_evaluation.exhibits.shared_rows import grid, origin_notes, relative_to_dense, video_rows
 from focal_evaluation.exhibits.style import COLUMN_INCHES, colour, hatch, new_figure, short
 
-__all__ = ["FIG12A", "FIG12B", "RATIO", "memory_bars"]
-
 RATIO = "bytes_over_dense"
 _MEAN = "mean"
 

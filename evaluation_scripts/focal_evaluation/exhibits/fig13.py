@@ -9,8 +9,6 @@ from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import foot
 from focal_evaluation.exhibits.style import COLUMN_INCHES, METHODS, new_figure, short
 
-__all__ = ["EXHIBIT"]
-
 _POOL = "(all)"
 
 

@@ -14,8 +14,6 @@ from focal_evaluation.exhibits.shared_rows import geomean_rows, grid, origin_not
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure
 from focal_simulator.results.ratios import SPEEDUP
 
-__all__ = ["EXHIBIT", "bars"]
-
 
 def table(results: Results) -> ExhibitTable:
     """Return the speed-up of every method on every video workload, and the geometric mean."""

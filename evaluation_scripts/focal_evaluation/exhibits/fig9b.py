@@ -15,8 +15,6 @@ from focal_evaluation.exhibits.shared_rows import geomean_rows, grid, origin_not
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure
 from focal_simulator.results.ratios import ENERGY
 
-__all__ = ["EXHIBIT", "bars", "energy_frame", "with_parts"]
-
 _PARTS = {"core": "core_energy_mj", "buffer": "sram_energy_mj", "dram": "dram_energy_mj"}
 _TOP = 1.0
 """The paper cuts its axis at the dense array; the GPU is above."""

@@ -14,8 +14,6 @@ from focal_evaluation.exhibits.base import DONE, Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import foot
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure, short
 
-__all__ = ["EXHIBIT"]
-
 _PARTS = {
     "systolic_array": ("Systolic array", "#999999"),
     "dram": ("DRAM", "#F0E442"),

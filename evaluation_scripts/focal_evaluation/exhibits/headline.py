@@ -15,8 +15,6 @@ from focal_common.errors import ConfigError
 from focal_common.files import atomic_path
 from focal_simulator.results.ratios import ENERGY, SPEEDUP
 
-__all__ = ["Bar", "bar_figure", "bars_of", "draw", "geometric_mean"]
-
 Pair = tuple[str, str]
 Bar = dict[str, float]
 """Speed-up and the three energy parts of one accelerator on one workload, all relative to dense."""

@@ -21,8 +21,6 @@ from focal_evaluation.exhibits.registry import EXHIBITS
 from focal_evaluation.exhibits.style import FORMATS, save, style
 from focal_evaluation.results.result_frame import FIDELITIES
 
-__all__ = ["Made", "csv_text", "make_all", "needs_of", "write_index"]
-
 
 @dataclass(frozen=True, slots=True)
 class Made:

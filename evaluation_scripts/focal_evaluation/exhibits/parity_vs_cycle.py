@@ -22,8 +22,6 @@ from focal_evaluation.exhibits.shared_rows import GEOMEAN
 from focal_evaluation.exhibits.style import COLUMN_INCHES, PAGE_INCHES, colour, label, new_figure, short
 from focal_simulator.results.ratios import SPEEDUP
 
-__all__ = ["TWIN2", "TWIN3", "TWIN5", "TWIN9A", "TWIN9B", "TWIN11", "TWIN12A", "TWIN12B"]
-
 LEVELS = {"parity": "parity: as published", "cycle": "cycle: corrected"}
 
 

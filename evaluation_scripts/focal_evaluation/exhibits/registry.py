@@ -8,8 +8,6 @@ from focal_common.errors import ConfigError, near_matches
 from focal_common.registry import Registry
 from focal_evaluation.exhibits.base import Exhibit
 
-__all__ = ["EXHIBITS", "GROUPS", "chosen_names"]
-
 _HERE = __name__.rpartition(".")[0]
 _FIGURES = (
     "fig9a",

@@ -15,18 +15,6 @@ from focal_evaluation.exhibits.base import DONE
 from focal_evaluation.exhibits.style import METHODS, base_of, label, short
 from focal_simulator.results.ratios import DENSE, ENERGY, SPEEDUP
 
-__all__ = [
-    "GEOMEAN",
-    "IMAGE_DATASETS",
-    "geomean_rows",
-    "grid",
-    "in_order",
-    "origin_notes",
-    "relative_to_dense",
-    "video_rows",
-    "with_gpu",
-]
-
 IMAGE_DATASETS = ("vqav2", "mme", "mmbench")
 """Of Table V; every other dataset counts as video."""
 

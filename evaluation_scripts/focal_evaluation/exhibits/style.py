@@ -11,26 +11,6 @@ from typing import Any
 
 from focal_common.files import atomic_path
 
-__all__ = [
-    "COLUMN_INCHES",
-    "FORMATS",
-    "METHODS",
-    "PAGE_INCHES",
-    "PARTS",
-    "base_of",
-    "colour",
-    "drawable",
-    "hatch",
-    "label",
-    "new_figure",
-    "save",
-    "save_pages",
-    "short",
-    "style",
-    "width_points",
-    "workload_label",
-]
-
 COLUMN_INCHES, PAGE_INCHES = 3.3, 7.0
 """Widths of one and of two columns of a conference page."""
 

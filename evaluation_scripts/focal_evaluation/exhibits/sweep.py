@@ -10,8 +10,6 @@ from focal_evaluation.exhibits.sweep_page import write_page
 from focal_simulator.sweep.run import SweepResult
 from focal_simulator.sweep.study import ONE_AT_A_TIME
 
-__all__ = ["draw_all"]
-
 _MOST_EXACT_OBJECTIVES = 3
 
 

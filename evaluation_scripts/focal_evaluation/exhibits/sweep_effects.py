@@ -20,8 +20,6 @@ from focal_simulator.sweep.rows import Row
 from focal_simulator.sweep.run import SweepResult
 from focal_simulator.sweep.sensitivity import Effects, effects
 
-__all__ = ["draw_levels", "draw_sensitivity"]
-
 
 def draw_levels(result: SweepResult, folder: Path) -> list[Path]:
     """Draw every objective against the values of each axis, as Figure 10 of the Focus paper (HPCA 2026) does.

@@ -22,8 +22,6 @@ from focal_simulator.sweep.pareto import Front, hypervolume_history
 from focal_simulator.sweep.rows import Row
 from focal_simulator.sweep.run import SweepResult
 
-__all__ = ["draw_fronts", "draw_hypervolume", "draw_parallel"]
-
 _MOST_LINES = 400
 
 

@@ -12,8 +12,6 @@ from focal_evaluation.exhibits.sweep_style import DOMINATED, FRONT, KNEE, metric
 from focal_simulator.sweep.rows import Row
 from focal_simulator.sweep.run import SweepResult
 
-__all__ = ["write_page"]
-
 _MOST_POINTS = 10_000
 
 

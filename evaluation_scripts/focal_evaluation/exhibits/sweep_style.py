@@ -9,8 +9,6 @@ from typing import Any
 from focal_common.files import atomic_path
 from focal_simulator.sweep.run import SweepResult
 
-__all__ = ["DOMINATED", "FRONT", "KNEE", "SERIES", "metric_label", "new_figure", "put_title", "save", "title"]
-
 FRONT, KNEE, DOMINATED = "#0072B2", "#D55E00", "#B8B8B8"
 SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
 """Okabe and Ito's palette, told apart with any colour vision."""

@@ -16,8 +16,6 @@ from focal_evaluation.exhibits.charts import methods_of, table_figure
 from focal_evaluation.exhibits.shared_rows import in_order, origin_notes, video_rows
 from focal_evaluation.exhibits.style import label, short
 
-__all__ = ["EXHIBIT", "SPARSITY", "sparsities"]
-
 SPARSITY, ACCURACY = "sparsity_percent", "accuracy_percent"
 _MEAN = "mean"
 

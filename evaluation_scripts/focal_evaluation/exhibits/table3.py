@@ -13,8 +13,6 @@ from focal_evaluation.exhibits.charts import table_figure
 from focal_evaluation.exhibits.shared_rows import in_order
 from focal_evaluation.exhibits.style import label
 
-__all__ = ["EXHIBIT"]
-
 
 def table(results: Results) -> ExhibitTable:
     """Return area, on-chip power and buffer size of every accelerator, and each relative to the dense array."""

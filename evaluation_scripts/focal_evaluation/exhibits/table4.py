@@ -15,8 +15,6 @@ from focal_evaluation.exhibits.shared_rows import origin_notes, video_rows
 from focal_evaluation.exhibits.style import short
 from focal_evaluation.exhibits.table2 import SPARSITY, sparsities
 
-__all__ = ["EXHIBIT"]
-
 _KEYS = ["model", "dataset"]
 _NUMBERS = {
     "dense_accuracy_percent": "Dense\nacc. [%]",

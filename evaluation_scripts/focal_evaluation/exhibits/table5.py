@@ -15,8 +15,6 @@ from focal_evaluation.exhibits.shared_rows import GEOMEAN, geomean_rows, grid, o
 from focal_evaluation.exhibits.style import label, short
 from focal_simulator.results.ratios import SPEEDUP
 
-__all__ = ["EXHIBIT"]
-
 _KEYS = ["model", "dataset"]
 
 

@@ -11,8 +11,6 @@ from focal_evaluation.claims.verdicts import rests_on, verdict_frame
 from focal_evaluation.exhibits.base import Exhibit, ExhibitTable, answers
 from focal_evaluation.exhibits.charts import table_figure
 
-__all__ = ["EXHIBIT"]
-
 _CLAIMS = answers("text", "abstract")
 
 

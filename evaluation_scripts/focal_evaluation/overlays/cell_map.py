@@ -10,8 +10,6 @@ from PIL import Image
 
 from focal_evaluation.overlays.looks import SHADE, Look, edges_of
 
-__all__ = ["CellMap", "cell_map", "painted"]
-
 _LEAST_CELL_PIXELS, _LEAST_MARK_PIXELS = 8, 11
 _WIDE_CELL_PIXELS = 14
 """From this side on a cell that counts has an edge of two pixels."""

@@ -19,8 +19,6 @@ from focal_evaluation.overlays.page import write_page
 from focal_evaluation.overlays.scene import Scene
 from focal_evaluation.overlays.sheet import SheetMaker
 
-__all__ = ["check_name", "png_of", "write_gif", "write_mp4", "write_overlay"]
-
 _KINDS = (".png", ".gif", ".mp4", ".html")
 _LAYER_MS = 700
 _FRAMES_PER_LAYER, _FRAMES_PER_SECOND = 7, 10

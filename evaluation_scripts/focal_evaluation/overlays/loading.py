@@ -29,8 +29,6 @@ from focal_traces.records.token_status import (
 )
 from focal_traces.root.context import find_context
 
-__all__ = ["ShownSample", "read_sample", "sample_in_memory", "sample_index"]
-
 _SUFFIXES = (COUNTS_SUFFIX, MASKS_SUFFIX, RECORDS_SUFFIX, FRAMES_SUFFIX, ".pth")
 
 _ONLY_MASKS = "the trace holds masks but no records: merged tokens look dropped"

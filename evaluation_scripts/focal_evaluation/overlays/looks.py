@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from focal_traces.records.token_status import TokenStatus
 
-__all__ = ["DIFFERENCE_LOOKS", "SHADE", "STATUS_LOOKS", "Look", "Rgb", "edges_of"]
-
 Rgb = tuple[int, int, int]
 Mark = Literal["none", "dot", "slash", "cross"]
 

@@ -16,8 +16,6 @@ from focal_evaluation.overlays.scene import Scene
 from focal_evaluation.report.html import as_json
 from focal_traces.records.token_status import TokenStatus
 
-__all__ = ["page_text", "write_page"]
-
 _SHADE_STEPS = 35
 """Shares are written as one digit of base 36."""
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"

@@ -16,8 +16,6 @@ from focal_evaluation.overlays.looks import DIFFERENCE_LOOKS, STATUS_LOOKS, Look
 from focal_traces.frames.frames import SampleFrames
 from focal_traces.records.token_status import TokenStatus
 
-__all__ = ["SEPARATOR", "Scene", "difference_scene", "status_scene"]
-
 SEPARATOR = "; "
 """Between parameters; values may hold commas."""
 

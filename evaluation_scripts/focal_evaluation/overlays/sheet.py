@@ -17,8 +17,6 @@ from focal_evaluation.overlays.cell_map import CellMap, cell_map, painted
 from focal_evaluation.overlays.looks import SHADE, Look
 from focal_evaluation.overlays.scene import SEPARATOR, Scene
 
-__all__ = ["Panel", "Sheet", "SheetMaker"]
-
 _MARGIN, _GAP, _LEAST_WIDTH = 12, 10, 640
 _TITLE_PIXELS, _TEXT_PIXELS = 16, 12
 _LINE = 1.45

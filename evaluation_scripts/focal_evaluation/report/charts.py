@@ -14,16 +14,6 @@ from focal_evaluation.exhibits.shared_rows import GEOMEAN, in_order
 from focal_evaluation.exhibits.style import PARTS, base_of, colour, label, short
 from focal_evaluation.report.layers import causes_of, roofline, roofs, utilisation_cdf
 
-__all__ = [
-    "CAUSE_COLOURS",
-    "cause_chart",
-    "cdf_chart",
-    "energy_chart",
-    "plain",
-    "roofline_chart",
-    "speedup_chart",
-]
-
 Chart = dict[str, Any]
 
 CAUSE_COLOURS = (

@@ -32,8 +32,6 @@ from focal_evaluation.report.runs import RunSet, ratio_frames
 from focal_evaluation.results.result_frame import FIDELITIES
 from focal_simulator.results.ratios import SPEEDUP
 
-__all__ = ["report_html", "write_report"]
-
 _LONGEST = 40
 
 _NO_LAYERS = "Not in these results: fidelity parity has no timed layers. Simulate with fidelity cycle."

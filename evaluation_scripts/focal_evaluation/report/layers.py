@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["CDF_POINTS", "causes_of", "heat_maps", "roofline", "roofs", "utilisation_cdf"]
-
 _ARRAY = ("stream", "fill_drain", "weight")
 """Causes inside the array; all others are stalls."""
 

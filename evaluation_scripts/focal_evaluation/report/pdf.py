@@ -18,8 +18,6 @@ from focal_evaluation.report.charts import CAUSE_COLOURS
 from focal_evaluation.report.layers import causes_of, heat_maps, roofline, roofs, utilisation_cdf
 from focal_evaluation.report.runs import RunSet, ratio_frames
 
-__all__ = ["write_pdf"]
-
 _MARKS = "osD^vPX*"
 _GROUPS_PER_PAGE = 12
 _MOST_MAPS = 24

@@ -27,8 +27,6 @@ from focal_simulator.results.output import basis_of, read_manifest
 from focal_simulator.results.ratios import ENERGY, SPEEDUP
 from focal_simulator.results.rows import run_stem
 
-__all__ = ["LAYER_COLUMNS", "Run", "RunSet", "ratio_frames", "read_runs"]
-
 _LINKED = ("*timeline*.json*", "*overlay*", "*.gif", "*.mp4", "*.trace.json*")
 
 LAYER_COLUMNS = (

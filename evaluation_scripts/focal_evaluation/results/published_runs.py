@@ -13,8 +13,6 @@ from focal_simulator.results.run import run_request
 from focal_simulator.workload.loading import load_workloads
 from focal_traces.root.root import TraceRoot
 
-__all__ = ["PAPER_ACCELERATORS", "run_parts", "run_published"]
-
 PAPER_ACCELERATORS = ("dense", "adaptiv", "cmc", "focus", "focus_sec_only")
 _VIDEOS = ("videomme", "mlvu", "mvbench")
 

@@ -22,8 +22,6 @@ from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
 from focal_traces.root.root import TraceRoot
 
-__all__ = ["design_row", "sweep_rows", "write_sweeps"]
-
 
 def write_sweeps(root: TraceRoot, output: Path) -> Path:
     """Write the table of all four design spaces; see `sweep_rows` for errors.

@@ -13,22 +13,6 @@ from focal_simulator.results.ratios import DENSE, ENERGY, SPEEDUP
 from focal_simulator.results.rows import LABEL_COLUMNS, NUMBER_COLUMNS, RESULTS, read_results, read_rows
 from focal_traces.root.root import MAIN_FOLDER
 
-__all__ = [
-    "DONE",
-    "FIDELITIES",
-    "INT8_FOLDER",
-    "check_frame",
-    "check_labels",
-    "check_settings",
-    "check_uniform",
-    "fidelities_of",
-    "mixed_notes",
-    "read_frame",
-    "read_labels",
-    "repeated",
-    "strangers",
-]
-
 DONE = "ok"
 
 FIDELITIES = ("parity", "cycle")

@@ -16,8 +16,6 @@ from focal_algorithm.evaluation.offline.costs import Cost
 from focal_algorithm.evaluation.offline.evaluator import Reply
 from focal_common.errors import UnsupportedError
 
-__all__ = ["Cell", "ComparisonRun", "cases_of", "run_cases"]
-
 
 @dataclass
 class Cell:

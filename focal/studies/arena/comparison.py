@@ -28,8 +28,6 @@ from focal_simulator.results.ratios import ENERGY, SPEEDUP, over_dense
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Comparison", "compare_methods"]
-
 _OWN_SAMPLES = "samples"
 _COLUMNS = {
     "questions": "questions",

@@ -12,8 +12,6 @@ from focal_evaluation.exhibits.charts import foot
 from focal_evaluation.exhibits.style import PAGE_INCHES, colour, label, new_figure, save, short, style
 from focal_evaluation.results.result_frame import check_frame
 
-__all__ = ["draw_arena", "front", "points", "read_arena"]
-
 _NEEDED = (
     *("model", "benchmark", "method", "budget", "status", "own_accelerator"),
     *("accuracy_measured", "low_measured", "high_measured", "equivalent_tokens_measured"),

@@ -13,8 +13,6 @@ from focal_algorithm.evaluation.offline.pictures import PictureCache
 from focal_algorithm.evaluation.offline.questions import BENCHMARKS, QuestionSet, load_questions
 from focal_algorithm.tracing.identity import checkpoint_digest
 
-__all__ = ["ArenaInputs", "traced_questions"]
-
 _CHUNK_QUESTIONS = 60
 """Questions of a job, rounded up to whole pictures: seconds to half a minute of work."""
 

@@ -21,8 +21,6 @@ from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
 
-__all__ = ["AnswerJob", "Job", "MatchJob", "answered", "finished"]
-
 _FORMAT = "focal arena 1"
 _RULE = 3
 """Of the search for settings; parts of an earlier rule are not taken over."""

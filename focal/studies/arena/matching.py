@@ -16,8 +16,6 @@ from focal_common.errors import ConfigError, FocalError
 from focal_common.provenance import content_hash
 from focal_traces.header.schema import SampleHeader
 
-__all__ = ["MET", "NEAREST", "REFUSED", "TOLERANCE", "Setting", "settings_of"]
-
 MET, NEAREST, REFUSED = "ok", "nearest", "refused"
 
 TOLERANCE = 0.03

@@ -7,8 +7,6 @@ from typing import Any
 
 from focal.studies.arena.matching import TOLERANCE
 
-__all__ = ["page"]
-
 _INTRODUCTION = """# Arena: every method at equal budget
 
 Written by `focal arena`; do not edit. One row per model, benchmark, method and budget in `arena.csv`, sub-tasks in

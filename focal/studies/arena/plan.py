@@ -14,18 +14,6 @@ from focal_algorithm.methods.base import CompressionMethod
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import plain_name
 
-__all__ = [
-    "DEFAULT_CANDIDATES",
-    "DENSE",
-    "QUANTITIES",
-    "ArenaPlan",
-    "Candidate",
-    "Case",
-    "ModelFolder",
-    "candidate",
-    "method_behind",
-]
-
 DENSE = "dense"
 QUANTITIES = {
     "tokens": "equivalent visual tokens, layer mean",

@@ -19,8 +19,6 @@ from focal.studies.arena.plan import ArenaPlan
 from focal_common.errors import RunError
 from focal_common.workers import end_with_parent
 
-__all__ = ["Workers", "one_thread", "started_workers"]
-
 
 class Workers:
     """Takes jobs and hands results back in the order in which they are done.

@@ -13,8 +13,6 @@ from focal_algorithm.evaluation.offline.costs import Cost, mean_cost
 from focal_algorithm.evaluation.offline.evaluator import Reply
 from focal_common.statistics import accuracy, clustered_interval, compared
 
-__all__ = ["KIND_COLUMNS", "arena_columns", "arena_rows", "kind_rows"]
-
 _ABOUT = ("model", "benchmark", "method", "budget", "status", "reason")
 _MATCHED = ("matched_quantity", "target", "reached", "knob", "knob_value")
 _ACCURACY = (

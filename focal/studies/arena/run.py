@@ -20,8 +20,6 @@ from focal_common.places import check_inside
 from focal_common.provenance import code_revision, content_hash, package_versions
 from focal_simulator.accelerators import ACCELERATORS
 
-__all__ = ["PARTS", "ArenaResult", "run_arena"]
-
 PARTS = "parts"
 """Folder of finished jobs, from which an interrupted arena goes on; not needed afterwards."""
 

@@ -9,8 +9,6 @@ import pandas as pd
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
 
-__all__ = ["compare_designs", "write_designs"]
-
 _PUBLISHED = {
     "weights": "single",
     "core.scatter_vectors": "2",

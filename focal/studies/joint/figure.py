@@ -12,8 +12,6 @@ from focal.studies.joint.results import DENSE, PUBLISHED, JointStudy
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure, save, style
 from focal_evaluation.exhibits.sweep_style import DOMINATED, FRONT, KNEE
 
-__all__ = ["draw"]
-
 _DENSE_COLOUR = "#009E73"
 
 

@@ -14,8 +14,6 @@ from focal_common.statistics import Comparison, compared
 from focal_simulator.sweep.pareto import Front
 from focal_simulator.sweep.study import Objective
 
-__all__ = ["DENSE", "HARDWARE_AXES", "PUBLISHED", "JointStudy", "read_joint_study"]
-
 PUBLISHED, DENSE = "published", "dense"
 """Labels of the axis ``method``: the published parameters, and no compression."""
 

@@ -13,8 +13,6 @@ from focal_common.files import atomic_write_text
 from focal_common.statistics import Comparison, holm
 from focal_evaluation.exhibits.make import csv_text
 
-__all__ = ["joint_table", "write_joint"]
-
 _LEVEL = 0.05
 _SHOWN = (
     "method",

@@ -27,8 +27,6 @@ from focal_simulator.sweep.providers.base import (
 )
 from focal_traces.root.root import TraceRoot
 
-__all__ = ["CommandTraces"]
-
 _LONGEST_REASON = 300
 _FOCAL = (sys.executable, "-c", "from focal.commands.main import main; main()")
 """The command ``focal`` of this installation, whatever the search path holds."""

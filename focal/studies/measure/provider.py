@@ -34,8 +34,6 @@ from focal_traces.root.root import TraceRoot
 if TYPE_CHECKING:
     from focal.studies.measure.session import Session
 
-__all__ = ["MeasuredTraces", "Measurer"]
-
 _LONGEST_REASON = 300
 _METRICS = (
     "accuracy",

@@ -22,8 +22,6 @@ from focal_algorithm.tracing.runner import RunResult, RunSettings, finish, prepa
 from focal_common.files import atomic_write_text
 from focal_common.statistics import accuracy
 
-__all__ = ["Session", "traced_numbers"]
-
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
 
 _PERCENT = 100.0

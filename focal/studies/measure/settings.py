@@ -19,8 +19,6 @@ from focal_common.errors import ConfigError, near_matches
 from focal_common.files import sha256_of_file
 from focal_common.provenance import content_hash
 
-__all__ = ["ANSWERS", "MEASURED", "MeasureSettings", "method_parameter", "settings_of_words"]
-
 MEASURED = "measured.json"
 """Key ``metrics``: ``accuracy`` with the ends of its 95 % interval (``accuracy_low``, ``accuracy_high``), in percent;
 ``questions``; ``kept_tokens``, visual tokens alive on the average over layers, and ``vector_sparsity``, zero or

@@ -27,8 +27,6 @@ from focal_simulator.workload.workload import Workload
 from focal_traces.methods.cmc import SPARSITY
 from focal_traces.root.root import TraceRoot
 
-__all__ = ["CorrectionRuns", "write_corrections", "write_steps"]
-
 _RIVALS = ("dense", "adaptiv", "cmc", "focus_sec_only")
 _NAMES = (*_RIVALS, "focus")
 _VIDEO_DATASETS = ("videomme", "mlvu", "mvbench")

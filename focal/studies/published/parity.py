@@ -15,8 +15,6 @@ from focal_evaluation.claims.verdicts import verdict_frame
 from focal_evaluation.exhibits.make import csv_text
 from focal_evaluation.results.published_runs import run_published
 
-__all__ = ["defect_table", "write_parity"]
-
 _DEFECTS = Path(__file__).with_name("defects.yaml")
 
 

@@ -13,8 +13,6 @@ from torch import Tensor
 from focal_algorithm.kernels.hybrid_scores import attention_mass_k
 from focal_common.errors import ConfigError
 
-__all__ = ["AdaptiveK", "calibrated", "normalised_entropy"]
-
 _ROUNDS = 60  # halvings; beyond the resolution of a float64 share
 
 

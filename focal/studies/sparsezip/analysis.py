@@ -16,8 +16,6 @@ from focal.studies.sparsezip.metrics import first_word
 from focal.studies.sparsezip.questions import QuestionSet
 from focal_common.statistics import Comparison, compared
 
-__all__ = ["EFFECTS", "SQUARES", "Scores", "effect_rows", "pair_row", "right", "verdict"]
-
 EFFECTS = ("text awareness", "timing", "interaction")
 _LEVEL = 0.05
 SQUARES = {

@@ -9,8 +9,6 @@ import numpy as np
 
 from focal_common.errors import ConfigError
 
-__all__ = ["audited"]
-
 _PINNED_SHARE = 0.95  # of the pictures at one bound, from which K is called pinned; assumed
 
 

@@ -15,16 +15,6 @@ from focal_algorithm.kernels.sparsevlm import (
 from focal_common.errors import ConfigError
 from focal_traces.header.schema import DecoderGeometry
 
-__all__ = [
-    "InsideSchedule",
-    "are_equal",
-    "flops",
-    "inside_schedule",
-    "one_cut_schedule",
-    "require_equal_budgets",
-    "visual_counts",
-]
-
 _PATTERN = kept_counts("1.5", 64)
 """Counts whose proportions a schedule follows. Source: published code of SparseVLM 1.5."""
 

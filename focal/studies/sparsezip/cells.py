@@ -17,8 +17,6 @@ from focal_common.errors import FocalError
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash, manifest, package_versions, source_hash
 
-__all__ = ["Cell", "run_cells", "write_answers"]
-
 _VERSION = 3
 """Raised whenever the same configuration gives other answers."""
 

@@ -14,8 +14,6 @@ from focal.studies.sparsezip.results import Results, read_results
 from focal_common.errors import ConfigError, near_matches
 from focal_common.statistics import compared
 
-__all__ = ["compare_folders", "show"]
-
 
 def compare_folders(
     first: Path, second: Path, names: Sequence[str], allow_unequal: bool

@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 from focal_common.provenance import content_hash
 
-__all__ = ["Configuration"]
-
 
 @dataclass(frozen=True)
 class Configuration:

@@ -11,20 +11,6 @@ from focal.studies.sparsezip.adaptive import AdaptiveK
 from focal.studies.sparsezip.configuration import Configuration
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = [
-    "CURVE_METHODS",
-    "CUT_AFTER",
-    "FIXED_TOTAL",
-    "PARTS",
-    "SWEEP_TOTAL",
-    "StudySettings",
-    "adaptive_part",
-    "as_published",
-    "curve",
-    "sweep",
-    "two_by_two",
-]
-
 PARTS = ("curve", "two_by_two", "audit", "adaptive", "sweep", "policy", "latency")
 
 FIXED_TOTAL = 64

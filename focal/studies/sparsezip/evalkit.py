@@ -21,8 +21,6 @@ from focal_algorithm.tasks.shapes_pope import VARIANTS
 from focal_common.config import parse_yaml
 from focal_common.errors import ConfigError, near_matches
 
-__all__ = ["SPLITS", "Request", "configuration_of", "request_of", "run_methods"]
-
 _COMMA = re.compile(r",(?![^\[]*\])")  # not inside a list such as alphas=[1,0.4,-0.6]
 _BUDGET, _DEFAULT_BUDGET = "total", 64  # for SparseVLM, whose schedule follows from a budget
 _SCHEDULE = ("pruning_layers", "kept_tokens", "retained_tokens")

@@ -17,8 +17,6 @@ from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
 
-__all__ = ["Outcome", "evaluated", "hooked_method", "method_before", "selection"]
-
 
 @dataclass(frozen=True)
 class Outcome:

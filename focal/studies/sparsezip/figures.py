@@ -12,8 +12,6 @@ import pandas as pd
 from focal.studies.sparsezip.results import Results
 from focal_evaluation.exhibits.style import PAGE_INCHES, new_figure, save, style
 
-__all__ = ["COLOURS", "LABELS", "write_figures"]
-
 COLOURS = {
     "visionzip": "#0072B2",
     "sparsezip": "#D55E00",

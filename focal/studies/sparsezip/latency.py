@@ -20,8 +20,6 @@ from focal_algorithm.hooks.attach import attach
 from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_common.errors import ConfigError
 
-__all__ = ["LENGTHS", "PHASES", "latency_rows", "length_matched", "measured", "spread"]
-
 PHASES = ("vision", "compress", "projector", "prefill", "decode")
 _RESAMPLES, _SEED = 500, 0  # of the bootstrap
 

@@ -29,8 +29,6 @@ from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError
 from focal_traces.header.schema import DecoderGeometry
 
-__all__ = ["AdaptiveSparseZip", "CutInside", "TextInPlace", "TowerLook", "WithoutPrefix"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class TowerLook(CompressionMethod):

@@ -9,8 +9,6 @@ from typing import Literal
 
 from focal_common.errors import ConfigError
 
-__all__ = ["PARSERS", "Answer", "Parser", "first_word", "mme_score", "official_pope", "parse", "pope_score"]
-
 Answer = Literal["yes", "no"]
 Parser = Literal["repo", "official"]
 PARSERS: tuple[Parser, ...] = ("repo", "official")

@@ -25,8 +25,6 @@ from focal_common.errors import UnsupportedError
 from focal_common.provenance import content_hash
 from focal_traces.header.schema import DecoderGeometry
 
-__all__ = ["LoadedVisionModel", "ModelUnderStudy", "VisualFeatures", "open_model", "open_study"]
-
 VisualFeatures = tuple[TowerPicture, ...]
 """What methods before the decoder are shown of each picture, numbered as in the question set."""
 

@@ -15,8 +15,6 @@ from focal.studies.sparsezip.questions import QuestionSet
 from focal_common.errors import ConfigError
 from focal_common.statistics import compared
 
-__all__ = ["ROUTES", "best_table", "policy_rows", "route"]
-
 ROUTES: tuple[tuple[str, str], ...] = (
     ("code", r"\bcode\b|\bprogram\b|\bpython\b"),
     ("text", r"\bwritten\b|\bword\b|\btext\b|\btranslat|\bread\b"),

@@ -11,8 +11,6 @@ from focal.studies.sparsezip.model import ModelUnderStudy
 from focal_algorithm.kernels.visionzip import select_dominant
 from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
 
-__all__ = ["proxies_of", "proxy_row"]
-
 
 def proxies_of(picture: TowerPicture, answer: CompressedPicture) -> dict[str, float]:
     """Judge the selection of one picture.

@@ -17,8 +17,6 @@ from focal_algorithm.tasks.store import load_split
 from focal_common.errors import ConfigError
 from focal_common.provenance import content_hash
 
-__all__ = ["BENCHMARKS", "Asked", "QuestionSet", "load_questions", "require_same_questions"]
-
 BENCHMARKS = ("shapes-pope", "shapes-mme")
 
 

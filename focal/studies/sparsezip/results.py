@@ -14,8 +14,6 @@ from focal.studies.sparsezip.metrics import Parser, parse
 from focal_common.errors import TraceError
 from focal_common.statistics import wilson
 
-__all__ = ["OPTIONAL", "Results", "read_results"]
-
 OPTIONAL = (
     "accuracy", "pairs", "effects", "audit", "adaptive", "adaptive_k", "adaptive_pairs", "sweep", "policy",
     "latency", "latency_by_length",

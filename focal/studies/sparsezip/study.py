@@ -21,8 +21,6 @@ from focal.studies.sparsezip.questions import load_questions
 from focal.studies.sparsezip.study_tables import Track, write_parts
 from focal_common.errors import ConfigError
 
-__all__ = ["run_study"]
-
 _CALIBRATION_PICTURES = 120
 
 

@@ -31,8 +31,6 @@ from focal.studies.tables import write_table
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.methods.sparsezip import SparseZip
 
-__all__ = ["Track", "write_adaptive", "write_parts", "write_sweep"]
-
 Track = Callable[..., Iterable[Any]]
 """From items, a description and a number of them to the same items under a progress bar."""
 

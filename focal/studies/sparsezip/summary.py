@@ -18,8 +18,6 @@ from focal_common.errors import ConfigError, near_matches
 from focal_common.files import atomic_write_text
 from focal_common.statistics import bootstrap_interval, wilson
 
-__all__ = ["COLUMNS", "summary", "write_report"]
-
 COLUMNS = (
     "model", "configuration", "method", "config_hash", "benchmark", "split", "parser", "metric", "value", "ci_low",
     "ci_high", "n", "n_unparsed", "visual_tokens_mean", "flops_mean", "status", "reason", "origin",

@@ -13,8 +13,6 @@ from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.hardware.specs import OUTSIDE_UNITS, SERIAL_UNITS, SIDE_UNITS
 from focal_simulator.jobs.jobs import CAUSES
 
-__all__ = ["Explanation", "explain", "find_row", "read_layers"]
-
 _SPECIAL_FUNCTIONS = "elementary operations / lanes of the busiest kind, e.g. 3 additions a score / 192"
 
 

@@ -35,16 +35,6 @@ from focal_simulator.results.summary import (
     component_rows,
 )
 
-__all__ = [
-    "basis_of",
-    "export_published",
-    "locked_folder",
-    "read_manifest",
-    "saved_basis",
-    "write_outcome",
-    "write_rows",
-]
-
 Order = Mapping[tuple[str, str], int]
 
 

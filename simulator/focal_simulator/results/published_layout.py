@@ -28,16 +28,6 @@ from focal_simulator.results.summary import (
     COMPONENT_TABLE,
 )
 
-__all__ = [
-    "DESIGN_COLUMNS",
-    "DESIGN_TABLE",
-    "STUDIES",
-    "published_design_row",
-    "published_row",
-    "published_tables",
-    "write_published_layout",
-]
-
 DESIGN_TABLE = "published_designs.csv"
 """The design spaces of Figure 10, in our layout."""
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["BASIS", "DENSE", "ENERGY", "SPEEDUP", "over_dense", "ratio_cells"]
-
 DENSE: Final = "dense"
 """Registry name of the array that ratios are over."""
 

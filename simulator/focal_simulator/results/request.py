@@ -10,8 +10,6 @@ from typing import Any
 from focal_simulator.costs.buffer_costs import SramChoice
 from focal_traces.root.root import MAIN_FOLDER
 
-__all__ = ["Draw", "Report", "Request"]
-
 Draw = Callable[[Sequence[Mapping[str, str]], Sequence[tuple[str, str]], Path], None]
 """Draws result rows, with workloads (model, dataset) in order, into a file. Drawing stands above the simulator."""
 

@@ -16,26 +16,6 @@ from focal_simulator.engine.base import RunResult
 from focal_simulator.jobs.jobs import CAUSES
 from focal_simulator.workload.workload import Workload
 
-__all__ = [
-    "LABEL_COLUMNS",
-    "NUMBER_COLUMNS",
-    "REQUIRED_COLUMNS",
-    "RESULTS",
-    "RESULT_COLUMNS",
-    "RUN_KEY",
-    "Row",
-    "file_prefix",
-    "merge_table",
-    "natural_key",
-    "old_table",
-    "read_results",
-    "read_rows",
-    "result_row",
-    "run_stem",
-    "table_text",
-    "variant_prefix",
-]
-
 RESULTS: Final = "results.csv"
 """The result table of a folder: one row per `RUN_KEY`."""
 

@@ -19,8 +19,6 @@ from focal_simulator.results.whole_model import inference_rows, inference_table
 from focal_simulator.workload.loading import load_workloads
 from focal_traces.root.root import MAIN_FOLDER, TraceRoot
 
-__all__ = ["run_request", "run_root", "workload_order"]
-
 
 def run_request(request: Request) -> Report:
     """Run one request.

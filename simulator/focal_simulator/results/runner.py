@@ -23,8 +23,6 @@ from focal_simulator.results.rows import Row, result_row
 from focal_simulator.results.summary import area_mm2
 from focal_simulator.workload.workload import Workload
 
-__all__ = ["FIDELITIES", "Outcome", "Run", "Settings", "accelerator_names", "built_in_precision", "run_all"]
-
 FIDELITIES: Registry[Any] = Registry(
     "fidelity",
     {

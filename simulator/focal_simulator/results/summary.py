@@ -13,16 +13,6 @@ from focal_simulator.costs.buffer_costs import BufferCost, SramChoice
 from focal_simulator.engine.base import Fidelity, RunResult
 from focal_simulator.results.rows import RUN_KEY, Row
 
-__all__ = [
-    "ACCELERATOR_COLUMNS",
-    "ACCELERATOR_TABLE",
-    "COMPONENT_COLUMNS",
-    "COMPONENT_TABLE",
-    "accelerator_rows",
-    "area_mm2",
-    "component_rows",
-]
-
 ACCELERATOR_TABLE = "accelerators.csv"
 ACCELERATOR_COLUMNS = ("accelerator", "fidelity", "area_mm2", "on_chip_power_mw", "buffer_kib", "label")
 COMPONENT_TABLE = "components.csv"

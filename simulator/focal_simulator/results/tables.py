@@ -7,8 +7,6 @@ from rich.table import Table
 from focal_simulator.results.ratios import ratio_cells
 from focal_simulator.results.runner import Outcome, Run
 
-__all__ = ["gemm_sparsity_table", "result_table"]
-
 
 def result_table(outcome: Outcome) -> Table:
     """Return cycles, time, speed-up and energy over the dense array, and skipped work."""

@@ -23,16 +23,6 @@ from focal_traces.root.context import find_context
 from focal_traces.root.root import TraceRoot
 from focal_traces.synthetic.calibrated import CalibratedTrace
 
-__all__ = [
-    "SUMMARY_COLUMNS",
-    "TileLengths",
-    "lengths_of_file",
-    "lengths_of_masks",
-    "recorded_tile_lengths",
-    "run_tile_lengths",
-    "tile_lengths",
-]
-
 _TILE = 1024
 _SHORTEST = 10
 _BINS = 50

@@ -17,8 +17,6 @@ from focal_simulator.engine.cycle.timing import JobTime
 from focal_simulator.hardware.specs import SERIAL_UNITS
 from focal_simulator.jobs.jobs import CAUSES
 
-__all__ = ["find_job", "timeline", "write_timeline"]
-
 BESIDE = ("sfu", "sec", *SERIAL_UNITS, "scatter")
 """Units that work beside the array and not fold by fold."""
 

@@ -20,8 +20,6 @@ from focal_simulator.workload.workload import Workload
 from focal_traces.model_shape.families import FAMILIES, model_shape
 from focal_traces.model_shape.model_shape import ModelShape, PromptLengths
 
-__all__ = ["inference_rows", "inference_table", "shape_of"]
-
 _TABLE_NAMES = {"llava_vid": "llava_video"}
 """Names of the published tables that are not those of families."""
 

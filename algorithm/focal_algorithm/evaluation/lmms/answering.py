@@ -16,9 +16,6 @@ from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash
 
-__all__ = ["AnswerLog", "Answerer", "generation_limits", "load"]
-
-
 _DEFAULT_NEW_TOKENS = 16
 
 

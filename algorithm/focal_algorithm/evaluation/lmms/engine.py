@@ -25,8 +25,6 @@ from focal_algorithm.evaluation.lmms.scoring import ScoredAnswer, scored
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError, near_matches
 from focal_common.places import plain_name
 
-__all__ = ["TaskOutcome", "Tasks", "quiet"]
-
 
 @dataclass(frozen=True)
 class TaskOutcome:

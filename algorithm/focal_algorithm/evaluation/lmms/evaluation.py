@@ -39,9 +39,6 @@ from focal_common.places import check_inside
 from focal_common.provenance import content_hash, manifest, package_versions
 from focal_common.statistics import Accuracy, accuracy
 
-__all__ = ["Forget", "Run", "accuracy_by_kind", "accuracy_rows", "evaluate"]
-
-
 _SCORE_METRICS = ("mme_perception_score", "mme_cognition_score", "mme_score")
 """Aggregates that published tables give as a score instead of a percentage; a task's are added up."""
 

@@ -12,20 +12,6 @@ from typing import Any
 
 from focal_common.errors import ConfigError, UnsupportedError
 
-__all__ = [
-    "HUB_TASKS",
-    "HubData",
-    "HubTask",
-    "answer_form",
-    "dataset_of",
-    "from_snapshots",
-    "hub_home",
-    "require_cached",
-    "require_data",
-    "require_pairs",
-]
-
-
 _DATA_FILES = frozenset({".parquet", ".arrow", ".json", ".jsonl", ".csv", ".tsv", ".zip", ".tar"})
 
 

@@ -22,8 +22,6 @@ from focal_common.console import track
 from focal_common.errors import UnsupportedError
 from focal_common.provenance import content_hash
 
-__all__ = ["FocalModel", "media_of"]
-
 
 class FocalModel(lmms):
     """Any model family with any method attached, in lmms-eval's "simple" protocol.

@@ -13,8 +13,6 @@ from focal_algorithm.tracing.identity import checkpoint_digest
 from focal_common.config import StrictModel, parse_yaml, validated
 from focal_common.errors import ConfigError, UnsupportedError
 
-__all__ = ["ModelOptions", "Sweep", "options_from_arguments"]
-
 _METHOD_PREFIX = "method."
 _NOT_IDENTITY = ("answers", "profile", "trust_remote_code", "model", "revision", "size", "seed")
 """Options that decide no answer, or that the weights stand for."""

@@ -14,8 +14,6 @@ from focal_common.errors import ConfigError
 if TYPE_CHECKING:
     from focal_algorithm.evaluation.lmms.evaluation import Forget, Run
 
-__all__ = ["Request", "set_environment"]
-
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 

@@ -17,18 +17,6 @@ from focal_common.files import atomic_write_text
 from focal_common.places import check_names
 from focal_common.statistics import compared
 
-__all__ = [
-    "ACCURACY_COLUMNS",
-    "DSE_COLUMNS",
-    "SAMPLES",
-    "SUMMARY",
-    "compare_runs",
-    "read_samples",
-    "upsert_rows",
-    "write_samples",
-]
-
-
 SAMPLES = "samples.jsonl"
 SUMMARY = "summary.json"
 

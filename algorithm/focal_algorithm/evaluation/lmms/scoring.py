@@ -11,8 +11,6 @@ from focal_algorithm.tasks.asking import is_parsable
 from focal_common.errors import RunError
 from focal_common.provenance import content_hash
 
-__all__ = ["ScoredAnswer", "scored"]
-
 _PICTURE_FIELDS = ("sample_id", "videoID", "video", "video_name", "image_id", "image_source", "question_id")
 """Fields that name the picture of a question in the tasks we know, best first."""
 

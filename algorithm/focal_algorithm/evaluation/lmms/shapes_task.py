@@ -16,18 +16,6 @@ from focal_algorithm.tasks.shapes_pope import pope_scores
 from focal_algorithm.tasks.store import TaskSplit, load_split
 from focal_common.console import track
 
-__all__ = [
-    "ShapesTask",
-    "mme_score",
-    "mme_score_plus",
-    "parsed",
-    "parsed_mme",
-    "parsed_pope",
-    "pope_f1",
-    "question",
-    "show",
-]
-
 _NO_VALUE = "N/A"
 _SHORT_HASH = 16
 

@@ -19,8 +19,6 @@ from focal_traces.counts.trace import Trace
 from focal_traces.header.schema import GEMMS
 from focal_traces.work.ledger import ledger
 
-__all__ = ["Cost", "costs_of", "mean_cost", "trace_of_replies"]
-
 
 @dataclass(frozen=True)
 class Cost:

@@ -29,9 +29,6 @@ from focal_algorithm.tracing.settings import RunSettings
 from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_common.errors import RunError
 
-__all__ = ["Evaluator", "Reply", "shared_logits"]
-
-
 _NEW_TOKENS = 4
 """Room for the words of other tokenizers; that of the task files of ``focal eval``."""
 

@@ -16,8 +16,6 @@ from focal_algorithm.prompts.media import MediaSample
 from focal_algorithm.tracing.prompting import visual_part
 from focal_common.errors import UnsupportedError
 
-__all__ = ["EncodedPicture", "PictureCache"]
-
 _MOST_PICTURES = 1024
 """Bounds memory: about 1.5 MB for a clip of the offline video model, 0.2 MB for an image."""
 

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration, LlavaOnevisionModel
 
-__all__ = ["LlavaVideoConfig", "LlavaVideoForConditionalGeneration", "LlavaVideoModel"]
-
 
 class LlavaVideoConfig(LlavaOnevisionConfig):
     """Settings of LLaVA-OneVision under a name of its own."""

@@ -17,14 +17,6 @@ from focal_algorithm.prompts.media.tokens import ByteTokenizer, Tokenizer, check
 from focal_algorithm.transformers_versions import cache_in
 from focal_common.errors import ConfigError
 
-__all__ = [
-    "MiniCpmVConfig",
-    "MiniCpmVForConditionalGeneration",
-    "StandInMiniCpmV",
-    "VisualMarks",
-    "mark_tokenizer",
-]
-
 
 class MiniCpmVConfig(Qwen2Config):
     """Decoder settings, with ``vision_config``, ``query_num`` and ``slice_config`` beside them."""

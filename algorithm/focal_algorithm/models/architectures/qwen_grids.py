@@ -14,15 +14,6 @@ from focal_algorithm.prompts.layout import PromptRow
 from focal_algorithm.prompts.media.preprocess import PixelScale, normalised, picture_of, resized
 from focal_common.errors import UnsupportedError
 
-__all__ = [
-    "fitted_size",
-    "merged_grid",
-    "patch_inputs",
-    "picture_grid",
-    "pictures_of_patches",
-    "qwen_patches",
-]
-
 
 def fitted_size(
     height: int, width: int, unit_pixels: int, least_pixels: int, most_pixels: int

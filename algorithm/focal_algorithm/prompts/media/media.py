@@ -14,16 +14,6 @@ from PIL import Image
 
 from focal_common.errors import UnsupportedError
 
-__all__ = [
-    "PHOTOGRAPHS",
-    "Evidence",
-    "MediaSample",
-    "Question",
-    "Window",
-    "photograph_clip",
-]
-
-
 Window = Literal["life", "start", "end"]
 """Which frames of an object matter: all in which it is visible, its first fifth, or its last fifth."""
 

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from focal_algorithm.prompts.media.preprocess import normalised, resized
 
-__all__ = ["SlicedPicture", "patch_strip", "sliced"]
-
 SlicedPicture = tuple[Image.Image, list[list[Image.Image]]]
 """The overview, and rows of slices."""
 

@@ -14,20 +14,6 @@ from torch import Tensor
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 from transformers.image_utils import ChannelDimension
 
-__all__ = [
-    "CLIP",
-    "SIGLIP",
-    "PixelScale",
-    "anyres_canvas",
-    "anyres_pixels",
-    "cropped",
-    "normalised",
-    "picture_of",
-    "picture_of_tiles",
-    "resized",
-    "video_pixels",
-]
-
 PixelScale = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Mean and deviation of the three colour channels that a vision tower was trained with, for pixels in [0, 1]."""
 

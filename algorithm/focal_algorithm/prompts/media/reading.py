@@ -16,8 +16,6 @@ from focal_algorithm.prompts.media.media import MediaSample
 from focal_common.errors import ConfigError, FocalError, UnsupportedError
 from focal_common.places import as_plain_name
 
-__all__ = ["read_image", "read_video", "sampled_frames", "shown_picture"]
-
 
 def read_image(path: Path) -> MediaSample:
     """Read one image file as `shown_picture` does.

@@ -9,8 +9,6 @@ from typing import Protocol
 
 from focal_common.errors import ConfigError
 
-__all__ = ["ByteTokenizer", "Tokenizer", "checkpoint_tokenizer"]
-
 
 class Tokenizer(Protocol):
     """What a run needs of a tokenizer."""
