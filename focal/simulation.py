@@ -14,6 +14,7 @@ from focal_common.errors import ConfigError, UnsupportedError, near_matches
 from focal_common.places import plain_name
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator as SimulatedAccelerator
+from focal_simulator.accelerators.described import is_described
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.results.ratios import DENSE
 from focal_simulator.results.run import run_root, workload_order
@@ -35,7 +36,7 @@ class Accelerator:
     """An accelerator with hardware of one's own.
 
     Attributes:
-        plugin: Name of `focal.accelerators`.
+        plugin: Name of `focal.accelerators`, or path of a hardware file that describes an accelerator.
         label: Name in result rows and file names.
         file: Hardware file in place of the preset; None for the preset.
         overrides: ``field=value``, in order.
@@ -59,7 +60,8 @@ def accelerator(
     """Return an accelerator with changed hardware.
 
     Args:
-        name: One of `focal.accelerators`. A hardware file under a name of its own comes with a later version.
+        name: One of `focal.accelerators`, or a hardware file that describes an accelerator of its own
+            (docs/adding_an_accelerator.md).
         label: Name in result rows; the plug-in's, with what was changed, if empty.
         hardware: Hardware file in place of the preset.
         **fields: Hardware fields; fields inside a field as a mapping, such as ``core={"array_rows": 64}``, or by
@@ -67,20 +69,17 @@ def accelerator(
 
     Raises:
         ConfigError: No such accelerator or field (with near matches), or a value out of range.
-        UnsupportedError: The name is that of a file.
     """
-    if str(name).endswith((".yaml", ".yml")):
-        raise UnsupportedError(
-            f"{name}: an accelerator described by a file alone is not supported yet; give the name of an accelerator "
-            f"with hardware='{name}', whose field 'accelerator' says the same ({', '.join(ACCELERATORS)})"
-        )
     plugin = str(name)
-    ACCELERATORS.target(plugin)
+    if hardware is not None and is_described(plugin):
+        raise ConfigError(
+            f"{plugin} is a hardware file itself, got hardware='{hardware}'; expected one of the two"
+        )
     file = None if hardware is None else Path(hardware)
     overrides = tuple(f"{path}={_yaml(value)}" for path, value in _flat(fields))
     changed = ",".join(overrides) if file is None else ",".join((file.stem, *overrides))
     built = build_accelerator(plugin, file, list(overrides))
-    chosen = label or (f"{plugin}@{changed}" if changed else plugin)
+    chosen = label or (f"{built.name}@{changed}" if changed else built.name)
     if chosen == DENSE and plugin != DENSE:
         raise ConfigError(
             f"label 'dense' is for the dense array that ratios are over, got accelerator '{plugin}'"
@@ -143,7 +142,10 @@ def simulate(
         precision=precision,
     )
     mine = [one for one in given if isinstance(one, Accelerator)]
-    own, changed = _built(mine, settings), [one.label for one in mine if one.overrides or one.file]
+    own, changed = (
+        _built(mine, settings),
+        [one.label for one in mine if one.overrides or one.file or one.hardware.base],
+    )
     with _root(trace) as root:
         folder = _folder(trace, root, variant)
         outcome = run_root(settings, root, models, datasets, folder, own, changed)

@@ -33,7 +33,12 @@ def comma_separated(text: str) -> tuple[str, ...]:
 @app.command()
 def sim(
     trace: Annotated[Path, typer.Option(help="Trace root (folder with meta_data.csv) or one trace file.")],
-    accelerator: Annotated[str, typer.Option(help="Names separated by commas, or all.")] = "all",
+    accelerator: Annotated[
+        str,
+        typer.Option(
+            help="Names or hardware files (docs/adding_an_accelerator.md) separated by commas, or all."
+        ),
+    ] = "all",
     fidelity: Annotated[
         str,
         typer.Option(

@@ -51,35 +51,35 @@ class Quantity(StrictModel):
 class Count(Quantity):
     """A positive whole number of things."""
 
-    value: PositiveInt
+    value: PositiveInt = Field(le=2**24)
     unit: Literal["1"]
 
 
 class Bytes(Quantity):
     """A positive whole number of bytes."""
 
-    value: PositiveInt
+    value: PositiveInt = Field(le=2**40)
     unit: Literal["B"]
 
 
 class Area(Quantity):
-    """A silicon area."""
+    """A silicon area; at most a square metre, so that sums stay finite."""
 
-    value: NonNegativeFloat
+    value: NonNegativeFloat = Field(le=1e6)
     unit: Literal["mm2"]
 
 
 class Power(Quantity):
-    """A power."""
+    """A power; at most a megawatt."""
 
-    value: NonNegativeFloat
+    value: NonNegativeFloat = Field(le=1e9)
     unit: Literal["mW"]
 
 
 class Frequency(Quantity):
-    """A clock."""
+    """A clock; at least 1 Hz, at most 1 THz."""
 
-    value: PositiveFloat
+    value: PositiveFloat = Field(ge=1.0, le=1e12)
     unit: Literal["Hz"]
 
 
@@ -91,9 +91,9 @@ class Node(Quantity):
 
 
 class EnergyPerByte(Quantity):
-    """Energy of moving one byte."""
+    """Energy of moving one byte; at most a microjoule."""
 
-    value: NonNegativeFloat
+    value: NonNegativeFloat = Field(le=1e6)
     unit: Literal["pJ/B"]
 
 
@@ -221,7 +221,8 @@ class HardwareSpec(StrictModel):
     """What every accelerator file says; plug-ins add their core and tiles.
 
     Attributes:
-        accelerator: Registry name of the plug-in the file is for.
+        accelerator: Registry name of the plug-in the file is for; with ``base``, a name of its own.
+        base: Name of the accelerator or plain array whose lowering the hardware is for; None for that of its name.
         label: Name in summary tables.
         sram_node: Technology node of the buffers, if CACTI prices them.
         clock: Clock frequency.
@@ -236,6 +237,7 @@ class HardwareSpec(StrictModel):
     """
 
     accelerator: PlainName
+    base: PlainName | None = None
     label: PlainName
     sram_node: Node
     clock: Frequency
@@ -251,6 +253,10 @@ class HardwareSpec(StrictModel):
     special_functions: ClassVar[Mapping[str, str]] = {}
     """Component that does each elementary operation of softmax, normalisation and activation. Where a class names
     none, its accelerator has no special-function unit: such operators take no time, and every run says so."""
+
+    def record(self) -> dict[str, Any]:
+        """Return the JSON-like content, which builds it again; hardware without a base does not hold the field."""
+        return self.model_dump(mode="json", exclude=None if self.base else {"base"})
 
 
 class SystolicTiles(StrictModel):

@@ -54,7 +54,7 @@ def all_token_jobs(hardware: Any, workload: Workload, context: CycleContext) -> 
     """Return the jobs of a prefill of all tokens; raises as `token_jobs`."""
     _check_tile(hardware, hardware.tiles.m_tile.value)
     array = systolic_array(hardware, context, hardware.core.row_limit.value)
-    return Lowering(TokenTiles(workload, array, context.corrections, has_all_tokens=True), array)
+    return array_token_jobs(array, workload, context, has_all_tokens=True)
 
 
 def token_jobs(
@@ -83,10 +83,16 @@ def token_jobs(
 
 
 def array_token_jobs(
-    array: ArrayModel, workload: Workload, context: CycleContext, *, sorter_lanes: int = 0
+    array: ArrayModel,
+    workload: Workload,
+    context: CycleContext,
+    *,
+    sorter_lanes: int = 0,
+    has_all_tokens: bool = False,
 ) -> Lowering:
     """Return the jobs of a prefill with the workload's own token counts, on any array; see `TokenTiles`."""
-    return Lowering(TokenTiles(workload, array, context.corrections, sorter_lanes), array)
+    tiles = TokenTiles(workload, array, context.corrections, sorter_lanes, has_all_tokens)
+    return Lowering(tiles, array)
 
 
 def sort_cycles(tokens: int, kept: int, lanes: int) -> int:

@@ -58,7 +58,7 @@ class Evaluator:
         row |= settings
         metrics = dict.fromkeys([*RUN_METRICS, *CHIP_METRICS, *self._provider.measures()], None)
         facts = {
-            "accelerator": study.accelerator,
+            "accelerator": plan.accelerator,
             "fidelity": study.fidelity,
             "sram_model": None,
             "origin": None,

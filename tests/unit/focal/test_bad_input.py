@@ -132,8 +132,6 @@ def test_names_with_near_matches(call: Callable[[], Any], sentence: str) -> None
 
 
 def test_what_later_versions_bring_has_its_signature_and_a_sentence() -> None:
-    with pytest.raises(UnsupportedError, match="described by a file alone is not supported yet"):
-        focal.accelerator("my_array.yaml")
     with pytest.raises(UnsupportedError, match="a list of GEMMs is not supported yet"):
         focal.simulate([(128, 128, 128)], ["dense"])  # type: ignore[arg-type]
 

@@ -41,11 +41,9 @@ class FocusSecOnly(Focus):
 
     def accepts(self, workload: Workload) -> None:
         """Accept workloads with a Focus trace or a token schedule."""
-        require_visual_tokens(self.preset, workload)
+        require_visual_tokens(self.name, workload)
         if workload.counts is None and workload.row(SCHEDULES) is None:
-            raise UnsupportedError(
-                f"{self.preset}: {workload.label} has neither a trace nor a token schedule"
-            )
+            raise UnsupportedError(f"{self.name}: {workload.label} has neither a trace nor a token schedule")
 
     def check_trace(self, workload: Workload, corrections: frozenset[str]) -> None:
         """Refuse nothing: without similarity the recorded tile does not matter."""

@@ -175,7 +175,7 @@ def _check_priced(
     for level, _, buffer in moved:
         if level == "sram" and buffer not in names:
             raise ConfigError(
-                f"{accelerator.preset}: its jobs move bytes through buffer '{buffer}', which its hardware lacks; "
+                f"{accelerator.name}: its jobs move bytes through buffer '{buffer}', which its hardware lacks; "
                 f"{near_matches(buffer, names)}"
             )
 
