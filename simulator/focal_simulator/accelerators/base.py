@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_simulator.costs.needs import BufferNeed, SramModel
-from focal_simulator.hardware.specs import Component, HardwareSpec
+from focal_simulator.hardware.specs import UNITS, Component, HardwareSpec
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.workload.layer_table import LayerTable
@@ -153,6 +153,27 @@ class PublishedFormulas(ABC):
             UnsupportedError: Nothing was published.
         """
         raise UnsupportedError(f"{self.preset}: fidelity parity_layer times vectors, which it has none of")
+
+
+def check_accepted(accelerator: Accelerator[Any], workload: Workload) -> None:
+    """Raise `UnsupportedError` if an accelerator cannot run a workload; given operators need its array alone."""
+    if not workload.operators:
+        accelerator.accepts(workload)
+
+
+def run_remarks(accelerator: Accelerator[Any], workload: Workload) -> list[str]:
+    """Return what a reader of a result should know; of given operators, which units of the accelerator idle."""
+    if not workload.operators:
+        return accelerator.study.remarks(accelerator, workload)
+    has_vectors = any(one.kind == "vector" for one in workload.operators)
+    said = AcceleratorStudy().remarks(accelerator, workload) if has_vectors else []
+    units = {part.active_with for part in accelerator.components()} - {"array", "sfu"}
+    if units:
+        said.append(
+            f"{accelerator.name}: {workload.label} is a list of GEMMs, without tokens or vectors to skip, so its array "
+            f"runs all of them and its units {', '.join(one for one in UNITS if one in units)} idle"
+        )
+    return said
 
 
 def published_formulas(accelerator: Accelerator[Any]) -> PublishedFormulas:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from focal_simulator.costs.buffer_costs import SramChoice
+from focal_simulator.workload.workload import Workload
 from focal_traces.root.root import MAIN_FOLDER
 
 __all__ = ["Draw", "Report", "Request"]
@@ -18,9 +19,12 @@ Draw = Callable[[Sequence[Mapping[str, str]], Sequence[tuple[str, str]], Path], 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The options of ``focal sim``, checked for form only; ``draw`` makes the headline figure, None leaves it out."""
+    """The options of ``focal sim``, checked for form only.
 
-    trace: Path
+    ``draw`` makes the headline figure, None leaves it out; ``given`` is work in place of a trace.
+    """
+
+    trace: Path | None
     output: Path
     accelerators: tuple[str, ...] = ("all",)
     fidelity: str = "cycle"
@@ -41,6 +45,7 @@ class Request:
     timeline: Path | None = None
     timeline_layer: str = ""
     timeline_cycles: int = 100_000
+    given: Workload | None = None
 
 
 @dataclass

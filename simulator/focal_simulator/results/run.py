@@ -43,18 +43,27 @@ def run_request(request: Request) -> Report:
         )
     if request.timeline_layer and request.timeline is None:
         raise ConfigError("a layer of the timeline needs a timeline", about=("timeline_layer", "timeline"))
-    root = TraceRoot.open(request.trace)
-    if request.tile_lengths:
-        from focal_simulator.results.tile_lengths import run_tile_lengths
+    if request.given is not None:
+        _check_given(request)
+        outcome = run_all(settings, [request.given])
+        order = {(request.given.model, request.given.dataset): 0}
+    elif request.trace is not None:
+        root = TraceRoot.open(request.trace)
+        if request.tile_lengths:
+            from focal_simulator.results.tile_lengths import run_tile_lengths
 
-        return run_tile_lengths(request, root)
-    outcome = run_root(settings, root, request.models, request.datasets, request.variant)
+            return run_tile_lengths(request, root)
+        outcome = run_root(settings, root, request.models, request.datasets, request.variant)
+        order = workload_order(root)
+    else:
+        raise ConfigError(
+            "nothing to simulate; expected a trace, or a list of GEMMs", about=("trace", "gemms")
+        )
     if request.timeline is not None and len(outcome.runs) != 1:
         raise ConfigError(
             f"a timeline shows one run, got {len(outcome.runs)}; choose accelerator, model and dataset",
             about=("timeline", "accelerator", "model", "dataset"),
         )
-    order = workload_order(root)
     phases: list[Row] = []
     whole = None
     if request.whole_model:
@@ -73,6 +82,22 @@ def run_request(request: Request) -> Report:
     if whole is not None:
         report.tables.append(whole)
     return report
+
+
+def _check_given(request: Request) -> None:
+    """Refuse settings that choose among traces, or need one."""
+    asked = (
+        ("trace", request.trace),
+        ("model", request.models),
+        ("dataset", request.datasets),
+        ("tile_lengths", request.tile_lengths),
+        ("whole_model", request.whole_model),
+        ("published_layout", request.published_layout),
+    )
+    for name, value in asked:
+        if value:
+            both = (name, "gemms")
+            raise ConfigError(f"a list of GEMMs stands in place of a trace; {name} does not go with it", about=both)
 
 
 def run_root(

@@ -12,7 +12,7 @@ from focal_common.config import read_yaml
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.registry import Registry
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.base import Accelerator, check_accepted, run_remarks
 from focal_simulator.accelerators.described import is_described, read_description
 from focal_simulator.accelerators.precision import precision_overrides
 from focal_simulator.accelerators.presets import base_tree, build_accelerator, field_names, hardware_label
@@ -234,7 +234,7 @@ def run_all(
                 refusals.append(str(refusal))
                 continue
             outcome.runs.append(run)
-            said = accelerator.study.remarks(accelerator, workload)
+            said = run_remarks(accelerator, workload)
             outcome.remarks += [one for one in said if one not in outcome.remarks]
         if len(refusals) == len(workloads) and "all" not in settings.accelerators:
             raise UnsupportedError(refusals[0])
@@ -249,7 +249,7 @@ def _run(
 ) -> Run:
     """Run one workload on one accelerator; raises `UnsupportedError` if it is not accepted."""
     fidelity = outcome.fidelity
-    accelerator.accepts(workload)
+    check_accepted(accelerator, workload)
     result = fidelity.simulate(accelerator, workload, settings.sram, outcome.cache)
     dense = outcome.dense.get((workload.model, workload.dataset))
     reference = result if dense is None else dense.result
