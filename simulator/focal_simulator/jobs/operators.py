@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,36 +14,69 @@ from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.jobs import GemmJob, uniform_tiles
 from focal_simulator.jobs.lowering import ArrayModel
 from focal_simulator.whole_model.operator import Operator
-from focal_simulator.whole_model.special_functions import vector_cycles, vector_lanes
+from focal_simulator.whole_model.special_functions import VectorLanes, vector_cycles, vector_lanes
 from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.workload import Workload
 
 _MOST_TILES = 50_000_000
 """Row counts of one GEMM, m-tiles x k-slices, that are held at once: 200 MB."""
 
 
+@dataclass(frozen=True, slots=True)
+class OperatorTiles:
+    """Jobs of the operators that a workload gives; equal for designs of one array and one special-function unit.
+
+    Attributes:
+        workload: With operators.
+        array: Of the accelerator.
+        lanes: Of its special-function unit; None where it takes no time.
+        corrections: Names that are on.
+    """
+
+    workload: Workload
+    array: ArrayModel
+    lanes: VectorLanes | None
+    corrections: frozenset[str]
+
+    def jobs(self) -> Sequence[GemmJob]:
+        """Return the jobs; raises as `operator_jobs`."""
+        return [
+            *operator_jobs(
+                self.array,
+                self.workload.operators,
+                self.lanes,
+                is_causal="causal_tiles" in self.corrections,
+                is_averaged="tile_lengths" not in self.corrections,
+            )
+        ]
+
+
+def timed_lanes(hardware: HardwareSpec, context: CycleContext) -> VectorLanes | None:
+    """Return the special-function unit of a run; None where it takes no time."""
+    is_timed = bool(hardware.special_functions) and context.has("special_functions")
+    return vector_lanes(hardware) if is_timed else None
+
+
 def operator_jobs(
-    hardware: HardwareSpec,
     array: ArrayModel,
     listed: Iterable[Operator],
-    context: CycleContext,
+    lanes: VectorLanes | None,
     *,
+    is_causal: bool = True,
     is_averaged: bool = False,
 ) -> Iterator[GemmJob]:
     """Yield GEMMs with the special functions that follow each beside it; those before the first go with it.
 
     Args:
-        hardware: For its special-function unit.
         array: Of the accelerator.
         listed: In the order of execution.
-        context: Memory and corrections.
+        lanes: Of the special-function unit; None where it takes no time.
+        is_causal: Whether each m-tile of causal attention meets the keys up to its own end; half of it all otherwise.
         is_averaged: Spread rows over equal m-tiles, as the published simulator does.
 
     Raises:
         UnsupportedError: A GEMM has too many tiles on this array.
     """
-    is_timed = bool(hardware.special_functions) and context.has("special_functions")
-    lanes = vector_lanes(hardware) if is_timed else None
-    is_causal = context.has("causal_tiles")
     waiting, job = 0, None
     for operator in listed:
         if operator.kind == "vector":

@@ -97,7 +97,9 @@ def _check_given(request: Request) -> None:
     for name, value in asked:
         if value:
             both = (name, "gemms")
-            raise ConfigError(f"a list of GEMMs stands in place of a trace; {name} does not go with it", about=both)
+            raise ConfigError(
+                f"a list of GEMMs stands in place of a trace; {name} does not go with it", about=both
+            )
 
 
 def run_root(

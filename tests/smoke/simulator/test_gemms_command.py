@@ -10,7 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas
 import pytest
+
+import focal
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "gemms.md").read_text(encoding="utf-8")
@@ -38,6 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save the files of the page, and run its commands and its Python in an empty folder."""
     folder = tmp_path_factory.mktemp("work")
     (folder / "layers.csv").write_text(blocks("csv"), encoding="utf-8")
+    (folder / "gemm_study.yaml").write_text(blocks("yaml"), encoding="utf-8")
     (folder / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
     for line in filter(None, blocks("sh").splitlines()):
         done = run(folder, "-c", COMMAND, *shlex.split(line)[1:])
@@ -60,6 +64,16 @@ def test_the_rows_are_of_the_list(folder: Path) -> None:
         ("layers", "gemms", "given", macs)
     }
     assert int(rows(folder / "batch" / "results.csv")["dense"]["macs"]) == 8 * macs
+
+
+def test_a_sweep_gives_the_rows_of_single_runs(folder: Path) -> None:
+    table = pandas.read_parquet(folder / "gemm_sweep" / "results.parquet").set_index("core.array_columns")
+    assert table.index.tolist() == [16, 32, 64]
+    single = focal.simulate(
+        focal.gemms(folder / "layers.csv", batch=4), focal.accelerator("dense", core={"array_columns": 64})
+    ).frame()
+    assert table["total_cycles"][64] == single["cycles"][0]
+    assert table["origin"][64] == "given"
 
 
 def test_without_torch_and_without_a_trace(folder: Path) -> None:

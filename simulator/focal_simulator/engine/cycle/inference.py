@@ -18,7 +18,7 @@ from focal_simulator.engine.cycle.simulate import (
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.jobs import GemmJob
 from focal_simulator.jobs.lowering import GivenJobs, Lowering
-from focal_simulator.jobs.operators import operator_jobs
+from focal_simulator.jobs.operators import operator_jobs, timed_lanes
 from focal_simulator.whole_model.listing import operators
 from focal_simulator.whole_model.operator import Operator
 from focal_simulator.workload.workload import Workload
@@ -81,16 +81,12 @@ def phase_jobs(
         ConfigError: The shape is not that of the workload's decoder.
     """
     listed = operators(shape, accelerator.live_tokens(workload), generated_tokens=generated_tokens)
-    array = accelerator.array(context)
+    array, lanes = accelerator.array(context), timed_lanes(accelerator.hardware, context)
     found: dict[str, list[GemmJob]] = {}
     for phase in ("vision", "projector", "lm_head", "decode"):
-        found[phase] = [
-            *operator_jobs(
-                accelerator.hardware, array, (one for one in listed if one.phase == phase), context
-            )
-        ]
+        found[phase] = list(operator_jobs(array, (one for one in listed if one.phase == phase), lanes))
     text = (row for one in listed if one.phase == "prefill" for row in _text_rows(one, shape))
-    found["text"] = [*operator_jobs(accelerator.hardware, array, text, context)]
+    found["text"] = list(operator_jobs(array, text, lanes))
     return {phase: Lowering(GivenJobs(tuple(jobs)), array) for phase, jobs in found.items() if jobs}
 
 

@@ -20,8 +20,8 @@ from focal_simulator.engine.cycle.timing import JobTime, job_times
 from focal_simulator.engine.cycle.totals import Totals, batch_totals
 from focal_simulator.jobs.context import CycleContext, memory_rates
 from focal_simulator.jobs.jobs import CAUSES
-from focal_simulator.jobs.lowering import GivenJobs, Lowering
-from focal_simulator.jobs.operators import operator_jobs
+from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.operators import OperatorTiles, timed_lanes
 from focal_simulator.jobs.vector_units import with_special_functions
 from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
 from focal_simulator.workload.layer_table import ATTENTION, LAYERS, LayerTable, Traffic
@@ -81,11 +81,8 @@ def simulate_cycles(
 def lowered(accelerator: Accelerator[Any], workload: Workload, context: CycleContext) -> Lowering:
     """Return what an accelerator makes of an accepted workload, special functions beside it where they are timed."""
     if workload.operators:
-        array, is_averaged = accelerator.array(context), not context.has("tile_lengths")
-        given = operator_jobs(
-            accelerator.hardware, array, workload.operators, context, is_averaged=is_averaged
-        )
-        return Lowering(GivenJobs(tuple(given)), array)
+        array, lanes = accelerator.array(context), timed_lanes(accelerator.hardware, context)
+        return Lowering(OperatorTiles(workload, array, lanes, context.corrections), array)
     lowering = accelerator.jobs(workload, context)
     if not context.has("special_functions") or not accelerator.hardware.special_functions:
         return lowering
