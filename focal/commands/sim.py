@@ -119,6 +119,10 @@ def sim(
         str, typer.Option(help="GEMM whose units are shown, such as 9.o_proj; the longest if not given.")
     ] = "",
     timeline_cycles: Annotated[int, typer.Option(help="Cycles of that GEMM to show.")] = 100_000,
+    topology: Annotated[
+        Path | None,
+        typer.Option(help="Write the GEMMs of one run as a topology of SCALE-Sim, such as out.csv."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print rows and paths as JSON.")] = False,
 ) -> None:
     """Simulate traces on accelerators: cycles, time, energy, area, and a figure."""
@@ -175,6 +179,7 @@ def sim(
         timeline=timeline,
         timeline_layer=timeline_layer,
         timeline_cycles=timeline_cycles,
+        topology=topology,
     )
     report = run_request(request)
     if as_json:

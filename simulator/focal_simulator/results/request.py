@@ -45,6 +45,7 @@ class Request:
     timeline: Path | None = None
     timeline_layer: str = ""
     timeline_cycles: int = 100_000
+    topology: Path | None = None
     given: Workload | None = None
 
 

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 import focal
+from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.corrections import ALL
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.simulate import CycleResult, simulate_cycles
 from focal_simulator.engine.cycle.timing import JobTime
+from focal_simulator.results.topology import write_topology
 from focal_simulator.results.work import given_workload
 from focal_simulator.whole_model.decoder import LayerTokens, prefill_operators
 from focal_simulator.whole_model.given import Prompt
@@ -68,6 +70,27 @@ def test_linear_layers_of_a_published_trace_as_a_csv(tmp_path: Path) -> None:
     mine = focal.simulate(path, "dense", corrections="all,-special_functions").runs[0].result
     assert [tuple(time.causes[:7]) for time in mine.times] == [tuple(time.causes[:7]) for time in times]
     assert mine.macs == sum(time.job.macs for time in times)
+
+
+@pytest.mark.parametrize("tokens", [200, 2500])
+def test_a_topology_of_a_trace_takes_its_cycles_again(tmp_path: Path, tokens: int) -> None:
+    trace = replace(small_workload(), visual_tokens=tokens, frames=1, patches=tokens, counts=None, tiles=None)
+    dense, path = build_accelerator("dense"), tmp_path / "out.csv"
+    first = simulate_cycles(dense, trace, corrections=PLAIN)
+    write_topology(path, first.times)
+    assert path.read_text(encoding="utf-8").startswith("Layer,M,N,K,\n0.q_proj,")
+    again = simulate_cycles(dense, given_workload(path), corrections=PLAIN)
+    assert (again.causes, again.moved_bytes) == (first.causes, first.moved_bytes)
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"), [("focus", ()), ("dense", ("causal_tiles",)), ("dense", ("tile_lengths",))]
+)
+def test_what_is_no_whole_gemm_is_refused(tmp_path: Path, name: str, taken: tuple[str, ...]) -> None:
+    result = simulate_cycles(build_accelerator(name), small_workload(2500), corrections=PLAIN - {*taken})
+    with pytest.raises(UnsupportedError, match=r"is computed in part only.*with all corrections on"):
+        write_topology(tmp_path / "out.csv", result.times)
+    assert not list(tmp_path.iterdir())
 
 
 def random_gemms(seed: int, number: int) -> list[tuple[int, int, int]]:

@@ -78,6 +78,16 @@ def test_nothing_that_follows_from_the_size_is_free(tmp_path: Path) -> None:
     assert {cost.source.partition(",")[0] for cost in buffer_costs(sizes[0])} == {"cacti"}
 
 
+@pytest.mark.parametrize("rows", [1, 3, 8, 100, 256])
+@pytest.mark.parametrize("columns", [1, 5, 64, 256])
+def test_every_size_up_to_the_widest_port_is_priced(tmp_path: Path, rows: int, columns: int) -> None:
+    text = (
+        f"core: {{array_rows: {rows}, array_columns: {columns}}}\ntiles: {{m_tile: 16, n_tile: {columns}}}\n"
+    )
+    costs = buffer_costs(build_accelerator(described(tmp_path, text)))
+    assert all(cost.area_mm2 > 0 and cost.static_mw > 0 for cost in costs)
+
+
 def test_a_wider_array_in_a_sweep_has_more_multipliers(tmp_path: Path) -> None:
     wide = build_accelerator(described(tmp_path), overrides=["core.array_columns=64"])
     assert [part.count.value for part in wide.components()] == [32 * 64]

@@ -11,7 +11,7 @@ from focal_common.errors import ConfigError
 from focal_common.places import PlainName
 from focal_simulator.accelerators.base import Accelerator, AcceleratorStudy
 from focal_simulator.costs.needs import BufferNeed
-from focal_simulator.costs.sram_data import MINIMUM_ROWS
+from focal_simulator.costs.sram_data import smallest_bytes
 from focal_simulator.hardware.specs import Component, Count, HardwareSpec, SystolicHardware
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import Lowering
@@ -77,8 +77,8 @@ class PlainArray(Accelerator[PlainArrayHardware]):
         for name, (high, wide, port) in tiles.items():
             spec, least = hardware.buffers[name], high * wide * element * _DOUBLE_BUFFERED
             width = port * element if spec.port is None else spec.port.value
-            # Smaller ones than CACTI can build are as large as the smallest it can.
-            size = max(least, MINIMUM_ROWS * width) if spec.size is None else spec.size.value
+            # Tiles that are smaller than any macro lie in the smallest.
+            size = max(least, smallest_bytes(width)) if spec.size is None else spec.size.value
             if size < least:
                 raise ConfigError(
                     f"{self.name}: field 'buffers.{name}.size' is {size}, expected at least {least}: two tiles of "
