@@ -194,6 +194,14 @@ def test_accelerators_say_which_units_idle() -> None:
     )
 
 
+def test_no_array_streams_more_rows_than_its_buffers_hold() -> None:
+    short = {"tiles": {"m_tile": 512}}
+    with pytest.raises(ConfigError, match=r"core.row_limit is 1024, expected at most tiles.m_tile \(512\)"):
+        focal.simulate([(2048, 96, 32)], "dense", overrides=short)
+    results = focal.simulate([(2048, 96, 32)], "focus", overrides=short)
+    assert [time.job.rows.tolist() for run in results.runs for time in run.result.times] == [[512] * 4]
+
+
 def test_a_list_stands_for_nothing_but_its_gemms() -> None:
     workload = given_workload([(1, 2, 3), (4, 5, 6)], name="mine")
     assert workload.label == "mine/gemms"

@@ -187,7 +187,8 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
-        return systolic_array(self.hardware, context, self.hardware.core.row_limit.value)
+        held = self.hardware.tiles.m_tile.value  # rows the buffers hold
+        return systolic_array(self.hardware, context, min(self.hardware.core.row_limit.value, held))
 
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
