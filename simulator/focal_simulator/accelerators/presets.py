@@ -21,7 +21,7 @@ from focal_simulator.accelerators.described import (
     with_precision,
 )
 from focal_simulator.dram.specs import load_dram_spec
-from focal_simulator.hardware.specs import HardwareSpec
+from focal_simulator.hardware.specs import GIVEN, HardwareSpec
 
 
 @lru_cache(maxsize=16)
@@ -129,6 +129,8 @@ def _described_tree(path: Path) -> dict[str, Any]:
     start = {**hardware_tree(plugin), "label": given["accelerator"]}
     if (precision := given.pop("precision", None)) is not None:
         start = with_precision(start, precision, plugin(preset_hardware(plugin)), path)
+    if "dram" in given:
+        start["dram_system"] = GIVEN
     return merged(start, given, path)
 
 
@@ -148,7 +150,7 @@ def accelerator_from_tree(name: str, tree: dict[str, Any], where: str) -> Accele
         if (found := tree.get("accelerator")) != plugin.preset:
             raise ConfigError(f"{where}: field 'accelerator' is {found!r}, expected '{plugin.preset}'")
     hardware = validated(plugin.hardware_model, tree, where)
-    if hardware.base is not None:
+    if hardware.base is not None and hardware.dram is None:
         try:
             load_dram_spec(hardware.dram_system)
         except ConfigError as error:

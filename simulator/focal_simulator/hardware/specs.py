@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -97,10 +97,17 @@ class EnergyPerByte(Quantity):
     unit: Literal["pJ/B"]
 
 
-class BytesPerSecond(Quantity):
-    """A bandwidth."""
+class EnergyPerBit(Quantity):
+    """Energy of moving one bit; at most a microjoule."""
 
-    value: PositiveFloat
+    value: NonNegativeFloat = Field(le=1e6)
+    unit: Literal["pJ/bit"]
+
+
+class BytesPerSecond(Quantity):
+    """A bandwidth; at most a petabyte a second."""
+
+    value: PositiveFloat = Field(le=1e15)
     unit: Literal["B/s"]
 
 
@@ -206,6 +213,24 @@ class SystolicCore(StrictModel):
     array_columns: Count
 
 
+GIVEN: Final = "given"
+"""What ``dram_system`` says where ``dram`` gives the memory itself."""
+
+
+class PlainMemory(StrictModel):
+    """A memory by its figures alone: every stream runs at the same rate, every bit costs the same.
+
+    Attributes:
+        bandwidth: Sustained, of reads as of writes.
+        energy: Of one bit read or written, I/O included.
+        background: Standby and refresh.
+    """
+
+    bandwidth: BytesPerSecond
+    energy: EnergyPerBit
+    background: Power
+
+
 FP16_UNITS = {
     "add": "fp16_add",
     "mul": "fp16_mul",
@@ -228,7 +253,8 @@ class HardwareSpec(StrictModel):
         clock: Clock frequency.
         element_bytes: Bytes of one operand.
         dram_energy: Energy of one byte to or from DRAM.
-        dram_system: Preset of the bank-level memory model, fidelity ``cycle``.
+        dram_system: Preset of the bank-level memory model, fidelity ``cycle``; `GIVEN` with ``dram``.
+        dram: A memory by its figures, in place of a preset.
         leakage_fraction: Share of a unit's power that it draws when idle, fidelity ``cycle``.
         dataflow: Loop order and overlaps, fidelity ``cycle``.
         dram_bandwidth: Declared bandwidth, which no formula uses (the published simulator has no DRAM timing).
@@ -245,6 +271,7 @@ class HardwareSpec(StrictModel):
     dram_energy: EnergyPerByte
     dram_bandwidth: BytesPerSecond | None = None
     dram_system: PlainName
+    dram: PlainMemory | None = None
     leakage_fraction: Fraction
     dataflow: Dataflow = Dataflow()
     components: dict[PlainName, Component]
@@ -254,9 +281,17 @@ class HardwareSpec(StrictModel):
     """Component that does each elementary operation of softmax, normalisation and activation. Where a class names
     none, its accelerator has no special-function unit: such operators take no time, and every run says so."""
 
+    @model_validator(mode="after")
+    def _has_one_memory(self) -> HardwareSpec:
+        if (self.dram is None) == (self.dram_system == GIVEN):
+            expected = f"'{GIVEN}'" if self.dram is not None else f"a preset, because no 'dram' is {GIVEN}"
+            raise ValueError(f"dram_system is '{self.dram_system}', expected {expected}")
+        return self
+
     def record(self) -> dict[str, Any]:
-        """Return the JSON-like content, which builds it again; hardware without a base does not hold the field."""
-        return self.model_dump(mode="json", exclude=None if self.base else {"base"})
+        """Return the JSON-like content, which builds it again; a base or a memory that is not given is left out."""
+        exclude = {name for name in ("base", "dram") if getattr(self, name) is None}
+        return self.model_dump(mode="json", exclude=exclude)
 
 
 class SystolicTiles(StrictModel):

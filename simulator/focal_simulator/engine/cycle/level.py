@@ -89,7 +89,8 @@ class CycleFidelity(Fidelity):
 
     def check_hardware(self, hardware: HardwareSpec) -> None:
         """Refuse a memory preset that does not exist."""
-        load_dram_spec(hardware.dram_system)
+        if hardware.dram is None:
+            load_dram_spec(hardware.dram_system)
 
     def check_trace(self, accelerator: Accelerator[Any], workload: Workload) -> None:
         """Refuse traces of other tiles or vectors."""

@@ -113,7 +113,9 @@ def _counted(lowering: Lowering, cache: DesignCache) -> tuple[tuple[GroupCounts,
 def cycle_context(accelerator: Accelerator[Any], corrections: frozenset[str]) -> CycleContext:
     """Return the memory of an accelerator with the corrections."""
     hardware = accelerator.hardware
-    return CycleContext(memory_rates(hardware.dram_system, hardware.clock.value), corrections)
+    return CycleContext(
+        memory_rates(hardware.dram or hardware.dram_system, hardware.clock.value), corrections
+    )
 
 
 def cycle_costs(
