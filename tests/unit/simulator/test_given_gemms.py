@@ -200,6 +200,10 @@ def test_no_array_streams_more_rows_than_its_buffers_hold() -> None:
         focal.simulate([(2048, 96, 32)], "dense", overrides=short)
     results = focal.simulate([(2048, 96, 32)], "focus", overrides=short)
     assert [time.job.rows.tolist() for run in results.runs for time in run.result.times] == [[512] * 4]
+    # Its buffers are built for full passes, whatever its m-tile.
+    full = focal.simulate([(2048, 96, 32)], "focus_sec_only").runs[0]
+    assert full.accelerator.hardware.tiles.m_tile.value < 1024
+    assert [time.job.rows.tolist() for time in full.result.times] == [[1024] * 2]
 
 
 def test_a_list_stands_for_nothing_but_its_gemms() -> None:
