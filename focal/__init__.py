@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from focal.plugins import Support, accelerators, method, methods, models, supports
     from focal.recording import trace
     from focal.results import Explanation, Results
-    from focal.simulation import Accelerator, accelerator, simulate
+    from focal.simulation import Accelerator, Gemms, accelerator, gemms, simulate
     from focal.studies.arena.comparison import Comparison, compare_methods
     from focal.traces import Trace
     from focal_algorithm.methods.adaptiv import Adaptiv
@@ -63,7 +63,7 @@ _HOMES = {
     "focal.overlay": ("Overlay",),
     "focal.plugins": ("Support", "accelerators", "method", "methods", "models", "supports"),
     "focal.results": ("Explanation", "Results"),
-    "focal.simulation": ("Accelerator", "accelerator", "simulate"),
+    "focal.simulation": ("Accelerator", "Gemms", "accelerator", "gemms", "simulate"),
     "focal.recording": ("trace",),
     "focal.traces": ("Trace",),
     "focal_algorithm.methods.base": (
@@ -99,6 +99,7 @@ __all__ = [
     "FocusSecOnly",
     "Framefusion",
     "GemmOutcome",
+    "Gemms",
     "HostNeeds",
     "Overlay",
     "Processor",
@@ -122,6 +123,7 @@ __all__ = [
     "accelerators",
     "compare_methods",
     "compress",
+    "gemms",
     "load_model",
     "method",
     "methods",

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from focal.results import Results
 from focal.traces import Trace
-from focal_common.errors import ConfigError, UnsupportedError, near_matches
+from focal_common.errors import ConfigError, near_matches
 from focal_common.places import plain_name
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator as SimulatedAccelerator
+from focal_simulator.accelerators.described import is_described
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.results.ratios import DENSE
 from focal_simulator.results.run import run_root, workload_order
-from focal_simulator.results.runner import Settings, accelerator_names, built_in_precision
+from focal_simulator.results.runner import Settings, accelerator_names, built_in_precision, run_all
+from focal_simulator.results.work import given_workload
+from focal_simulator.whole_model.given import Prompt, is_listed
+from focal_simulator.workload.workload import Workload
 from focal_traces.root.root import MAIN_FOLDER, TraceRoot
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     from focal_algorithm.hooks.recorder import RecordedSample
     from focal_algorithm.methods.base import CompressionMethod
 
-__all__ = ["Accelerator", "accelerator", "prefill_figures", "simulate"]
+__all__ = ["Accelerator", "Gemms", "accelerator", "gemms", "prefill_figures", "simulate"]
 
 _SRAM = ("auto", "compiler", "cacti")
 
@@ -35,7 +39,7 @@ class Accelerator:
     """An accelerator with hardware of one's own.
 
     Attributes:
-        plugin: Name of `focal.accelerators`.
+        plugin: Name of `focal.accelerators`, or path of a hardware file that describes an accelerator.
         label: Name in result rows and file names.
         file: Hardware file in place of the preset; None for the preset.
         overrides: ``field=value``, in order.
@@ -59,7 +63,8 @@ def accelerator(
     """Return an accelerator with changed hardware.
 
     Args:
-        name: One of `focal.accelerators`. A hardware file under a name of its own comes with a later version.
+        name: One of `focal.accelerators`, or a hardware file that describes an accelerator of its own
+            (docs/adding_an_accelerator.md).
         label: Name in result rows; the plug-in's, with what was changed, if empty.
         hardware: Hardware file in place of the preset.
         **fields: Hardware fields; fields inside a field as a mapping, such as ``core={"array_rows": 64}``, or by
@@ -67,20 +72,17 @@ def accelerator(
 
     Raises:
         ConfigError: No such accelerator or field (with near matches), or a value out of range.
-        UnsupportedError: The name is that of a file.
     """
-    if str(name).endswith((".yaml", ".yml")):
-        raise UnsupportedError(
-            f"{name}: an accelerator described by a file alone is not supported yet; give the name of an accelerator "
-            f"with hardware='{name}', whose field 'accelerator' says the same ({', '.join(ACCELERATORS)})"
-        )
     plugin = str(name)
-    ACCELERATORS.target(plugin)
+    if hardware is not None and is_described(plugin):
+        raise ConfigError(
+            f"{plugin} is a hardware file itself, got hardware='{hardware}'; expected one of the two"
+        )
     file = None if hardware is None else Path(hardware)
     overrides = tuple(f"{path}={_yaml(value)}" for path, value in _flat(fields))
     changed = ",".join(overrides) if file is None else ",".join((file.stem, *overrides))
     built = build_accelerator(plugin, file, list(overrides))
-    chosen = label or (f"{plugin}@{changed}" if changed else plugin)
+    chosen = label or (f"{built.name}@{changed}" if changed else built.name)
     if chosen == DENSE and plugin != DENSE:
         raise ConfigError(
             f"label 'dense' is for the dense array that ratios are over, got accelerator '{plugin}'"
@@ -89,7 +91,7 @@ def accelerator(
 
 
 def simulate(
-    trace: Trace | str | Path,
+    trace: Trace | Gemms | str | Path | Sequence[Sequence[Any]],
     accelerators: str | Accelerator | Sequence[str | Accelerator] = "all",
     *,
     fidelity: str = "cycle",
@@ -102,11 +104,12 @@ def simulate(
     variant: str = "",
     overrides: Mapping[str, Any] | None = None,
 ) -> Results:
-    """Simulate the prefills of traces on accelerators.
+    """Simulate the prefills of traces, or lists of GEMMs, on accelerators.
 
     Args:
-        trace: A trace, the path of a trace file, or a trace root with many workloads.
-        accelerators: Names, accelerators of one's own, or ``all``.
+        trace: A trace, the path of a trace file, or a trace root with many workloads; or `gemms`, or what it takes
+            where the batch is 1: a CSV file with columns Layer, M, N, K, or a list of (M, N, K) or (name, M, N, K).
+        accelerators: Names, hardware files that describe an accelerator, accelerators of one's own, or ``all``.
         fidelity: ``cycle`` times every tile; ``parity`` is the published simulator.
         corrections: Of fidelity ``cycle``: ``all``, ``none``, names, or ``all,-NAME``.
         sram: Buffer costs: ``auto`` (as published), ``compiler`` or ``cacti``.
@@ -122,10 +125,6 @@ def simulate(
         ConfigError: An unknown name or field (with near matches), or settings that do not go together.
         UnsupportedError: An accelerator asked for by name accepts none of the workloads.
     """
-    if isinstance(trace, list | tuple):
-        raise UnsupportedError(
-            "a list of GEMMs is not supported yet; expected a trace, a trace file or a trace root (see focal.trace)"
-        )
     if sram not in _SRAM:
         raise ConfigError(f"sram '{sram}': {near_matches(sram, _SRAM)}")
     words = corrections if isinstance(corrections, str) else ",".join(corrections) or "none"
@@ -149,11 +148,88 @@ def simulate(
         precision=precision,
     )
     mine = [one for one in given if isinstance(one, Accelerator)]
-    own, changed = _built(mine, settings), [one.label for one in mine if one.overrides or one.file]
-    with _root(trace) as root:
-        folder = _folder(trace, root, variant)
+    own, changed = (
+        _built(mine, settings),
+        [one.label for one in mine if one.overrides or one.file or one.hardware.base],
+    )
+    work = _work(trace)
+    if isinstance(work, Workload):
+        if models or datasets or variant:
+            raise ConfigError(
+                "models, datasets and variant choose among traces, and a list of GEMMs has none"
+            )
+        return Results(run_all(settings, [work], own, changed), {(work.model, work.dataset): 0}, settings)
+    with _root(work) as root:
+        folder = _folder(work, root, variant)
         outcome = run_root(settings, root, models, datasets, folder, own, changed)
         return Results(outcome, workload_order(root), settings)
+
+
+@dataclass(frozen=True)
+class Gemms:
+    """Work without a trace.
+
+    Attributes:
+        workload: What `simulate` runs.
+    """
+
+    workload: Workload = field(repr=False)
+
+    def __len__(self) -> int:
+        """Return the number of GEMMs."""
+        return sum(one.kind != "vector" for one in self.workload.operators)
+
+
+def gemms(
+    source: str | Path | Sequence[Sequence[Any]],
+    *,
+    name: str = "",
+    batch: int = 1,
+    tokens: int = 0,
+    pictures: int = 0,
+    visual_tokens: int | None = None,
+    patches: tuple[int, int] | None = None,
+    generated_tokens: int = 0,
+) -> Gemms:
+    """Return a list of GEMMs to simulate: given, or those of a model that a ``config.json`` describes.
+
+    Args:
+        source: CSV file with columns Layer, M, N, K, or a ``config.json``; or a list of (M, N, K) or (name, M, N, K).
+        name: In the column ``model`` of results; that of the file if empty.
+        batch: Prompts of equal lengths side by side; of a list, M of every GEMM is multiplied by it.
+        tokens: Text tokens of a prompt; of a configuration only, as the rest.
+        pictures: Frames of a video.
+        visual_tokens: Visual tokens of a prompt; None for the model's own layout.
+        patches: Rows and columns of patches of a picture; None for those the tower was trained on.
+        generated_tokens: Decode steps after the token that the prefill yields.
+
+    Raises:
+        ConfigError: No such file, or what it says cannot be; the sentence names file, field and bound.
+    """
+    rows, columns = patches or (None, None)
+    prompt = Prompt(
+        batch=batch,
+        tokens=tokens,
+        pictures=pictures,
+        visual_tokens=visual_tokens,
+        patch_rows=rows,
+        patch_columns=columns,
+        generated_tokens=generated_tokens,
+    )
+    return Gemms(given_workload(Path(source) if isinstance(source, str) else source, prompt, name))
+
+
+def _work(given: Any) -> Workload | Trace | str | Path:
+    """Return the workload of a list of GEMMs; a trace or its path as it is."""
+    if isinstance(given, Gemms):
+        return given.workload
+    if isinstance(given, list | tuple) or (isinstance(given, str | Path) and is_listed(Path(given))):
+        return gemms(given).workload
+    if isinstance(given, Trace | str | Path):
+        return given
+    raise ConfigError(
+        f"expected a trace, a trace file, a trace root or a list of GEMMs, got {type(given).__name__}"
+    )
 
 
 def prefill_figures(
@@ -209,10 +285,8 @@ def _root(trace: Trace | str | Path) -> Iterator[TraceRoot]:
     if isinstance(trace, Trace):
         with trace.root() as root:
             yield root
-    elif isinstance(trace, str | Path):
-        yield TraceRoot.open(Path(trace))
     else:
-        raise ConfigError(f"expected a trace, a trace file or a trace root, got {type(trace).__name__}")
+        yield TraceRoot.open(Path(trace))
 
 
 def _folder(trace: Trace | str | Path, root: TraceRoot, variant: str) -> str:

@@ -14,9 +14,12 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "adding_an_accelerator.md").read_text(encoding="utf-8")
 
 
-def blocks(kind: str) -> list[str]:
-    """What the page prints as ``kind``, in order."""
-    return re.findall(rf"```{kind}\n(.*?)```", TEXT, re.DOTALL)
+WITHOUT_PYTHON, WITH_PYTHON = TEXT.split("## With Python")
+
+
+def blocks(kind: str, part: str = WITH_PYTHON) -> list[str]:
+    """What a part of the page prints as ``kind``, in order."""
+    return re.findall(rf"```{kind}\n(.*?)```", part, re.DOTALL)
 
 
 def save(folder: Path, hardware: str | None = None) -> None:

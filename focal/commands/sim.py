@@ -30,8 +30,31 @@ def comma_separated(text: str) -> tuple[str, ...]:
 
 @app.command()
 def sim(
-    trace: Annotated[Path, typer.Option(help="Trace root (folder with meta_data.csv) or one trace file.")],
-    accelerator: Annotated[str, typer.Option(help="Names separated by commas, or all.")] = "all",
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="Trace root (folder with meta_data.csv) or one trace file.", show_default=False),
+    ] = None,
+    gemms: Annotated[
+        Path | None,
+        typer.Option(
+            help="In place of a trace: a CSV file with columns Layer, M, N, K, or a config.json (docs/gemms.md)."
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Of --gemms: prompts side by side.")] = 1,
+    tokens: Annotated[int, typer.Option(min=0, help="Of a config.json: text tokens of a prompt.")] = 0,
+    pictures: Annotated[int, typer.Option(min=0, help="Of a config.json: frames of a video.")] = 0,
+    visual_tokens: Annotated[
+        int, typer.Option(min=0, help="Of a config.json: visual tokens; the model's own layout if not given.")
+    ] = 0,
+    patches: Annotated[
+        str, typer.Option(help="Of a config.json: patches of a picture, rows x columns, such as 27x27.")
+    ] = "",
+    accelerator: Annotated[
+        str,
+        typer.Option(
+            help="Names or hardware files (docs/adding_an_accelerator.md) separated by commas, or all."
+        ),
+    ] = "all",
     fidelity: Annotated[
         str,
         typer.Option(
@@ -84,7 +107,9 @@ def sim(
         str,
         typer.Option(help="Shape of the whole model: a preset or a config.json; the trace's if not given."),
     ] = "",
-    generate: Annotated[int, typer.Option(min=0, help="Decode steps of --whole-model.")] = 0,
+    generate: Annotated[
+        int, typer.Option(min=0, help="Decode steps of --whole-model or of a config.json.")
+    ] = 0,
     timeline: Annotated[
         Path | None, typer.Option(help="Write a Perfetto timeline of one run, such as out.json.gz.")
     ] = None,
@@ -92,6 +117,10 @@ def sim(
         str, typer.Option(help="GEMM whose units are shown, such as 9.o_proj; the longest if not given.")
     ] = "",
     timeline_cycles: Annotated[int, typer.Option(help="Cycles of that GEMM to show.")] = 100_000,
+    topology: Annotated[
+        Path | None,
+        typer.Option(help="Write the GEMMs of one run as a topology of SCALE-Sim, such as out.csv."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print rows and paths as JSON.")] = False,
 ) -> None:
     """Simulate traces on accelerators: cycles, time, energy, area, and a figure."""
@@ -105,9 +134,29 @@ def sim(
     from focal_evaluation.exhibits.headline import draw
     from focal_simulator.results.request import Request
     from focal_simulator.results.run import run_request
+    from focal_simulator.results.work import given_workload
+    from focal_simulator.whole_model.given import Prompt
 
+    given = None
+    if gemms is not None:
+        rows, columns = _patches(patches)
+        prompt = Prompt(
+            batch=batch,
+            tokens=tokens,
+            pictures=pictures,
+            visual_tokens=visual_tokens or None,
+            patch_rows=rows,
+            patch_columns=columns,
+            generated_tokens=generate,
+        )
+        given, generate = given_workload(gemms, prompt), 0
+    elif (batch, tokens, pictures, visual_tokens, patches) != (1, 0, 0, 0, ""):
+        raise ConfigError(
+            "--batch, --tokens, --pictures, --visual-tokens and --patches say what --gemms holds; expected --gemms"
+        )
     request = Request(
         trace=trace,
+        given=given,
         accelerators=comma_separated(accelerator),
         fidelity=fidelity or ("parity" if tile_lengths else "cycle"),
         corrections=corrections,
@@ -128,12 +177,23 @@ def sim(
         timeline=timeline,
         timeline_layer=timeline_layer,
         timeline_cycles=timeline_cycles,
+        topology=topology,
     )
     report = run_request(request)
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=1))
     else:
         show_report(report)
+
+
+def _patches(text: str) -> tuple[int | None, int | None]:
+    """Return rows and columns of patches; nothing for empty text."""
+    if not text:
+        return None, None
+    rows, times, columns = text.partition("x")
+    if not (times and rows.isdecimal() and columns.isdecimal()):
+        raise ConfigError(f"--patches is '{text}', expected rows x columns, such as 27x27")
+    return int(rows), int(columns)
 
 
 def show_report(report: Report) -> None:

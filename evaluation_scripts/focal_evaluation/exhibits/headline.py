@@ -24,6 +24,7 @@ _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#
 
 _PARTS = (("core", "#555555", ""), ("buffer", "#B0D8F0", "//"), ("DRAM", "#F2E2B0", ".."))
 _MEASURED = ("measured", "published")
+_GIVEN = "given"  # GEMMs that a user lists
 _LEFT_TO_RIGHT = ("dense", "adaptiv", "cmc", "focus_sec_only", "focus")
 
 
@@ -182,11 +183,17 @@ def _label(
     upper.legend(title="accelerator (workloads)", title_fontsize=7, ncols=5, **outside)
     parts = [Patch(facecolor=shade, hatch=hatch, label=part) for part, shade, hatch in _PARTS]
     lower.legend(handles=parts, ncols=3, **outside)
-    made_up = sorted(origins - set(_MEASURED))
+    made_up = sorted(origins - {*_MEASURED, _GIVEN})
     note = f" - counts: {'; '.join(made_up)}" if made_up else ""
-    title = f"Simulated prefill of the language model, visual tokens only{note}"
+    title = f"Simulated {what_ran(origins)}{note}"
     basis = "Speed-up and energy over dense in the same run; manifest.json says under which settings"
     figure.suptitle(f"{title}\n{basis}", fontsize=9)
+
+
+def what_ran(origins: set[str]) -> str:
+    """Return what rows of these origins are of, in words for titles."""
+    kinds = ["prefill of the language model, visual tokens only"] if origins - {_GIVEN} else []
+    return "; ".join([*kinds, *(["lists of GEMMs"] if _GIVEN in origins else [])])
 
 
 def _colour(name: str) -> str:

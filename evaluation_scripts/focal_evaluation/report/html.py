@@ -17,6 +17,7 @@ from focal_common.files import atomic_write_text
 from focal_evaluation.claims.results import Results
 from focal_evaluation.claims.verdicts import verdict_frame
 from focal_evaluation.exhibits.base import DONE
+from focal_evaluation.exhibits.headline import what_ran
 from focal_evaluation.exhibits.style import base_of, label, short
 from focal_evaluation.report.charts import (
     CAUSE_COLOURS,
@@ -267,10 +268,11 @@ def _summary(found: RunSet) -> str:
     rows = found.rows
     workloads = len(set(zip(rows["model"], rows["dataset"], strict=True)))
     levels = " and ".join(sorted(rows["fidelity"].unique()))
-    origins = ", ".join(sorted({f"{one} counts" for one in rows["origin"] if one}))
+    known = {str(one) for one in rows["origin"] if one}
+    origins = ", ".join(sorted(f"{one} counts" for one in known))
     return (
         f"{workloads} workload{'s' if workloads != 1 else ''} on {rows['method'].nunique()} accelerators; simulated "
-        f"prefill of the language model, visual tokens only; fidelity {levels}; inputs: {origins}."
+        f"{what_ran(known)}; fidelity {levels}; inputs: {origins}."
         + "".join(f" {note}" for note in found.mixed)
     )
 

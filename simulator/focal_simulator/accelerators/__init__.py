@@ -6,7 +6,7 @@ from typing import Any
 
 from focal_common.registry import Registry
 
-__all__ = ["ACCELERATORS"]
+__all__ = ["ACCELERATORS", "PLAIN_ARRAYS"]
 
 ACCELERATORS: Registry[type[Any]] = Registry(
     "accelerator",
@@ -20,3 +20,13 @@ ACCELERATORS: Registry[type[Any]] = Registry(
     group="focal.accelerators",
 )
 """Name to class; other distributions add theirs under the entry-point group ``focal.accelerators``."""
+
+PLAIN_ARRAYS: Registry[type[Any]] = Registry(
+    "plain array",
+    {
+        "systolic_array": "focal_simulator.accelerators.systolic_array.accelerator:PlainArray",
+        "token_array": "focal_simulator.accelerators.systolic_array.accelerator:TokenArray",
+    },
+    group="focal.plain_arrays",
+)
+"""What a hardware file may take as its base beside the accelerators; no run meets one unasked."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_simulator.costs.needs import BufferNeed, SramModel
-from focal_simulator.hardware.specs import Component, HardwareSpec
+from focal_simulator.hardware.specs import UNITS, Component, HardwareSpec
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.workload.layer_table import LayerTable
@@ -46,7 +46,7 @@ class AcceleratorStudy:
         if accelerator.hardware.special_functions:
             return []
         return [
-            f"{accelerator.preset}: its hardware names no special-function unit, so softmax, normalisation, activation "
+            f"{accelerator.name}: its hardware names no special-function unit, so softmax, normalisation, activation "
             "and position embedding take no time on it"
         ]
 
@@ -77,9 +77,14 @@ class Accelerator(ABC, Generic[H]):
     def __init__(self, hardware: H) -> None:
         self.hardware: H = hardware
 
+    @property
+    def name(self) -> str:
+        """What sentences and result rows call it: its preset, or the own name of a hardware file with a base."""
+        return self.hardware.accelerator
+
     def accepts(self, workload: Workload) -> None:
         """Raise `UnsupportedError` with the reason if the workload lacks what the model needs: by default, tokens."""
-        require_visual_tokens(self.preset, workload)
+        require_visual_tokens(self.name, workload)
 
     @abstractmethod
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
@@ -96,7 +101,7 @@ class Accelerator(ABC, Generic[H]):
             UnsupportedError: The plug-in does not describe one.
         """
         raise UnsupportedError(
-            f"{self.preset}: does not describe its array, so only the decoder's prefill runs"
+            f"{self.name}: does not describe its array, so only the decoder's prefill runs"
         )
 
     def live_tokens(self, workload: Workload) -> NDArray[np.int64]:
@@ -119,7 +124,7 @@ class Accelerator(ABC, Generic[H]):
         needs = []
         for name, buffer in self.hardware.buffers.items():
             if buffer.size is None or buffer.port is None:
-                raise ConfigError(f"{self.preset}.yaml: buffer '{name}' needs the fields size and port")
+                raise ConfigError(f"{self.name}: buffer '{name}' needs the fields size and port")
             needs.append(BufferNeed(name, buffer.size.value, buffer.port.value, buffer.copies.value))
         return tuple(needs)
 
@@ -150,11 +155,32 @@ class PublishedFormulas(ABC):
         raise UnsupportedError(f"{self.preset}: fidelity parity_layer times vectors, which it has none of")
 
 
+def check_accepted(accelerator: Accelerator[Any], workload: Workload) -> None:
+    """Raise `UnsupportedError` if an accelerator cannot run a workload; given operators need its array alone."""
+    if not workload.operators:
+        accelerator.accepts(workload)
+
+
+def run_remarks(accelerator: Accelerator[Any], workload: Workload) -> list[str]:
+    """Return what a reader of a result should know; of given operators, which units of the accelerator idle."""
+    if not workload.operators:
+        return accelerator.study.remarks(accelerator, workload)
+    has_vectors = any(one.kind == "vector" for one in workload.operators)
+    said = AcceleratorStudy().remarks(accelerator, workload) if has_vectors else []
+    units = {part.active_with for part in accelerator.components()} - {"array", "sfu"}
+    if units:
+        said.append(
+            f"{accelerator.name}: {workload.label} is a list of GEMMs, without tokens or vectors to skip, so its array "
+            f"runs all of them and its units {', '.join(one for one in UNITS if one in units)} idle"
+        )
+    return said
+
+
 def published_formulas(accelerator: Accelerator[Any]) -> PublishedFormulas:
     """Return the published formulas of an accelerator; raises `UnsupportedError` if it has none."""
     if not isinstance(accelerator, PublishedFormulas):
         raise UnsupportedError(
-            f"{accelerator.preset}: no published simulator of it is reproduced, so it has no formulas for fidelity "
+            f"{accelerator.name}: no published simulator of it is reproduced, so it has no formulas for fidelity "
             "parity; use fidelity cycle"
         )
     return accelerator

@@ -55,13 +55,13 @@ class TokenMethodAccelerator(Accelerator[H], PublishedFormulas):
 
     def accepts(self, workload: Workload) -> None:
         """Accept what the own method needs, and whole tokens that another method kept."""
-        require_visual_tokens(self.preset, workload)
+        require_visual_tokens(self.name, workload)
         if not self.runs_other(workload):
             self.accepts_own(workload)
         elif (counts := workload.counts) and (counts.unique < counts.tokens * counts.slices).any():
             raise UnsupportedError(
-                f"{self.preset}: the trace of method '{workload.method}' for {workload.label} leaves out single "
-                f"vectors, and accelerator '{self.preset}' has no unit that skips them; expected a trace of whole "
+                f"{self.name}: the trace of method '{workload.method}' for {workload.label} leaves out single "
+                f"vectors, and accelerator '{self.name}' has no unit that skips them; expected a trace of whole "
                 f"tokens, or of method '{self.preset}'"
             )
 
@@ -81,7 +81,7 @@ class TokenMethodAccelerator(Accelerator[H], PublishedFormulas):
         self.accepts(workload)
         if self.runs_other(workload):
             raise UnsupportedError(
-                f"{self.preset}: the published formulas know its own method only, not '{workload.method}'; "
+                f"{self.name}: the published formulas know its own method only, not '{workload.method}'; "
                 "use fidelity cycle"
             )
         return self.own_layers(workload)
@@ -96,6 +96,6 @@ class TokenMethodStudy(AcceleratorStudy):
             return []
         own = accelerator.preset
         return [
-            f"{own}: {workload.label} runs the token counts of method '{workload.method}' layer by layer; "
+            f"{accelerator.name}: {workload.label} runs the token counts of method '{workload.method}' layer by layer; "
             f"the hardware of method '{own}' idles"
         ]

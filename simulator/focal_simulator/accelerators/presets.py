@@ -13,7 +13,15 @@ from focal_common.errors import ConfigError
 from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.hardware.specs import HardwareSpec
+from focal_simulator.accelerators.described import (
+    is_described,
+    lowering,
+    merged,
+    read_description,
+    with_precision,
+)
+from focal_simulator.dram.specs import load_dram_spec
+from focal_simulator.hardware.specs import GIVEN, HardwareSpec
 
 
 @lru_cache(maxsize=16)
@@ -41,6 +49,11 @@ def hardware_tree(
             the command line.
     """
     tree = copy.deepcopy(_preset(_preset_file(plugin), plugin.preset)) if file is None else read_yaml(file)
+    if file is not None and "base" in tree:
+        raise ConfigError(
+            f"{file}: field 'base' makes an accelerator of its own; give the file among the accelerators of the run, "
+            "not as the hardware of one of them"
+        )
     return overridden(tree, overrides or [], f"{plugin.preset}.yaml" if file is None else str(file))
 
 
@@ -78,27 +91,71 @@ def build_accelerator(
 ) -> Accelerator[Any]:
     """Return the accelerator ``name`` with its preset, or with a user's file, and overrides.
 
+    Args:
+        name: Registry name, or the path of a hardware file that describes an accelerator of its own.
+        file: A user's hardware file in place of the preset of a registry name.
+        overrides: See `hardware_tree`.
+
     Raises:
         ConfigError: Unknown name, unknown field, a number without source or unit, a size of 0, or a file that
             is for another accelerator.
     """
-    plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
-    if file is None and not overrides:
+    if file is None and not overrides and not is_described(name):
+        plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
         return plugin(preset_hardware(plugin))
-    tree = hardware_tree(plugin, file, overrides)
-    return accelerator_from_tree(name, tree, f"{plugin.preset}.yaml" if file is None else str(file))
+    tree, where = base_tree(name, file)
+    return accelerator_from_tree(name, overridden(tree, overrides or [], where), where)
+
+
+def base_tree(name: str, file: Path | None = None) -> tuple[dict[str, Any], str]:
+    """Return the unchecked hardware mapping of an accelerator, and what messages call its file.
+
+    Args:
+        name: See `build_accelerator`.
+        file: See `build_accelerator`.
+
+    Raises:
+        ConfigError: See `read_description` and `merged`; or there is no such accelerator.
+    """
+    if is_described(name):
+        return _described_tree(Path(name)), name
+    plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
+    return hardware_tree(plugin, file), f"{plugin.preset}.yaml" if file is None else str(file)
+
+
+def _described_tree(path: Path) -> dict[str, Any]:
+    """Return the hardware mapping of a file that describes an accelerator of its own, on top of that of its base."""
+    given, plugin = read_description(path)
+    start = {**hardware_tree(plugin), "label": given["accelerator"]}
+    if (precision := given.pop("precision", None)) is not None:
+        start = with_precision(start, precision, plugin(preset_hardware(plugin)), path)
+    if "dram" in given:
+        start["dram_system"] = GIVEN
+    return merged(start, given, path)
 
 
 def accelerator_from_tree(name: str, tree: dict[str, Any], where: str) -> Accelerator[Any]:
     """Return the accelerator ``name`` with a hardware mapping; ``where`` names its file in messages.
 
+    A mapping with a ``base`` says itself what it is for.
+
     Raises:
         ConfigError: See `build_accelerator`.
     """
-    plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
-    if (found := tree.get("accelerator")) != plugin.preset:
-        raise ConfigError(f"{where}: field 'accelerator' is {found!r}, expected '{plugin.preset}'")
-    return plugin(validated(plugin.hardware_model, tree, where))
+    plugin: type[Accelerator[Any]]
+    if "base" in tree:
+        plugin = lowering(tree["base"], where)
+    else:
+        plugin = ACCELERATORS.load(name)
+        if (found := tree.get("accelerator")) != plugin.preset:
+            raise ConfigError(f"{where}: field 'accelerator' is {found!r}, expected '{plugin.preset}'")
+    hardware = validated(plugin.hardware_model, tree, where)
+    if hardware.base is not None and hardware.dram is None:
+        try:
+            load_dram_spec(hardware.dram_system)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: field 'dram_system': {error}") from error
+    return plugin(hardware)
 
 
 @lru_cache(maxsize=16)
@@ -110,9 +167,9 @@ def preset_hardware(plugin: type[Accelerator[Any]]) -> HardwareSpec:
 
 def hardware_label(accelerator: Accelerator[Any]) -> str:
     """Return ``preset`` for an unchanged hardware file, else the start of its content hash."""
-    if accelerator.hardware == preset_hardware(type(accelerator)):
+    if accelerator.hardware.base is None and accelerator.hardware == preset_hardware(type(accelerator)):
         return "preset"
-    return content_hash(accelerator.hardware.model_dump(mode="json"))[:12]
+    return content_hash(accelerator.hardware.record())[:12]
 
 
 def _node(tree: dict[str, Any], path: str) -> Any:

@@ -73,8 +73,7 @@ def costs_of(
     """Return the cost of the given buffers; raises as `buffer_costs`."""
     if model == "compiler":
         return tuple(_compiler_cost(hardware, need) for need in needs)
-    node_um = hardware.sram_node.value
-    return tuple(_cacti_cost(need, node_um) for need in needs)
+    return tuple(_cacti_cost(hardware, need) for need in needs)
 
 
 def sram_label(costs: tuple[BufferCost, ...]) -> str:
@@ -104,8 +103,15 @@ def _compiler_cost(hardware: HardwareSpec, need: BufferNeed) -> BufferCost:
     )
 
 
+def _cacti_cost(hardware: HardwareSpec, need: BufferNeed) -> BufferCost:
+    try:
+        return _macro_cost(need, hardware.sram_node.value)
+    except ConfigError as error:
+        raise ConfigError(f"{hardware.accelerator}: buffer '{need.name}': {error}") from error
+
+
 @lru_cache(maxsize=65536)
-def _cacti_cost(need: BufferNeed, node_um: float) -> BufferCost:
+def _macro_cost(need: BufferNeed, node_um: float) -> BufferCost:
     macro = SramTable.configured().macro(need.size_bytes, need.port_bytes, need.extra_read_ports, node_um)
     return BufferCost(
         name=need.name,

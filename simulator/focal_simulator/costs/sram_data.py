@@ -82,6 +82,15 @@ MINIMUM_ROWS = 31
 """Below this many rows (size / port) CACTI 7 finds no organisation. Source: all 265 failed runs of our grid have
 at most 30 rows, every success at least 31."""
 
+
+def smallest_bytes(port_bytes: int) -> int:
+    """Return a capacity that the embedded table can interpolate for a port at every node, as small as may be.
+
+    Source: the grid itself, which starts at 1 KiB and at 32 rows, and whose ports are powers of two.
+    """
+    return max(1024, 32 << (port_bytes - 1).bit_length())
+
+
 _MINIMUM_SIZES = 8  # a port width with fewer sizes is a lone point, not a column to interpolate along
 
 

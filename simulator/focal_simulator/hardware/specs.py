@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -51,35 +51,35 @@ class Quantity(StrictModel):
 class Count(Quantity):
     """A positive whole number of things."""
 
-    value: PositiveInt
+    value: PositiveInt = Field(le=2**24)
     unit: Literal["1"]
 
 
 class Bytes(Quantity):
     """A positive whole number of bytes."""
 
-    value: PositiveInt
+    value: PositiveInt = Field(le=2**40)
     unit: Literal["B"]
 
 
 class Area(Quantity):
-    """A silicon area."""
+    """A silicon area; at most a square metre, so that sums stay finite."""
 
-    value: NonNegativeFloat
+    value: NonNegativeFloat = Field(le=1e6)
     unit: Literal["mm2"]
 
 
 class Power(Quantity):
-    """A power."""
+    """A power; at most a megawatt."""
 
-    value: NonNegativeFloat
+    value: NonNegativeFloat = Field(le=1e9)
     unit: Literal["mW"]
 
 
 class Frequency(Quantity):
-    """A clock."""
+    """A clock; at least 1 Hz, at most 1 THz."""
 
-    value: PositiveFloat
+    value: PositiveFloat = Field(ge=1.0, le=1e12)
     unit: Literal["Hz"]
 
 
@@ -91,16 +91,23 @@ class Node(Quantity):
 
 
 class EnergyPerByte(Quantity):
-    """Energy of moving one byte."""
+    """Energy of moving one byte; at most a microjoule."""
 
-    value: NonNegativeFloat
+    value: NonNegativeFloat = Field(le=1e6)
     unit: Literal["pJ/B"]
 
 
-class BytesPerSecond(Quantity):
-    """A bandwidth."""
+class EnergyPerBit(Quantity):
+    """Energy of moving one bit; at most a microjoule."""
 
-    value: PositiveFloat
+    value: NonNegativeFloat = Field(le=1e6)
+    unit: Literal["pJ/bit"]
+
+
+class BytesPerSecond(Quantity):
+    """A bandwidth; at most a petabyte a second."""
+
+    value: PositiveFloat = Field(le=1e15)
     unit: Literal["B/s"]
 
 
@@ -206,6 +213,24 @@ class SystolicCore(StrictModel):
     array_columns: Count
 
 
+GIVEN: Final = "given"
+"""What ``dram_system`` says where ``dram`` gives the memory itself."""
+
+
+class PlainMemory(StrictModel):
+    """A memory by its figures alone: every stream runs at the same rate, every bit costs the same.
+
+    Attributes:
+        bandwidth: Sustained, of reads as of writes.
+        energy: Of one bit read or written, I/O included.
+        background: Standby and refresh.
+    """
+
+    bandwidth: BytesPerSecond
+    energy: EnergyPerBit
+    background: Power
+
+
 FP16_UNITS = {
     "add": "fp16_add",
     "mul": "fp16_mul",
@@ -221,13 +246,15 @@ class HardwareSpec(StrictModel):
     """What every accelerator file says; plug-ins add their core and tiles.
 
     Attributes:
-        accelerator: Registry name of the plug-in the file is for.
+        accelerator: Registry name of the plug-in the file is for; with ``base``, a name of its own.
+        base: Name of the accelerator or plain array whose lowering the hardware is for; None for that of its name.
         label: Name in summary tables.
         sram_node: Technology node of the buffers, if CACTI prices them.
         clock: Clock frequency.
         element_bytes: Bytes of one operand.
         dram_energy: Energy of one byte to or from DRAM.
-        dram_system: Preset of the bank-level memory model, fidelity ``cycle``.
+        dram_system: Preset of the bank-level memory model, fidelity ``cycle``; `GIVEN` with ``dram``.
+        dram: A memory by its figures, in place of a preset.
         leakage_fraction: Share of a unit's power that it draws when idle, fidelity ``cycle``.
         dataflow: Loop order and overlaps, fidelity ``cycle``.
         dram_bandwidth: Declared bandwidth, which no formula uses (the published simulator has no DRAM timing).
@@ -236,6 +263,7 @@ class HardwareSpec(StrictModel):
     """
 
     accelerator: PlainName
+    base: PlainName | None = None
     label: PlainName
     sram_node: Node
     clock: Frequency
@@ -243,6 +271,7 @@ class HardwareSpec(StrictModel):
     dram_energy: EnergyPerByte
     dram_bandwidth: BytesPerSecond | None = None
     dram_system: PlainName
+    dram: PlainMemory | None = None
     leakage_fraction: Fraction
     dataflow: Dataflow = Dataflow()
     components: dict[PlainName, Component]
@@ -251,6 +280,18 @@ class HardwareSpec(StrictModel):
     special_functions: ClassVar[Mapping[str, str]] = {}
     """Component that does each elementary operation of softmax, normalisation and activation. Where a class names
     none, its accelerator has no special-function unit: such operators take no time, and every run says so."""
+
+    @model_validator(mode="after")
+    def _has_one_memory(self) -> HardwareSpec:
+        if (self.dram is None) == (self.dram_system == GIVEN):
+            expected = f"'{GIVEN}'" if self.dram is not None else f"a preset, because no 'dram' is {GIVEN}"
+            raise ValueError(f"dram_system is '{self.dram_system}', expected {expected}")
+        return self
+
+    def record(self) -> dict[str, Any]:
+        """Return the JSON-like content, which builds it again; a base or a memory that is not given is left out."""
+        exclude = {name for name in ("base", "dram") if getattr(self, name) is None}
+        return self.model_dump(mode="json", exclude=exclude)
 
 
 class SystolicTiles(StrictModel):

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from focal_common.errors import ConfigError
 from focal_simulator.dram.steady_rates import sequential_rates
+from focal_simulator.hardware.specs import PlainMemory
 
+_BITS_PER_BYTE = 8
+_MOST_CYCLES_PER_BYTE = 1024
 RATE_DENOMINATOR = 1 << 20
 """Cycles per byte are kept as integers over this; a tile of a gigabyte stays far below 2^63."""
 
@@ -34,16 +38,25 @@ class MemoryRates:
 
 
 @lru_cache(maxsize=64)
-def memory_rates(system: str, clock_hz: float) -> MemoryRates:
-    """Return the rates of a DRAM preset for an array clock; remembered by the process.
+def memory_rates(system: str | PlainMemory, clock_hz: float) -> MemoryRates:
+    """Return the rates of a DRAM preset, or of a memory by its figures, for an array clock; remembered by the process.
 
     Raises:
-        ConfigError: Unknown preset.
+        ConfigError: Unknown preset, or a byte would take more than 1,024 cycles.
     """
-    reads, writes = sequential_rates(system)
 
     def numerator(bytes_per_ns: float) -> int:
         return max(1, round(clock_hz / (bytes_per_ns * 1e9) * RATE_DENOMINATOR))
+
+    if isinstance(system, PlainMemory):
+        least = clock_hz / _MOST_CYCLES_PER_BYTE
+        if system.bandwidth.value < least:
+            raise ConfigError(
+                f"dram.bandwidth is {system.bandwidth.value:g} B/s, expected at least {least:g} at {clock_hz:g} Hz"
+            )
+        rate, pj_per_byte = numerator(system.bandwidth.value / 1e9), system.energy.value * _BITS_PER_BYTE
+        return MemoryRates(rate, rate, pj_per_byte, pj_per_byte, system.background.value)
+    reads, writes = sequential_rates(system)
 
     return MemoryRates(
         read_numerator=numerator(reads.bytes_per_ns),

@@ -52,9 +52,9 @@ class TokenTiles:
 
 def all_token_jobs(hardware: Any, workload: Workload, context: CycleContext) -> Lowering:
     """Return the jobs of a prefill of all tokens; raises as `token_jobs`."""
-    _check_tile(hardware, hardware.tiles.m_tile.value)
+    check_tile(hardware, hardware.tiles.m_tile.value)
     array = systolic_array(hardware, context, hardware.core.row_limit.value)
-    return Lowering(TokenTiles(workload, array, context.corrections, has_all_tokens=True), array)
+    return array_token_jobs(array, workload, context, has_all_tokens=True)
 
 
 def token_jobs(
@@ -77,16 +77,22 @@ def token_jobs(
     Raises:
         ConfigError: A pass has more rows than the buffers hold.
     """
-    _check_tile(hardware, hardware.tiles.m_tile.value if held_rows is None else held_rows)
+    check_tile(hardware, hardware.tiles.m_tile.value if held_rows is None else held_rows)
     array = systolic_array(hardware, context, hardware.core.row_limit.value)
     return array_token_jobs(array, workload, context, sorter_lanes=sorter_lanes)
 
 
 def array_token_jobs(
-    array: ArrayModel, workload: Workload, context: CycleContext, *, sorter_lanes: int = 0
+    array: ArrayModel,
+    workload: Workload,
+    context: CycleContext,
+    *,
+    sorter_lanes: int = 0,
+    has_all_tokens: bool = False,
 ) -> Lowering:
     """Return the jobs of a prefill with the workload's own token counts, on any array; see `TokenTiles`."""
-    return Lowering(TokenTiles(workload, array, context.corrections, sorter_lanes), array)
+    tiles = TokenTiles(workload, array, context.corrections, sorter_lanes, has_all_tokens)
+    return Lowering(tiles, array)
 
 
 def sort_cycles(tokens: int, kept: int, lanes: int) -> int:
@@ -97,8 +103,12 @@ def sort_cycles(tokens: int, kept: int, lanes: int) -> int:
     return int(ceil_div(kept, lanes)) * tokens if kept < tokens else 0
 
 
-def _check_tile(hardware: Any, held_rows: int) -> None:
-    """Refuse passes of more rows than the buffers hold."""
+def check_tile(hardware: Any, held_rows: int) -> None:
+    """Refuse passes of more rows than the buffers hold.
+
+    Raises:
+        ConfigError: ``core.row_limit`` exceeds them.
+    """
     if hardware.core.row_limit.value > held_rows:
         raise ConfigError(
             f"{hardware.accelerator}: core.row_limit is {hardware.core.row_limit.value}, expected at most "

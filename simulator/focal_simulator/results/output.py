@@ -109,10 +109,7 @@ def write_outcome(
             prefix = f"{file_prefix(fidelity.name)}{variant_prefix(str(rows[0]['variant']))}"
             written.append(_drawn(draw, folder / f"{prefix}_headline.png", order, rows[0]))
         written += _published(folder, published_layout)
-        hardware = {
-            name: accelerator.hardware.model_dump(mode="json")
-            for name, accelerator in outcome.accelerators.items()
-        }
+        hardware = {name: accelerator.hardware.record() for name, accelerator in outcome.accelerators.items()}
         ratios = dict.fromkeys(stems.values(), outcome.basis)
         written.append(_write_manifest(folder, hardware, ratios, published_layout))
     return written
@@ -237,6 +234,9 @@ def _write_manifest(
     known.setdefault("hardware_sha256", {}).update(
         {name: content_hash(value) for name, value in hardware.items()}
     )
+    # What a file described stands here whole, and is a hardware file again when it is written out.
+    if described := {name: value for name, value in hardware.items() if "base" in value}:
+        known.setdefault("hardware", {}).update(described)
     known.setdefault("ratios", {}).update(ratios)
     if published_layout:
         known["published_layout"] = True

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from focal_simulator.costs.buffer_costs import SramChoice
+from focal_simulator.workload.workload import Workload
 from focal_traces.root.root import MAIN_FOLDER
 
 Draw = Callable[[Sequence[Mapping[str, str]], Sequence[tuple[str, str]], Path], None]
@@ -16,9 +17,12 @@ Draw = Callable[[Sequence[Mapping[str, str]], Sequence[tuple[str, str]], Path], 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The options of ``focal sim``, checked for form only; ``draw`` makes the headline figure, None leaves it out."""
+    """The options of ``focal sim``, checked for form only.
 
-    trace: Path
+    ``draw`` makes the headline figure, None leaves it out; ``given`` is work in place of a trace.
+    """
+
+    trace: Path | None
     output: Path
     accelerators: tuple[str, ...] = ("all",)
     fidelity: str = "cycle"
@@ -39,6 +43,8 @@ class Request:
     timeline: Path | None = None
     timeline_layer: str = ""
     timeline_cycles: int = 100_000
+    topology: Path | None = None
+    given: Workload | None = None
 
 
 @dataclass

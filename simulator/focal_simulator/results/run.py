@@ -9,6 +9,7 @@ from typing import Any
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.precision import precision_remarks
+from focal_simulator.engine.cycle.simulate import CycleResult
 from focal_simulator.results.output import write_outcome
 from focal_simulator.results.ratios import DENSE
 from focal_simulator.results.request import Report, Request
@@ -41,18 +42,23 @@ def run_request(request: Request) -> Report:
         )
     if request.timeline_layer and request.timeline is None:
         raise ConfigError("a layer of the timeline needs a timeline", about=("timeline_layer", "timeline"))
-    root = TraceRoot.open(request.trace)
-    if request.tile_lengths:
-        from focal_simulator.results.tile_lengths import run_tile_lengths
+    if request.given is not None:
+        _check_given(request)
+        outcome = run_all(settings, [request.given])
+        order = {(request.given.model, request.given.dataset): 0}
+    elif request.trace is not None:
+        root = TraceRoot.open(request.trace)
+        if request.tile_lengths:
+            from focal_simulator.results.tile_lengths import run_tile_lengths
 
-        return run_tile_lengths(request, root)
-    outcome = run_root(settings, root, request.models, request.datasets, request.variant)
-    if request.timeline is not None and len(outcome.runs) != 1:
+            return run_tile_lengths(request, root)
+        outcome = run_root(settings, root, request.models, request.datasets, request.variant)
+        order = workload_order(root)
+    else:
         raise ConfigError(
-            f"a timeline shows one run, got {len(outcome.runs)}; choose accelerator, model and dataset",
-            about=("timeline", "accelerator", "model", "dataset"),
+            "nothing to simulate; expected a trace, or a list of GEMMs", about=("trace", "gemms")
         )
-    order = workload_order(root)
+    _check_single(request, outcome)
     phases: list[Row] = []
     whole = None
     if request.whole_model:
@@ -65,12 +71,29 @@ def run_request(request: Request) -> Report:
     paths = write_outcome(
         request.output, outcome, order, request.sram, request.draw, request.published_layout, phases
     )
-    if request.timeline is not None:
-        paths.append(_draw_timeline(request, request.timeline, outcome))
+    paths += _write_views(request, outcome)
     report = _report(outcome, paths)
     if whole is not None:
         report.tables.append(whole)
     return report
+
+
+def _check_given(request: Request) -> None:
+    """Refuse settings that choose among traces, or need one."""
+    asked = (
+        ("trace", request.trace),
+        ("model", request.models),
+        ("dataset", request.datasets),
+        ("tile_lengths", request.tile_lengths),
+        ("whole_model", request.whole_model),
+        ("published_layout", request.published_layout),
+    )
+    for name, value in asked:
+        if value:
+            both = (name, "gemms")
+            raise ConfigError(
+                f"a list of GEMMs stands in place of a trace; {name} does not go with it", about=both
+            )
 
 
 def run_root(
@@ -117,17 +140,46 @@ def workload_order(root: TraceRoot) -> dict[tuple[str, str], int]:
     return {pair: place for place, pair in enumerate(root.workloads)}
 
 
+def _check_single(request: Request, outcome: Outcome) -> None:
+    """Refuse a view of one run where there are several."""
+    for path, what in ((request.timeline, "timeline"), (request.topology, "topology")):
+        if path is not None and len(outcome.runs) != 1:
+            raise ConfigError(
+                f"a {what} shows one run, got {len(outcome.runs)}; choose accelerator, model and dataset",
+                about=("timeline", "topology", "accelerator", "model", "dataset"),
+            )
+
+
+def _write_views(request: Request, outcome: Outcome) -> list[Path]:
+    """Write what shows a single run, and return the paths."""
+    paths = []
+    if request.timeline is not None:
+        paths.append(_draw_timeline(request, request.timeline, outcome))
+    if request.topology is not None:
+        from focal_simulator.results.topology import write_topology
+
+        write_topology(request.topology, _cycle_result(request, "topology", outcome).times)
+        paths.append(request.topology)
+    return paths
+
+
+def _cycle_result(request: Request, what: str, outcome: Outcome) -> CycleResult:
+    """Return the only result of a run."""
+    result = outcome.runs[0].result
+    if not isinstance(result, CycleResult):
+        raise ConfigError(
+            f"a {what} needs fidelity cycle, got {request.fidelity}",
+            about=("timeline", "topology", "fidelity"),
+        )
+    return result
+
+
 def _draw_timeline(request: Request, path: Path, outcome: Outcome) -> Path:
-    from focal_simulator.engine.cycle.simulate import CycleResult
     from focal_simulator.results.timeline import timeline, write_timeline
 
-    run = outcome.runs[0]
-    if not isinstance(run.result, CycleResult):
-        raise ConfigError(
-            f"a timeline needs fidelity cycle, got {request.fidelity}", about=("timeline", "fidelity")
-        )
-    clock_hz = run.accelerator.hardware.clock.value
-    write_timeline(path, timeline(run.result, clock_hz, request.timeline_layer, request.timeline_cycles))
+    result = _cycle_result(request, "timeline", outcome)
+    clock_hz = outcome.runs[0].accelerator.hardware.clock.value
+    write_timeline(path, timeline(result, clock_hz, request.timeline_layer, request.timeline_cycles))
     return path
 
 

@@ -12,9 +12,10 @@ from focal_common.config import read_yaml
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.registry import Registry
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.base import Accelerator, check_accepted, run_remarks
+from focal_simulator.accelerators.described import is_described, read_description
 from focal_simulator.accelerators.precision import precision_overrides
-from focal_simulator.accelerators.presets import build_accelerator, field_names, hardware_label, hardware_tree
+from focal_simulator.accelerators.presets import base_tree, build_accelerator, field_names, hardware_label
 from focal_simulator.costs.buffer_costs import SramChoice, sram_label
 from focal_simulator.engine.base import Fidelity, RunResult
 from focal_simulator.engine.cycle.design_cache import DesignCache
@@ -40,7 +41,7 @@ class Settings:
     """What to run on.
 
     Attributes:
-        accelerators: Registry names, or ``all``.
+        accelerators: Registry names, ``all``, or paths of hardware files that describe an accelerator.
         fidelity: Name in `FIDELITIES`.
         corrections: Words for `focal_simulator.accelerators.corrections.parse_corrections`.
         sram: Buffer cost model.
@@ -94,19 +95,24 @@ class Outcome:
     cache: DesignCache = field(default_factory=DesignCache)
 
 
-def accelerator_names(asked: tuple[str, ...]) -> list[str]:
-    """Return registry names without repeats; ``all`` stands for every accelerator.
+def accelerator_names(asked: tuple[str, ...]) -> dict[str, str]:
+    """Return what `build_accelerator` takes by the name that rows give it; ``all`` stands for every registry name.
 
     Raises:
-        ConfigError: An unknown name; the message lists near matches.
+        ConfigError: An unknown name, with near matches; or two files of one name.
     """
-    names: list[str] = []
+    names: dict[str, str] = {}
     for word in asked:
-        found = list(ACCELERATORS) if word == "all" else [word]
-        for name in found:
-            ACCELERATORS.target(name)
-            if name not in names:
-                names.append(name)
+        for one in list(ACCELERATORS) if word == "all" else [word]:
+            name = one
+            if is_described(one):
+                name = read_description(Path(one))[0]["accelerator"]
+            else:
+                ACCELERATORS.target(name)
+            if names.setdefault(name, one) != one:
+                raise ConfigError(
+                    f"{one}: its name '{name}' is that of {names[name]} too; rename one of them"
+                )
     if not names:
         raise ConfigError("accelerators: expected at least one name, or all")
     return names
@@ -115,8 +121,9 @@ def accelerator_names(asked: tuple[str, ...]) -> list[str]:
 class _Hardware:
     """Builds the accelerators of a run: preset or the user's file, precision, and the overrides that reach each."""
 
-    def __init__(self, settings: Settings, names: list[str]) -> None:
+    def __init__(self, settings: Settings, words: Mapping[str, str]) -> None:
         self._settings = settings
+        self._words, names = {DENSE: DENSE, **words}, list(words)
         self.target = ""
         if settings.hardware is not None:
             self.target = str(read_yaml(settings.hardware).get("accelerator", ""))
@@ -130,18 +137,21 @@ class _Hardware:
             if names and not any(self.takes(name, override) for name in names):
                 # Refused by the hardware that has the nearest field, in a sentence that names it.
                 nearest = max(names, key=lambda name: self._likeness(name, override))
-                build_accelerator(nearest, self._file(nearest), [override])
+                build_accelerator(self._words[nearest], self._file(nearest), [override])
 
     def _file(self, name: str) -> Path | None:
         return self._settings.hardware if name == self.target else None
 
     def _fields_of(self, name: str) -> frozenset[str]:
-        plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
-        return field_names(hardware_tree(plugin, self._file(name)))
+        return field_names(base_tree(self._words[name], self._file(name))[0])
 
     def _likeness(self, name: str, override: str) -> float:
         given = _field_of(override)
         return max(SequenceMatcher(None, given, one).ratio() for one in self._fields[name])
+
+    def knows(self, name: str) -> bool:
+        """Return whether the run built an accelerator itself."""
+        return name in self._words
 
     def takes(self, name: str, override: str) -> bool:
         """Return whether the hardware of an accelerator has the field; what is no ``field=value`` is refused later."""
@@ -154,7 +164,12 @@ class _Hardware:
             ConfigError: See `build_accelerator`.
         """
         given = [override for override in self._settings.overrides if self.takes(name, override)]
-        return built_in_precision(name, self._settings.precision, given, self._file(name))
+        return built_in_precision(self._words[name], self._settings.precision, given, self._file(name))
+
+    @property
+    def described(self) -> list[str]:
+        """Names of accelerators that a file describes."""
+        return [name for name, word in self._words.items() if is_described(word)]
 
 
 def built_in_precision(
@@ -163,7 +178,7 @@ def built_in_precision(
     """Return an accelerator with its multipliers in a precision; ``field=value`` overrides have the last word.
 
     Args:
-        name: Registry name.
+        name: See `build_accelerator`.
         precision: A name in `PRECISIONS`.
         overrides: See `build_accelerator`.
         file: Hardware file in place of the preset.
@@ -201,11 +216,11 @@ def run_all(
         raise ConfigError("precision int8 needs fidelity cycle: the published INT8 run keeps FP16 hardware")
     fidelity: Fidelity = FIDELITIES.load(settings.fidelity)(settings)
     fidelity.check_fields((_field_of(one) for one in settings.overrides), "hardware field")
-    names = accelerator_names(settings.accelerators) if settings.accelerators or not own else []
+    names = accelerator_names(settings.accelerators) if settings.accelerators or not own else {}
     hardware = _Hardware(settings, names)
     outcome = Outcome(fidelity, accelerators={name: hardware.build(name) for name in names} | dict(own or {}))
     refused = _run_dense(settings, hardware, workloads, outcome)
-    outcome.basis = _basis(settings, hardware, outcome, changed, refused)
+    outcome.basis = _basis(settings, hardware, outcome, [*changed, *hardware.described], refused)
     for name, accelerator in outcome.accelerators.items():
         refusals = []
         for workload in workloads:
@@ -217,7 +232,7 @@ def run_all(
                 refusals.append(str(refusal))
                 continue
             outcome.runs.append(run)
-            said = accelerator.study.remarks(accelerator, workload)
+            said = run_remarks(accelerator, workload)
             outcome.remarks += [one for one in said if one not in outcome.remarks]
         if len(refusals) == len(workloads) and "all" not in settings.accelerators:
             raise UnsupportedError(refusals[0])
@@ -232,7 +247,7 @@ def _run(
 ) -> Run:
     """Run one workload on one accelerator; raises `UnsupportedError` if it is not accepted."""
     fidelity = outcome.fidelity
-    accelerator.accepts(workload)
+    check_accepted(accelerator, workload)
     result = fidelity.simulate(accelerator, workload, settings.sram, outcome.cache)
     dense = outcome.dense.get((workload.model, workload.dataset))
     reference = result if dense is None else dense.result
@@ -294,7 +309,7 @@ def _basis(
     if DENSE in changed:
         sentences.append("dense has hardware of its own.")
     for override in settings.overrides:
-        names = dict.fromkeys((*(name for name in outcome.accelerators if name in ACCELERATORS), DENSE))
+        names = dict.fromkeys((*(name for name in outcome.accelerators if hardware.knows(name)), DENSE))
         if lacking := [name for name in names if not hardware.takes(name, override)]:
             sentences.append(f"{override.strip()} does not reach {', '.join(lacking)}: no such field.")
     if refused:

@@ -33,14 +33,16 @@ def accelerator_rows(
     """Return a row with columns `ACCELERATOR_COLUMNS` of every accelerator that has a row of its own.
 
     Args:
-        changed: Accelerators of this run by registry name; the others are taken from their presets.
+        changed: Accelerators of this run by name; the others are taken from their presets.
         sram: Buffer cost model of the accelerators of this run.
         fidelity: Says what counts as part of an accelerator.
     """
     rows: list[Row] = []
-    every = {name: changed.get(name) or build_accelerator(name) for name in ACCELERATORS}
+    described = {name: one for name, one in changed.items() if one.hardware.base}
+    every = {name: changed.get(name) or build_accelerator(name) for name in ACCELERATORS} | described
     for name, accelerator in sorted(every.items(), key=lambda item: item[1].study.summary_order):
-        if accelerator.study.summary_label is None:
+        label = accelerator.hardware.label if name in described else accelerator.study.summary_label
+        if label is None:
             continue
         costs = fidelity.costs(accelerator, sram if name in changed else "auto")
         core_mw = math.fsum(part.power.value * part.count.value for part in fidelity.components(accelerator))
@@ -51,7 +53,7 @@ def accelerator_rows(
                 "area_mm2": area_mm2(accelerator, fidelity, costs),
                 "on_chip_power_mw": core_mw + math.fsum(cost.static_mw for cost in costs),
                 "buffer_kib": sum(cost.capacity_bytes for cost in costs) / _BYTES_PER_KIB,
-                "label": accelerator.study.summary_label or accelerator.hardware.label,
+                "label": label or accelerator.hardware.label,
             }
         )
     return rows

@@ -10,9 +10,9 @@ from focal_simulator.results.runner import Outcome, Run
 
 def result_table(outcome: Outcome) -> Table:
     """Return cycles, time, speed-up and energy over the dense array, and skipped work."""
-    table = Table(
-        title="Simulated prefill, visual tokens only", caption=outcome.basis, caption_justify="left"
-    )
+    is_given = any(run.workload.operators for run in outcome.runs)
+    title = "Simulated GEMMs" if is_given else "Simulated prefill, visual tokens only"
+    table = Table(title=title, caption=outcome.basis, caption_justify="left")
     for name in ("workload", "accelerator"):
         table.add_column(name, no_wrap=True)
     for name in (

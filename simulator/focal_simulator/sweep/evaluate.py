@@ -8,7 +8,7 @@ from typing import Any
 from focal_common import __version__
 from focal_common.errors import ConfigError, FocalError, RunError, TraceError, UnsupportedError
 from focal_common.provenance import code_revision
-from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.base import Accelerator, run_remarks
 from focal_simulator.costs.buffer_costs import SramChoice, sram_label
 from focal_simulator.engine.cycle.design_cache import DesignCache
 from focal_simulator.sweep.axes import METHOD, SRAM_MODEL, Point, Settings
@@ -58,7 +58,7 @@ class Evaluator:
         row |= settings
         metrics = dict.fromkeys([*RUN_METRICS, *CHIP_METRICS, *self._provider.measures()], None)
         facts = {
-            "accelerator": study.accelerator,
+            "accelerator": plan.accelerator,
             "fidelity": study.fidelity,
             "sram_model": None,
             "origin": None,
@@ -96,7 +96,7 @@ class Evaluator:
             columns = self._fidelity.columns(result)
             numbers = {name: float(value) for name, value in columns.items() if not isinstance(value, str)}
             per_workload.append(run_metrics(result) | numbers)
-            remarks += accelerator.study.remarks(accelerator, workload)
+            remarks += run_remarks(accelerator, workload)
         found |= joined(per_workload)
         found |= {name: float(value) for name, value in traced.measured.items()}
         origins = {workload.origin_for(accelerator.study.uses_counts) for workload in traced.workloads}

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from focal_common.errors import ConfigError
-from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.presets import accelerator_from_tree, overridden
 from focal_simulator.sweep.axes import Settings
@@ -41,7 +40,7 @@ class PointHardware:
     `build_accelerator` with the same overrides.
 
     Args:
-        name: Registry name of the accelerator.
+        name: Registry name of the accelerator; a mapping with a base needs none.
         tree: Hardware mapping of the base design.
         where: Name of its file in messages.
     """
@@ -49,7 +48,7 @@ class PointHardware:
     def __init__(self, name: str, tree: dict[str, Any], where: str) -> None:
         self._name, self._tree, self._where = name, tree, where
         self.base: Accelerator[Any] = accelerator_from_tree(name, tree, where)
-        self._plugin: type[Accelerator[Any]] = ACCELERATORS.load(name)
+        self._plugin = type(self.base)
         self._checked: dict[tuple[str, str], Any] = {}
         self._parts: dict[tuple[str, str], Any] = {}
 

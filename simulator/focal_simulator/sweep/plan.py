@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from focal_common.errors import RunError
+from focal_common.errors import ConfigError, RunError
 from focal_common.provenance import content_hash
-from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.accelerators.presets import hardware_tree, overridden
+from focal_simulator.accelerators.described import is_described
+from focal_simulator.accelerators.presets import base_tree, overridden
 from focal_simulator.engine.base import Fidelity
 from focal_simulator.results.runner import FIDELITIES
 from focal_simulator.results.runner import Settings as RunSettings
@@ -74,6 +74,11 @@ class Plan:
                 "provider": study.traces.model_dump(mode="json", exclude={"root"}),
             }
         )
+
+    @property
+    def accelerator(self) -> str:
+        """Name of the accelerator in rows."""
+        return str(self.hardware["accelerator"]) if "base" in self.hardware else self.study.accelerator
 
     def record(self) -> dict[str, Any]:
         """Return the JSON-like content of ``study.json``; it holds no machine path and no password."""
@@ -153,10 +158,13 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
     fidelity = study_fidelity(study)
     fidelity.check_fields([*fields_of(study.axes), *study.overrides], "study:")
     check_overrides(study)
-    plugin = ACCELERATORS.load(study.accelerator)
-    file = base / study.hardware if study.hardware else None
-    where = f"{plugin.preset}.yaml" if file is None else str(file)
-    tree = hardware_tree(plugin, file)
+    if is_described(study.accelerator) and study.hardware:
+        raise ConfigError(
+            f"study '{study.name}': field 'hardware' is '{study.hardware}', but accelerator '{study.accelerator}' "
+            "is a hardware file itself; expected one of the two"
+        )
+    word = str(base / study.accelerator) if is_described(study.accelerator) else study.accelerator
+    tree, where = base_tree(word, base / study.hardware if study.hardware else None)
     for field, value in study.overrides.items():
         refuse_truth(tree, field, value, where)
     tree = overridden(

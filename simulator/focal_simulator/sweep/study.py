@@ -117,7 +117,7 @@ class Study(StrictModel):
         name: Name of the output folder.
         description: One sentence for a reader.
         kind: Registry name of the way to choose points.
-        accelerator: Registry name.
+        accelerator: Registry name, or a hardware file that describes one, relative to the study file.
         fidelity: Registry name of the model level.
         corrections: Corrections of fidelity ``cycle``, as of ``focal sim``.
         sram: Buffer cost model.
@@ -135,7 +135,7 @@ class Study(StrictModel):
     name: PlainName
     description: str = ""
     kind: str
-    accelerator: PlainName = "focus"
+    accelerator: PlainPath = "focus"
     fidelity: str = "parity"
     corrections: str = "all"
     sram: SramChoice = "auto"

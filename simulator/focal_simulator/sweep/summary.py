@@ -25,7 +25,7 @@ def report(result: SweepResult) -> dict[str, Any]:
         "name": study.name,
         "kind": study.kind,
         "fidelity": study.fidelity,
-        "accelerator": study.accelerator,
+        "accelerator": result.plan.accelerator,
         "study_sha256": result.plan.sha256,
         "grid_points": result.plan.space.size,
         "points": len(result.rows),

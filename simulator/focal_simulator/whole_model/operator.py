@@ -126,6 +126,11 @@ class Operator:
         return f"{self.phase}.{self.name}" if self.layer < 0 else f"{self.phase}.{self.layer}.{self.name}"
 
     @property
+    def keys(self) -> int:
+        """Keys of an attention product, of the first step in decode; 0 for others."""
+        return {"attention_scores": self.n, "attention_values": self.k}.get(self.kind, 0)
+
+    @property
     def _extra_keys(self) -> int:
         """Keys beyond those of the first step, summed over steps."""
         return self.growth * self.steps * (self.steps - 1) // 2
@@ -189,8 +194,7 @@ class Operator:
         if self.kind not in ("attention_scores", "attention_values"):
             return 0
         width = self.k if self.kind == "attention_scores" else self.n
-        keys = self.n if self.kind == "attention_scores" else self.k
-        return self.count // self.kv_groups * width * (self.steps * keys + self._extra_keys)
+        return self.count // self.kv_groups * width * (self.steps * self.keys + self._extra_keys)
 
     @property
     def input_elements(self) -> int:

@@ -1,10 +1,10 @@
-"""One row to simulate: a model on a dataset with its geometry, its token grid and its sparsities."""
+"""One row to simulate: a model on a dataset with its geometry, its token grid and its sparsities; or given GEMMs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,15 @@ _VECTOR_ELEMENTS = 32
 
 T = TypeVar("T")
 
+CountOrigin = Origin | Literal["given"]
+"""How the numbers of a workload came to be; ``given`` are GEMMs that a user lists."""
+
 
 @dataclass(frozen=True, eq=False)
 class Workload:
-    """One prefill to simulate; visual tokens only, batch 1. It equals only itself, so that it can be part of a key.
+    """One prefill to simulate: visual tokens only, batch 1; or, in its place, operators that are given.
+
+    It equals only itself, so that it can be part of a key.
 
     Attributes:
         model: Model name, as in ``meta_data.csv``.
@@ -46,6 +51,8 @@ class Workload:
         shape: Shape of the whole model and of the prompt, if the trace knows it.
         method: Method that left the counts; empty without a trace.
         quantization: Arithmetic of the linear layers in the traced forward; empty for the checkpoint's own.
+        operators: `focal_simulator.whole_model.operator.Operator`, in order, in place of the prefill: then there are no
+            tokens, and no counts. Empty for a prefill.
     """
 
     model: str
@@ -57,14 +64,15 @@ class Workload:
     counts: GemmTotals | None = None
     tiles: TileCounts | None = None
     tables: Mapping[str, Any] = field(default_factory=dict)
-    origin: Origin = "published"
-    table_origin: Origin = "published"
+    origin: CountOrigin = "published"
+    table_origin: CountOrigin = "published"
     variant: str = MAIN_FOLDER
     recorded_m_tile: int | None = None
     recorded_vector_size: int | None = None
     shape: ModelShape | None = None
     method: str = ""
     quantization: str = ""
+    operators: tuple[Any, ...] = ()  # of a room above this one
 
     def __post_init__(self) -> None:
         if self.visual_tokens < self.frames * self.patches:
@@ -87,7 +95,7 @@ class Workload:
             return self.counts.tokens
         return np.full((self.geometry.layers, len(GEMMS)), self.visual_tokens, dtype=np.int64)
 
-    def origin_for(self, uses_counts: bool) -> Origin:
+    def origin_for(self, uses_counts: bool) -> CountOrigin:
         """Return the origin of a result that depends on the counts, or on the tables alone."""
         return self.origin if uses_counts and self.counts is not None else self.table_origin
 
@@ -103,6 +111,11 @@ class Workload:
                 f"{self.label}: the trace has counts of {counts.tokens.shape} (layers, GEMMs), "
                 f"expected {expected} from its decoder geometry"
             )
+
+    @classmethod
+    def given(cls, model: str, operators: tuple[Any, ...]) -> Workload:
+        """Return a workload of operators that a user gave, under a name."""
+        return cls(model, "gemms", 0, 0, 0, origin="given", table_origin="given", operators=operators)
 
     def row(self, table: PairTable[T]) -> T | None:
         """Return what a table of the trace root says of the workload; None where it says nothing."""

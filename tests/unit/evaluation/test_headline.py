@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from focal_common.errors import ConfigError
-from focal_evaluation.exhibits.headline import bars_of, draw, geometric_mean
+from focal_evaluation.exhibits.headline import bars_of, draw, geometric_mean, what_ran
 
 DENSE_SECONDS = 8.0
 
@@ -69,3 +69,15 @@ def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
 def test_the_geometric_mean_of_reciprocals_is_the_reciprocal() -> None:
     assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
     assert geometric_mean([0.5, 0.125]) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("origins", "words"),
+    [
+        ({"published"}, "prefill of the language model, visual tokens only"),
+        ({"given"}, "lists of GEMMs"),
+        ({"given", "measured"}, "prefill of the language model, visual tokens only; lists of GEMMs"),
+    ],
+)
+def test_titles_say_what_ran(origins: set[str], words: str) -> None:
+    assert what_ran(origins) == words

@@ -136,7 +136,7 @@ NAMES: list[tuple[Callable[[], Any], str]] = [
     (lambda: focal.simulate(support.PUBLISHED, ["dense"], datasets="vidomme"), "did you mean 'videomme'"),
     (lambda: focal.simulate(support.PUBLISHED, 3), "accelerators: expected names or values of"),  # type: ignore[arg-type]
     (lambda: focal.simulate(support.PUBLISHED, []), "expected at least one name"),
-    (lambda: focal.simulate(3, ["dense"]), "expected a trace, a trace file or a trace root"),
+    (lambda: focal.simulate(3, ["dense"]), "expected a trace, a trace file, a trace root or a list of GEMMs"),
     (lambda: focal.samples("shapes-vido"), "did you mean 'shapes-video'"),
     (lambda: focal.trace("shapes_image", task="shapes-pop"), "did you mean 'shapes-pope'"),
     (lambda: focal.supports("lava", "focus"), "did you mean 'llava'"),
@@ -155,13 +155,6 @@ def test_names_with_near_matches(call: Callable[[], Any], sentence: str) -> None
     with pytest.raises(FocalError, match=sentence) as caught:
         call()
     assert "--" not in str(caught.value)
-
-
-def test_what_later_versions_bring_has_its_signature_and_a_sentence() -> None:
-    with pytest.raises(UnsupportedError, match="described by a file alone is not supported yet"):
-        focal.accelerator("my_array.yaml")
-    with pytest.raises(UnsupportedError, match="a list of GEMMs is not supported yet"):
-        focal.simulate([(128, 128, 128)], ["dense"])  # type: ignore[arg-type]
 
 
 def test_a_run_without_a_prefill_and_a_call_after_its_end() -> None:

@@ -158,6 +158,31 @@ FAMILIES: dict[str, Callable[[Mapping[str, Any], PromptLengths], dict[str, Any]]
 """Family (``model_type`` of the configuration) to the function that reads it."""
 
 
+PLAIN_DECODERS = ("llama", "mistral", "qwen2")
+"""``model_type`` of language models whose blocks are grouped queries and a gated SiLU MLP, with nothing beside them.
+Source: modeling_llama, modeling_mistral and modeling_qwen2 of transformers 5.23."""
+
+_PLAIN_FIELDS = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+
+
+def plain_decoder(config: Mapping[str, Any]) -> tuple[DecoderGeometry, int]:
+    """Return the shape of a language model without pictures, and its vocabulary.
+
+    Raises:
+        ConfigError: Its blocks are not known, or a field is missing or impossible.
+    """
+    kind = str(config.get("model_type"))
+    if kind not in PLAIN_DECODERS:
+        raise ConfigError(
+            f"field 'model_type' is '{kind}', whose blocks are not known; "
+            f"{near_matches(kind, [*PLAIN_DECODERS, *FAMILIES])}; list its GEMMs in a CSV file instead"
+        )
+    for name in _PLAIN_FIELDS:
+        if not isinstance(config.get(name), int) or config[name] < 1:
+            raise ConfigError(f"field '{name}' is {config.get(name)!r}, expected a whole number above 0")
+    return _decoder(config, "llama"), int(config["vocab_size"])
+
+
 def _tree(
     config: Mapping[str, Any],
     text_type: str,

@@ -74,7 +74,7 @@ class Adaptiv(TokenMethodAccelerator[AdaptivHardware]):
         """Accept workloads with a measured AdapTiV sparsity."""
         if workload.row(SPARSITY) is None:
             raise UnsupportedError(
-                f"adaptiv: {workload.label} has no AdapTiV sparsity; expected a trace of method 'adaptiv', or an "
+                f"{self.name}: {workload.label} has no AdapTiV sparsity; expected a trace of method 'adaptiv', or an "
                 "adaptiv_sparsity.csv with its row beside the trace"
             )
 

@@ -83,12 +83,12 @@ class Cmc(TokenMethodAccelerator[CmcHardware]):
         """Accept videos with measured CMC sparsities."""
         if workload.row(SPARSITY) is None:
             raise UnsupportedError(
-                f"cmc: {workload.label} has no CMC sparsity; expected a trace of method 'cmc' (videos only), or a "
-                "cmc_sparsity.csv with its row beside the trace"
+                f"{self.name}: {workload.label} has no CMC sparsity; expected a trace of method 'cmc' (videos only), "
+                "or a cmc_sparsity.csv with its row beside the trace"
             )
         if workload.visual_tokens != workload.frames * workload.patches:
             raise UnsupportedError(
-                f"cmc: {workload.label} has {workload.visual_tokens} tokens, expected exactly "
+                f"{self.name}: {workload.label} has {workload.visual_tokens} tokens, expected exactly "
                 f"{workload.frames} frames x {workload.patches} patches"
             )
 

@@ -13,7 +13,7 @@ from focal_simulator.hardware.specs import HardwareSpec
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.jobs.systolic import systolic_array
-from focal_simulator.jobs.tokens import all_token_jobs
+from focal_simulator.jobs.tokens import all_token_jobs, check_tile
 from focal_simulator.workload.arithmetic import ceil_div, fold_cycles
 from focal_simulator.workload.layer_table import LayerTable, LinearShapes, Traffic, add_traffic, block_row
 from focal_simulator.workload.workload import Workload
@@ -46,6 +46,7 @@ class Dense(Accelerator[DenseHardware], PublishedFormulas):
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
+        check_tile(self.hardware, self.hardware.tiles.m_tile.value)
         return systolic_array(self.hardware, context, self.hardware.core.row_limit.value)
 
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:

@@ -72,7 +72,7 @@ class _Study(AcceleratorStudy):
             ),
         ]
         remarks = [
-            f"{accelerator.preset}: the trace of {workload.label} was recorded with {what} {recorded}, "
+            f"{accelerator.name}: the trace of {workload.label} was recorded with {what} {recorded}, "
             f"the hardware has {built}; similarity cannot be searched again from counts"
             for what, recorded, built in pairs
             if recorded is not None and recorded != built
@@ -82,7 +82,7 @@ class _Study(AcceleratorStudy):
         bound = core.gather_block.value * core.array_rows.value
         if width <= bound:
             remarks.append(
-                f"{accelerator.preset}: the decoder of {workload.label} is {width} wide; up to {bound} elements "
+                f"{accelerator.name}: the decoder of {workload.label} is {width} wide; up to {bound} elements "
                 "similarity matching takes as long as the GEMM (HPCA 2026, sec. VI-A), so semantic "
                 "concentration alone can be faster here"
             )
@@ -113,10 +113,10 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
 
     def accepts(self, workload: Workload) -> None:
         """Accept workloads with the counts of a Focus trace."""
-        require_visual_tokens(self.preset, workload)
+        require_visual_tokens(self.name, workload)
         if workload.counts is None:
             raise UnsupportedError(
-                f"{self.preset}: {workload.label} has no Focus trace for variant '{workload.variant}'"
+                f"{self.name}: {workload.label} has no Focus trace for variant '{workload.variant}'"
             )
 
     def check_trace(self, workload: Workload, corrections: frozenset[str]) -> None:
@@ -187,7 +187,8 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
-        return systolic_array(self.hardware, context, self.hardware.core.row_limit.value)
+        held = self.hardware.tiles.m_tile.value  # rows the buffers hold
+        return systolic_array(self.hardware, context, min(self.hardware.core.row_limit.value, held))
 
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""

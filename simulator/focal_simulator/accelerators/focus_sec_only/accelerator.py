@@ -17,7 +17,8 @@ from focal_simulator.accelerators.focus.lowering import sec_only_jobs
 from focal_simulator.costs.needs import BufferNeed, SramModel
 from focal_simulator.hardware.specs import Component
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.lowering import ArrayModel, Lowering
+from focal_simulator.jobs.systolic import systolic_array
 from focal_simulator.workload.layer_table import LayerTable, Numbers
 from focal_simulator.workload.workload import Workload
 from focal_traces.counts.trace import GemmTotals
@@ -41,14 +42,16 @@ class FocusSecOnly(Focus):
 
     def accepts(self, workload: Workload) -> None:
         """Accept workloads with a Focus trace or a token schedule."""
-        require_visual_tokens(self.preset, workload)
+        require_visual_tokens(self.name, workload)
         if workload.counts is None and workload.row(SCHEDULES) is None:
-            raise UnsupportedError(
-                f"{self.preset}: {workload.label} has neither a trace nor a token schedule"
-            )
+            raise UnsupportedError(f"{self.name}: {workload.label} has neither a trace nor a token schedule")
 
     def check_trace(self, workload: Workload, corrections: frozenset[str]) -> None:
         """Refuse nothing: without similarity the recorded tile does not matter."""
+
+    def array(self, context: CycleContext) -> ArrayModel:
+        """Return the array by itself, whose buffers are built for full passes."""
+        return systolic_array(self.hardware, context, self.hardware.core.row_limit.value)
 
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.corrections import ALL
@@ -18,12 +16,11 @@ from focal_simulator.engine.cycle.simulate import (
     simulate_lowering,
 )
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.jobs import GemmJob, uniform_tiles
-from focal_simulator.jobs.lowering import ArrayModel, GivenJobs, Lowering
+from focal_simulator.jobs.jobs import GemmJob
+from focal_simulator.jobs.lowering import GivenJobs, Lowering
+from focal_simulator.jobs.operators import operator_jobs, timed_lanes
 from focal_simulator.whole_model.listing import operators
 from focal_simulator.whole_model.operator import Operator
-from focal_simulator.whole_model.special_functions import vector_cycles, vector_lanes
-from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.workload import Workload
 from focal_traces.model_shape.model_shape import ModelShape
 
@@ -84,12 +81,12 @@ def phase_jobs(
         ConfigError: The shape is not that of the workload's decoder.
     """
     listed = operators(shape, accelerator.live_tokens(workload), generated_tokens=generated_tokens)
-    array = accelerator.array(context)
+    array, lanes = accelerator.array(context), timed_lanes(accelerator.hardware, context)
     found: dict[str, list[GemmJob]] = {}
     for phase in ("vision", "projector", "lm_head", "decode"):
-        found[phase] = list(_jobs(accelerator, array, (one for one in listed if one.phase == phase), context))
+        found[phase] = list(operator_jobs(array, (one for one in listed if one.phase == phase), lanes))
     text = (row for one in listed if one.phase == "prefill" for row in _text_rows(one, shape))
-    found["text"] = list(_jobs(accelerator, array, text, context))
+    found["text"] = list(operator_jobs(array, text, lanes))
     return {phase: Lowering(GivenJobs(tuple(jobs)), array) for phase, jobs in found.items() if jobs}
 
 
@@ -116,56 +113,3 @@ def _text_rows(operator: Operator, shape: ModelShape) -> Iterator[Operator]:
 def _visual_rows(operator: Operator) -> int:
     """Return the rows of a vector operator that are visual tokens; a softmax has one row per head and query."""
     return operator.visual_m * (operator.rows // operator.m if operator.m else 1)
-
-
-def _jobs(
-    accelerator: Accelerator[Any], array: ArrayModel, listed: Iterable[Operator], context: CycleContext
-) -> Iterator[GemmJob]:
-    """Yield GEMMs with the special functions that follow each beside it; those before the first go with it."""
-    hardware = accelerator.hardware
-    is_timed = bool(hardware.special_functions) and context.has("special_functions")
-    lanes = vector_lanes(hardware) if is_timed else None
-    waiting, job = 0, None
-    for operator in listed:
-        if operator.kind == "vector":
-            if lanes is not None:
-                waiting += vector_cycles(operator, lanes)[0]
-            continue
-        if job is not None:
-            yield _beside(job, waiting)
-            waiting = 0
-        job = _gemm(array, operator)
-    if job is not None:
-        yield _beside(job, waiting)
-
-
-def _beside(job: GemmJob, cycles: int) -> GemmJob:
-    return replace(job, parallel_cycles={"sfu": cycles}) if cycles else job
-
-
-def _gemm(array: ArrayModel, operator: Operator) -> GemmJob:
-    rows, copies = operator.m, operator.count * operator.steps
-    inputs, outputs = operator.k, operator.n
-    mean_growth = operator.growth * (operator.steps - 1) // 2
-    if operator.kind == "attention_scores":
-        outputs += mean_growth
-    elif operator.kind == "attention_values":
-        inputs += mean_growth
-    if operator.kind != "gemm" and operator.count % operator.kv_groups == 0:
-        rows, copies = rows * operator.kv_groups, copies // operator.kv_groups
-    machine = array.machine(inputs)
-    tiles = uniform_tiles(rows, array.tile_rows, is_averaged=False)
-    return GemmJob(
-        block=operator.layer,
-        layer=operator.name,
-        part="gemm",
-        machine=machine,
-        rows=tiles,
-        unique=np.repeat(tiles[:, None], ceil_div(inputs, machine.slice_elements), axis=1),
-        output_rows=tiles,
-        outputs=outputs,
-        macs=operator.macs,
-        dense_macs=operator.macs,
-        activation_bytes=rows * inputs * copies * machine.element_bytes,
-        copies=copies,
-    )

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from focal_common.errors import ConfigError, near_matches
-from focal_simulator.accelerators.base import Accelerator, PublishedFormulas
+from focal_simulator.accelerators.base import Accelerator, PublishedFormulas, check_accepted
 from focal_simulator.accelerators.corrections import ALL
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, access_costs, costs_of
 from focal_simulator.engine.base import RunResult
@@ -21,6 +21,7 @@ from focal_simulator.engine.cycle.totals import Totals, batch_totals
 from focal_simulator.jobs.context import CycleContext, memory_rates
 from focal_simulator.jobs.jobs import CAUSES
 from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.operators import OperatorTiles, timed_lanes
 from focal_simulator.jobs.vector_units import with_special_functions
 from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
 from focal_simulator.workload.layer_table import ATTENTION, LAYERS, LayerTable, Traffic
@@ -66,18 +67,22 @@ def simulate_cycles(
     Raises:
         UnsupportedError: The accelerator does not accept the workload.
     """
-    accelerator.accepts(workload)
+    check_accepted(accelerator, workload)
     context = cycle_context(accelerator, corrections)
     lowering = lowered(accelerator, workload, context)
     counts, totals = _counted(lowering, cache or DesignCache())
-    # Without published formulas there are no published bytes to go back to.
-    if not context.has("attention_traffic") and isinstance(accelerator, PublishedFormulas):
+    # Without published formulas, or without a prefill, there are no published bytes to go back to.
+    is_left = context.has("attention_traffic") or workload.operators
+    if not is_left and isinstance(accelerator, PublishedFormulas):
         totals = replace(totals, moved=_with_published_attention(counts, accelerator.layers(workload)))
     return _priced(accelerator, context, counts, totals, sram)
 
 
 def lowered(accelerator: Accelerator[Any], workload: Workload, context: CycleContext) -> Lowering:
     """Return what an accelerator makes of an accepted workload, special functions beside it where they are timed."""
+    if workload.operators:
+        array, lanes = accelerator.array(context), timed_lanes(accelerator.hardware, context)
+        return Lowering(OperatorTiles(workload, array, lanes, context.corrections), array)
     lowering = accelerator.jobs(workload, context)
     if not context.has("special_functions") or not accelerator.hardware.special_functions:
         return lowering
@@ -108,7 +113,9 @@ def _counted(lowering: Lowering, cache: DesignCache) -> tuple[tuple[GroupCounts,
 def cycle_context(accelerator: Accelerator[Any], corrections: frozenset[str]) -> CycleContext:
     """Return the memory of an accelerator with the corrections."""
     hardware = accelerator.hardware
-    return CycleContext(memory_rates(hardware.dram_system, hardware.clock.value), corrections)
+    return CycleContext(
+        memory_rates(hardware.dram or hardware.dram_system, hardware.clock.value), corrections
+    )
 
 
 def cycle_costs(
@@ -175,7 +182,7 @@ def _check_priced(
     for level, _, buffer in moved:
         if level == "sram" and buffer not in names:
             raise ConfigError(
-                f"{accelerator.preset}: its jobs move bytes through buffer '{buffer}', which its hardware lacks; "
+                f"{accelerator.name}: its jobs move bytes through buffer '{buffer}', which its hardware lacks; "
                 f"{near_matches(buffer, names)}"
             )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators.base import Accelerator, published_formulas
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, buffer_costs
 from focal_simulator.engine.base import Fidelity, RunResult
@@ -50,7 +51,7 @@ def simulate(
         UnsupportedError: The accelerator has no published formulas, or does not accept the workload.
     """
     formulas = published_formulas(accelerator)
-    accelerator.accepts(workload)
+    _check_prefill(accelerator, workload)
     return _priced(
         accelerator, formulas.layers(workload), buffer_costs(accelerator, sram) if costs is None else costs
     )
@@ -67,11 +68,21 @@ def simulate_layer(
     Arguments and errors are those of `simulate`.
     """
     formulas = published_formulas(accelerator)
-    accelerator.accepts(workload)
+    _check_prefill(accelerator, workload)
     priced = buffer_costs(accelerator, sram) if costs is None else costs
     return _priced(
         accelerator, formulas.swept_layer(workload), tuple(replace(cost, static_mw=0.0) for cost in priced)
     )
+
+
+def _check_prefill(accelerator: Accelerator[Any], workload: Workload) -> None:
+    """Refuse what the published formulas do not know: given GEMMs, and what the accelerator does not accept."""
+    if workload.operators:
+        raise UnsupportedError(
+            f"{accelerator.name}: {workload.label} is a list of GEMMs, and the published formulas of fidelity parity "
+            "know whole prefills only; use fidelity cycle"
+        )
+    accelerator.accepts(workload)
 
 
 def _priced(accelerator: Accelerator[Any], table: LayerTable, costs: tuple[BufferCost, ...]) -> RunResult:

@@ -1,0 +1,1 @@
+"""Plain systolic arrays that a hardware file alone describes."""

@@ -1,0 +1,151 @@
+"""Operators of a model as jobs of an array that concentrates nothing: GEMMs with special functions beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from focal_common.errors import UnsupportedError
+from focal_simulator.hardware.specs import HardwareSpec
+from focal_simulator.jobs.attention import AttentionShape, scores_job, values_job
+from focal_simulator.jobs.context import CycleContext
+from focal_simulator.jobs.jobs import GemmJob, uniform_tiles
+from focal_simulator.jobs.lowering import ArrayModel
+from focal_simulator.whole_model.operator import Operator
+from focal_simulator.whole_model.special_functions import VectorLanes, vector_cycles, vector_lanes
+from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.workload import Workload
+
+_MOST_TILES = 50_000_000
+"""Row counts of one GEMM, m-tiles x k-slices, that are held at once: 200 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTiles:
+    """Jobs of the operators that a workload gives; equal for designs of one array and one special-function unit.
+
+    Attributes:
+        workload: With operators.
+        array: Of the accelerator.
+        lanes: Of its special-function unit; None where it takes no time.
+        corrections: Names that are on.
+    """
+
+    workload: Workload
+    array: ArrayModel
+    lanes: VectorLanes | None
+    corrections: frozenset[str]
+
+    def jobs(self) -> Sequence[GemmJob]:
+        """Return the jobs; raises as `operator_jobs`."""
+        return [
+            *operator_jobs(
+                self.array,
+                self.workload.operators,
+                self.lanes,
+                is_causal="causal_tiles" in self.corrections,
+                is_averaged="tile_lengths" not in self.corrections,
+            )
+        ]
+
+
+def timed_lanes(hardware: HardwareSpec, context: CycleContext) -> VectorLanes | None:
+    """Return the special-function unit of a run; None where it takes no time."""
+    is_timed = bool(hardware.special_functions) and context.has("special_functions")
+    return vector_lanes(hardware) if is_timed else None
+
+
+def operator_jobs(
+    array: ArrayModel,
+    listed: Iterable[Operator],
+    lanes: VectorLanes | None,
+    *,
+    is_causal: bool = True,
+    is_averaged: bool = False,
+) -> Iterator[GemmJob]:
+    """Yield GEMMs with the special functions that follow each beside it; those before the first go with it.
+
+    Args:
+        array: Of the accelerator.
+        listed: In the order of execution.
+        lanes: Of the special-function unit; None where it takes no time.
+        is_causal: Whether each m-tile of causal attention meets the keys up to its own end; half of it all otherwise.
+        is_averaged: Spread rows over equal m-tiles, as the published simulator does.
+
+    Raises:
+        UnsupportedError: A GEMM has too many tiles on this array.
+    """
+    waiting, job = 0, None
+    for operator in listed:
+        if operator.kind == "vector":
+            if lanes is not None:
+                waiting += vector_cycles(operator, lanes, is_mask_skipped=is_causal)[0]
+            continue
+        if job is not None:
+            yield _beside(job, waiting)
+            waiting = 0
+        if operator.is_causal and operator.m == operator.keys:
+            job = _causal(array, operator, is_causal=is_causal, is_averaged=is_averaged)
+        else:
+            job = _gemm(array, operator, is_averaged=is_averaged)
+    if job is not None:
+        yield _beside(job, waiting)
+
+
+def _beside(job: GemmJob, cycles: int) -> GemmJob:
+    return replace(job, parallel_cycles={"sfu": cycles}) if cycles else job
+
+
+def _gemm(array: ArrayModel, operator: Operator, *, is_averaged: bool) -> GemmJob:
+    rows, copies = operator.m, operator.count * operator.steps
+    inputs, outputs = operator.k, operator.n
+    mean_growth = operator.growth * (operator.steps - 1) // 2
+    if operator.kind == "attention_scores":
+        outputs += mean_growth
+    elif operator.kind == "attention_values":
+        inputs += mean_growth
+    if operator.kind != "gemm" and operator.count % operator.kv_groups == 0:
+        rows, copies = rows * operator.kv_groups, copies // operator.kv_groups
+    machine = array.machine(inputs)
+    slices = ceil_div(inputs, machine.slice_elements)
+    if (held := ceil_div(rows, array.tile_rows) * slices) > _MOST_TILES:
+        raise UnsupportedError(
+            f"{operator.label}: {rows} x {operator.n} x {inputs} (M, N, K) makes {held} row counts in tiles of "
+            f"{array.tile_rows} rows and slices of {machine.slice_elements} inputs, expected at most {_MOST_TILES}; "
+            "split the GEMM or take a larger tile"
+        )
+    tiles = uniform_tiles(rows, array.tile_rows, is_averaged=is_averaged)
+    return GemmJob(
+        block=operator.layer,
+        layer=operator.name,
+        part="gemm",
+        machine=machine,
+        rows=tiles,
+        unique=np.repeat(tiles[:, None], slices, axis=1),
+        output_rows=tiles,
+        outputs=outputs,
+        macs=operator.macs,
+        dense_macs=operator.macs,
+        activation_bytes=rows * inputs * copies * machine.element_bytes,
+        copies=copies,
+    )
+
+
+def _causal(array: ArrayModel, operator: Operator, *, is_causal: bool, is_averaged: bool) -> GemmJob:
+    """Return attention of a whole prompt: query i meets the keys up to its own, at the granularity of m-tiles."""
+    tokens, heads = operator.m, operator.count
+    is_scores = operator.kind == "attention_scores"
+    head = operator.k if is_scores else operator.n
+    rows = uniform_tiles(tokens, array.tile_rows, is_averaged=is_averaged)
+    ends = np.minimum(np.cumsum(rows, dtype=np.int64), tokens)
+    shape = AttentionShape(operator.layer, heads, head, tokens, ends, is_causal)
+    half, machine = tokens * tokens * head * heads // 2, array.machine(operator.k)
+    facts = {"macs": half, "dense_macs": half}
+    if is_scores:
+        slices = np.repeat(rows[:, None], ceil_div(head, machine.slice_elements), axis=1)
+        moved = machine.element_bytes * tokens * heads * head
+        return scores_job(shape, machine, rows, slices, activation_bytes=moved, **facts)
+    moved = machine.element_bytes * tokens * tokens * heads
+    return values_job(shape, machine, rows, rows, activation_bytes=moved, **facts)
