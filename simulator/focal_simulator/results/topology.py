@@ -15,8 +15,6 @@ from focal_simulator.engine.cycle.timing import JobTime
 from focal_simulator.jobs.jobs import PlacedJob
 from focal_simulator.whole_model.given import COLUMNS
 
-__all__ = ["write_topology"]
-
 Line = tuple[str, int, int, int]
 """Name, M, N, K."""
 

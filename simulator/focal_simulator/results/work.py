@@ -10,8 +10,6 @@ from focal_common.places import as_plain_name
 from focal_simulator.whole_model.given import Prompt, gemm_operators, read_operators
 from focal_simulator.workload.workload import Workload
 
-__all__ = ["given_workload"]
-
 
 def given_workload(
     source: Path | Sequence[Sequence[Any]], prompt: Prompt | None = None, name: str = ""

@@ -35,8 +35,8 @@ _CONSUMER = {
 }
 """Trace entry that describes a layer's output, and how many blocks later; keys and values are not concentrated."""
 
-_NOT_GATHERED = ("k_proj", "v_proj", "gate_proj")
-"""Keys and values are not concentrated; of gate and up only their product is, as it leaves ``up_proj``."""
+_NOT_GATHERED = "gate_proj"
+"""Of gate and up only their product is concentrated, as it leaves ``up_proj``."""
 
 
 class FocusRole(NamedTuple):
@@ -121,7 +121,7 @@ class FocusTiles:
         if block + later >= self.workload.geometry.layers:
             return tiles.rows, False
         share = self.tiles.of(block + later, gemm).unique_share(tiles.tokens)
-        return np.ceil(tiles.rows * share).astype(np.int32), layer not in _NOT_GATHERED
+        return np.ceil(tiles.rows * share).astype(np.int32), layer != _NOT_GATHERED
 
     def _linear(self, block: int, place: int, layer: str) -> GemmJob:
         inputs, outputs = int(self.shapes.inputs[place]), int(self.shapes.outputs[place])
