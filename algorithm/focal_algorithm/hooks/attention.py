@@ -22,12 +22,13 @@ from focal_common.errors import UnsupportedError
 if TYPE_CHECKING:
     from focal_algorithm.hooks.session import Session
 
-__all__ = ["SESSIONS", "naive_probabilities", "observed_attention"]
+__all__ = ["SESSIONS", "naive_probabilities", "observed_attention", "require_observed"]
 
 SESSIONS: WeakKeyDictionary[nn.Module, tuple[Session, int]] = WeakKeyDictionary()
 """Attention module to the session attached to it and its layer; empty where nothing is attached."""
 
 _SUPPORTED = ("eager", "sdpa")
+_OBSERVED = "focal_"
 _PROBABILITIES_AT_ONCE = 1 << 20
 """Bounds the probabilities held at once: 4 MiB in fp32, which stay in a cache, or one head if that is more."""
 
@@ -46,13 +47,26 @@ def observed_attention(stock: str) -> str:
             f"attention implementation '{stock}' cannot be observed; load the model with attn_implementation "
             f"{' or '.join(_SUPPORTED)}"
         )
-    name = f"focal_{stock}"
+    name = f"{_OBSERVED}{stock}"
     if name not in ALL_ATTENTION_FUNCTIONS:
         AttentionInterface.register(name, _observing(stock))
         # Without a mask function of the same name, transformers passes no mask and padding would be seen.
         masks = AttentionMaskInterface()
         AttentionMaskInterface.register(name, masks[stock])
     return name
+
+
+def require_observed(implementation: str) -> None:
+    """Check that the attention function of a forward is still one that shows its operands.
+
+    Raises:
+        UnsupportedError: Another was chosen since.
+    """
+    if not implementation.startswith(_OBSERVED):
+        raise UnsupportedError(
+            f"attention implementation '{implementation}' was set while a method is attached, which does not see its "
+            "operands; set it before the 'with' block"
+        )
 
 
 def _stock_function(stock: str, module: nn.Module) -> Callable[..., tuple[Tensor, Any]]:
