@@ -122,7 +122,7 @@ class Session:
             else range(0)
         )
         self._model = model
-        self._decoder = adapter.points(model).decoder
+        self._decoder: Any = adapter.points(model).decoder
         self._modules = tuple(model.modules())
         self._adapter = adapter
         self._recorder = recorder
@@ -307,6 +307,10 @@ class Session:
             raise UnsupportedError(
                 "the prompt came as embeddings; give attach(..., layouts=...) to say what it holds"
             )
+        call = self._thread.call
+        if now.layouts is None and call is not None and len(layouts) * call.copies == len(embeddings):
+            now.copies = call.copies  # a prompt of embeddings
+            layouts = [layout for layout in layouts for _ in range(call.copies)]
         is_real = real_tokens(inputs.get("attention_mask"), embeddings, cache_in(inputs))
         lengths = [int(length) for length in is_real.sum(dim=1)]
         has_more = any(

@@ -206,6 +206,25 @@ def test_an_attention_function_set_inside_the_block_is_refused() -> None:
     model.set_attn_implementation(stock)
 
 
+def test_beams_of_a_prompt_of_embeddings_share_its_layout() -> None:
+    loaded, prompt = support.tiny(), support.prompt()
+    shown: dict[str, Tensor] = {}
+
+    def keep(_module: nn.Module, _args: Any, inputs: dict[str, Any]) -> None:
+        shown.setdefault("inputs_embeds", inputs["inputs_embeds"][:1].clone())
+
+    handle = loaded.model.get_decoder().register_forward_pre_hook(keep, with_kwargs=True)
+    with attached("focus"):
+        want = support.generate(prompt.inputs, num_beams=2)
+    handle.remove()
+    given = {**shown, "attention_mask": prompt.inputs["attention_mask"]}
+    recorder = Recorder(loaded.geometry, support.suited("focus"))
+    with attach(loaded.model, loaded.adapter, support.suited("focus"), recorder, layouts=[prompt.layout]):
+        got = support.generate(given, num_beams=2)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(got.logits, want.logits, strict=True))
+    assert len(recorder.samples) == 1
+
+
 def test_what_a_refused_call_asked_for_is_forgotten() -> None:
     model = support.tiny().model
     with torch.inference_mode(), attached("focus"):
