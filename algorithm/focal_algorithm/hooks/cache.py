@@ -85,6 +85,8 @@ class ShortenedLayer(DynamicLayer):
                 f"{'the method' if attachment is None else attachment.method} dropped tokens from this cache, and is "
                 "attached no longer; go on inside the 'with' block that filled it, or start with an empty cache"
             )
+        if not self.is_initialized:  # since a reset
+            self.rows = torch.arange(len(key_states), device=key_states.device)
         return super().update(key_states, value_states, *args, **kwargs)
 
     def get_seq_length(self, *args: Any) -> int:

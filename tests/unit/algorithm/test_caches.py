@@ -143,6 +143,9 @@ def test_a_cut_into_the_prompt_is_refused_and_an_emptied_cache_starts_anew(name:
         cache.reset()
         prefill(**{cache_name(): cache})
         assert torch.equal(step(cache, text), want)
+        cache.reset()
+        assert torch.equal(step(cache, text.expand(2, -1))[:1], step(DynamicCache(), text))
+        step(cache, NEXT.expand(2, 1))  # two prompts, where there was one
 
 
 def test_a_prefill_that_fails_on_a_used_cache_leaves_it_to_nobody() -> None:
