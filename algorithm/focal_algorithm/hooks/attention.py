@@ -16,19 +16,19 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from focal_algorithm.hooks.requirements import OBSERVED
 from focal_algorithm.models.inference_only import refuse_gradients
 from focal_common.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from focal_algorithm.hooks.session import Session
 
-__all__ = ["SESSIONS", "naive_probabilities", "observed_attention", "require_observed"]
+__all__ = ["SESSIONS", "naive_probabilities", "observed_attention"]
 
 SESSIONS: WeakKeyDictionary[nn.Module, tuple[Session, int]] = WeakKeyDictionary()
 """Attention module to the session attached to it and its layer; empty where nothing is attached."""
 
 _SUPPORTED = ("eager", "sdpa")
-_OBSERVED = "focal_"
 _PROBABILITIES_AT_ONCE = 1 << 20
 """Bounds the probabilities held at once: 4 MiB in fp32, which stay in a cache, or one head if that is more."""
 
@@ -47,26 +47,13 @@ def observed_attention(stock: str) -> str:
             f"attention implementation '{stock}' cannot be observed; load the model with attn_implementation "
             f"{' or '.join(_SUPPORTED)}"
         )
-    name = f"{_OBSERVED}{stock}"
+    name = f"{OBSERVED}{stock}"
     if name not in ALL_ATTENTION_FUNCTIONS:
         AttentionInterface.register(name, _observing(stock))
         # Without a mask function of the same name, transformers passes no mask and padding would be seen.
         masks = AttentionMaskInterface()
         AttentionMaskInterface.register(name, masks[stock])
     return name
-
-
-def require_observed(implementation: str) -> None:
-    """Check that the attention function of a forward is still one that shows its operands.
-
-    Raises:
-        UnsupportedError: Another was chosen since.
-    """
-    if not implementation.startswith(_OBSERVED):
-        raise UnsupportedError(
-            f"attention implementation '{implementation}' was set while a method is attached, which does not see its "
-            "operands; set it before the 'with' block"
-        )
 
 
 def _stock_function(stock: str, module: nn.Module) -> Callable[..., tuple[Tensor, Any]]:

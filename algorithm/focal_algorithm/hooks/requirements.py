@@ -11,7 +11,10 @@ from torch import Tensor
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import UnsupportedError
 
-__all__ = ["real_tokens", "require_kept_logits", "require_same_padding"]
+__all__ = ["OBSERVED", "real_tokens", "require_kept_logits", "require_observed", "require_same_padding"]
+
+OBSERVED = "focal_"
+"""How names of attention functions begin that show their operands to a session."""
 
 
 def real_tokens(mask: Any, tokens: Tensor, cache: Any) -> Tensor:
@@ -90,3 +93,16 @@ def require_kept_logits(keep: Any, layouts: Sequence[SampleLayout], method: str)
         f"logits_to_keep counts places of the whole prompt, and {method} drops tokens before them; expected at most "
         f"{after}, the tokens after the picture, or leave it out and find places with positions()"
     )
+
+
+def require_observed(implementation: str) -> None:
+    """Check that the attention function of a forward is still one that shows its operands.
+
+    Raises:
+        UnsupportedError: Another was chosen since.
+    """
+    if not implementation.startswith(OBSERVED):
+        raise UnsupportedError(
+            f"attention implementation '{implementation}' was set while a method is attached, which does not see its "
+            "operands; set it before the 'with' block"
+        )

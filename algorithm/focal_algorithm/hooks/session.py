@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from focal_algorithm.hooks.attention import require_observed
 from focal_algorithm.hooks.cache import (
     Attachment,
     bind_cache,
@@ -29,6 +28,7 @@ from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.requirements import (
     real_tokens,
     require_kept_logits,
+    require_observed,
     require_same_padding,
 )
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
