@@ -33,6 +33,7 @@ _NEW_TOKENS = 4
 class _Case:
     """A method attached to a model, and a prompt."""
 
+    subject: str
     loaded: LoadedModel
     method: CompressionMethod
     inputs: dict[str, Any]
@@ -68,7 +69,7 @@ def _attached(name: str, subject: str) -> Iterator[_Case]:
     recorder = Recorder(loaded.geometry, method, keep_masks=True)
     inputs = dict(conformance.prompt_of(subject, loaded).inputs)
     with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder) as session:
-        yield _Case(loaded, method, inputs, session, recorder)
+        yield _Case(subject, loaded, method, inputs, session, recorder)
 
 
 def _assisted_by_lookup(case: _Case) -> tuple[Tensor, Tensor]:
@@ -147,6 +148,23 @@ def _logits_by_place(case: _Case) -> tuple[Tensor, Tensor]:
     return case.loaded.model(**case.inputs, logits_to_keep=last).logits, case.prefill().logits[:, -2:]
 
 
+def _another_prompt_inside_generate(case: _Case) -> tuple[Tensor, Tensor]:
+    other = dict(
+        conformance.prompt_of(case.subject, case.loaded, seed=2, question="And what else is there?").inputs
+    )
+    found: list[Tensor] = []
+
+    def ask(_ids: Tensor, scores: Tensor) -> Tensor:
+        found.append(case.loaded.model(**other).logits[:, -1])
+        return scores
+
+    alone = case.loaded.model(**other).logits[:, -1]
+    got = [case.logits(logits_processor=[ask], use_cache=use_cache) for use_cache in (True, False)]
+    want = case.logits()
+    case.recorder.samples.clear()  # the other prompt is in it too
+    return torch.cat([*got, *found]), torch.cat([want, want, *[alone] * len(found)])
+
+
 _WAYS: dict[Callable[[_Case], tuple[Tensor, Tensor]], tuple[str, str]] = {
     _assisted_by_lookup: ("", ""),
     _assisted_by_a_model: ("", ""),
@@ -159,6 +177,7 @@ _WAYS: dict[Callable[[_Case], tuple[Tensor, Tensor]], tuple[str, str]] = {
     _prefill_in_chunks: ("all", "prefill_chunk_size splits the prompt"),
     _labels: ("drops", "leave labels out"),
     _logits_by_place: ("drops", "logits_to_keep counts places"),
+    _another_prompt_inside_generate: ("", ""),
 }
 """Each way, which methods refuse it (all, or those that drop tokens), and words of the reason."""
 

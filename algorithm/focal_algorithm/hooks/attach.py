@@ -10,13 +10,13 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.compiler import disable
 
 from focal_algorithm.hooks.attention import SESSIONS, observed_attention
-from focal_algorithm.hooks.generation import watched_generate
+from focal_algorithm.hooks.generation import refuse_copy, watched_generate
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.session import Session
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, changes_length
@@ -134,10 +134,22 @@ def _by_name(module: nn.Module, args: Sequence[Any], inputs: dict[str, Any]) -> 
     return {**found, **{name: value for named in rest.values() for name, value in named.items()}}
 
 
+def _own(registered: nn.Module, hook: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a hook, uncompiled, that refuses every module but the one it is registered for."""
+
+    def own(module: nn.Module, *given: Any) -> Any:
+        if module is not registered:
+            refuse_copy()
+        return hook(module, *given)
+
+    return cast("Callable[..., Any]", disable(own))
+
+
 class _Handles:
     """Module hooks in the four forms the session needs; all are removed by ``undo``.
 
-    torch.compile runs them as they are: traced, what they keep from one call to the next would be lost.
+    torch.compile runs them as they are: traced, what they keep from one call to the next would be lost. Copies of a
+    module take its hooks along, but not its attention's entry in `SESSIONS`, and are refused.
     """
 
     def __init__(self, undo: ExitStack) -> None:
@@ -150,7 +162,7 @@ class _Handles:
             changed = change(_by_name(module, args, inputs) if args else inputs)
             return None if changed is None else ((), changed)
 
-        self._keep(module.register_forward_pre_hook(disable(hook), with_kwargs=True))
+        self._keep(module.register_forward_pre_hook(_own(module, hook), with_kwargs=True))
 
     def layer_inputs(
         self,
@@ -164,7 +176,7 @@ class _Handles:
             hidden, changed = change(inputs["hidden_states"], inputs)
             return args, changed | {"hidden_states": hidden}
 
-        self._keep(module.register_forward_pre_hook(disable(hook), with_kwargs=True))
+        self._keep(module.register_forward_pre_hook(_own(module, hook), with_kwargs=True))
 
     def first_input(self, module: nn.Module, change: Callable[[Tensor], Tensor]) -> None:
         self.layer_inputs(module, lambda hidden, inputs: (change(hidden), inputs))
@@ -176,13 +188,13 @@ class _Handles:
             return change(output)
 
         # Before the hooks by which transformers collects hidden_states, which then see what the next layer gets.
-        self._keep(module.register_forward_hook(disable(hook), prepend=True))
+        self._keep(module.register_forward_hook(_own(module, hook), prepend=True))
 
     def watched(self, module: nn.Module, see: Callable[[Any], None]) -> None:
         def hook(_module: nn.Module, _args: Any, output: Any) -> None:
             see(output)
 
-        self._keep(module.register_forward_hook(disable(hook)))
+        self._keep(module.register_forward_hook(_own(module, hook)))
 
     def _keep(self, handle: Any) -> None:
         self._undo.callback(handle.remove)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from focal_algorithm.hooks.requirements import OBSERVED
 from focal_algorithm.models.inference_only import refuse_gradients
 from focal_common.errors import UnsupportedError
 
@@ -46,7 +47,7 @@ def observed_attention(stock: str) -> str:
             f"attention implementation '{stock}' cannot be observed; load the model with attn_implementation "
             f"{' or '.join(_SUPPORTED)}"
         )
-    name = f"focal_{stock}"
+    name = f"{OBSERVED}{stock}"
     if name not in ALL_ATTENTION_FUNCTIONS:
         AttentionInterface.register(name, _observing(stock))
         # Without a mask function of the same name, transformers passes no mask and padding would be seen.

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from focal_common.errors import UnsupportedError
@@ -16,7 +18,15 @@ from focal_common.errors import UnsupportedError
 if TYPE_CHECKING:
     from focal_algorithm.hooks.prefill import Prefill
 
-__all__ = ["Attachment", "ShortenedLayer", "bind_cache", "held_tokens", "prefill_of", "require_growing_cache"]
+__all__ = [
+    "Attachment",
+    "ShortenedLayer",
+    "bind_cache",
+    "held_tokens",
+    "prefill_of",
+    "require_growing_cache",
+    "unbind_cache",
+]
 
 _OWNER = "_focal_owner"
 
@@ -53,12 +63,19 @@ class ShortenedLayer(DynamicLayer):
 
     Layer 0 says how many tokens it was shown, as sliding-window layers of transformers do, because `generate` and
     loops of one's own take that number for the part of the ids that is in the cache. Deeper layers say what they hold.
+
+    Attributes:
+        rows: Row of the prefill behind each row, axes (batch), int64.
     """
 
-    def __init__(self, layer: DynamicLayer, missing_tokens: int, counts_missing: bool, owner: _Owner) -> None:
+    def __init__(
+        self, layer: DynamicLayer, kept_tokens: int, missing_tokens: int, counts_missing: bool, owner: _Owner
+    ) -> None:
         super().__init__()
         self.__dict__.update(layer.__dict__)
-        self._missing_tokens, self._counts_missing, self._owner = missing_tokens, counts_missing, owner
+        self._kept_tokens, self._missing_tokens = kept_tokens, missing_tokens
+        self._counts_missing, self._owner = counts_missing, owner
+        self.rows = torch.arange(len(self.keys), device=self.keys.device)
 
     def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> Any:
         """Append keys and values; refused after the method was detached, whose masks and positions they need."""
@@ -68,6 +85,8 @@ class ShortenedLayer(DynamicLayer):
                 f"{'the method' if attachment is None else attachment.method} dropped tokens from this cache, and is "
                 "attached no longer; go on inside the 'with' block that filled it, or start with an empty cache"
             )
+        if not self.is_initialized:  # since a reset
+            self.rows = torch.arange(len(key_states), device=key_states.device)
         return super().update(key_states, value_states, *args, **kwargs)
 
     def get_seq_length(self, *args: Any) -> int:
@@ -78,16 +97,44 @@ class ShortenedLayer(DynamicLayer):
     def crop(self, *args: Any, **kwargs: Any) -> None:
         """Remove the last tokens: as many as asked for, or all after a number of tokens shown."""
         (tokens,) = (*args, *kwargs.values())
-        shown = super().get_seq_length() + self._missing_tokens
+        held = super().get_seq_length()
+        shown = held + self._missing_tokens
         removed = shown - tokens if tokens > 0 else -tokens
-        if removed > 0 and self.is_initialized:
-            for name in ("keys", "values"):
-                setattr(self, name, getattr(self, name)[..., :-removed, :])
+        if removed <= 0 or not held:
+            return
+        if removed >= shown:
+            self.reset()
+            return
+        since = held - self._kept_tokens
+        if removed > since and self._missing_tokens:
+            attachment = self._owner.attachment
+            raise UnsupportedError(
+                f"{'the method' if attachment is None else attachment.method} chose what to drop from the whole "
+                f"prompt, so the last {removed} tokens cannot be cut from this cache, {removed - since} of them of the "
+                f"prompt; expected at most {since}, those since, or all; start a shorter prompt with an empty cache"
+            )
+        for name in ("keys", "values"):
+            setattr(self, name, getattr(self, name)[..., :-removed, :])
 
     def reset(self) -> None:
         """Forget everything, as a plain layer does."""
         self._missing_tokens = 0
         super().reset()
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeat each row, and remember of which prompt it is."""
+        super().batch_repeat_interleave(repeats)
+        self.rows = self.rows.repeat_interleave(repeats)
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep some rows, and remember of which prompts they are."""
+        super().batch_select_indices(indices)
+        self.rows = self.rows[indices]
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Put rows into another order, and remember of which prompts they are."""
+        super().reorder_cache(beam_idx)
+        self.rows = self.rows[beam_idx.to(self.rows.device)]
 
 
 def require_growing_cache(cache: Any, method: str) -> None:
@@ -108,6 +155,12 @@ def require_growing_cache(cache: Any, method: str) -> None:
     )
 
 
+def unbind_cache(cache: Any) -> None:
+    """Make a cache that is filled anew forget the prefill that filled it before: the new one may fail midway."""
+    if getattr(cache, _OWNER, None) is not None:
+        setattr(cache, _OWNER, None)
+
+
 def bind_cache(cache: Any, prefill: Prefill, attachment: Attachment) -> None:
     """Note in a cache which prefill has just filled it."""
     owner = _Owner(prefill, attachment)
@@ -118,8 +171,10 @@ def bind_cache(cache: Any, prefill: Prefill, attachment: Attachment) -> None:
     for number, sequence in enumerate(prefill.at_layer):
         if not sequence.is_whole:
             layer = cache.layers[number]
-            missing = prefill.prompt_columns - sequence.columns.shape[1]
-            cache.layers[number] = ShortenedLayer(layer, missing, number == 0, owner)
+            kept = sequence.columns.shape[1]
+            cache.layers[number] = ShortenedLayer(
+                layer, kept, prefill.prompt_columns - kept, number == 0, owner
+            )
 
 
 def prefill_of(cache: Any, attachment: Attachment, rows: int) -> Prefill:
@@ -150,6 +205,14 @@ def prefill_of(cache: Any, attachment: Attachment, rows: int) -> Prefill:
             "prompt that all rows share"
         )
     found: Prefill = owner.prefill
+    shortened = next((layer for layer in cache.layers if isinstance(layer, ShortenedLayer)), None)
+    if prompts > 1 and shortened is not None and shortened.keys is not None:
+        behind = shortened.rows // found.copies
+        if not torch.equal(behind, torch.arange(rows, device=behind.device) // found.copies):
+            raise UnsupportedError(
+                f"the rows of the cache are no longer those of the prompts that filled it, but of prompts "
+                f"{behind.tolist()}; keep their order, or give each prompt a cache of its own"
+            )
     return found
 
 

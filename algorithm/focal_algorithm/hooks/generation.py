@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from types import MethodType
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from torch import Tensor
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import UnsupportedError
 
-__all__ = ["GenerateCall", "watched_generate"]
+__all__ = ["GenerateCall", "refuse_copy", "watched_generate"]
 
 _PER_TOKEN = ("input_ids", "attention_mask", "position_ids", "token_type_ids", "mm_token_type_ids")
 
@@ -31,6 +32,7 @@ class GenerateCall:
         copies: Rows that each prompt becomes: beams, or sequences to return.
         layouts: Of its prompts, one per row, once the first forward was reached.
         prompt_ids: Ids of that forward, without drafts, axes (rows, tokens).
+        tower: What the vision tower did with its pictures, which `generate` encodes once.
     """
 
     inputs: Mapping[str, Any]
@@ -38,6 +40,7 @@ class GenerateCall:
     copies: int
     layouts: Sequence[SampleLayout] | None = None
     prompt_ids: Tensor | None = None
+    tower: Any = None
 
     def is_known(self, token_ids: Tensor) -> bool:
         """Return whether ids, axes (rows, tokens), are those of its prompts and tokens generated since."""
@@ -73,16 +76,30 @@ def watched_generate(model: Any, run: Callable[[GenerateCall, Callable[[], Any]]
         return
     own = vars(model).get("generate")
 
-    def generate(*args: Any, **settings: Any) -> Any:
+    def generate(self: Any, *args: Any, **settings: Any) -> Any:
+        if self is not model:
+            refuse_copy()
         return run(_call(model, args, settings), lambda: stock(*args, **settings))
 
-    model.generate = generate
+    model.generate = MethodType(generate, model)  # a deep copy binds it to the copy
     try:
         yield
     finally:
         del model.generate
         if own is not None:
             model.generate = own
+
+
+def refuse_copy() -> NoReturn:
+    """Refuse a copy of a model that was made inside the block: it has the hooks, and not what they belong to.
+
+    Raises:
+        UnsupportedError: Always.
+    """
+    raise UnsupportedError(
+        "this model is a copy of one, made while a method was attached to that; copy the model outside the 'with' "
+        "block, and attach a method to the copy"
+    )
 
 
 def _call(model: Any, args: Sequence[Any], settings: Mapping[str, Any]) -> GenerateCall:

@@ -90,6 +90,7 @@ class Prefill:
         is_real: Axes (batch, tokens); False for padding.
         position_ids: Of all tokens, axes (..., batch or 1, tokens); None for 0, 1, 2, ...
         record: Takes what is done to the prompts; None to record nothing.
+        copies: Rows in a row that are the same prompt, and may change places.
 
     Attributes:
         at_layer: Tokens of the prompts whose keys each layer holds.
@@ -108,6 +109,7 @@ class Prefill:
         is_real: Tensor,
         position_ids: Tensor | None,
         record: OpenBatch | None = None,
+        copies: int = 1,
     ) -> None:
         lengths = is_real.sum(dim=1).tolist()
         if len(lengths) != len(layouts):
@@ -131,6 +133,7 @@ class Prefill:
         )
         self.is_real = is_real
         self.record = record
+        self.copies = copies
         self.sequence = BatchSequence.whole(is_real)
         self.at_layer: list[BatchSequence] = []
         self.after_layer: list[BatchSequence] = []

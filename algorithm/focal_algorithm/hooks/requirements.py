@@ -11,7 +11,10 @@ from torch import Tensor
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import UnsupportedError
 
-__all__ = ["real_tokens", "require_kept_logits", "require_same_padding"]
+__all__ = ["OBSERVED", "real_tokens", "require_kept_logits", "require_observed", "require_same_padding"]
+
+OBSERVED = "focal_"
+"""How names of attention functions begin that show their operands to a session."""
 
 
 def real_tokens(mask: Any, tokens: Tensor, cache: Any) -> Tensor:
@@ -52,15 +55,28 @@ def require_same_padding(mask: Any, is_real: Tensor) -> None:
     """Check that a decode step masks what the prefill did: masks of shortened layers are made from that.
 
     Raises:
-        UnsupportedError: It masks other tokens of the prompt.
+        UnsupportedError: It masks other tokens of the prompt, or some since, or was prepared beforehand.
     """
-    if not torch.is_tensor(mask) or mask.ndim != 2:
+    if mask is None:
+        if not bool(is_real.all()):
+            raise UnsupportedError(
+                "a decode step onto padded prompts needs an attention_mask: that of the prefill, and a column of ones "
+                "for each token since"
+            )
         return
-    prompt = mask[:, : is_real.shape[1]]
-    if prompt.shape[1] != is_real.shape[1] or not bool((prompt.bool() == is_real).all()):
+    columns = is_real.shape[1]
+    if not torch.is_tensor(mask) or mask.ndim != 2:
+        given = f"axes {tuple(mask.shape)}" if torch.is_tensor(mask) else f"a {type(mask).__name__}"
+        raise UnsupportedError(
+            f"the attention_mask of a decode step has {given}; expected axes (batch, tokens): masks prepared "
+            "beforehand are not supported"
+        )
+    expected = torch.nn.functional.pad(is_real, (0, max(mask.shape[1] - columns, 0)), value=True)
+    if expected.shape[1] != mask.shape[1] or not bool((mask.bool() == expected).all()):
         raise UnsupportedError(
             f"the attention_mask of a decode step, axes {tuple(mask.shape)}, must repeat that of the prefill, "
-            f"{is_real.shape[1]} columns with those of dropped tokens, and add one for each token since"
+            f"{columns} columns with those of dropped tokens, and add a one for each token since: no padding after "
+            "the prompt"
         )
 
 
@@ -77,3 +93,16 @@ def require_kept_logits(keep: Any, layouts: Sequence[SampleLayout], method: str)
         f"logits_to_keep counts places of the whole prompt, and {method} drops tokens before them; expected at most "
         f"{after}, the tokens after the picture, or leave it out and find places with positions()"
     )
+
+
+def require_observed(implementation: str) -> None:
+    """Check that the attention function of a forward is still one that shows its operands.
+
+    Raises:
+        UnsupportedError: Another was chosen since.
+    """
+    if not implementation.startswith(OBSERVED):
+        raise UnsupportedError(
+            f"attention implementation '{implementation}' was set while a method is attached, which does not see its "
+            "operands; set it before the 'with' block"
+        )

@@ -20,6 +20,7 @@ from focal_algorithm.hooks.cache import (
     held_tokens,
     prefill_of,
     require_growing_cache,
+    unbind_cache,
 )
 from focal_algorithm.hooks.generation import GenerateCall
 from focal_algorithm.hooks.prefill import Picture, Prefill
@@ -27,6 +28,7 @@ from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.requirements import (
     real_tokens,
     require_kept_logits,
+    require_observed,
     require_same_padding,
 )
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
@@ -85,6 +87,7 @@ class _Thread(threading.local):
     def __init__(self) -> None:
         self.forward = _Forward()
         self.call: GenerateCall | None = None
+        self.logits_to_keep: Any = 0  # as the whole model was called, until the model inside it is
 
 
 class Session:
@@ -119,7 +122,7 @@ class Session:
             else range(0)
         )
         self._model = model
-        self._decoder = adapter.points(model).decoder
+        self._decoder: Any = adapter.points(model).decoder
         self._modules = tuple(model.modules())
         self._adapter = adapter
         self._recorder = recorder
@@ -194,7 +197,7 @@ class Session:
         Raises:
             UnsupportedError: A loss over all tokens of the prompt is asked for.
         """
-        self._thread.forward = _Forward(logits_to_keep=inputs.get("logits_to_keep", 0))
+        self._thread.logits_to_keep = inputs.get("logits_to_keep", 0)
         if self._drops and inputs.get("labels") is not None:
             raise UnsupportedError(
                 f"labels hold one token for each of the prompt, and {self.method.name} drops some; leave labels out "
@@ -203,7 +206,8 @@ class Session:
 
     def on_model_inputs(self, inputs: Mapping[str, Any]) -> None:
         """Read layouts where none were given; ``inputs`` are the keyword arguments of the whole model."""
-        now = self._thread.forward = _Forward(logits_to_keep=self._thread.forward.logits_to_keep)
+        now = self._thread.forward = _Forward(logits_to_keep=self._thread.logits_to_keep)
+        self._thread.logits_to_keep = 0
         if any(name.startswith("pixel_values") and inputs[name] is not None for name in inputs):
             self._forget_pictures()  # the tower runs inside this forward
         token_ids, call = inputs.get("input_ids"), self._thread.call
@@ -221,10 +225,14 @@ class Session:
             return
         is_real = real_tokens(inputs.get("attention_mask"), token_ids, cache_in(inputs))
         now.token_ids = [row[keep] for row, keep in zip(token_ids, is_real, strict=True)]
+        if call is not None and call.prompt_ids is not None and not call.is_known(token_ids):
+            call = None  # another prompt, of a logits processor, say
         if call is not None and len(token_ids) % call.copies == 0:
             now.copies = call.copies
         if call is not None and call.is_known(token_ids):
             now.layouts, now.is_recomputing = call.layouts, True
+            if self.tower is not None and call.tower is not None:
+                self.tower.restore(call.tower)
             return
         layouts = self.layouts
         if layouts is None:
@@ -246,6 +254,7 @@ class Session:
             if self._drops:
                 require_growing_cache(cache, self.method.name)
             now.is_decoding = False
+            unbind_cache(cache)
             now.prefill = self._start_prefill(embeddings, inputs)
             inputs, now.additions = self._adapter.layer_additions(inputs)
             return inputs
@@ -293,10 +302,15 @@ class Session:
         layouts = self.layouts if now.layouts is None else now.layouts
         refuse_training(self._model, self._modules)
         refuse_compiled_forward()
+        require_observed(self._decoder.config._attn_implementation)
         if layouts is None:
             raise UnsupportedError(
                 "the prompt came as embeddings; give attach(..., layouts=...) to say what it holds"
             )
+        call = self._thread.call
+        if now.layouts is None and call is not None and len(layouts) * call.copies == len(embeddings):
+            now.copies = call.copies  # a prompt of embeddings
+            layouts = [layout for layout in layouts for _ in range(call.copies)]
         is_real = real_tokens(inputs.get("attention_mask"), embeddings, cache_in(inputs))
         lengths = [int(length) for length in is_real.sum(dim=1)]
         has_more = any(
@@ -311,7 +325,8 @@ class Session:
                 length - layout.sequence_tokens for layout, length in zip(layouts, lengths, strict=False)
             )
             record = self._recorder.open(layouts, drafted, now.copies)
-        prefill = Prefill(self.method, self.geometry, layouts, is_real, inputs.get("position_ids"), record)
+        positions = inputs.get("position_ids")
+        prefill = Prefill(self.method, self.geometry, layouts, is_real, positions, record, now.copies)
         if now.token_ids is not None:
             now.token_ids = [
                 row[: layout.sequence_tokens] for row, layout in zip(now.token_ids, layouts, strict=True)
@@ -366,7 +381,10 @@ class Session:
             [self._adapter.visual_map(self._model, part) for part in layout.parts]
             for layout in prefill.layouts
         ]
-        shares = tower.take(maps, self._thread.forward.copies)
+        now, call = self._thread.forward, self._thread.call
+        shares = tower.take(maps, now.copies)
+        if call is not None and now.layouts is call.layouts:
+            call.tower = tower.seen()
 
         def decide(picture: Picture, own: Tensor) -> Resequenced | None:
             row, part = picture.row, picture.part

@@ -115,6 +115,127 @@ def test_rows_that_are_no_longer_those_of_the_prefill_are_refused() -> None:
             step(cache, NEXT.expand(3, 1))
 
 
+def test_rows_in_another_order_are_refused_though_their_padding_is_alike() -> None:
+    loaded = support.tiny()
+    batch = support.padded(
+        [support.prompt(support.video(1), "A"), support.prompt(support.video(2), "B")], "left"
+    )
+    with torch.inference_mode(), attached("framefusion"):
+        cache = cache_of(loaded.model(**batch, use_cache=True))
+        cache.reorder_cache(torch.tensor([0, 1]))
+        step(copy.deepcopy(cache), NEXT.expand(2, 1))
+        cache.batch_select_indices(torch.tensor([1, 0]))
+        with pytest.raises(UnsupportedError, match=r"but of prompts \[1, 0\]"):
+            step(cache, NEXT.expand(2, 1))
+
+
+@pytest.mark.parametrize("name", ["focus", "visionzip"])
+def test_a_cut_into_the_prompt_is_refused_and_an_emptied_cache_starts_anew(name: str) -> None:
+    text = torch.tensor([list(b"only text")])
+    with attached(name):
+        want = step(cache_of(prefill()), text)
+        cache = cache_of(prefill())
+        step(cache, NEXT)
+        with pytest.raises(UnsupportedError, match="2 of them of the prompt; expected at most 1"):
+            copy.deepcopy(cache).crop(-3)
+        cache.crop(-cache.get_seq_length())
+        assert torch.equal(step(cache, text), step(DynamicCache(), text))
+        cache.reset()
+        prefill(**{cache_name(): cache})
+        assert torch.equal(step(cache, text), want)
+        cache.reset()
+        assert torch.equal(step(cache, text.expand(2, -1))[:1], step(DynamicCache(), text))
+        step(cache, NEXT.expand(2, 1))  # two prompts, where there was one
+
+
+def test_a_prefill_that_fails_on_a_used_cache_leaves_it_to_nobody() -> None:
+    layer = support.tiny().model.get_decoder().layers[2]
+    with attached("visionzip"):
+        cache = cache_of(prefill())
+        cache.reset()
+
+        def fail(*_: Any) -> None:
+            raise KeyError("in the middle")
+
+        handle = layer.register_forward_pre_hook(fail)
+        with pytest.raises(KeyError):
+            prefill("Another?", **{cache_name(): cache})
+        handle.remove()
+        with pytest.raises(UnsupportedError, match="by a prefill that failed"):
+            step(cache)
+
+
+@pytest.mark.parametrize("name", ["focus", "visionzip"])
+def test_masks_of_decode_steps_that_shortened_layers_cannot_follow_are_refused(name: str) -> None:
+    loaded = support.tiny()
+    batch = support.padded(
+        [support.prompt(support.video(1), "A"), support.prompt(support.video(2), "Longer")], "left"
+    )
+    mask, tokens = batch["attention_mask"], torch.tensor([[256, 70], [70, 71]])
+    with torch.inference_mode(), attached(name):
+        cache = cache_of(loaded.model(**batch, use_cache=True))
+        refused = [
+            (torch.cat([mask, torch.tensor([[0, 1], [1, 1]])], 1), "no padding after the prompt"),
+            (None, "onto padded prompts needs an attention_mask"),
+            (torch.zeros(2, 1, 2, mask.shape[1] + 2), "masks prepared beforehand"),
+        ]
+        for given, reason in refused:
+            with pytest.raises(UnsupportedError, match=reason):
+                step(copy.deepcopy(cache), tokens, attention_mask=given)
+
+
+@pytest.mark.parametrize("name", ["focus", "visionzip", "dense"])
+def test_a_copy_of_a_model_made_inside_the_block_is_refused_and_one_made_outside_is_not(name: str) -> None:
+    loaded = support.tiny()
+    inputs = support.prompt().inputs
+    with torch.inference_mode(), attached(name):
+        want = loaded.model(**inputs).logits
+        inside = copy.deepcopy(loaded.model)
+    for use in (inside, inside.model, inside.get_decoder().layers[0], inside.generate):
+        with torch.inference_mode(), pytest.raises(UnsupportedError, match="this model is a copy of one"):
+            use(**inputs)
+    outside = copy.deepcopy(loaded.model)
+    with torch.inference_mode(), attach(outside, loaded.adapter, support.suited(name)):
+        assert torch.equal(outside(**inputs).logits, want)
+
+
+def test_an_attention_function_set_inside_the_block_is_refused() -> None:
+    model = support.tiny().model
+    stock = model.config.get_text_config()._attn_implementation
+    with attached("focus"):
+        model.set_attn_implementation("eager")
+        with pytest.raises(UnsupportedError, match="'eager' was set while a method is attached"):
+            prefill()
+    model.set_attn_implementation(stock)
+
+
+def test_beams_of_a_prompt_of_embeddings_share_its_layout() -> None:
+    loaded, prompt = support.tiny(), support.prompt()
+    shown: dict[str, Tensor] = {}
+
+    def keep(_module: nn.Module, _args: Any, inputs: dict[str, Any]) -> None:
+        shown.setdefault("inputs_embeds", inputs["inputs_embeds"][:1].clone())
+
+    handle = loaded.model.get_decoder().register_forward_pre_hook(keep, with_kwargs=True)
+    with attached("focus"):
+        want = support.generate(prompt.inputs, num_beams=2)
+    handle.remove()
+    given = {**shown, "attention_mask": prompt.inputs["attention_mask"]}
+    recorder = Recorder(loaded.geometry, support.suited("focus"))
+    with attach(loaded.model, loaded.adapter, support.suited("focus"), recorder, layouts=[prompt.layout]):
+        got = support.generate(given, num_beams=2)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(got.logits, want.logits, strict=True))
+    assert len(recorder.samples) == 1
+
+
+def test_what_a_refused_call_asked_for_is_forgotten() -> None:
+    model = support.tiny().model
+    with torch.inference_mode(), attached("focus"):
+        with pytest.raises(UnsupportedError, match="logits_to_keep"):
+            prefill(logits_to_keep=torch.tensor([0]))
+        model.model(**support.prompt().inputs)
+
+
 def test_a_failed_forward_leaves_nothing_behind() -> None:
     loaded = support.tiny()
     method = support.suited("visionzip")
