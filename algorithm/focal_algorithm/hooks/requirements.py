@@ -35,12 +35,19 @@ def real_tokens(mask: Any, tokens: Tensor, cache: Any) -> Tensor:
         UnsupportedError: The mask was prepared otherwise, or is not as long as the prompt.
     """
     shape = tokens.shape[:2]
+    if not shape.numel():
+        raise UnsupportedError(f"the prompt has axes {tuple(shape)}; expected at least one token")
     if isinstance(mask, dict):
         mask = mask.get("full_attention")
     if mask is None:
         return torch.ones(shape, dtype=torch.bool, device=tokens.device)
     if torch.is_tensor(mask) and mask.shape == shape:
-        return mask.bool()
+        is_real = mask.bool()
+        if not bool(is_real.any(dim=1).all()):
+            raise UnsupportedError(
+                "a row of attention_mask is all zeros; expected at least one token in each prompt"
+            )
+        return is_real
     if torch.is_tensor(mask) and mask.ndim == 4 and getattr(cache, "is_compileable", False):
         own = mask[:, 0, :, : shape[1]].diagonal(dim1=-2, dim2=-1)
         return (own if own.dtype == torch.bool else own == 0).expand(shape)

@@ -305,7 +305,8 @@ class Session:
         require_observed(self._decoder.config._attn_implementation)
         if layouts is None:
             raise UnsupportedError(
-                "the prompt came as embeddings; give attach(..., layouts=...) to say what it holds"
+                "the prompt came as embeddings, which do not say where its pictures lie; give input_ids, or "
+                "attach(..., layouts=...)"
             )
         call = self._thread.call
         if now.layouts is None and call is not None and len(layouts) * call.copies == len(embeddings):

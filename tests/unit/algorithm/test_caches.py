@@ -369,3 +369,19 @@ def test_settings_of_generate_that_cannot_be_exact_are_refused_wherever_they_are
     with attached("focus"), pytest.raises(UnsupportedError, match=reason):
         model.generate(**inputs, generation_config=settings)
     assert "generate" not in vars(model)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"attention_mask": 0}, "a row of attention_mask is all zeros"),
+        ({"input_ids": 1, "attention_mask": 1}, "expected at least one token"),
+    ],
+    ids=["mask", "ids"],
+)
+def test_a_prompt_without_tokens_is_one_sentence(change: dict[str, int], reason: str) -> None:
+    inputs = dict(support.prompt().inputs)
+    for name, kind in change.items():
+        inputs[name] = inputs[name][:, :0] if kind else torch.zeros_like(inputs[name])
+    with torch.inference_mode(), attached("focus"), pytest.raises(UnsupportedError, match=reason):
+        support.tiny().model(**inputs)
