@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -56,6 +56,23 @@ def real_tokens(mask: Any, tokens: Tensor, cache: Any) -> Tensor:
         f"attention_mask has {given}; expected axes (batch, tokens), here {tuple(shape)}: masks prepared beforehand "
         "are not supported"
     )
+
+
+def require_pixels(layouts: Sequence[SampleLayout], inputs: Mapping[str, Any]) -> None:
+    """Check that placeholders stand for pictures: without them a model takes the placeholders' own embeddings.
+
+    Raises:
+        UnsupportedError: A prompt has placeholders and the forward no pixels.
+    """
+    pictured = [layout.sample_id for layout in layouts if layout.visual_tokens]
+    given = (name for name, value in inputs.items() if value is not None)
+    if pictured and not any(
+        name.startswith("pixel_values") or name == "mm_encoder_outputs" for name in given
+    ):
+        raise UnsupportedError(
+            f"{pictured[0]}: the prompt holds placeholders of pictures but the forward was given no pixels; give the "
+            "pixel_values that belong to the ids"
+        )
 
 
 def require_same_padding(mask: Any, is_real: Tensor) -> None:

@@ -29,6 +29,7 @@ from focal_algorithm.hooks.requirements import (
     real_tokens,
     require_kept_logits,
     require_observed,
+    require_pixels,
     require_same_padding,
 )
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
@@ -238,6 +239,7 @@ class Session:
         if layouts is None:
             told = {**inputs, "attention_mask": is_real}
             layouts = self._adapter.layouts(self._model, told if call is None else call.prompt_inputs(told))
+            require_pixels(layouts, inputs)
         if call is None:
             now.layouts = layouts
             return

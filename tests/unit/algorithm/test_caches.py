@@ -385,3 +385,14 @@ def test_a_prompt_without_tokens_is_one_sentence(change: dict[str, int], reason:
         inputs[name] = inputs[name][:, :0] if kind else torch.zeros_like(inputs[name])
     with torch.inference_mode(), attached("focus"), pytest.raises(UnsupportedError, match=reason):
         support.tiny().model(**inputs)
+
+
+def test_placeholders_without_pixels_are_refused() -> None:
+    inputs = dict(support.prompt().inputs)
+    del inputs["pixel_values_videos"]
+    with (
+        torch.inference_mode(),
+        attached("dense"),
+        pytest.raises(UnsupportedError, match="the forward was given no pixels"),
+    ):
+        support.tiny().model(**inputs)
