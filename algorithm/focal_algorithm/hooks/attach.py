@@ -10,10 +10,9 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor, nn
-from torch.compiler import disable
 
 from focal_algorithm.hooks.attention import SESSIONS, observed_attention
 from focal_algorithm.hooks.generation import refuse_copy, watched_generate
@@ -134,22 +133,11 @@ def _by_name(module: nn.Module, args: Sequence[Any], inputs: dict[str, Any]) -> 
     return {**found, **{name: value for named in rest.values() for name, value in named.items()}}
 
 
-def _own(registered: nn.Module, hook: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a hook, uncompiled, that refuses every module but the one it is registered for."""
-
-    def own(module: nn.Module, *given: Any) -> Any:
-        if module is not registered:
-            refuse_copy()
-        return hook(module, *given)
-
-    return cast("Callable[..., Any]", disable(own))
-
-
 class _Handles:
     """Module hooks in the four forms the session needs; all are removed by ``undo``.
 
-    torch.compile runs them as they are: traced, what they keep from one call to the next would be lost. Copies of a
-    module take its hooks along, but not its attention's entry in `SESSIONS`, and are refused.
+    Each refuses copies of its module, which take hooks along, but not the entry of their attention in `SESSIONS`. They
+    are kept short: a decode step passes several in each layer.
     """
 
     def __init__(self, undo: ExitStack) -> None:
@@ -158,43 +146,51 @@ class _Handles:
     def keyword_inputs(
         self, module: nn.Module, change: Callable[[dict[str, Any]], dict[str, Any] | None]
     ) -> None:
-        def hook(module: nn.Module, args: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+        def hook(called: nn.Module, args: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+            if called is not module:
+                refuse_copy()
             changed = change(_by_name(module, args, inputs) if args else inputs)
             return None if changed is None else ((), changed)
 
-        self._keep(module.register_forward_pre_hook(_own(module, hook), with_kwargs=True))
+        self._keep(module.register_forward_pre_hook(hook, with_kwargs=True))
 
     def layer_inputs(
         self,
         module: nn.Module,
         change: Callable[[Tensor, dict[str, Any]], tuple[Tensor, dict[str, Any]]],
     ) -> None:
-        def hook(_module: nn.Module, args: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        def hook(called: nn.Module, args: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+            if called is not module:
+                refuse_copy()
             if args:
                 hidden, changed = change(args[0], inputs)
                 return (hidden, *args[1:]), changed
             hidden, changed = change(inputs["hidden_states"], inputs)
             return args, changed | {"hidden_states": hidden}
 
-        self._keep(module.register_forward_pre_hook(_own(module, hook), with_kwargs=True))
+        self._keep(module.register_forward_pre_hook(hook, with_kwargs=True))
 
     def first_input(self, module: nn.Module, change: Callable[[Tensor], Tensor]) -> None:
         self.layer_inputs(module, lambda hidden, inputs: (change(hidden), inputs))
 
     def outputs(self, module: nn.Module, change: Callable[[Any], Any]) -> None:
-        def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
+        def hook(called: nn.Module, _args: Any, output: Any) -> Any:
+            if called is not module:
+                refuse_copy()
             if isinstance(output, tuple):
                 return (change(output[0]), *output[1:])
             return change(output)
 
         # Before the hooks by which transformers collects hidden_states, which then see what the next layer gets.
-        self._keep(module.register_forward_hook(_own(module, hook), prepend=True))
+        self._keep(module.register_forward_hook(hook, prepend=True))
 
     def watched(self, module: nn.Module, see: Callable[[Any], None]) -> None:
-        def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+        def hook(called: nn.Module, _args: Any, output: Any) -> None:
+            if called is not module:
+                refuse_copy()
             see(output)
 
-        self._keep(module.register_forward_hook(_own(module, hook)))
+        self._keep(module.register_forward_hook(hook))
 
     def _keep(self, handle: Any) -> None:
         self._undo.callback(handle.remove)

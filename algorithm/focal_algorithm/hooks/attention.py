@@ -64,7 +64,6 @@ def _stock_function(stock: str, module: nn.Module) -> Callable[..., tuple[Tensor
 
 
 def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
-    @torch.compiler.disable
     def attention(
         module: nn.Module,
         query: Tensor,
@@ -77,8 +76,7 @@ def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
         if attached is not None:
             session, layer = attached
             scaling, tokens = settings["scaling"], query.shape[2]
-            # A cache of fixed size hands over all its places, of which a prefill has filled the first.
-            query = session.on_query(layer, query, key[:, :, :tokens], scaling)
+            query = session.on_query(layer, query, key, scaling)
             if session.replaces_probabilities(layer):
                 mask = None if attention_mask is None else attention_mask[..., :tokens]
                 shown = key[:, :, :tokens], value[:, :, :tokens]

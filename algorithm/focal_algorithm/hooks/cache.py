@@ -205,8 +205,10 @@ def prefill_of(cache: Any, attachment: Attachment, rows: int) -> Prefill:
             "prompt that all rows share"
         )
     found: Prefill = owner.prefill
+    if prompts == 1:
+        return found
     shortened = next((layer for layer in cache.layers if isinstance(layer, ShortenedLayer)), None)
-    if prompts > 1 and shortened is not None and shortened.keys is not None:
+    if shortened is not None and shortened.keys is not None:
         behind = shortened.rows // found.copies
         if not torch.equal(behind, torch.arange(rows, device=behind.device) // found.copies):
             raise UnsupportedError(

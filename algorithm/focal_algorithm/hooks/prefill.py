@@ -132,6 +132,7 @@ class Prefill:
             position_ids, is_real & (is_real.cumsum(dim=1) <= prompt_tokens)
         )
         self.is_real = is_real
+        self.is_padded = not bool(is_real.all())
         self.record = record
         self.copies = copies
         self.sequence = BatchSequence.whole(is_real)

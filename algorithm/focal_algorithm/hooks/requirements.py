@@ -75,14 +75,19 @@ def require_pixels(layouts: Sequence[SampleLayout], inputs: Mapping[str, Any]) -
         )
 
 
-def require_same_padding(mask: Any, is_real: Tensor) -> None:
+def require_same_padding(mask: Any, is_real: Tensor, is_padded: bool) -> None:
     """Check that a decode step masks what the prefill did: masks of shortened layers are made from that.
+
+    Args:
+        mask: As the decode step was given it.
+        is_real: Tokens of the prefill that are no padding, axes (batch, tokens), bool.
+        is_padded: Whether there is padding among them.
 
     Raises:
         UnsupportedError: It masks other tokens of the prompt, or some since, or was prepared beforehand.
     """
     if mask is None:
-        if not bool(is_real.all()):
+        if is_padded:
             raise UnsupportedError(
                 "a decode step onto padded prompts needs an attention_mask: that of the prefill, and a column of ones "
                 "for each token since"
@@ -95,8 +100,12 @@ def require_same_padding(mask: Any, is_real: Tensor) -> None:
             f"the attention_mask of a decode step has {given}; expected axes (batch, tokens): masks prepared "
             "beforehand are not supported"
         )
-    expected = torch.nn.functional.pad(is_real, (0, max(mask.shape[1] - columns, 0)), value=True)
-    if expected.shape[1] != mask.shape[1] or not bool((mask.bool() == expected).all()):
+    if not is_padded:
+        is_same = mask.shape[1] >= columns and bool(mask.all())  # the usual case, at the cost of one kernel
+    else:
+        expected = torch.nn.functional.pad(is_real, (0, max(mask.shape[1] - columns, 0)), value=True)
+        is_same = torch.equal(mask.bool(), expected)
+    if not is_same:
         raise UnsupportedError(
             f"the attention_mask of a decode step, axes {tuple(mask.shape)}, must repeat that of the prefill, "
             f"{columns} columns with those of dropped tokens, and add a one for each token since: no padding after "

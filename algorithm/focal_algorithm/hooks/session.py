@@ -209,12 +209,14 @@ class Session:
         """Read layouts where none were given; ``inputs`` are the keyword arguments of the whole model."""
         now = self._thread.forward = _Forward(logits_to_keep=self._thread.logits_to_keep)
         self._thread.logits_to_keep = 0
-        if any(name.startswith("pixel_values") and inputs[name] is not None for name in inputs):
+        token_ids, call, is_cached = inputs.get("input_ids"), self._thread.call, _cached_tokens(inputs) > 0
+        if not is_cached and any(
+            name.startswith("pixel_values") and inputs[name] is not None for name in inputs
+        ):
             self._forget_pictures()  # the tower runs inside this forward
-        token_ids, call = inputs.get("input_ids"), self._thread.call
         if token_ids is None:
             return
-        if _cached_tokens(inputs):
+        if is_cached:
             is_drafted = (
                 call is not None and call.layouts is not None
             )  # a placeholder that was generated is text
@@ -270,7 +272,7 @@ class Session:
             )
         now.is_decoding, now.prefill = True, prefill
         if self._drops:
-            require_same_padding(inputs.get("attention_mask"), prefill.is_real)
+            require_same_padding(inputs.get("attention_mask"), prefill.is_real, prefill.is_padded)
         first = prefill.at_layer[0]
         if first.is_whole:
             return inputs
@@ -495,6 +497,9 @@ class Session:
         if prefill is None:
             return query
         batch, heads, tokens, head_dim = query.shape
+        key = key[
+            :, :, :tokens
+        ]  # a cache of fixed size hands over all its places, of which the first are filled
         if prefill.record is not None or HookPoint.GEMM_INPUT in self.points:
             flat = query.transpose(1, 2).reshape(batch, tokens, heads * head_dim)
             new = self.on_gemm_input(layer, "query", flat)
