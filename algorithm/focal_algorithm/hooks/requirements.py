@@ -113,6 +113,27 @@ def require_same_padding(mask: Any, is_real: Tensor, is_padded: bool) -> None:
         )
 
 
+def require_next_positions(given: Any, first: Tensor) -> None:
+    """Check that positions given at a decode step are those that follow: layers that are short count them themselves.
+
+    Positions of several axes follow from what the model keeps of its prompt, and are left to it.
+
+    Args:
+        given: As the decoder was given them, axes (batch or 1, new tokens); None for the model's own.
+        first: Position of the first new token, axes (batch, 1), or with further axes before.
+
+    Raises:
+        UnsupportedError: They are others.
+    """
+    if not torch.is_tensor(given) or given.ndim != 2 or first.ndim != 2:
+        return
+    if not bool((given == first + torch.arange(given.shape[1], device=first.device)).all()):
+        raise UnsupportedError(
+            f"position_ids of a decode step are {given.tolist()}; expected those that follow the prompt, from "
+            f"{first.flatten().tolist()} on, or leave them out"
+        )
+
+
 def require_kept_logits(keep: Any, layouts: Sequence[SampleLayout], method: str) -> None:
     """Check that logits asked for by place are those of tokens that are never dropped.
 

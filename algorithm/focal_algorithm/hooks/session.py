@@ -28,6 +28,7 @@ from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.requirements import (
     real_tokens,
     require_kept_logits,
+    require_next_positions,
     require_observed,
     require_pixels,
     require_same_padding,
@@ -278,6 +279,7 @@ class Session:
             return inputs
         # Layer 0 is short, so masks are made per layer, and positions follow from what it holds.
         steps = held_tokens(cache, 0) - first.columns.shape[1]
+        require_next_positions(inputs.get("position_ids"), prefill.last_positions + 1 + steps)
         return inputs | {
             "position_ids": prefill.decode_positions(0, steps, queries),
             "attention_mask": None,

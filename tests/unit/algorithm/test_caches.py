@@ -396,3 +396,15 @@ def test_placeholders_without_pixels_are_refused() -> None:
         pytest.raises(UnsupportedError, match="the forward was given no pixels"),
     ):
         support.tiny().model(**inputs)
+
+
+@pytest.mark.parametrize("name", ["visionzip", "divprune", "framefusion"])
+def test_positions_given_at_a_decode_step_are_those_that_follow_or_refused(name: str) -> None:
+    tokens = support.prompt(support.video(1)).layout.sequence_tokens
+    with attached(name):
+        cache = cache_of(prefill())
+        want = step(copy.deepcopy(cache))
+        right = torch.tensor([[tokens]])
+        assert torch.equal(step(copy.deepcopy(cache), position_ids=right), want)
+        with pytest.raises(UnsupportedError, match="expected those that follow the prompt"):
+            step(cache, position_ids=right + 500)
