@@ -114,8 +114,10 @@ def _call(model: Any, args: Sequence[Any], settings: Mapping[str, Any]) -> Gener
     ]
 
     def setting(name: str) -> Any:
-        found = (getattr(one, name, None) for one in configurations)
-        return settings.get(name) or next((value for value in found if value), None)
+        if name in settings:
+            return settings[name]  # None, too, overrules a configuration
+        found = (getattr(configuration, name, None) for configuration in configurations)
+        return next((value for value in found if value), None)
 
     if setting("prefill_chunk_size"):
         raise UnsupportedError(

@@ -161,9 +161,8 @@ class Session:
         if prefill is None or len(prefill.at_layer) < self.geometry.layers:
             raise RunError("there are no positions before the first finished prefill of this thread")
         layers = self.geometry.layers
-        after_layer = (
-            prefill.after_layer or prefill.at_layer
-        )  # without drops inside a layer they are the same
+        # Without drops inside a layer, what it hands on is what its keys are of.
+        after_layer = prefill.after_layer or prefill.at_layer
         stages = {"keys": prefill.at_layer, "hidden_states": [prefill.at_layer[0], *after_layer]}
         if of not in stages:
             raise ConfigError(f"of: got '{of}'; expected keys or hidden_states")
@@ -218,9 +217,8 @@ class Session:
         if token_ids is None:
             return
         if is_cached:
-            is_drafted = (
-                call is not None and call.layouts is not None
-            )  # a placeholder that was generated is text
+            # A placeholder that was generated, or drafted, is text.
+            is_drafted = call is not None and call.layouts is not None
             if token_ids.shape[1] == 1 or is_drafted:
                 now.brings_pictures = False
             else:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from focal_common.errors import TraceError
-from focal_common.places import check_names
+from focal_simulator.results.rows import read_rows
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -16,20 +15,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     Raises:
         TraceError: No such file, no CSV table, a column that is missing, or a name that is no plain name.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as source:
-            reader = csv.DictReader(source, strict=True)
-            rows = list(reader)
-            found = reader.fieldnames or ()
-    except FileNotFoundError as error:
-        raise TraceError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TraceError(f"{path}: not a CSV table ({error})") from error
-    if missing := [name for name in columns if name not in found]:
-        raise TraceError(f"{path}: column '{missing[0]}' is missing; expected {', '.join(columns)}")
-    for number, row in enumerate(rows, start=1):
-        check_names(row, f"{path}, row {number}")
-    return rows
+    return read_rows(path, columns, ", ".join(columns))
 
 
 def number_in(row: Mapping[str, str], name: str, where: object) -> float:

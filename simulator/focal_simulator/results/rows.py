@@ -182,8 +182,17 @@ def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str
     return text.getvalue()
 
 
-def read_rows(path: Path, columns: Collection[str]) -> list[dict[str, str]]:
-    """Return the rows of a table of a result folder, cells as text.
+def read_rows(
+    path: Path,
+    columns: Collection[str],
+    expected: str = "a table of this version of focal sim; simulate again",
+) -> list[dict[str, str]]:
+    """Return the rows of a table, cells as text.
+
+    Args:
+        path: CSV file.
+        columns: That it must have; it may have more.
+        expected: What a refusal says of a table without one of them.
 
     Raises:
         TraceError: The file is no CSV table, lacks a column, or holds a name that is no plain name.
@@ -198,9 +207,7 @@ def read_rows(path: Path, columns: Collection[str]) -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TraceError(f"{path}: not a CSV table ({error})") from error
     if missing := [name for name in columns if name not in found]:
-        raise TraceError(
-            f"{path}: column '{missing[0]}' is missing, expected a table of this version of focal sim; simulate again"
-        )
+        raise TraceError(f"{path}: column '{missing[0]}' is missing, expected {expected}")
     for number, row in enumerate(rows, start=1):
         check_names(row, f"{path}, row {number}")
         if None in row or None in row.values():

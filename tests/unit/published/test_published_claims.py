@@ -35,7 +35,7 @@ def test_a_claim_keeps_its_value_unit_and_place(tmp_path: Path) -> None:
         (HEAD + LINE.replace("4.47", "fast"), "value is 'fast'"),
         (HEAD + LINE.replace("4.47", "nan"), "expected a finite number"),
         (HEAD + LINE.replace("0.002", "-1"), "tolerance is -1"),
-        (LINE, "column .exhibit. is missing; expected exhibit, subject"),
+        (LINE, "column .exhibit. is missing, expected exhibit, subject"),
     ],
 )
 def test_a_wrong_claims_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
