@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -147,7 +147,25 @@ class Run:
         return trace.with_notes(notes)
 
 
-@contextmanager
+class _Block(AbstractContextManager[Run]):
+    """What `compress` returns: only its ``with`` block gives the run."""
+
+    def __init__(self, block: AbstractContextManager[Run]) -> None:
+        self._block = block
+
+    def __enter__(self) -> Run:
+        return self._block.__enter__()
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        return self._block.__exit__(*raised)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"focal.compress gives a run, with its '{name}', in a with block only: "
+            "with focal.compress(model) as run: ..."
+        )
+
+
 def compress(
     model: Any,
     method: str | CompressionMethod = "focus",
@@ -155,7 +173,7 @@ def compress(
     dataset: str = _DATASET,
     keep_masks: bool = True,
     **parameters: Any,
-) -> Iterator[Run]:
+) -> AbstractContextManager[Run]:
     """Compress and record the prefills of a stock model inside a ``with`` block; afterwards it is as before.
 
     The family is found by ``model.config.model_type``, layouts are read from the inputs. `generate`, a forward and a
@@ -168,13 +186,24 @@ def compress(
         keep_masks: Whether to keep which vectors were left out, beside their counts.
         **parameters: Hyper-parameters of a method given by name.
 
-    Yields:
-        The run, of which `Run.trace` returns the trace.
+    Returns:
+        A ``with`` block that gives the run, of which `Run.trace` returns the trace.
 
     Raises:
         ConfigError: No transformers model, an unknown method or parameter (with near matches).
         UnsupportedError: A model of no known family, one that is attached already, or a pair that cannot work.
     """
+    return _Block(_attached(model, method, dataset, keep_masks, parameters))
+
+
+@contextmanager
+def _attached(
+    model: Any,
+    method: str | CompressionMethod,
+    dataset: str,
+    keep_masks: bool,
+    parameters: Mapping[str, Any],
+) -> Iterator[Run]:
     base = unwrapped(model)
     loaded = loaded_model(base)
     settings = RunSettings(output=NOWHERE, dataset=dataset)  # refuses a name that is none

@@ -15,7 +15,7 @@ from transformers import BatchFeature
 from focal.environment import require_runnable
 from focal.inputs import media_of
 from focal_algorithm.checkpoints.loading import LoadedModel, adapter_of_type, checkpoint_name
-from focal_algorithm.models import MODELS
+from focal_algorithm.models import MODELS, random_size
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.models.weights import SHIPPED
 from focal_algorithm.prompts.media.tokens import Tokenizer
@@ -95,7 +95,7 @@ class Processor:
 def load_model(
     name: str | Path,
     *,
-    size: str = "small",
+    size: str | None = None,
     seed: int = 0,
     dtype: str = "fp32",
     precision: str = "float",
@@ -109,7 +109,7 @@ def load_model(
     Args:
         name: A trained model that ships with Focal, a family with seeded random weights (see `focal.models`), a
             checkpoint folder, or a Hub name.
-        size: Of a random model: ``small`` or ``tiny``.
+        size: Of a random model: ``small``, if None, or ``tiny``.
         seed: Of random weights.
         dtype: ``fp32``, ``bf16``, or ``fp16`` (not on a CPU).
         precision: ``float``, or ``int8`` for 8-bit linear layers.
@@ -134,7 +134,7 @@ def load_model(
     settings = RunSettings(
         output=NOWHERE,
         model=name,
-        size=size,
+        size=random_size(name, size),
         seed=seed,
         dtype=dtype,
         precision=precision,

@@ -13,8 +13,8 @@ from focal.traces import Trace
 from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.hooks.recorder import RecordedSample
 from focal_algorithm.methods.base import CompressionMethod
-from focal_algorithm.models import check_model_name
-from focal_algorithm.tasks.asking import AskedTask
+from focal_algorithm.models import check_model_name, random_size
+from focal_algorithm.tasks.asking import asked_task
 from focal_algorithm.tracing.output import (
     beside_main_run,
     recorded_trace,
@@ -112,7 +112,7 @@ def trace(
     videos: Sequence[str | Path] = (),
     images: Sequence[str | Path] = (),
     task: str = "",
-    questions: int = 0,
+    questions: int | None = None,
     split: str = "test",
     task_seed: int = 0,
     samples: int | None = None,
@@ -121,7 +121,7 @@ def trace(
     new_tokens: int | None = None,
     against_dense: bool = False,
     dataset: str | None = None,
-    size: str = "small",
+    size: str | None = None,
     seed: int = 0,
     dtype: str = "fp32",
     precision: str = "float",
@@ -141,7 +141,7 @@ def trace(
         videos: Video files.
         images: Image files.
         task: Benchmark whose questions are asked, such as ``shapes-video``; photographs without any of the three.
-        questions: Of the task; 24 without ``samples``, else all.
+        questions: Of the task; if None, 24 without ``samples``, else all.
         split: Of the task: ``train``, ``val`` or ``test``.
         task_seed: Of the data of the task.
         samples: Photograph clips (3), or samples of the task (half as many as questions).
@@ -150,7 +150,7 @@ def trace(
         new_tokens: Tokens to generate after the prefill; 2, or 4 with a task.
         against_dense: Whether the untouched model answers the questions of the task too.
         dataset: Name under which results are filed.
-        size: Of a random model: ``small`` or ``tiny``.
+        size: Of a random model: ``small``, if None, or ``tiny``.
         seed: Of random weights and camera paths.
         dtype: ``fp32``, ``bf16`` or ``fp16``.
         precision: ``float`` or ``int8``.
@@ -169,13 +169,13 @@ def trace(
     require_runnable()
     asked = None
     if task:
-        asked = AskedTask(task, questions, samples or 0, split, task_seed, frames)
+        asked = asked_task(task, questions, samples, split, task_seed, frames)
         if new_tokens == 0:
             raise ConfigError("new_tokens must be at least 1 where questions are to be answered, got 0")
     settings = RunSettings(
         output=NOWHERE,
         model=model,
-        size=size,
+        size=random_size(model, size),
         method=method,
         parameters=parameters,
         dataset=dataset,

@@ -18,7 +18,9 @@ def measure(
     model: Annotated[
         str, typer.Option(help="Shipped model, checkpoint folder, or family with random weights.")
     ] = "shapes_video",
-    size: Annotated[str, typer.Option(help="Size of a random model: small or tiny.")] = "small",
+    size: Annotated[
+        str | None, typer.Option(help="Size of a random model: small or tiny.", show_default="small")
+    ] = None,
     method: Annotated[str, typer.Option(help="Compression method, such as focus or dense.")] = "focus",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Parameter of the method, field=value.")
@@ -39,10 +41,11 @@ def measure(
 ) -> None:
     """Ask a model questions under a method; write the trace of some and the accuracy of all."""
     from focal.studies.measure.settings import MeasureSettings, method_parameter
+    from focal_algorithm.models import random_size
 
     wanted = MeasureSettings(
         model=model,
-        size=size,
+        size=random_size(model, size),
         method=method,
         task=task,
         split=split,

@@ -46,7 +46,9 @@ def trace(
     model: Annotated[
         str, typer.Option(help="Shipped model, family with random weights, checkpoint folder, or Hub name.")
     ] = "llava_onevision",
-    size: Annotated[str, typer.Option(help="Size of a random model: small or tiny.")] = "small",
+    size: Annotated[
+        str | None, typer.Option(help="Size of a random model: small or tiny.", show_default="small")
+    ] = None,
     methods: Annotated[
         list[str] | None,
         typer.Option("--method", help="Compression method, such as focus or dense.", show_default="focus"),
@@ -67,9 +69,9 @@ def trace(
         str, typer.Option(help="Ask the questions of a benchmark, such as shapes-video; see focal data list.")
     ] = "",
     questions: Annotated[
-        int,
+        int | None,
         typer.Option(help="Of --task, spread over samples and sub-tasks; 24 without --samples, else all."),
-    ] = 0,
+    ] = None,
     split: Annotated[str, typer.Option(help="Of --task: train, val or test.")] = "test",
     task_seed: Annotated[int, typer.Option(help="Of the data of --task.")] = 0,
     against_dense: Annotated[
@@ -131,12 +133,12 @@ def trace(
     method = _only_method(methods)
     _check_choices(profile, method, simulate)
     check_model_name(model)
-    given = {"--questions": questions, "--split": split != "test", "--task-seed": task_seed}
+    given = {"--questions": questions is not None, "--split": split != "test", "--task-seed": task_seed}
     asked = _asked_task(task, prompt, given | {"--against-dense": against_dense})
     if asked is not None:
-        asked = replace(
-            asked, questions=questions, samples=samples or 0, split=split, seed=task_seed, frames=frames
-        )
+        from focal_algorithm.tasks.asking import asked_task
+
+        asked = asked_task(task, questions, samples, split, task_seed, frames)
         if new_tokens == 0:
             raise ConfigError("new_tokens must be at least 1 where questions are to be answered, got 0")
     if new_tokens is None:
@@ -146,12 +148,13 @@ def trace(
     from focal.environment import require_runnable
 
     require_runnable()
+    from focal_algorithm.models import random_size
     from focal_algorithm.tracing.runner import RunSettings, prepare, run
 
     wanted = RunSettings(
         output=output,
         model=model,
-        size=size,
+        size=random_size(model, size),
         method=method,
         parameters=parameters,
         dataset=dataset,

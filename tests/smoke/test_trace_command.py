@@ -15,11 +15,12 @@ from focal.commands.running import run_command
 from focal.commands.trace import app
 from focal_traces.files.store import open_masks, open_trace
 
-SMALL = ["--size", "tiny", "--frames", "3", "--set", "selected_layers=[0,2]", "--set", "alpha_list=[0.5,0.2]"]
+SMALL = ["--frames", "3", "--set", "selected_layers=[0,2]", "--set", "alpha_list=[0.5,0.2]"]
 
 
 def trace(*words: str) -> int:
-    return run_command(app, [*SMALL, *words])
+    size = [] if "--model" in words else ["--size", "tiny"]
+    return run_command(app, [*SMALL, *size, *words])
 
 
 def test_a_run_writes_a_trace_root(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from focal_common.registry import Registry
 if TYPE_CHECKING:
     from focal_algorithm.models.base import ModelAdapter
 
-__all__ = ["FOREIGN_TYPES", "MODELS", "check_model_name", "is_hub_name", "model_location"]
+__all__ = ["FOREIGN_TYPES", "MODELS", "check_model_name", "is_hub_name", "model_location", "random_size"]
 
 _REMEDY = "copy the folder again, or train the model again with 'focal train'"
 
@@ -54,6 +54,24 @@ def check_model_name(name: str) -> None:
 def is_hub_name(name: str) -> bool:
     """Return whether a name has the form of one on the Hub, OWNER/NAME; nothing is looked up."""
     return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
+
+
+def random_size(model: str, size: str | None) -> str:
+    """Return the size of a model with random weights: as given, or ``small``.
+
+    Args:
+        model: Its name.
+        size: As given; None where it was left out.
+
+    Raises:
+        ConfigError: A size is given for a model that is no family.
+    """
+    if size is not None and model not in MODELS:
+        raise ConfigError(
+            f"size is '{size}', but only families with random weights have sizes ({', '.join(MODELS)}); "
+            f"leave it out for '{model}'"
+        )
+    return size or "small"
 
 
 def model_location(name: str) -> str:

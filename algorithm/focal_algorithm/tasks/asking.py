@@ -69,6 +69,20 @@ class Asked:
         return replace(self.sample.media(), sample_id=name, question=self.question.text, asked=self.question)
 
 
+def asked_task(
+    name: str, questions: int | None, samples: int | None, split: str, seed: int, frames: int
+) -> AskedTask:
+    """Return which questions a user asks for; None stands for the usual number, 0 for nothing.
+
+    Raises:
+        ConfigError: See `AskedTask`, or a number below 1.
+    """
+    for option, count in (("questions", questions), ("samples", samples)):
+        if count is not None and count < 1:
+            raise ConfigError(f"{option} must be at least 1, got {count}")
+    return AskedTask(name, questions or 0, samples or 0, split, seed, frames)
+
+
 @dataclass(frozen=True)
 class AskedTask:
     """Which questions a run asks.

@@ -199,3 +199,24 @@ def test_one_model_or_dataset_may_be_given_as_a_text() -> None:
     found = focal.simulate(support.PUBLISHED, "dense", models="llava_vid", datasets="videomme")
     assert len(found) == 1
     assert found.frame()[["model", "dataset"]].values.tolist() == [["llava_vid", "videomme"]]
+
+
+def test_a_run_is_asked_for_outside_its_block() -> None:
+    block = focal.compress(support.stock_model(), "focus")
+    with pytest.raises(AttributeError, match=r"with its 'trace', in a with block only: with focal.compress"):
+        block.trace()  # type: ignore[attr-defined]
+
+
+def test_a_size_of_a_model_that_has_none() -> None:
+    with pytest.raises(
+        ConfigError, match=r"size is 'tiny', but only families .* leave it out for 'shapes_video'"
+    ):
+        focal.load_model("shapes_video", size="tiny")
+    with pytest.raises(ConfigError, match="leave it out for 'shapes_image'"):
+        focal.trace("shapes_image", size="small", task="shapes-pope")
+
+
+@pytest.mark.parametrize("option", ["questions", "samples"])
+def test_no_questions_are_not_the_usual_number(option: str) -> None:
+    with pytest.raises(ConfigError, match=f"{option} must be at least 1, got 0"):
+        focal.trace("shapes_video", task="shapes-video", **{option: 0})  # type: ignore[arg-type]
