@@ -275,7 +275,8 @@ class Session:
         now.is_decoding, now.prefill = True, prefill
         if HookPoint.DECODE_KEYS in self.points:
             for part, notes in cache.layers[0].notes.items():
-                now.notes |= {(row, part): DecodeNotes(own) for row, own in enumerate(notes)}
+                earlier = enumerate(notes) if notes.shape[1] else ()
+                now.notes |= {(row, part): DecodeNotes(own) for row, own in earlier}
         if self._drops:
             require_same_padding(inputs.get("attention_mask"), prefill.is_real, prefill.is_padded)
         first = prefill.at_layer[0]
