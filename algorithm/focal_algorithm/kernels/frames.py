@@ -57,13 +57,11 @@ def density_peaks(values: Tensor, count: int, neighbours: int) -> Tensor:
     """
     if not count:
         return torch.zeros(0, dtype=torch.int64, device=values.device)
-    tokens, width = values.shape
-    wide = values.to(torch.float32)
-    densities, largest = [], wide.new_zeros(())
+    tokens = len(values)
+    densities, largest = [], values.new_zeros((), dtype=torch.float32)
 
     def distances(start: int, stop: int) -> Tensor:
-        # Differences, not products: duplicates are exactly 0 apart.
-        return torch.cdist(wide[start:stop], wide, compute_mode=_EXACT) / width**0.5
+        return _distances(values[start:stop], values)
 
     for start, stop in row_blocks(tokens, tokens, values.device):
         block = distances(start, stop)
@@ -78,7 +76,20 @@ def density_peaks(values: Tensor, count: int, neighbours: int) -> Tensor:
     return top_indices(torch.cat(nearest) * density, count)
 
 
-_EXACT = "donot_use_mm_for_euclid_dist"
+def _distances(one: Tensor, two: Tensor) -> Tensor:
+    """Return Euclidean distances over the root of the width, axes (rows of one, rows of two), float32.
+
+    By products in float64, whose cancellation is far below what float32 can hold; equal rows are exactly 0 apart.
+    """
+    one, two = one.to(torch.float64), two.to(torch.float64)
+    norms = one.square().sum(dim=1)[:, None] + two.square().sum(dim=1)
+    squares = norms - 2 * (one @ two.T)
+    squares = squares.masked_fill(squares < _EQUAL * norms, 0.0)
+    return (squares / one.shape[-1]).sqrt().to(torch.float32)
+
+
+_EQUAL = 1e-12
+"""Squared distance, over squared norms, below which rows are equal: products of float64 are off by 1e-15."""
 
 
 def most_alike(values: Tensor, centres: Tensor, *, is_strict: bool = False) -> Tensor:
@@ -106,10 +117,9 @@ def most_alike(values: Tensor, centres: Tensor, *, is_strict: bool = False) -> T
 
 def nearest_centre(values: Tensor, centres: Tensor) -> Tensor:
     """Return for each token the centre at the smallest distance, the first of equals, axes (tokens), int64."""
-    wide, targets = values.to(torch.float32), centres.to(torch.float32)
     found = [
-        first_argmax(-torch.cdist(wide[start:stop], targets, compute_mode=_EXACT))
-        for start, stop in row_blocks(len(wide), len(targets), values.device)
+        first_argmax(-_distances(values[start:stop], centres))
+        for start, stop in row_blocks(len(values), max(len(centres), values.shape[-1]), values.device)
     ]
     return torch.cat(found) if found else torch.zeros(0, dtype=torch.int64, device=values.device)
 
