@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLModel
 
-from focal_algorithm.kernels.evs import engine_positions, frame_differences, retained_count
+from focal_algorithm.kernels.evs import frame_differences, retained_count
 from focal_algorithm.methods.base import TokenStream
 from focal_algorithm.methods.evs import Evs
 from goldens.comparing import compare
@@ -97,22 +101,31 @@ def _check_dtypes(stored: Stored) -> list[str]:
 
 
 def _check_positions(stored: Stored) -> list[str]:
+    """Check that a stock model's positions, of which kept tokens keep theirs, are those of the file."""
     before, after = stored["text_before"] + 1, stored["text_after"] + 1  # with the marks around the video
     stream = _stream(stored, before, after)
-    grid = stream.layout.grid
-    assert grid is not None
-    time = torch.arange(grid.frames) * stored["tokens_per_second"] * stored["second_per_grid"]
-    time = time.to(torch.int64)
-    axes = torch.meshgrid(time, torch.arange(grid.rows), torch.arange(grid.columns), indexing="ij")
-    media = torch.stack([axis.flatten() for axis in axes])
-    width = torch.full_like(media[:1], grid.columns)
+    layout, merge = stream.layout, stored["spatial_merge_size"]
+    assert layout.grid is not None
+    vision = SimpleNamespace(spatial_merge_size=merge, tokens_per_second=stored["tokens_per_second"])
+    model: Any = SimpleNamespace(
+        config=SimpleNamespace(vision_config=vision),
+        get_vision_position_ids=partial(Qwen2_5_VLModel.get_vision_position_ids, None),
+    )
+    kinds = torch.zeros(1, layout.sequence_tokens, dtype=torch.int64)
+    kinds[0, stream.visual_rows] = 2
+    positions, _ = Qwen2_5_VLModel.get_rope_index(
+        model,
+        torch.zeros_like(kinds),
+        kinds,
+        video_grid_thw=torch.tensor([[stored["T"], stored["H"], stored["W"]]]),
+        second_per_grid_ts=torch.tensor([stored["second_per_grid"]]),
+    )
+    positions = positions[:, 0]
+    # vLLM goes on behind the width of a frame, a stock model behind its longer side.
+    positions[:, layout.visual_stop :] += layout.grid.columns - max(layout.grid.rows, layout.grid.columns)
+    media = positions[:, stream.visual_rows] - before
+    width = torch.full_like(media[:1], layout.grid.columns)
     wrong = compare("media_positions", torch.cat((media, width)).T, stored["media_positions"])
-    # As a stock model has them.
-    text = torch.arange(before).expand(3, -1)
-    behind = before + media.amax() + 1 + torch.arange(after)
-    model = torch.cat((text, before + media, behind.expand(3, -1)), dim=1)
-    layout = stream.layout
-    positions = engine_positions(model, slice(layout.visual_start, layout.visual_stop), grid.columns)
     mask = _mask(stream, stored.tensor("video_embeds"), stored["q"])
     wrong += compare("mask", mask[stream.visual_rows], stored["mask"])
     for name, found in (("", positions[:, mask]), ("_full", positions)):

@@ -1,4 +1,4 @@
-"""EVS (arXiv:2510.14624): how much each token differs from the frame before, how many stay, and where text goes on."""
+"""EVS (arXiv:2510.14624): how much each token differs from the frame before, and how many stay."""
 
 from __future__ import annotations
 
@@ -31,23 +31,3 @@ def retained_count(frames: int, tokens: int, pruning_rate: float) -> int:
         pruning_rate: Share removed, in [0, 1).
     """
     return max(tokens, int(frames * tokens * (1 - pruning_rate)))
-
-
-def engine_positions(positions: Tensor, video: slice, columns: int) -> Tensor:
-    """Return the positions that vLLM gives a prompt of Qwen2.5-VL: text goes on one frame's width behind a video.
-
-    Stock models go on behind its largest position, which in a long video is one of time.
-
-    Args:
-        positions: As the model has them, axes (3, tokens), int64.
-        video: Its tokens.
-        columns: Columns of tokens of a frame.
-
-    Returns:
-        Same axes; tokens before the video and its own keep theirs, all behind it move together.
-    """
-    moved = positions.clone()
-    if video.stop < positions.shape[-1]:
-        shift = positions[..., video.start] + columns - positions[..., video.stop]
-        moved[..., video.stop :] += shift[..., None]
-    return moved

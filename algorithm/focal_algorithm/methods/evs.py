@@ -38,11 +38,12 @@ class Evs(CompressionMethod):
 
     Paper: EVS, Bagrov et al., NVIDIA 2025, arXiv:2510.14624; as vLLM's code has it (cosine of embeddings, exact
         counts), not the paper's differences of pixels.
-    Deviations: the first frame bounds what can go: at most 1 - 1/F of F frames. Single pictures, which serving engines
-        leave alone under this method, are refused. Numbers that are none are refused. A mark that ends a row stays
-        where a token of its row does. ``compatible`` computes in the model's dtype, in half of which hundreds of
-        tokens tie and earlier ones stay, and counts positions anew where they have one axis. ``strict`` computes in
-        float32, calls equal tokens equal, and leaves every position as it was.
+    Deviations: single pictures, which serving engines leave alone under this method, are refused, and so are numbers
+        that are none. A mark that ends a row stays where a token of its row does. Positions of several axes stay as
+        the model has them, which in vLLM differs for frames higher than wide: there text goes on behind the width of a
+        frame, here behind its longer side. ``compatible`` computes in the model's dtype, in half precision of which
+        hundreds of tokens tie and earlier ones stay, and counts positions of one axis anew. ``strict`` computes in
+        float32, calls tokens of one direction equal, and leaves every position as it was.
 
     Args:
         pruning_rate: q, share of the video's tokens removed, in [0, 1). Default 0.7: Nemotron Nano 12B v2 VL.
