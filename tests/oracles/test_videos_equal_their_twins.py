@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 import focal_algorithm.kernels.vectors as chunks
@@ -344,3 +345,41 @@ def test_decode_steps_read_what_a_decoder_run_by_hand_reads(
             found.append(stock.model(input_ids=ids, **given).last_hidden_state[0])
             handle.remove()
     torch.testing.assert_close(torch.cat(found), slow[-new:], rtol=1e-4, atol=1e-4)
+
+
+# --- memory -----------------------------------------------------------------------------------------------
+
+
+class _Largest(TorchDispatchMode):
+    """Notes the largest tensor that is made and holds no rows of the residual stream."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        for one in made if isinstance(made, (tuple, list)) else (made,):
+            if torch.is_tensor(one) and WIDTH not in one.shape:
+                self.elements = max(self.elements, one.numel())
+        return made
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        Evs(),
+        FastVid(retain_ratio=0.5, segments=1, segment_threshold=-2, anchor_step=2, mode="strict"),
+        HoliTom(inner_layer=1, inner_ratio=0.2),
+        HoliTom(inner_layer=1, inner_ratio=0.2, mode="strict"),
+        DyCoke(),
+    ],
+    ids=lambda method: f"{method.name}-{method.mode}",
+)
+def test_no_matrix_of_all_pairs_is_held(method: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "_CPU_ELEMENTS", 1 << 12)
+    hidden, stream = prompt(scene(160, seed=14))  # 1,920 tokens
+    with _Largest() as watch:
+        method.before_layer(0, hidden, stream, HoliTomState(list(random(160, TOKENS, seed=15))))
+        if isinstance(method, HoliTom):
+            scores = random(160 * TOKENS, seed=16)
+            method.before_layer(1, hidden, stream, HoliTomState(scores=scores, inner=stream.visual_rows))
+    assert 0 < watch.elements <= 12_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.ordering import first_argmax, one_hot_rows, top_indices
+from focal_algorithm.kernels.ordering import first_argmax, top_indices
 from focal_algorithm.kernels.vectors import row_blocks
 
 
@@ -145,13 +145,13 @@ class MergedVideo:
 def group_means(values: Tensor, group: Tensor, groups: int) -> Tensor:
     """Return the mean of the tokens of each group, 0 for an empty one, axes (groups, width), dtype of the tokens.
 
-    Summed in float32 as a product with one row a group, which repeats exactly on every device.
+    Summed in float32 and in order of the tokens, so that it repeats on every device.
 
     Args:
         values: Axes (tokens, width).
         group: Of each token, axes (tokens), int64.
         groups: How many there are.
     """
-    total = one_hot_rows(group, groups) @ values.to(torch.float32)
-    count = torch.bincount(group, minlength=groups).clamp(min=1)
-    return (total / count[:, None]).to(values.dtype)
+    order, sizes = group.sort(stable=True).indices, torch.bincount(group, minlength=groups)
+    total = torch.segment_reduce(values[order].to(torch.float32), "sum", lengths=sizes, axis=0, initial=0)
+    return (total / sizes.clamp(min=1)[:, None]).to(values.dtype)
