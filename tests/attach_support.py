@@ -30,6 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "adaptiv": {"threshold": 0.1},
     "divprune": {"mode": "strict"},  # the published rule orders duplicates, such as still frames, by rounding
     "dycoke": {"layer": 2, "mode": "strict"},
+    "evs": {"mode": "strict"},  # as divprune: still frames differ by rounding only
     "fastvid": {"retain_ratio": 0.5, "segments": 2, "mode": "strict"},
     "holitom": {"retain_ratio": 0.4, "inner_layer": 2},
     "focus": PRUNING,
