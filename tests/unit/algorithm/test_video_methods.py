@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ import attach_support as support
 from contracts.conformance import model_of, prompt_of
 from focal.testing.methods import present_tokens, run
 from focal_algorithm.hooks import attach
+from focal_algorithm.kernels.visionzip import attention_of_mean_query
 from focal_algorithm.methods.base import TokenStream
 from focal_algorithm.methods.build import build_method
+from focal_algorithm.methods.fastvid import FastVid
 from focal_algorithm.methods.video import VideoFrames
 from focal_algorithm.prompts.layout import SampleLayout, token_grid
 from focal_algorithm.tracing.prompting import build_prompt
@@ -192,3 +195,38 @@ def test_a_decode_step_of_dycoke_reads_fewer_keys_and_the_cache_keeps_them() -> 
             held.append([layer.keys.shape[-2] for layer in cache.layers])
     assert held[0] == held[1]
     assert not torch.allclose(*found, atol=1e-5)
+
+
+# --- what the tower tells ---------------------------------------------------------------------------------
+
+
+def test_the_attention_of_a_mean_query_equals_loops() -> None:
+    heads, width, patches, group, scaling = 2, 3, 8, 4, 0.7
+    query, key = torch.randn(2, patches, heads * width, generator=torch.Generator().manual_seed(1)).double()
+    found = attention_of_mean_query(query, key, heads, scaling, group)
+    for head in range(heads):
+        own = slice(head * width, (head + 1) * width)
+        asks = sum(query[patch, own] for patch in range(patches)) / patches
+        scores = []
+        for first in range(0, patches, group):
+            mean = sum(key[patch, own] for patch in range(first, first + group)) / group
+            scores.append(math.exp(scaling * float((asks * mean).sum())))
+        shares = [score / sum(scores) for score in scores]
+        for patch in range(patches):
+            assert abs(float(found[head, patch]) - shares[patch // group]) < 1e-6
+
+
+def test_fastvid_ranks_qwen_tokens_by_the_mean_query_of_their_frame() -> None:
+    subject = "qwen2_5_vl+video"
+    loaded = model_of(subject)
+    seen: list[Tensor] = []
+
+    class Watching(FastVid):
+        def compress_picture(self, picture: Any, state: Any) -> None:
+            super().compress_picture(picture, state)
+            seen.append(state.saliency[-1])
+
+    run(loaded, Watching(retain_ratio=0.5, segments=2, mode="strict"), [prompt_of(subject, loaded)])
+    assert len(seen) == 5
+    # A softmax over the tokens of a frame, the same for the four patches of each.
+    torch.testing.assert_close(torch.stack(seen).sum(dim=1), torch.ones(5))
