@@ -43,6 +43,9 @@ SMALL_BUDGET: dict[str, dict[str, Any]] = {
     "sparsezip": {"dominant": 2, "contextual": 1, "k_min": 1, "k_max": 3},
     "sparsevlm": {"scale_by_tokens": True},
     "adaptiv": {"threshold": 0.1},
+    "dycoke": {"mode": "strict"},
+    "fastvid": {"retain_ratio": 0.5, "mode": "strict"},
+    "holitom": {"retain_ratio": 0.4},
     "cmc": {"threshold": 0.05, "query_threshold": 0.1},
 }
 """Where the published budget exceeds the few tokens of a tiny model, or random weights would never reach it."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from focal_algorithm.methods.base import (
         AttentionOperands,
         CompressionMethod,
+        DecodeNotes,
         GemmOutcome,
         HostNeeds,
         Resequenced,
@@ -43,10 +44,14 @@ if TYPE_CHECKING:
     from focal_algorithm.methods.cmc import Cmc
     from focal_algorithm.methods.dense import Dense
     from focal_algorithm.methods.divprune import DivPrune
+    from focal_algorithm.methods.dycoke import DyCoke
+    from focal_algorithm.methods.evs import Evs
     from focal_algorithm.methods.fastv import FastV
+    from focal_algorithm.methods.fastvid import FastVid
     from focal_algorithm.methods.focus import Focus
     from focal_algorithm.methods.focus_sec_only import FocusSecOnly
     from focal_algorithm.methods.framefusion import Framefusion
+    from focal_algorithm.methods.holitom import HoliTom
     from focal_algorithm.methods.selector import TokenSelector
     from focal_algorithm.methods.sparsevlm import SparseVlm
     from focal_algorithm.methods.sparsezip import SparseZip
@@ -69,6 +74,7 @@ _HOMES = {
     "focal_algorithm.methods.base": (
         "AttentionOperands",
         "CompressionMethod",
+        "DecodeNotes",
         "GemmOutcome",
         "HostNeeds",
         "Resequenced",
@@ -90,16 +96,21 @@ __all__ = [
     "Comparison",
     "CompressionMethod",
     "ConfigError",
+    "DecodeNotes",
     "Dense",
     "DivPrune",
+    "DyCoke",
+    "Evs",
     "Explanation",
     "FastV",
+    "FastVid",
     "FocalError",
     "Focus",
     "FocusSecOnly",
     "Framefusion",
     "GemmOutcome",
     "Gemms",
+    "HoliTom",
     "HostNeeds",
     "Overlay",
     "Processor",

@@ -29,6 +29,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "zip_parts": {"dominant": 2, "contextual": 1},
     "adaptiv": {"threshold": 0.1},
     "divprune": {"mode": "strict"},  # the published rule orders duplicates, such as still frames, by rounding
+    "dycoke": {"layer": 2, "mode": "strict"},
+    "evs": {"mode": "strict"},  # as divprune: still frames differ by rounding only
+    "fastvid": {"retain_ratio": 0.5, "segments": 2, "mode": "strict"},
+    "holitom": {"retain_ratio": 0.4, "inner_layer": 2},
     "focus": PRUNING,
     "focus_sec_only": PRUNING,
     "framefusion": {"cost": 0.6, "similarity": 0.9},

@@ -31,10 +31,18 @@ REFUSALS = {
         for subject in ("minicpm_v+video", "minicpm_v+image")
     },
     **{
-        ("cmc", subject): "expected a video of at least two frames"
+        (method, subject): "expected a video of at least two frames"
+        for method in ("cmc", "dycoke", "evs", "fastvid", "holitom")
         for subject in SUBJECTS
         if subject.endswith("+image")
     },
+    **{
+        (method, f"minicpm_v+{kind}"): "learned queries"
+        for method in ("fastvid", "holitom")
+        for kind in ("video", "image")
+    },
+    ("dycoke", "minicpm_v+video"): "other tokens lie among those of its frames",
+    ("evs", "minicpm_v+video"): "other tokens lie among those of its frames",
     ("cmc", "qwen3_vl+video"): "other tokens lie between its frames",
     ("framefusion", "qwen3_vl+video"): "other tokens lie between its frames",
 }

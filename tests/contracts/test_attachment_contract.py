@@ -39,6 +39,7 @@ def test_every_plug_in_file_is_in_its_table(package: Any, registry: Any) -> None
         "config",
         "selector",
         "study",
+        "video",
         "architectures",
         "inference_only",
         "sizes",

@@ -77,6 +77,7 @@ def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
             session, layer = attached
             scaling, tokens = settings["scaling"], query.shape[2]
             query = session.on_query(layer, query, key, scaling)
+            attention_mask = session.on_keys(layer, query, key, attention_mask, scaling)
             if session.replaces_probabilities(layer):
                 mask = None if attention_mask is None else attention_mask[..., :tokens]
                 shown = key[:, :, :tokens], value[:, :, :tokens]

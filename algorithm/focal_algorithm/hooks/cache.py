@@ -66,6 +66,8 @@ class ShortenedLayer(DynamicLayer):
 
     Attributes:
         rows: Row of the prefill behind each row, axes (batch), int64.
+        notes: What the method noted of the tokens after the prompt, by number of the picture in it, axes (batch,
+            tokens, width); they follow their tokens.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class ShortenedLayer(DynamicLayer):
         self.__dict__.update(layer.__dict__)
         self._kept_tokens, self._missing_tokens = kept_tokens, missing_tokens
         self._counts_missing, self._owner = counts_missing, owner
+        self.notes: dict[int, Tensor] = {}
         self.rows = torch.arange(len(self.keys), device=self.keys.device)
 
     def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> Any:
@@ -115,26 +118,36 @@ class ShortenedLayer(DynamicLayer):
             )
         for name in ("keys", "values"):
             setattr(self, name, getattr(self, name)[..., :-removed, :])
+        self.notes = {part: notes[:, :-removed] for part, notes in self.notes.items()}
+
+    def note(self, part: int, notes: Tensor) -> None:
+        """Append what the method noted of new tokens, axes (batch, new tokens, width)."""
+        earlier = self.notes.get(part)
+        self.notes[part] = notes if earlier is None else torch.cat((earlier, notes), dim=1)
 
     def reset(self) -> None:
         """Forget everything, as a plain layer does."""
         self._missing_tokens = 0
+        self.notes = {}
         super().reset()
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeat each row, and remember of which prompt it is."""
         super().batch_repeat_interleave(repeats)
         self.rows = self.rows.repeat_interleave(repeats)
+        self.notes = {part: notes.repeat_interleave(repeats, dim=0) for part, notes in self.notes.items()}
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep some rows, and remember of which prompts they are."""
         super().batch_select_indices(indices)
         self.rows = self.rows[indices]
+        self.notes = {part: notes[indices] for part, notes in self.notes.items()}
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Put rows into another order, and remember of which prompts they are."""
         super().reorder_cache(beam_idx)
         self.rows = self.rows[beam_idx.to(self.rows.device)]
+        self.notes = {part: notes[beam_idx.to(notes.device)] for part, notes in self.notes.items()}
 
 
 def require_growing_cache(cache: Any, method: str) -> None:
@@ -161,15 +174,22 @@ def unbind_cache(cache: Any) -> None:
         setattr(cache, _OWNER, None)
 
 
-def bind_cache(cache: Any, prefill: Prefill, attachment: Attachment) -> None:
-    """Note in a cache which prefill has just filled it."""
+def bind_cache(cache: Any, prefill: Prefill, attachment: Attachment, has_notes: bool = False) -> None:
+    """Note in a cache which prefill has just filled it.
+
+    Args:
+        cache: The cache.
+        prefill: Its prefill.
+        attachment: The present ``with`` block.
+        has_notes: Whether the method remembers tokens after the prompt, which layer 0 then does for it.
+    """
     owner = _Owner(prefill, attachment)
     try:
         setattr(cache, _OWNER, owner)
     except AttributeError:
         return  # a class without room for it: its next forward is refused
     for number, sequence in enumerate(prefill.at_layer):
-        if not sequence.is_whole:
+        if not sequence.is_whole or (has_notes and not number):
             layer = cache.layers[number]
             kept = sequence.columns.shape[1]
             cache.layers[number] = ShortenedLayer(

@@ -258,6 +258,24 @@ class Prefill:
         lowered = self.at_layer[layer].lowered
         return positions if lowered is None else positions - lowered
 
+    def held_stream(self, layer: int, row: int, part: int, steps: int) -> tuple[TokenStream, Tensor]:
+        """Return the tokens of a prompt that a layer holds in a decode step, and their places in its cache.
+
+        Args:
+            layer: Decoder layer.
+            row: Prompt.
+            part: Number of a picture in it.
+            steps: Tokens after the prompt, those of this step included.
+        """
+        sequence, layout = self.at_layer[layer], self.layouts[row].parts[part]
+        rows = sequence.rows(row)
+        after = torch.arange(steps, device=rows.device)
+        token_ids = torch.cat(
+            (self._token_ids[row][sequence.columns[row, rows]], layout.sequence_tokens + after)
+        )
+        places = torch.cat((rows, sequence.columns.shape[1] + after))
+        return TokenStream.of(layout, token_ids), places
+
     def _build_streams(self) -> dict[tuple[int, int], TokenStream]:
         columns = self.sequence.columns
         token_ids = [

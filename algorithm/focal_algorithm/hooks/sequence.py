@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-__all__ = ["BatchSequence", "gather_tokens"]
+__all__ = ["BatchSequence", "gather_tokens", "without_keys"]
 
 
 def gather_tokens(values: Tensor, columns: Tensor, token_axis: int) -> Tensor:
@@ -155,6 +155,22 @@ class BatchSequence:
         is_real = torch.nn.functional.pad(self.is_real, (0, steps + queries), value=True)[:, None]
         is_earlier = is_real.new_ones(queries, is_real.shape[-1]).tril(is_real.shape[-1] - queries)
         return additive_mask(is_real & is_earlier, dtype)[:, None]
+
+
+def without_keys(mask: Tensor | None, is_open: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a mask that closes some keys beside those that another closes.
+
+    Args:
+        mask: Axes (batch or 1, 1, queries, keys), bool or additive; None for causal, the queries being the last tokens.
+        is_open: Axes (batch, queries, keys), bool.
+        dtype: Of an additive mask made here.
+    """
+    queries, keys = is_open.shape[1:]
+    if mask is None:
+        return additive_mask(is_open.tril(keys - queries), dtype)[:, None]
+    mask = mask[..., :keys]
+    closed = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+    return torch.where(is_open[:, None], mask, closed)
 
 
 def additive_mask(is_open: Tensor, dtype: torch.dtype) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -33,12 +33,13 @@ from focal_algorithm.hooks.requirements import (
     require_pixels,
     require_same_padding,
 )
-from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
+from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens, without_keys
 from focal_algorithm.hooks.tower import TowerWatch
 from focal_algorithm.hooks.visual import compress_pictures
 from focal_algorithm.methods.base import (
     AttentionOperands,
     CompressionMethod,
+    DecodeNotes,
     GemmOutcome,
     HookPoint,
     Resequenced,
@@ -69,6 +70,7 @@ class _Forward:
         is_recomputing: Whether prompts that were recorded are run again, with the tokens generated since.
         additions: What the decoder adds to its residual stream after its first layers.
         rotary_tables: Of the present layer.
+        notes: What the method remembers of the tokens after the prompts, by row of the batch and picture.
     """
 
     layouts: Sequence[SampleLayout] | None = None
@@ -81,6 +83,7 @@ class _Forward:
     is_recomputing: bool = False
     additions: tuple[Tensor, ...] = ()
     rotary_tables: tuple[Tensor, Tensor] | None = None
+    notes: dict[tuple[int, int], DecodeNotes] = field(default_factory=dict)
 
 
 class _Thread(threading.local):
@@ -131,7 +134,7 @@ class Session:
         self._thread = _Thread()
         self._rotary = getattr(self._decoder, "rotary_emb", None)
         self.tower = (
-            TowerWatch(adapter.vision_points(model), method.needs.tower_layers)
+            TowerWatch(adapter.vision_points(model), method.needs)
             if HookPoint.VISION_OUTPUT in self.points
             else None
         )
@@ -270,6 +273,10 @@ class Session:
                 "give a prompt with pictures at once"
             )
         now.is_decoding, now.prefill = True, prefill
+        if HookPoint.DECODE_KEYS in self.points:
+            for part, notes in cache.layers[0].notes.items():
+                earlier = enumerate(notes) if notes.shape[1] else ()
+                now.notes |= {(row, part): DecodeNotes(own) for row, own in earlier}
         if self._drops:
             require_same_padding(inputs.get("attention_mask"), prefill.is_real, prefill.is_padded)
         first = prefill.at_layer[0]
@@ -287,11 +294,12 @@ class Session:
         """Close a finished prefill: its record, and what its cache must know."""
         now, prefill = self._thread.forward, self._active
         now.additions = ()
+        cache = cache_of(output) if not isinstance(output, tuple) else output[1] if len(output) > 1 else None
         if prefill is None:
+            self._keep_notes(cache)
             return
         if prefill.record is not None:
             prefill.record.complete(prefill.states, now.token_ids or ())
-        cache = cache_of(output) if not isinstance(output, tuple) else output[1] if len(output) > 1 else None
         if hasattr(cache, "get_seq_length"):
             if prefill.drafted_tokens and len(prefill.layouts) > 1:
                 raise UnsupportedError(
@@ -299,7 +307,19 @@ class Session:
                     "one, or use_cache=False"
                 )
             prefill.finish()
-            bind_cache(cache, prefill, self.attachment)
+            bind_cache(cache, prefill, self.attachment, HookPoint.DECODE_KEYS in self.points)
+            self._keep_notes(cache)
+
+    def _keep_notes(self, cache: Any) -> None:
+        """Leave what the method noted of new tokens beside their keys."""
+        notes = self._thread.forward.notes
+        for part in {part for _, part in notes}:
+            new = [one.new for (_, number), one in sorted(notes.items()) if number == part]
+            found = [one for one in new if one is not None]
+            if found:
+                width = max(one.shape[-1] for one in found)
+                padded = [torch.nn.functional.pad(one, (0, width - one.shape[-1])) for one in found]
+                cache.layers[0].note(part, torch.stack(padded))
 
     def _start_prefill(self, embeddings: Tensor, inputs: Mapping[str, Any]) -> Prefill:
         now = self._thread.forward
@@ -512,6 +532,53 @@ class Session:
                 operands = AttentionOperands(own_query, own_key, scaling, self._tables_of(row, rows))
                 self.method.see_attention(layer, operands, picture.stream, picture.state)
         return query
+
+    def on_keys(self, layer: int, query: Tensor, key: Tensor, mask: Any, scaling: float) -> Any:
+        """Close keys that tokens after the prompt are not to attend to.
+
+        Args:
+            layer: Decoder layer.
+            query: Axes (batch, heads, tokens, head_dim).
+            key: Axes (batch, kv_heads, tokens held, head_dim).
+            mask: Of the attention, axes (batch or 1, 1, tokens, tokens held), bool or additive; None for causal.
+            scaling: Factor of the scores.
+
+        Returns:
+            The mask with those keys closed; the same one where there are none.
+        """
+        now = self._thread.forward
+        prefill = now.prefill
+        if HookPoint.DECODE_KEYS not in self.points or prefill is None:
+            return mask
+        if not now.is_decoding and not prefill.drafted_tokens:
+            return mask
+        batch, _, queries, _ = query.shape
+        held = key.shape[2]
+        is_open: Tensor | None = None
+        for row in range(batch):
+            prompt = row if len(prefill.layouts) > 1 else 0
+            for part, layout in enumerate(prefill.layouts[prompt].parts):
+                if now.is_decoding:
+                    steps = held - prefill.at_layer[layer].columns.shape[1]
+                    stream, places = prefill.held_stream(layer, prompt, part, steps)
+                    new = torch.arange(queries, device=query.device)
+                else:
+                    picture = prefill.pictures(part)[row]
+                    stream, places = picture.stream, picture.rows
+                    new = places[stream.token_ids >= layout.sequence_tokens]
+                if not len(new):
+                    continue
+                operands = AttentionOperands(
+                    query[row][:, new].detach(), key[row][:, places].detach(), scaling
+                )
+                notes = now.notes.setdefault((row, part), DecodeNotes())
+                chosen = self.method.choose_keys(layer, operands, stream, notes)
+                if chosen is None:
+                    continue
+                if is_open is None:
+                    is_open = torch.ones(batch, queries, held, dtype=torch.bool, device=query.device)
+                is_open[row, new[:, None], places] &= chosen
+        return mask if is_open is None else without_keys(mask, is_open, query.dtype)
 
     def replaces_probabilities(self, layer: int) -> bool:
         """Return whether the attention of a layer must be computed unfused, for the method to change."""

@@ -16,7 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from focal_algorithm.kernels.visionzip import attention_from_first, attention_received, head_mean
+from focal_algorithm.kernels.visionzip import (
+    attention_from_first,
+    attention_of_mean_query,
+    attention_received,
+    head_mean,
+)
+from focal_algorithm.methods.base import HostNeeds
 from focal_algorithm.prompts.vision import VisionPoints, VisualMap
 from focal_common.errors import ConfigError, UnsupportedError
 
@@ -28,7 +34,8 @@ class TowerWork:
     """Pictures of one prompt that the tower saw, in its order.
 
     Attributes:
-        attention: Attention that each patch receives, axes (pictures, layers, heads, patches), float32.
+        attention: Attention that each patch receives, as `HostNeeds.tower_attention` asks, axes (pictures, layers,
+            heads, patches), float32.
         keys: Head-mean keys as attention uses them, axes (pictures, layers, patches, key width), float32.
         features: Output of the source layer, axes (pictures, prefix + patches, width); None where no module
             projects it row by row.
@@ -64,15 +71,16 @@ class TowerWatch:
 
     Args:
         points: The tower.
-        offsets: Layers to read the attention of, relative to the source layer.
+        needs: Which layers to read, relative to the source layer, and what of their attention.
 
     Raises:
         ConfigError: A layer does not exist, or attends within windows only.
     """
 
-    def __init__(self, points: VisionPoints, offsets: Sequence[int]) -> None:
+    def __init__(self, points: VisionPoints, needs: HostNeeds) -> None:
         self.points = points
-        self.layers = tuple(points.source_layer + offset for offset in offsets)
+        self._of_mean_query = needs.tower_attention == "of_mean_query"
+        self.layers = tuple(points.source_layer + offset for offset in needs.tower_layers)
         for layer in (*self.layers, points.source_layer):
             if not 0 <= layer < len(points.layers):
                 raise ConfigError(
@@ -165,9 +173,14 @@ class TowerWatch:
 
     def _note(self, layer: int, query: Tensor, key: Tensor) -> None:
         heads, scaling, prefix = self.points.heads, self.points.scaling, self.points.prefix_tokens
-        scored = attention_from_first if prefix else attention_received
         seen = self._current()
-        seen.attention.setdefault(layer, []).append(scored(query, key, heads, scaling)[:, prefix:])
+        if prefix:
+            attention = attention_from_first(query, key, heads, scaling)
+        elif self._of_mean_query:
+            attention = attention_of_mean_query(query, key, heads, scaling, self.points.patches_per_token)
+        else:
+            attention = attention_received(query, key, heads, scaling)
+        seen.attention.setdefault(layer, []).append(attention[:, prefix:])
         seen.keys.setdefault(layer, []).append(head_mean(key, heads)[prefix:])
 
     def _on_query(self, layer: int, output: Tensor) -> None:

@@ -235,6 +235,26 @@ def attention_received(query: Tensor, key: Tensor, heads: int, scaling: float) -
     return total / tokens
 
 
+def attention_of_mean_query(
+    query: Tensor, key: Tensor, heads: int, scaling: float, patches_per_token: int
+) -> Tensor:
+    """Return the softmaxed attention of the mean of all queries to the mean key of each group of patches.
+
+    Args:
+        query: Axes (patches, heads x head_dim), unscaled.
+        key: Same axes.
+        heads: Number of heads.
+        scaling: Factor of the scores.
+        patches_per_token: Consecutive patches of a group, each of which is given the attention of its group.
+
+    Returns:
+        Axes (heads, patches), float32.
+    """
+    keys = _by_head(key, heads).unflatten(1, (-1, patches_per_token)).mean(dim=2)
+    found = _rows(_by_head(query, heads).mean(dim=1, keepdim=True), keys, scaling)[:, 0]
+    return found.repeat_interleave(patches_per_token, dim=1)
+
+
 def _by_head(projected: Tensor, heads: int) -> Tensor:
     return projected.to(torch.float32).view(len(projected), heads, -1).transpose(0, 1)
 

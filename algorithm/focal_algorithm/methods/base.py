@@ -32,6 +32,7 @@ class HookPoint(Enum):
     ATTENTION_OPERANDS = "see_attention"
     ATTENTION_PROBABILITIES = "replace_probabilities"
     AFTER_ATTENTION = "after_attention"
+    DECODE_KEYS = "choose_keys"
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,23 @@ class AttentionOperands:
     rotary: tuple[Tensor, Tensor] | None = None
 
 
+@dataclass
+class DecodeNotes:
+    """What a method remembers of the tokens after a prompt: notes follow their tokens as keys do in the cache.
+
+    Attributes:
+        earlier: Notes of the tokens after the prompt before those of this forward, axes (tokens, width); with zeros
+            behind where another prompt of the batch has wider ones. None where there are none.
+        new: What the method notes of the tokens of this forward, axes (new tokens, width), of one floating dtype; None
+            for nothing.
+        choice: The method's own, from layer to layer of this forward.
+    """
+
+    earlier: Tensor | None = None
+    new: Tensor | None = None
+    choice: Any = None
+
+
 @dataclass(frozen=True)
 class HostNeeds:
     """What a method needs from the host beyond what the operations it overrides say.
@@ -177,11 +195,14 @@ class HostNeeds:
     Attributes:
         tower_layers: Layers of the vision tower that `compress_picture` is shown, relative to the one the projector
             takes.
+        tower_attention: What `TowerPicture.attention` holds where there is no CLS: attention ``received`` on average,
+            or that ``of_mean_query``, of the mean of the picture's queries to the mean key of each token.
         probability_layers: Decoder layers whose attention is computed unfused for `replace_probabilities`.
         only_looks: Whether `before_layer` and its like never drop or merge a token.
     """
 
     tower_layers: tuple[int, ...] = (0,)
+    tower_attention: Literal["received", "of_mean_query"] = "received"
     probability_layers: slice = field(default_factory=lambda: slice(None))
     only_looks: bool = False
 
@@ -205,7 +226,8 @@ class CompressionMethod(Recording):
 
     Life: `start` once per prompt at the start of its prefill; then `compress_picture` for each picture; then, layer by
     layer, `before_layer`, `transform`, `see_attention`, `replace_probabilities` and `after_attention`, as far as the
-    class overrides them. Decode steps are never shown to a method. Default operations change nothing, and the host
+    class overrides them. Of tokens after the prompt a method is shown their attention alone, by `choose_keys`. Default
+    operations change nothing, and the host
     registers no hook for them.
 
     The docstring of a subclass names its paper after ``Paper:`` and what differs from it after ``Deviations:``.
@@ -310,6 +332,27 @@ class CompressionMethod(Recording):
         self, layer: int, hidden: Tensor, stream: TokenStream, state: Any
     ) -> Resequenced | None:
         """Drop or merge tokens between attention and MLP of a layer; arguments as of `before_layer`."""
+        return None
+
+    def choose_keys(
+        self, layer: int, operands: AttentionOperands, stream: TokenStream, notes: DecodeNotes
+    ) -> Tensor | None:
+        """Choose what tokens after the prompt attend to in a layer; the cache keeps everything.
+
+        Called in every layer for the tokens of a decode step, and for tokens after the prompt that are computed in one
+        forward with it. There is no state of the prompt: copies of a cache go on apart, so what is to be remembered
+        stands in ``notes``.
+
+        Args:
+            layer: Decoder layer.
+            operands: Queries of the new tokens, and keys of all tokens present, the new ones last.
+            stream: Tokens present; ids from ``layout.sequence_tokens`` on are those after the prompt.
+            notes: Of this prompt.
+
+        Returns:
+            Axes (new tokens, tokens), bool, True for keys that may be read; those after a token are closed to it
+            anyway. None to read all.
+        """
         return None
 
 

@@ -96,6 +96,8 @@ class VisualRange(NamedTuple):
     visual_tokens: int
     grid: TokenGrid | None
     image_size_pixels: tuple[int, int] | None = None
+    frame_starts: tuple[int, ...] = ()
+    separator_columns: int = 0
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ class ModelAdapter(ABC):
                 left = replace(row, runs=rest, picture=seen[kind])
                 first, rest = self.first_picture(model, inputs, left)
                 found = self.visual_range(model, inputs, replace(left, runs=first))
-                pictures.append(SampleLayout(row.name, tokens, *found))
+                pictures.append(SampleLayout(row.name, tokens, **found._asdict()))
                 seen[kind] += 1
             layouts.append(
                 joined_layout(pictures) if pictures else SampleLayout(row.name, tokens, 0, 0, None)

@@ -37,7 +37,8 @@ class LlavaVideo(ModelAdapter):
                 f"{row.name}: {run.tokens} video placeholders do not make one video of whole frames; "
                 f"expected a multiple of {rows} x {rows + 1} = {per_frame}"
             )
-        return VisualRange(run.start, run.tokens, token_grid(run.tokens // per_frame, rows, rows + 1))
+        grid = token_grid(run.tokens // per_frame, rows, rows + 1)
+        return VisualRange(run.start, run.tokens, grid, separator_columns=1)
 
     def visual_map(self, model: Any, layout: SampleLayout) -> VisualMap:
         """Return frames pooled as the model pools them, with a newline after each row."""

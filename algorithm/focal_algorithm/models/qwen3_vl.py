@@ -65,7 +65,8 @@ class Qwen3Vl(Qwen25Vl):
             )
         gaps = [after.start - before.start for before, after in pairwise(row.runs)]
         grid = token_grid(frames, rows, columns, frame_stride=mode(gaps) if gaps else rows * columns)
-        return VisualRange(first.start, last.start + last.tokens - first.start, grid)
+        starts = tuple(run.start - first.start for run in row.runs)
+        return VisualRange(first.start, last.start + last.tokens - first.start, grid, frame_starts=starts)
 
     def prompt_text(self, question: str) -> tuple[str, str]:
         """Return the Qwen chat template around the visual tokens."""

@@ -28,6 +28,9 @@ class SampleLayout:
         pictures: Of a prompt with several images or videos the layout of each, with a visual range and a grid of its
             own; empty otherwise. ``visual_tokens`` is then their sum.
         query_start: Index of the first token after all pictures, where that is not the end of this visual range.
+        frame_starts: Place in the visual range of the first token of each frame of a video, where text lies between
+            them; empty where the strides of the grid say it.
+        separator_columns: Last columns of the grid that hold no patch but a mark that ends the row.
     """
 
     sample_id: str
@@ -38,6 +41,8 @@ class SampleLayout:
     image_size_pixels: tuple[int, int] | None = None
     pictures: tuple[SampleLayout, ...] = ()
     query_start: int | None = None
+    frame_starts: tuple[int, ...] = ()
+    separator_columns: int = 0
 
     @property
     def visual_stop(self) -> int:

@@ -14,8 +14,8 @@ class TowerPicture:
     Attributes:
         index: Index of the pictures of the prompt.
         places: Place of each token in the visual range, axes (tokens), int64, ascending.
-        attention: Attention that each token receives from CLS, or on average where there is no CLS, axes
-            (layers, heads, tokens), float32.
+        attention: Attention that each token receives from CLS, or as `HostNeeds.tower_attention` of the method asks
+            where there is no CLS, axes (layers, heads, tokens), float32.
         keys: Head-mean keys, axes (layers, tokens, key width), float32.
         features: What merging acts on, axes (tokens, width): features before the projector, or input
             embeddings of the language model where it pools patches.

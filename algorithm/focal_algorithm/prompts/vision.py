@@ -37,6 +37,7 @@ class VisionPoints:
         is_fused: Whether attention has one module ``qkv``, rotary tables and all pictures in one sequence;
             otherwise it has ``q_proj`` and ``k_proj`` and pictures are a batch.
         whole_layers: Layers that attend over whole pictures; None for all.
+        patches_per_token: Consecutive patches, in raster order of tokens, that become one token.
         order: From the grids of the pictures, axes (pictures or videos, 3), to the places of the patches in the
             tower's own order; None if it keeps theirs.
     """
@@ -51,6 +52,7 @@ class VisionPoints:
     projector: nn.Module | None = None
     is_fused: bool = False
     whole_layers: frozenset[int] | None = None
+    patches_per_token: int = 1
     order: Callable[[Tensor | None], Tensor] | None = None
 
     def attention(self, layer: int) -> nn.Module:
@@ -156,6 +158,7 @@ def _fused(tower: Any, layers: tuple[nn.Module, ...]) -> VisionPoints:
         scaling=float(attention.scaling),
         is_fused=True,
         whole_layers=None if whole is None else frozenset(whole),
+        patches_per_token=int(tower.spatial_merge_size) ** 2,
         order=partial(_raster_order, tower) if hasattr(tower, "window_size") else None,
     )
 

@@ -12,6 +12,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb_vision
 
 from focal_algorithm.hooks.tower import TowerWatch, TowerWork
+from focal_algorithm.methods.base import HostNeeds
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.prompts.vision import VisualMap, find_vision_points, merged_map
 from focal_common.errors import ConfigError, UnsupportedError
@@ -47,7 +48,7 @@ def model_with(window_size: int, whole: list[int]) -> Any:
 
 
 def watched(model: Any, seen: list[tuple[Tensor, dict[str, Any]]] | None = None) -> TowerWork:
-    watch = TowerWatch(find_vision_points(model), (0,))
+    watch = TowerWatch(find_vision_points(model), HostNeeds())
     handles = [
         m.register_forward_hook(partial(lambda see, _m, _a, out: see(out), see)) for m, see in watch.outputs()
     ]
@@ -100,7 +101,7 @@ def test_patches_come_in_raster_order_whatever_the_windows() -> None:
 def test_layers_that_attend_within_windows_are_refused() -> None:
     points = find_vision_points(model_with(56, [1]))
     with pytest.raises(ConfigError, match="layer 0 of the vision tower attends within windows"):
-        TowerWatch(points, (0, -1))
+        TowerWatch(points, HostNeeds(tower_layers=(0, -1)))
 
 
 def test_merged_patches_are_averaged_and_other_tokens_between_pictures_refused() -> None:
