@@ -28,6 +28,8 @@ class SampleLayout:
         pictures: Of a prompt with several images or videos the layout of each, with a visual range and a grid of its
             own; empty otherwise. ``visual_tokens`` is then their sum.
         query_start: Index of the first token after all pictures, where that is not the end of this visual range.
+        visual_before: Of one of several pictures, visual tokens of those before it.
+        visual_in_all: Of one of several pictures, visual tokens of them all; 0 where it is the only one.
     """
 
     sample_id: str
@@ -38,6 +40,8 @@ class SampleLayout:
     image_size_pixels: tuple[int, int] | None = None
     pictures: tuple[SampleLayout, ...] = ()
     query_start: int | None = None
+    visual_before: int = 0
+    visual_in_all: int = 0
 
     @property
     def visual_stop(self) -> int:
@@ -48,6 +52,13 @@ class SampleLayout:
     def query_tokens(self) -> int:
         """T, tokens after all pictures."""
         return self.sequence_tokens - (self.visual_stop if self.query_start is None else self.query_start)
+
+    def share_of(self, tokens: int) -> int:
+        """Return this picture's part of a number of tokens for the whole prompt, in proportion; the parts sum to it."""
+        if not self.visual_in_all:
+            return tokens
+        stop = self.visual_before + self.visual_tokens
+        return tokens * stop // self.visual_in_all - tokens * self.visual_before // self.visual_in_all
 
     @property
     def parts(self) -> tuple[SampleLayout, ...]:
@@ -60,8 +71,17 @@ def joined_layout(pictures: Sequence[SampleLayout]) -> SampleLayout:
     if len(pictures) == 1:
         return pictures[0]
     first, last = pictures[0], pictures[-1]
-    parts = tuple(replace(picture, query_start=last.visual_stop) for picture in pictures)
-    visual_tokens = sum(picture.visual_tokens for picture in pictures)
+    sizes = [picture.visual_tokens for picture in pictures]
+    visual_tokens = sum(sizes)
+    parts = tuple(
+        replace(
+            picture,
+            query_start=last.visual_stop,
+            visual_before=sum(sizes[:number]),
+            visual_in_all=visual_tokens,
+        )
+        for number, picture in enumerate(pictures)
+    )
     return SampleLayout(
         first.sample_id, first.sequence_tokens, first.visual_start, visual_tokens, None, pictures=parts
     )
