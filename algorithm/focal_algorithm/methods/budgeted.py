@@ -23,12 +23,12 @@ def read_budget(text: str) -> dict[str, Any]:
         budget: dict[str, Any] = (
             {"share": float(text.removesuffix("%")) / 100} if text.endswith("%") else {"tokens": int(text)}
         )
-        _check(budget, f"--budget {text}")
+        _check(budget, f"budget {text}")
     except ValueError as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(
-            f"--budget {text}: expected a whole number of visual tokens such as 64, or a share such as 22.2%"
+            f"budget {text}: expected a whole number of visual tokens such as 64, or a share such as 22.2%"
         ) from error
     return budget
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -17,7 +16,7 @@ from focal_algorithm.methods.base import (
     TokenStream,
     check_least,
 )
-from focal_algorithm.methods.selector import refuse_nan, share_of_picture
+from focal_algorithm.methods.selector import check_question, refuse_nan, share_of_picture
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError
@@ -53,7 +52,8 @@ class FastV(CompressionMethod):
     Paper: FastV, Chen et al., ECCV 2024, arXiv:2403.06764; the form with a key-value cache.
     Deviations: each prompt of a batch ranks its own tokens, and equal scores go to the lower index. Of the released
         variants, those that mask instead of dropping, or rank again for each new token, are not offered.
-        ``compatible`` may leave no visual token, as the released code does; ``strict`` refuses that.
+        ``compatible`` may leave no visual token, as the released code does, and warns where no text follows the
+        picture; ``strict`` refuses both.
 
     Args:
         layer: K, at least 1: layer K - 1 gives the attention, and layers from K on see the kept tokens. Default 2.
@@ -100,6 +100,7 @@ class FastV(CompressionMethod):
 
         Raises:
             ConfigError: The layer or the tokens to keep do not exist, or ``strict`` is left with no visual token.
+            UnsupportedError: ``strict``, and no text follows the picture.
         """
         if self.layer >= geometry.layers:
             raise ConfigError(
@@ -111,11 +112,7 @@ class FastV(CompressionMethod):
                 f"{layout.sample_id}: prune_ratio {self.prune_ratio:g} leaves none of {layout.visual_tokens} visual "
                 "tokens; expected at least one, or mode=compatible for text alone"
             )
-        if not layout.query_tokens:
-            warnings.warn(
-                f"{layout.sample_id}: no text follows the picture, so FastV ranks by the attention of its last token",
-                stacklevel=2,
-            )
+        check_question(layout, self.name, is_strict=self.mode == "strict")
         return FastVState()
 
     def see_attention(
@@ -125,8 +122,7 @@ class FastV(CompressionMethod):
         visual = len(stream.visual_rows)
         if layer != self.layer - 1 or self._kept(stream.layout) >= visual:
             return
-        # Where generated tokens are computed again without a cache, they come after the prompt's last token.
-        end = int((stream.token_ids < stream.layout.sequence_tokens).sum())
+        end = stream.rows_of_prompt
         state.scores = last_query_attention(
             operands.query[:, end - 1 : end],
             operands.key[:, :end],

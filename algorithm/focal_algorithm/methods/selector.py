@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -18,7 +19,7 @@ from focal_algorithm.methods.base import (
     check_shares,
 )
 from focal_algorithm.prompts.layout import SampleLayout
-from focal_common.errors import ConfigError, RunError
+from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_traces.header.schema import DecoderGeometry
 
 
@@ -157,3 +158,17 @@ def refuse_nan(scores: Tensor, layer: int, method: str) -> None:
             f"layer {layer}: {lost} of {len(scores)} scores of {method} are NaN; expected numbers, so look at what the "
             "scores are computed from"
         )
+
+
+def check_question(layout: SampleLayout, method: str, *, is_strict: bool) -> None:
+    """Warn of a prompt whose last token, by which a method ranks, is one of the picture, as published code allows.
+
+    Raises:
+        UnsupportedError: ``is_strict``: such a prompt is refused.
+    """
+    if layout.query_tokens:
+        return
+    sentence = f"{layout.sample_id}: no text follows the picture, so {method} ranks by the attention of its last token"
+    if is_strict:
+        raise UnsupportedError(f"{sentence}; expected the question after the picture, or mode=compatible")
+    warnings.warn(sentence, stacklevel=2)

@@ -39,7 +39,7 @@ def test_a_number_or_a_share_sets_the_fields_of_the_method(
 
 @pytest.mark.parametrize("text", ["0", "-3", "0%", "120%", "nan%", "6.5", "many", "%"])
 def test_what_is_no_budget_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=f"--budget {text}: .*(expected|must)"):
+    with pytest.raises(ConfigError, match=f"budget {text}: .*(expected|must)"):
         read_budget(text)
 
 
