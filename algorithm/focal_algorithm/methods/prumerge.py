@@ -61,8 +61,8 @@ class PruMerge(CompressionMethod):
     Paper: LLaVA-PruMerge, Shang et al., ICCV 2025, arXiv:2403.15388; without training.
     Deviations: each image has its own share of outliers, where the released code takes one over a batch; fewer than 32
         other tokens are all taken, where it fails; no zero vector stands for a rest that is empty; equal scores go to
-        the lower index. ``compatible`` follows the rest of the code: weights are not normalised, tokens come in order of
-        score and the one for the rest last, and an image without an outlier becomes one token. ``strict`` takes at
+        the lower index. ``compatible`` follows the rest of the code: weights are not normalised, tokens come in order
+        of score and the one for the rest last, and an image without an outlier becomes one token. ``strict`` takes at
         least one outlier. Positions count up without gaps, except where they have several axes. For towers without a
         CLS token nothing is published: there the score is the mean attention received and likeness that of head-mean
         keys, pooled as tokens are, and each frame is a picture.
