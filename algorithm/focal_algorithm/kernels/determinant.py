@@ -67,7 +67,7 @@ def determinant_order(unit: Tensor, relevance: Tensor, count: int, *, is_strict:
         is_strict: Whether exactly ``count`` are returned, filled up by relevance where the kernel's rank is below it.
             Otherwise the choice ends where no positive gain is left.
     """
-    gain = relevance * (unit * unit).sum(dim=-1) * relevance
+    gain = relevance * unit.norm(dim=-1).square() * relevance
     parts = gain.new_empty(count, len(gain))
     order: list[int] = []
     for step in range(count):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.ordering import top_indices
+from focal_algorithm.kernels.vectors import row_blocks
 
 _LEAST_NORMS = 1e-8
 """Bound of the product of two norms, so that a zero vector has cosine 0 to everything. Source: published code."""
@@ -55,7 +56,11 @@ def cosines(values: Tensor, rows: Tensor, others: Tensor) -> Tensor:
         Axes (n, m).
     """
     norms = values.norm(dim=-1)
-    products = torch.stack([(values[row] * values[others]).sum(dim=-1) for row in rows.tolist()])
+    products = values.new_empty(len(rows), len(others))
+    for start, stop in row_blocks(len(others), values.shape[-1], values.device):
+        block = values[others[start:stop]]
+        for number, row in enumerate(rows.tolist()):
+            products[number, start:stop] = (values[row] * block).sum(dim=-1)
     return products / (norms[rows][:, None] * norms[others]).clamp(min=_LEAST_NORMS)
 
 

@@ -44,7 +44,8 @@ def with_budget(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: No budget, one that the method cannot be set by, or one beside a field that it sets.
     """
-    left, stated = dict(parameters), {}
+    left = dict(parameters)
+    stated: dict[str, Any] = {}
     if not left.keys() & set(_WORDS):
         return left
     method = METHODS.load(name)
