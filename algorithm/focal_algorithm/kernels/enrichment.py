@@ -58,11 +58,11 @@ def enriched(
     unit = keys.to(torch.float32)
     unit = unit / unit.norm(dim=-1, keepdim=True).clamp(min=1e-12)
     listed = torch.cat((chosen, rest))
-    places = torch.arange(len(listed), device=listed.device)
-    made = []
+    unit, made = unit[listed], []
     for number, token in enumerate(chosen.tolist()):
-        others = listed[places != number]
-        nearest = others[top_indices(unit[others] @ unit[token], neighbours)]
+        alike = unit @ unit[number]
+        alike[number] = -torch.inf
+        nearest = listed[top_indices(alike, min(neighbours, len(listed) - 1))]
         own = values[token] + weights[nearest] @ values[nearest]
         made.append(own / (1 + weights[nearest].sum()) if is_normalised else own)
     left = weights[rest] @ values[rest]
