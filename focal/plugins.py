@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any
 from focal_algorithm.methods import METHODS
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.weights import SHIPPED
-from focal_common.errors import ConfigError
 from focal_simulator.accelerators import ACCELERATORS
 
 if TYPE_CHECKING:
     from focal_algorithm.methods.base import CompressionMethod
 
 __all__ = ["Support", "accelerators", "method", "methods", "models", "supports"]
-
-_NOMINAL_TOKENS = 576
-"""Of a picture, where a method is asked for its budget without one: LLaVA-1.5, arXiv 2310.03744."""
 
 
 def methods() -> tuple[str, ...]:
@@ -40,56 +36,17 @@ def method(name: str, **parameters: Any) -> CompressionMethod:
 
     Args:
         name: One of `methods`.
-        **parameters: Its hyper-parameters by field; the rest keep their defaults. ``tokens`` is the visual tokens to
-            keep of a picture, for methods whose budget is a number of tokens per picture.
+        **parameters: Its hyper-parameters by field; the rest keep their defaults. ``tokens=64`` or
+            ``share=0.222`` states the budget, in whatever fields the method has it: its published setting for so
+            many visual tokens of a prompt, or such a share of them.
 
     Raises:
-        ConfigError: No such method or parameter (with near matches), a value out of range, or ``tokens`` beside a
+        ConfigError: No such method or parameter (with near matches), a value out of range, or a budget beside a
             parameter that it sets.
     """
     from focal_algorithm.methods.build import build_method
 
-    if "tokens" in parameters and not hasattr(METHODS.load(name), "tokens"):
-        tokens = parameters.pop("tokens")
-        stated = _budget(name, tokens)
-        if both := stated.keys() & parameters.keys():
-            raise ConfigError(
-                f"method '{name}': tokens={tokens} sets {', '.join(sorted(stated))}, and "
-                f"{' and '.join(sorted(both))} was given beside it; give one or the other"
-            )
-        parameters |= stated
     return build_method(name, parameters)
-
-
-def _budget(name: str, tokens: int) -> dict[str, Any]:
-    """Return the hyper-parameters with which a method keeps so many tokens of a picture."""
-    from focal_traces.header.schema import QWEN2_7B, SampleHeader, TokenGrid
-
-    grid = TokenGrid(
-        frames=1, rows=24, columns=24, frame_stride=_NOMINAL_TOKENS, row_stride=24, column_stride=1
-    )
-    picture = SampleHeader(
-        sample_id="a picture",
-        sequence_tokens=_NOMINAL_TOKENS,
-        visual_start=0,
-        visual_tokens=_NOMINAL_TOKENS,
-        grid=grid,
-    )
-    built = METHODS.load(name)()
-    study = built.study
-    known = (study.budget(built, QWEN2_7B, picture), *study.further_budgets(built, QWEN2_7B, picture))
-    for parameter in known:
-        if parameter is not None and parameter.name == "tokens per picture":
-            if type(tokens) is not int or tokens < parameter.least:
-                least = int(parameter.least)
-                raise ConfigError(
-                    f"method '{name}': tokens must be a whole number from {least}, got {tokens!r}"
-                )
-            return parameter.parameters(tokens)
-    raise ConfigError(
-        f"method '{name}' is not set by a number of tokens per picture; give its own parameters, or let "
-        f"focal.compare_methods(..., tokens={tokens}) solve for the budget on prompts"
-    )
 
 
 @dataclass(frozen=True)

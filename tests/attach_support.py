@@ -28,6 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "visionzip": {"dominant": 2, "contextual": 1},
     "zip_parts": {"dominant": 2, "contextual": 1},
     "adaptiv": {"threshold": 0.1},
+    "prumerge_plus": {"is_adaptive": False},  # of 16 tokens an adaptive distance may sample all
     "divprune": {"mode": "strict"},  # the published rule orders duplicates, such as still frames, by rounding
     "dycoke": {"layer": 2, "mode": "strict"},
     "evs": {"mode": "strict"},  # as divprune: still frames differ by rounding only

@@ -37,6 +37,12 @@ def evaluate(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Parameter of the method, field=value.")
     ] = None,
+    budget: Annotated[
+        str,
+        typer.Option(
+            help="Published setting of the method for so many visual tokens, 64, or such a share, 22.2%."
+        ),
+    ] = "",
     model_args: Annotated[
         str,
         typer.Option(
@@ -80,11 +86,13 @@ def evaluate(
     _check_counts(limit, threads)
     from focal_algorithm.evaluation.lmms.options import Sweep
     from focal_algorithm.evaluation.lmms.request import Request, set_environment
+    from focal_algorithm.methods.budgeted import read_budget, with_budget
 
     set_environment(profile == "offline")
     given: dict[str, Any] = {"model": model, "method": method, "profile": profile, "batch_size": batch_size}
     given |= {"precision": precision, "trust_remote_code": trust_remote_code}
-    given |= {"parameters": dict(map(_setting, settings or []))}
+    own = dict(map(_setting, settings or [])) | read_budget(budget)
+    given |= {"parameters": with_budget(method, own)}
     request = Request.read(
         given | _arguments(model_args),
         tasks=tuple(name.strip() for name in tasks.split(",") if name.strip()),

@@ -25,6 +25,12 @@ def measure(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Parameter of the method, field=value.")
     ] = None,
+    budget: Annotated[
+        str,
+        typer.Option(
+            help="Published setting of the method for so many visual tokens, 64, or such a share, 22.2%."
+        ),
+    ] = "",
     task: Annotated[str, typer.Option(help="Procedural benchmark.")] = "shapes-video",
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     data_seed: Annotated[int, typer.Option("--data-seed", help="Of the benchmark.")] = 0,
@@ -41,6 +47,7 @@ def measure(
 ) -> None:
     """Ask a model questions under a method; write the trace of some and the accuracy of all."""
     from focal.studies.measure.settings import MeasureSettings, method_parameter
+    from focal_algorithm.methods.budgeted import read_budget, with_budget
     from focal_algorithm.models import random_size
 
     wanted = MeasureSettings(
@@ -60,7 +67,7 @@ def measure(
         # On a line of its own: the hash decides what was measured before, the names do not.
         typer.echo(json.dumps({"parameters": wanted.parameters()}))
         return
-    parameters = dict(map(method_parameter, settings or []))
+    parameters = with_budget(method, dict(map(method_parameter, settings or [])) | read_budget(budget))
     from focal.environment import require_runnable
     from focal_algorithm.methods.build import build_method
 

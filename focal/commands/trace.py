@@ -12,6 +12,7 @@ import typer
 from focal.commands.sim import comma_separated, show_report
 from focal.commands.trace_files import app as traces_app
 from focal.commands.trace_tables import print_answers, print_samples
+from focal_algorithm.methods.budgeted import read_budget, with_budget
 from focal_algorithm.methods.config import configured_parameters
 from focal_algorithm.models import check_model_name
 from focal_common.config import parse_yaml
@@ -59,6 +60,12 @@ def trace(
             "--set", help="Parameter of the method, field=value; of two for one field the later holds."
         ),
     ] = None,
+    budget: Annotated[
+        str,
+        typer.Option(
+            help="Published setting of the method for so many visual tokens, 64, or such a share, 22.2%."
+        ),
+    ] = "",
     method_config: Annotated[
         Path | None, typer.Option(help="YAML file with parameters of the method; --set goes over it.")
     ] = None,
@@ -145,11 +152,14 @@ def trace(
         new_tokens = 2 if asked is None else asked.answer_tokens
     target, match_accelerator = _match_target(*match, match_accelerator, method)
     parameters = configured_parameters(method, method_config, _note) | _parameters(settings or [])
+    parameters |= read_budget(budget)
     from focal.environment import require_runnable
 
     require_runnable()
     from focal_algorithm.models import random_size
     from focal_algorithm.tracing.runner import RunSettings, prepare, run
+
+    parameters = with_budget(method, parameters)
 
     wanted = RunSettings(
         output=output,

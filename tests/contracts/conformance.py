@@ -27,7 +27,7 @@ __all__ = [
 REFUSALS = {
     **{
         (method, subject): "learned queries"
-        for method in ("visionzip", "sparsezip", "zip_parts")
+        for method in ("visionzip", "sparsezip", "zip_parts", "prumerge", "prumerge_plus")
         for subject in ("minicpm_v+video", "minicpm_v+image")
     },
     **{

@@ -22,8 +22,8 @@ from focal_common.errors import UnsupportedError
 
 SETTLED = "llava_onevision+video"
 TOWERS = ("vision_tower", "visual", "vpm")
-CHOOSE_TOKENS = {"adaptiv", "dense", "divprune", "fastv", "focus_sec_only"}
-WRITE_VALUES = {"cmc", "focus", "visionzip"}
+CHOOSE_TOKENS = {"adaptiv", "cdpruner", "dart", "dense", "divprune", "fastv", "focus_sec_only", "pyramiddrop"}
+WRITE_VALUES = {"cmc", "focus", "prumerge", "prumerge_plus", "visionzip"}
 """Some methods of either kind; which kind a method is of may depend on the prompt."""
 
 Loss = Callable[[], tuple[Tensor, Any]]

@@ -23,7 +23,9 @@ class Settings(dict[str, Any]):
     """Parameters of a golden file that remember which of them were read."""
 
     # A seed made the inputs, which are stored; margins and ties describe them.
-    SAID = frozenset({"seed", "smallest_margin", "steps_with_tied_maximum"})
+    SAID = frozenset(
+        {"seed", "smallest_margin", "smallest_relative_margin", "note", "steps_with_tied_maximum"}
+    )
 
     def __init__(self, values: dict[str, Any]) -> None:
         super().__init__(values)

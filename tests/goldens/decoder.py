@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +12,7 @@ from torch import Tensor
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from focal_algorithm.hooks import attach
+from focal_algorithm.hooks.ahead import is_looking_ahead
 from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models.llava_onevision import LlavaOnevision
@@ -57,7 +60,11 @@ def stored_decoder(params: Settings, arrays: Arrays) -> Any:
         raise ValueError(
             f"weights do not fit the decoder: missing {unset}, unexpected {left.unexpected_keys}"
         )
-    return model.to(getattr(torch, params["dtype"]))
+    rotary = model.get_decoder().rotary_emb
+    frequencies = rotary.inv_freq
+    model = model.to(getattr(torch, params["dtype"]))
+    rotary.inv_freq = frequencies  # float32 in a checkpoint loaded in half precision, too
+    return model
 
 
 @dataclass(frozen=True)
@@ -68,28 +75,47 @@ class Prefill:
         inputs: Input of each layer after what was dropped there, each axes (tokens, hidden).
         last_hidden: After the final norm, axes (tokens, hidden).
         cache_lengths: Tokens in the cache of each layer.
+        decode_positions: Position of the first token after the prompt in each layer.
     """
 
     inputs: list[Tensor]
     last_hidden: Tensor
     cache_lengths: list[int]
+    decode_positions: list[int]
+
+
+@contextmanager
+def layer_inputs(decoder: Any) -> Iterator[list[Tensor]]:
+    """Collect the input of each layer after what was dropped there, axes (batch, tokens, hidden)."""
+    inputs: list[Tensor] = []
+    handles = [
+        layer.input_layernorm.register_forward_pre_hook(
+            lambda _module, args: None if is_looking_ahead() else inputs.append(args[0])
+        )
+        for layer in decoder.layers
+    ]
+    yield inputs
+    for handle in handles:
+        handle.remove()
 
 
 def prefill(model: Any, method: CompressionMethod, embeddings: Tensor, layout: SampleLayout) -> Prefill:
-    """Run a prompt of embeddings, axes (tokens, hidden)."""
-    inputs: list[Tensor] = []
-    decoder = model.get_decoder()
+    """Run a prompt of embeddings, axes (tokens, hidden), and a token after it."""
+    decoder, positions = model.get_decoder(), []
+
+    def note(_module: Any, _args: Any, inputs: dict[str, Any]) -> None:
+        positions.append(int(inputs["position_ids"].flatten()[-1]))
+
     with torch.inference_mode(), attach(model, LlavaOnevision(), method, layouts=[layout]):
-        watched = [
-            layer.input_layernorm.register_forward_pre_hook(lambda _module, args: inputs.append(args[0][0]))
-            for layer in decoder.layers
-        ]
-        output = decoder(inputs_embeds=embeddings[None].to(decoder.dtype), use_cache=True)
-        for handle in watched:
+        with layer_inputs(decoder) as inputs:
+            output = decoder(inputs_embeds=embeddings[None].to(decoder.dtype), use_cache=True)
+        cache = cache_of(output)
+        lengths = [held_tokens(cache, layer) for layer in range(len(inputs))]
+        handles = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in decoder.layers]
+        decoder(inputs_embeds=embeddings[None, -1:].to(decoder.dtype), past_key_values=cache, use_cache=True)
+        for handle in handles:
             handle.remove()
-    cache = cache_of(output)
-    lengths = [held_tokens(cache, layer) for layer in range(len(inputs))]
-    return Prefill(inputs, output.last_hidden_state[0], lengths)
+    return Prefill([one[0] for one in inputs], output.last_hidden_state[0], lengths, positions)
 
 
 def layout_of(start: int, visual: int, after: int) -> SampleLayout:

@@ -137,7 +137,7 @@ def test_nothing_removed_is_the_untouched_decoder_to_the_bit() -> None:
     embeddings = random(START + VISUAL + AFTER, 32, seed=8)
     with torch.inference_mode():
         untouched = model("sdpa").get_decoder()(inputs_embeds=embeddings[None]).last_hidden_state[0]
-    for method in (FastV(prune_ratio=0.0), FastV(keep_tokens=VISUAL), FastV(keep_tokens=10 * VISUAL)):
+    for method in (FastV(prune_ratio=0.0), FastV(keep_tokens=VISUAL)):
         assert torch.equal(hooked(method, embeddings, "sdpa")[0], untouched)
 
 

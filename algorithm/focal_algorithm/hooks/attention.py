@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from focal_algorithm.hooks.ahead import is_looking_ahead, show_ahead
 from focal_algorithm.hooks.requirements import OBSERVED
 from focal_algorithm.models.inference_only import refuse_gradients
 from focal_common.errors import UnsupportedError
@@ -73,6 +74,8 @@ def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
         **settings: Any,
     ) -> tuple[Tensor, Any]:
         attached = SESSIONS.get(module)
+        if attached is not None and is_looking_ahead():
+            show_ahead(query, key, settings["scaling"])
         if attached is not None:
             session, layer = attached
             scaling, tokens = settings["scaling"], query.shape[2]

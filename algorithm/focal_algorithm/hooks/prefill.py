@@ -165,7 +165,7 @@ class Prefill:
         ]
 
     def resequence(
-        self, point: HookPoint, layer: int, hidden: Tensor, decide: Decision | None = None
+        self, point: HookPoint, layer: int, hidden: Tensor, decide: Decision
     ) -> tuple[PendingMlp, Tensor] | None:
         """Ask the method which tokens remain.
 
@@ -173,8 +173,7 @@ class Prefill:
             point: Where.
             layer: Decoder layer.
             hidden: Residual stream, axes (batch, tokens, hidden).
-            decide: From a picture and the tokens of its prompt to the answer; None for the method's own operation at
-                this point.
+            decide: From a picture and the tokens of its prompt to the answer.
 
         Returns:
             None if nothing changes; else how to carry the change out, and the new residual stream.
@@ -193,7 +192,7 @@ class Prefill:
         return PendingMlp(self.sequence, places, before.shape[1], change), hidden
 
     def _resequenced(
-        self, part: int, point: HookPoint, layer: int, hidden: Tensor, decide: Decision | None
+        self, part: int, point: HookPoint, layer: int, hidden: Tensor, decide: Decision
     ) -> tuple[Tensor, Tensor, bool] | None:
         """Carry out what the method decides of one picture of each prompt.
 
@@ -204,12 +203,7 @@ class Prefill:
         answers: dict[int, Resequenced] = {}
         for picture in self.pictures(part):
             own = hidden[picture.row, picture.rows].detach()  # kernels may write in place
-            if decide is not None:
-                answer = decide(picture, own)
-            elif point is HookPoint.LAYER_INPUT:
-                answer = self._method.before_layer(layer, own, picture.stream, picture.state)
-            else:
-                answer = self._method.after_attention(layer, own, picture.stream, picture.state)
+            answer = decide(picture, own)
             if answer is not None:
                 if not len(answer.rows):
                     raise RunError(f"layer {layer}: {self._method.name} dropped every token of a prompt")

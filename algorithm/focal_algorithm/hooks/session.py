@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from focal_algorithm.hooks.ahead import is_looking_ahead, operands_ahead
 from focal_algorithm.hooks.cache import (
     Attachment,
     bind_cache,
@@ -118,7 +120,8 @@ class Session:
         self.method = method
         self.layouts = layouts
         self.points = hook_points(method)
-        self.geometry = adapter.points(model).geometry
+        self._decoder_points = adapter.points(model)
+        self.geometry = self._decoder_points.geometry
         self.attachment = Attachment(method.name)
         self._drops = changes_length(method)
         self._probability_layers = (
@@ -127,7 +130,7 @@ class Session:
             else range(0)
         )
         self._model = model
-        self._decoder: Any = adapter.points(model).decoder
+        self._decoder: Any = self._decoder_points.decoder
         self._modules = tuple(model.modules())
         self._adapter = adapter
         self._recorder = recorder
@@ -142,7 +145,7 @@ class Session:
     @property
     def _active(self) -> Prefill | None:
         now = self._thread.forward
-        return None if now.is_decoding else now.prefill
+        return None if now.is_decoding or is_looking_ahead() else now.prefill
 
     def positions(self, layer: int | None = None, *, of: str = "keys") -> Tensor:
         """Return which token of the prompt each place of a shortened tensor holds, for this thread's last forward.
@@ -389,7 +392,9 @@ class Session:
         if layer == 0 and self.tower is not None:
             hidden = self._compress_pictures(prefill, hidden)
         if HookPoint.LAYER_INPUT in self.points:
-            answer = prefill.resequence(HookPoint.LAYER_INPUT, layer, hidden)
+            answer = prefill.resequence(
+                HookPoint.LAYER_INPUT, layer, hidden, partial(self._before_layer, layer, inputs)
+            )
             if answer is not None:
                 hidden = answer[1]
         sequence = prefill.sequence
@@ -397,6 +402,26 @@ class Session:
         inputs = inputs if sequence.is_whole else inputs | _fitted(inputs, sequence, hidden.dtype)
         now.rotary_tables = inputs.get("position_embeddings")
         return hidden, inputs
+
+    def _before_layer(
+        self, layer: int, inputs: Mapping[str, Any], picture: Picture, own: Tensor
+    ) -> Resequenced | None:
+        """Ask the method, which may look at operands of the layer that its own arguments do not hold."""
+
+        def ahead() -> AttentionOperands:
+            prefill = self._thread.forward.prefill
+            tables = inputs.get("position_embeddings")
+            if prefill is not None and tables is not None:
+                columns = prefill.sequence.position_columns[picture.row, picture.rows]
+                tables = _rows_of(tables, picture.row, columns)
+            return operands_ahead(self._decoder_points.layers[layer], own, tables)
+
+        def final_norm(values: Tensor) -> Tensor:
+            normed: Tensor = self._decoder_points.final_norm(values)
+            return normed
+
+        stream = replace(picture.stream, ahead=ahead, final_norm=final_norm)
+        return self.method.before_layer(layer, own, stream, picture.state)
 
     def _compress_pictures(self, prefill: Prefill, hidden: Tensor) -> Tensor:
         tower = self.tower
@@ -429,11 +454,7 @@ class Session:
     def _tables_of(self, sample: int, rows: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return the rotary tables of the tokens of one prompt at the present layer."""
         tables = self._thread.forward.rotary_tables
-        if tables is None:
-            return None
-        cos, sin = tables
-        own = sample if cos.shape[-3] > 1 else 0
-        return cos[..., own, rows, :], sin[..., own, rows, :]
+        return None if tables is None else _rows_of(tables, sample, rows)
 
     def _rotated(self, hidden: Tensor, position_ids: Tensor) -> dict[str, Any]:
         if self._rotary is None:
@@ -450,7 +471,11 @@ class Session:
         prefill = self._active
         if prefill is None:
             return hidden
-        answer = prefill.resequence(HookPoint.AFTER_ATTENTION, layer, hidden)
+
+        def decide(picture: Picture, own: Tensor) -> Resequenced | None:
+            return self.method.after_attention(layer, own, picture.stream, picture.state)
+
+        answer = prefill.resequence(HookPoint.AFTER_ATTENTION, layer, hidden, decide)
         if answer is None:
             return hidden
         prefill.pending, hidden = answer
@@ -610,6 +635,12 @@ class Session:
 def _cached_tokens(inputs: Mapping[str, Any]) -> int:
     cache = cache_in(inputs)
     return 0 if cache is None else int(cache.get_seq_length())
+
+
+def _rows_of(tables: tuple[Tensor, Tensor], sample: int, columns: Tensor) -> tuple[Tensor, Tensor]:
+    cos, sin = tables
+    own = sample if cos.shape[-3] > 1 else 0
+    return cos[..., own, columns, :], sin[..., own, columns, :]
 
 
 def _fitted(inputs: Mapping[str, Any], sequence: BatchSequence, dtype: torch.dtype) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -39,11 +39,15 @@ class TowerWork:
         keys: Head-mean keys as attention uses them, axes (pictures, layers, patches, key width), float32.
         features: Output of the source layer, axes (pictures, prefix + patches, width); None where no module
             projects it row by row.
+        cls_query: Query of CLS, axes (pictures, layers, width); None unless asked for.
+        cls_keys: Keys of CLS and patches, axes (pictures, layers, 1 + patches, width), likewise.
     """
 
     attention: Tensor
     keys: Tensor
     features: Tensor | None
+    cls_query: Tensor | None = None
+    cls_keys: Tensor | None = None
 
 
 @dataclass
@@ -52,6 +56,7 @@ class _Seen:
 
     attention: dict[int, list[Tensor]] = field(default_factory=dict)
     keys: dict[int, list[Tensor]] = field(default_factory=dict)
+    operands: dict[int, list[tuple[Tensor, Tensor]]] = field(default_factory=dict)
     features: list[Tensor] = field(default_factory=list)
 
 
@@ -80,7 +85,11 @@ class TowerWatch:
     def __init__(self, points: VisionPoints, needs: HostNeeds) -> None:
         self.points = points
         self._of_mean_query = needs.tower_attention == "of_mean_query"
-        self.layers = tuple(points.source_layer + offset for offset in needs.tower_layers)
+        self.keeps_operands = needs.cls_operands and bool(points.prefix_tokens)
+        offsets = needs.tower_layers
+        if offsets is None:
+            offsets = (len(points.layers) - 1 - points.source_layer,)
+        self.layers = tuple(points.source_layer + offset for offset in offsets)
         for layer in (*self.layers, points.source_layer):
             if not 0 <= layer < len(points.layers):
                 raise ConfigError(
@@ -164,7 +173,12 @@ class TowerWatch:
         attention = [torch.stack(self._now.seen.attention[layer][own]) for layer in self.layers]
         keys = [torch.stack(self._now.seen.keys[layer][own]) for layer in self.layers]
         features = torch.stack(self._now.seen.features[own]) if self._now.seen.features else None
-        return TowerWork(torch.stack(attention, dim=1), torch.stack(keys, dim=1), features)
+        work = TowerWork(torch.stack(attention, dim=1), torch.stack(keys, dim=1), features)
+        if not self.keeps_operands:
+            return work
+        pairs = [self._now.seen.operands[layer][own] for layer in self.layers]
+        query, key = ([torch.stack([pair[side] for pair in of]) for of in pairs] for side in (0, 1))
+        return replace(work, cls_query=torch.stack(query, dim=1), cls_keys=torch.stack(key, dim=1))
 
     def _current(self) -> _Seen:
         if self._now.is_taken:
@@ -182,6 +196,8 @@ class TowerWatch:
             attention = attention_received(query, key, heads, scaling)
         seen.attention.setdefault(layer, []).append(attention[:, prefix:])
         seen.keys.setdefault(layer, []).append(head_mean(key, heads)[prefix:])
+        if self.keeps_operands:
+            seen.operands.setdefault(layer, []).append((query[0], key))
 
     def _on_query(self, layer: int, output: Tensor) -> None:
         self._now.queries[layer] = output.detach()

@@ -108,10 +108,19 @@ def _pictures(
     if in_tower and work.features is not None:
         features = visual_map.place(work.features[:, points.prefix_tokens :])
         prefix = work.features[:, : points.prefix_tokens]
+    cls_keys = None
+    if work.cls_keys is not None:
+        cls_keys = visual_map.place(
+            work.cls_keys[:, :, 1:].permute(0, 2, 1, 3).reshape(pictures, patches, -1)
+        )
     of_token = visual_map.picture_of_token.to(hidden.device)
     found: list[TowerPicture] = []
     for index in range(pictures):
         places = (of_token == index).nonzero().flatten()
+        own_keys = None
+        if work.cls_keys is not None and cls_keys is not None:
+            of_tokens = cls_keys[places].view(len(places), layers, -1).transpose(0, 1)
+            own_keys = torch.cat((work.cls_keys[index, :, :1], of_tokens), dim=1)
         found.append(
             TowerPicture(
                 index=index,
@@ -122,6 +131,8 @@ def _pictures(
                 prefix=prefix[index],
                 embeddings=embeddings[places],
                 text=hidden[stream.query_rows],
+                cls_query=None if work.cls_query is None else work.cls_query[index],
+                cls_keys=own_keys,
             )
         )
     return found
@@ -144,9 +155,10 @@ def _outcome(
             stands = int(answer.stands_at[number]) if answer.stands_at is not None else -1
             at[number] = rows[stands] if stands >= 0 else members[0]
             merged_into[members] = at[number]
-    prefix_at = at.new_full((len(picture.prefix),), -1)
+    prefix = picture.prefix if answer.keeps_prefix else picture.prefix[:0]
+    prefix_at = at.new_full((len(prefix),), -1)
     members = torch.bincount(answer.assignment[answer.assignment >= 0], minlength=count)
-    return _Outcome(kept, picture.prefix, answer.merged, torch.cat((prefix_at, at)), members)
+    return _Outcome(kept, prefix, answer.merged, torch.cat((prefix_at, at)), members)
 
 
 def _fill_spare_rows(outcomes: list[_Outcome], stream: TokenStream, staying: Tensor, name: str) -> None:

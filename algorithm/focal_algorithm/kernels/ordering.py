@@ -134,16 +134,16 @@ def farthest_points(
     order = torch.empty(count, dtype=torch.int64, device=device)
     if not count:
         return order
-    nearest = []
+    # Made beforehand: small results kept between freed blocks would split the heap until all pairs fit into it.
+    gain = distances(order[:0]).new_empty(tokens)
     for start, stop in row_blocks(tokens, tokens, device):
         rows = torch.arange(start, stop, device=device)
         block = distances(rows)
         if is_strict:
             block[rows - start, rows] = torch.inf
-            nearest.append(block.amin(dim=1))
+            gain[start:stop] = block.amin(dim=1)
         else:
-            nearest.append(block.topk(2, dim=1, largest=False).values[:, 1])
-    gain = torch.cat(nearest)
+            gain[start:stop] = block.topk(2, dim=1, largest=False).values[:, 1]
     for step in range(count):
         best = first_argmax(gain).view(1)
         order[step] = best

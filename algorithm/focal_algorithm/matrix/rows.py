@@ -11,6 +11,7 @@ from typing import Any
 from focal_algorithm.checkpoints.loading import empty_model, load_model, random_model
 from focal_algorithm.checkpoints.quantization import PRECISIONS
 from focal_algorithm.matrix.schema import DatasetSpec, Matrix, ModelSpec, Suite, Variant
+from focal_algorithm.methods.budgeted import with_budget
 from focal_algorithm.methods.build import build_method, fitted_parameters
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.weights import SHIPPED
@@ -235,7 +236,7 @@ def _check(row: MatrixRow, built: tuple[DecoderGeometry, float] | FocalError) ->
         if (row.dataset.hub or row.suite.measure == "accuracy") and not row.dataset.task:
             raise ConfigError(f"dataset '{row.dataset_name}' has no 'task'; expected a name in lmms-eval")
         own = row.suite.parameters | (row.variant.parameters if row.variant else {})
-        default = build_method(row.suite.method, {})
+        default, own = build_method(row.suite.method, {}), with_budget(row.suite.method, own)
         parameters = default.study.published(row.model.family, row.dataset_name)
         parameters = (parameters or fitted_parameters(default, geometry, own)) | own
         method = build_method(row.suite.method, parameters)

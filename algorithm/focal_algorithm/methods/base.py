@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from ast import literal_eval
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, ClassVar, Literal, get_args, get_origin
@@ -48,6 +49,9 @@ class TokenStream:
             put merged tokens behind the kept ones.
         query_rows: Rows of the prompt's tokens after the visual range, or after all pictures where the prompt has
             several, axes (T), int64.
+        ahead: In `CompressionMethod.before_layer` alone: returns what the attention of that layer would be given with
+            the tokens present. A call costs the layer's norm and projections.
+        final_norm: Likewise: the decoder's norm behind its last layer, axes as given, (tokens, hidden).
     """
 
     layout: SampleLayout
@@ -55,6 +59,13 @@ class TokenStream:
     visual_rows: Tensor
     visual_positions: Tensor
     query_rows: Tensor
+    ahead: Callable[[], AttentionOperands] | None = None
+    final_norm: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def rows_of_prompt(self) -> int:
+        """Tokens of the prompt present: generated ones, where they are computed again without a cache, come after."""
+        return int((self.token_ids < self.layout.sequence_tokens).sum())
 
     def keeping(self, chosen: Tensor) -> Tensor:
         """Return the rows of all text and of some visual tokens, ascending: what `Resequenced.rows` takes.
@@ -194,15 +205,18 @@ class HostNeeds:
 
     Attributes:
         tower_layers: Layers of the vision tower that `compress_picture` is shown, relative to the one the projector
-            takes.
+            takes; None for the tower's last alone.
         tower_attention: What `TowerPicture.attention` holds where there is no CLS: attention ``received`` on average,
             or that ``of_mean_query``, of the mean of the picture's queries to the mean key of each token.
+        cls_operands: Whether pictures come with the query of the tower's CLS token and the keys over the whole width,
+            `TowerPicture.cls_query` and `TowerPicture.cls_keys`, where the tower has one.
         probability_layers: Decoder layers whose attention is computed unfused for `replace_probabilities`.
         only_looks: Whether `before_layer` and its like never drop or merge a token.
     """
 
-    tower_layers: tuple[int, ...] = (0,)
+    tower_layers: tuple[int, ...] | None = (0,)
     tower_attention: Literal["received", "of_mean_query"] = "received"
+    cls_operands: bool = False
     probability_layers: slice = field(default_factory=lambda: slice(None))
     only_looks: bool = False
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, hook_points
+from focal_algorithm.methods.budgeted import with_budget
 from focal_common.errors import ConfigError, near_matches
 from focal_traces.header.schema import DecoderGeometry
 from focal_traces.tables.rows import read_rows
@@ -46,12 +47,13 @@ def build_method(name: str, parameters: Mapping[str, Any]) -> CompressionMethod:
 
     Args:
         name: Registry name.
-        parameters: Hyper-parameters by field name; the rest keep their defaults.
+        parameters: Hyper-parameters by field name; the rest keep their defaults. ``tokens`` or ``share`` states a
+            budget, see `with_budget`.
 
     Raises:
         ConfigError: Unknown method or field (with near matches), or a value out of range.
     """
-    chosen = METHODS.load(name)
+    chosen, parameters = METHODS.load(name), with_budget(name, parameters)
     names = {field.name: field for field in fields(chosen)}
     values: dict[str, Any] = {}
     for field, value in parameters.items():
@@ -90,7 +92,7 @@ def method_in_force(
     Returns:
         The method, and what was fitted in place of published parameters; None where nothing had to be.
     """
-    default = build_method(name, {})
+    default, own = build_method(name, {}), with_budget(name, own)
     published = default.study.published(family, dataset)
     fitted = None if published or not hook_points(default) else fitted_parameters(default, geometry, own)
     return build_method(name, {**published, **(fitted or {}), **own}), fitted

@@ -8,11 +8,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from focal_algorithm.kernels.ordering import cosine_distances, farthest_points
-from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
-from focal_algorithm.methods.selector import refuse_nan
+from focal_algorithm.kernels.ordering import cosine_distances, farthest_points, shared_counts
+from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream, check_least
+from focal_algorithm.methods.selector import refuse_nan, share_of_picture
 from focal_algorithm.methods.study import MethodStudy
+from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError, UnsupportedError
+from focal_traces.header.schema import DecoderGeometry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +30,21 @@ class DivPrune(CompressionMethod):
 
     Args:
         retain_ratio: Share of the visual tokens kept, in [0, 1], rounded half to even. Default 0.098: published tables.
+        keep_tokens: Visual tokens kept, at most those of the prompt, whatever the ratio; 0 to follow
+            ``retain_ratio``.
         scope: ``prompt``: all visual tokens are one pool, as published. ``picture``: each frame of a video keeps its
             own share.
         mode: ``compatible`` or ``strict``.
     """
 
-    study: ClassVar[MethodStudy] = MethodStudy(keep="retain_ratio", ignores_question=True)
+    study: ClassVar[MethodStudy] = MethodStudy(
+        keep="retain_ratio",
+        budget_fields=frozenset({"retain_ratio", "keep_tokens"}),
+        ignores_question=True,
+    )
 
     retain_ratio: float = 0.098
+    keep_tokens: int = 0
     scope: Literal["prompt", "picture"] = "prompt"
     mode: Literal["compatible", "strict"] = "compatible"
 
@@ -43,9 +52,14 @@ class DivPrune(CompressionMethod):
         super().__post_init__()
         if not 0 <= self.retain_ratio <= 1:
             raise ConfigError(f"retain_ratio must lie in [0, 1], got {self.retain_ratio}")
+        check_least(self, keep_tokens=0)
+
+    def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
+        """Check that the prompt has the tokens to keep; raises `ConfigError` where it does not."""
+        share_of_picture(self.keep_tokens, layout, "divprune, keep_tokens")
 
     def count(self, tokens: int) -> int:
-        """Return how many tokens of a pool stay."""
+        """Return how many tokens of a pool the share leaves."""
         return max(int(self.mode == "strict"), round(self.retain_ratio * tokens))
 
     def before_layer(self, layer: int, hidden: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
@@ -53,24 +67,30 @@ class DivPrune(CompressionMethod):
         if layer:
             return None
         parts = stream.parts(self.scope)
-        if all(self.count(len(part)) >= len(part) for part in parts):
+        sizes = [len(part) for part in parts]
+        asked = share_of_picture(self.keep_tokens, stream.layout, "divprune, keep_tokens")
+        counts = shared_counts(asked, sizes) if asked else [self.count(size) for size in sizes]
+        if all(count >= size for count, size in zip(counts, sizes, strict=True)):
             return None
         embeddings = hidden[stream.visual_rows]
         refuse_nan(embeddings.sum(dim=-1), layer, self.name)
-        chosen = [part[self.order(embeddings[part])] for part in parts]
+        chosen = [
+            part[self.order(embeddings[part], count)] for part, count in zip(parts, counts, strict=True)
+        ]
         return Resequenced(stream.keeping(torch.cat(chosen)), renumbers=True)
 
-    def order(self, embeddings: Tensor) -> Tensor:
+    def order(self, embeddings: Tensor, count: int | None = None) -> Tensor:
         """Return the tokens of a pool in the order in which they are chosen, int64; duplicates may repeat.
 
         Args:
             embeddings: Axes (tokens, hidden).
+            count: How many to choose; those of ``retain_ratio`` if None.
 
         Raises:
             UnsupportedError: ``compatible``, and a token is all zeros.
         """
         tokens, device = len(embeddings), embeddings.device
-        count = self.count(tokens)
+        count = self.count(tokens) if count is None else count
         if count >= tokens:
             return torch.arange(tokens, device=device)
         is_strict = self.mode == "strict"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -17,7 +16,7 @@ from focal_algorithm.methods.base import (
     TokenStream,
     check_least,
 )
-from focal_algorithm.methods.selector import refuse_nan
+from focal_algorithm.methods.selector import check_question, refuse_nan, share_of_picture
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError
@@ -37,7 +36,7 @@ class _FastVStudy(MethodStudy):
         most = max(1, sample.visual_tokens)
         return BudgetParameter(
             "keep_tokens",
-            min(most, max(1, method.count(most))),
+            min(most, max(1, method.keep_tokens or method.count(most))),
             1,
             most,
             rises=True,
@@ -53,18 +52,22 @@ class FastV(CompressionMethod):
     Paper: FastV, Chen et al., ECCV 2024, arXiv:2403.06764; the form with a key-value cache.
     Deviations: each prompt of a batch ranks its own tokens, and equal scores go to the lower index. Of the released
         variants, those that mask instead of dropping, or rank again for each new token, are not offered.
-        ``compatible`` may leave no visual token, as the released code does; ``strict`` refuses that.
+        ``compatible`` may leave no visual token, as the released code does, and warns where no text follows the
+        picture; ``strict`` refuses both.
 
     Args:
         layer: K, at least 1: layer K - 1 gives the attention, and layers from K on see the kept tokens. Default 2.
         prune_ratio: R, share of the visual tokens removed, in [0, 1]. Default 0.5.
-        keep_tokens: Visual tokens kept, whatever the ratio; 0 to follow ``prune_ratio``.
+        keep_tokens: Visual tokens kept, at most those of the prompt, whatever the ratio; 0 to follow ``prune_ratio``.
+            Published tables: 192, 128 or 64 of 576; 640, 320 or 160 of 2,880.
         rounding: Of N (1 - R): ``nearest`` (half to even; the Hugging Face variant) or ``down`` (lmms-eval).
         mode: ``compatible`` or ``strict``.
     """
 
     study: ClassVar[MethodStudy] = _FastVStudy(
-        no_effect={"prune_ratio": 0.0}, budget_fields=frozenset({"prune_ratio", "keep_tokens"})
+        drop="prune_ratio",
+        no_effect={"prune_ratio": 0.0},
+        budget_fields=frozenset({"prune_ratio", "keep_tokens"}),
     )
 
     layer: int = 2
@@ -84,33 +87,32 @@ class FastV(CompressionMethod):
         check_least(self, keep_tokens=0)
 
     def count(self, visual_tokens: int) -> int:
-        """Return how many of N visual tokens stay, in double precision as published."""
-        if self.keep_tokens:
-            return min(self.keep_tokens, visual_tokens)
+        """Return how many of N visual tokens the ratio leaves, in double precision as published."""
         kept = visual_tokens * (1 - self.prune_ratio)
         return int(kept) if self.rounding == "down" else round(kept)
+
+    def _kept(self, layout: SampleLayout) -> int:
+        own = share_of_picture(self.keep_tokens, layout, "fastv, keep_tokens")
+        return own or self.count(layout.visual_tokens)
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> FastVState:
         """Return a fresh state.
 
         Raises:
-            ConfigError: The layer does not exist, or ``strict`` is left with no visual token.
+            ConfigError: The layer or the tokens to keep do not exist, or ``strict`` is left with no visual token.
+            UnsupportedError: ``strict``, and no text follows the picture.
         """
         if self.layer >= geometry.layers:
             raise ConfigError(
                 f"layer: FastV drops before layer {self.layer}, but the decoder has {geometry.layers}; expected at "
                 f"most {geometry.layers - 1}"
             )
-        if self.mode == "strict" and self.count(layout.visual_tokens) < 1:
+        if self._kept(layout) < 1 and self.mode == "strict":
             raise ConfigError(
                 f"{layout.sample_id}: prune_ratio {self.prune_ratio:g} leaves none of {layout.visual_tokens} visual "
                 "tokens; expected at least one, or mode=compatible for text alone"
             )
-        if not layout.query_tokens:
-            warnings.warn(
-                f"{layout.sample_id}: no text follows the picture, so FastV ranks by the attention of its last token",
-                stacklevel=2,
-            )
+        check_question(layout, self.name, is_strict=self.mode == "strict")
         return FastVState()
 
     def see_attention(
@@ -118,10 +120,9 @@ class FastV(CompressionMethod):
     ) -> None:
         """Compute one row of attention: that of the prompt's last token."""
         visual = len(stream.visual_rows)
-        if layer != self.layer - 1 or self.count(visual) >= visual:
+        if layer != self.layer - 1 or self._kept(stream.layout) >= visual:
             return
-        # Where generated tokens are computed again without a cache, they come after the prompt's last token.
-        end = int((stream.token_ids < stream.layout.sequence_tokens).sum())
+        end = stream.rows_of_prompt
         state.scores = last_query_attention(
             operands.query[:, end - 1 : end],
             operands.key[:, :end],
@@ -135,4 +136,4 @@ class FastV(CompressionMethod):
         if layer != self.layer or state.scores is None:
             return None
         scores, state.scores = state.scores, None
-        return Resequenced(stream.keeping(select_top(scores, self.count(len(scores)))))
+        return Resequenced(stream.keeping(select_top(scores, self._kept(stream.layout))))

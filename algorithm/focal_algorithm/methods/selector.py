@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -18,7 +19,7 @@ from focal_algorithm.methods.base import (
     check_shares,
 )
 from focal_algorithm.prompts.layout import SampleLayout
-from focal_common.errors import ConfigError, RunError
+from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_traces.header.schema import DecoderGeometry
 
 
@@ -31,6 +32,7 @@ class TokenSelector(CompressionMethod, ABC):
 
     Args:
         keep: Share of the prompt's visual tokens that stay, in (0, 1]; rounded half to even, at least one token.
+        keep_tokens: Visual tokens that stay, at most those of the prompt, whatever the share; 0 to follow ``keep``.
         layer: Decoder layer, from 0, before which the others are dropped.
     """
 
@@ -40,11 +42,12 @@ class TokenSelector(CompressionMethod, ABC):
 
     keep: float = 0.5
     layer: int = 2
+    keep_tokens: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_shares(self, "keep")
-        check_least(self, layer=0)
+        check_least(self, layer=0, keep_tokens=0)
 
     @abstractmethod
     def score(self, hidden: Tensor, tokens: TokenStream) -> Tensor:
@@ -63,20 +66,20 @@ class TokenSelector(CompressionMethod, ABC):
         """Check that the budget and the layer fit the prompt.
 
         Raises:
-            ConfigError: The layer does not exist, or the budget is below one token.
+            ConfigError: The layer does not exist, or the budget is below one token or above those of the prompt.
         """
         if self.layer >= geometry.layers:
             raise ConfigError(
                 f"layer: {self.name} drops before layer {self.layer}, but the decoder has {geometry.layers}; "
                 f"expected at most {geometry.layers - 1}"
             )
-        kept_tokens(layout.visual_tokens, self.keep, f"{layout.sample_id}: {self.name}, keep")
+        self._count(layout)
 
     def before_layer(self, layer: int, hidden: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
         """Drop all but the best visual tokens."""
         if layer != self.layer:
             return None
-        count = kept_tokens(stream.layout.visual_tokens, self.keep, f"{self.name}, keep")
+        count = self._count(stream.layout)
         if count >= len(stream.visual_rows):
             return None
         scores = self._checked(self.score(hidden, stream), stream)
@@ -84,6 +87,10 @@ class TokenSelector(CompressionMethod, ABC):
         counts = shared_counts(count, [len(part) for part in parts])
         chosen = [part[select_top(scores[part], own)] for part, own in zip(parts, counts, strict=True)]
         return Resequenced(stream.keeping(torch.cat(chosen)))
+
+    def _count(self, layout: SampleLayout) -> int:
+        own = share_of_picture(self.keep_tokens, layout, f"{self.name}, keep_tokens")
+        return own or kept_tokens(layout.visual_tokens, self.keep, f"{layout.sample_id}: {self.name}, keep")
 
     def _checked(self, scores: Tensor, stream: TokenStream) -> Tensor:
         """Return the scores of the visual tokens present, axes (visual tokens)."""
@@ -117,6 +124,32 @@ def kept_tokens(tokens: int, share: float, what: str) -> int:
     return count
 
 
+def share_of_picture(asked: int, layout: SampleLayout, where: str) -> int:
+    """Return how many visual tokens one image or video of a prompt keeps of a budget for the whole prompt.
+
+    Args:
+        asked: Visual tokens of the prompt to keep; 0 for no budget.
+        layout: Of the image or video.
+        where: Method and field, for the error.
+
+    Raises:
+        ConfigError: The prompt has fewer, or none would stay of this picture.
+    """
+    available = layout.visual_in_all or layout.visual_tokens
+    if asked > available:
+        raise ConfigError(
+            f"{layout.sample_id}: {where}: {asked} tokens are to stay, but the prompt has {available} visual tokens; "
+            f"expected at most {available}, or a share of them such as share=0.5"
+        )
+    own = layout.share_of(asked)
+    if asked and not own:
+        raise ConfigError(
+            f"{layout.sample_id}: {where}: {asked} tokens of {available} leave none to a picture of "
+            f"{layout.visual_tokens}; expected at least {-(-available // layout.visual_tokens)}"
+        )
+    return own
+
+
 def refuse_nan(scores: Tensor, layer: int, method: str) -> None:
     """Raise `RunError` where a score is not a number: it could not be ranked."""
     lost = int(scores.isnan().sum())
@@ -125,3 +158,17 @@ def refuse_nan(scores: Tensor, layer: int, method: str) -> None:
             f"layer {layer}: {lost} of {len(scores)} scores of {method} are NaN; expected numbers, so look at what the "
             "scores are computed from"
         )
+
+
+def check_question(layout: SampleLayout, method: str, *, is_strict: bool) -> None:
+    """Warn of a prompt whose last token, by which a method ranks, is one of the picture, as published code allows.
+
+    Raises:
+        UnsupportedError: ``is_strict``: such a prompt is refused.
+    """
+    if layout.query_tokens:
+        return
+    sentence = f"{layout.sample_id}: no text follows the picture, so {method} ranks by the attention of its last token"
+    if is_strict:
+        raise UnsupportedError(f"{sentence}; expected the question after the picture, or mode=compatible")
+    warnings.warn(sentence, stacklevel=2)

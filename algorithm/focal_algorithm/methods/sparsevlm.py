@@ -66,6 +66,10 @@ class _SparseVlmStudy(MethodStudy):
         moved = tuple(layer * geometry.layers // PUBLISHED_LAYERS for layer in PRUNING_LAYERS)
         return fitted | {"pruning_layers": moved}
 
+    def for_tokens(self, method: SparseVlm, tokens: int) -> dict[str, Any]:
+        """Return the published budget of that name, whose mean over the layers it is."""
+        return {"retained_tokens": tokens, "scale_by_tokens": False}
+
     def budget(
         self, method: SparseVlm, geometry: DecoderGeometry, sample: SampleHeader
     ) -> BudgetParameter | None:

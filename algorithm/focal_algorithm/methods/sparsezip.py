@@ -69,20 +69,33 @@ class _SparseZipStudy(MethodStudy):
         """Return the tokens per picture, merged ones included in their default share: fewer than K alone allows."""
         if not method.dominant or not method.contextual or sample.grid is None:
             return ()
-        default = SparseZip()
-        share = default.contextual / (default.dominant + default.contextual)
-
-        def split(tokens: float) -> dict[str, Any]:
-            merged = min(int(tokens) - 1, max(1, round(tokens * share)))
-            return {"dynamic_k": False, "dominant": int(tokens) - merged, "contextual": merged}
-
         most = max(2, sample.visual_tokens // sample.grid.frames - 1)
         start = min(method.dominant + method.contextual, most)
         return (
             BudgetParameter(
-                "tokens per picture", start, 2, most, rises=True, parameters=split, is_integer=True
+                "tokens per picture",
+                start,
+                2,
+                most,
+                rises=True,
+                parameters=lambda tokens: self.for_tokens(method, int(tokens)),
+                is_integer=True,
             ),
         )
+
+    def for_tokens(self, method: SparseZip, tokens: int) -> dict[str, Any]:
+        """Return the tokens per picture, merged ones included in their default share, and no dynamic K.
+
+        Raises:
+            ConfigError: Fewer than two: one dominant and one merged token.
+        """
+        if tokens < 2:
+            raise ConfigError(
+                f"method 'sparsezip': tokens must be a whole number from 2, one dominant and one merged, got {tokens}"
+            )
+        share = SparseZip.contextual / (SparseZip.dominant + SparseZip.contextual)
+        merged = min(tokens - 1, max(1, round(tokens * share)))
+        return {"dynamic_k": False, "dominant": tokens - merged, "contextual": merged}
 
     def summary(self, method: SparseZip, state: SparseZipState) -> dict[str, float]:
         """Return mean, least and largest K of the pictures: a dynamic K that never moves shows here."""

@@ -61,9 +61,12 @@ class MethodStudy:
             of the others are left out: a budget that is half ours would be neither.
         trace_folder: Folder of the method's traces below a trace root; empty for the method's name.
         ignores_question: Whether what becomes of the visual tokens never depends on the text after them.
+        drop: Name of the field that states the share of visual tokens dropped, in [0, 1], where that is how the
+            method was published.
     """
 
     keep: str = "keep"
+    drop: str = ""
     no_effect: Mapping[str, Any] = field(default_factory=dict)
     budget_fields: frozenset[str] = frozenset()
     trace_folder: str = ""
@@ -90,7 +93,7 @@ class MethodStudy:
         """
         if self.no_effect:
             return dict(self.no_effect)
-        return {self.keep: 1.0} if self._has_keep(method) else {}
+        return {self.keep: 1.0} if self._has(self.keep, method) else {}
 
     def recorded_only(self, method: Any) -> frozenset[str]:
         """Return the fields that change what a trace counts and no answer."""
@@ -105,6 +108,26 @@ class MethodStudy:
 
     # --- budgets ------------------------------------------------------------------------------------------
 
+    def for_tokens(self, method: Any, tokens: int) -> dict[str, Any]:
+        """Return the hyper-parameters of the published setting for so many visual tokens; empty if there is none.
+
+        The default sets ``keep_tokens``, where the method has such a field.
+
+        Args:
+            method: The class.
+            tokens: At least 1. Whether the prompt has so many is checked when it is known.
+        """
+        return {"keep_tokens": tokens} if self._has("keep_tokens", method) else {}
+
+    def for_share(self, method: Any, share: float) -> dict[str, Any]:
+        """Return the hyper-parameters of the published setting for a share of the visual tokens, likewise.
+
+        The default sets the field named by ``keep`` or ``drop``.
+        """
+        if self.drop:
+            return {self.drop: 1 - share}
+        return {self.keep: share} if self._has(self.keep, method) else {}
+
     def budget(self, method: Any, geometry: DecoderGeometry, sample: SampleHeader) -> BudgetParameter | None:
         """Return the number that sets the method's budget on a prompt; None where there is none.
 
@@ -113,7 +136,7 @@ class MethodStudy:
             geometry: Decoder shape.
             sample: Layout of a prompt that ran with these parameters.
         """
-        if not self._has_keep(method):
+        if not self._has(self.keep, method):
             return None
         least = 1 / max(1, sample.visual_tokens)
         return BudgetParameter(
@@ -192,8 +215,8 @@ class MethodStudy:
         """Return sentences on how a run on this device is computed, such as the kernel in use; none by default."""
         return ()
 
-    def _has_keep(self, method: Any) -> bool:
-        return any(one.name == self.keep for one in fields(method))
+    def _has(self, name: str, method: Any) -> bool:
+        return any(one.name == name for one in fields(method))
 
 
 def paper_of(method: type) -> str:

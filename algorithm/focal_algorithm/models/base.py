@@ -35,6 +35,7 @@ class LayerPoints:
 
     Attributes:
         layer: Takes and returns the residual stream.
+        attention_norm: From the residual stream to the input of ``attention``.
         attention: Its ``hidden_states`` is the shared input of the Q, K and V projections.
         o_proj: Its input is the attention output, heads side by side.
         mlp_norm: Its input is the residual stream after attention.
@@ -43,6 +44,7 @@ class LayerPoints:
     """
 
     layer: nn.Module
+    attention_norm: nn.Module
     attention: nn.Module
     o_proj: nn.Module
     mlp_norm: nn.Module
@@ -61,6 +63,17 @@ class DecoderPoints:
 
     decoder: nn.Module
     layers: tuple[LayerPoints, ...]
+
+    @property
+    def final_norm(self) -> nn.Module:
+        """The norm behind the last layer; raises `UnsupportedError` where the decoder has none."""
+        norm = getattr(self.decoder, "norm", None)
+        if not isinstance(norm, nn.Module):
+            raise UnsupportedError(
+                f"{type(self.decoder).__name__} has no module 'norm' behind its layers; this family needs its own "
+                "adapter"
+            )
+        return norm
 
     @property
     def geometry(self) -> DecoderGeometry:
@@ -299,6 +312,7 @@ def _layer_points(layer: nn.Module) -> LayerPoints:
 
     return LayerPoints(
         layer=layer,
+        attention_norm=child("input_layernorm"),
         attention=child("self_attn"),
         o_proj=child("self_attn.o_proj"),
         mlp_norm=child("post_attention_layernorm"),

@@ -31,6 +31,8 @@ class SampleLayout:
         frame_starts: Place in the visual range of the first token of each frame of a video, where text lies between
             them; empty where the strides of the grid say it.
         separator_columns: Last columns of the grid that hold no patch but a mark that ends the row.
+        visual_before: Of one of several pictures, visual tokens of those before it.
+        visual_in_all: Of one of several pictures, visual tokens of them all; 0 where it is the only one.
     """
 
     sample_id: str
@@ -43,6 +45,8 @@ class SampleLayout:
     query_start: int | None = None
     frame_starts: tuple[int, ...] = ()
     separator_columns: int = 0
+    visual_before: int = 0
+    visual_in_all: int = 0
 
     @property
     def visual_stop(self) -> int:
@@ -53,6 +57,13 @@ class SampleLayout:
     def query_tokens(self) -> int:
         """T, tokens after all pictures."""
         return self.sequence_tokens - (self.visual_stop if self.query_start is None else self.query_start)
+
+    def share_of(self, tokens: int) -> int:
+        """Return this picture's part of a number of tokens for the whole prompt, in proportion; the parts sum to it."""
+        if not self.visual_in_all:
+            return tokens
+        stop = self.visual_before + self.visual_tokens
+        return tokens * stop // self.visual_in_all - tokens * self.visual_before // self.visual_in_all
 
     @property
     def parts(self) -> tuple[SampleLayout, ...]:
@@ -65,8 +76,17 @@ def joined_layout(pictures: Sequence[SampleLayout]) -> SampleLayout:
     if len(pictures) == 1:
         return pictures[0]
     first, last = pictures[0], pictures[-1]
-    parts = tuple(replace(picture, query_start=last.visual_stop) for picture in pictures)
-    visual_tokens = sum(picture.visual_tokens for picture in pictures)
+    sizes = [picture.visual_tokens for picture in pictures]
+    visual_tokens = sum(sizes)
+    parts = tuple(
+        replace(
+            picture,
+            query_start=last.visual_stop,
+            visual_before=sum(sizes[:number]),
+            visual_in_all=visual_tokens,
+        )
+        for number, picture in enumerate(pictures)
+    )
     return SampleLayout(
         first.sample_id, first.sequence_tokens, first.visual_start, visual_tokens, None, pictures=parts
     )

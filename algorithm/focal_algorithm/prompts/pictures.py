@@ -22,6 +22,9 @@ class TowerPicture:
         prefix: CLS features that the language model does not get by itself, axes (0 or 1, width).
         embeddings: Input embeddings of the tokens, axes (tokens, hidden).
         text: Input embeddings of the prompt's text after the visual tokens, axes (text tokens, hidden).
+        cls_query: Query of CLS as projected, unscaled and not split into heads, axes (layers, width); None unless
+            `focal_algorithm.methods.base.HostNeeds.cls_operands` asks for it and there is a CLS.
+        cls_keys: Keys of CLS and then of the tokens likewise, axes (layers, 1 + tokens, width).
     """
 
     index: int
@@ -32,6 +35,8 @@ class TowerPicture:
     prefix: Tensor
     embeddings: Tensor
     text: Tensor
+    cls_query: Tensor | None = None
+    cls_keys: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class CompressedPicture:
         assignment: Merged token that each token went into, -1 for none, axes (tokens), int64.
         stands_at: Token whose place each merged one takes, -1 for the first that went into it, axes (merged);
             None for -1 everywhere.
+        keeps_prefix: Whether the language model is given `TowerPicture.prefix` too.
         renumbers: As of `focal_algorithm.methods.base.Resequenced`, for the whole prompt.
     """
 
@@ -51,4 +57,5 @@ class CompressedPicture:
     merged: Tensor
     assignment: Tensor
     stands_at: Tensor | None = None
+    keeps_prefix: bool = True
     renumbers: bool = False

@@ -115,7 +115,7 @@ NAMES: list[tuple[Callable[[], Any], str]] = [
     ),
     (lambda: focal.supports("llava", focal.VisionZip), "got the class VisionZip; Valid: adaptiv"),  # type: ignore[arg-type]
     (lambda: focal.compress(support.stock_model(), 3).__enter__(), "expected a name or a method"),  # type: ignore[arg-type]
-    (lambda: focal.method("focus", tokens=64), "is not set by a number of tokens per picture"),
+    (lambda: focal.method("focus", tokens=64), "is not set by a number of visual tokens"),
     (lambda: focal.load_model("shapes_vido"), "did you mean 'shapes_video'"),
     (lambda: focal.load_model(None), "expected a name or a folder, got None"),  # type: ignore[arg-type]
     (lambda: focal.load_model("llava", dtype=torch.float32), "unknown dtype 'torch.float32'; "),  # type: ignore[arg-type]

@@ -8,6 +8,38 @@ from __future__ import annotations
 from focal_traces.methods.selection import SelectionContext, SelectionWork, unknown
 
 
+def cdpruner(context: SelectionContext) -> SelectionWork:
+    """Count cosines to the question, one row of the kernel per chosen token, and its projection on those before.
+
+    Paper: CDPruner, NeurIPS 2025: greedy choice by determinant among all visual tokens, before layer 0.
+    """
+    tokens, hidden = context.sample.visual_tokens, context.geometry.hidden_elements
+    chosen = context.present(0, "q_proj")
+    if chosen >= tokens:
+        return SelectionWork(0, "nothing is chosen where all tokens stay")
+    frames = 1 if context.sample.grid is None else context.sample.grid.frames
+    steps = chosen * (chosen - 1) // 2  # each picture projects on its own chosen tokens alone
+    return SelectionWork(
+        (2 + chosen // frames) * tokens * hidden + steps * tokens // frames**2,
+        "norms, cosines to the question, rows of the kernel, and projections on the tokens chosen before",
+    )
+
+
+def dart(context: SelectionContext) -> SelectionWork:
+    """Count the last norm, and a dot product of every pivot with every visual token.
+
+    Paper: DART, EMNLP 2025: norms of keys, then cosines to a few pivots, before one layer.
+    """
+    if "image_pivots" not in context.parameters:
+        return unknown("the pivots of DART")
+    pivots = context.parameters["image_pivots"] + context.parameters.get("text_pivots", 0)
+    return SelectionWork(
+        (context.sample.sequence_tokens + pivots * context.sample.visual_tokens)
+        * context.geometry.hidden_elements,
+        "the last norm of all tokens, and dot products of the visual ones with every pivot",
+    )
+
+
 def divprune(context: SelectionContext) -> SelectionWork:
     """Count norms and the products of all pairs; choosing compares, and multiplies nothing.
 
@@ -52,6 +84,42 @@ def framefusion(context: SelectionContext) -> SelectionWork:
         merging + pruning,
         "dot product and norm per token and round up to the last change, one row of attention",
     )
+
+
+def prumerge(context: SelectionContext) -> SelectionWork:
+    """Count the row of CLS, and for each outlier the likeness of all patches and the sum of its neighbours.
+
+    Paper: LLaVA-PruMerge, ICCV 2025: per picture, before the projector.
+    """
+    shape = context.trace.header.model_shape
+    if shape is None or "neighbours" not in context.parameters:
+        return unknown("the vision tower behind PruMerge")
+    tower = shape.vision
+    width = tower.heads * tower.head_dim_elements
+    chosen = context.present(0, "q_proj")
+    gathered = chosen * (tower.patches + context.parameters["neighbours"]) * width
+    return SelectionWork(
+        shape.frames * 2 * tower.patches * width + gathered,
+        "attention of one query, likeness of outliers to all patches, sums of neighbours and of the rest",
+    )
+
+
+def pyramiddrop(context: SelectionContext) -> SelectionWork:
+    """Count, at each drop, the keys of all tokens, one query, and its products with the keys.
+
+    Paper: PyramidDrop, CVPR 2025: one row of attention of the layer about to run, before it runs on fewer tokens.
+    """
+    geometry, total = context.geometry, 0
+    kv_elements = geometry.kv_heads * geometry.head_dim_elements
+    before = context.sample.visual_tokens
+    for layer in range(geometry.layers):
+        after = context.present(layer, "q_proj")
+        if after < before:
+            tokens = context.text_tokens + before
+            total += tokens * geometry.hidden_elements * kv_elements
+            total += geometry.hidden_elements * context.query_elements + tokens * context.query_elements
+        before = after
+    return SelectionWork(total, "at each drop keys of all tokens, one query, and one row of attention")
 
 
 _RECYCLED_SHARE = 0.3  # source: published code
