@@ -56,6 +56,7 @@ class Evs(CompressionMethod):
         no_effect={"pruning_rate": 0.0},
         budget_fields=frozenset({"pruning_rate", "keep_tokens"}),
         ignores_question=True,
+        drop="pruning_rate",
     )
 
     pruning_rate: float = 0.7
