@@ -174,7 +174,8 @@ def tokens_of(one: RunSettings, model: LoadedModel) -> float:
     return ledger(trace_of(one, model, method, [traced])).value("equivalent_tokens")
 
 
-OWN = {
+OWN: dict[str, dict[str, object]] = {
+    "holitom": {"threshold": 2.0},  # static places merge over time whatever the ratio is
     "sparsevlm": {"pruning_layers": [0, 1, 2]},
     "sparsezip": {"contextual": 2},
     "zip_parts": {"contextual": 2},
