@@ -17,7 +17,7 @@ from focal_algorithm.hooks.cache import held_tokens
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models.llava_onevision import LlavaOnevision
 from focal_algorithm.prompts.layout import SampleLayout
-from focal_algorithm.transformers_versions import cache_of
+from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_traces.header.schema import TokenGrid
 from goldens.comparing import Arrays, Settings
 
@@ -112,7 +112,8 @@ def prefill(model: Any, method: CompressionMethod, embeddings: Tensor, layout: S
         cache = cache_of(output)
         lengths = [held_tokens(cache, layer) for layer in range(len(inputs))]
         handles = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in decoder.layers]
-        decoder(inputs_embeds=embeddings[None, -1:].to(decoder.dtype), past_key_values=cache, use_cache=True)
+        last = embeddings[None, -1:].to(decoder.dtype)
+        decoder(inputs_embeds=last, use_cache=True, **{cache_name(): cache})
         for handle in handles:
             handle.remove()
     return Prefill([one[0] for one in inputs], output.last_hidden_state[0], lengths, positions)

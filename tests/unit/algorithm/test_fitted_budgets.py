@@ -59,11 +59,13 @@ def tokens_by_layer(one: RunSettings) -> tuple[int, int, float]:
     return header.visual_tokens, last, float(header.weighted_sparsity or 0)
 
 
+VIDEOS_ALONE = {"cmc", "dycoke", "evs", "fastvid", "holitom"}
+
 PAIRS = [
     (model, method)
     for model in TASKS
     for method in METHODS
-    if method != "dense" and (model, method) != ("shapes_image", "cmc")  # CMC takes videos alone
+    if method != "dense" and not (model == "shapes_image" and method in VIDEOS_ALONE)
 ]
 
 
