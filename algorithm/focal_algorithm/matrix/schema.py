@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from focal_common.config import StrictModel, read_yaml, validated
+from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import PlainName, PlainNameOrEmpty
+from focal_common.reading.yaml_files import read_yaml
 
 PRESETS = ("offline", "paper")
 

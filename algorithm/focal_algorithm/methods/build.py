@@ -11,8 +11,9 @@ from typing import Any
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_common.errors import ConfigError, near_matches
+from focal_common.reading.csv_files import read_csv
+from focal_common.reading.values import real_number
 from focal_traces.header.schema import DecoderGeometry
-from focal_traces.tables.rows import read_rows
 from focal_traces.tables.table import Key
 
 _KINDS = {
@@ -105,8 +106,8 @@ def published_thresholds(file: str, columns: tuple[str, ...]) -> dict[Key, tuple
         columns: Columns of thresholds, in the order returned.
     """
     with as_file(files("focal_algorithm.methods") / file) as path:
-        _, rows = read_rows(path, ("model", "dataset", *columns))
-    return {(row["model"], row["dataset"]): tuple(float(row[name]) for name in columns) for row in rows}
+        _, rows = read_csv(path, ("model", "dataset", *columns))
+    return {(row["model"], row["dataset"]): tuple(real_number(row[name]) for name in columns) for row in rows}
 
 
 def _checked(name: str, field: str, default: Any, value: Any) -> Any:

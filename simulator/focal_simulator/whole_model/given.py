@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from focal_common.config import read_yaml
 from focal_common.errors import ConfigError, near_matches
+from focal_common.reading.yaml_files import read_yaml
 from focal_simulator.whole_model.decoder import (
     LayerTokens,
     decode_operators,
