@@ -14,7 +14,7 @@ from focal_common.reading.doors import one_line, read_text
 def parse_lines(
     text: str, where: str, error: type[FocalError] = TraceError, hint: str = ""
 ) -> list[list[str]]:
-    """Return the cells of each line of CSV text that is not empty.
+    """Return the cells of each line of CSV text; none of an empty line.
 
     Raises:
         FocalError: Not CSV, or text with a zero byte.
@@ -22,7 +22,7 @@ def parse_lines(
     try:
         if "\0" in text:
             raise csv.Error("a zero byte")
-        return [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+        return list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as problem:
         raise error(
             f"{where}: not a CSV table ({one_line(problem)}){f'; {hint}' if hint else ''}"
@@ -54,7 +54,7 @@ def parse_csv(
         FocalError: Empty or no CSV, a missing or repeated column, or a ragged row.
     """
     end = f"; {hint}" if hint else ""
-    lines = parse_lines(text, where, error, hint)
+    lines = [line for line in parse_lines(text, where, error, hint) if line]
     expected = expected or ", ".join(required)
     if not lines:
         raise error(f"{where}: is empty, expected {expected or 'a table'}{end}")

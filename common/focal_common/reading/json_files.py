@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -13,8 +14,11 @@ from focal_common.reading.doors import MOST_TEXT_BYTES, one_line, read_bytes, re
 from focal_common.reading.values import MOST_DEPTH, check_tree
 
 # What could make a number beyond 64 bits or beyond all bounds, text that cannot be written again, or a deep tree.
-_SUSPICIOUS = re.compile(r"[0-9]{19}|[eE][+]?[0-9]{3}|\\u[0dD][0-9a-fA-F]")
+_SUSPICIOUS = re.compile(r"[0-9]{19}|[eE][+]?[0-9]{3}|\\u[0dD][0-9a-fA-F]|NaN|Infinity")
 _MOST_VALUES = 20_000_000
+
+SEAL = "content_sha256"
+"""Field that holds half of the SHA-256 of all others."""
 
 
 def parse_json(text: str, where: str, error: type[FocalError] = ConfigError, hint: str = "") -> Any:
@@ -31,9 +35,7 @@ def parse_json(text: str, where: str, error: type[FocalError] = ConfigError, hin
             than 64 lists and objects in one another.
     """
     try:
-        tree = json.loads(text, object_pairs_hook=_object, parse_constant=_refused)
-        if _SUSPICIOUS.search(text) or text.count("[") + text.count("{") > MOST_DEPTH:
-            check_tree(tree, most_values=_MOST_VALUES)
+        tree = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as problem:
         reason = (
             "too many lists or objects in one another"
@@ -41,6 +43,11 @@ def parse_json(text: str, where: str, error: type[FocalError] = ConfigError, hin
             else one_line(problem)
         )
         raise error(f"{where}: not JSON as expected ({reason}){f'; {hint}' if hint else ''}") from problem
+    try:
+        if _SUSPICIOUS.search(text) or text.count("[") + text.count("{") > MOST_DEPTH:
+            check_tree(tree, most_values=_MOST_VALUES)
+    except ValueError as problem:
+        raise error(f"{where}: {problem}{f'; {hint}' if hint else ''}") from problem
     return tree
 
 
@@ -84,9 +91,35 @@ def parse_line(
     return parse_object(text, where, error, hint)
 
 
+def sealed(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with one more field, `SEAL`: the hash of all others."""
+    return {**tree, SEAL: _seal(tree)}
+
+
+def unsealed(
+    tree: dict[str, Any], where: str, error: type[FocalError] = ConfigError, hint: str = ""
+) -> dict[str, Any]:
+    """Return an object that `sealed` gave, without its seal.
+
+    Raises:
+        FocalError: Something in it was changed, or it has no seal.
+    """
+    content = dict(tree)
+    if content.pop(SEAL, None) != _seal(content):
+        found = "does not have the hash that it records" if SEAL in tree else f"has no field '{SEAL}'"
+        end = f"; {hint}" if hint else ""
+        raise error(f"{where}: damaged, changed, or of an older Focal: the content {found}{end}")
+    return content
+
+
 def as_json(tree: Any) -> Any:
     """Return a tree as a reader of its JSON will see it: tuples are lists."""
     return json.loads(json.dumps(tree))
+
+
+def _seal(tree: dict[str, Any]) -> str:
+    text = json.dumps(tree, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -96,7 +129,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"key {twice!r:.40} twice in one object")
     return found
-
-
-def _refused(word: str) -> Any:
-    raise ValueError(f"the number {word}; expected a finite one")

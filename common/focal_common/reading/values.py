@@ -37,36 +37,49 @@ def check_tree(tree: Any, most_depth: int = MOST_DEPTH, most_values: int = MOST_
     A part that stands in several places, as aliases of YAML do, counts in each of them.
 
     Raises:
-        ValueError: Saying what is wrong, without the file.
+        ValueError: Naming the field and what is wrong with it, without the file.
     """
-    left: list[tuple[Any, int]] = [(tree, 0)]
+    left: list[tuple[Any, tuple[Any, ...]]] = [(tree, ())]
     seen = 0
     while left:
-        value, depth = left.pop()
+        value, path = left.pop()
         seen += 1
-        if isinstance(value, (dict, list)):
-            if depth >= most_depth:
-                raise ValueError(f"lists or mappings nested more than {most_depth} deep")
-            inside = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-            if seen + len(left) + len(inside) > most_values:
-                raise ValueError(f"more than {most_values} values, aliases expanded")
-            left += [(one, depth + 1) for one in inside]
+        if not isinstance(value, (dict, list)):
+            if fault := _fault(value):
+                raise ValueError(f"field '{_dotted(path)}' {fault}")
+            continue
+        if len(path) >= most_depth:
+            raise ValueError(
+                f"field '{_dotted(path)}' lies {most_depth} lists or mappings deep, expected fewer"
+            )
+        if seen + len(left) + len(value) > most_values:
+            raise ValueError(
+                f"more than {most_values} values, each counted wherever it stands, expected fewer"
+            )
+        if isinstance(value, dict):
+            for name in value:
+                if not isinstance(name, str) or _fault(name):
+                    raise ValueError(f"field '{_dotted((*path, name))}' has a name that is no text")
+            left += [(one, (*path, name)) for name, one in value.items()]
         else:
-            _check_scalar(value)
+            left += [(one, (*path, place)) for place, one in enumerate(value)]
 
 
-def _check_scalar(value: Any) -> None:
+def _dotted(path: tuple[Any, ...]) -> str:
+    text = ".".join(str(part).encode("ascii", "replace").decode() for part in path)
+    return (text if len(text) <= 80 else text[:77] + "...").replace("\0", "?") or "(top level)"
+
+
+def _fault(value: Any) -> str:
+    """Return what is wrong with a value that is neither list nor mapping; empty for nothing."""
     if isinstance(value, str):
-        if "\0" in value or not (value.isascii() or _is_writable(value)):
-            raise ValueError(f"text with a zero byte or half a character, {value!r:.40}")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"the number {value}; expected a finite one")
-    elif isinstance(value, int):
-        if abs(value) > MOST_WHOLE:
-            raise ValueError("a whole number of more than 64 bits")
-    elif value is not None:
-        raise ValueError(f"a value of type {type(value).__name__}; expected text, numbers, true or false")
+        is_writable = "\0" not in value and (value.isascii() or _is_writable(value))
+        return "" if is_writable else f"is {value!r:.40}, with a zero byte or half a character"
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else f"is {value}, expected a finite number"
+    if isinstance(value, int):
+        return "" if abs(value) <= MOST_WHOLE else f"has {value.bit_length()} bits, expected at most 63"
+    return "" if value is None else f"is a {type(value).__name__}, expected text, a number, true or false"
 
 
 def _is_writable(text: str) -> bool:

@@ -9,16 +9,17 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode
+from ruamel.yaml.nodes import ScalarNode
 
 from focal_common.errors import ConfigError, FocalError
 from focal_common.reading.doors import MIB, one_line, read_text
-from focal_common.reading.values import check_tree, real_number
+from focal_common.reading.values import check_tree
 
 _MOST_BYTES = MIB  # the parser is of pure Python and takes ten seconds for as much
-_MOST_MERGES = 1000
+_MOST_MERGES, _MOST_MERGED = 1000, 10_000
 _MOST_DEPTH = 64
 _MOST_VALUES = 100_000
+_REAL = re.compile(r"[+-]?(?:[0-9.]+(?:[eE][+-]?[0-9]+)?|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)", re.ASCII)
 _WHOLE = re.compile(r"[+-]?(?:[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)", re.ASCII)
 
 
@@ -28,19 +29,14 @@ class _Constructor(SafeConstructor):
     merges = 0
 
     def flatten_mapping(self, node: Any) -> Any:
-        for key, value in node.value:
+        for key, _ in node.value:
             if not isinstance(key, ScalarNode):
                 raise ConstructorError(None, None, "a list or mapping as a key", key.start_mark)
-            if key.tag == "tag:yaml.org,2002:merge":
-                self.merges += 1
-                if not isinstance(value, MappingNode) or self.merges > _MOST_MERGES:
-                    raise ConstructorError(
-                        None,
-                        None,
-                        f"expected << with one mapping, at most {_MOST_MERGES} times",
-                        key.start_mark,
-                    )
-        return super().flatten_mapping(node)
+            self.merges += key.tag == "tag:yaml.org,2002:merge"
+        found = super().flatten_mapping(node)
+        if self.merges > _MOST_MERGES or len(node.value) > _MOST_MERGED:
+            raise ConstructorError(None, None, "too much is merged with <<", node.start_mark)
+        return found
 
     def construct_yaml_int(self, node: Any) -> int:
         if not _WHOLE.fullmatch(node.value):
@@ -50,10 +46,11 @@ class _Constructor(SafeConstructor):
         return int(super().construct_yaml_int(node))
 
     def construct_yaml_float(self, node: Any) -> float:
-        try:
-            return real_number(node.value)
-        except ValueError as error:
-            raise ConstructorError(None, None, str(error), node.start_mark) from error
+        if not _REAL.fullmatch(node.value):
+            raise ConstructorError(
+                None, None, f"{node.value!r:.40} is no number in plain digits", node.start_mark
+            )
+        return float(super().construct_yaml_float(node))
 
 
 _Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_yaml_int)
@@ -76,7 +73,6 @@ def parse_yaml(text: str, where: str, error: type[FocalError] = ConfigError) -> 
     parser.Constructor = _Constructor
     try:
         loaded = parser.load(text)
-        check_tree(loaded, _MOST_DEPTH, _MOST_VALUES)
     except RecursionError as problem:
         raise error(f"{where}: not valid YAML (too many lists or mappings in one another)") from problem
     # The parser lets through what Python raises on odd scalars, such as OverflowError of a date.
@@ -88,8 +84,10 @@ def parse_yaml(text: str, where: str, error: type[FocalError] = ConfigError) -> 
         raise error(f"{where}{line}: not valid YAML ({reason})") from problem
     if not isinstance(loaded, dict):
         raise error(f"{where}: expected a mapping of fields at the top level, got {type(loaded).__name__}")
-    if odd := next((key for key in loaded if not isinstance(key, str)), None):
-        raise error(f"{where}: field {odd!r:.40}: expected a name in quotes or letters")
+    try:
+        check_tree(loaded, _MOST_DEPTH, _MOST_VALUES)
+    except ValueError as problem:
+        raise error(f"{where}: {problem}") from problem
     return loaded
 
 
