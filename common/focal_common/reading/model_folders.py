@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from focal_common.errors import ConfigError, FocalError, RunError
-from focal_common.reading.doors import one_line
+from focal_common.reading.doors import MIB, one_line, open_regular
 from focal_common.reading.json_files import read_json
 from focal_common.reading.safetensors_files import tensor_shapes
 from focal_common.reading.torch_files import check_torch_file
 
+_MOST_JSON_BYTES = 256 * MIB
 _MOST = {
     "num_hidden_layers": 1024,
     "num_attention_heads": 1024,
@@ -40,10 +41,12 @@ def check_model_folder(folder: Path) -> None:
         ConfigError: Naming the file, and the field where there is one.
     """
     for path in sorted(folder.iterdir()):
-        if path.suffix == ".json":
-            tree = read_json(path)
-            if path.name == "config.json":
-                _check_sizes(tree, str(path))
+        if path.name == "config.json":
+            _check_sizes(read_json(path), str(path))
+        elif path.suffix == ".json":
+            # transformers writes numbers of 100 bits into those of tokenizers.
+            with open_regular(path, ConfigError, _MOST_JSON_BYTES):
+                pass
         elif path.suffix == ".safetensors":
             tensor_shapes(path)
         elif path.suffix in (".bin", ".pt", ".pth"):

@@ -17,7 +17,7 @@ from focal_common.reading.torch_files import load_torch, torch_module
 from focal_traces.header.schema import GEMMS
 from focal_traces.header.text import check_version, header_to_text, text_to_header
 from focal_traces.masks.masks import MaskTrace, SampleMasks
-from focal_traces.masks.packing import POINTER_KINDS, PackedGemm
+from focal_traces.masks.packing import MOST_VECTORS, POINTER_KINDS, PackedGemm
 from focal_traces.masks.pointers import PointerRule
 from focal_traces.masks.torch_file import save_torch
 
@@ -26,6 +26,8 @@ FORMAT = "focal.masks"
 
 _FIELDS = ("format", "schema_version", "header", "rules", "index", "payload", "content_sha256")
 _MOST_OFFSET = 2**31 - 1
+_MOST_VECTORS, _MOST_GROWTH = 1 << 32, 256
+"""Twelve samples of 28 layers x 11,648 tokens without any mask, and twenty times what masks take."""
 _INDEX_COLUMNS = 6  # tokens, slices, pointer kind, bytes of zero, similar and pointers
 
 
@@ -139,6 +141,14 @@ def _gemms(index: NDArray[np.int64], payload: NDArray[np.uint8], path: Path) -> 
     if index.shape[1] != _INDEX_COLUMNS or np.any(index < 0) or np.any(index[:, 2] >= len(POINTER_KINDS)):
         raise TraceError(f"{path}: field 'index' must have {_INDEX_COLUMNS} columns of known, positive codes")
     lengths = index[:, 3:].ravel()
+    vectors = [int(tokens) * int(slices) for tokens, slices in index[:, :2]]
+    if max(vectors, default=0) > MOST_VECTORS or sum(vectors) > _MOST_VECTORS + _MOST_GROWTH * len(payload):
+        raise TraceError(
+            f"{path}: field 'index' announces {sum(vectors)} vectors, expected at most {MOST_VECTORS} in each GEMM and "
+            f"{_MOST_VECTORS} with {_MOST_GROWTH} for each byte of the payload in all"
+        )
+    if np.any(lengths > len(payload)):
+        raise TraceError(f"{path}: field 'index' announces more bytes than the payload's {len(payload)}")
     edges = np.concatenate([[0], np.cumsum(lengths)])
     if edges[-1] != len(payload):
         raise TraceError(f"{path}: field 'payload' has {len(payload)} bytes, expected {edges[-1]}")
