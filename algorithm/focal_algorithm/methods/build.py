@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
@@ -118,6 +119,19 @@ def _checked(name: str, field: str, default: Any, value: Any) -> Any:
     if isinstance(default, (bool, int, float, str, tuple)) and type(value) is not type(default):
         kind = _KINDS[type(default)]
         raise ConfigError(
-            f"method '{name}': parameter '{field}' must be {kind} such as {default!r}, got {value!r}"
+            f"method '{name}': parameter '{field}' must be {kind} such as {default!r}, got {value!r:.200}"
+        )
+    entries = value if isinstance(value, tuple) else (value,)
+    numbers = [one for one in entries if isinstance(one, (int, float)) and not isinstance(one, bool)]
+    is_list = isinstance(value, tuple)
+    if is_list and len(numbers) != len(entries) and not all(isinstance(one, str) for one in entries):
+        raise ConfigError(
+            f"method '{name}': parameter '{field}' must be a list of numbers or of words, got {list(value)!r:.200}"
+        )
+    if not all(math.isfinite(one) for one in numbers):
+        raise ConfigError(f"method '{name}': parameter '{field}' is {value!r:.200}, expected finite numbers")
+    if is_list and default and len({type(one) is str for one in (*default, *entries)}) > 1:
+        raise ConfigError(
+            f"method '{name}': parameter '{field}' must be a list such as {list(default)}, got {list(value)!r:.200}"
         )
     return value

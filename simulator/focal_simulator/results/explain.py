@@ -9,7 +9,7 @@ from typing import Any
 
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import plain_name
-from focal_common.reading.parquet_files import read_parquet
+from focal_common.reading.parquet_files import read_sealed
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.hardware.specs import OUTSIDE_UNITS, SERIAL_UNITS, SIDE_UNITS
 from focal_simulator.jobs.jobs import CAUSES
@@ -59,7 +59,7 @@ def read_layers(result: Path, accelerator: str, variant: str = "main") -> tuple[
             )
     elif not path.is_file():
         raise ConfigError(f"{result}: expected a result folder or a *_layers.parquet file")
-    table = read_parquet(path, ConfigError)
+    table = read_sealed(path, ConfigError, "simulate again")
     missing = {"block", "layer", "part", "model", "dataset", "cycles"} - set(table.column_names)
     if missing:
         raise ConfigError(f"{path}: has no column '{sorted(missing)[0]}', expected a table of focal sim")

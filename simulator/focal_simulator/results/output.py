@@ -14,7 +14,7 @@ from focal_common.files import atomic_path, atomic_write_text, file_lock, sha256
 from focal_common.provenance import code_revision, content_hash, package_versions
 from focal_common.reading.csv_files import read_csv
 from focal_common.reading.json_files import read_json
-from focal_common.reading.parquet_files import read_parquet
+from focal_common.reading.parquet_files import read_sealed, sealed
 from focal_simulator.costs.buffer_costs import SramChoice
 from focal_simulator.results.published_layout import write_published_layout
 from focal_simulator.results.request import Draw
@@ -157,14 +157,14 @@ def _write_layers(path: Path, outcome: Outcome, name: str) -> list[Path]:
 
     table = pa.Table.from_pylist(rows)
     if path.exists():
-        old = read_parquet(path, ConfigError, "move it away").replace_schema_metadata(None)
+        old = read_sealed(path, ConfigError, "move it away").replace_schema_metadata(None)
         if old.schema.equals(table.schema):
             pairs = {(row["model"], row["dataset"]) for row in rows}
             keys = zip(old["model"].to_pylist(), old["dataset"].to_pylist(), strict=True)
             table = pa.concat_tables([old.filter([key not in pairs for key in keys]), table])
     order = [(column, "ascending") for column in ("model", "dataset", "place")]
     with atomic_path(path) as temporary:
-        parquet.write_table(table.sort_by(order), temporary, compression="zstd")
+        parquet.write_table(sealed(table.sort_by(order)), temporary, compression="zstd")
     return [path]
 
 

@@ -26,9 +26,9 @@ __all__ = [
     "slices_per_token",
 ]
 
-_MOST_TOKENS = 1 << 24
+_MOST_TOKENS = 1 << 20
 Tokens = Annotated[PositiveInt, Field(le=_MOST_TOKENS)]
-"""A number of tokens, an order above the longest prompt there is."""
+"""A number of tokens, up to the longest prompts that models are made for."""
 
 SCHEMA_VERSION = 2
 """The newest that is read. A trace is written as the oldest that can say it: 2 where a prompt has several pictures."""
