@@ -21,7 +21,7 @@ from focal_traces.masks.masks import MaskTrace
 from focal_traces.records.file import RECORDS_SUFFIX, read_records, write_records
 from focal_traces.records.records import RecordTrace
 
-_REMEDY = "remove it, or do not resume (--no-resume)"
+_REMEDY = "remove it, or do not resume"
 
 
 @dataclass(frozen=True)
