@@ -354,6 +354,7 @@ def run_all(
                         totals[code] = totals.get(code, 0) + count
                 else:
                     tell(record)
+        print(f"seed {seed}, {name}: {sum(totals.values())} cases so far, codes {totals}", flush=True)
     return totals
 
 

@@ -120,4 +120,4 @@ def _announced_bytes(metadata: Any) -> int:
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     text = sum(max(group.total_byte_size, 0) for group in groups)
     rows = max(metadata.num_rows, sum(max(group.num_rows, 0) for group in groups))
-    return max(text, rows * metadata.num_columns * 8)
+    return int(max(text, rows * metadata.num_columns * 8))

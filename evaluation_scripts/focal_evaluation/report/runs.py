@@ -196,7 +196,7 @@ def _method_names(rows: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
 
 
 def _layers(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    frame = read_sealed(path, hint="simulate again").to_pandas()
+    frame: pd.DataFrame = read_sealed(path, hint="simulate again").to_pandas()
     if missing := [name for name in LAYER_COLUMNS if name not in frame.columns]:
         raise TraceError(f"{path}: column '{missing[0]}' is missing, expected a table of focal sim")
     first = rows.iloc[0]

@@ -185,7 +185,7 @@ class MeasuredTraces(TraceProvider):
         content = parse_object(read_text(path, TraceError), _shown(path), TraceError, _REMEDY).get("metrics")
         if not isinstance(content, dict):
             raise TraceError(f"{_shown(path)}: expected an object 'metrics'; {_REMEDY}")
-        found = {name: content.get(name) for name in self._options.metrics}
+        found: dict[str, Any] = {name: content.get(name) for name in self._options.metrics}
         for name, value in found.items():
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not is_number or not math.isfinite(value):

@@ -80,7 +80,8 @@ def _kept(path: Path) -> Outcome | None:
         values = unsealed(read_json(path), str(path))
     except ConfigError:
         return None  # never ran, was cut short by a full disk, or was changed: run it
-    return Outcome(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+    fixed: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return Outcome(**fixed)
 
 
 def write_answers(study: ModelUnderStudy, cells: Sequence[Cell], output: Path, seed: int) -> None:
