@@ -39,7 +39,7 @@ def read_parquet(path: Path, error: type[FocalError] = TraceError, hint: str = "
     import pyarrow.parquet as pq
 
     end = f"; {hint}" if hint else ""
-    with open_regular(path, error) as source:
+    with open_regular(path, error, hint=hint) as source:
         try:
             # Most files are small and read once; threads would cost more than they save.
             with pq.ParquetFile(source, pre_buffer=False) as opened:
