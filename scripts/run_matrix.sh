@@ -34,7 +34,7 @@ while [ "$#" -gt 0 ]; do
     shift
 done
 
-options="--profile --only --resume --samples --choose --checkpoint --data --device --offline --check --list --output \
+options="--profile --only --resume --samples --choose --checkpoint --data --device --offline --trust-remote-code --check --list --output \
 --json --help"
 sh "$here/scripts/check_options.sh" "$script" "$options" "$@"
 

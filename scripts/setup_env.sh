@@ -16,19 +16,8 @@ if [ -x .venv/bin/python ] && [ -f "$stamp" ] && [ "$(stamp_now)" = "$(cat "$sta
     exit 0
 fi
 
-# Two set-ups at once would write into one folder; the second waits for the first.
-lock=.venv.lock
-tries=0
-until mkdir "$lock" 2>/dev/null; do
-    tries=$((tries + 1))
-    if [ "$tries" -eq 1 ]; then echo "another set-up is running; waiting for $lock" >&2; fi
-    if [ "$tries" -gt 600 ]; then
-        echo "error: $lock still exists after 10 minutes; if no set-up is running, remove it and try again" >&2
-        exit 1
-    fi
-    sleep 1
-done
-trap 'rmdir "$lock" 2>/dev/null || true' EXIT
+sh scripts/lock.sh .venv.lock $$ || exit 1
+trap 'rm -f .venv.lock' EXIT
 trap 'exit 130' INT TERM
 if [ -x .venv/bin/python ] && [ -f "$stamp" ] && [ "$(stamp_now)" = "$(cat "$stamp")" ]; then
     exit 0
@@ -54,10 +43,13 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
     echo "note: models were run on Python 3.11 alone; $("$python" --version) was tried for simulation" >&2
 fi
 
-if [ ! -x .venv/bin/python ]; then
+# What a killed set-up has left may lack anything: pip, or half of a package.
+if [ ! -f "$stamp" ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     echo "making .venv with $("$python" --version)" >&2
+    rm -rf .venv
     "$python" -m venv .venv
 fi
+rm -f "$stamp"
 echo "installing pinned packages (about 2 GB on disk, one to five minutes)" >&2
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/pinned.txt
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .

@@ -12,6 +12,9 @@ wanted=$(cksum <requirements/lmms_eval.txt)
 if [ -f "$stamp" ] && [ "$wanted" = "$(cat "$stamp")" ]; then
     exit 0
 fi
+sh scripts/lock.sh .venv.lock $$ || exit 1
+trap 'rm -f .venv.lock' EXIT
+trap 'exit 130' INT TERM
 torch_before=$("$python" -c 'from importlib.metadata import version; print(version("torch"))')
 echo "installing lmms-eval and what its evaluator imports (about 100 MB, under a minute)" >&2
 "$python" -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/lmms_eval.txt

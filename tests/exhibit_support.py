@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from focal_common.reading.parquet_files import sealed
 from focal_simulator.results.rows import RESULT_COLUMNS, RESULTS
 
 CAUSES = ("stream", "fill_drain", "weight", "scatter", "dram_read")
@@ -109,5 +112,6 @@ def cycle_folder(folder: Path, model: str = "m", datasets: tuple[str, ...] = ("x
             for block in range(3)
             for layer, part in (("q_proj", "gemm"), ("attn", "scores"), ("down_proj", "gemm"))
         ]
-        pd.DataFrame(layers).to_parquet(path.with_name(f"cycle_main_{method}_layers.parquet"), index=False)
+        table = sealed(pa.Table.from_pandas(pd.DataFrame(layers), preserve_index=False))
+        pq.write_table(table, path.with_name(f"cycle_main_{method}_layers.parquet"))
     return folder

@@ -36,7 +36,7 @@ def grid_study(**changes: Any) -> Study:
 
 
 def request_for(study: Study, output: Path, trace: Path = PUBLISHED_ROOT, fork: bool = False) -> SweepRequest:
-    return SweepRequest(study, Path(), trace, output, fork)
+    return SweepRequest(study, Path(), trace, output, fork, allow_command=True)
 
 
 def run_study(study: Study, output: Path, **options: Any) -> SweepResult:

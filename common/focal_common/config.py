@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import copy
 from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from focal_common.errors import ConfigError, near_matches
+from focal_common.reading.yaml_files import parse_yaml
 
 _OWN_SENTENCE = "value_error"
 """What pydantic calls an error that a validator of ours has raised."""
@@ -30,41 +28,6 @@ class StrictModel(BaseModel):
     """Base of everything read from a file: frozen, unknown fields and non-finite numbers refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def parse_yaml(text: str, where: str) -> dict[str, Any]:
-    """Parse a YAML mapping safely.
-
-    Args:
-        text: The document.
-        where: File name for messages.
-
-    Raises:
-        ConfigError: Not YAML, a duplicate key, or not a mapping at the top.
-    """
-    try:
-        loaded = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark is not None else ""
-        problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise ConfigError(f"{where}{line}: not valid YAML ({problem})") from error
-    if not isinstance(loaded, dict):
-        raise ConfigError(
-            f"{where}: expected a mapping of fields at the top level, got {type(loaded).__name__}"
-        )
-    return loaded
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping from a file; see `parse_yaml` for errors."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-    return parse_yaml(text, str(path))
 
 
 def packaged_names(folder: Traversable) -> tuple[str, ...]:

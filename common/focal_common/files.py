@@ -84,7 +84,8 @@ def atomic_write_bytes(target: Path, content: bytes) -> None:
 
 def atomic_write_text(target: Path, content: str) -> None:
     """Write UTF-8 text with Unix line ends in one step; see `atomic_path` for errors."""
-    atomic_write_bytes(target, content.encode("utf-8"))
+    # A name of a file that is no UTF-8 is spelt out; every other text has been checked where it came in.
+    atomic_write_bytes(target, content.encode("utf-8", "backslashreplace"))
 
 
 def sha256_of_file(path: Path) -> str:

@@ -90,4 +90,5 @@ def manifest(configuration: Any, *packages: str, **extra: Any) -> dict[str, Any]
 def _command() -> list[str]:
     program = Path(sys.argv[0]).name
     verb = program.removeprefix("focal ")  # the command `focal` puts its verb into the name of the program
-    return [*(["focal", verb] if verb != program else [program]), *sys.argv[1:]]
+    words = [*(["focal", verb] if verb != program else [program]), *sys.argv[1:]]
+    return [word.encode("utf-8", "backslashreplace").decode() for word in words]

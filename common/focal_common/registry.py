@@ -47,7 +47,7 @@ class Registry(Generic[T]):
         return iter(sorted(self._targets()))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._targets()
+        return isinstance(name, str) and name in self._targets()
 
     def add(self, name: str, target: str) -> None:
         """Offer a plug-in of a package that stands above the one whose table this is."""

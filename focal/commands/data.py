@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from focal_common.config import parse_yaml
 from focal_common.console import output_console, track
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_path
+from focal_common.reading.yaml_files import parse_yaml
 
 app = typer.Typer(help="Procedural benchmarks.", no_args_is_help=True, add_completion=False)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from focal_common.config import parse_yaml
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
+from focal_common.reading.yaml_files import parse_yaml
 
 if TYPE_CHECKING:
     from focal_algorithm.evaluation.lmms.evaluation import Run

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from focal.commands.running import run_command
+from focal.commands.running import run_command, said
 from focal_common import __version__
-from focal_common.console import output_console
 from focal_common.errors import FocalError
 from focal_common.registry import Registry
 
@@ -76,17 +75,18 @@ def _help() -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run one verb and leave with its exit code: 0 done, 1 failed, 2 wrong use."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_run(words))
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        output_console().print(_help(), markup=False)
-        sys.exit(0 if words else 2)
+        return said(_help(), 0 if words else 2)
     if words[0] == "--version":
-        output_console().print(f"focal {__version__}", markup=False)
-        sys.exit(0)
+        return said(f"focal {__version__}", 0)
     try:
         application = VERBS.load(words[0])
     except FocalError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
+        return said(f"error: {error}", error.exit_code, is_error=True)
     # Help names the verb, and a manifest repeats the command: neither may hold the verb twice.
     sys.argv[:] = [f"focal {words[0]}", *words[1:]]
-    sys.exit(run_command(application, words[1:]))
+    return run_command(application, words[1:])

@@ -55,6 +55,9 @@ def matrix(
     offline: Annotated[
         bool, typer.Option("--offline", help="Local files only, whatever the matrix allows.")
     ] = False,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let Python code that checkpoints bring along run.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Only build models without weights and methods; run nothing.")
     ] = False,
@@ -69,7 +72,7 @@ def matrix(
 
     found = read_matrix(profile)
     suites = {row.suite_name for row in chosen_rows(found, only)}
-    found = _changed(found, suites, samples, choose, checkpoint or [], device, offline)
+    found = _changed(found, suites, samples, choose, checkpoint or [], device, offline, trust_remote_code)
     rows = chosen_rows(found, only)
     if list_rows:
         names = [row.name for row in rows]
@@ -91,6 +94,7 @@ def _changed(
     checkpoints: list[str],
     device: str,
     is_offline: bool,
+    trust_remote_code: bool,
 ) -> Matrix:
     """Return the matrix with what the command line says in place of its own."""
     from focal_algorithm.matrix.schema import Matrix, check_names
@@ -109,6 +113,8 @@ def _changed(
         if name not in tree["models"]:
             raise ConfigError(f"--checkpoint '{name}': {near_matches(name, tree['models'])}")
         tree["models"][name] |= {"checkpoint": place, "revision": ""}
+    if trust_remote_code:
+        tree["models"] = {name: model | {"trust_remote_code": True} for name, model in tree["models"].items()}
     tree |= {"device": device} if device else {}
     tree |= {"hub": False} if is_offline else {}
     return check_names(validated(Matrix, tree, "command line"), "command line")

@@ -40,6 +40,12 @@ def sweep(
             "--fork", help="If the study was changed: start anew beside it, keep rows that still hold."
         ),
     ] = False,
+    allow_command: Annotated[
+        bool,
+        typer.Option(
+            "--allow-command", help="Let the study run the program that it names (provider command)."
+        ),
+    ] = False,
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -52,7 +58,7 @@ def sweep(
     from focal_simulator.sweep.summary import front_table, report, write_files
 
     read, base = read_study(study)
-    request = SweepRequest(read, base, trace, output or Path("focal_sweeps") / read.name, fork)
+    request = SweepRequest(read, base, trace, output or Path("focal_sweeps") / read.name, fork, allow_command)
     if jobs > 1 or dask or scheduler:
         # A wrong study is refused before workers are started for it.
         from focal_simulator.sweep.run import prepare

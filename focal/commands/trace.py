@@ -15,10 +15,10 @@ from focal.commands.trace_tables import print_answers, print_samples
 from focal_algorithm.methods.budgeted import read_budget, with_budget
 from focal_algorithm.methods.config import configured_parameters
 from focal_algorithm.models import check_model_name
-from focal_common.config import parse_yaml
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError
 from focal_common.places import check_inside
+from focal_common.reading.yaml_files import parse_yaml
 from focal_simulator.accelerators import ACCELERATORS
 
 if TYPE_CHECKING:

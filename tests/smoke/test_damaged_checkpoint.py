@@ -51,16 +51,16 @@ def flip_a_bit(folder: Path) -> None:
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut short": (without_manifest(lambda content: content[: len(content) // 2]), "cannot be loaded"),
-    "empty": (without_manifest(lambda content: b""), "cannot be loaded"),
+    "empty": (without_manifest(lambda content: b""), "not readable as weights"),
     "a pointer of Git LFS": (
         without_manifest(lambda content: b"version https://git-lfs.github.com/spec/v1\nsize 5\n"),
-        "cannot be loaded",
+        "not readable as weights",
     ),
-    "no JSON": (without_manifest(lambda content: b"{", "tokenizer.json"), "tokenizer cannot be read"),
+    "no JSON": (without_manifest(lambda content: b"{", "tokenizer.json"), "expected a readable tokenizer"),
     "a bit": (flip_a_bit, f"{WEIGHTS}: does not have the sha256 of {MANIFEST}"),
     "no hashes": (
         lambda folder: (folder / MANIFEST).write_text('{"sha256": {}}'),
-        f"{MANIFEST}: missing or unreadable, expected the hashes of all files, {WEIGHTS} among them",
+        f"{MANIFEST}: field 'sha256' must hold the hashes of all files, {WEIGHTS} among them",
     ),
 }
 

@@ -201,6 +201,7 @@ def test_the_folder_of_a_provider(
     options = ran[provider] | {"folder": away}
     study = STUDY | {"traces": {"provider": provider, "options": options}}
     words = [str(dumped(tmp_path / "study.yaml", study)), "--output", str(tmp_path / "a" / "out")]
+    words += ["--allow-command"]
     refused(lambda: run_command(sweep_cli.app, words), tmp_path, away, "traces.options", capsys)
 
 

@@ -56,14 +56,14 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "no manifest": (
         lambda folder: (folder / "weights.json").unlink(),
         "weights.json",
-        "missing or unreadable",
+        "no such file",
     ),
     "half a manifest": (
         lambda folder: (folder / "weights.json").write_text('{"sha256": 3}'),
         "weights.json",
-        "missing or unreadable",
+        "must hold the hashes of all files",
     ),
-    "no folder": (shutil.rmtree, "weights.json", "missing or unreadable"),
+    "no folder": (shutil.rmtree, "weights.json", "no such file"),
 }
 
 

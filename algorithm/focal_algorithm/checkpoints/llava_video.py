@@ -10,12 +10,10 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from focal_algorithm.models.architectures.llava_video import (
@@ -24,17 +22,9 @@ from focal_algorithm.models.architectures.llava_video import (
 )
 from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_common.places import scratch_folder
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raises `ConfigError` if there is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: not readable as JSON ({' '.join(str(error).split())[:120]})") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: holds a {type(content).__name__}; expected an object")
-    return content
+from focal_common.reading.json_files import read_json
+from focal_common.reading.safetensors_files import load_safetensors, tensor_shapes
+from focal_common.reading.torch_files import load_torch
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -48,41 +38,45 @@ def weight_files(folder: Path) -> list[Path]:
 
 def weight_names(path: Path) -> list[str]:
     """Return the names of the tensors of a weight file; raises `ConfigError` if it is broken."""
-    if path.suffix != ".safetensors":
-        return list(read_weights(path))
-    try:
-        with safe_open(path, framework="pt") as content:
-            return list(content.keys())
-    except (OSError, SafetensorError) as error:
-        raise _unreadable(path, error) from error
+    return list(tensor_shapes(path) if path.suffix == ".safetensors" else read_weights(path))
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
     """Read one weight file without running anything in it; raises `ConfigError` if it is broken."""
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content: Mapping[str, Tensor] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-        return content
-    except (OSError, RuntimeError, ValueError, SafetensorError, UnpicklingError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> ConfigError:
-    return ConfigError(f"{path}: not readable as weights ({' '.join(str(error).split())[:120]})")
+    if path.suffix == ".safetensors":
+        return load_safetensors(path)
+    content = load_torch(path, ConfigError)
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ConfigError(f"{path}: not readable as weights: expected tensors by name")
+    return content
 
 
 def largest_token_id(folder: Path) -> int:
     """Return the largest id that a folder's tokenizer gives; -1 where it has none that we can read."""
     largest = -1
     if (folder / "tokenizer.json").is_file():
-        content = read_json(folder / "tokenizer.json")
-        vocabulary = content.get("model", {}).get("vocab", {})
-        added = [int(token["id"]) for token in content.get("added_tokens", [])]
-        largest = max([*added, *(vocabulary.values() if isinstance(vocabulary, dict) else []), largest])
+        path = folder / "tokenizer.json"
+        content = read_json(path)
+        try:
+            added = {token["content"]: token["id"] for token in content.get("added_tokens", [])}
+            vocabulary = content.get("model", {}).get("vocab", {})
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path}: expected a tokenizer, with 'model' and 'added_tokens'") from error
+        largest = _largest([added, vocabulary if isinstance(vocabulary, dict) else {}], path, largest)
     for name in ("vocab.json", "added_tokens.json"):
         if (folder / name).is_file():
-            largest = max([*read_json(folder / name).values(), largest])
+            largest = _largest([read_json(folder / name)], folder / name, largest)
+    return largest
+
+
+def _largest(vocabularies: list[dict[str, Any]], path: Path, largest: int) -> int:
+    for vocabulary in vocabularies:
+        for token, number in vocabulary.items():
+            if type(number) is not int:
+                raise ConfigError(
+                    f"{path}: token {token!r:.40} has id {number!r:.40}, expected a whole number"
+                )
+            largest = max(largest, number)
     return largest
 
 

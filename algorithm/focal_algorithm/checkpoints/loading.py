@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,9 @@ from focal_algorithm.models.sizes import keep_tokens_apart
 from focal_algorithm.models.weights import SHIPPED, weights_digest
 from focal_algorithm.prompts.media.tokens import Tokenizer, checkpoint_tokenizer
 from focal_algorithm.transformers_versions import require_known_version
-from focal_common.errors import ConfigError, RunError, UnsupportedError, near_matches
+from focal_common.errors import ConfigError, UnsupportedError, near_matches
+from focal_common.reading.json_files import read_json
+from focal_common.reading.model_folders import check_model_folder, foreign_sentences
 from focal_traces.header.schema import DecoderGeometry
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -212,15 +212,12 @@ def model_settings(name: str, is_offline: bool) -> dict[str, Any]:
     name = model_location(name)
     is_folder = Path(name).is_dir()
     where = f"{name}/config.json" if is_folder else name
-    try:
-        settings, _ = PreTrainedConfig.get_config_dict(name, local_files_only=is_offline)
-    except (OSError, ValueError, KeyError) as error:
-        hint = (
-            ""
-            if is_folder or not is_offline
-            else "; it is not in the local cache, and only local files may be used"
-        )
-        raise ConfigError(f"{where}: no readable model configuration{hint} ({_one_line(error)})") from error
+    if is_folder:
+        settings = read_json(Path(where))
+    else:
+        hint = "; it is not in the local cache, and only local files may be used" if is_offline else ""
+        with foreign_sentences(where, f"a readable model configuration{hint}"):
+            settings, _ = PreTrainedConfig.get_config_dict(name, local_files_only=is_offline)
     if not isinstance(settings.get("model_type"), str):
         raise ConfigError(f"{where}: no readable model configuration (it lacks model_type)")
     return settings
@@ -229,22 +226,20 @@ def model_settings(name: str, is_offline: bool) -> dict[str, Any]:
 def _from_files(
     adapter: type[ModelAdapter], name: str, dtype: torch.dtype, attention: str, is_offline: bool
 ) -> Any:
-    from safetensors import SafetensorError
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # it would mix with ours
-    try:
-        return adapter.model_class.from_pretrained(
+    if Path(name).is_dir():
+        check_model_folder(Path(name))
+    # Cut short, empty, a pointer of Git LFS in place of the file, or tensors of other sizes.
+    with foreign_sentences(name, "whole weights that fit config.json"):
+        model = adapter.model_class.from_pretrained(
             name, dtype=dtype, attn_implementation=attention, local_files_only=is_offline
         )
-    except torch.OutOfMemoryError as error:
-        raise RunError(f"{name}: the checkpoint does not fit into memory") from error
-    except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
-        # Cut short, empty, a pointer of Git LFS in place of the file, or tensors of other sizes.
-        raise ConfigError(
-            f"{name}: the checkpoint cannot be loaded, expected whole weights that fit config.json "
-            f"({_one_line(error)})"
-        ) from error
+    for weight, values in model.named_parameters():
+        if not torch.isfinite(values).all():
+            raise ConfigError(f"{name}: weight '{weight}' holds inf or NaN, expected finite numbers")
+    return model
 
 
 def _check_normalisation(adapter: type[ModelAdapter], name: str, is_offline: bool) -> None:
@@ -260,12 +255,7 @@ def _check_normalisation(adapter: type[ModelAdapter], name: str, is_offline: boo
     )
     if found is None:
         return
-    try:
-        settings = json.loads(Path(found).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{name}/preprocessor_config.json: not readable JSON ({_one_line(error)})"
-        ) from error
+    settings = read_json(Path(found))
     for field, expected in zip(("image_mean", "image_std"), adapter.pixel_scale, strict=True):
         values = settings.get(field)
         if values is not None and not _are_close(values, expected):
@@ -289,7 +279,3 @@ def checkpoint_name(name: str, model: Any) -> str:
     # Only the folder's name: a trace must not depend on where a user keeps checkpoints.
     revision = getattr(model.config, "_commit_hash", None)
     return Path(name).name if Path(name).is_dir() else f"{name}@{revision}" if revision else name
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -10,9 +10,9 @@ from typing import Any
 from focal_algorithm.hooks.recorder import RecordedSample
 from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tracing.prompting import TracedSample
-from focal_common.errors import RunError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_inside, check_removable, make_folder, remove_folder
+from focal_common.reading.json_files import read_json, sealed, unsealed
 from focal_traces.counts.file import COUNTS_SUFFIX, write_counts
 from focal_traces.counts.trace import Trace
 from focal_traces.files.store import open_masks, open_trace
@@ -20,6 +20,8 @@ from focal_traces.masks.file import MASKS_SUFFIX, write_masks
 from focal_traces.masks.masks import MaskTrace
 from focal_traces.records.file import RECORDS_SUFFIX, read_records, write_records
 from focal_traces.records.records import RecordTrace
+
+_REMEDY = "remove it, or do not resume"
 
 
 @dataclass(frozen=True)
@@ -65,17 +67,14 @@ class RowProgress:
             of_any_settings: Take that of other settings too.
 
         Raises:
-            RunError: ``row.json`` is damaged.
+            ConfigError: ``row.json`` is damaged, changed, or of an older Focal.
         """
         path = self.folder / "row.json"
         if not path.is_file():
             return None
-        try:
-            tree = json.loads(path.read_text(encoding="utf-8"))
-            state = RowState(tree["status"], tree["reason"], tuple(tree["results"]))
-            return state if of_any_settings or tree["identity"] == self.identity else None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path}: damaged; remove it, or do not resume", about=("resume",)) from error
+        tree = unsealed(read_json(path, hint=_REMEDY), str(path), hint=_REMEDY)
+        state = RowState(tree["status"], tree["reason"], tuple(tree["results"]))
+        return state if of_any_settings or tree["identity"] == self.identity else None
 
     def write(self, state: RowState) -> None:
         """Replace the state in one step."""
@@ -85,7 +84,7 @@ class RowProgress:
             "reason": state.reason,
             "results": list(state.results),
         }
-        atomic_write_text(self.folder / "row.json", json.dumps(tree, indent=1) + "\n")
+        atomic_write_text(self.folder / "row.json", json.dumps(sealed(tree), indent=1) + "\n")
 
     def clear(self) -> None:
         """Forget everything."""
@@ -121,23 +120,18 @@ class RowProgress:
         facts |= {"question": traced.question, "dense_answer": traced.dense_answer}
         facts |= {"notes": list(traced.notes)}
         facts |= {"asked": None if traced.asked is None else traced.asked.to_json()}
-        atomic_write_text(stem.with_name(stem.name + ".json"), json.dumps(facts) + "\n")
+        atomic_write_text(stem.with_name(stem.name + ".json"), json.dumps(sealed(facts)) + "\n")
 
     def load(self, index: int) -> TracedSample:
-        """Read a finished sample; raises `TraceError` or `RunError` where its files are damaged."""
+        """Read a finished sample; raises `TraceError` or `ConfigError` where its files are damaged."""
         stem = self.folder / "samples" / f"{index:04d}"
         trace = open_trace(stem.with_name(stem.name + COUNTS_SUFFIX))
         masks_path = stem.with_name(stem.name + MASKS_SUFFIX)
         masks = open_masks(masks_path).samples[0] if masks_path.is_file() else None
         records = read_records(stem.with_name(stem.name + RECORDS_SUFFIX)).samples[0]
-        try:
-            facts = json.loads(stem.with_name(stem.name + ".json").read_text(encoding="utf-8"))
-            recorded = RecordedSample(
-                trace.header.samples[0], trace.samples[0], masks, records, facts["summary"]
-            )
-            asked = None if facts["asked"] is None else Question.from_json(facts["asked"])
-            spoken = (facts["answer"], facts["origin"], facts["question"])
-            notes = tuple(facts.get("notes", ()))  # a row begun by an older version has none
-            return TracedSample(recorded, *spoken, asked, facts["dense_answer"], notes=notes)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{stem}.json: damaged; do not resume the row", about=("resume",)) from error
+        where = stem.with_name(stem.name + ".json")
+        facts = unsealed(read_json(where, hint=_REMEDY), str(where), hint=_REMEDY)
+        recorded = RecordedSample(trace.header.samples[0], trace.samples[0], masks, records, facts["summary"])
+        asked = None if facts["asked"] is None else Question.from_json(facts["asked"], str(where))
+        spoken = (facts["answer"], facts["origin"], facts["question"])
+        return TracedSample(recorded, *spoken, asked, facts["dense_answer"], notes=tuple(facts["notes"]))

@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from focal_common.config import StrictModel, read_yaml, validated
+from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import PlainName, PlainNameOrEmpty
+from focal_common.reading.yaml_files import read_yaml
 
 PRESETS = ("offline", "paper")
 
@@ -29,7 +30,7 @@ class ModelSpec(StrictModel):
         size: Size of random weights.
         dtype: As of ``focal trace``.
         frames: Most frames per video.
-        trust_remote_code: Whether its checkpoint must run code that it brings along.
+        trust_remote_code: Whether code that its checkpoint brings along may run; only the command line can say so.
         architecture: Sub-configurations of the checkpoint, to build it without weights; empty to skip that check.
     """
 
@@ -157,7 +158,15 @@ def read_matrix(profile: str) -> Matrix:
         raise ConfigError(
             f"profile '{profile}': no such file, and {near_matches(profile, PRESETS)}", about=("profile",)
         )
-    return check_names(validated(Matrix, read_yaml(Path(profile)), profile), profile)
+    found = validated(Matrix, read_yaml(Path(profile)), profile)
+    for name, model in found.models.items():
+        if model.trust_remote_code:
+            raise ConfigError(
+                f"{profile}: field 'models.{name}.trust_remote_code': no file may allow code of a checkpoint to run; "
+                "leave it out, read that code, then allow it",
+                about=("trust_remote_code",),
+            )
+    return check_names(found, profile)
 
 
 def _check_checkpoint(place: str, model: ModelSpec) -> None:

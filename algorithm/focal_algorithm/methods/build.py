@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
@@ -12,8 +13,9 @@ from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_algorithm.methods.budgeted import with_budget
 from focal_common.errors import ConfigError, near_matches
+from focal_common.reading.csv_files import read_csv
+from focal_common.reading.values import real_number
 from focal_traces.header.schema import DecoderGeometry
-from focal_traces.tables.rows import read_rows
 from focal_traces.tables.table import Key
 
 _KINDS = {
@@ -107,8 +109,8 @@ def published_thresholds(file: str, columns: tuple[str, ...]) -> dict[Key, tuple
         columns: Columns of thresholds, in the order returned.
     """
     with as_file(files("focal_algorithm.methods") / file) as path:
-        _, rows = read_rows(path, ("model", "dataset", *columns))
-    return {(row["model"], row["dataset"]): tuple(float(row[name]) for name in columns) for row in rows}
+        _, rows = read_csv(path, ("model", "dataset", *columns))
+    return {(row["model"], row["dataset"]): tuple(real_number(row[name]) for name in columns) for row in rows}
 
 
 def _checked(name: str, field: str, default: Any, value: Any) -> Any:
@@ -119,6 +121,19 @@ def _checked(name: str, field: str, default: Any, value: Any) -> Any:
     if isinstance(default, (bool, int, float, str, tuple)) and type(value) is not type(default):
         kind = _KINDS[type(default)]
         raise ConfigError(
-            f"method '{name}': parameter '{field}' must be {kind} such as {default!r}, got {value!r}"
+            f"method '{name}': parameter '{field}' must be {kind} such as {default!r}, got {value!r:.200}"
+        )
+    entries = value if isinstance(value, tuple) else (value,)
+    numbers = [one for one in entries if isinstance(one, (int, float)) and not isinstance(one, bool)]
+    is_list = isinstance(value, tuple)
+    if is_list and len(numbers) != len(entries) and not all(isinstance(one, str) for one in entries):
+        raise ConfigError(
+            f"method '{name}': parameter '{field}' must be a list of numbers or of words, got {list(value)!r:.200}"
+        )
+    if not all(math.isfinite(one) for one in numbers):
+        raise ConfigError(f"method '{name}': parameter '{field}' is {value!r:.200}, expected finite numbers")
+    if is_list and default and len({type(one) is str for one in (*default, *entries)}) > 1:
+        raise ConfigError(
+            f"method '{name}': parameter '{field}' must be a list such as {list(default)}, got {list(value)!r:.200}"
         )
     return value

@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from focal_common.config import StrictModel, read_yaml, validated
+from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError
 from focal_common.places import PlainName
+from focal_common.reading.yaml_files import read_yaml
 
 
 class _Exact(StrictModel):

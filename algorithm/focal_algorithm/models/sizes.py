@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from focal_common.config import parse_yaml
 from focal_common.errors import ConfigError, near_matches
+from focal_common.reading.yaml_files import parse_yaml
 
 BYTE_TEXT: dict[str, Any] = {
     "vocab_size": 320,

@@ -22,9 +22,13 @@ from focal_algorithm.tasks.sample import StoredSample
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import atomic_path, atomic_write_text
 from focal_common.provenance import content_hash
+from focal_common.reading.doors import read_text
+from focal_common.reading.json_files import as_json, parse_object, read_json
+from focal_common.reading.npy_files import read_npy
 
 _GENERATOR_VERSION = 1
 """Raised whenever the same seed gives other pixels or questions."""
+_REMEDY = "remove the folder to generate it again"
 _SHEET_FRAMES, _SHEET_ZOOM = 8, 2
 
 
@@ -116,36 +120,42 @@ def _generate(request: dict[str, Any], folder: Path, track: Callable[[Iterable[i
 
 
 def _read(folder: Path, request: dict[str, Any]) -> TaskSplit:
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        lines = (folder / "questions.jsonl").read_text(encoding="utf-8")
-        frames = np.load(folder / "frames.npy", allow_pickle=False)
-        found = _digest(frames, lines)
-        made = {name: manifest[name] for name in (*request, "sha256", "is_video")}
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        reason = f"manifest.json lacks {error}" if isinstance(error, KeyError) else error
-        raise ConfigError(f"{folder}: cannot be read ({reason}); remove it to generate it again") from error
+    manifest = read_json(folder / "manifest.json", hint=_REMEDY)
+    lines = read_text(folder / "questions.jsonl", hint=_REMEDY)
+    frames = read_npy(folder / "frames.npy", ConfigError, _REMEDY)
+    if missing := [name for name in (*request, "sha256", "is_video") if name not in manifest]:
+        raise ConfigError(f"{folder / 'manifest.json'}: lacks '{missing[0]}'; {_REMEDY}")
+    found = _digest(frames, lines)
+    made = {name: manifest[name] for name in (*request, "sha256", "is_video")}
     _check_manifest(made, request, folder / "manifest.json")
     if made["sha256"] != found:
-        raise ConfigError(f"{folder}: was changed (sha256 {found[:12]}); remove it to generate it again")
-    rows = [json.loads(line) for line in lines.splitlines()]
-    samples = tuple(
-        StoredSample(
-            row["id"], frames[index], tuple(map(Question.from_json, row["questions"])), manifest["is_video"]
-        )
-        for index, row in enumerate(rows)
-    )
-    return TaskSplit(samples, manifest)
+        raise ConfigError(f"{folder}: was changed (sha256 {found[:12]}); {_REMEDY}")
+    samples = []
+    for index, line in enumerate(lines.splitlines()):
+        where = f"{folder / 'questions.jsonl'}, line {index + 1}"
+        row = parse_object(line, where, hint=_REMEDY)
+        if (
+            index >= len(frames)
+            or not isinstance(row.get("id"), str)
+            or not isinstance(row.get("questions"), list)
+        ):
+            raise ConfigError(
+                f"{where}: expected 'id' and 'questions' of one of {len(frames)} samples; {_REMEDY}"
+            )
+        questions = tuple(Question.from_json(one, where) for one in row["questions"])
+        samples.append(StoredSample(row["id"], frames[index], questions, manifest["is_video"]))
+    return TaskSplit(tuple(samples), manifest)
 
 
 def _check_manifest(made: dict[str, Any], request: dict[str, Any], path: Path) -> None:
     """Refuse the data of another request: the hash of frames and questions does not tell whose they are."""
-    remedy = "remove the folder to generate it again"
-    for name, wanted in json.loads(json.dumps(request)).items():  # tuples become lists, as in the file
+    for name, wanted in as_json(request).items():  # tuples become lists, as in the file
         if made[name] != wanted:
-            raise ConfigError(f"{path}: '{name}' is {made[name]!r:.80}, expected {wanted!r}; {remedy}")
+            raise ConfigError(f"{path}: '{name}' is {made[name]!r:.80}, expected {wanted!r}; {_REMEDY}")
     if type(made["is_video"]) is not bool:
-        raise ConfigError(f"{path}: 'is_video' is {made['is_video']!r:.80}, expected true or false; {remedy}")
+        raise ConfigError(
+            f"{path}: 'is_video' is {made['is_video']!r:.80}, expected true or false; {_REMEDY}"
+        )
 
 
 def _digest(frames: NDArray[np.uint8], lines: str) -> str:

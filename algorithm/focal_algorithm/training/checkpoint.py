@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from focal_algorithm.training.probes import Probes
 from focal_algorithm.training.recipe import Recipe
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.files import atomic_path
+from focal_common.reading.csv_files import read_csv
+from focal_common.reading.torch_files import load_torch
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
 LOG_FIELDS = ("step", "stage", "seconds", "loss", "accuracy", "parts")
@@ -82,11 +83,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: The file is cut short, damaged, or something else.
     """
-    try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split()).partition(". ")[0]
-        raise ConfigError(f"{path}: cannot be read ({reason}); remove it to train from the start") from error
+    content = load_torch(path, ConfigError, "remove it to train from the start")
     if not isinstance(content, dict) or not content.keys() >= _CONTENT:
         raise ConfigError(f"{path}: expected the checkpoint of a training; remove it to train from the start")
     return content
@@ -138,8 +135,7 @@ def plot_log(log: Path, target: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise UnsupportedError("the plot of a training needs matplotlib; install 'matplotlib'") from error
-    with log.open(encoding="utf-8", newline="") as source:
-        rows = list(csv.DictReader(source))
+    _, rows = read_csv(log, LOG_FIELDS, ConfigError)
     figure = Figure(figsize=(7, 4), layout="constrained")
     loss, accuracy = figure.subplots(2, 1, sharex=True)
     for stage in sorted({row["stage"] for row in rows}):

@@ -14,6 +14,8 @@ from focal_algorithm.training.checkpoint import CHECKPOINT, LOG, read_checkpoint
 from focal_algorithm.training.recipe import PIXEL_SCALES, Recipe
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text, sha256_of_file
+from focal_common.reading.json_files import read_json
+from focal_common.reading.model_folders import check_model_folder, foreign_sentences
 
 _UNHASHED = ("README.md", MANIFEST)
 
@@ -73,7 +75,7 @@ def write_processor(recipe: Recipe, folder: Path) -> None:
         "image_mean": list(mean),
         "image_std": list(deviation),
     }
-    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    settings = read_json(folder / "config.json")
     patch, chosen = settings["vision_config"]["patch_size"], settings["vision_feature_select_strategy"]
     shared = {"image_token": IMAGE, "vision_feature_select_strategy": chosen}
     if recipe.name == "image":
@@ -154,9 +156,11 @@ def read_trained(name: str, folder: Path | None) -> tuple[Any, Any, dict[str, An
     classes = {"video": LlavaOnevisionForConditionalGeneration, "image": LlavaForConditionalGeneration}
     where = shipped_model(f"shapes_{name}") if folder is None else folder
     check_weights(where)
-    facts = json.loads((where / MANIFEST).read_text(encoding="utf-8"))
-    found = json.loads((where / "config.json").read_text(encoding="utf-8")).get("architectures")
+    facts = read_json(where / MANIFEST)
+    found = read_json(where / "config.json").get("architectures")
     if found != [classes[name].__name__]:
         raise ConfigError(f"{where}/config.json: architectures is {found}, expected {classes[name].__name__}")
-    model = classes[name].from_pretrained(where, local_files_only=True).eval()
-    return model, AutoTokenizer.from_pretrained(where, local_files_only=True), facts
+    check_model_folder(where)
+    with foreign_sentences(str(where), "a trained model"):
+        model = classes[name].from_pretrained(where, local_files_only=True).eval()
+        return model, AutoTokenizer.from_pretrained(where, local_files_only=True), facts

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from focal_common.errors import ConfigError, TraceError, near_matches
+from focal_common.reading.frames import csv_frame
 from focal_evaluation.claims.claim_notes import Remark, read_remarks
 from focal_evaluation.claims.claims import Claim, Key, Reproduced, read_claims
 from focal_evaluation.claims.correction_steps import read_steps
@@ -85,17 +86,10 @@ class Results:
     def tiles(self) -> pd.DataFrame:
         """Histogram of tile lengths; raises `TraceError` where there is none."""
         path = self.folder / _TILES
-        try:
-            frame = pd.read_csv(path, dtype={"model": str, "dataset": str})
-        except FileNotFoundError as error:
-            raise TraceError(
-                f"{path}: no such file; focal sim writes it, asked for tile lengths, from traces"
-            ) from error
-        except (OSError, UnicodeDecodeError, ValueError) as error:
-            raise TraceError(f"{path}: not a CSV table ({error})") from error
         needed = ("model", "dataset", "bin_start", "bin_stop", "density", *SUMMARY_COLUMNS)
-        if missing := [name for name in needed if name not in frame.columns]:
-            raise TraceError(f"{path}: column '{missing[0]}' is missing")
+        frame = csv_frame(
+            path, needed, TraceError, "focal sim writes it, asked for tile lengths, from traces", needed[2:]
+        )
         if frame.empty:
             raise TraceError(f"{path}: holds no rows, expected at least one")
         check_frame(frame, path)

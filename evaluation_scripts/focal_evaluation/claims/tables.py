@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from focal_common.errors import TraceError
+from focal_common.reading.values import real_number
 from focal_simulator.results.rows import read_rows
 
 
@@ -25,6 +26,6 @@ def number_in(row: Mapping[str, str], name: str, where: object) -> float:
         TraceError: It is none.
     """
     try:
-        return float(row[name])
+        return real_number(row[name])
     except (TypeError, ValueError) as error:
         raise TraceError(f"{where}: {name} is '{row[name]}', expected a number") from error

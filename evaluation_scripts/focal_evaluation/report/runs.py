@@ -12,6 +12,7 @@ import pandas as pd
 from focal_common.errors import ConfigError, TraceError, near_matches
 from focal_common.files import sha256_of_file
 from focal_common.places import plain_name
+from focal_common.reading.parquet_files import read_sealed
 from focal_evaluation.exhibits.fig9b import with_parts
 from focal_evaluation.exhibits.shared_rows import geomean_rows, in_order
 from focal_evaluation.results.result_frame import (
@@ -195,10 +196,7 @@ def _method_names(rows: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
 
 
 def _layers(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise TraceError(f"{path}: not a readable Parquet table ({error})") from error
+    frame: pd.DataFrame = read_sealed(path, hint="simulate again").to_pandas()
     if missing := [name for name in LAYER_COLUMNS if name not in frame.columns]:
         raise TraceError(f"{path}: column '{missing[0]}' is missing, expected a table of focal sim")
     first = rows.iloc[0]

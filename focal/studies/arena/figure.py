@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from focal_common.errors import ConfigError
+from focal_common.reading.frames import csv_frame
 from focal_evaluation.exhibits.charts import foot
 from focal_evaluation.exhibits.style import PAGE_INCHES, colour, label, new_figure, save, short, style
 from focal_evaluation.results.result_frame import check_frame
@@ -40,15 +41,7 @@ def read_arena(path: Path) -> pd.DataFrame:
     Raises:
         ConfigError: Not such a table, or none of its rows has an accuracy.
     """
-    try:
-        rows = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{path}: not a readable table ({error}); expected arena.csv of 'focal arena'"
-        ) from error
-    missing = [name for name in _NEEDED if name not in rows.columns]
-    if missing:
-        raise ConfigError(f"{path}: has no column '{missing[0]}'; expected arena.csv of 'focal arena'")
+    rows = csv_frame(path, _NEEDED, ConfigError, "expected arena.csv of 'focal arena'")
     check_frame(rows, path)
     if rows["accuracy_measured"].isna().all():
         raise ConfigError(f"{path}: no row has an accuracy; every method was refused")

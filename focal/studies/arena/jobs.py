@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from focal_algorithm.evaluation.offline.costs import costs_of
 from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
 from focal_algorithm.methods.base import CompressionMethod
 from focal_common import __version__
-from focal_common.errors import FocalError
+from focal_common.errors import ConfigError, FocalError
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash
+from focal_common.reading.json_files import as_json, read_json, sealed, unsealed
 from focal_simulator.accelerators import ACCELERATORS
 
 _FORMAT = "focal arena 1"
@@ -150,13 +152,13 @@ def finished(job: Job, inputs: ArenaInputs, folder: Path, is_fresh: bool) -> Any
     identity = job.identity(inputs)
     path = folder / f"{content_hash(identity)[:24]}.json"
     if not is_fresh and path.is_file():
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))["result"]
-        except (ValueError, KeyError, TypeError):
-            pass  # damaged: done again and replaced
+        with suppress(ConfigError):  # damaged or changed: done again and replaced
+            return unsealed(read_json(path), str(path))["result"]
     result = job.work(inputs)
-    atomic_write_text(path, json.dumps({"identity": identity, "result": result}, sort_keys=True) + "\n")
-    return json.loads(json.dumps(result))  # as a later run will read it
+    atomic_write_text(
+        path, json.dumps(sealed({"identity": identity, "result": result}), sort_keys=True) + "\n"
+    )
+    return as_json(result)  # as a later run will read it
 
 
 def _shared(inputs: ArenaInputs, case: Case, method: CompressionMethod) -> dict[str, Any]:

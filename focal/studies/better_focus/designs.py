@@ -8,6 +8,7 @@ import pandas as pd
 
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
+from focal_common.reading.frames import csv_frame
 
 _PUBLISHED = {
     "weights": "single",
@@ -34,13 +35,10 @@ def compare_designs(points: Path) -> pd.DataFrame:
     Raises:
         ConfigError: The file is no such table, or it does not hold the published design.
     """
-    try:
-        rows = pd.read_csv(points, dtype=dict.fromkeys(_PUBLISHED, str))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{points}: not a readable table of the study better_focus ({error})") from error
-    missing = {*_PUBLISHED, *_OBJECTIVES, "status"} - set(rows.columns)
-    if missing:
-        raise ConfigError(f"{points}: has no column '{sorted(missing)[0]}', expected rows of better_focus")
+    needed = (*_PUBLISHED, *_OBJECTIVES, "status")
+    rows = csv_frame(
+        points, needed, ConfigError, "expected rows of better_focus", _OBJECTIVES, tuple(_PUBLISHED)
+    )
     rows = rows[rows["status"] == "ok"]
     published = rows[(rows[list(_PUBLISHED)] == pd.Series(_PUBLISHED)).all(axis=1)]
     if published.empty:

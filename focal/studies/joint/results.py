@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from focal_common.errors import ConfigError
+from focal_common.reading.parquet_files import read_sealed
 from focal_common.statistics import Comparison, compared
 from focal_simulator.sweep.pareto import Front
 from focal_simulator.sweep.study import Objective
@@ -109,7 +110,4 @@ def read_joint_study(folder: Path, dense: Path | None) -> JointStudy:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: not a readable table of a study ({error})") from error
+    return read_sealed(path, ConfigError, "sweep again").to_pandas()

@@ -54,6 +54,7 @@ class CommandOptions(StrictModel):
 class CommandTraces(TraceProvider):
     """Runs a command once for each set of method parameters and keeps its trace root."""
 
+    runs_commands: ClassVar[bool] = True
     makes_traces: ClassVar[bool] = True
 
     def __init__(self, context: ProviderContext) -> None:

@@ -5,8 +5,6 @@ The model is loaded once per worker, when the first set of parameters is not in 
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +20,9 @@ from focal_common.config import StrictModel, validated
 from focal_common.errors import FocalError, TraceError
 from focal_common.places import PlainName, plain_path
 from focal_common.provenance import content_hash
+from focal_common.reading.csv_files import parse_csv
+from focal_common.reading.doors import read_text
+from focal_common.reading.json_files import parse_object
 from focal_simulator.sweep.providers.base import (
     ProviderContext,
     TraceCache,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from focal.studies.measure.session import Session
 
 _LONGEST_REASON = 300
+_REMEDY = "remove the folder to measure again"
 _METRICS = (
     "accuracy",
     "accuracy_low",
@@ -164,38 +166,31 @@ class MeasuredTraces(TraceProvider):
         path = self._cache.place(parameters) / ANSWERS
         if not path.is_file():
             return []
-        try:
-            with path.open(encoding="utf-8", newline="") as source:
-                return [
-                    {"right": bool(int(row["right"]))}
-                    | {
-                        name: plain_path(row[name], f"{_shown(path)}: '{name}'")
-                        for name in ("picture", "kind")
-                    }
-                    for row in csv.DictReader(source)
-                ]
-        except (OSError, KeyError, ValueError) as error:
-            raise TraceError(
-                f"{_shown(path)}: not a readable table of answers ({error}); remove the folder to measure again"
-            ) from error
+        text = read_text(path, TraceError)
+        _, rows = parse_csv(text, _shown(path), ("right", "picture", "kind"), hint=_REMEDY)
+        answers: list[dict[str, Any]] = []
+        for row in rows:
+            if row["right"] not in ("0", "1"):
+                raise TraceError(
+                    f"{_shown(path)}: 'right' is {row['right']!r:.40}, expected 0 or 1; {_REMEDY}"
+                )
+            names = {name: plain_path(row[name], f"{_shown(path)}: '{name}'") for name in ("picture", "kind")}
+            answers.append({"right": row["right"] == "1", **names})
+        return answers
 
     def _metrics(self, folder: Path) -> dict[str, float]:
         path = folder / MEASURED
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))["metrics"]
-            found = {name: content.get(name) for name in self._options.metrics}
-        except FileNotFoundError as error:
-            raise TraceError(f"{_shown(path)}: the measurement left no such file") from error
-        except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
-            raise TraceError(
-                f"{_shown(path)}: not readable, expected an object with 'metrics'; remove the folder to measure again"
-            ) from error
+        if not path.exists():
+            raise TraceError(f"{_shown(path)}: the measurement left no such file")
+        content = parse_object(read_text(path, TraceError), _shown(path), TraceError, _REMEDY).get("metrics")
+        if not isinstance(content, dict):
+            raise TraceError(f"{_shown(path)}: expected an object 'metrics'; {_REMEDY}")
+        found: dict[str, Any] = {name: content.get(name) for name in self._options.metrics}
         for name, value in found.items():
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not is_number or not math.isfinite(value):
                 raise TraceError(
-                    f"{_shown(path)}: metrics.{name} is {value!r}, expected a finite number; remove the folder to "
-                    "measure again"
+                    f"{_shown(path)}: metrics.{name} is {value!r}, expected a finite number; {_REMEDY}"
                 )
         return {name: float(value) for name, value in found.items()}
 

@@ -14,10 +14,10 @@ from focal_algorithm.methods import METHODS
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.weights import SHIPPED, shipped_model
 from focal_algorithm.tasks.sample import SPLITS
-from focal_common.config import parse_yaml
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import sha256_of_file
 from focal_common.provenance import content_hash
+from focal_common.reading.yaml_files import parse_yaml
 
 MEASURED = "measured.json"
 """Key ``metrics``: ``accuracy`` with the ends of its 95 % interval (``accuracy_low``, ``accuracy_high``), in percent;

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from focal_common.config import read_yaml
 from focal_common.files import atomic_write_text
+from focal_common.reading.yaml_files import read_yaml
 from focal_evaluation.claims.claims import read_claims
 from focal_evaluation.claims.results import open_results
 from focal_evaluation.claims.verdicts import verdict_frame

@@ -13,9 +13,10 @@ from focal.studies.sparsezip.evaluate import Outcome, evaluated
 from focal.studies.sparsezip.model import ModelUnderStudy
 from focal.studies.sparsezip.results import read_results
 from focal.studies.tables import write_table
-from focal_common.errors import FocalError
+from focal_common.errors import ConfigError, FocalError
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash, manifest, package_versions, source_hash
+from focal_common.reading.json_files import read_json, sealed, unsealed
 
 _VERSION = 3
 """Raised whenever the same configuration gives other answers."""
@@ -69,18 +70,18 @@ def run_cells(
                 # A defect in one method must not lose the others; its kind tells it from a limit.
                 cells.append(Cell(configuration, "failed", None, f"{type(error).__name__}: {error}"))
                 continue
-            atomic_write_text(path, json.dumps(asdict(outcome)) + "\n")
+            atomic_write_text(path, json.dumps(sealed(asdict(outcome))) + "\n")
         cells.append(Cell(configuration, "done", outcome))
     return cells
 
 
 def _kept(path: Path) -> Outcome | None:
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        fixed: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        return Outcome(**fixed)
-    except (OSError, ValueError, TypeError):
-        return None  # never ran, or was cut short by a full disk: run it
+        values = unsealed(read_json(path), str(path))
+    except ConfigError:
+        return None  # never ran, was cut short by a full disk, or was changed: run it
+    fixed: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return Outcome(**fixed)
 
 
 def write_answers(study: ModelUnderStudy, cells: Sequence[Cell], output: Path, seed: int) -> None:

@@ -18,8 +18,8 @@ from focal_algorithm.methods.base import HookPoint, hook_points
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.tasks.image_questions import IMAGE_KINDS
 from focal_algorithm.tasks.shapes_pope import VARIANTS
-from focal_common.config import parse_yaml
 from focal_common.errors import ConfigError, near_matches
+from focal_common.reading.yaml_files import parse_yaml
 
 _COMMA = re.compile(r",(?![^\[]*\])")  # not inside a list such as alphas=[1,0.4,-0.6]
 _BUDGET, _DEFAULT_BUDGET = "total", 64  # for SparseVLM, whose schedule follows from a budget

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +22,7 @@ from focal_algorithm.prompts.vision import VisionPoints
 from focal_algorithm.tracing.prompting import build_prompt
 from focal_common.errors import UnsupportedError
 from focal_common.provenance import content_hash
+from focal_common.reading.json_files import read_json
 from focal_traces.header.schema import DecoderGeometry
 
 VisualFeatures = tuple[TowerPicture, ...]
@@ -145,7 +145,7 @@ def open_model(folder: Path | None) -> LoadedVisionModel:
             f"{where}: the study needs a vision tower with a CLS token and a projector that works row by row; "
             "expected a LLaVA-1.5 model such as shapes_image"
         )
-    manifest = json.loads((where / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_json(where / MANIFEST)
     return LoadedVisionModel(loaded, content_hash(manifest["sha256"]), where.name)
 
 

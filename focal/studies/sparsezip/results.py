@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,8 @@ import pandas as pd
 
 from focal.studies.sparsezip.metrics import Parser, parse
 from focal_common.errors import TraceError
+from focal_common.reading.frames import csv_frame
+from focal_common.reading.json_files import read_json
 from focal_common.statistics import wilson
 
 OPTIONAL = (
@@ -94,12 +95,7 @@ def read_results(folder: Path) -> Results:
         _table(folder / f"{name}.csv") for name in ("questions", "answers", "configurations")
     )
     path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TraceError(
-            f"{path}: missing or unreadable; expected a result folder of focal sparsezip"
-        ) from error
+    manifest = read_json(path, TraceError, "expected a result folder of focal sparsezip")
     if len(answers) != len(questions):
         raise TraceError(
             f"{folder}/answers.csv: {len(answers)} rows for {len(questions)} questions; run focal sparsezip again"
@@ -120,12 +116,4 @@ def read_results(folder: Path) -> Results:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    try:
-        # "no" and "None" are answers, not missing values.
-        return pd.read_csv(path, keep_default_na=False, na_values=[""])
-    except FileNotFoundError as error:
-        raise TraceError(f"{path}: no such file; expected a result folder of focal sparsezip") from error
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame()
-    except (OSError, ValueError) as error:
-        raise TraceError(f"{path}: cannot be read as a table ({error})") from error
+    return csv_frame(path, (), TraceError, "expected a result folder of focal sparsezip")

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from focal_common.config import read_yaml
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import plain_name
+from focal_common.reading.yaml_files import read_yaml
 from focal_simulator.accelerators import ACCELERATORS, PLAIN_ARRAYS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.precision import precision_overrides

@@ -8,9 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from focal_common.config import apply_overrides, parse_yaml, read_yaml, validated
+from focal_common.config import apply_overrides, validated
 from focal_common.errors import ConfigError
 from focal_common.provenance import content_hash
+from focal_common.reading.yaml_files import parse_yaml, read_yaml
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.described import (

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from focal_common.errors import TraceError
 from focal_common.places import plain_name
+from focal_common.reading.csv_files import read_csv
+from focal_common.reading.values import real_number
 from focal_simulator.accelerators.focus.accelerator import Focus
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.calibration.model import Case, Row
@@ -58,14 +59,12 @@ def read_published(root: Path) -> Published:
     """Return every claimed number of ``claims.csv`` by (exhibit, subject) and quantity."""
     path = root / "claims.csv"
     found: Published = defaultdict(dict)
-    try:
-        with path.open(encoding="utf-8", newline="") as source:
-            for row in csv.DictReader(source):
-                found[row["exhibit"], row["subject"]][row["quantity"]] = float(row["value"])
-    except (OSError, KeyError, ValueError) as error:
-        raise TraceError(
-            f"{path}: expected columns exhibit, subject, quantity and value ({error})"
-        ) from error
+    _, rows = read_csv(path, ("exhibit", "subject", "quantity", "value"))
+    for number, row in enumerate(rows, start=1):
+        try:
+            found[row["exhibit"], row["subject"]][row["quantity"]] = real_number(row["value"])
+        except ValueError as error:
+            raise TraceError(f"{path}, row {number}: 'value': {error}") from error
     return dict(found)
 
 

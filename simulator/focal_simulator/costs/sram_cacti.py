@@ -18,6 +18,8 @@ from pathlib import Path
 from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text, sha256_of_file
 from focal_common.provenance import content_hash
+from focal_common.reading.doors import read_text
+from focal_common.reading.json_files import parse_json
 
 _TIMEOUT_S = 120
 _GOALS = "delay, dynamic power, leakage power, cycle time, area"
@@ -141,12 +143,11 @@ class CactiBinary:
         """
         text = configuration_text(size_bytes, port_bytes, extra_read_ports, node_um)
         known = self.cache_folder / f"{content_hash([text, self.sha256])}.json"
-        try:
-            return tuple(float(value) for value in json.loads(known.read_text(encoding="ascii")))
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError) as error:
-            raise RunError(f"{known}: not a readable CACTI answer ({error}); remove the file") from error
+        if known.exists():
+            answer = parse_json(read_text(known, hint="remove the file"), str(known), hint="remove the file")
+            if not isinstance(answer, list) or not all(isinstance(value, float) for value in answer):
+                raise ConfigError(f"{known}: not a CACTI answer, expected a list of numbers; remove the file")
+            return tuple(answer)
         what = f"CACTI for {size_bytes} B, port {port_bytes} B, {extra_read_ports} extra read ports"
         figures = _figures_of(self._run(text, what), port_bytes, what)
         atomic_write_text(known, json.dumps(figures))

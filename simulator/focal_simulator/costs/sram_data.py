@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import lzma
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError
+from focal_common.reading.csv_files import parse_csv
 
 METRICS = ("area_mm2", "leakage_mw", "gate_leakage_mw", "read_pj_per_byte", "write_pj_per_byte", "access_ns")
 """Figures of a macro, in the order of `SramPoints.values`."""
@@ -52,7 +52,7 @@ class SramPoints:
 def embedded_points() -> SramPoints:
     """Read the packaged table; see ``costs/data/README.md`` for tool, settings and columns."""
     packed = (files("focal_simulator.costs") / "data" / "cacti7_sram.csv.xz").read_bytes()
-    rows = list(csv.DictReader(lzma.decompress(packed).decode("ascii").splitlines()))
+    _, rows = parse_csv(lzma.decompress(packed).decode("ascii"), "cacti7_sram.csv.xz")
 
     def column(name: str) -> NDArray[np.float64]:
         return np.array([float(row[name]) for row in rows])

@@ -8,8 +8,9 @@ from importlib.resources import files
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
-from focal_common.config import StrictModel, parse_yaml, validated
+from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, near_matches
+from focal_common.reading.yaml_files import parse_yaml
 from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.hardware.specs import BufferSpec
 

@@ -15,6 +15,7 @@ from importlib import resources
 from typing import NamedTuple
 
 from focal_common.files import atomic_write_text
+from focal_common.reading.csv_files import parse_csv
 from focal_simulator.dram.service import DramModel, SteadyState
 from focal_simulator.dram.specs import preset_names
 
@@ -61,8 +62,7 @@ def sources_sha256() -> str:
 @cache
 def _table() -> dict[tuple[str, str], SequentialRates]:
     """Return the table by memory system and hash of the sources."""
-    with _TABLE.open(encoding="utf-8") as source:
-        rows = list(csv.DictReader(source))
+    _, rows = parse_csv(_TABLE.read_text(encoding="utf-8"), _TABLE.name)
     found: dict[tuple[str, str], dict[str, SteadyState]] = {}
     for row in rows:
         key, direction = (row.pop("system"), row.pop("sources_sha256")), row.pop("direction")

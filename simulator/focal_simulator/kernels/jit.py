@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -32,14 +33,22 @@ def _cache_folder() -> str:
     leaf = f"kernels-{digest.hexdigest()[:16]}"
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     for folder in (_PACKAGE / "__pycache__", home / "focal"):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
+        if _is_private(folder / leaf):
             return str(folder / leaf)
     # Nowhere to keep it, as in a read-only container: compile anew in each process.
     return str(Path(tempfile.mkdtemp(prefix="focal-kernels-")) / leaf)
+
+
+def _is_private(folder: Path) -> bool:
+    """Make a folder; return whether nobody else can put compiled code, which is run unseen, into it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own, above = folder.lstat(), folder.parent.stat()
+    except OSError:
+        return False
+    user = os.geteuid()
+    is_ours = own.st_uid == user and stat.S_ISDIR(own.st_mode) and not own.st_mode & 0o022
+    return is_ours and above.st_uid in (0, user) and not above.st_mode & 0o002 and os.access(folder, os.W_OK)
 
 
 def kernel(function: F) -> F:

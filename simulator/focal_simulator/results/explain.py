@@ -9,6 +9,7 @@ from typing import Any
 
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import plain_name
+from focal_common.reading.parquet_files import read_sealed
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.hardware.specs import OUTSIDE_UNITS, SERIAL_UNITS, SIDE_UNITS
 from focal_simulator.jobs.jobs import CAUSES
@@ -41,8 +42,6 @@ def read_layers(result: Path, accelerator: str, variant: str = "main") -> tuple[
     Raises:
         ConfigError: No such folder or table; the message lists what there is.
     """
-    import pandas as pd
-
     path = result
     if result.is_dir():
         plain_name(accelerator, "accelerator")
@@ -60,14 +59,11 @@ def read_layers(result: Path, accelerator: str, variant: str = "main") -> tuple[
             )
     elif not path.is_file():
         raise ConfigError(f"{result}: expected a result folder or a *_layers.parquet file")
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: not a readable Parquet table ({error})") from error
-    missing = {"block", "layer", "part", "model", "dataset", "cycles"} - set(frame.columns)
+    table = read_sealed(path, ConfigError, "simulate again")
+    missing = {"block", "layer", "part", "model", "dataset", "cycles"} - set(table.column_names)
     if missing:
         raise ConfigError(f"{path}: has no column '{sorted(missing)[0]}', expected a table of focal sim")
-    return path, [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+    return path, table.to_pylist()
 
 
 def find_row(rows: list[dict[str, Any]], where: Path, model: str, dataset: str, layer: str) -> dict[str, Any]:

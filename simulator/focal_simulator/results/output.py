@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,9 @@ from focal_common import __version__
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_path, atomic_write_text, file_lock, sha256_of_file
 from focal_common.provenance import code_revision, content_hash, package_versions
+from focal_common.reading.csv_files import read_csv
+from focal_common.reading.json_files import read_json
+from focal_common.reading.parquet_files import read_sealed, sealed
 from focal_simulator.costs.buffer_costs import SramChoice
 from focal_simulator.results.published_layout import write_published_layout
 from focal_simulator.results.request import Draw
@@ -36,6 +38,11 @@ from focal_simulator.results.summary import (
 )
 
 Order = Mapping[tuple[str, str], int]
+
+_MANIFEST_KINDS = dict.fromkeys(
+    ("hardware_sha256", "hardware", "ratios", "figures", "tables", "origins"), dict
+)
+"""What fields of the manifest hold that are read again."""
 
 
 @contextmanager
@@ -150,17 +157,14 @@ def _write_layers(path: Path, outcome: Outcome, name: str) -> list[Path]:
 
     table = pa.Table.from_pylist(rows)
     if path.exists():
-        try:
-            old = parquet.read_table(path)
-        except (OSError, pa.ArrowException) as error:
-            raise ConfigError(f"{path}: not a readable Parquet table ({error}); move it away") from error
+        old = read_sealed(path, ConfigError, "move it away").replace_schema_metadata(None)
         if old.schema.equals(table.schema):
             pairs = {(row["model"], row["dataset"]) for row in rows}
             keys = zip(old["model"].to_pylist(), old["dataset"].to_pylist(), strict=True)
             table = pa.concat_tables([old.filter([key not in pairs for key in keys]), table])
     order = [(column, "ascending") for column in ("model", "dataset", "place")]
     with atomic_path(path) as temporary:
-        parquet.write_table(table.sort_by(order), temporary, compression="zstd")
+        parquet.write_table(sealed(table.sort_by(order)), temporary, compression="zstd")
     return [path]
 
 
@@ -207,12 +211,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     if not path.exists():
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: not a readable JSON file ({error}); move it away") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected a JSON object; move it away")
+    content = read_json(path, hint="move it away")
+    for name, kind in _MANIFEST_KINDS.items():
+        if name in content and not isinstance(content[name], kind):
+            raise ConfigError(
+                f"{path}: field '{name}' is {content[name]!r:.40}, expected a mapping; move it away"
+            )
     return content
 
 
@@ -248,8 +252,8 @@ def _write_manifest(
 
 def _origins(path: Path) -> list[str]:
     """Return how the numbers of a result table came to be; empty for a table that does not say."""
-    with path.open(encoding="utf-8", newline="") as source:
-        return sorted({row["origin"] for row in csv.DictReader(source) if row.get("origin")})
+    _, rows = read_csv(path)
+    return sorted({row["origin"] for row in rows if row.get("origin")})
 
 
 def _save(folder: Path, content: dict[str, Any]) -> Path:

@@ -12,6 +12,7 @@ from focal_common import __version__
 from focal_common.errors import ConfigError, TraceError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_names
+from focal_common.reading.csv_files import read_csv
 from focal_simulator.engine.base import RunResult
 from focal_simulator.jobs.jobs import CAUSES
 from focal_simulator.workload.workload import Workload
@@ -197,21 +198,9 @@ def read_rows(
     Raises:
         TraceError: The file is no CSV table, lacks a column, or holds a name that is no plain name.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as source:
-            reader = csv.DictReader(source, strict=True)
-            rows = list(reader)
-            found = reader.fieldnames or ()
-    except FileNotFoundError as error:
-        raise TraceError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TraceError(f"{path}: not a CSV table ({error})") from error
-    if missing := [name for name in columns if name not in found]:
-        raise TraceError(f"{path}: column '{missing[0]}' is missing, expected {expected}")
+    _, rows = read_csv(path, columns, expected=expected)
     for number, row in enumerate(rows, start=1):
         check_names(row, f"{path}, row {number}")
-        if None in row or None in row.values():
-            raise TraceError(f"{path}, row {number}: expected {len(found)} cells, one for each column")
     return rows
 
 

@@ -8,8 +8,8 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from focal_common.config import read_yaml
 from focal_common.errors import ConfigError, UnsupportedError
+from focal_common.reading.yaml_files import read_yaml
 from focal_common.registry import Registry
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator, check_accepted, run_remarks

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from focal_common.config import read_yaml
 from focal_common.errors import ConfigError, UnsupportedError
+from focal_common.reading.yaml_files import read_yaml
 from focal_simulator.accelerators.corrections import parse_corrections
 from focal_simulator.engine.cycle.inference import simulate_inference
 from focal_simulator.results.ratios import DENSE, over_dense, ratio_cells

@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from focal_common.errors import ConfigError, RunError
+from focal_common.config import validated
+from focal_common.errors import ConfigError
 from focal_common.provenance import content_hash
+from focal_common.reading.json_files import read_json
 from focal_simulator.accelerators.described import is_described
 from focal_simulator.accelerators.presets import base_tree, overridden
 from focal_simulator.engine.base import Fidelity
@@ -184,15 +186,18 @@ def read_plan(folder: Path, root: Path | None, cache: Path, provider_class: type
         RunError: The file is missing or not such a file.
     """
     path = folder / "study.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        study = Study.model_validate(content["study"])
-        hardware, where, traces_sha256 = (
-            content[name] for name in ("hardware", "hardware_file", "traces_sha256")
+    content = read_json(path, hint="move the folder away")
+    if missing := [
+        name for name in ("study", "hardware", "hardware_file", "traces_sha256") if name not in content
+    ]:
+        raise ConfigError(
+            f"{path}: has no field '{missing[0]}', expected the record of a study; move the folder away"
         )
-        return Plan(study, hardware, where, traces_sha256, root, cache, provider_class)
-    except (OSError, KeyError, ValueError) as error:
-        raise RunError(f"{path}: not the record of a study ({error}); move the folder away") from error
+    study = validated(Study, content["study"], str(path))
+    hardware, where, traces_sha256 = (
+        content[name] for name in ("hardware", "hardware_file", "traces_sha256")
+    )
+    return Plan(study, hardware, where, traces_sha256, root, cache, provider_class)
 
 
 def hardware_settings(settings: Settings, base: Settings) -> Settings:

@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from focal_common.errors import ConfigError, RunError
+from focal_common.errors import ConfigError
 from focal_common.files import atomic_path
+from focal_common.reading.parquet_files import read_sealed, sealed
 from focal_simulator.sweep.axes import Axis
 
 Row = dict[str, Any]
@@ -93,28 +94,23 @@ def write_table(table: pa.Table, path: Path, metadata: Mapping[str, Any] | None 
     if metadata is not None:
         table = table.replace_schema_metadata({"focal_sweep": json.dumps(metadata, sort_keys=True)})
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(sealed(table), temporary, compression="zstd")
 
 
 def read_table(path: Path) -> pa.Table:
     """Return one Parquet file.
 
     Raises:
-        RunError: It is damaged.
+        TraceError: It is damaged, or of another content than it says.
     """
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(
-            f"{path}: not a readable Parquet file ({error}); remove it to make its rows again"
-        ) from error
+    return read_sealed(path, hint="remove it to make its rows again")
 
 
 def joined_table(paths: Iterable[Path]) -> pa.Table:
     """Return the rows of Parquet files as one table, in order; a column that a file lacks is empty there.
 
     Raises:
-        RunError: A file is damaged.
+        TraceError: A file is damaged.
     """
     parts = [read_table(path) for path in paths]
     return pa.concat_tables(parts, promote_options="default").combine_chunks()
@@ -131,7 +127,7 @@ def read_rows(paths: Iterable[Path]) -> list[Row]:
     """Return the rows of Parquet files, in order.
 
     Raises:
-        RunError: A file is damaged.
+        TraceError: A file is damaged.
     """
     return [row for path in paths for row in rows_of(read_table(path))]
 

@@ -18,6 +18,7 @@ from focal_simulator.sweep.answers import answers_table
 from focal_simulator.sweep.axes import Point
 from focal_simulator.sweep.pareto import Front
 from focal_simulator.sweep.plan import Plan, make_plan, read_plan
+from focal_simulator.sweep.providers import TRACE_PROVIDERS
 from focal_simulator.sweep.rows import FAILED, INFEASIBLE, OK, Row, read_rows, rows_of, table_of
 from focal_simulator.sweep.sampling import SAMPLERS, Choices, check_size, chosen_points
 from focal_simulator.sweep.search import check_storage, search
@@ -43,6 +44,7 @@ class SweepRequest:
         trace: Trace root in place of the study's.
         output: Study folder.
         fork: Start anew beside a folder that belongs to another study, and keep the rows that still hold.
+        allow_command: Whether programs that the study names may run.
     """
 
     study: Study
@@ -50,6 +52,7 @@ class SweepRequest:
     trace: Path | None
     output: Path
     fork: bool = False
+    allow_command: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,14 @@ def prepare(request: SweepRequest) -> tuple[Plan, StudyFolder]:
         )
     if study.kind == _SEARCH:
         check_storage(study.sampling.storage)
+    if TRACE_PROVIDERS.load(study.traces.provider).runs_commands and not request.allow_command:
+        named = study.traces.options.get("command") or study.traces.options.get("arguments")
+        words = str(named)[:80]
+        raise ConfigError(
+            f"study '{study.name}': field 'traces.provider' is '{study.traces.provider}', which runs a program that "
+            f"the study names ({words}); read the study, then allow it",
+            about=("allow_command",),
+        )
     cache = request.output.parent / "trace_cache"
     plan = make_plan(study, request.base, request.trace, cache)
     check_size(study.kind, plan.space, study.sampling)

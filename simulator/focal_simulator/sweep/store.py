@@ -21,9 +21,10 @@ import pyarrow as pa
 from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_removable, make_folder, remove_folder
+from focal_common.reading.json_files import as_json, parse_line, read_json, sealed, unsealed
 from focal_simulator.sweep.axes import Axis, Point
 from focal_simulator.sweep.plan import Plan
-from focal_simulator.sweep.rows import FAILED, Row, joined_table, read_rows, table_of, write_table
+from focal_simulator.sweep.rows import FAILED, INDEX, Row, joined_table, read_rows, table_of, write_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,9 @@ class StudyFolder:
             # Keys unsorted: the order of components decides the last digit of real-valued sums.
             atomic_write_text(record, json.dumps(plan.record(), indent=1) + "\n")
             return False
-        try:
-            before = json.loads(record.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{record}: not the record of a study ({error}); move the folder away") from error
+        before = read_json(record, hint="move the folder away")
         # Through JSON as well, so that tuples and lists compare equal.
-        now = json.loads(json.dumps(plan.record()))
+        now = as_json(plan.record())
         if before != now:
             raise ConfigError(
                 f"{self.path}: was started with another study (first difference: {_difference(before, now)}); "
@@ -108,7 +106,7 @@ class StudyFolder:
                 for point in chunk.points:
                     if point.index not in rows:
                         rows[point.index] = row = row_of(point)
-                        journal.write(json.dumps(row).encode("utf-8") + b"\n")
+                        journal.write(json.dumps(sealed(row)).encode("utf-8") + b"\n")
                         evaluated += 1
                 write_table(table_of([rows[point.index] for point in chunk.points], plan.study.axes), part)
                 place.unlink(missing_ok=True)
@@ -119,7 +117,7 @@ class StudyFolder:
             ) from error
 
     def rows(self, chunks: Iterable[Chunk]) -> list[Row]:
-        """Return the rows of finished chunks, in order; raises `RunError` if a part is damaged."""
+        """Return the rows of finished chunks, in order; raises `TraceError` if a part is damaged."""
         return read_rows(self._part(chunk) for chunk in chunks)
 
     def unfinished_points(self, chunks: Sequence[Chunk]) -> list[Point]:
@@ -135,7 +133,7 @@ class StudyFolder:
         return found
 
     def table(self, chunks: Iterable[Chunk]) -> pa.Table:
-        """Return the rows of finished chunks as a table; raises `RunError` if a part is damaged."""
+        """Return the rows of finished chunks as a table; raises `TraceError` if a part is damaged."""
         return joined_table(self._part(chunk) for chunk in chunks)
 
     def finish(self, table: pa.Table, plan: Plan, answers: pa.Table | None = None) -> None:
@@ -191,18 +189,18 @@ class StudyFolder:
 
 
 def _read_journal(journal: FileIO, repair: bool = True) -> dict[int, Row]:
-    """Return the rows of a journal; a torn end is cut off, so that the next row starts on its own line."""
+    """Return the rows of a journal up to the first that is torn or damaged, which is cut off with all behind it."""
     rows: dict[int, Row] = {}
     journal.seek(0)
     good = 0
     for line in journal.readall().splitlines(keepends=True):
         try:
-            row = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
-            row = None
-        if row is None:
+            row = unsealed(parse_line(line, "journal"), "journal") if line.endswith(b"\n") else {}
+        except ConfigError:
+            row = {}
+        if type(row.get(INDEX)) is not int:
             break
-        rows[int(row["index"])] = row
+        rows[row[INDEX]] = row
         good += len(line)
     if repair:
         journal.truncate(good)

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from focal_common.config import StrictModel, packaged_names, packaged_yaml, read_yaml, validated
+from focal_common.config import StrictModel, packaged_names, packaged_yaml, validated
 from focal_common.errors import near_matches
 from focal_common.places import PlainName, PlainPath
+from focal_common.reading.yaml_files import read_yaml
 from focal_simulator.costs.buffer_costs import SramChoice
 from focal_simulator.sweep.axes import Axis, fields_of
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from focal_common.config import read_yaml
 from focal_common.errors import ConfigError, near_matches
+from focal_common.reading.csv_files import parse_lines
+from focal_common.reading.doors import read_text
+from focal_common.reading.values import whole_number
+from focal_common.reading.yaml_files import read_yaml
 from focal_simulator.whole_model.decoder import (
     LayerTokens,
     decode_operators,
@@ -117,7 +119,7 @@ def gemm_operators(
 
 def _size(value: Any, place: str, column: str) -> int:
     try:
-        size = int(value.strip()) if isinstance(value, str) else operator.index(value)
+        size = whole_number(value.strip()) if isinstance(value, str) else operator.index(value)
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"{place}: {column} is {value!r:.80}, expected a whole number of 1 to {_MOST}"
@@ -142,13 +144,8 @@ def _checked(found: Sequence[Operator], where: str) -> tuple[Operator, ...]:
 
 def _rows(path: Path) -> Iterator[list[str]]:
     """Yield the cells of a CSV file in the order of `COLUMNS`; empty cells at the end of a line are dropped."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as source:
-            lines = [(number, _cells(line)) for number, line in enumerate(csv.reader(source), 1)]
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path}: not a CSV table ({error})") from error
+    read = parse_lines(read_text(path), str(path), ConfigError)
+    lines = [(number, _cells(line)) for number, line in enumerate(read, 1)]
     lines = [(number, cells) for number, cells in lines if cells]
     wanted = [name.lower() for name in COLUMNS]
     heads = [cell.lower() for cell in lines[0][1]] if lines else []

@@ -8,7 +8,7 @@ import pytest
 
 from defect_numbers import defect_numbers
 from focal.studies.published.parity import defect_table
-from focal_common.config import read_yaml
+from focal_common.reading.yaml_files import read_yaml
 from focal_evaluation.claims.result_rows import PublishedRows
 from published_support import REPOSITORY, ROOT
 

@@ -30,7 +30,7 @@ def test_a_checkpoint_with_other_pixel_scaling_is_refused(checkpoint: Path) -> N
     ):
         load(str(checkpoint))
     settings.write_text("{")
-    with pytest.raises(ConfigError, match=r"preprocessor_config\.json: not readable JSON"):
+    with pytest.raises(ConfigError, match=r"preprocessor_config\.json: not JSON as expected"):
         load(str(checkpoint))
 
 

@@ -94,7 +94,7 @@ def test_a_split_is_read_back_as_it_was_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda manifest: [], "cannot be read"),
+        (lambda manifest: [], "expected a JSON object"),
         (lambda manifest: {k: v for k, v in manifest.items() if k != "is_video"}, "lacks 'is_video'"),
         (lambda manifest: manifest | {"is_video": "no"}, "'is_video' is 'no', expected true or false"),
         (lambda manifest: manifest | {"seed": 5}, "'seed' is 5, expected 1"),
@@ -121,7 +121,7 @@ def test_an_empty_file_of_frames_is_refused(tmp_path: Path) -> None:
     load_split("shapes-pope", seed=1, split="test", samples=1, cache=tmp_path)
     (path,) = tmp_path.rglob("frames.npy")
     path.write_bytes(b"")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="remove the folder to generate it again"):
         load_split("shapes-pope", seed=1, split="test", samples=1, cache=tmp_path)
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from focal_common.config import StrictModel, apply_overrides, parse_yaml, read_yaml, validated
+from focal_common.config import StrictModel, apply_overrides, validated
 from focal_common.errors import ConfigError
+from focal_common.reading.yaml_files import parse_yaml, read_yaml
 
 
 class Core(StrictModel):

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from focal.studies.joint.results import read_joint_study
 from focal.studies.joint.study import joint_table, write_joint
 from focal_common.errors import ConfigError
+from focal_simulator.sweep.rows import write_table
 
 QUESTIONS = 200
 PICTURES = [f"clip-{place // 5}" for place in range(QUESTIONS)]
@@ -63,8 +65,8 @@ def write_study(folder: Path, methods: dict[str, tuple[float, float]] = METHODS)
             {"method.similarity_threshold": number / 10, "picture": picture, "kind": "k", "right": one}
             for picture, one in zip(PICTURES, said, strict=True)
         ]
-    pd.DataFrame(rows).to_parquet(folder / "results.parquet")
-    pd.DataFrame(answers).to_parquet(folder / "answers.parquet")
+    write_table(pa.Table.from_pandas(pd.DataFrame(rows), preserve_index=False), folder / "results.parquet")
+    write_table(pa.Table.from_pandas(pd.DataFrame(answers), preserve_index=False), folder / "answers.parquet")
     return folder
 
 
@@ -105,12 +107,12 @@ def test_without_answers_nothing_is_called_better(tmp_path: Path) -> None:
 
 
 def test_bad_folders_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="not a readable table"):
+    with pytest.raises(ConfigError, match="sweep again"):
         read_joint_study(tmp_path, None)
     other = write_study(tmp_path / "b", {"dense": (0.9, 20.0)})
     with pytest.raises(ConfigError, match="does not hold the finished method 'published'"):
         write_joint(other, None, tmp_path)
     rows = pd.read_parquet(other / "results.parquet").drop(columns="edp_mj_s")
-    rows.to_parquet(other / "results.parquet")
+    write_table(pa.Table.from_pandas(rows, preserve_index=False), other / "results.parquet")
     with pytest.raises(ConfigError, match="has no column 'edp_mj_s'"):
         read_joint_study(other, None)

@@ -281,7 +281,7 @@ def test_folders_without_results_are_named(tmp_path: Path, folder: Path) -> None
     with pytest.raises(TraceError, match=r"holds no results\.csv"):
         read_runs([folder, tmp_path / "empty"])
     (folder / "cycle_main_focus_layers.parquet").write_bytes(b"PAR1")
-    with pytest.raises(TraceError, match="not a readable Parquet table"):
+    with pytest.raises(TraceError, match="damaged Parquet file"):
         read_runs([folder])
 
 

@@ -159,7 +159,7 @@ WRONG = [
     (MEMORY.strip().replace("1.0e+9", "0"), r"field 'dram.bandwidth.value': Input should be greater than"),
     (
         MEMORY.strip().replace("value: 4,", "value: .inf,"),
-        r"field 'dram.energy.value': Input should be a finite number",
+        r"field 'dram.energy.value' is inf, expected a finite number",
     ),
     (MEMORY.strip() + "\ndram_system: hbm2_1ch", r"dram_system is 'hbm2_1ch', expected 'given'"),
     ("dram_system: given", r"dram_system is 'given', expected a preset"),
@@ -171,7 +171,7 @@ WRONG = [
     ("core: {array_rows: 0}", r"field 'core.array_rows.value': Input should be greater than 0, got 0"),
     (
         "core: {array_rows: 99999999999999999999}",
-        r"field 'core.array_rows.value'.*less than or equal to 16777216",
+        r"field 'core.array_rows' has 67 bits, expected at most 63",
     ),
     ("core: {array_rows: .inf}", r"field 'core.array_rows' is inf, expected a finite number"),
     ("core: {array_rows: true}", r"field 'core.array_rows' is True, expected a finite number"),
@@ -182,7 +182,7 @@ WRONG = [
     ("clock: 1.0e+300", r"field 'clock.value'.*less than or equal to 1000000000000"),
     (
         "components: {multiplier: {area: .inf}}",
-        r"field 'components.multiplier.area' is inf, expected a finite .* mm2",
+        r"field 'components.multiplier.area' is inf, expected a finite number",
     ),
     (
         "components: {multiplier: {area: 1.0e+300}}",

@@ -77,7 +77,7 @@ WRONG = [
     ("Layer, M, N, K\nfc1, inf, 5, 6\n", r", GEMM 1: M is 'inf', expected a whole"),
     (
         "Layer, M, N, K\nfc1, 99999999999999999999, 5, 6\n",
-        r"M is 99999999999999999999, expected at most 16777216",
+        r"M is '99999999999999999999', expected a whole number of 1 to 16777216",
     ),
     ("Layer, M, N, K\nfc1, 16777216, 16777216, 16777216\n", r"multiply-accumulates in all, expected at most"),
     ("Layer, M, N, K\n , 4, 5, 6\n", r", GEMM 1: name '', expected 1 to 64 printable"),

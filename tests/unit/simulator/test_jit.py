@@ -25,6 +25,19 @@ def test_a_changed_neighbour_of_a_kernel_means_another_cache(
     assert cache_name(tmp_path, monkeypatch) != before
 
 
+def test_compiled_code_of_others_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that others can write, or a link, is passed over; the last resort is a new private one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    name = cache_name(tmp_path, monkeypatch)
+    assert (tmp_path / "__pycache__" / name).stat().st_mode & 0o077 == 0
+    (tmp_path / "__pycache__" / name).chmod(0o777)
+    assert jit._cache_folder.__wrapped__() == str(tmp_path / "home" / "focal" / name)
+    (tmp_path / "home" / "focal").chmod(0o777)
+    last = Path(jit._cache_folder.__wrapped__())
+    assert tmp_path not in last.parents
+    assert last.parent.stat().st_mode & 0o077 == 0
+
+
 def test_every_file_with_kernels_is_watched() -> None:
     package = jit._PACKAGE
     homes = {path.parent for path in package.rglob("*.py") if "@kernel\n" in path.read_text()}

@@ -117,9 +117,9 @@ def test_wrong_files_are_refused_in_one_sentence(tmp_path: Path) -> None:
                 tmp_path, "frames.json", json.dumps({"format": "focal.frames", "schema_version": 2}).encode()
             )
         )
-    with pytest.raises(TraceError, match="not one of frames"):
+    with pytest.raises(TraceError, match="expected a JSON object"):
         read_frames(edited(tmp_path, "frames.json", b"[]"))
-    with pytest.raises(TraceError, match="missing, truncated or damaged"):
+    with pytest.raises(TraceError, match="no such file"):
         read_frames(tmp_path / "none.frames.zip")
 
 

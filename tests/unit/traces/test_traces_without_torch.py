@@ -49,15 +49,17 @@ def test_without_torch_counts_open_and_masks_say_what_to_install(
         open_trace(masks)
 
 
-def test_only_one_module_imports_torch_and_only_inside_a_function() -> None:
+def test_only_the_guarded_reader_imports_torch_and_only_inside_a_function() -> None:
+    import focal_common
     import focal_traces
 
     found = {}
-    for path in sorted(Path(focal_traces.__file__).parent.rglob("*.py")):
+    folders = [Path(package.__file__).parent for package in (focal_common, focal_traces)]
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(name.split(".")[0] == "torch" for name in names):
                 found[path.name] = node.col_offset
-    assert list(found) == ["torch_file.py"]
-    assert found["torch_file.py"] > 0
+    assert list(found) == ["torch_files.py"]
+    assert found["torch_files.py"] > 0

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from focal_common.errors import TraceError
 from focal_common.files import atomic_write_bytes
+from focal_common.reading.parquet_files import CHECKSUM, read_parquet
+from focal_common.reading.values import whole_number
 from focal_traces.counts.integrity import check_trace
 from focal_traces.counts.trace import COLUMNS, TileCounts, Trace
 from focal_traces.header.schema import GEMMS
@@ -24,7 +26,7 @@ from focal_traces.header.text import check_version, header_to_text, text_to_head
 
 COUNTS_SUFFIX = ".counts.parquet"
 
-_HEADER, _VERSION, _CHECKSUM = b"focal.header", b"focal.schema_version", b"focal.content_sha256"
+_HEADER, _VERSION = b"focal.header", b"focal.schema_version"
 _DTYPES = {"sample": np.int32, "layer": np.int16, "gemm": np.int8} | dict.fromkeys(COLUMNS[2:], np.int32)
 _SCHEMA = pa.schema(
     [
@@ -60,7 +62,7 @@ def write_counts(trace: Trace, path: Path) -> None:
     metadata = {
         _VERSION: str(trace.header.schema_version).encode(),
         _HEADER: text.encode("utf-8"),
-        _CHECKSUM: _checksum(text, columns).encode(),
+        CHECKSUM: _checksum(text, columns).encode(),
     }
     sink = pa.BufferOutputStream()
     pq.write_table(
@@ -81,23 +83,17 @@ def read_counts(path: Path) -> Trace:
     Raises:
         TraceError: Missing, truncated, damaged, not a Focal trace, from a newer Focal, or inconsistent.
     """
-    try:
-        # The whole file is small and read once; threads would cost more than they save.
-        with pq.ParquetFile(path, pre_buffer=False) as source:
-            metadata = dict(source.schema_arrow.metadata or {})
-            if _HEADER not in metadata:
-                raise TraceError(
-                    f"{path}: a Parquet file but not a Focal trace (no '{_HEADER.decode()}' in its metadata)"
-                )
-            check_version(_whole_number(metadata.get(_VERSION)), str(path))
-            header = text_to_header(metadata[_HEADER].decode("utf-8"), str(path))
-            table = source.read(use_threads=False)
-        table.validate(full=True)
-        columns = {name: _numpy(table, name, path) for name in _SCHEMA.names}
-    except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
-        raise TraceError(f"{path}: truncated or damaged Parquet file ({_short(error)})") from error
+    table = read_parquet(path)
+    metadata = dict(table.schema.metadata or {})
+    if _HEADER not in metadata:
+        raise TraceError(
+            f"{path}: a Parquet file but not a Focal trace (no '{_HEADER.decode()}' in its metadata)"
+        )
+    check_version(_version(metadata.get(_VERSION)), str(path))
+    header = text_to_header(metadata[_HEADER].decode("utf-8"), str(path))
+    columns = {name: _numpy(table, name, path) for name in _SCHEMA.names}
     found = _checksum(metadata[_HEADER].decode("utf-8"), columns)
-    expected = metadata.get(_CHECKSUM, b"").decode("ascii", "replace")
+    expected = metadata.get(CHECKSUM, b"").decode("ascii", "replace")
     if found != expected:
         raise TraceError(
             f"{path}: damaged: content SHA-256 is {found[:16]}..., expected {expected[:16] or '(absent)'}..."
@@ -163,9 +159,8 @@ def _split(columns: dict[str, NDArray[Any]], samples: int, path: Path) -> tuple[
     )
 
 
-def _whole_number(text: bytes | None) -> int | None:
-    return int(text) if text is not None and text.isdigit() else None
-
-
-def _short(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+def _version(text: bytes | None) -> int | None:
+    try:
+        return whole_number(text.decode() if text is not None else "")
+    except ValueError:
+        return None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from focal_common.reading.json_files import parse_object
 from focal_traces.counts.trace import TileCounts, Trace
 from focal_traces.header.schema import GEMMS, TraceHeader
 from focal_traces.header.text import header_to_text
@@ -36,7 +37,9 @@ class Difference:
 
 def diff_headers(first: TraceHeader, second: TraceHeader) -> list[Difference]:
     """Return header fields that differ, in field order."""
-    one, two = (dict(_leaves("header", json.loads(header_to_text(header)))) for header in (first, second))
+    one, two = (
+        dict(_leaves("header", parse_object(header_to_text(header), "header"))) for header in (first, second)
+    )
     return [
         Difference(name, one.get(name, "(absent)"), two.get(name, "(absent)"))
         for name in sorted({*one, *two})

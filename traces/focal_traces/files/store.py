@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 from focal_common.errors import TraceError
+from focal_common.reading.doors import open_regular
+from focal_common.reading.torch_files import load_torch
+from focal_common.reading.zip_files import is_zip
 from focal_traces.counts.file import COUNTS_SUFFIX, read_counts, write_counts
 from focal_traces.counts.trace import Trace
 from focal_traces.header.schema import TraceHeader
 from focal_traces.masks.file import FORMAT, MASKS_SUFFIX, masks_from_content, write_masks
 from focal_traces.masks.masks import MaskTrace, trace_from_masks
 from focal_traces.masks.published import looks_published, masks_from_published, write_published
-from focal_traces.masks.torch_file import is_archive, load_torch
 from focal_traces.synthetic.calibrated import CalibratedTrace, read_recipe
 
 __all__ = [
@@ -94,14 +96,14 @@ def file_kind(path: Path) -> Literal["parquet", "torch", "recipe"]:
         TraceError: None of them.
     """
     check_readable(path)
-    with path.open("rb") as source:
+    with open_regular(path, TraceError) as source:
         magic = source.read(4)
     if magic == _PARQUET_MAGIC:
         return "parquet"
     if magic[:1] == b"{":
         return "recipe"
     # Files of torch before 1.6 are bare pickles, which start with the protocol mark.
-    if magic[:2] == b"PK" or magic[:1] == b"\x80" or is_archive(path):
+    if magic[:2] == b"PK" or magic[:1] == b"\x80" or is_zip(path):
         return "torch"
     raise TraceError(
         f"{path}: not a trace; expected a Parquet file ({COUNTS_SUFFIX}) or a torch file ({MASKS_SUFFIX}, "
@@ -111,15 +113,6 @@ def file_kind(path: Path) -> Literal["parquet", "torch", "recipe"]:
 
 def check_readable(path: Path) -> None:
     """Refuse a path that is no non-empty file; raises `TraceError`."""
-    try:
-        if path.is_dir():
-            raise TraceError(f"{path}: is a folder, expected a trace file")
-        size = path.stat().st_size
-        with path.open("rb"):
-            pass
-    except FileNotFoundError as error:
-        raise TraceError(f"{path}: no such file") from error
-    except OSError as error:
-        raise TraceError(f"{path}: cannot be read ({error.strerror})") from error
-    if not size:
-        raise TraceError(f"{path}: is empty, expected a trace")
+    with open_regular(path, TraceError) as source:
+        if not source.read(1):
+            raise TraceError(f"{path}: is empty, expected a trace")

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,13 +17,15 @@ from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, TraceError
 from focal_common.files import atomic_write_bytes
 from focal_common.places import PlainPath
+from focal_common.reading.json_files import parse_line
+from focal_common.reading.npy_files import parse_npy
+from focal_common.reading.zip_files import ZipMembers, open_zip
 from focal_traces.frames.frames import CELL_FIELDS, FramesTrace, KeptPicture, SampleFrames, check_frames
 from focal_traces.header.text import header_to_text, text_to_header
 
 FRAMES_SUFFIX = ".frames.zip"
 
 _CONTENTS = "frames.json"
-_MOST_MEMBER_BYTES = 1 << 28
 _MOST_SIDE_PIXELS = 1 << 14
 
 
@@ -117,9 +118,9 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 def holds_frames(path: Path) -> bool:
     """Return whether a file is one of frames, told by its content."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _CONTENTS in archive.namelist()
-    except (OSError, zipfile.BadZipFile, NotImplementedError):
+        with open_zip(path) as archive:
+            return _CONTENTS in archive.names
+    except TraceError:
         return False
 
 
@@ -129,45 +130,37 @@ def read_frames(path: Path) -> FramesTrace:
     Raises:
         TraceError: Missing, truncated, damaged, not a file of frames, from a newer Focal, or inconsistent.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            contents = _contents(archive, path)
-            samples: list[SampleFrames | None]
-            header = text_to_header(contents.header, str(path))
-            samples = [None] * len(header.samples)
-            for one in contents.samples:
-                if one.sample >= len(samples):
-                    raise TraceError(
-                        f"{path}: 'sample' is {one.sample}, expected a number below {len(samples)}"
-                    )
-                samples[one.sample] = _sample(archive, contents, one, path)
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise TraceError(f"{path}: missing, truncated or damaged ({reason})") from error
+    with open_zip(path) as archive:
+        contents = _contents(archive, path)
+        header = text_to_header(contents.header, str(path))
+        samples: list[SampleFrames | None] = [None] * len(header.samples)
+        for one in contents.samples:
+            if one.sample >= len(samples) or samples[one.sample] is not None:
+                raise TraceError(
+                    f"{path}: 'sample' is {one.sample}, expected numbers below {len(samples)}, each once"
+                )
+            samples[one.sample] = _sample(archive, contents, one, path)
     trace = FramesTrace(header, tuple(samples))
     check_frames(trace, str(path))
     return trace
 
 
-def _contents(archive: zipfile.ZipFile, path: Path) -> _Contents:
-    try:
-        tree = json.loads(_member(archive, _CONTENTS, path))
-    except ValueError as error:
-        raise TraceError(f"{path}: {_CONTENTS} is not JSON") from error
-    if not isinstance(tree, dict) or tree.get("format") != "focal.frames":
+def _contents(archive: ZipMembers, path: Path) -> _Contents:
+    tree = parse_line(archive.read(_CONTENTS), f"{path}: {_CONTENTS}", TraceError)
+    if tree.get("format") != "focal.frames":
         raise TraceError(f"{path}: a zip file but not one of frames (*{FRAMES_SUFFIX})")
     version = tree.get("schema_version")
     if version != 1:
-        raise TraceError(f"{path}: frames of schema version {version}; this Focal reads version 1")
+        raise TraceError(f"{path}: frames of schema version {version!r:.40}; this Focal reads version 1")
     try:
         return validated(_Contents, tree, f"{path}: {_CONTENTS}")
     except ConfigError as error:
         raise TraceError(str(error)) from error
 
 
-def _sample(archive: zipfile.ZipFile, contents: _Contents, one: _Sample, path: Path) -> SampleFrames:
+def _sample(archive: ZipMembers, contents: _Contents, one: _Sample, path: Path) -> SampleFrames:
     def checked(name: str) -> bytes:
-        content = _member(archive, name, path)
+        content = archive.read(name)
         if hashlib.sha256(content).hexdigest() != contents.sha256.get(name):
             raise TraceError(f"{path}: damaged: {name} does not have the SHA-256 that the file records")
         return content
@@ -176,18 +169,10 @@ def _sample(archive: zipfile.ZipFile, contents: _Contents, one: _Sample, path: P
         KeptPicture(picture.label, picture.width_pixels, picture.height_pixels, checked(picture.file))
         for picture in one.pictures
     )
+    if len({picture.file for picture in one.pictures}) != len(one.pictures):
+        raise TraceError(f"{path}: sample {one.sample} names a picture twice")
     cells = _cells(checked(one.cells), f"{path}: {one.cells}")
     return SampleFrames(one.sample_id, one.question, pictures, cells, one.note)
-
-
-def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
-    try:
-        size = archive.getinfo(name).file_size
-    except KeyError as error:
-        raise TraceError(f"{path}: a zip file without {name}, so not one of frames or damaged") from error
-    if size > _MOST_MEMBER_BYTES:
-        raise TraceError(f"{path}: {name} has {size} bytes, expected at most {_MOST_MEMBER_BYTES}")
-    return archive.read(name)
 
 
 def _npy(cells: NDArray[np.int32]) -> bytes:
@@ -197,10 +182,7 @@ def _npy(cells: NDArray[np.int32]) -> bytes:
 
 
 def _cells(content: bytes, where: str) -> NDArray[np.int32]:
-    try:
-        cells = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise TraceError(f"{where}: not an array of numpy") from error
+    cells = parse_npy(content, where)
     if cells.dtype != np.dtype("<i4") or cells.ndim != 2 or cells.shape[1] != len(CELL_FIELDS):
         raise TraceError(
             f"{where}: expected int32 with axes (visual tokens, {len(CELL_FIELDS)}), got {cells.dtype} "

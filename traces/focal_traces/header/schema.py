@@ -5,14 +5,14 @@ Field names and meanings are the file format. A change of meaning raises `SCHEMA
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from focal_common.config import StrictModel
 from focal_common.places import PlainName, PlainPath
 from focal_common.provenance import Origin
-from focal_traces.model_shape.geometry import QWEN2_7B, DecoderGeometry
+from focal_traces.model_shape.geometry import QWEN2_7B, DecoderGeometry, Width
 from focal_traces.model_shape.model_shape import ModelShape
 
 __all__ = [
@@ -25,6 +25,10 @@ __all__ = [
     "TraceHeader",
     "slices_per_token",
 ]
+
+_MOST_TOKENS = 1 << 20
+Tokens = Annotated[PositiveInt, Field(le=_MOST_TOKENS)]
+"""A number of tokens, up to the longest prompts that models are made for."""
 
 SCHEMA_VERSION = 2
 """The newest that is read. A trace is written as the oldest that can say it: 2 where a prompt has several pictures."""
@@ -52,19 +56,19 @@ class TokenGrid(StrictModel):
         column_stride: Distance between two columns.
     """
 
-    frames: PositiveInt
-    rows: PositiveInt
-    columns: PositiveInt
-    frame_stride: PositiveInt
-    row_stride: PositiveInt
-    column_stride: PositiveInt
+    frames: Tokens
+    rows: Tokens
+    columns: Tokens
+    frame_stride: Tokens
+    row_stride: Tokens
+    column_stride: Tokens
 
 
 class PictureSpan(StrictModel):
     """One image or video of a prompt that holds several; fields as in `SampleHeader`."""
 
     visual_start: NonNegativeInt
-    visual_tokens: PositiveInt
+    visual_tokens: Tokens
     grid: TokenGrid | None
 
 
@@ -84,7 +88,7 @@ class SampleHeader(StrictModel):
     """
 
     sample_id: PlainPath
-    sequence_tokens: PositiveInt
+    sequence_tokens: Tokens
     visual_start: NonNegativeInt
     visual_tokens: NonNegativeInt
     grid: TokenGrid | None
@@ -150,9 +154,9 @@ class TraceHeader(StrictModel):
     method: PlainName
     parameters: dict[str, Any]
     mode: Literal["compatible", "strict"] = "compatible"
-    vector_size: PositiveInt
-    m_tile: NonNegativeInt
-    samples: tuple[SampleHeader, ...] = Field(min_length=1)
+    vector_size: Width
+    m_tile: Annotated[NonNegativeInt, Field(le=_MOST_TOKENS)]
+    samples: tuple[SampleHeader, ...] = Field(min_length=1, max_length=100_000)
     median_index: NonNegativeInt | None = None
     origin: Origin = "measured"
     seed: int | None = None

@@ -8,6 +8,8 @@ from typing import Any
 from focal_common import __version__
 from focal_common.config import validated
 from focal_common.errors import ConfigError, TraceError
+from focal_common.reading.doors import one_line
+from focal_common.reading.json_files import parse_object
 from focal_traces.header.schema import SCHEMA_VERSION, TraceHeader
 
 
@@ -37,7 +39,7 @@ def header_to_text(header: TraceHeader) -> str:
     except ValueError as error:
         raise TraceError(
             f"header of {header.model}/{header.dataset}: field 'parameters' must hold finite JSON values "
-            f"({_first_line(error)})"
+            f"({one_line(error)})"
         ) from error
 
 
@@ -51,12 +53,7 @@ def text_to_header(text: str, where: str) -> TraceHeader:
     Raises:
         TraceError: Not JSON, a newer schema, or a field that is missing, unknown or out of range.
     """
-    try:
-        tree: Any = json.loads(text)
-    except ValueError as error:
-        raise TraceError(f"{where}: the header is not JSON ({_first_line(error)})") from error
-    if not isinstance(tree, dict):
-        raise TraceError(f"{where}: the header must be a JSON object, got {type(tree).__name__}")
+    tree = parse_object(text, f"{where}: the header", TraceError)
     check_version(tree.get("schema_version"), where)
     try:
         return validated(TraceHeader, tree, where)
@@ -79,7 +76,3 @@ def check_version(version: Any, where: str) -> None:
             f"{where}: written with trace schema {version}, but Focal {__version__} reads schemas up to "
             f"{SCHEMA_VERSION}; install a newer Focal to read it"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -12,17 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import TraceError
+from focal_common.reading.json_files import parse_json
+from focal_common.reading.torch_files import load_torch, torch_module
 from focal_traces.header.schema import GEMMS
 from focal_traces.header.text import check_version, header_to_text, text_to_header
 from focal_traces.masks.masks import MaskTrace, SampleMasks
-from focal_traces.masks.packing import POINTER_KINDS, PackedGemm
+from focal_traces.masks.packing import MOST_VECTORS, POINTER_KINDS, PackedGemm
 from focal_traces.masks.pointers import PointerRule
-from focal_traces.masks.torch_file import load_torch, save_torch, torch_module
+from focal_traces.masks.torch_file import save_torch
 
 MASKS_SUFFIX = ".masks.pth"
 FORMAT = "focal.masks"
 
 _FIELDS = ("format", "schema_version", "header", "rules", "index", "payload", "content_sha256")
+_MOST_OFFSET = 2**31 - 1
+_MOST_VECTORS, _MOST_GROWTH = 1 << 28, 1 << 12
+"""A sample of 28 layers x 11,648 tokens has 340 million vectors, and 12 of them take a byte in a trace of Focus."""
 _INDEX_COLUMNS = 6  # tokens, slices, pointer kind, bytes of zero, similar and pointers
 
 
@@ -117,16 +122,33 @@ def _array(tensor: Any, dtype: np.dtype[Any], axes: int, name: str, path: Path) 
 
 
 def _rules(text: str, path: Path) -> list[PointerRule]:
-    try:
-        return [PointerRule(tuple(map(int, rule["offsets"])), rule["rounds"]) for rule in json.loads(text)]
-    except (ValueError, TypeError, KeyError) as error:
-        raise TraceError(f"{path}: field 'rules' must list 'offsets' and 'rounds' of every sample") from error
+    rules = []
+    for rule in parse_json(text, f"{path}: field 'rules'", TraceError):
+        offsets, rounds = (
+            (rule.get("offsets"), rule.get("rounds")) if isinstance(rule, dict) else (None, None)
+        )
+        numbers = [*offsets, *([] if rounds is None else [rounds])] if isinstance(offsets, list) else [None]
+        if not all(type(number) is int and 0 <= number <= _MOST_OFFSET for number in numbers):
+            raise TraceError(
+                f"{path}: field 'rules' must list 'offsets' and 'rounds' of every sample, whole numbers up to "
+                f"{_MOST_OFFSET}"
+            )
+        rules.append(PointerRule(tuple(offsets or ()), rounds))
+    return rules
 
 
 def _gemms(index: NDArray[np.int64], payload: NDArray[np.uint8], path: Path) -> list[PackedGemm]:
     if index.shape[1] != _INDEX_COLUMNS or np.any(index < 0) or np.any(index[:, 2] >= len(POINTER_KINDS)):
         raise TraceError(f"{path}: field 'index' must have {_INDEX_COLUMNS} columns of known, positive codes")
     lengths = index[:, 3:].ravel()
+    vectors = [int(tokens) * int(slices) for tokens, slices in index[:, :2]]
+    if max(vectors, default=0) > MOST_VECTORS or sum(vectors) > _MOST_VECTORS + _MOST_GROWTH * len(payload):
+        raise TraceError(
+            f"{path}: field 'index' announces {sum(vectors)} vectors, expected at most {MOST_VECTORS} in each GEMM and "
+            f"{_MOST_VECTORS} with {_MOST_GROWTH} for each byte of the payload in all"
+        )
+    if np.any(lengths > len(payload)):
+        raise TraceError(f"{path}: field 'index' announces more bytes than the payload's {len(payload)}")
     edges = np.concatenate([[0], np.cumsum(lengths)])
     if edges[-1] != len(payload):
         raise TraceError(f"{path}: field 'payload' has {len(payload)} bytes, expected {edges[-1]}")

@@ -18,6 +18,8 @@ from focal_traces.header.schema import GEMMS, TraceHeader
 from focal_traces.masks.packing import PackedGemm, pack_published, pack_winners
 from focal_traces.masks.pointers import PointerRule
 
+_MOST_SIMILAR, _MOST_GROWTH = 1 << 29, 1 << 10
+
 
 @dataclass(frozen=True)
 class SampleMasks:
@@ -67,6 +69,7 @@ class MaskTrace:
                 f"{where}: the header lists {len(self.header.samples)} samples but there are masks of "
                 f"{len(self.samples)}"
             )
+        similar, allowed = 0, _MOST_SIMILAR
         for sample, masks in enumerate(self.samples):
             expected = self.header.geometry.layers * len(GEMMS)
             if len(masks.gemms) != expected:
@@ -74,9 +77,16 @@ class MaskTrace:
                     f"{where}: sample {sample} has {len(masks.gemms)} masks, expected {expected}"
                 )
             for layer, name, packed in _named(masks):
-                self._check_one(sample, layer, name, packed, where)
+                # What is announced takes time in proportion, so that few bytes must not announce much.
+                similar += self._check_one(sample, layer, name, packed, where)
+                allowed += _MOST_GROWTH * len(packed.pointers)
+                if similar > allowed:
+                    raise TraceError(
+                        f"{where}: more than {similar} similar vectors in few bytes, expected at most {_MOST_SIMILAR} "
+                        f"and {_MOST_GROWTH} for each byte"
+                    )
 
-    def _check_one(self, sample: int, layer: int, name: str, packed: PackedGemm, where: str) -> None:
+    def _check_one(self, sample: int, layer: int, name: str, packed: PackedGemm, where: str) -> int:
         shape = (self.header.samples[sample].visual_tokens, self.header.slices(name))
         place = f"{where}: sample {sample}, layer {layer}, {name}"
         if (packed.tokens, packed.slices) != shape:
@@ -85,7 +95,7 @@ class MaskTrace:
                 f"tokens x {shape[1]} slices"
             )
         try:
-            packed.check(self.samples[sample].rule)
+            return packed.check(self.samples[sample].rule)
         except TraceError as error:
             raise TraceError(f"{place}: {error}") from error
 

@@ -26,7 +26,8 @@ int32 group index as four byte planes, for an imported file whose group index is
 """
 
 _LEVEL = 3
-_MOST_BYTES = 1 << 40
+MOST_VECTORS = 1 << 26
+"""Of one GEMM input, two times those of 11,648 tokens of 18,944 elements in vectors of 8."""
 
 
 @dataclass(frozen=True)
@@ -77,25 +78,41 @@ class PackedGemm:
         group[is_similar.ravel()] -= (values * np.uint32(self.slices)).astype(np.int32)
         return group.reshape(is_similar.shape)
 
-    def check(self, rule: PointerRule) -> None:
+    def check(self, rule: PointerRule) -> int:
         """Check payload sizes, disjoint flags, and pointers that stay within the sample.
+
+        Returns:
+            How many vectors are similar.
 
         Raises:
             TraceError: The first violation, without file, layer or GEMM; the caller adds them.
         """
-        is_zero, is_similar = self.is_zero(), self.is_similar()
-        _check_disjoint(is_zero, is_similar)
+        if self._size > MOST_VECTORS:
+            raise TraceError(f"{self._size} vectors are announced, expected at most {MOST_VECTORS}")
+        zero, similar = self._bits(self.zero), self._bits(self.similar)
+        if np.any(zero & similar):
+            _check_disjoint(self._unpacked(zero), self._unpacked(similar))
+        if not similar.any():
+            self._pointers(np.zeros(0, dtype=np.bool_))
+            return 0
+        is_similar = self._unpacked(similar)
         values = self._pointers(is_similar)
         if self.kind == "winner":
             _check_winners(is_similar, values, rule)
         elif self.kind == "distance":
-            tokens_back = np.nonzero(is_similar)[0]
+            tokens_back = np.flatnonzero(is_similar) // self.slices
             if np.any(values > tokens_back):
                 raise TraceError("a representative lies before the first visual token")
+        return int(np.count_nonzero(is_similar))
 
     def _flags(self, payload: bytes) -> NDArray[np.bool_]:
-        packed = _decompressed(payload, -(-self._size // 8))
-        return np.unpackbits(packed, count=self._size).view(np.bool_).reshape(self.tokens, self.slices)
+        return self._unpacked(self._bits(payload))
+
+    def _bits(self, payload: bytes) -> NDArray[np.uint8]:
+        return _decompressed(payload, -(-self._size // 8))
+
+    def _unpacked(self, bits: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        return np.unpackbits(bits, count=self._size).view(np.bool_).reshape(self.tokens, self.slices)
 
     def _pointers(self, is_similar: NDArray[np.bool_]) -> NDArray[np.uint8] | NDArray[np.uint32]:
         if self.kind == "winner":
@@ -215,8 +232,6 @@ def _compressed(octets: NDArray[np.uint8]) -> bytes:
 def _decompressed(payload: bytes, expected_bytes: int) -> NDArray[np.uint8]:
     if not expected_bytes and not payload:
         return np.zeros(0, dtype=np.uint8)
-    if expected_bytes > _MOST_BYTES:
-        raise TraceError(f"a mask of {expected_bytes} bytes is announced, more than any trace holds")
     try:
         buffer = pa.Codec("zstd").decompress(payload, decompressed_size=expected_bytes)
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import TraceError
+from focal_common.reading.torch_files import load_torch, torch_module
 from focal_traces.header.published import PUBLISHED_METHOD
 from focal_traces.header.schema import GEMMS, DecoderGeometry, SampleHeader, TraceHeader
 from focal_traces.masks.masks import MaskTrace, SampleMaskBuilder
 from focal_traces.masks.pointers import PointerRule
-from focal_traces.masks.torch_file import load_torch, save_torch, torch_module
+from focal_traces.masks.torch_file import save_torch
 
 KINDS = ("mask_zero", "mask_similar", "group_idx")
 PUBLISHED_ORDER = ("q_proj", "o_proj", "query", "gate_proj", "down_proj")

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt, model_validator
+from typing import Annotated
+
+from pydantic import Field, PositiveInt, model_validator
 
 from focal_common.config import StrictModel
+
+Width = Annotated[PositiveInt, Field(le=1 << 24)]
+"""Elements of a vector, an order above the widest MLP there is."""
+Few = Annotated[PositiveInt, Field(le=4096)]
+"""Layers or heads."""
 
 
 class DecoderGeometry(StrictModel):
@@ -19,12 +26,12 @@ class DecoderGeometry(StrictModel):
         head_dim_elements: Width of one head.
     """
 
-    layers: PositiveInt
-    hidden_elements: PositiveInt
-    intermediate_elements: PositiveInt
-    heads: PositiveInt
-    kv_heads: PositiveInt
-    head_dim_elements: PositiveInt
+    layers: Few
+    hidden_elements: Width
+    intermediate_elements: Width
+    heads: Few
+    kv_heads: Few
+    head_dim_elements: Annotated[PositiveInt, Field(le=1 << 16)]
 
     @model_validator(mode="after")
     def _heads_divide(self) -> DecoderGeometry:

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from focal_common.errors import TraceError
 from focal_common.files import atomic_write_bytes
+from focal_common.reading.parquet_files import CHECKSUM, read_parquet, read_schema
 from focal_traces.header.text import header_to_text, text_to_header
 from focal_traces.records.records import KINDS, Record, RecordTrace, check_records
 
 RECORDS_SUFFIX = ".records.parquet"
 
-_HEADER, _CHECKSUM = b"focal.records_header", b"focal.content_sha256"
+_HEADER = b"focal.records_header"
 _WORDS = pa.dictionary(pa.int16(), pa.string())
 _SCHEMA = pa.schema(
     [
@@ -67,7 +68,7 @@ def write_records(trace: RecordTrace, path: Path) -> None:
         else pa.array(columns[name], type=_SCHEMA.field(name).type)
         for name in _SCHEMA.names
     ]
-    metadata = {_HEADER: text.encode(), _CHECKSUM: _checksum(text, columns, words).encode()}
+    metadata = {_HEADER: text.encode(), CHECKSUM: _checksum(text, columns, words).encode()}
     sink = pa.BufferOutputStream()
     table = pa.Table.from_arrays(arrays, schema=_SCHEMA.with_metadata(metadata))
     pq.write_table(table, sink, compression="zstd", compression_level=9)
@@ -76,10 +77,8 @@ def write_records(trace: RecordTrace, path: Path) -> None:
 
 def holds_records(path: Path) -> bool:
     """Return whether a file is one of records, told by its content."""
-    try:
-        return _HEADER in (pq.read_schema(path).metadata or {})
-    except (pa.ArrowException, OSError):
-        return False
+    schema = read_schema(path)
+    return schema is not None and _HEADER in (schema.metadata or {})
 
 
 def read_records(path: Path) -> RecordTrace:
@@ -88,23 +87,21 @@ def read_records(path: Path) -> RecordTrace:
     Raises:
         TraceError: Missing, truncated, damaged, not a file of records, or inconsistent.
     """
-    try:
-        with pq.ParquetFile(path) as source:
-            metadata = dict(source.schema_arrow.metadata or {})
-            if _HEADER not in metadata:
-                raise TraceError(f"{path}: a Parquet file but not one of records ({RECORDS_SUFFIX})")
-            if source.schema_arrow.names != _SCHEMA.names:
-                raise TraceError(f"{path}: expected the columns {', '.join(_SCHEMA.names)}")
-            table = source.read(use_threads=False)
-        table.validate(full=True)
-        text = metadata[_HEADER].decode("utf-8")
-        header = text_to_header(text, str(path))
-        columns = {name: table.column(name).to_numpy() for name in (*_KEYS, *_ENTRIES)}
-        words = {name: table.column(name).to_pylist() for name in ("point", "kind")}
-    except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise TraceError(f"{path}: missing, truncated or damaged ({reason})") from error
-    if _checksum(text, columns, words) != metadata.get(_CHECKSUM, b"").decode("ascii", "replace"):
+    table = read_parquet(path)
+    metadata = dict(table.schema.metadata or {})
+    if _HEADER not in metadata:
+        raise TraceError(f"{path}: a Parquet file but not one of records ({RECORDS_SUFFIX})")
+    for field in _SCHEMA:
+        # A dictionary may have come back with codes of another width.
+        found = table.schema.field(field.name) if field.name in table.column_names else None
+        same = found is not None and str(found.type).partition("<")[0] == str(field.type).partition("<")[0]
+        if found is None or not same or table.column(field.name).null_count:
+            raise TraceError(f"{path}: column '{field.name}' must be {field.type} without gaps")
+    text = metadata[_HEADER].decode("utf-8")
+    header = text_to_header(text, str(path))
+    columns = {name: table.column(name).to_numpy() for name in (*_KEYS, *_ENTRIES)}
+    words = {name: table.column(name).to_pylist() for name in ("point", "kind")}
+    if _checksum(text, columns, words) != metadata.get(CHECKSUM, b"").decode("ascii", "replace"):
         raise TraceError(f"{path}: damaged: the content does not have the SHA-256 that the file records")
     samples: list[list[Record]] = [[] for _ in header.samples]
     edges = np.flatnonzero(np.diff(columns["record"], prepend=-1, append=-1))

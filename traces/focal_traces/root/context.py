@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from focal_common.errors import TraceError
-from focal_traces.files.store import COUNTS_SUFFIX, MASKS_SUFFIX, check_readable, read_any
+from focal_common.reading.json_files import read_json
+from focal_traces.files.store import COUNTS_SUFFIX, MASKS_SUFFIX, read_any
 from focal_traces.header.schema import QWEN2_7B, DecoderGeometry, SampleHeader, TokenGrid, TraceHeader
 from focal_traces.header.text import text_to_header
 from focal_traces.masks.published import published_header
@@ -115,27 +116,12 @@ def header_of_file(path: Path) -> TraceHeader:
         TraceError: Neither, or damaged.
     """
     if path.suffix == ".json":
-        check_readable(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise TraceError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-        header = text_to_header(_inner(text), str(path))
+        tree = read_json(path, TraceError)
+        # What `focal trace info` prints holds the header under its own key.
+        inner = tree.get("header")
+        header = text_to_header(json.dumps(inner if isinstance(inner, dict) else tree), str(path))
     else:
         _, trace = read_any(path, context_of_published(path))
         header = trace.header
     chosen = header.median_index or 0
     return header.model_copy(update={"samples": (header.samples[chosen],), "median_index": None})
-
-
-def _inner(text: str) -> str:
-    # What `focal trace info` prints holds the header under its own key.
-    try:
-        tree = json.loads(text)
-    except ValueError:
-        return text
-    return (
-        json.dumps(tree["header"])
-        if isinstance(tree, dict) and isinstance(tree.get("header"), dict)
-        else text
-    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -21,6 +21,7 @@ from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, TraceError
 from focal_common.files import atomic_write_text
 from focal_common.places import PlainName, PlainPath
+from focal_common.reading.json_files import read_json
 from focal_traces.counts.trace import GemmTotals, TileCounts, Trace
 from focal_traces.header.published import PUBLISHED_METHOD
 from focal_traces.header.schema import GEMMS, QWEN2_7B, SampleHeader, TokenGrid, TraceHeader, slices_per_token
@@ -206,12 +207,7 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         TraceError: No such file, not JSON, or a field is wrong.
     """
-    try:
-        tree: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise TraceError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
-        raise TraceError(f"{path}: not a JSON recipe ({error})") from error
+    tree = read_json(path, TraceError)
     try:
         recipe = validated(Recipe, tree, str(path))
     except ConfigError as error:

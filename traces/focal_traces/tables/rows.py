@@ -10,46 +10,8 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from focal_common.errors import TraceError
 from focal_common.files import atomic_write_text, file_lock
-
-
-def read_rows(path: Path, required: tuple[str, ...]) -> tuple[list[str], list[dict[str, str]]]:
-    """Read a CSV file as text cells.
-
-    Args:
-        path: UTF-8 file with a heading.
-        required: Columns that must exist; more are kept.
-
-    Returns:
-        Column names and rows, both in file order.
-
-    Raises:
-        TraceError: Missing, empty or undecodable file, a missing or repeated column, or a ragged row.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise TraceError(
-            f"{path}: no such file; expected a table with columns {', '.join(required)}"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise TraceError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-    try:
-        lines = [line for line in csv.reader(io.StringIO(text), strict=True) if line]
-    except csv.Error as error:
-        raise TraceError(f"{path}: not a CSV table ({error})") from error
-    if not lines:
-        raise TraceError(f"{path}: is empty, expected columns {', '.join(required)}")
-    columns = [name.strip() for name in lines[0]]
-    if missing := [name for name in required if name not in columns]:
-        raise TraceError(f"{path}: column '{missing[0]}' is missing; expected {', '.join(required)}")
-    if len(set(columns)) != len(columns):
-        raise TraceError(f"{path}: a column name occurs twice in {', '.join(columns)}")
-    for number, line in enumerate(lines[1:], start=1):
-        if len(line) != len(columns):
-            raise TraceError(f"{path}, row {number}: {len(line)} cells, expected {len(columns)}")
-    return columns, [dict(zip(columns, line, strict=True)) for line in lines[1:]]
+from focal_common.reading.csv_files import read_csv
 
 
 def upsert_row(path: Path, columns: tuple[str, ...], cells: Mapping[str, str], num_keys: int = 2) -> None:
@@ -67,7 +29,7 @@ def upsert_row(path: Path, columns: tuple[str, ...], cells: Mapping[str, str], n
     """
     keys = columns[:num_keys]
     with file_lock(path.with_name(f".{path.name}.lock")):
-        names, rows = read_rows(path, columns) if path.exists() else (list(columns), [])
+        names, rows = read_csv(path, columns) if path.exists() else (list(columns), [])
         names += [name for name in cells if name not in names]
         is_new = True
         for row in rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,10 @@ from typing import Generic, TypeVar
 
 from focal_common.errors import TraceError
 from focal_common.places import plain_name
-from focal_traces.tables.rows import read_rows, upsert_row
+from focal_common.reading.csv_files import read_csv
+from focal_common.reading.json_files import parse_json
+from focal_common.reading.values import real_number, whole_number
+from focal_traces.tables.rows import upsert_row
 
 Key = tuple[str, str]
 """Model and dataset."""
@@ -32,7 +34,7 @@ class Cells:
     def count(self, name: str, least: int) -> int:
         """Return a whole number of at least ``least``; raises `TraceError` for anything else."""
         try:
-            value = int(self.text(name))
+            value = whole_number(self.text(name))
         except ValueError:
             value = least - 1
         if value < least:
@@ -52,16 +54,18 @@ class Cells:
     def numbers(self, name: str) -> list[float]:
         """Return a bracketed list of numbers; raises `TraceError` for anything else."""
         try:
-            values = json.loads(self.text(name) or "[]")
-            return [float(value) for value in values]
-        except (ValueError, TypeError) as error:
+            values = parse_json(self.text(name) or "[]", self.where, TraceError)
+        except TraceError:
+            values = None
+        if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
             raise TraceError(
                 f"{self.where}: '{name}' is '{self.text(name)}', expected a list such as [3, 6, 9]"
-            ) from error
+            )
+        return [float(value) for value in values]
 
     def _number(self, name: str, interval: str, is_inside: Callable[[float], bool]) -> float:
         try:
-            value = float(self.text(name))
+            value = real_number(self.text(name))
         except ValueError:
             value = float("nan")
         if not is_inside(value):
@@ -95,7 +99,7 @@ class PairTable(Generic[T]):
         Raises:
             TraceError: Missing file or column, a model or dataset that is no plain name, a pair twice, or a wrong cell.
         """
-        _, rows = read_rows(path, self.columns)
+        _, rows = read_csv(path, self.columns)
         table: dict[Key, T] = {}
         first_row: dict[Key, int] = {}
         for number, row in enumerate(rows, start=1):

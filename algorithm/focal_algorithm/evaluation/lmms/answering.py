@@ -15,6 +15,8 @@ from focal_algorithm.tracing.prompting import answer_of, build_prompt
 from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash
+from focal_common.reading.doors import read_bytes
+from focal_common.reading.json_files import parse_line, sealed, unsealed
 
 _DEFAULT_NEW_TOKENS = 16
 
@@ -95,7 +97,8 @@ def generation_limits(settings: dict[str, Any]) -> tuple[int, tuple[str, ...]]:
     )
 
 
-_FORMAT = "focal answers 1"
+_FORMAT = "focal answers 2"
+_REMEDY = "remove it to answer all questions again"
 
 
 class AnswerLog:
@@ -145,7 +148,7 @@ class AnswerLog:
         row = {"key": key, "answer": answer, "seconds": round(seconds, 6)}
         row |= {"notes": list(notes)} if notes else {}
         try:
-            self._target.write(json.dumps(row) + "\n")
+            self._target.write(json.dumps(sealed(row)) + "\n")
             self._target.flush()
         except OSError as error:
             raise RunError(
@@ -158,18 +161,18 @@ class AnswerLog:
             self._target.close()
 
     def _read(self, path: Path, header: dict[str, Any]) -> int:
-        try:
-            content = path.read_bytes()
-            whole = content[: content.rfind(b"\n") + 1]  # what follows is torn, perhaps within a letter
-            lines = whole.decode("utf-8").splitlines()
-            first, *rows = [json.loads(line) for line in lines]
-            found = first["identity_sha256"] if first["format"] == _FORMAT else ""
-            self._answers = {
-                row["key"]: (str(row["answer"]), float(row["seconds"]), tuple(row.get("notes", ())))
-                for row in rows
-            }
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path}: is damaged; remove it to answer all questions again") from error
+        content = read_bytes(path, hint=_REMEDY)
+        whole = content[: content.rfind(b"\n") + 1]  # what follows is torn, perhaps within a letter
+        first, *rows = [
+            parse_line(line, f"{path}, line {number}", hint=_REMEDY)
+            for number, line in enumerate(whole.split(b"\n")[:-1] or [b""], start=1)
+        ]
+        if first.get("format") != _FORMAT:
+            raise ConfigError(f"{path}, line 1: field 'format' must be '{_FORMAT}'; {_REMEDY}")
+        found = first.get("identity_sha256")
+        for number, sealed_row in enumerate(rows, start=2):
+            row = unsealed(sealed_row, f"{path}, line {number}", hint=_REMEDY)
+            self._answers[row["key"]] = (row["answer"], row["seconds"], tuple(row.get("notes", ())))
         if found != header["identity_sha256"]:
             raise ConfigError(
                 f"{path}: holds answers of another model or method; remove it or choose another folder"

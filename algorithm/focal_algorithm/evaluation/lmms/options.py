@@ -10,8 +10,9 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from focal_algorithm.tracing.identity import checkpoint_digest
-from focal_common.config import StrictModel, parse_yaml, validated
+from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, UnsupportedError
+from focal_common.reading.yaml_files import parse_yaml
 
 _METHOD_PREFIX = "method."
 _NOT_IDENTITY = ("answers", "profile", "trust_remote_code", "model", "revision", "size", "seed")

@@ -15,6 +15,8 @@ from focal_algorithm.evaluation.lmms.scoring import ScoredAnswer
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_names
+from focal_common.reading.csv_files import read_csv
+from focal_common.reading.json_files import read_json_lines, sealed, unsealed
 from focal_common.statistics import compared
 
 SAMPLES = "samples.jsonl"
@@ -36,7 +38,7 @@ _KEYS = ("swept", "value", "model", "dataset", "method", "precision", "unit", "c
 
 def write_samples(folder: Path, answers: Sequence[ScoredAnswer]) -> None:
     """Write one line per question. No clock is in it: a resumed run gives the same bytes."""
-    lines = (json.dumps(asdict(answer), sort_keys=True) + "\n" for answer in answers)
+    lines = (json.dumps(sealed(asdict(answer)), sort_keys=True) + "\n" for answer in answers)
     atomic_write_text(folder / SAMPLES, "".join(lines))
 
 
@@ -47,23 +49,20 @@ def read_samples(folder: Path) -> dict[tuple[str, int], ScoredAnswer]:
         ConfigError: No such run, or a damaged file.
     """
     path = folder / SAMPLES
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path}: cannot be read; expected the folder of a run of 'focal eval', such as OUTPUT/runs/NAME"
-        ) from error
     wanted = get_type_hints(ScoredAnswer)
     answers = []
-    for number, line in enumerate(lines, start=1):
+    hint = "expected the folder of a run of 'focal eval', such as OUTPUT/runs/NAME"
+    for number, line in enumerate(read_json_lines(path, hint=hint), start=1):
+        row = unsealed(line, f"{path}, line {number}", hint="evaluate again")
         try:
-            row = json.loads(line)
             if row.keys() != wanted.keys():
                 raise ValueError(f"fields {sorted(row.keys() ^ wanted.keys())} differ")
             _check_values(row, wanted)
-            answers.append(ScoredAnswer(**row))
-        except (ValueError, AttributeError) as error:
+        except ValueError as error:
             raise ConfigError(f"{path}, line {number}: not an answer of 'focal eval' ({error})") from error
+        answers.append(ScoredAnswer(**row))
+    if len({(answer.task, answer.question) for answer in answers}) != len(answers):
+        raise ConfigError(f"{path}: answers a question twice, expected each once")
     return {(answer.task, answer.question): answer for answer in answers}
 
 
@@ -95,21 +94,10 @@ def upsert_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, 
 
 
 def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as source:
-            reader = csv.DictReader(source, strict=True)
-            found = tuple(reader.fieldnames or ())
-            if found != tuple(columns):
-                raise ConfigError(f"{path}: columns are {list(found)}, expected {list(columns)}")
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(
-            f"{path}: cannot be read as a table of UTF-8 text ({error}); mend or move it"
-        ) from error
+    found, rows = read_csv(path, error=ConfigError, hint="mend or move the table")
+    if found != list(columns):
+        raise ConfigError(f"{path}: columns are {found}, expected {list(columns)}")
     for number, row in enumerate(rows, start=1):
-        # Cells beyond the columns stand under None; cells that lack are None.
-        if None in row or None in row.values():
-            raise ConfigError(f"{path}, row {number}: expected {len(columns)} cells; mend or move the table")
         check_names(row, f"{path}, row {number}", ConfigError)
     return rows
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import sha256_of_file
 from focal_common.places import plain_name
+from focal_common.reading.json_files import read_json
 
 __all__ = ["MANIFEST", "SHIPPED", "TRAINED_ON", "check_weights", "shipped_model", "weights_digest"]
 
@@ -41,8 +41,7 @@ def shipped_model(name: str) -> Path:
 
 def weights_digest(folder: Path) -> str:
     """Return what the manifest of a checked folder says is the SHA-256 of its weights."""
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    return str(manifest["sha256"][_WEIGHTS])
+    return str(read_json(folder / MANIFEST)["sha256"][_WEIGHTS])
 
 
 def check_weights(folder: Path, remedy: str = "train the model again with 'focal train'") -> None:
@@ -55,16 +54,13 @@ def check_weights(folder: Path, remedy: str = "train the model again with 'focal
     Raises:
         ConfigError: A file is missing or was changed.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        expected = dict(manifest["sha256"])
-        if _WEIGHTS not in expected:  # a list without it would call any weights right
-            raise ValueError(f"lists no {_WEIGHTS}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    expected = read_json(folder / MANIFEST, hint=remedy).get("sha256")
+    if (
+        not isinstance(expected, dict) or _WEIGHTS not in expected
+    ):  # a list without it would call any weights right
         raise ConfigError(
-            f"{folder / MANIFEST}: missing or unreadable, expected the hashes of all files, {_WEIGHTS} among them; "
-            f"{remedy}"
-        ) from error
+            f"{folder / MANIFEST}: field 'sha256' must hold the hashes of all files, {_WEIGHTS} among them; {remedy}"
+        )
     for name, digest in expected.items():
         path = folder / plain_name(name, f"{folder / MANIFEST}: 'sha256'")
         if not path.is_file():

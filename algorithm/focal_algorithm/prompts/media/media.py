@@ -6,13 +6,13 @@ import hashlib
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from focal_common.errors import UnsupportedError
+from focal_common.errors import ConfigError, UnsupportedError
 
 Window = Literal["life", "start", "end"]
 """Which frames of an object matter: all in which it is visible, its first fifth, or its last fifth."""
@@ -45,8 +45,21 @@ class Question:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, tree: dict[str, Any]) -> Question:
-        """Read what `to_json` gave, through a file or not."""
+    def from_json(cls, tree: Any, where: str) -> Question:
+        """Read what `to_json` gave, through a file; raises `ConfigError` naming ``where`` for anything else."""
+        words, expected = ("kind", "text", "answer"), {"kind", "text", "answer", "choices", "evidence"}
+        is_question = isinstance(tree, dict) and tree.keys() == expected
+        if is_question:
+            lists = (tree["choices"], tree["evidence"])
+            is_question = all(isinstance(one, list) for one in lists) and all(
+                isinstance(one, str) for one in (*(tree[name] for name in words), *tree["choices"])
+            )
+            is_question = is_question and all(
+                isinstance(one, list) and len(one) == 2 and type(one[0]) is int and one[1] in get_args(Window)
+                for one in tree["evidence"]
+            )
+        if not is_question:
+            raise ConfigError(f"{where}: expected a question with {', '.join(sorted(expected))}")
         evidence = tuple((index, window) for index, window in tree["evidence"])
         return cls(**tree | {"choices": tuple(tree["choices"]), "evidence": evidence})
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from focal_common.errors import ConfigError
+from focal_common.reading.model_folders import foreign_sentences
 
 
 class Tokenizer(Protocol):
@@ -91,13 +91,9 @@ def checkpoint_tokenizer(
         return otherwise or ByteTokenizer()
     from transformers import AutoTokenizer
 
-    try:
+    with foreign_sentences(location, "a readable tokenizer"):
         return _CheckpointTokenizer(
             AutoTokenizer.from_pretrained(
                 location, local_files_only=is_offline, trust_remote_code=trust_remote_code
             )
         )
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{location}: its tokenizer cannot be read ({' '.join(str(error).split())[:200]})"
-        ) from error

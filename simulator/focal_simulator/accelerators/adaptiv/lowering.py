@@ -122,6 +122,8 @@ def _check_buffers(hardware: Any) -> None:
         "output": (tiles.m_tile.value, tiles.n_tile.value),
     }
     for name, (rows, columns) in shapes.items():
+        if name not in hardware.buffers:
+            raise ConfigError(f"adaptiv: buffers: '{name}' is missing; expected {', '.join(shapes)}")
         size = hardware.buffers[name].size
         needed = 2 * rows * columns * element
         if size is not None and needed > size.value:

@@ -58,6 +58,7 @@ class TraceProvider(ABC):
         context: See `ProviderContext`.
 
     Attributes:
+        runs_commands: Whether it runs programs that the study names, for which a user must give leave.
         makes_traces: Whether a trace takes long to make, so that workers should not want the same one at once.
         measure_units: Units of the metrics it gives, by name.
         measures_are: Where those metrics come from, in words for figures and tables.
@@ -66,6 +67,7 @@ class TraceProvider(ABC):
         ConfigError: Options are missing or unknown.
     """
 
+    runs_commands: ClassVar[bool] = False
     makes_traces: ClassVar[bool] = False
     measure_units: ClassVar[Mapping[str, str]] = {}
     measures_are: ClassVar[str] = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,8 @@ from focal_common.errors import ConfigError, TraceError
 from focal_common.files import sha256_of_file
 from focal_common.places import PlainName, check_names, plain_name
 from focal_common.provenance import content_hash
+from focal_common.reading.csv_files import read_csv
+from focal_common.reading.values import real_number
 from focal_simulator.sweep.providers.base import ProviderContext, Traced, TraceProvider, chosen_workloads
 from focal_simulator.workload.loading import with_trace
 from focal_simulator.workload.workload import Workload
@@ -132,19 +133,17 @@ class ExistingTraces(TraceProvider):
             values.append(self._accuracies[key])
         return {"accuracy": math.fsum(values) / len(values)}
 
-    def _read_accuracies(self) -> dict[tuple[str, str, str, str], float]:
+    def _read_accuracies(self) -> dict[tuple[str, ...], float]:
         if self._options.accuracy_table is None:
             return {}
         path = self._root.path / self._options.accuracy_table
-        try:
-            with path.open(encoding="utf-8", newline="") as source:
-                rows = list(csv.DictReader(source))
-            found = {
-                (row["swept"], row["value"], row["model"], row["dataset"]): float(row["accuracy"])
-                for row in rows
-            }
-        except (OSError, KeyError, ValueError) as error:
-            raise TraceError(f"{path}: not a readable table of accuracies ({error})") from error
+        keys = ("swept", "value", "model", "dataset")
+        _, rows = read_csv(path, (*keys, "accuracy"))
+        found: dict[tuple[str, ...], float] = {}
         for number, row in enumerate(rows, start=1):
             check_names(row, f"{path}, row {number}")
+            try:
+                found[tuple(row[key] for key in keys)] = real_number(row["accuracy"])
+            except ValueError as error:
+                raise TraceError(f"{path}, row {number}: 'accuracy': {error}") from error
         return found

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from focal_common.errors import ConfigError, RunError
+from focal_common.errors import ConfigError, RunError, TraceError
 from focal_common.files import file_lock
 from focal_simulator.sweep.axes import Point
 from focal_simulator.sweep.evaluate import Evaluator
@@ -130,10 +130,13 @@ def test_a_study_another_command_works_on_is_left_alone(tmp_path: Path) -> None:
 def test_damaged_files_are_named(tmp_path: Path) -> None:
     run_study(grid_study(), tmp_path / "out")
     (tmp_path / "out" / "results.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(RunError, match=r"results\.parquet: not a readable Parquet file"):
+    with pytest.raises(
+        TraceError,
+        match=r"results\.parquet: truncated or damaged Parquet file.*remove it to make its rows again",
+    ):
         run_study(grid_study(), tmp_path / "out")
     (tmp_path / "out" / "study.json").write_text("{", encoding="utf-8")
-    with pytest.raises(RunError, match=r"study\.json: not the record of a study"):
+    with pytest.raises(ConfigError, match=r"study\.json: not JSON.*move the folder away"):
         run_study(grid_study(), tmp_path / "out")
 
 
