@@ -157,7 +157,7 @@ module bench_core #(
       if (is_over && int'(groups_scattered) == dumped) begin
         tell(11, 0, cycle);
         is_running <= 0; rst <= 1; number <= number + 1;
-      end else if (cycle > 20000000) begin
+      end else if (cycle > 4000000) begin
         tell(12, 0, cycle);
         is_running <= 0; rst <= 1; number <= number + 1;
       end

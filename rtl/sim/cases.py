@@ -325,7 +325,7 @@ def random_case(random: np.random.Generator, machine: Machine, most_rows: int, n
         positions=np.cumsum(gaps) - int(random.integers(0, gaps[0] + 1)),
         read_numerator=int(random.integers(1, 9)) if is_dram else 0,
         write_numerator=int(random.integers(1, 9)) if is_dram else 0,
-        denominator=int(random.choice([64, 128, 100])) if is_dram else 1,
+        denominator=int(random.choice([4, 16, 64, 100, 128])) if is_dram else 1,
         latency=int(random.choice([0, 0, 7, 40])) if is_dram else 0,
         map_read_bytes=int(random.choice([0, 2])),
         map_write_bytes=int(random.choice([0, 2])),

@@ -67,10 +67,10 @@ RTL_FAULTS = (
         "concentrate[{collect_fold[0],",
     ),
     Fault(
-        "the first frame has a frame before it",
+        "candidates are read from the key's own column of banks",
         "layouter",
-        "&& !(step[2] && frame == 0)",
-        "&& !(step[2] && 1'b0)",
+        "row_back[0], column_back[0]}",
+        "row_back[0], column[0]}",
     ),
     Fault(
         "the window is not emptied between tiles",
@@ -80,10 +80,10 @@ RTL_FAULTS = (
     ),
     Fault("of equal candidates the last wins", "matcher", "left > right)", "left >= right)"),
     Fault(
-        "a write goes before a fetch",
+        "a write starts although a fetch does",
         "dram_channel",
-        "assign fetch_starts = is_idle && fetch_valid;",
-        "assign fetch_starts = is_idle && fetch_valid && !write_valid;",
+        "is_idle && !fetch_valid && write_valid;",
+        "is_idle && write_valid;",
     ),
     Fault(
         "of equal importances the later token is kept",
