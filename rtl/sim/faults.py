@@ -174,12 +174,13 @@ def try_faults(tools: Tools) -> int:
             except ToolError:
                 found = None
         tell(fault.what, found, time.monotonic() - start)
+    from focal_simulator.engine.cycle import fold_events
     from sim.engine import compare_with_engine
 
     for what, name, faulty in _engine_faults():
         start = time.monotonic()
         tally = Tally()
-        with patch(f"focal_simulator.engine.cycle.fold_events.{name}", faulty):
+        with patch.object(fold_events, name, faulty):
             for case in _cases():
                 tally.add(compare_with_engine(case))
         tell(what, tally, time.monotonic() - start)
