@@ -153,6 +153,7 @@ def gates() -> int:
     if element is None:
         print("error: the processing element did not finish, so nothing can be scaled", file=sys.stderr)
         return 1
+    unfinished = {unit.part for unit in UNITS if counts[unit.module, unit.parameters] is None}
     parts: dict[str, float] = {}
     for unit in UNITS:
         parts[unit.part] = parts.get(unit.part, 0.0) + unit.times * (
@@ -162,18 +163,15 @@ def gates() -> int:
     areas = {part: count * ELEMENT_UM2 / element for part, count in parts.items()}
     for part, area in areas.items():
         published = f"{PUBLISHED_UM2[part]:,.0f}" if part in PUBLISHED_UM2 else "none"
-        print(f"| {part} | {parts[part]:,.0f} | {area:,.0f} | {published} |")
-    added = sum(area for part, area in areas.items() if not part.startswith("array"))
-    quotients = areas["group mean, quotients side by side"]
-    print()
-    for name, logic in (
-        ("with one quotient a cycle a lane", added),
-        ("without quotients", added - quotients),
-    ):
-        overhead = (logic + BUFFER_UM2) / DENSE_UM2
-        bare = (logic + BUFFER_UM2 + DENSE_UM2 - BARE_UM2) / BARE_UM2
-        print(
-            f"concentration units and importance buffer, {name}: {overhead:.2%} of the dense array with all buffers, "
-            f"{bare:.1%} of one without the concentration buffers"
-        )
+        shown = "did not finish | " if part in unfinished else f"{parts[part]:,.0f} | {area:,.0f}"
+        print(f"| {part} | {shown} | {published} |")
+    added = {
+        part: area for part, area in areas.items() if not part.startswith("array") and part not in unfinished
+    }
+    logic = sum(added.values()) + BUFFER_UM2
+    bare = (logic + DENSE_UM2 - BARE_UM2) / BARE_UM2
+    print(
+        f"\n{', '.join(added)} and the importance buffer: {logic / DENSE_UM2:.2%} of the dense array with all buffers,"
+    )
+    print(f"{bare:.1%} of one without the concentration buffers")
     return 0
