@@ -36,6 +36,8 @@ STARTERS = {
     "common/focal_common/provenance.py": "asks git for the commit",
     "simulator/focal_simulator/costs/sram_cacti.py": "runs a CACTI binary of the user's",
     "focal/studies/measure/command.py": "runs a command line of the user's for each design of a study",
+    "rtl/sim/build.py": "runs Verilator, a C++ compiler and what they build",
+    "rtl/sim/gates.py": "runs yosys",
 }
 """Files that may start a program, and which; nobody starts our own packages to call them."""
 ADVICE_OF_A_VERB = "focal/support.py"

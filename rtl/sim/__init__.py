@@ -1,0 +1,1 @@
+"""Stimuli, models and builds for the RTL in `rtl/src`."""

@@ -1,0 +1,152 @@
+"""Do the recurrences that hold the RTL also hold the engine, and are cases that contradict themselves refused?
+
+The RTL itself is simulated where Verilator and a C++ compiler are installed (the last test); the rest needs neither.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "rtl"))
+
+from sim import recorded  # noqa: E402
+from sim.build import ToolError, find_tools  # noqa: E402
+from sim.cases import Case, CaseError, Grid, Machine, random_case  # noqa: E402
+from sim.engine import compare_with_engine  # noqa: E402
+from sim.expected import partners_of  # noqa: E402
+from sim.latencies import Latencies  # noqa: E402
+from sim.maxplus import times_of  # noqa: E402
+from sim.semantic import SemanticCase  # noqa: E402
+
+
+def a_case(seed: int = 0, **machine: Any) -> Case:
+    return random_case(np.random.default_rng(seed), Machine(**machine), 30, "a case")
+
+
+def tools_or_reason() -> str:
+    try:
+        find_tools()
+    except ToolError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("is_wavefront", [False, True])
+def test_every_event_of_the_engine_is_that_of_the_recurrences(is_wavefront: bool) -> None:
+    for seed in range(150):
+        tally = compare_with_engine(a_case(seed, is_wavefront=is_wavefront, is_float=False))
+        assert not tally.differences, tally.differences
+
+
+def test_the_recurrences_notice_a_cycle() -> None:
+    case = replace(a_case(3), lanes=2, read_ports=0, is_single_ported=False)
+    rtl, engine = (times_of(case, one(case.machine)) for one in (Latencies.of_rtl, Latencies.of_engine))
+    assert rtl["stream_start"][0] == engine["stream_start"][0]
+    assert rtl["drained"][0] == engine["drained"][0] + 2
+    assert rtl["scattered"][0] > engine["scattered"][0]
+
+
+def test_recorded_maps_and_means_are_those_of_the_kernel() -> None:
+    machine = Machine(rows=32, columns=32, tile_rows=1024)
+    compared = 0
+    for model in ("shapes_video", "shapes_image"):
+        for tile in recorded.load_tiles(model)[0]:
+            grid = (tile.grid.rows, tile.grid.columns, tile.grid.row_stride, tile.grid.frame_stride)
+            theirs = recorded.kernel_maps(tile.vectors, tile.positions, grid, tile.threshold, 32)
+            mine = recorded.model_maps(tile, tile.vectors, machine)
+            for place, (index, (goal, means)) in enumerate(zip(mine, theirs, strict=True)):
+                np.testing.assert_array_equal(index, goal, err_msg=tile.name)
+                np.testing.assert_array_equal(tile.indices[place], goal, err_msg=tile.name)
+                vectors = tile.vectors[:, 32 * place : 32 * (place + 1)]
+                found = recorded.group_means(vectors, index, int(index.max()) + 1, is_float=True)
+                np.testing.assert_array_equal(found.view(np.uint16), means.view(np.uint16), err_msg=tile.name)
+            compared += 1
+    assert compared >= 50
+
+
+def test_any_block_of_neighbours_lies_in_eight_banks() -> None:
+    places = {((f % 2) * 4 + (r % 2) * 2 + c % 2) for f in (4, 5) for r in (6, 7) for c in (2, 3)}
+    assert places == set(range(8))
+    # A whole frame of 14 x 14 has 49 addresses a bank: 32 of them do not hold it, 64 do.
+    positions = np.arange(4 * 196)
+    assert partners_of(positions, Grid(14, 14, 14, 196), 32)[1] > 0
+    assert partners_of(positions, Grid(14, 14, 14, 196), 64)[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"maps": []}, "rows, maps and vectors must have the same tiles and slices"),
+        ({"lanes": 5}, "lanes must be 0 to 4 on this build, got 5"),
+        ({"latency": 64}, "latency must be 0 to 63 on this build, got 64"),
+        ({"columns_per_buffer": 5}, "columns_per_buffer must be 1 to 4"),
+        ({"outputs": 1000}, "1000 outputs do not fill"),
+        ({"output_rows": []}, "output_rows has 0 entries"),
+        ({"has_gather": True, "positions": np.zeros(0, np.int64)}, "gather needs the position of every row"),
+    ],
+)
+def test_a_case_that_contradicts_itself_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(CaseError, match=message):
+        replace(a_case(), **changes)
+
+
+def test_a_map_that_does_not_belong_to_its_vectors_is_refused() -> None:
+    case = replace(a_case(1), lanes=2)
+    index = case.maps[0][0]
+    with pytest.raises(CaseError, match="tile 0 has 999 rows; this build holds 1 to 128"):
+        replace(case, rows=[999, *case.rows[1:]])
+    for wrong, message in (
+        (index[:-1], "entries for"),
+        (index + 1, "the map names"),
+        (index[::-1] if len(index) > 1 else index + 1, "the map names|order of first use"),
+    ):
+        with pytest.raises(CaseError, match=message):
+            replace(case, maps=[[wrong, *case.maps[0][1:]], *case.maps[1:]])
+
+
+def test_sizes_and_attention_that_the_rtl_has_not_are_refused() -> None:
+    with pytest.raises(CaseError, match="rows must be a power of two from 2 to 64 in this RTL, got 1"):
+        Machine(rows=1)
+    with pytest.raises(CaseError, match="got 12"):
+        Machine(columns=12)
+    with pytest.raises(CaseError, match="finite and not negative"):
+        SemanticCase(np.full((1, 4), -1, np.float16), 2, "importance")
+    with pytest.raises(CaseError, match="5 of 4 tokens cannot be kept"):
+        SemanticCase(np.ones((1, 4), np.float16), 5, "importance")
+
+
+def run_check(**environment: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, str(ROOT / "rtl" / "check.py")]
+    return subprocess.run(words, env=os.environ | environment, capture_output=True, text=True)
+
+
+def test_without_a_compiler_the_check_says_what_to_install(tmp_path: Path) -> None:
+    done = run_check(PATH=str(tmp_path), CXX="")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "install g++" in done.stderr
+
+
+@pytest.mark.skipif(bool(tools_or_reason()), reason=f"the RTL is not simulated: {tools_or_reason()}")
+def test_a_simulator_that_misbehaves_is_named_before_a_case_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sim import self_test
+
+    monkeypatch.setattr(self_test, "_BY_HAND", ((0, 0x3C00, 0xC000, 0x40000000),))
+    with pytest.raises(ToolError, match="misbehaves"):
+        self_test.self_test(find_tools())
+
+
+@pytest.mark.skipif(bool(tools_or_reason()), reason=f"the RTL is not simulated: {tools_or_reason()}")
+def test_the_rtl_equals_numpy_the_kernels_and_the_engine() -> None:
+    done = run_check()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip().endswith("all equal")
