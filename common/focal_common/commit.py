@@ -71,6 +71,17 @@ class Commit:
         """
         self._sealed.append((manifest, dict(content), tuple(files)))
 
+    def seal_shared(self, names: Iterable[str], content: Mapping[str, Any]) -> None:
+        """Write ``root.manifest.json`` over files at the top of ``root``, beside those that it names already.
+
+        Args:
+            names: Of the files.
+            content: JSON-like object.
+        """
+        manifest = self.root / ROOT_MANIFEST
+        known = sealed_files(manifest) or {}
+        self.seal(manifest, content, [self.root / name for name in {*known, *names}])
+
     def _finish(self) -> None:
         for manifest, content, files in self._sealed:
             hashes = {}
@@ -109,8 +120,9 @@ def commit(root: Path) -> Iterator[Commit]:
     Raises:
         RunError: The folder cannot be written, or the disk is full; earlier files are untouched.
         ConfigError: ``.commit`` in it is not Focal's.
+        TraceError: A file at the top of the folder is not what its manifest says.
     """
-    with file_lock(root / LOCK):
+    with file_lock(root / LOCK, is_temporary=True):
         _recover(root)
         stage = root / _STAGE
         make_folder(stage)
@@ -118,6 +130,7 @@ def commit(root: Path) -> Iterator[Commit]:
         try:
             for path in root.iterdir():
                 if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
+                    verify_file(path)  # what was edited is not sealed again
                     _link(path, stage / path.name)
             yield one
             one._finish()
@@ -139,7 +152,7 @@ def finish_commit(root: Path) -> None:
     if not (root / _STAGE / _LIST).is_file():
         return
     try:
-        with file_lock(root / LOCK):
+        with file_lock(root / LOCK, is_temporary=True):
             _recover(root)
     except (RunError, OSError) as error:
         raise TraceError(
@@ -149,14 +162,14 @@ def finish_commit(root: Path) -> None:
 
 
 def check_writable(root: Path) -> None:
-    """Refuse, before anything runs, a folder that cannot be written; it is made if absent.
+    """Refuse, before anything runs, a folder that cannot be written; nothing is made in the attempt.
 
     Raises:
         RunError: It cannot be made or written, or the disk is full.
     """
+    there = next(folder for folder in (root, *root.absolute().parents) if os.path.lexists(folder))
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root, prefix=".focal-", suffix=".part") as probe:
+        with tempfile.TemporaryFile(dir=there, prefix=".focal-", suffix=".part") as probe:
             probe.write(bytes(_PROBE_BYTES))
             probe.flush()
             os.fsync(probe.fileno())
@@ -226,6 +239,8 @@ def verify_file(path: Path) -> bool:
         TraceError: The file is not what the manifest says, the manifest is damaged, or a commit was cut short and
             cannot be finished.
     """
+    if _STAGE in path.parts:
+        return False  # it is being written
     for root in (path.parent, path.parent.parent, path.parent.parent.parent):
         finish_commit(root)
     for manifest in manifests_beside(path):
@@ -265,6 +280,28 @@ def verify_set(manifest: Path) -> int:
                 f"{expected[:16]})"
             )
     return len(files)
+
+
+def verify_folder(folder: Path) -> tuple[int, list[Path]]:
+    """Check every set of files below a folder.
+
+    Returns:
+        How many files manifests vouch for, and the files that nobody vouches for; hidden ones are left out.
+
+    Raises:
+        TraceError: As `verify_set`.
+    """
+    finish_commit(folder)
+    named: set[Path] = set()
+    others = []
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
+        if (path.name == MANIFEST or path.name.endswith(MANIFEST_SUFFIX)) and verify_set(path):
+            named |= {path, *(path.parent / name for name in sealed_files(path) or {})}
+            continue
+        others.append(path)
+    return len(named), [path for path in others if path not in named]
 
 
 def manifests_beside(path: Path) -> Iterator[Path]:

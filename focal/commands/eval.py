@@ -9,6 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from focal.commands.spread import (
+    DaskOption,
+    DevicesOption,
+    JobOption,
+    JobsOption,
+    SchedulerOption,
+    ScriptOption,
+    ShardOption,
+    Spread,
+    print_slurm_script,
+    print_unfinished,
+)
 from focal_common.config import parse_yaml
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
@@ -62,6 +74,13 @@ def evaluate(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that a checkpoint brings along.")
     ] = False,
+    shard: ShardOption = "",
+    jobs: JobsOption = 1,
+    devices: DevicesOption = "",
+    dask: DaskOption = "",
+    scheduler: SchedulerOption = "",
+    job: JobOption = None,
+    is_script: ScriptOption = False,
     list_tasks: Annotated[bool, typer.Option("--list_tasks", help="Name the tasks and leave.")] = False,
     include_path: Annotated[
         Path | None,
@@ -77,7 +96,11 @@ def evaluate(
     if print_include_path or list_tasks:
         _print_places(print_include_path)
         return
+    if is_script:
+        print_slurm_script(jobs, job or [], output_path)
+        return
     _check_counts(limit, threads)
+    spread = Spread.read(shard, jobs, devices, dask, scheduler, job or [])
     from focal_algorithm.evaluation.lmms.options import Sweep
     from focal_algorithm.evaluation.lmms.request import Request, set_environment
 
@@ -85,6 +108,7 @@ def evaluate(
     given: dict[str, Any] = {"model": model, "method": method, "profile": profile, "batch_size": batch_size}
     given |= {"precision": precision, "trust_remote_code": trust_remote_code}
     given |= {"parameters": dict(map(_setting, settings or []))}
+    given |= {"device": "cuda"} if spread.devices else {}
     request = Request.read(
         given | _arguments(model_args),
         tasks=tuple(name.strip() for name in tasks.split(",") if name.strip()),
@@ -98,7 +122,17 @@ def evaluate(
         import torch
 
         torch.set_num_threads(threads)
-    _print(request.run(), as_json)
+    if not spread.is_spread:
+        runs = request.run(shard=spread.shard)
+    else:
+        from focal_algorithm.evaluation.lmms.request import work_evaluation
+
+        found = spread.run(work_evaluation, (request, threads or 1), request.answered, None, "answering")
+        runs = max(found, key=len)
+    if not runs:
+        print_unfinished(spread.shard, output_path)
+        return
+    _print(runs, as_json)
 
 
 def _check_counts(limit: float, threads: int) -> None:

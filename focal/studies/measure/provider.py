@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from focal.environment import require_runnable
 from focal.studies.measure.settings import ANSWERS, MEASURED, settings_of_words
 from focal_common import __version__
+from focal_common.commit import verify_file
 from focal_common.config import StrictModel, validated
 from focal_common.errors import FocalError, TraceError
 from focal_common.places import PlainName, plain_path
@@ -164,6 +165,7 @@ class MeasuredTraces(TraceProvider):
         path = self._cache.place(parameters) / ANSWERS
         if not path.is_file():
             return []
+        verify_file(path)
         try:
             with path.open(encoding="utf-8", newline="") as source:
                 return [
@@ -181,6 +183,7 @@ class MeasuredTraces(TraceProvider):
 
     def _metrics(self, folder: Path) -> dict[str, float]:
         path = folder / MEASURED
+        verify_file(path)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))["metrics"]
             found = {name: content.get(name) for name in self._options.metrics}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from focal_common.commit import verify_file
 from focal_common.errors import TraceError
 from focal_traces.counts.file import COUNTS_SUFFIX, read_counts, write_counts
 from focal_traces.counts.trace import Trace
@@ -110,7 +111,7 @@ def file_kind(path: Path) -> Literal["parquet", "torch", "recipe"]:
 
 
 def check_readable(path: Path) -> None:
-    """Refuse a path that is no non-empty file; raises `TraceError`."""
+    """Refuse a path that is no non-empty file, or not the one that its manifest names; raises `TraceError`."""
     try:
         if path.is_dir():
             raise TraceError(f"{path}: is a folder, expected a trace file")
@@ -123,3 +124,4 @@ def check_readable(path: Path) -> None:
         raise TraceError(f"{path}: cannot be read ({error.strerror})") from error
     if not size:
         raise TraceError(f"{path}: is empty, expected a trace")
+    verify_file(path)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from focal_common.commit import verify_file
 from focal_common.errors import TraceError
 from focal_common.files import atomic_write_bytes
 from focal_traces.header.text import header_to_text, text_to_header
@@ -88,6 +89,7 @@ def read_records(path: Path) -> RecordTrace:
     Raises:
         TraceError: Missing, truncated, damaged, not a file of records, or inconsistent.
     """
+    verify_file(path)
     try:
         with pq.ParquetFile(path) as source:
             metadata = dict(source.schema_arrow.metadata or {})

@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
+from focal_common.commit import verify_file
 from focal_common.errors import TraceError
 from focal_common.files import atomic_write_text, file_lock
 
@@ -27,6 +28,7 @@ def read_rows(path: Path, required: tuple[str, ...]) -> tuple[list[str], list[di
     Raises:
         TraceError: Missing, empty or undecodable file, a missing or repeated column, or a ragged row.
     """
+    verify_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
