@@ -12,13 +12,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from focal_common.errors import RunError, TraceError
+from focal_common.errors import FocalError, RunError, TraceError
 from focal_common.files import atomic_write_text, file_lock, sha256_of_file
 from focal_common.places import check_inside, make_folder, remove_folder
 
@@ -138,6 +138,13 @@ def commit(root: Path) -> Iterator[Commit]:
             raise RunError(
                 f"{root}: could not be written ({error.strerror or error}); earlier files are untouched"
             ) from error
+        except FocalError as error:
+            # A sentence names the file that the user knows, not its copy.
+            error.args = tuple(
+                one.replace(f"{stage}{os.sep}", f"{root}{os.sep}") if isinstance(one, str) else one
+                for one in error.args
+            )
+            raise
         finally:
             if not (stage / _LIST).is_file():
                 remove_folder(stage)
@@ -378,16 +385,7 @@ def _synchronise(folder: Path) -> None:
         os.close(handle)
 
 
-def swept(folder: Path, is_stale: Callable[[Path], bool] = lambda path: True) -> int:
-    """Remove temporary files that killed writers left in a folder, and return how many.
-
-    Args:
-        folder: Held by the caller, so that no one writes to it meanwhile.
-        is_stale: Whether one may go.
-    """
-    count = 0
+def sweep(folder: Path) -> None:
+    """Remove temporary files that killed writers left in a folder, where nobody else is writing to it now."""
     for path in folder.glob(".*.part"):
-        if is_stale(path):
-            path.unlink(missing_ok=True)
-            count += 1
-    return count
+        path.unlink(missing_ok=True)

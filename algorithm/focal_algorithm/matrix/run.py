@@ -26,6 +26,7 @@ from focal_algorithm.tracing.runner import (
 )
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common import __version__
+from focal_common.commit import sweep
 from focal_common.errors import FocalError
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash
@@ -99,6 +100,9 @@ class MatrixRun:
         states: dict[str, RowState] = {}
         firsts: dict[str, int] = {}  # units of the run, so that shards share rows of few samples evenly
         with claimed(self._claim, self._shard):
+            if self._shard is None:  # nobody else is writing
+                for folder in (self._output, *(self._progress(row).folder for row in rows)):
+                    sweep(folder)
             try:
                 for row in rows:
                     firsts[row.name] = sum(max(1, one.suite.samples) for one in rows[: len(firsts)])
@@ -189,6 +193,7 @@ class MatrixRun:
                     self._note(f"{row.name}: its settings changed, so it starts again")
                 progress.clear()
             elif state.status == "done" and self._is_kept(row, state):
+                progress.drop_samples()  # an earlier call may have been killed before it could
                 return state
             if state is None or self._shard is None:
                 progress.write(RowState("running", "", ()))

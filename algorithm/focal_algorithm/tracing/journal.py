@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,12 +134,6 @@ class SampleJournal:
         return FinishedSample(
             trace, traced, float(tree["seconds"]), tuple(tree["notes"]), tuple(tree["unknown_words"])
         )
-
-    def sweep(self) -> None:
-        """Remove what killed writers left of samples that are not finished; nobody else may be writing."""
-        for path in self.folder.glob(".*.part"):
-            with suppress(OSError):
-                path.unlink()
 
     def _tree(self, index: int) -> dict[str, Any]:
         path = self._named(index, MANIFEST_SUFFIX)

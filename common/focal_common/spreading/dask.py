@@ -101,7 +101,7 @@ def _slurm_cluster(workers: int, job: dict[str, Any]) -> Any:
         from dask_jobqueue import SLURMCluster
     except ImportError as error:
         raise UnsupportedError(
-            "jobs of Slurm need the package dask-jobqueue; install focal-vlm[slurm], or have a batch script printed",
+            "jobs of Slurm need dask-jobqueue (pip install dask-jobqueue); or have a batch script printed",
             about=("scheduler", "slurm_script"),
         ) from error
     settings = {"cores": 1, "processes": 1, "memory": "16GB"} | job

@@ -75,7 +75,7 @@ def join_journals(folders: Sequence[Path], output: Path) -> list[str]:
 
 
 def _journals(folder: Path) -> Iterator[Path]:
-    for pattern in (f"{JOURNAL}/*/{RUN}", f"*/{JOURNAL}/*/{RUN}", f"matrix/**/samples/{RUN}"):
+    for pattern in (f"{JOURNAL}/*/{RUN}", f"accuracy/{JOURNAL}/*/{RUN}", f"matrix/**/samples/{RUN}"):
         yield from (path.parent for path in sorted(folder.glob(pattern)))
 
 

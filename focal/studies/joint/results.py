@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from focal_common.commit import verify_file
 from focal_common.errors import ConfigError
 from focal_common.statistics import Comparison, compared
 from focal_simulator.sweep.pareto import Front
@@ -109,6 +110,7 @@ def read_joint_study(folder: Path, dense: Path | None) -> JointStudy:
 
 
 def _table(path: Path) -> pd.DataFrame:
+    verify_file(path)
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:

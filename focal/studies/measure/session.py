@@ -112,11 +112,8 @@ class Session:
         check_run(run)
         journal = self.journal(parameters, output)
         with claimed(journal.folder, shard):
-            identity: dict[str, Any] = {
-                "settings": asdict(self.settings) | {"threads": 0},
-                "parameters": dict(parameters),
-            }
-            identity |= {"weights": self.settings.identity(), **code_identity()}
+            identity: dict[str, Any] = {"parameters": dict(parameters), "weights": self.settings.identity()}
+            identity |= code_identity()
             open_journal(journal.folder, identity, shard is not None, units=self.num_units)
             own = [one for one in range(self.num_units) if shard is None or shard.holds(one)]
             finished = journal.finished()

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from focal_common.commit import verify_file
 from focal_common.errors import ConfigError, RunError, near_matches
 from focal_common.files import file_lock
 from focal_common.spreading.engines import Engine, SerialEngine, closing_engine
@@ -145,6 +146,7 @@ def run_sweep(
         with file_lock(folder.path / ".focal.lock", busy, is_temporary=True):
             known = folder.begin(plan)
             if known and folder.results.is_file():
+                verify_file(folder.results)
                 rows = read_rows([folder.results])
                 before, taken_over = len(rows), 0
             else:

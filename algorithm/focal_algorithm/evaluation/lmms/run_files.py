@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 from focal_algorithm.evaluation.lmms.hub_tasks import dataset_of
 from focal_algorithm.evaluation.lmms.scoring import ScoredAnswer
+from focal_common.commit import verify_file
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_names
@@ -47,6 +48,7 @@ def read_samples(folder: Path) -> dict[tuple[str, int], ScoredAnswer]:
         ConfigError: No such run, or a damaged file.
     """
     path = folder / SAMPLES
+    verify_file(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -95,6 +97,7 @@ def upsert_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, 
 
 
 def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    verify_file(path)
     try:
         with path.open(encoding="utf-8", newline="") as source:
             reader = csv.DictReader(source, strict=True)
