@@ -98,7 +98,7 @@ def killed_command(profile: Path, folder: Path, kills: int, chance: random.Rando
         litter = [*output.rglob("*.part"), *output.glob(".*")]
         assert not litter, f"run {runs} leaves {litter}"
     print(
-        f"{done} kills in {runs} runs ({lives} lives, {length:.1f} s undisturbed): every run ended with the bytes of an "
+        f"{done} kills in {runs} runs ({lives} lives, {length:.1f} s undisturbed): each run ended with the bytes of an "
         "undisturbed one"
     )
 
@@ -139,7 +139,8 @@ def killed_workers(profile: Path, folder: Path, workers: int, every_s: float) ->
     assert code == 0, f"the command ended with code {code} after {len(killed)} kills"
     assert contents(output) == contents(folder / "whole"), "bytes differ"
     print(
-        f"{len(killed)} workers of {workers} killed in {time.monotonic() - started:.0f} s: the bytes of an undisturbed run"
+        f"{len(killed)} workers of {workers} killed in {time.monotonic() - started:.0f} s: the bytes of an undisturbed "
+        "run"
     )
 
 

@@ -152,7 +152,20 @@ class Spread:
             return ProcessEngine(self.jobs, environments, finished)
         from focal_common.spreading.dask import DaskEngine
 
-        return DaskEngine(self.jobs, None if self.scheduler == "local" else self.scheduler, dict(self.job))
+        return DaskEngine(
+            self.jobs, None if self.scheduler == "local" else self.scheduler, _arguments(self.job)
+        )
+
+
+def _arguments(job: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return settings of a job as dask-jobqueue takes them: numbers, and lists of what may be said several times."""
+    found: dict[str, Any] = {}
+    for name, value in job:
+        if name in ("job_extra_directives", "job_script_prologue", "worker_extra_args"):
+            found.setdefault(name, []).append(value)
+        else:
+            found[name] = int(value) if value.isdigit() else value
+    return found
 
 
 def _pair(text: str) -> tuple[str, str]:

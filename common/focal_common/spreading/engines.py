@@ -83,7 +83,8 @@ class ProcessEngine:
             RunError: Workers die again and again without getting on.
             Exception: What a unit raised; the other workers are ended.
         """
-        waiting, losses, before = deque(units), 0, self._progress()
+        waiting = deque(enumerate(units))
+        losses: dict[int, tuple[int, int]] = {}
         try:
             while waiting or any(one is not None and one.unit is not None for one in self._workers):
                 for place, worker in enumerate(self._workers):
@@ -93,19 +94,19 @@ class ProcessEngine:
                         worker.give(work, context, waiting.popleft())
                 for unit, outcome, result in self._answers():
                     if outcome == _LOST:
+                        count, before = losses.get(unit[0], (0, -1))
                         now = self._progress()
-                        losses, before = (1 if now != before else losses + 1), now
-                        if losses > _MOST_LOSSES:
+                        losses[unit[0]] = (count + 1 if now == before else 1), now
+                        if losses[unit[0]][0] > _MOST_LOSSES:
                             raise RunError(
-                                f"workers were lost {losses} times without finishing anything (out of memory?); "
-                                "what was finished is kept"
+                                f"the same part of the work lost its worker {_MOST_LOSSES + 1} times while nothing was "
+                                "finished (out of memory?); what was finished is kept"
                             )
                         waiting.appendleft(unit)
                     elif outcome == _RAISED:
                         raise result
                     else:
-                        losses = 0
-                        yield unit, result
+                        yield unit[1], result
         except BaseException:
             self.close()
             raise
@@ -167,7 +168,7 @@ def _serve(orders: Connection) -> None:
     end_with_parent()
     while True:
         try:
-            work, context, unit = orders.recv()
+            work, context, (_, unit) = orders.recv()
         except EOFError:
             return
         answer: tuple[str, Any]
