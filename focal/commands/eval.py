@@ -80,7 +80,7 @@ def evaluate(
     dask: DaskOption = "",
     scheduler: SchedulerOption = "",
     job: JobOption = None,
-    is_script: ScriptOption = False,
+    slurm_script: ScriptOption = False,
     list_tasks: Annotated[bool, typer.Option("--list_tasks", help="Name the tasks and leave.")] = False,
     include_path: Annotated[
         Path | None,
@@ -96,7 +96,7 @@ def evaluate(
     if print_include_path or list_tasks:
         _print_places(print_include_path)
         return
-    if is_script:
+    if slurm_script:
         print_slurm_script(jobs, job or [], output_path)
         return
     _check_counts(limit, threads)

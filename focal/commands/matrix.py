@@ -74,7 +74,7 @@ def matrix(
     dask: DaskOption = "",
     scheduler: SchedulerOption = "",
     job: JobOption = None,
-    is_script: ScriptOption = False,
+    slurm_script: ScriptOption = False,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's choice.")] = 0,
     check: Annotated[
         bool, typer.Option("--check", help="Only build models without weights and methods; run nothing.")
@@ -89,7 +89,7 @@ def matrix(
     from focal_algorithm.matrix.schema import read_matrix
     from focal_algorithm.matrix.work import MatrixTask
 
-    if is_script:
+    if slurm_script:
         print_slurm_script(jobs, job or [], output)
         return
     spread = Spread.read(shard, jobs, devices, dask, scheduler, job or [])

@@ -49,7 +49,7 @@ def measure(
     dask: DaskOption = "",
     scheduler: SchedulerOption = "",
     job: JobOption = None,
-    is_script: ScriptOption = False,
+    slurm_script: ScriptOption = False,
     output: Annotated[Path, typer.Option(help="Trace root to write.")] = Path("output/measured"),
     is_identity: Annotated[
         bool,
@@ -60,7 +60,7 @@ def measure(
     """Ask a model questions under a method; write the trace of some and the accuracy of all."""
     from focal.studies.measure.settings import MeasureSettings, method_parameter
 
-    if is_script:
+    if slurm_script:
         print_slurm_script(jobs, job or [], output)
         return
     spread = Spread.read(shard, jobs, devices, dask, scheduler, job or [])

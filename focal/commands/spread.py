@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from rich.progress import (
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
 from focal_common.spreading.engines import ProcessEngine, Work, closing_engine
-from focal_common.spreading.shards import Shard, read_devices, read_shard, slurm_script
+from focal_common.spreading.shards import Shard, read_devices, read_shard
 
 ShardOption = Annotated[
     str,
@@ -206,8 +206,32 @@ def print_slurm_script(jobs: int, job: Sequence[str], output: Path) -> None:
     kept = [shlex.quote(word) for word in without_spread(sys.argv[1:])]
     program = sys.argv[0].split() if sys.argv[0].startswith("focal ") else ["focal"]
     output_console().print(
-        slurm_script([*program, *kept], jobs, str(output), dict(map(_pair, job))), markup=False, end=""
+        _slurm_script([*program, *kept], jobs, str(output), dict(map(_pair, job))), markup=False, end=""
     )
+
+
+def _slurm_script(words: list[str], count: int, output: str, directives: Mapping[str, str]) -> str:
+    """Return a batch script that a person can read and submit: an array of shards, each of which may be requeued.
+
+    Args:
+        words: Command that takes ``--shard``, quoted for a shell.
+        count: Shards.
+        output: Folder of the results, for the log files.
+        directives: Further lines ``#SBATCH --name=value``; an empty value leaves out the sign.
+    """
+    lines = [
+        "#!/bin/sh",
+        "# Shards of one run. Submit with: sbatch THIS_FILE. A lost task is requeued and goes on.",
+    ]
+    own = {"job-name": "focal", "array": f"1-{count}", "output": f"{output}/slurm-%A_%a.log", "requeue": ""}
+    own |= dict(directives)
+    lines += [f"#SBATCH --{name}" + (f"={value}" if value else "") for name, value in own.items()]
+    lines += [
+        "set -eu",
+        "# The nodes share the output folder: the task that finishes last puts the result together.",
+        f'{" ".join(words)} --shard "$SLURM_ARRAY_TASK_ID/{count}"',
+    ]
+    return "\n".join(lines) + "\n"
 
 
 @contextmanager

@@ -141,14 +141,14 @@ def trace(
     dask: DaskOption = "",
     scheduler: SchedulerOption = "",
     job: JobOption = None,
-    is_script: ScriptOption = False,
+    slurm_script: ScriptOption = False,
     output: Annotated[Path, typer.Option(help="Trace root to write into.")] = Path("output"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Run a model with a compression method on real pictures and record its sparse trace."""
     if context.invoked_subcommand is not None:
         return
-    if is_script:
+    if slurm_script:
         print_slurm_script(jobs, job or [], output)
         return
     method = _only_method(methods)

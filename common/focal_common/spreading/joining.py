@@ -35,7 +35,7 @@ def join_journals(folders: Sequence[Path], output: Path) -> list[str]:
     for folder, found in journals.items():
         if not found and not list(_answers(folder)):
             raise ConfigError(
-                f"{folder}: holds no finished samples of a shard; expected the output folder of a command with --shard"
+                f"{folder}: holds no finished samples of a shard; expected the output folder of one"
             )
     copies: dict[Path, Path] = {}
     commands: list[list[str]] = []

@@ -75,27 +75,3 @@ def read_devices(text: str) -> tuple[str, ...]:
     if len(set(found)) != len(found):
         raise ConfigError(f"devices '{text}': a device is named twice", about=("devices",))
     return tuple(map(str, found))
-
-
-def slurm_script(words: list[str], count: int, output: str, directives: Mapping[str, str]) -> str:
-    """Return a batch script that a person can read and submit: an array of shards, each of which may be requeued.
-
-    Args:
-        words: Command that takes ``--shard``, quoted for a shell.
-        count: Shards.
-        output: Folder of the results, for the log files.
-        directives: Further lines ``#SBATCH --name=value``; an empty value leaves out the sign.
-    """
-    lines = [
-        "#!/bin/sh",
-        "# Shards of one run. Submit with: sbatch THIS_FILE. A lost task is requeued and goes on.",
-    ]
-    own = {"job-name": "focal", "array": f"1-{count}", "output": f"{output}/slurm-%A_%a.log", "requeue": ""}
-    own |= dict(directives)
-    lines += [f"#SBATCH --{name}" + (f"={value}" if value else "") for name, value in own.items()]
-    lines += [
-        "set -eu",
-        "# The nodes share the output folder: the task that finishes last puts the result together.",
-        f'{" ".join(words)} --shard "$SLURM_ARRAY_TASK_ID/{count}"',
-    ]
-    return "\n".join(lines) + "\n"
