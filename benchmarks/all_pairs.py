@@ -23,8 +23,9 @@ from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.methods.study import paper_of
 from focal_algorithm.models import MODELS
-from focal_algorithm.tracing.runner import RunResult, RunSettings
+from focal_algorithm.tracing.runner import RunResult
 from focal_algorithm.tracing.runner import run as run_trace
+from focal_algorithm.tracing.settings import RunSettings
 from focal_common.console import output_console, track
 from focal_common.errors import FocalError, UnsupportedError
 from focal_common.files import atomic_write_text

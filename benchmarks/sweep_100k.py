@@ -19,6 +19,7 @@ from typing import Any
 
 from sweep_points import PUBLISHED, ROOT, machine
 
+from focal_common.spreading.engines import ProcessEngine, SerialEngine
 from focal_evaluation.exhibits.sweep import draw_all
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.level import CycleFidelity
@@ -29,7 +30,6 @@ from focal_simulator.sweep.run import SweepRequest, SweepResult, prepare, run_sw
 from focal_simulator.sweep.sampling import chosen_points, grid
 from focal_simulator.sweep.study import Study, read_study
 from focal_simulator.sweep.summary import write_files
-from focal_simulator.sweep.workers import ProcessEngine, SerialEngine
 from focal_simulator.workload.loading import load_workloads
 from focal_traces.root.root import TraceRoot
 

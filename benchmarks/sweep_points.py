@@ -15,6 +15,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+from focal_common.spreading.engines import ProcessEngine, SerialEngine
 from focal_simulator.sweep.evaluate import Evaluator
 from focal_simulator.sweep.pareto import hypervolume, losses, reference_point
 from focal_simulator.sweep.rows import Row
@@ -22,7 +23,6 @@ from focal_simulator.sweep.run import SweepRequest, prepare, run_sweep
 from focal_simulator.sweep.sampling import chosen_points, grid
 from focal_simulator.sweep.search import search
 from focal_simulator.sweep.study import Study, read_study
-from focal_simulator.sweep.workers import ProcessEngine, SerialEngine
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "example_output" / "published"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,10 @@ from focal_algorithm.tracing.output import (
     recorded_trace,
     sample_facts,
     trace_folder,
-    write_manifest,
     write_method_tables,
     write_recorded,
 )
-from focal_algorithm.tracing.runner import Gathered, accuracy_of, facts_of, finish, gather
+from focal_algorithm.tracing.runner import Gathered, accuracy_of, facts_of, finish_gathered, gather
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError
 from focal_traces.counts.trace import Trace as Counts
@@ -92,7 +91,6 @@ def _write_recording(
     stem = folder / f"{header.model}_{header.dataset}"
     facts = [sample_facts(counts, index) | {"method": one.summary} for index, one in enumerate(samples)]
     owner = method if folder.name == trace_folder(method, "float") else None
-    write_recorded(stem, counts, samples, owner, facts, pictures, keep_masks)
     settings = {
         "made_with": "focal.compress",
         "model": header.model,
@@ -102,7 +100,17 @@ def _write_recording(
         "dataset": header.dataset,
         "samples": [one.sample_id for one in header.samples],
     }
-    write_manifest(stem, counts, settings, seed=header.seed)
+    write_recorded(
+        stem,
+        counts,
+        samples,
+        owner,
+        facts,
+        settings,
+        shown=pictures,
+        keep_masks=keep_masks,
+        seed=header.seed,
+    )
 
 
 def trace(
@@ -214,10 +222,7 @@ def _of_run(done: Gathered) -> Trace:
     )
     made = recording.trace()
     facts = facts_of(made.counts, done.traced)
-    accuracy = accuracy_of(settings, done.loaded, method, done.traced, facts)
-
-    def write(root: Path) -> None:
-        finish(replace(settings, output=root), done.loaded, method, done.traced, done.wall_time_s)
+    accuracy = accuracy_of(settings, made.header, method, done.traced, facts)
 
     return Trace(
         made.counts,
@@ -228,6 +233,6 @@ def _of_run(done: Gathered) -> Trace:
         accuracy=accuracy,
         answers=facts,
         notes=done.notes(made.counts),
-        write=write,
+        write=lambda root: finish_gathered(done, root),
         write_tables=made._write_tables,
     )

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from focal_common.commit import MANIFEST_SUFFIX, commit
 from focal_common.errors import ConfigError, TraceError, UnsupportedError
+from focal_common.provenance import manifest
 from focal_traces.counts.file import COUNTS_SUFFIX, write_counts
 from focal_traces.counts.trace import Trace as Counts
 from focal_traces.files.store import check_readable, read_any
@@ -160,21 +162,33 @@ class Trace:
     def _copy(self, root: Path) -> None:
         header = self.header
         stem = root / self.variant / f"{header.model}_{header.dataset}"
-        write_counts(self.counts, stem.with_name(stem.name + COUNTS_SUFFIX))
-        if self.masks is not None:
-            write_masks(self.masks, stem.with_name(stem.name + MASKS_SUFFIX))
-        if self.records is not None:
-            write_records(self.records, stem.with_name(stem.name + RECORDS_SUFFIX))
-        if self.frames is not None:
-            write_frames(self.frames, stem.with_name(stem.name + FRAMES_SUFFIX))
+        parts: dict[str, Callable[[Path], None]] = {
+            COUNTS_SUFFIX: lambda path: write_counts(self.counts, path)
+        }
+        if (masks := self.masks) is not None:
+            parts[MASKS_SUFFIX] = lambda path: write_masks(masks, path)
+        if (records := self.records) is not None:
+            parts[RECORDS_SUFFIX] = lambda path: write_records(records, path)
+        if (frames := self.frames) is not None:
+            parts[FRAMES_SUFFIX] = lambda path: write_frames(frames, path)
         sample = header.samples[self.counts.chosen_sample()]
-        frames = sample.grid.frames if sample.grid is not None else 1
+        count = sample.grid.frames if sample.grid is not None else 1
         tokens = sample.visual_tokens
-        if tokens:
-            row = Workload(
-                header.model, header.dataset, tokens, frames, tokens // frames, header.median_index
-            )
-            WORKLOADS.upsert(root, row.model, row.dataset, row)
+        with commit(root) as writing:
+            targets = {suffix: stem.with_name(stem.name + suffix) for suffix in parts}
+            for suffix, write in parts.items():
+                write(writing.staged(targets[suffix]))
+            for suffix in (MASKS_SUFFIX, RECORDS_SUFFIX, FRAMES_SUFFIX):
+                if suffix not in parts:
+                    writing.remove(stem.with_name(stem.name + suffix))
+            if tokens:
+                row = Workload(
+                    header.model, header.dataset, tokens, count, tokens // count, header.median_index
+                )
+                WORKLOADS.upsert(writing.stage, row.model, row.dataset, row)
+                writing.seal_shared([WORKLOADS.file], {"tables_of": "trace root"})
+            content = manifest({"made_with": "focal.Trace.save", "header": header.model_dump(mode="json")})
+            writing.seal(stem.with_name(stem.name + MANIFEST_SUFFIX), content, targets.values())
 
     @contextmanager
     def root(self) -> Iterator[TraceRoot]:

@@ -6,22 +6,26 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from focal_common.errors import RunError, UnsupportedError
 
 
 @contextmanager
-def file_lock(path: Path, busy: str = "") -> Iterator[None]:
+def file_lock(
+    path: Path, busy: str = "", *, is_shared: bool = False, is_temporary: bool = False
+) -> Iterator[None]:
     """Hold a lock file, made where it is absent; one that is a symbolic link is refused.
 
-    The file stays: removing it would let two processes lock two different files. The kernel frees the lock when a
-    process dies.
+    The kernel frees the lock when a process dies.
 
     Args:
         path: Empty file, in a folder that is made if needed.
         busy: What to say when another process holds it; empty to wait for it instead.
+        is_shared: Whether others may hold it too, who share it as well.
+        is_temporary: Whether to remove the file in the end, where nobody else holds it. Every holder must say so: who
+            does not look whether it was removed meanwhile would lock another file than the next one.
 
     Raises:
         RunError: The folder cannot be written, or another process holds the lock.
@@ -37,13 +41,34 @@ def file_lock(path: Path, busy: str = "") -> Iterator[None]:
     except OSError as error:
         raise RunError(f"{path.parent}: cannot be written ({error.strerror})") from error
     try:
+        kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+            fcntl.flock(lock, kind | (fcntl.LOCK_NB if busy else 0))
+            while is_temporary and not _is_at(lock, path):
+                os.close(lock)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+                fcntl.flock(lock, kind | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError as error:
             raise RunError(busy) from error
-        yield
+        try:
+            yield
+        finally:
+            if is_temporary:
+                with suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if _is_at(lock, path):
+                        path.unlink()
     finally:
         os.close(lock)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Return whether an open file is the one that lies at a path now."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

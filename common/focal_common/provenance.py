@@ -82,12 +82,13 @@ def manifest(configuration: Any, *packages: str, **extra: Any) -> dict[str, Any]
         "configuration_sha256": content_hash(configuration),
         "code": code_revision(),
         "versions": package_versions("focal-vlm", *packages),
-        "command": _command(),
+        "command": command_line(),
         **extra,
     }
 
 
-def _command() -> list[str]:
+def command_line() -> list[str]:
+    """Return the words of the command that is being run, program and verb first."""
     program = Path(sys.argv[0]).name
     verb = program.removeprefix("focal ")  # the command `focal` puts its verb into the name of the program
     words = [*(["focal", verb] if verb != program else [program]), *sys.argv[1:]]

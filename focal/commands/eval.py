@@ -9,6 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from focal.commands.spread import (
+    DaskOption,
+    DevicesOption,
+    JobOption,
+    JobsOption,
+    SchedulerOption,
+    ScriptOption,
+    ShardOption,
+    Spread,
+    print_slurm_script,
+    print_unfinished,
+)
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
 from focal_common.reading.yaml_files import parse_yaml
@@ -68,6 +80,13 @@ def evaluate(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that a checkpoint brings along.")
     ] = False,
+    shard: ShardOption = "",
+    jobs: JobsOption = 1,
+    devices: DevicesOption = "",
+    dask: DaskOption = "",
+    scheduler: SchedulerOption = "",
+    job: JobOption = None,
+    slurm_script: ScriptOption = False,
     list_tasks: Annotated[bool, typer.Option("--list_tasks", help="Name the tasks and leave.")] = False,
     include_path: Annotated[
         Path | None,
@@ -83,7 +102,11 @@ def evaluate(
     if print_include_path or list_tasks:
         _print_places(print_include_path)
         return
+    if slurm_script:
+        print_slurm_script(jobs, job or [], output_path)
+        return
     _check_counts(limit, threads)
+    spread = Spread.read(shard, jobs, devices, dask, scheduler, job or [])
     from focal_algorithm.evaluation.lmms.options import Sweep
     from focal_algorithm.evaluation.lmms.request import Request, set_environment
     from focal_algorithm.methods.budgeted import read_budget, with_budget
@@ -93,6 +116,7 @@ def evaluate(
     given |= {"precision": precision, "trust_remote_code": trust_remote_code}
     own = dict(map(_setting, settings or [])) | read_budget(budget)
     given |= {"parameters": with_budget(method, own)}
+    given |= {"device": "cuda"} if spread.devices else {}
     request = Request.read(
         given | _arguments(model_args),
         tasks=tuple(name.strip() for name in tasks.split(",") if name.strip()),
@@ -106,7 +130,17 @@ def evaluate(
         import torch
 
         torch.set_num_threads(threads)
-    _print(request.run(), as_json)
+    if not spread.is_spread:
+        runs = request.run(shard=spread.shard)
+    else:
+        from focal_algorithm.evaluation.lmms.request import work_evaluation
+
+        found = spread.run(work_evaluation, (request, threads or 1), request.answered, None, "answering")
+        runs = max(found, key=len)
+    if not runs:
+        print_unfinished(spread.shard, output_path)
+        return
+    _print(runs, as_json)
 
 
 def _check_counts(limit: float, threads: int) -> None:

@@ -12,12 +12,25 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from focal.commands.spread import (
+    DaskOption,
+    DevicesOption,
+    JobOption,
+    JobsOption,
+    SchedulerOption,
+    ScriptOption,
+    ShardOption,
+    Spread,
+    print_slurm_script,
+    print_unfinished,
+)
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError, near_matches
 
 if TYPE_CHECKING:
     from focal_algorithm.matrix.rows import MatrixRow
     from focal_algorithm.matrix.schema import Matrix
+    from focal_algorithm.matrix.work import MatrixTask
 
 app = typer.Typer(
     help="Run a matrix of models, datasets and methods.", invoke_without_command=True, add_completion=False
@@ -58,6 +71,14 @@ def matrix(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let Python code that checkpoints bring along run.")
     ] = False,
+    shard: ShardOption = "",
+    jobs: JobsOption = 1,
+    devices: DevicesOption = "",
+    dask: DaskOption = "",
+    scheduler: SchedulerOption = "",
+    job: JobOption = None,
+    slurm_script: ScriptOption = False,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's choice.")] = 0,
     check: Annotated[
         bool, typer.Option("--check", help="Only build models without weights and methods; run nothing.")
     ] = False,
@@ -69,8 +90,14 @@ def matrix(
     from focal.environment import require_runnable
     from focal_algorithm.matrix.rows import chosen_rows
     from focal_algorithm.matrix.schema import read_matrix
+    from focal_algorithm.matrix.work import MatrixTask
 
+    if slurm_script:
+        print_slurm_script(jobs, job or [], output)
+        return
+    spread = Spread.read(shard, jobs, devices, dask, scheduler, job or [])
     found = read_matrix(profile)
+    device = device or ("cuda" if spread.devices else "")
     suites = {row.suite_name for row in chosen_rows(found, only)}
     found = _changed(found, suites, samples, choose, checkpoint or [], device, offline, trust_remote_code)
     rows = chosen_rows(found, only)
@@ -83,7 +110,8 @@ def matrix(
         _check(rows, as_json)
         return
     _check_places(found, rows, data)
-    _run(found, rows, output, data, resume, as_json)
+    task = MatrixTask(found, tuple(rows), output, data, threads or int(spread.is_spread))
+    _run(task, resume, spread, as_json)
 
 
 def _changed(
@@ -136,18 +164,28 @@ def _check_places(found: Matrix, rows: list[MatrixRow], data: Path | None) -> No
         )
 
 
-def _run(
-    found: Matrix, rows: list[MatrixRow], output: Path, data: Path | None, is_resumed: bool, as_json: bool
-) -> None:
-    from focal_algorithm.matrix.run import RESULTS_NAME, MatrixRun
+def _run(task: MatrixTask, is_resumed: bool, spread: Spread, as_json: bool) -> None:
+    from focal_algorithm.matrix.run import RESULTS_NAME
+    from focal_algorithm.matrix.work import work_matrix
 
+    rows, output = task.rows, task.output
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors_console(), transient=True) as bar:
-        task = bar.add_task("matrix", total=sum(max(1, row.suite.samples) for row in rows))
-        runner = MatrixRun(
-            found, output, data, is_resumed, lambda text: bar.console.print(f"note: {text}", markup=False)
+    with Progress(*columns, console=errors_console(), transient=True, disable=spread.is_spread) as bar:
+        shown = bar.add_task("matrix", total=task.units)
+        runner = task.runner(
+            is_resumed, lambda text: bar.console.print(f"note: {text}", markup=False), spread.shard
         )
-        failed = runner.run(rows, _step(bar, task))
+        if spread.is_spread:
+            runner.begin(rows)
+            spread.run(work_matrix, task, lambda: runner.finished_units(rows), task.units, "matrix")
+            failed = runner.gather(rows)
+        else:
+            failed = runner.run(rows, _step(bar, shown))
+    if spread.shard is not None and (left := runner.unfinished(rows)):
+        print_unfinished(spread.shard, output, len(rows) - len(left), len(rows))
+        if failed:
+            raise typer.Exit(1)
+        return
     tables = list(dict.fromkeys(str(output / one["table"]) for one in runner.accuracies))
     results = output / RESULTS_NAME
     if as_json:

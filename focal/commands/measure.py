@@ -8,6 +8,18 @@ from typing import Annotated
 
 import typer
 
+from focal.commands.spread import (
+    DaskOption,
+    DevicesOption,
+    JobOption,
+    JobsOption,
+    SchedulerOption,
+    ScriptOption,
+    ShardOption,
+    Spread,
+    print_slurm_script,
+    print_unfinished,
+)
 from focal_common.console import output_console, track
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -38,6 +50,14 @@ def measure(
     samples: Annotated[int, typer.Option(help="How many of them are traced.")] = 9,
     seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
+    device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
+    shard: ShardOption = "",
+    jobs: JobsOption = 1,
+    devices: DevicesOption = "",
+    dask: DaskOption = "",
+    scheduler: SchedulerOption = "",
+    job: JobOption = None,
+    slurm_script: ScriptOption = False,
     output: Annotated[Path, typer.Option(help="Trace root to write.")] = Path("output/measured"),
     is_identity: Annotated[
         bool,
@@ -50,6 +70,10 @@ def measure(
     from focal_algorithm.methods.budgeted import read_budget, with_budget
     from focal_algorithm.models import random_size
 
+    if slurm_script:
+        print_slurm_script(jobs, job or [], output)
+        return
+    spread = Spread.read(shard, jobs, devices, dask, scheduler, job or [])
     wanted = MeasureSettings(
         model=model,
         size=random_size(model, size),
@@ -60,7 +84,8 @@ def measure(
         questions=questions,
         samples=samples,
         seed=seed,
-        threads=threads,
+        threads=threads or int(spread.is_spread),
+        device=spread.device(device),
     )
     if is_identity:
         typer.echo(wanted.identity())
@@ -73,9 +98,19 @@ def measure(
 
     build_method(method, parameters)
     require_runnable()
-    from focal.studies.measure.session import Session
+    from focal.studies.measure.session import Session, work_measurement
 
-    metrics = Session(wanted).measure(parameters, output, lambda items, total: track(items, "asking", total))
+    session = Session(wanted)
+    if spread.is_spread:
+        journal = session.journal(parameters, output)
+        context = (wanted, parameters, output)
+        spread.run(work_measurement, context, lambda: len(journal.finished()), session.num_units, "asking")
+    metrics = session.measure(
+        parameters, output, lambda items, total: track(items, "asking", total), spread.shard
+    )
+    if metrics is None:
+        print_unfinished(spread.shard, output)
+        return
     _show(metrics, output, as_json)
 
 

@@ -76,10 +76,10 @@ def sweep(
 
 def _engine(jobs: int, dask: bool, scheduler: str) -> Any:
     if dask or scheduler:
-        from focal_simulator.sweep.cluster import DaskEngine
+        from focal_common.spreading.dask import DaskEngine
 
         return DaskEngine(jobs, scheduler or None)
-    from focal_simulator.sweep.workers import ProcessEngine, SerialEngine
+    from focal_common.spreading.engines import ProcessEngine, SerialEngine
 
     return ProcessEngine(jobs) if jobs > 1 else SerialEngine()
 

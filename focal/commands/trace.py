@@ -10,6 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from focal.commands.sim import comma_separated, show_report
+from focal.commands.spread import (
+    DaskOption,
+    DevicesOption,
+    JobOption,
+    JobsOption,
+    SchedulerOption,
+    ScriptOption,
+    ShardOption,
+    Spread,
+    print_slurm_script,
+    print_unfinished,
+)
 from focal.commands.trace_files import app as traces_app
 from focal.commands.trace_tables import print_answers, print_samples
 from focal_algorithm.methods.budgeted import read_budget, with_budget
@@ -24,6 +36,7 @@ from focal_simulator.accelerators import ACCELERATORS
 if TYPE_CHECKING:
     from focal_algorithm.tasks.asking import AskedTask
     from focal_algorithm.tracing.runner import RunResult
+    from focal_algorithm.tracing.settings import RunSettings
     from focal_simulator.results.request import Report
 
 app = typer.Typer(
@@ -131,11 +144,21 @@ def trace(
     match_accelerator: Annotated[
         str, typer.Option(help="Simulated for --match cycles and energy; the method's own, else dense.")
     ] = "",
+    shard: ShardOption = "",
+    jobs: JobsOption = 1,
+    devices: DevicesOption = "",
+    dask: DaskOption = "",
+    scheduler: SchedulerOption = "",
+    job: JobOption = None,
+    slurm_script: ScriptOption = False,
     output: Annotated[Path, typer.Option(help="Trace root to write into.")] = Path("output"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Run a model with a compression method on real pictures and record its sparse trace."""
     if context.invoked_subcommand is not None:
+        return
+    if slurm_script:
+        print_slurm_script(jobs, job or [], output)
         return
     method = _only_method(methods)
     _check_choices(profile, method, simulate)
@@ -157,10 +180,10 @@ def trace(
 
     require_runnable()
     from focal_algorithm.models import random_size
-    from focal_algorithm.tracing.runner import RunSettings, prepare, run
+    from focal_algorithm.tracing.settings import RunSettings
 
     parameters = with_budget(method, parameters)
-
+    spread = Spread.read(shard, jobs, devices, dask, scheduler, job or [])
     wanted = RunSettings(
         output=output,
         model=model,
@@ -177,9 +200,9 @@ def trace(
         seed=seed,
         dtype=dtype,
         precision=precision,
-        device=device,
+        device=spread.device(device),
         attention=attention,
-        threads=threads,
+        threads=threads or int(spread.is_spread),
         keep_masks=masks,
         keep_frames=keep_frames,
         is_offline=profile == "offline",
@@ -188,15 +211,9 @@ def trace(
         against_dense=against_dense,
     )
     check_inside(output, output / _SIMULATION)
-    prepared = prepare(wanted)
-    notes: tuple[str, ...] = ()
-    if target is not None:
-        from focal.studies.match_budget import match_budget, match_note
-
-        wanted, found = match_budget(wanted, prepared, match[0], target, match_accelerator)
-        notes = (match_note(found, match[0]),)
-    result = run(wanted, lambda items, total: track(items, "tracing", total), prepared)
-    result = replace(result, notes=(*notes, *result.notes))
+    result = _traced(spread, wanted, match[0], target, match_accelerator)
+    if result is None:
+        return
     for note in result.notes:
         _note(note)
     report = _simulated(result, output, simulate) if simulate else None
@@ -211,6 +228,45 @@ def trace(
         print_samples(result)
         if report is not None:
             show_report(report)
+
+
+def _traced(
+    spread: Spread, settings: RunSettings, quantity: str, target: float | None, accelerator: str
+) -> RunResult | None:
+    """Trace, here or on workers; None where other shards have samples left."""
+    from focal_algorithm.tracing.runner import Unfinished, prepare, run_shard
+
+    notes: tuple[str, ...] = ()
+    prepared = None
+    if target is not None:
+        if spread.is_spread or spread.shard is not None:
+            raise ConfigError(
+                "--match solves for a parameter before the run; solve it in a run of one process, and give the "
+                "parameter with --set to a run that is spread"
+            )
+        from focal.studies.match_budget import match_budget, match_note
+
+        prepared = prepare(settings)
+        settings, found = match_budget(settings, prepared, quantity, target, accelerator)
+        notes = (match_note(found, quantity),)
+    if spread.is_spread:
+        _trace_on_workers(spread, settings)
+    result = run_shard(
+        settings, spread.shard, lambda items, total: track(items, "tracing", total), prepared, _note
+    )
+    if isinstance(result, Unfinished):
+        print_unfinished(spread.shard, settings.output, result.done, result.total)
+        return None
+    return replace(result, notes=(*notes, *result.notes))
+
+
+def _trace_on_workers(spread: Spread, settings: RunSettings) -> None:
+    from focal_algorithm.tracing.journal import SampleJournal
+    from focal_algorithm.tracing.runner import begin_run, journal_folder, work_shard
+
+    begin_run(settings, _note)
+    journal = SampleJournal(journal_folder(settings))
+    spread.run(work_shard, settings, lambda: len(journal.finished()), settings.num_samples, "tracing")
 
 
 def _match_target(quantity: str, text: str, accelerator: str, method: str) -> tuple[float | None, str]:

@@ -16,6 +16,7 @@ from rich.table import Column, Table
 from focal.commands.trace_files_frames import show_frames
 from focal.commands.trace_files_ledger import ledger_table
 from focal.commands.trace_files_records import show_records
+from focal_common.commit import verify_folder
 from focal_common.console import output_console
 from focal_common.errors import ConfigError, TraceError
 from focal_traces.counts.sparsity import sparsity_by_layer, tokens_by_layer, weighted_sparsity
@@ -94,15 +95,25 @@ def info(
 
 
 def validate(
-    paths: Annotated[list[Path], typer.Argument(help="Trace files.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Trace files; or folders, whose manifests are checked.")
+    ],
     header: Header = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check files completely: checksums, schema, shapes, disjoint masks, consistent counts."""
+    """Check files completely: manifests, checksums, schema, shapes, disjoint masks, consistent counts.
+
+    What no manifest vouches for, such as a published or a hand-made file, is called unverified.
+    """
     reports: list[dict[str, Any]] = []
     failure: TraceError | None = None
     for path in paths:
         try:
+            if path.is_dir():
+                sealed, others = verify_folder(path)
+                found = {"sealed_files": sealed, "unverified": [str(one) for one in others]}
+                reports.append({"path": str(path), "ok": True} | found)
+                continue
             passed = validate_file(path, find_context(path, header))
         except TraceError as error:
             failure = failure or error
@@ -116,6 +127,7 @@ def validate(
                 "samples": passed.samples,
                 "gemm_inputs": passed.gemm_inputs,
                 "remarks": list(passed.remarks),
+                "is_verified": passed.is_verified,
             }
         )
     if as_json:
@@ -188,9 +200,22 @@ def _print_report(report: dict[str, Any]) -> None:
     if not report["ok"]:
         console.print(f"WRONG  {report['path']}", markup=False)
         return
+    if "sealed_files" in report:
+        others = report["unverified"]
+        console.print(
+            f"ok     {report['path']}: {report['sealed_files']} files as their manifests say", markup=False
+        )
+        for path in others[:_MOST_DIFFERENCES]:
+            console.print(f"       unverified: {path}", markup=False)
+        if len(others) > _MOST_DIFFERENCES:
+            console.print(
+                f"       and {len(others) - _MOST_DIFFERENCES} more that no manifest names", markup=False
+            )
+        return
     console.print(
         f"ok     {report['path']}: {report['tier']}, {report['samples']} samples"
-        + (f" x {report['gemm_inputs']} GEMM inputs" if report["gemm_inputs"] else ""),
+        + (f" x {report['gemm_inputs']} GEMM inputs" if report["gemm_inputs"] else "")
+        + ("" if report["is_verified"] else "; unverified: no manifest names it"),
         markup=False,
     )
     for remark in report["remarks"]:

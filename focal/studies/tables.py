@@ -14,10 +14,14 @@ from focal_common.files import atomic_write_text
 def write_table(
     path: Path, rows: Iterable[Mapping[str, Any]], columns: Iterable[str] = (), digits: int = 6
 ) -> None:
-    """Write rows with the union of their columns; a cell that a row lacks, or that is None, is empty.
+    """Write what `table_text` returns."""
+    atomic_write_text(path, table_text(rows, columns, digits))
+
+
+def table_text(rows: Iterable[Mapping[str, Any]], columns: Iterable[str] = (), digits: int = 6) -> str:
+    """Return rows as CSV with the union of their columns; a cell that a row lacks, or that is None, is empty.
 
     Args:
-        path: To write.
         rows: Any number.
         columns: First columns, and the header where there are no rows; the rest follow in order of appearance.
         digits: Significant digits of floats: the last bits differ between machines, and a reader needs none of them.
@@ -34,4 +38,4 @@ def write_table(
                 for name, value in row.items()
             }
         )
-    atomic_write_text(path, text.getvalue())
+    return text.getvalue()

@@ -27,8 +27,8 @@ from focal_algorithm.methods.build import build_method
 from focal_algorithm.methods.study import paper_of
 from focal_algorithm.models import MODELS
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
-from focal_algorithm.tracing.runner import RunSettings
 from focal_algorithm.tracing.runner import run as run_trace
+from focal_algorithm.tracing.settings import RunSettings
 from focal_algorithm.transformers_versions import cache_of
 from focal_common.errors import UnsupportedError
 

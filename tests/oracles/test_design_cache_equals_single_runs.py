@@ -8,6 +8,7 @@ import pytest
 from focal_common.errors import FocalError
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.base import Fidelity, RunResult
+from focal_simulator.engine.cycle import design_cache
 from focal_simulator.engine.cycle.design_cache import DesignCache
 from focal_simulator.results.runner import FIDELITIES, Settings
 from focal_simulator.sweep.metrics import chip_metrics, run_metrics
@@ -139,3 +140,24 @@ def test_every_field_that_alone_tells_two_designs_apart_tells_them_apart(
             design = {field: value}
             found = evaluated(name, fidelity, workload, design, "cacti", cache)
             assert found == evaluated(name, fidelity, workload, design, "cacti"), design
+
+
+def test_a_long_study_keeps_no_counts_of_jobs_that_it_has_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Jobs:
+        def __init__(self, name: int) -> None:
+            self.groups = (f"array {name}", f"attention {name}")
+
+        def jobs(self) -> "Jobs":
+            return self
+
+    monkeypatch.setattr(design_cache, "batched_jobs", lambda jobs: jobs)
+    monkeypatch.setattr(design_cache, "GroupCounts", lambda group, units: (group, units))
+    cache: Any = DesignCache()
+    for tiles in map(Jobs, range(40)):
+        batch = cache.batch(tiles)
+        for units in range(5):
+            for group in batch.groups:
+                cache.counts(group, units)
+        kept = {group for one in cache._batches.values() for group in one.groups}
+        assert {group for group, _ in cache._groups} == kept
+    assert len(cache._groups) == 16 * 2 * 5

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import focal_algorithm.matrix.run as matrix_run
 from focal.commands.matrix import app
 from focal.commands.running import run_command
+from focal_algorithm.tracing import runner
 
 SMALL = """
 models:
@@ -52,7 +52,7 @@ def test_an_interrupted_matrix_resumes_to_the_same_bytes(
     path = write(tmp_path)
     assert run(path, tmp_path / "whole", "--only", "focus,last") == 0
     traced: list[str] = []
-    real = matrix_run.trace_sample
+    real = runner.trace_sample
 
     def interrupted(settings: Any, prepared: Any, method: Any, source: Any) -> Any:
         if len(traced) == 2:
@@ -61,7 +61,7 @@ def test_an_interrupted_matrix_resumes_to_the_same_bytes(
         traced.append(one.recorded.header.sample_id)
         return one
 
-    monkeypatch.setattr(matrix_run, "trace_sample", interrupted)
+    monkeypatch.setattr(runner, "trace_sample", interrupted)
     assert run(path, tmp_path / "parts", "--only", "focus,last") == 130
     assert [row["status"] for row in results(tmp_path / "parts")] == ["done", "done"]
 
@@ -70,7 +70,7 @@ def test_an_interrupted_matrix_resumes_to_the_same_bytes(
         traced.append(one.recorded.header.sample_id)
         return one
 
-    monkeypatch.setattr(matrix_run, "trace_sample", counted)
+    monkeypatch.setattr(runner, "trace_sample", counted)
     assert run(path, tmp_path / "parts", "--only", "focus,last", "--resume") == 0
     assert len(traced) == 4  # three of the first row, each once, and one of the last
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")

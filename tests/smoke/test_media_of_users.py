@@ -21,6 +21,7 @@ from focal_algorithm.evaluation.lmms import answering
 from focal_algorithm.evaluation.lmms.model import FocalModel
 from focal_algorithm.evaluation.lmms.options import ModelOptions
 from focal_algorithm.matrix.progress import RowProgress
+from focal_algorithm.tracing.journal import FinishedSample
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
 from focal_algorithm.tracing.runner import gather, trace_of
 from focal_algorithm.tracing.settings import RunSettings
@@ -130,9 +131,10 @@ def test_a_resumed_row_of_a_matrix_keeps_the_note(turned: Path, tmp_path: Path) 
         output=tmp_path, model="llava_onevision", size="tiny", method="dense", videos=(turned,), frames=2
     )
     done = gather(settings)
-    progress = RowProgress(tmp_path / "row", "identity")
-    progress.save(0, done.traced[0], trace_of(settings, done.loaded, done.method, done.traced))
-    assert progress.load(0).notes == done.traced[0].notes == (COUNT,)
+    journal = RowProgress(tmp_path / "row", "identity").journal
+    alone = trace_of(settings, done.loaded, done.method, done.traced)
+    journal.save(0, FinishedSample(alone, done.traced[0], 0.0, (), ()), {})
+    assert journal.load(0).traced.notes == done.traced[0].notes == (COUNT,)
 
 
 @pytest.mark.parametrize("name", ["empty.mp4", "noise.mp4", "song_with_cover.m4a", "empty.jpg", "noise.jpg"])

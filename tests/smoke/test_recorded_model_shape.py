@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from focal_algorithm.tracing.runner import RunSettings, run
+from focal_algorithm.tracing.runner import run
+from focal_algorithm.tracing.settings import RunSettings
 from focal_simulator.whole_model import PHASES, operators
 from focal_traces.files.store import open_trace
 

@@ -18,6 +18,7 @@ from focal.commands.running import run_command
 from focal_algorithm.checkpoints.loading import load_model
 from focal_algorithm.evaluation.lmms.options import ModelOptions
 from focal_algorithm.models import weights
+from focal_algorithm.tracing import runner
 from focal_algorithm.tracing.identity import checkpoint_digest
 from focal_algorithm.training.export import write_manifest
 from focal_common.errors import ConfigError
@@ -138,7 +139,6 @@ suites: {focus: {models: [trained], datasets: [shapes-pope], method: focus, samp
 def test_an_interrupted_row_of_questions_resumes_to_the_same_bytes(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import focal_algorithm.matrix.run as matrix_run
 
     monkeypatch.setenv("FOCAL_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "matrix.yaml"
@@ -154,7 +154,7 @@ suites: {dense: {models: [trained], datasets: [shapes-mme], method: dense, sampl
         )
 
     assert run("whole") == 0
-    real, calls = matrix_run.trace_sample, []
+    real, calls = runner.trace_sample, []
 
     def interrupted(*given: object) -> object:
         if len(calls) == 2:
@@ -162,9 +162,9 @@ suites: {dense: {models: [trained], datasets: [shapes-mme], method: dense, sampl
         calls.append(1)
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(matrix_run, "trace_sample", interrupted)
+    monkeypatch.setattr(runner, "trace_sample", interrupted)
     assert run("cut") == 130
-    monkeypatch.setattr(matrix_run, "trace_sample", real)
+    monkeypatch.setattr(runner, "trace_sample", real)
     assert run("cut", "--resume") == 0
     found = []
     for name in ("whole", "cut"):

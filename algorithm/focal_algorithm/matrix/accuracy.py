@@ -12,12 +12,20 @@ from focal_algorithm.evaluation.lmms.run_files import SAMPLES, SUMMARY
 from focal_algorithm.matrix.rows import MatrixRow
 from focal_algorithm.matrix.schema import Matrix
 from focal_common.errors import ConfigError
+from focal_common.spreading.shards import Shard
 
 if TYPE_CHECKING:
     from focal_algorithm.evaluation.lmms.evaluation import Forget, Run
 
 
-def evaluate_row(row: MatrixRow, matrix: Matrix, output: Path, forget: Forget | None = None) -> list[Run]:
+def evaluate_row(
+    row: MatrixRow,
+    matrix: Matrix,
+    output: Path,
+    forget: Forget | None = None,
+    shard: Shard | None = None,
+    first: int = 0,
+) -> list[Run]:
     """Measure the accuracy of a row; tables and runs are written below ``output/accuracy``.
 
     Args:
@@ -25,6 +33,8 @@ def evaluate_row(row: MatrixRow, matrix: Matrix, output: Path, forget: Forget | 
         matrix: Its matrix.
         output: Trace root.
         forget: See `focal_algorithm.evaluation.lmms.evaluation.evaluate`.
+        shard: See there.
+        first: See there.
 
     Raises:
         FocalError: The dataset names no task, or the evaluation failed.
@@ -48,7 +58,7 @@ def evaluate_row(row: MatrixRow, matrix: Matrix, output: Path, forget: Forget | 
         limit=suite.samples or None,
         sweep=_sweep(row),
     )
-    return request.run(forget)
+    return request.run(forget, shard, first)
 
 
 def _sweep(row: MatrixRow) -> Sweep | None:

@@ -7,19 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from focal_algorithm.hooks.recorder import RecordedSample
-from focal_algorithm.prompts.media.media import Question
-from focal_algorithm.tracing.prompting import TracedSample
+from focal_algorithm.tracing.journal import SampleJournal
 from focal_common.files import atomic_write_text
-from focal_common.places import check_inside, check_removable, make_folder, remove_folder
+from focal_common.places import check_inside, check_removable, remove_folder
 from focal_common.reading.json_files import read_json, sealed, unsealed
-from focal_traces.counts.file import COUNTS_SUFFIX, write_counts
-from focal_traces.counts.trace import Trace
-from focal_traces.files.store import open_masks, open_trace
-from focal_traces.masks.file import MASKS_SUFFIX, write_masks
-from focal_traces.masks.masks import MaskTrace
-from focal_traces.records.file import RECORDS_SUFFIX, read_records, write_records
-from focal_traces.records.records import RecordTrace
+
+_REMEDY = "remove it, or do not resume"
 
 _REMEDY = "remove it, or do not resume"
 
@@ -31,7 +24,7 @@ class RowState:
     Attributes:
         status: ``running``, ``done`` or ``failed``.
         reason: Why it failed; empty otherwise.
-        results: One JSON-like record per finished sample.
+        results: One JSON-like record per sample of a row that is done; while it runs, its journal has them.
     """
 
     status: str
@@ -50,6 +43,11 @@ class RowProgress:
 
     folder: Path
     identity: str
+
+    @property
+    def journal(self) -> SampleJournal:
+        """Finished samples of a row that is not done."""
+        return SampleJournal(self.folder / "samples")
 
     def check(self, output: Path) -> None:
         """Refuse a folder that leads out of ``output``, or samples that are not Focal's to remove.
@@ -77,7 +75,11 @@ class RowProgress:
         return state if of_any_settings or tree["identity"] == self.identity else None
 
     def write(self, state: RowState) -> None:
-        """Replace the state in one step."""
+        """Replace the state in one step.
+
+        Raises:
+            RunError: It cannot be written; the earlier state stands.
+        """
         tree = {
             "identity": self.identity,
             "status": state.status,
@@ -94,44 +96,3 @@ class RowProgress:
     def drop_samples(self) -> None:
         """Remove the samples of a row that is done; their trace is written."""
         remove_folder(self.folder / "samples")
-
-    def save(self, index: int, traced: TracedSample, alone: Trace) -> None:
-        """Write a finished sample.
-
-        Args:
-            index: Its number.
-            traced: The sample.
-            alone: Its counts under a header of one sample.
-        """
-        stem = self.folder / "samples" / f"{index:04d}"
-        make_folder(stem.parent)
-        recorded = traced.recorded
-        write_counts(alone, stem.with_name(stem.name + COUNTS_SUFFIX))
-        write_records(
-            RecordTrace(alone.header, (recorded.records,)), stem.with_name(stem.name + RECORDS_SUFFIX)
-        )
-        if recorded.masks is not None:
-            write_masks(MaskTrace(alone.header, (recorded.masks,)), stem.with_name(stem.name + MASKS_SUFFIX))
-        facts: dict[str, Any] = {
-            "answer": traced.answer,
-            "origin": traced.origin,
-            "summary": recorded.summary,
-        }
-        facts |= {"question": traced.question, "dense_answer": traced.dense_answer}
-        facts |= {"notes": list(traced.notes)}
-        facts |= {"asked": None if traced.asked is None else traced.asked.to_json()}
-        atomic_write_text(stem.with_name(stem.name + ".json"), json.dumps(sealed(facts)) + "\n")
-
-    def load(self, index: int) -> TracedSample:
-        """Read a finished sample; raises `TraceError` or `ConfigError` where its files are damaged."""
-        stem = self.folder / "samples" / f"{index:04d}"
-        trace = open_trace(stem.with_name(stem.name + COUNTS_SUFFIX))
-        masks_path = stem.with_name(stem.name + MASKS_SUFFIX)
-        masks = open_masks(masks_path).samples[0] if masks_path.is_file() else None
-        records = read_records(stem.with_name(stem.name + RECORDS_SUFFIX)).samples[0]
-        where = stem.with_name(stem.name + ".json")
-        facts = unsealed(read_json(where, hint=_REMEDY), str(where), hint=_REMEDY)
-        recorded = RecordedSample(trace.header.samples[0], trace.samples[0], masks, records, facts["summary"])
-        asked = None if facts["asked"] is None else Question.from_json(facts["asked"], str(where))
-        spoken = (facts["answer"], facts["origin"], facts["question"])
-        return TracedSample(recorded, *spoken, asked, facts["dense_answer"], notes=tuple(facts["notes"]))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +14,24 @@ from focal_algorithm.matrix.progress import RowProgress, RowState
 from focal_algorithm.matrix.rows import MatrixRow, matrix_rows, row_settings
 from focal_algorithm.matrix.schema import Matrix
 from focal_algorithm.methods import METHODS
-from focal_algorithm.tracing.accuracy import judged, unfit_notes
+from focal_algorithm.tracing.accuracy import judged
+from focal_algorithm.tracing.identity import run_identity
 from focal_algorithm.tracing.output import check_output, sample_facts, trace_folder
 from focal_algorithm.tracing.prompting import TracedSample
 from focal_algorithm.tracing.runner import (
-    finish,
-    method_of,
+    finish_journaled,
     prepare,
     sample_sources,
-    trace_of,
-    trace_sample,
+    trace_missing,
 )
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common import __version__
+from focal_common.commit import sweep
 from focal_common.errors import FocalError
 from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash
+from focal_common.spreading.claims import JOURNAL, claimed, finishing, open_journal
+from focal_common.spreading.shards import Shard
 
 RESULTS_NAME = "matrix_results.csv"
 _MODEL_FIELDS = (
@@ -50,14 +50,15 @@ _FIRST_COLUMNS = ("row", "method", "precision", "sample", "sample_id", "status",
 
 
 class MatrixRun:
-    """One call of ``focal matrix``.
+    """One call of ``focal matrix``, or what one shard of it does.
 
     Args:
         matrix: What to run.
         output: Trace root.
         data: See `row_settings`.
-        is_resumed: Whether finished samples and answers of an earlier call are kept.
+        is_resumed: Whether finished samples and answers of an earlier call are kept; those of other shards always are.
         note: Takes sentences for the user.
+        shard: Part of all samples and questions of the rows that are run; None for all of them.
 
     Attributes:
         accuracies: What rows that measure accuracy have found, see `accuracy_results`, with the name of the row.
@@ -70,14 +71,16 @@ class MatrixRun:
         data: Path | None = None,
         is_resumed: bool = False,
         note: Callable[[str], Any] = lambda sentence: None,
+        shard: Shard | None = None,
     ) -> None:
         self._matrix, self._output, self._data = matrix, output, data
-        self._is_resumed, self._note = is_resumed, note
+        self._is_resumed, self._note, self._shard = is_resumed or shard is not None, note, shard
         self._said: set[str] = set()
         self._begun: set[Path] = set()
         self.accuracies: list[dict[str, Any]] = []
         self._key: Any = None
         self._loaded: LoadedModel | None = None
+        self._claim = output / JOURNAL / "matrix"
 
     def run(
         self, rows: Iterable[MatrixRow], step: Callable[[str], Any] = lambda name: None
@@ -89,54 +92,118 @@ class MatrixRun:
             step: Called before each sample with the name of the row, for progress.
 
         Raises:
-            FocalError: A folder is not Focal's to write or to remove, or its tables are damaged; nothing has run.
+            FocalError: A folder is not Focal's to write or to remove, its tables are damaged, or another command works
+                on it; nothing has run.
         """
-        rows, failed = list(rows), []
+        rows = list(rows)
+        self.check(rows)
+        states: dict[str, RowState] = {}
+        firsts: dict[str, int] = {}  # units of the run, so that shards share rows of few samples evenly
+        with claimed(self._claim, self._shard):
+            if self._shard is None:  # nobody else is writing
+                for folder in (self._output, *(self._progress(row).folder for row in rows)):
+                    sweep(folder)
+            try:
+                for row in rows:
+                    firsts[row.name] = sum(max(1, one.suite.samples) for one in rows[: len(firsts)])
+                    states[row.name] = self._run_row(row, step, firsts[row.name])
+                    self._write_results()
+                for row in rows:  # whose last samples another shard has finished meanwhile
+                    if states[row.name].status == "running":
+                        states[row.name] = self._run_row(row, step, firsts[row.name])
+            finally:
+                # One place, also after an interruption.
+                self._write_results()
+        return [row for row in rows if states[row.name].status == "failed"]
+
+    def check(self, rows: Iterable[MatrixRow]) -> None:
+        """Refuse what would stop every row, before the first; see `run` for errors."""
         for row in rows:
             self._progress(row).check(self._output)
             check_output(self._output, _folder(row))
-        try:
+
+    def begin(self, rows: Iterable[MatrixRow]) -> None:
+        """Forget what an earlier call has finished of rows that shards are about to run, unless it is resumed."""
+        if self._is_resumed:
+            return
+        with claimed(self._claim):
             for row in rows:
-                if self._run_row(row, step).status == "failed":
-                    failed.append(row)
-                self._write_results()
-        finally:
-            # One place, also after an interruption.
-            self._write_results()
+                self._progress(row).clear()
+
+    def gather(self, rows: Iterable[MatrixRow]) -> list[MatrixRow]:
+        """Return the rows that failed where shards ran them, and take up what the others found."""
+        failed = []
+        for row in rows:
+            state = self._progress(row).read()
+            if state is None or state.status != "done":
+                failed.append(row)
+            else:
+                self._keep_accuracy(row, state)
+        self._write_results()
         return failed
+
+    def unfinished(self, rows: Iterable[MatrixRow]) -> list[MatrixRow]:
+        """Return the rows of which other shards have samples or questions left."""
+        states = ((row, self._progress(row).read()) for row in rows)
+        return [row for row, state in states if state is None or state.status == "running"]
+
+    def finished_units(self, rows: Iterable[MatrixRow]) -> int:
+        """Return how many samples of rows are finished, by whichever shard, those of finished rows included."""
+        count = 0
+        for row in rows:
+            state = self._progress(row).read()
+            is_done = state is not None and state.status == "done"
+            count += max(1, row.suite.samples) if is_done else len(self._progress(row).journal.finished())
+        return count
 
     def _progress(self, row: MatrixRow) -> RowProgress:
         return RowProgress(self._output / "matrix" / row.name, self._identity(row))
 
-    def _run_row(self, row: MatrixRow, step: Callable[[str], Any]) -> RowState:
-        progress, state = self._progress(row), None
+    def _run_row(self, row: MatrixRow, step: Callable[[str], Any], first: int) -> RowState:
+        """Run what is missing of a row and is of this shard, whose first unit has a number in the run."""
+        progress = self._progress(row)
         try:
-            if self._is_resumed:
-                state = progress.read()
-                if state is None and (progress.folder / "row.json").is_file():
-                    self._note(f"{row.name}: its settings changed, so it starts again")
-            if state is not None and state.status == "done" and self._is_kept(row, state):
+            state = self._begin(row, progress)
+            if state is not None:
                 self._keep_accuracy(row, state)
                 return state
-            if state is None:
-                progress.clear()
             if row.suite.measure == "accuracy":
                 step(row.name)
-                state = self._evaluate_row(row)
+                state = self._evaluate_row(row, first)
             else:
-                state = self._trace_row(row, progress, state, step)
+                state = self._trace_row(row, progress, step, first)
         except Exception as error:
             # Whatever stops a row must not take the others with it.
             reason = str(error) if isinstance(error, FocalError) else f"{type(error).__name__}: {error}"
             reason = " ".join(reason.split())
             self._note(f"{row.name} failed: {reason}")
-            done = progress.read() if self._has_state(progress) else None
-            state = RowState("failed", reason, () if done is None else done.results)
-        progress.write(state)
+            state = RowState("failed", reason, ())
+        if state.status != "running":
+            progress.write(state)
+        if state.status == "done":
+            progress.drop_samples()
         return state
 
-    def _evaluate_row(self, row: MatrixRow) -> RowState:
-        runs = evaluate_row(row, self._matrix, self._output, None if self._is_resumed else self._forget)
+    def _begin(self, row: MatrixRow, progress: RowProgress) -> RowState | None:
+        """Return the state of a row that is done; else begin it, or go on with it."""
+        with finishing(self._claim):
+            state = progress.read() if self._is_resumed else None
+            if state is None:
+                if self._is_resumed and (progress.folder / "row.json").is_file():
+                    self._note(f"{row.name}: its settings changed, so it starts again")
+                progress.clear()
+            elif state.status == "done" and self._is_kept(row, state):
+                progress.drop_samples()  # an earlier call may have been killed before it could
+                return state
+            if state is None or self._shard is None:
+                progress.write(RowState("running", "", ()))
+        return None
+
+    def _evaluate_row(self, row: MatrixRow, first: int) -> RowState:
+        forget = None if self._is_resumed else self._forget
+        runs = evaluate_row(row, self._matrix, self._output, forget, self._shard, first)
+        if not runs:  # other shards have questions left
+            return RowState("running", "", ())
         self._tell(row, (note for run in runs for note in run.notes))
         found = accuracy_results(runs, self._output)
         state = RowState("done", "", tuple(_head(row) | {"status": "done"} | one for one in found))
@@ -160,34 +227,47 @@ class MatrixRun:
             self.accuracies += state.results
 
     def _trace_row(
-        self, row: MatrixRow, progress: RowProgress, state: RowState | None, step: Callable[[str], Any]
+        self, row: MatrixRow, progress: RowProgress, step: Callable[[str], Any], first: int
     ) -> RowState:
-        started = time.monotonic()
         settings = row_settings(row, self._matrix, self._output, self._data)
-        loaded = self._prepare(settings)
-        method, notes = method_of(settings, loaded)
-        self._tell(row, notes)
-        results = list(state.results) if state else []
-        sources = sample_sources(settings)
-        alone = replace(settings, chosen_sample=None, samples=1)
-        for index in range(len(results), len(sources)):
-            step(row.name)
-            traced = trace_sample(settings, loaded, method, sources[index])
-            trace = trace_of(alone, loaded, method, [traced])
-            progress.save(index, traced, trace)
-            results.append(_result(row, index, sample_facts(trace, 0)) | _judgement(traced))
-            progress.write(RowState("running", "", tuple(results)))
-        # From disk also without an interruption, so that both ways give the same bytes.
-        everything = [progress.load(index) for index in range(len(sources))]
-        media_notes = (note for one in everything for note in one.notes)
-        self._tell(row, (*unfit_notes(loaded, everything, settings.task), *media_notes))
-        done = finish(settings, loaded, method, everything, time.monotonic() - started)
-        chosen = done.trace.chosen_sample()
-        results = [result | {"is_chosen": index == chosen} for index, result in enumerate(results)]
-        state = RowState("done", "", tuple(results))
-        progress.write(state)
-        progress.drop_samples()
+        sources, journal = sample_sources(settings), progress.journal
+        is_shared, units = self._shard is not None, len(sources)
+        open_journal(journal.folder, run_identity(settings), is_shared, self._note, units=units)
+        finished = journal.finished()
+        own = (index for index in range(len(sources)) if self._is_own(first + index))
+        if missing := [index for index in own if index not in finished]:
+            trace_missing(
+                settings,
+                journal,
+                sources,
+                self._stepped(missing, row.name, step),
+                lambda: self._prepare(settings),
+                lambda index, alone, traced: {
+                    "result": _result(row, index, sample_facts(alone, 0)) | _judgement(traced)
+                },
+            )
+        with finishing(self._claim):
+            state = progress.read()
+            if state is not None and state.status == "done":
+                return state  # another shard was last
+            if len(journal.finished()) < len(sources):
+                return RowState("running", "", ())
+            done = finish_journaled(settings, journal, len(sources))
+            self._tell(row, done.notes)
+            chosen = done.trace.chosen_sample()
+            results = [journal.facts(index)["result"] for index in range(len(sources))]
+            results = [result | {"is_chosen": index == chosen} for index, result in enumerate(results)]
+            state = RowState("done", "", tuple(results))
+            progress.write(state)
         return state
+
+    def _stepped(self, indices: Iterable[int], name: str, step: Callable[[str], Any]) -> Iterator[int]:
+        for index in indices:
+            step(name)
+            yield index
+
+    def _is_own(self, unit: int) -> bool:
+        return self._shard is None or self._shard.holds(unit)
 
     def _tell(self, row: MatrixRow, notes: Iterable[str]) -> None:
         for note in notes:
@@ -209,16 +289,23 @@ class MatrixRun:
         common = [self._matrix.hub, self._matrix.device, self._matrix.new_tokens, str(self._data or "")]
         return content_hash([__version__, row.name, settings, common])
 
-    def _has_state(self, progress: RowProgress) -> bool:
-        return (progress.folder / "row.json").is_file()
-
     def _write_results(self) -> None:
         """Write one line per sample of every row that any call has begun, in the order of the matrix."""
+        with finishing(
+            self._claim.with_name("results")
+        ):  # so that the last to write has read the newest states
+            self._write_lines()
+
+    def _write_lines(self) -> None:
         lines: list[dict[str, Any]] = []
         for row in matrix_rows(self._matrix):
-            state = self._progress(row).read(of_any_settings=True)
+            progress = self._progress(row)
+            state = progress.read(of_any_settings=True)
             if state is not None:
                 lines += state.results
+                if state.status != "done":
+                    journal = progress.journal
+                    lines += [journal.facts(index)["result"] for index in sorted(journal.finished())]
                 if state.status == "failed":
                     lines.append(_head(row) | {"status": "failed", "reason": state.reason})
         columns = list(dict.fromkeys([*_FIRST_COLUMNS, *(name for line in lines for name in line)]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from focal_algorithm.checkpoints.loading import LoadedModel
@@ -20,6 +20,7 @@ from focal_algorithm.tracing.identity import (
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.statistics import accuracy
 from focal_traces.counts.trace import Trace
+from focal_traces.header.schema import TraceHeader
 
 if TYPE_CHECKING:
     from focal_algorithm.tracing.prompting import TracedSample
@@ -35,7 +36,7 @@ def run_accuracy(
     settings: RunSettings,
     task: AskedTask,
     method: CompressionMethod,
-    loaded: LoadedModel,
+    header: TraceHeader,
     questions: Sequence[Question],
     records: Sequence[dict[str, Any]],
     pixels: Sequence[str],
@@ -46,7 +47,7 @@ def run_accuracy(
         settings: Settings of the run.
         task: What it asked.
         method: With its parameters.
-        loaded: The model.
+        header: Of the trace.
         questions: One per record.
         records: With ``sample_id``, ``answer``, and ``dense_answer`` where the run compares with the dense model.
         pixels: SHA-256 of the picture of each question.
@@ -56,7 +57,7 @@ def run_accuracy(
     digest = questions_hash(
         (shown, question.text, question.answer) for shown, question in zip(pixels, questions, strict=True)
     )
-    weights = checkpoint_digest(settings.model, settings.size, settings.seed, loaded.checkpoint)
+    weights = checkpoint_digest(settings.model, settings.size, settings.seed, header.checkpoint)
     configuration = configuration_hash(
         checkpoint=weights,
         dtype=settings.dtype,
@@ -71,10 +72,10 @@ def run_accuracy(
         "split": task.split,
         "task_seed": task.seed,
         "samples": len({record["sample_id"].rpartition("-")[0] for record in records}),
-        "checkpoint": checkpoint_label(loaded.checkpoint, weights),
+        "checkpoint": checkpoint_label(header.checkpoint, weights),
         "method": method.name,
         "precision": settings.dtype if settings.precision == "float" else settings.precision,
-        "linear_layers": loaded.quantization or f"in {settings.dtype}",
+        "linear_layers": header.quantization or f"in {settings.dtype}",
         **_counted(questions, answers),
         "by_kind": _by_kind(questions, answers),
         "dense": None if None in dense else _counted(questions, [str(answer) for answer in dense]),
@@ -135,14 +136,21 @@ def unfit_notes(loaded: LoadedModel, traced: Sequence[TracedSample], task: Asked
         task: Whose questions they are; None for other inputs.
     """
     words = dict.fromkeys(word for one in traced for word in loaded.tokenizer.unknown_words(one.question))
-    notes = []
-    if words:
-        listed = ", ".join(f"'{word}'" for word in words)
-        notes.append(
-            f"{loaded.name} does not know {listed}, which its tokenizer reads as unknown; the answer says little"
-        )
+    return unknown_words_notes(loaded.name, words) + foreign_notes_of(loaded, task)
+
+
+def unknown_words_notes(model: str, words: Collection[str]) -> list[str]:
+    """Say which words of the questions a model's tokenizer does not know."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    return [
+        f"{model} does not know {listed}, which its tokenizer reads as unknown; the answer says little"
+    ] * bool(words)
+
+
+def foreign_notes_of(loaded: LoadedModel, task: AskedTask | None) -> list[str]:
+    """Return `foreign_notes` about the pictures of a task; None for other inputs."""
     generator = "" if task is None else BENCHMARKS[task.name].task if task.name in BENCHMARKS else task.name
-    return notes + foreign_notes(loaded, [generator])
+    return foreign_notes(loaded, [generator])
 
 
 def idle_notes(method: CompressionMethod, trace: Trace) -> list[str]:

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from focal_algorithm.checkpoints.hub import pinned
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models import MODELS, model_location
+from focal_algorithm.tracing.settings import RunSettings
 from focal_common.files import sha256_of_file
-from focal_common.provenance import content_hash
+from focal_common.provenance import content_hash, package_versions, source_hash
 
 _LARGE_BYTES = 256 << 20
 _SHA256_DIGITS = 64
@@ -123,3 +126,67 @@ def checkpoint_label(loaded: str, digest: dict[str, Any]) -> str:
     is_hash = len(values) == 1 and len(values[0]) == _SHA256_DIGITS
     known = values[0] if is_hash else content_hash(weights or digest)
     return f"{loaded}@{known[:_SHORT_HASH]}"
+
+
+_INSENSITIVE = frozenset({"output", "threads", "videos", "images"})
+_SLICES, _SLICE_BYTES = 64, 1 << 16
+
+
+def settings_in_force(settings: RunSettings) -> dict[str, Any]:
+    """Return the settings of a run that decide its results, as JSON values; files count by their names."""
+    found = {name: value for name, value in settings.to_json().items() if name not in _INSENSITIVE}
+    return found | {"files": [path.name for path in (*settings.videos, *settings.images)]}
+
+
+def run_identity(settings: RunSettings) -> dict[str, Any]:
+    """Return everything that decides the results of a run: what samples traced apart must agree on to be of one.
+
+    Of weight files above 256 MiB, 64 slices of 64 KiB and the length are hashed: other weights differ in all of them;
+    a flipped bit in one of them goes unseen.
+
+    Raises:
+        ConfigError: A Hub name with a revision that is not in the cache and must not be downloaded.
+    """
+    place, pinned_name = pinned(settings.model, settings.revision, settings.is_offline)
+    return {
+        "settings": settings_in_force(settings),
+        "weights": pinned_name or _weights(place, settings),
+        "inputs": [_input(path) for path in (*settings.videos, *settings.images)],
+        **code_identity(),
+    }
+
+
+def code_identity() -> dict[str, Any]:
+    """Return the code and the versions that decide what a model gives."""
+    code = ("focal_algorithm", "focal_traces", "focal_common")
+    return {
+        "code": {name: source_hash(name)[:16] for name in code},
+        "versions": package_versions("focal-vlm", "torch", "transformers", "numpy", "pillow", "av"),
+    }
+
+
+def _weights(model: str, settings: RunSettings) -> dict[str, Any]:
+    found = checkpoint_digest(model, settings.size, settings.seed)
+    folder = Path(model_location(model))
+    return {
+        name: _slices_hash(folder / name) if str(value).endswith(" bytes") else value
+        for name, value in found.items()
+    }
+
+
+def _slices_hash(path: Path) -> str:
+    length = path.stat().st_size
+    digest = hashlib.sha256(str(length).encode())
+    with path.open("rb") as source:
+        for place in range(_SLICES):
+            source.seek(place * (length - _SLICE_BYTES) // (_SLICES - 1))
+            digest.update(source.read(_SLICE_BYTES))
+    return digest.hexdigest()
+
+
+def _input(path: Path) -> list[str]:
+    beside = path.with_suffix(".question.txt")
+    try:
+        return [sha256_of_file(path), sha256_of_file(beside) if beside.is_file() else ""]
+    except OSError:
+        return []  # whoever reads it says what is wrong

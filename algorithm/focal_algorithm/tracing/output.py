@@ -13,6 +13,7 @@ from focal_algorithm.hooks.recorder import RecordedSample
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.tracing.prompting import TracedSample
 from focal_algorithm.tracing.settings import RunSettings
+from focal_common.commit import MANIFEST_SUFFIX, check_writable, commit
 from focal_common.files import atomic_write_text
 from focal_common.places import check_inside
 from focal_common.provenance import manifest, package_versions
@@ -43,6 +44,11 @@ def build_trace(
 ) -> Trace:
     """Return tier 1 of all recorded samples of a run under its header; see `recorded_trace` for arguments."""
     trace = recorded_trace(loaded, method, samples, settings.dataset_name, settings.seed)
+    return with_chosen_sample(settings, method, trace)
+
+
+def with_chosen_sample(settings: RunSettings, method: CompressionMethod, trace: Trace) -> Trace:
+    """Return a trace with the sample that simulations take: the one of the settings, else that of the main run."""
     if settings.chosen_sample is not None:
         return with_sample(trace, settings.chosen_sample)
     return beside_main_run(trace, settings.output, _folder(settings, method))
@@ -123,10 +129,12 @@ def check_output(root: Path, folder: str) -> None:
         folder: Folder in it that the run will write.
 
     Raises:
+        RunError: It cannot be written, or the disk is full.
         ConfigError: The folder is a link that leads out of the root.
         TraceError: A table of the root is damaged, so no row can be put into it.
     """
     check_inside(root, root / folder)
+    check_writable(root)
     for table in (WORKLOADS, *method_tables()):
         if (root / table.file).exists():
             table.read(root / table.file)
@@ -175,8 +183,9 @@ def write_run(
     records: tuple[dict[str, Any], ...],
     wall_time_s: float,
     accuracy: dict[str, Any] | None = None,
+    beside: Mapping[str, str] | None = None,
 ) -> dict[str, Path]:
-    """Write every file of a run, the manifest last, and return them by role.
+    """Write every file of a run in one step and return them by role.
 
     Args:
         settings: Settings of the run.
@@ -186,6 +195,7 @@ def write_run(
         records: What ``NAME.samples.json`` says.
         wall_time_s: For the manifest.
         accuracy: Accuracy of the answers to a benchmark's questions, for ``NAME.accuracy.json``.
+        beside: See `write_recorded`.
     """
     stem = f"{trace.header.model}_{trace.header.dataset}"
     stem = f"{stem}_{settings.variant}" if settings.variant else stem
@@ -195,23 +205,22 @@ def write_run(
         folder == trace_folder(method, "float")
         or _has_trace(settings.output / trace_folder(method, "float"), stem)
     )
-    files = write_recorded(
+    extra: dict[str, Any] = {"seed": settings.seed, "wall_time_s": round(wall_time_s, 3)}
+    notes = [note for one in traced for note in one.notes]
+    extra |= {"media_notes": notes} if notes else {}
+    return write_recorded(
         settings.output / folder / stem,
         trace,
         [one.recorded for one in traced],
         method if owns_tables else None,
         records,
-        [one.frames for one in traced] if settings.keeps_frames else (),
-        settings.keep_masks,
+        settings.to_json(),
+        shown=[one.frames for one in traced] if settings.keeps_frames else (),
+        keep_masks=settings.keep_masks,
+        accuracy=accuracy,
+        beside=beside,
+        **extra,
     )
-    if accuracy is not None:
-        files["accuracy"] = settings.output / folder / f"{stem}.accuracy.json"
-        atomic_write_text(files["accuracy"], json.dumps(accuracy, indent=1) + "\n")
-    extra: dict[str, Any] = {"seed": settings.seed, "wall_time_s": round(wall_time_s, 3)}
-    notes = [note for one in traced for note in one.notes]
-    extra |= {"media_notes": notes} if notes else {}
-    files["manifest"] = write_manifest(settings.output / folder / stem, trace, settings.to_json(), **extra)
-    return files
 
 
 def write_recorded(
@@ -220,10 +229,15 @@ def write_recorded(
     samples: Sequence[RecordedSample],
     method: CompressionMethod | None,
     facts: Sequence[Mapping[str, Any]],
+    configuration: Mapping[str, Any],
+    *,
     shown: Sequence[SampleFrames | None] = (),
     keep_masks: bool = True,
+    accuracy: Mapping[str, Any] | None = None,
+    beside: Mapping[str, str] | None = None,
+    **extra: Any,
 ) -> dict[str, Path]:
-    """Write the tiers of recorded prefills and their rows in the tables of the trace root; return files by role.
+    """Write recorded prefills and their rows in the tables of the trace root in one step; return files by role.
 
     Args:
         stem: ``ROOT/FOLDER/NAME``, to which the suffixes are added.
@@ -231,42 +245,69 @@ def write_recorded(
         samples: Masks, records and summaries, in the order of the trace.
         method: Whose own tables are written; None to leave them as they are.
         facts: Facts of each sample, for ``NAME.samples.json``; see `sample_facts`.
+        configuration: JSON-like settings of the run, for the manifest.
         shown: Pictures of each sample; empty to keep none.
         keep_masks: Whether to write tier 2, which every sample then holds.
+        accuracy: For ``NAME.accuracy.json``; None where no benchmark was asked.
+        beside: Texts of further files at the top of the trace root, by name.
+        **extra: Further fields of the manifest. Results must be the same bytes on a second run, so a clock goes only
+            here.
+
+    Raises:
+        RunError: The folder cannot be written; earlier files are untouched.
+        TraceError: A table of the root is damaged, or not what its manifest says.
     """
     header, root = trace.header, stem.parent.parent
-    files = {"counts": _named(stem, COUNTS_SUFFIX)}
-    write_counts(trace, files["counts"])
-    if keep_masks:
-        files["masks"] = _named(stem, MASKS_SUFFIX)
-        masks = tuple(sample.masks for sample in samples if sample.masks is not None)
-        write_masks(MaskTrace(header, masks), files["masks"])
-    files["records"] = _named(stem, RECORDS_SUFFIX)
-    write_records(RecordTrace(header, tuple(sample.records for sample in samples)), files["records"])
-    pictures = _named(stem, FRAMES_SUFFIX)
-    if any(one is not None for one in shown):
-        files["frames"] = pictures
-        write_frames(FramesTrace(header, tuple(shown)), pictures)
-    else:
-        pictures.unlink(missing_ok=True)  # those of an earlier run are not of this one
-    if method is not None:
-        files |= write_method_tables(root, header, method, samples)
-    files["samples"] = _named(stem, ".samples.json")
-    atomic_write_text(files["samples"], json.dumps(list(facts), indent=1) + "\n")
+    files: dict[str, Path] = {}
+    with commit(root) as writing:
+
+        def place(role: str, suffix: str) -> Path:
+            files[role] = _named(stem, suffix)
+            return writing.staged(files[role])
+
+        write_counts(trace, place("counts", COUNTS_SUFFIX))
+        if keep_masks:
+            masks = tuple(sample.masks for sample in samples if sample.masks is not None)
+            write_masks(MaskTrace(header, masks), place("masks", MASKS_SUFFIX))
+        records = RecordTrace(header, tuple(sample.records for sample in samples))
+        write_records(records, place("records", RECORDS_SUFFIX))
+        if any(one is not None for one in shown):
+            write_frames(FramesTrace(header, tuple(shown)), place("frames", FRAMES_SUFFIX))
+        atomic_write_text(place("samples", ".samples.json"), json.dumps(list(facts), indent=1) + "\n")
+        if accuracy is not None:
+            atomic_write_text(place("accuracy", ".accuracy.json"), json.dumps(accuracy, indent=1) + "\n")
+        for suffix in (MASKS_SUFFIX, FRAMES_SUFFIX, ".accuracy.json"):
+            if _named(stem, suffix) not in files.values():
+                writing.remove(_named(stem, suffix))  # that of an earlier run is not of this one
+        tables = {} if method is None else write_method_tables(writing.stage, header, method, samples)
+        tables |= _write_workload(writing.stage, stem, trace)
+        for name, text in (beside or {}).items():
+            tables[name] = writing.stage / name
+            atomic_write_text(tables[name], text)
+        tables = {role: root / path.relative_to(writing.stage) for role, path in tables.items()}
+        content = manifest(dict(configuration), *_PACKAGES, **extra, ledger=ledger(trace).as_json())
+        writing.seal(_named(stem, MANIFEST_SUFFIX), content, files.values())
+        if tables:
+            writing.seal_shared([path.name for path in tables.values()], {"tables_of": "trace root"})
+    return files | tables | {"manifest": _named(stem, MANIFEST_SUFFIX)}
+
+
+def _write_workload(stage: Path, stem: Path, trace: Trace) -> dict[str, Path]:
+    """Write the row of the chosen sample in ``meta_data.csv``, where this trace owns it."""
+    header = trace.header
     chosen = header.samples[trace.chosen_sample()]
     # Of two runs on different samples the main one owns the row.
     is_owner = stem.parent.name == MAIN_FOLDER or not _has_trace(
-        root / MAIN_FOLDER, f"{header.model}_{header.dataset}"
+        stem.parent.parent / MAIN_FOLDER, f"{header.model}_{header.dataset}"
     )
-    if chosen.grid is not None and is_owner:
-        frames = chosen.grid.frames
-        patches = chosen.visual_tokens // frames
-        workload = Workload(
-            header.model, header.dataset, chosen.visual_tokens, frames, patches, header.median_index
-        )
-        WORKLOADS.upsert(root, workload.model, workload.dataset, workload)
-        files["meta_data"] = root / "meta_data.csv"
-    return files
+    if chosen.grid is None or not is_owner:
+        return {}
+    frames = chosen.grid.frames
+    patches = chosen.visual_tokens // frames
+    workload = Workload(
+        header.model, header.dataset, chosen.visual_tokens, frames, patches, header.median_index
+    )
+    return {"meta_data": WORKLOADS.upsert(stage, workload.model, workload.dataset, workload)}
 
 
 def write_method_tables(
@@ -282,21 +323,6 @@ def write_method_tables(
     """
     summaries = [sample.summary for sample in samples if sample.summary]
     return method.study.write_tables(root, header.model, header.dataset, summaries)
-
-
-def write_manifest(stem: Path, trace: Trace, configuration: Mapping[str, Any], **extra: Any) -> Path:
-    """Write ``NAME.manifest.json``, which says how to repeat a run, and return its path.
-
-    Args:
-        stem: See `write_recorded`.
-        trace: Tier 1.
-        configuration: JSON-like settings of the run.
-        **extra: Further fields. Results must be the same bytes on a second run, so a clock goes only here.
-    """
-    path = _named(stem, ".manifest.json")
-    content = manifest(dict(configuration), *_PACKAGES, **extra, ledger=ledger(trace).as_json())
-    atomic_write_text(path, json.dumps(content, indent=1) + "\n")
-    return path
 
 
 def _named(stem: Path, suffix: str) -> Path:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,30 +21,34 @@ from focal_algorithm.prompts.media import MediaSample
 from focal_algorithm.prompts.media.media import photograph_clip
 from focal_algorithm.prompts.media.reading import read_image, read_video
 from focal_algorithm.tasks.asking import Asked
-from focal_algorithm.tracing.accuracy import idle_notes, judged, run_accuracy, unfit_notes
-from focal_algorithm.tracing.output import build_trace, check_output, sample_facts, trace_folder, write_run
+from focal_algorithm.tracing.accuracy import (
+    foreign_notes_of,
+    idle_notes,
+    judged,
+    run_accuracy,
+    unfit_notes,
+    unknown_words_notes,
+)
+from focal_algorithm.tracing.identity import run_identity, settings_in_force
+from focal_algorithm.tracing.journal import FinishedSample, SampleJournal, joined_trace
+from focal_algorithm.tracing.output import (
+    build_trace,
+    check_output,
+    recorded_trace,
+    sample_facts,
+    trace_folder,
+    with_chosen_sample,
+    write_run,
+)
 from focal_algorithm.tracing.prompting import TracedSample, answer_of, build_prompt
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.console import track as progress
 from focal_common.errors import ConfigError
+from focal_common.provenance import content_hash
+from focal_common.spreading.claims import JOURNAL, claimed, drop_journal, finishing, open_journal
+from focal_common.spreading.shards import Shard
 from focal_traces.counts.trace import Trace
-
-__all__ = [
-    "Gathered",
-    "RunResult",
-    "RunSettings",
-    "SampleSource",
-    "accuracy_of",
-    "facts_of",
-    "finish",
-    "gather",
-    "method_of",
-    "prepare",
-    "run",
-    "sample_sources",
-    "trace_of",
-    "trace_sample",
-]
+from focal_traces.header.schema import TraceHeader
 
 SampleSource = Callable[[LoadedModel], MediaSample]
 
@@ -67,24 +72,159 @@ class RunResult:
     accuracy: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that waits for samples of other shards.
+
+    Attributes:
+        journal: Where its samples lie.
+        done: Samples that are finished.
+        total: Samples of the run.
+    """
+
+    journal: Path
+    done: int
+    total: int
+
+
+Track = Callable[[Iterable[Any], int], Iterable[Any]]
+
+
 def run(
     settings: RunSettings,
-    track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items,
+    track: Track = lambda items, total: items,
     loaded: LoadedModel | None = None,
+    note: Callable[[str], Any] = lambda sentence: None,
 ) -> RunResult:
-    """Trace every sample and write the results; nothing is written if a sample fails.
+    """Trace every sample that is not finished yet, and write the results in one step; see `run_shard`."""
+    result = run_shard(settings, None, track, loaded, note)
+    assert isinstance(result, RunResult)  # noqa: S101  (no shard: every sample is its own)
+    return result
+
+
+def run_shard(
+    settings: RunSettings,
+    shard: Shard | None,
+    track: Track = lambda items, total: items,
+    loaded: LoadedModel | None = None,
+    note: Callable[[str], Any] = lambda sentence: None,
+    is_finished_here: bool = True,
+) -> RunResult | Unfinished:
+    """Trace the samples of a shard, each kept as soon as it is finished; the last shard writes the results.
+
+    Samples of an interrupted run are not traced again, and the bytes are those of an undisturbed one.
 
     Args:
         settings: The run.
+        shard: Part of it; None for all.
         track: Wraps the loop over samples to show progress, given the number of samples.
-        loaded: The model, where it is loaded already.
+        loaded: The model, where it is loaded already; it is loaded when a sample needs it.
+        note: Told what the user should know at once.
+        is_finished_here: Whether the last shard writes the results; else that is left to a run without a shard.
 
     Raises:
-        FocalError: A setting, a file or the run is at fault.
+        FocalError: A setting, a file or the run is at fault; finished samples are kept.
     """
-    done = gather(settings, track, loaded)
-    result = finish(settings, done.loaded, done.method, done.traced, done.wall_time_s)
-    return replace(result, notes=done.notes(result.trace))
+    check_run(settings)
+    folder = journal_folder(settings)
+    with claimed(folder, shard):
+        sources = sample_sources(settings)
+        journal = SampleJournal(folder)
+        open_journal(folder, run_identity(settings), shard is not None, note, units=len(sources))
+        own = [index for index in range(len(sources)) if shard is None or shard.holds(index)]
+        finished = journal.finished()
+        missing = [index for index in own if index not in finished]
+        if missing:
+            trace_missing(
+                settings, journal, sources, track(missing, len(missing)), loaded or partial(prepare, settings)
+            )
+        with finishing(folder):
+            finished = journal.finished()
+            if not folder.exists():  # another shard has just written the results
+                return Unfinished(folder, len(sources), len(sources))
+            if len(finished) < len(sources) or not is_finished_here:
+                return Unfinished(folder, len(finished), len(sources))
+            result = finish_journaled(settings, journal, len(sources))
+            drop_journal(folder)
+    return result
+
+
+def begin_run(settings: RunSettings, note: Callable[[str], Any]) -> None:
+    """Refuse what would stop a run before workers start; forget samples of other weights or another version."""
+    check_run(settings)
+    folder = journal_folder(settings)
+    with claimed(folder):
+        if folder.is_dir():
+            open_journal(folder, run_identity(settings), False, note)
+
+
+def work_shard(settings: RunSettings, shard: Shard) -> None:
+    """Do what a worker does of a run: trace the samples of a shard and keep them."""
+    run_shard(settings, shard, is_finished_here=False)
+
+
+def journal_folder(settings: RunSettings) -> Path:
+    """Return where finished samples of a run are kept until it is done; other settings, another folder."""
+    return settings.output / JOURNAL / f"trace-{content_hash(settings_in_force(settings))[:16]}"
+
+
+def check_run(settings: RunSettings) -> None:
+    """Refuse, before a model is loaded, an output that the run could not be written to; see `check_output`."""
+    folder = settings.folder or trace_folder(METHODS.load(settings.method), settings.precision)
+    check_output(settings.output, folder)
+
+
+def trace_missing(
+    settings: RunSettings,
+    journal: SampleJournal,
+    sources: Sequence[SampleSource],
+    indices: Iterable[int],
+    load: LoadedModel | Callable[[], LoadedModel],
+    facts: Callable[[int, Trace, TracedSample], dict[str, Any]] = lambda index, alone, traced: {},
+) -> None:
+    """Trace some samples of a run and keep each.
+
+    Args:
+        settings: The run.
+        journal: Where they are kept.
+        sources: Of all samples.
+        indices: Which are traced.
+        load: The model, or what loads it.
+        facts: Further JSON-like facts of a sample, given its number and what it gave.
+    """
+    loaded = load() if callable(load) else load
+    method, notes = method_of(settings, loaded)
+    notes += method.study.run_notes(method, torch.device(settings.device))
+    single = replace(settings, chosen_sample=None, samples=1, task=None)
+    for index in indices:
+        started = time.monotonic()
+        traced = trace_sample(settings, loaded, method, sources[index])
+        alone = recorded_trace(loaded, method, [traced.recorded], settings.dataset_name, single.seed)
+        said = (*notes, *traced.notes, *foreign_notes_of(loaded, settings.task))
+        words = tuple(loaded.tokenizer.unknown_words(traced.question))
+        kept = FinishedSample(alone, traced, time.monotonic() - started, said, words)
+        journal.save(index, kept, facts(index, alone, traced))
+
+
+def finish_journaled(settings: RunSettings, journal: SampleJournal, samples: int) -> RunResult:
+    """Put a whole run together from its journal and write it; needs no model.
+
+    Args:
+        settings: The run.
+        journal: With all of its samples.
+        samples: How many.
+    """
+    everything = [journal.load(index) for index in range(samples)]
+    joined = joined_trace([one.alone for one in everything])
+    method = build_method(joined.header.method, joined.header.parameters)
+    trace = with_chosen_sample(settings, method, joined)
+    traced = [one.traced for one in everything]
+    result = finish(settings, method, trace, traced, math.fsum(one.seconds for one in everything))
+    words = dict.fromkeys(word for one in everything for word in one.unknown_words)
+    notes = dict.fromkeys(note for one in everything for note in one.notes)
+    return replace(
+        result, notes=(*notes, *unknown_words_notes(trace.header.model, words), *idle_notes(method, trace))
+    )
 
 
 @dataclass(frozen=True)
@@ -119,11 +259,9 @@ class Gathered:
 
 
 def gather(
-    settings: RunSettings,
-    track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items,
-    loaded: LoadedModel | None = None,
+    settings: RunSettings, track: Track = lambda items, total: items, loaded: LoadedModel | None = None
 ) -> Gathered:
-    """Trace every sample; see `run` for arguments and errors."""
+    """Trace every sample in memory; nothing is written, or kept if one fails. See `run_shard` for arguments."""
     started = time.monotonic()
     loaded = prepare(settings) if loaded is None else loaded
     method, notes = method_of(settings, loaded)
@@ -134,8 +272,7 @@ def gather(
 
 def prepare(settings: RunSettings) -> LoadedModel:
     """Check where results will go, then load and, if asked, quantise the model of a run."""
-    folder = settings.folder or trace_folder(METHODS.load(settings.method), settings.precision)
-    check_output(settings.output, folder)
+    check_run(settings)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     return load_model(
@@ -186,18 +323,34 @@ def trace_of(
     return build_trace(settings, loaded, method, [one.recorded for one in traced])
 
 
+def finish_gathered(done: Gathered, output: Path | None = None) -> RunResult:
+    """Choose the sample and write every file of a run that is in memory, into another trace root if one is named."""
+    settings = done.settings if output is None else replace(done.settings, output=output)
+    trace = trace_of(settings, done.loaded, done.method, done.traced)
+    return finish(settings, done.method, trace, done.traced, done.wall_time_s)
+
+
 def finish(
     settings: RunSettings,
-    loaded: LoadedModel,
     method: CompressionMethod,
+    trace: Trace,
     traced: Sequence[TracedSample],
     wall_time_s: float,
+    beside: Mapping[str, str] | None = None,
 ) -> RunResult:
-    """Choose the sample and write every file of a run."""
-    trace = trace_of(settings, loaded, method, traced)
+    """Write every file of a run, given its trace with the sample chosen.
+
+    Args:
+        settings: Settings of the run.
+        method: What was attached.
+        trace: Of all samples.
+        traced: The samples.
+        wall_time_s: Of all prefills, for the manifest.
+        beside: Texts of further files at the top of the trace root, by name.
+    """
     records = facts_of(trace, traced)
-    accuracy = accuracy_of(settings, loaded, method, traced, records)
-    files = write_run(settings, method, trace, traced, records, wall_time_s, accuracy)
+    accuracy = accuracy_of(settings, trace.header, method, traced, records)
+    files = write_run(settings, method, trace, traced, records, wall_time_s, accuracy, beside)
     return RunResult(trace, records, files, (), accuracy)
 
 
@@ -208,7 +361,7 @@ def facts_of(trace: Trace, traced: Sequence[TracedSample]) -> tuple[dict[str, An
 
 def accuracy_of(
     settings: RunSettings,
-    loaded: LoadedModel,
+    header: TraceHeader,
     method: CompressionMethod,
     traced: Sequence[TracedSample],
     records: tuple[dict[str, Any], ...],
@@ -217,7 +370,7 @@ def accuracy_of(
 
     Args:
         settings: Settings of the run.
-        loaded: The model.
+        header: Of the trace: which weights ran, and in which arithmetic.
         method: What was attached.
         traced: In the order of the questions.
         records: See `facts_of`.
@@ -226,7 +379,7 @@ def accuracy_of(
         return None
     questions = [one.asked for one in traced if one.asked is not None]
     pixels = [one.media().pixels_sha256 for one in settings.task.load()]  # in the order of the samples
-    return run_accuracy(settings, settings.task, method, loaded, questions, records, pixels)
+    return run_accuracy(settings, settings.task, method, header, questions, records, pixels)
 
 
 def _facts(one: TracedSample) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from focal_common.commit import verify_file
 from focal_common.errors import ConfigError
 from focal_common.reading.parquet_files import read_sealed
 from focal_common.statistics import Comparison, compared
@@ -110,4 +111,5 @@ def read_joint_study(folder: Path, dense: Path | None) -> JointStudy:
 
 
 def _table(path: Path) -> pd.DataFrame:
+    verify_file(path)
     return read_sealed(path, ConfigError, "sweep again").to_pandas()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from focal.environment import require_runnable
 from focal.studies.measure.settings import ANSWERS, MEASURED, settings_of_words
 from focal_common import __version__
+from focal_common.commit import verify_file
 from focal_common.config import StrictModel, validated
 from focal_common.errors import FocalError, TraceError
 from focal_common.places import PlainName, plain_path
@@ -166,6 +167,7 @@ class MeasuredTraces(TraceProvider):
         path = self._cache.place(parameters) / ANSWERS
         if not path.is_file():
             return []
+        verify_file(path)
         text = read_text(path, TraceError)
         _, rows = parse_csv(text, _shown(path), ("right", "picture", "kind"), hint=_REMEDY)
         answers: list[dict[str, Any]] = []
@@ -182,6 +184,7 @@ class MeasuredTraces(TraceProvider):
         path = folder / MEASURED
         if not path.exists():
             raise TraceError(f"{_shown(path)}: the measurement left no such file")
+        verify_file(path)
         content = parse_object(read_text(path, TraceError), _shown(path), TraceError, _REMEDY).get("metrics")
         if not isinstance(content, dict):
             raise TraceError(f"{_shown(path)}: expected an object 'metrics'; {_REMEDY}")

@@ -1,11 +1,14 @@
-"""A loaded model with its questions: measures one set of method parameters after the other."""
+"""A model with its questions: measures one set of method parameters after the other."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import cached_property
+from itertools import groupby
+from math import fsum
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,13 +16,21 @@ from typing import Any
 import torch
 
 from focal.studies.measure.settings import ANSWERS, MEASURED, MeasureSettings
-from focal.studies.tables import write_table
+from focal.studies.tables import table_text
+from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
 from focal_algorithm.evaluation.offline.questions import load_questions
+from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS
+from focal_algorithm.tracing.identity import code_identity
+from focal_algorithm.tracing.journal import FinishedSample, SampleJournal, joined_trace
+from focal_algorithm.tracing.output import recorded_trace, with_chosen_sample
 from focal_algorithm.tracing.prompting import TracedSample
-from focal_algorithm.tracing.runner import RunResult, RunSettings, finish, prepare
-from focal_common.files import atomic_write_text
+from focal_algorithm.tracing.runner import check_run, facts_of, finish, prepare
+from focal_algorithm.tracing.settings import RunSettings
+from focal_common.provenance import content_hash
+from focal_common.spreading.claims import JOURNAL, claimed, drop_journal, finishing, open_journal
+from focal_common.spreading.shards import Shard
 from focal_common.statistics import accuracy
 
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
@@ -28,7 +39,7 @@ _PERCENT = 100.0
 
 
 class Session:
-    """Loads the model and the questions once.
+    """Loads the questions once, and the model once it is needed.
 
     Args:
         settings: Model, method and questions.
@@ -49,46 +60,103 @@ class Session:
             dataset=settings.task,
             new_tokens=1,
             seed=settings.seed,
+            device=settings.device,
         )
-        questions = load_questions(
+        self._questions = load_questions(
             settings.task, settings.questions, seed=settings.data_seed, split=settings.split
         )
-        self._loaded = prepare(self._run)
-        self._evaluator = Evaluator(self._loaded, questions)
+        # Questions about one picture are asked together, so that they share what does not depend on them.
+        groups = groupby(self._questions.asked, key=lambda one: one.picture)
+        self._groups = [[one.number for one in group] for _, group in groups]
+
+    @property
+    def num_units(self) -> int:
+        """Pictures that questions are asked about, which shards share."""
+        return len(self._groups)
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(prepare(self._run), self._questions)
+
+    def journal(self, parameters: Mapping[str, Any], output: Path) -> SampleJournal:
+        """Return where finished pictures of a measurement are kept until it is done."""
+        key = content_hash([self.settings.identity(), dict(parameters)])
+        return SampleJournal(output / JOURNAL / f"measure-{key[:16]}")
 
     def measure(
         self,
         parameters: Mapping[str, Any],
         output: Path,
         track: Track = lambda items, total: items,
-    ) -> dict[str, float]:
+        shard: Shard | None = None,
+        is_finished_here: bool = True,
+    ) -> dict[str, float] | None:
         """Ask every question, trace some of them in the same prefills, and write trace root, metrics and answers.
+
+        What an interrupted measurement has finished is not asked again.
 
         Args:
             parameters: Of the method, by field name.
             output: Trace root to write.
-            track: Wraps the replies to show progress, given their number.
+            track: Wraps the pictures to show progress, given their number.
+            shard: Whose pictures are asked about; None for all. The last shard writes the results.
+            is_finished_here: Whether it does; else that is left to a call without a shard.
 
         Returns:
-            The metrics; see `MEASURED`.
+            The metrics, see `MEASURED`; None where other shards have pictures left.
 
         Raises:
-            FocalError: A parameter does not fit the model, or the run failed.
+            FocalError: A parameter does not fit the model, or the run failed; finished pictures are kept.
         """
-        started = time.monotonic()
-        settings = self.settings
-        method = self._evaluator.method(settings.method, dict(parameters))
-        recorded = traced_numbers(settings.questions, settings.samples)
-        asked = self._evaluator.replies(method, recorded=recorded)
-        replies = list(track(asked, settings.questions))
-        traced = [
-            TracedSample(reply.recorded, reply.answer, "procedural")
-            for reply in replies
-            if reply.recorded is not None
-        ]
         run = replace(self._run, output=output, parameters=dict(parameters))
-        result = finish(run, self._loaded, method, traced, time.monotonic() - started)
-        metrics = _metrics(replies, result)
+        check_run(run)
+        journal = self.journal(parameters, output)
+        with claimed(journal.folder, shard):
+            identity: dict[str, Any] = {"parameters": dict(parameters), "weights": self.settings.identity()}
+            identity |= code_identity()
+            open_journal(journal.folder, identity, shard is not None, units=self.num_units)
+            own = [one for one in range(self.num_units) if shard is None or shard.holds(one)]
+            finished = journal.finished()
+            missing = [one for one in own if one not in finished]
+            if missing:
+                self._ask(run, journal, track(missing, len(missing)))
+            with finishing(journal.folder):
+                finished = journal.finished()
+                if len(finished) < self.num_units or not is_finished_here:
+                    return None
+                metrics = self._finish(run, journal)
+                drop_journal(journal.folder)
+        return metrics
+
+    def _ask(self, run: RunSettings, journal: SampleJournal, units: Iterable[int]) -> None:
+        evaluator, settings = self._evaluator, self.settings
+        method = evaluator.method(settings.method, dict(run.parameters))
+        recorded = set(traced_numbers(settings.questions, settings.samples))
+        for unit in units:
+            started, replies = time.monotonic(), []
+            for reply in evaluator.replies(method, self._groups[unit], recorded):
+                replies.append(asdict(replace(reply, recorded=None)))
+                if reply.recorded is not None:
+                    self._keep_sample(run, evaluator.loaded, method, journal, reply)
+            journal.save_facts(unit, {"replies": replies, "seconds": time.monotonic() - started})
+
+    def _keep_sample(
+        self, run: RunSettings, loaded: LoadedModel, method: Any, journal: SampleJournal, reply: Reply
+    ) -> None:
+        assert reply.recorded is not None  # noqa: S101  (callers have looked)
+        traced = TracedSample(reply.recorded, reply.answer, "procedural")
+        alone = recorded_trace(loaded, method, [reply.recorded], run.dataset_name, run.seed)
+        _traced(journal).save(reply.number, FinishedSample(alone, traced, 0.0, (), ()), {})
+
+    def _finish(self, run: RunSettings, journal: SampleJournal) -> dict[str, float]:
+        settings, units = self.settings, [journal.facts(one) for one in range(self.num_units)]
+        replies = [Reply(**one) for unit in units for one in unit["replies"]]
+        numbers = traced_numbers(settings.questions, settings.samples)
+        everything = [_traced(journal).load(number) for number in numbers]
+        joined = joined_trace([one.alone for one in everything])
+        method = build_method(joined.header.method, joined.header.parameters)
+        trace, traced = with_chosen_sample(run, method, joined), [one.traced for one in everything]
+        metrics = _metrics(replies, facts_of(trace, traced))
         rows = [
             {
                 "picture": reply.picture, "kind": reply.kind, "expected": reply.target, "said": reply.answer,
@@ -96,7 +164,6 @@ class Session:
             }
             for reply in replies
         ]  # fmt: skip
-        write_table(output / ANSWERS, rows)
         content = {
             "origin": "measured",
             "metrics": metrics,
@@ -106,9 +173,26 @@ class Session:
             "traced_samples": settings.samples,
             "identity": settings.identity(),
         }
-        # Written last: a folder with metrics is whole.
-        atomic_write_text(output / MEASURED, json.dumps(content, indent=1, sort_keys=True) + "\n")
+        text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+        seconds = fsum(unit["seconds"] for unit in units)
+        finish(run, method, trace, traced, seconds, {ANSWERS: table_text(rows), MEASURED: text})
         return metrics
+
+
+def work_measurement(context: tuple[MeasureSettings, Mapping[str, Any], Path], shard: Shard) -> None:
+    """Do what a worker does of a measurement: ask about the pictures of a shard.
+
+    Args:
+        context: Settings, parameters of the method, and output.
+        shard: Whose pictures.
+    """
+    settings, parameters, output = context
+    Session(settings).measure(parameters, output, shard=shard, is_finished_here=False)
+
+
+def _traced(journal: SampleJournal) -> SampleJournal:
+    """Return where the traced questions of a measurement are kept, by number."""
+    return SampleJournal(journal.folder / "traced")
 
 
 def traced_numbers(questions: int, samples: int) -> list[int]:
@@ -116,14 +200,14 @@ def traced_numbers(questions: int, samples: int) -> list[int]:
     return [index * questions // samples for index in range(samples)]
 
 
-def _metrics(replies: Sequence[Reply], result: RunResult) -> dict[str, float]:
+def _metrics(replies: Sequence[Reply], samples: Sequence[dict[str, Any]]) -> dict[str, float]:
     found = accuracy([float(reply.is_right) for reply in replies], [reply.picture for reply in replies])
-    kept = [fmean(sample["visual_tokens_by_layer"]) / sample["visual_tokens"] for sample in result.samples]
+    kept = [fmean(sample["visual_tokens_by_layer"]) / sample["visual_tokens"] for sample in samples]
     return {
         "accuracy": _PERCENT * found.mean,
         "accuracy_low": _PERCENT * found.low,
         "accuracy_high": _PERCENT * found.high,
         "questions": float(found.questions),
         "kept_tokens": _PERCENT * fmean(kept),
-        "vector_sparsity": _PERCENT * fmean(sample["weighted_sparsity"] for sample in result.samples),
+        "vector_sparsity": _PERCENT * fmean(sample["weighted_sparsity"] for sample in samples),
     }

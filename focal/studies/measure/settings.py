@@ -43,6 +43,7 @@ class MeasureSettings:
         samples: How many of them, evenly spaced, are traced.
         seed: Of random weights.
         threads: CPU threads; 0 leaves torch's choice.
+        device: torch device.
 
     Raises:
         ConfigError: An unknown name, with the nearest, or a number out of range.
@@ -58,6 +59,7 @@ class MeasureSettings:
     samples: int = 9
     seed: int = 0
     threads: int = 0
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         METHODS.target(self.method)
@@ -93,6 +95,8 @@ class MeasureSettings:
         """Return a hash of the settings and of every file of the model; threads and folders do not enter it."""
         facts = asdict(self)
         del facts["threads"]
+        if self.device == "cpu":  # as hashes were before there was a choice
+            del facts["device"]
         if self.model not in MODELS:
             folder = self.location
             files = sorted(path for path in folder.rglob("*") if path.is_file())

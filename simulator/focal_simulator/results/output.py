@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from focal_common import __version__
+from focal_common.commit import MANIFEST, Commit, commit, finish_commit, sealed_files
 from focal_common.errors import ConfigError
-from focal_common.files import atomic_path, atomic_write_text, file_lock, sha256_of_file
+from focal_common.files import atomic_path, atomic_write_text, sha256_of_file
 from focal_common.provenance import code_revision, content_hash, package_versions
 from focal_common.reading.csv_files import read_csv
-from focal_common.reading.json_files import read_json
+from focal_common.reading.json_files import parse_object, read_json
 from focal_common.reading.parquet_files import read_sealed, sealed
 from focal_simulator.costs.buffer_costs import SramChoice
 from focal_simulator.results.published_layout import write_published_layout
@@ -43,17 +43,6 @@ _MANIFEST_KINDS = dict.fromkeys(
     ("hardware_sha256", "hardware", "ratios", "figures", "tables", "origins"), dict
 )
 """What fields of the manifest hold that are read again."""
-
-
-@contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """Hold the output folder for one process at a time.
-
-    Raises:
-        RunError: The folder cannot be made or written.
-    """
-    with file_lock(folder / ".focal.lock"):
-        yield
 
 
 def write_outcome(
@@ -92,13 +81,14 @@ def write_outcome(
         for row in component_rows(run.row, run.accelerator, sram, fidelity, run.result)
     ]
     accelerators = accelerator_rows(outcome.accelerators, sram, fidelity)
+    if old := old_table(folder):
+        raise ConfigError(
+            f"{old}: a table of version 0.1, which would stand beside newer results; "
+            "move it away or choose another folder"
+        )
     written: list[Path] = []
-    with locked_folder(folder):
-        if old := old_table(folder):
-            raise ConfigError(
-                f"{old}: a table of version 0.1, which would stand beside newer results; "
-                "move it away or choose another folder"
-            )
+    with commit(folder) as writing:
+        stage = writing.stage
         for name, table, key in (
             (RESULTS, rows, RUN_KEY),
             (ACCELERATOR_TABLE, accelerators, ("fidelity",)),
@@ -106,40 +96,41 @@ def write_outcome(
             ("phases.csv", phases, RUN_KEY),
         ):
             if table:
-                merge_table(folder / name, table, key, order)
-                written.append(folder / name)
+                merge_table(stage / name, table, key, order)
+                written.append(stage / name)
         stems = {run.name: run_stem(run.row) for run in outcome.runs}
         for name, stem in stems.items():
-            written += _write_layers(folder / f"{stem}_layers.parquet", outcome, name)
+            written += _write_layers(stage / f"{stem}_layers.parquet", outcome, name)
         # Without the dense array there is no ratio to draw.
         if draw is not None and outcome.dense:
             prefix = f"{file_prefix(fidelity.name)}{variant_prefix(str(rows[0]['variant']))}"
-            written.append(_drawn(draw, folder / f"{prefix}_headline.png", order, rows[0]))
-        written += _published(folder, published_layout)
+            written.append(_drawn(draw, stage / f"{prefix}_headline.png", order, rows[0]))
+        written += _published(stage, published_layout)
         hardware = {name: accelerator.hardware.record() for name, accelerator in outcome.accelerators.items()}
         ratios = dict.fromkeys(stems.values(), outcome.basis)
-        written.append(_write_manifest(folder, hardware, ratios, published_layout))
-    return written
+        written.append(_write_manifest(writing, written, hardware, ratios, published_layout))
+    return [folder / path.relative_to(stage) for path in written]
 
 
 def write_rows(folder: Path, name: str, rows: Sequence[Row], key: Sequence[str], order: Order) -> Path:
     """Merge rows into another table of the folder; see `merge_table` for errors."""
-    with locked_folder(folder):
-        merge_table(folder / name, rows, key, order)
-        _write_manifest(folder, {}, {}, False)
+    with commit(folder) as writing:
+        merge_table(writing.stage / name, rows, key, order)
+        _write_manifest(writing, [writing.stage / name], {}, {}, False)
     return folder / name
 
 
 def export_published(folder: Path) -> list[Path]:
     """Write the published tables of a result folder; see `write_published_layout` for errors."""
-    with locked_folder(folder):
-        paths = _published(folder, True)
-        return [*paths, _write_manifest(folder, {}, {}, True)]
+    with commit(folder) as writing:
+        paths = _published(writing.stage, True)
+        paths.append(_write_manifest(writing, paths, {}, {}, True))
+    return [folder / path.relative_to(writing.stage) for path in paths]
 
 
 def _published(folder: Path, is_asked: bool) -> list[Path]:
     """Write the published tables if they are asked for, or were before: old ones beside new results would mislead."""
-    return write_published_layout(folder) if is_asked or read_manifest(folder).get("published_layout") else []
+    return write_published_layout(folder) if is_asked or _known(folder).get("published_layout") else []
 
 
 def _write_layers(path: Path, outcome: Outcome, name: str) -> list[Path]:
@@ -176,7 +167,7 @@ def _drawn(draw: Draw, path: Path, order: Order, like: Row) -> Path:
         if all(row[name] == like[name] for name in ("fidelity", "variant"))
     ]
     inputs = content_hash([alike, __version__])
-    manifest = read_manifest(path.parent)
+    manifest = _known(path.parent)
     stamp = manifest.get("figures", {}).get(path.name, {})
     if path.exists() and stamp.get("inputs_sha256") == inputs:
         return path
@@ -207,8 +198,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: It is no JSON object.
+        TraceError: Its bytes are not those that it vouches for.
     """
-    path = folder / "manifest.json"
+    finish_commit(folder)
+    sealed_files(folder / MANIFEST)
+    return _known(folder)
+
+
+def _known(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
     if not path.exists():
         return {}
     content = read_json(path, hint="move it away")
@@ -221,17 +219,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _write_manifest(
-    folder: Path, hardware: Mapping[str, Any], ratios: Mapping[str, str], published_layout: bool
+    writing: Commit,
+    written: Sequence[Path],
+    hardware: Mapping[str, Any],
+    ratios: Mapping[str, str],
+    published_layout: bool,
 ) -> Path:
     """Record what made the folder: no clock and no host, so equal runs leave equal bytes.
 
     Args:
-        folder: Result folder.
+        writing: Commit to the result folder.
+        written: Files that are written in it.
         hardware: Hardware values by accelerator.
         ratios: What the ratios of rows are over, by fidelity, variant and accelerator; others keep theirs.
         published_layout: Whether the published tables were asked for.
     """
-    known = read_manifest(folder)
+    folder = writing.stage
+    known = _known(folder)
     known["focal_version"] = __version__
     known["code"] = code_revision()
     known["versions"] = package_versions("focal-vlm", "numpy", "pydantic")
@@ -247,7 +251,12 @@ def _write_manifest(
     tables = sorted(folder.glob("*.csv"))
     known["tables"] = {path.name: sha256_of_file(path) for path in tables}
     known["origins"] = {path.name: origins for path in tables if (origins := _origins(path))}
-    return _save(folder, known)
+    sealed = {*known.pop("files", {}), *(path.relative_to(folder).as_posix() for path in written)}
+    known.pop("manifest_sha256", None)
+    target = writing.root / MANIFEST
+    content = parse_object(json.dumps(known, sort_keys=True), str(target))  # equal runs leave equal bytes
+    writing.seal(target, content, [writing.root / name for name in sealed if name != MANIFEST])
+    return folder / MANIFEST
 
 
 def _origins(path: Path) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from focal_common import __version__
+from focal_common.commit import finish_commit, verify_file
 from focal_common.errors import ConfigError, TraceError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_names
@@ -198,6 +199,7 @@ def read_rows(
     Raises:
         TraceError: The file is no CSV table, lacks a column, or holds a name that is no plain name.
     """
+    verify_file(path)
     _, rows = read_csv(path, columns, expected=expected)
     for number, row in enumerate(rows, start=1):
         check_names(row, f"{path}, row {number}")
@@ -212,6 +214,7 @@ def read_results(folder: Path) -> list[dict[str, str]]:
     """
     if not folder.is_dir():
         raise TraceError(f"{folder}: no such result folder")
+    finish_commit(folder)
     path = folder / RESULTS
     if not path.is_file():
         old = old_table(folder)

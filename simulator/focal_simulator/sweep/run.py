@@ -12,8 +12,10 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from focal_common.commit import verify_file
 from focal_common.errors import ConfigError, RunError, near_matches
 from focal_common.files import file_lock
+from focal_common.spreading.engines import Engine, SerialEngine, closing_engine
 from focal_simulator.sweep.answers import answers_table
 from focal_simulator.sweep.axes import Point
 from focal_simulator.sweep.pareto import Front
@@ -24,7 +26,7 @@ from focal_simulator.sweep.sampling import SAMPLERS, Choices, check_size, chosen
 from focal_simulator.sweep.search import check_storage, search
 from focal_simulator.sweep.store import Chunk, StudyFolder
 from focal_simulator.sweep.study import Study
-from focal_simulator.sweep.workers import Engine, SerialEngine, WorkerContext, closing_engine, traces_first
+from focal_simulator.sweep.workers import WorkerContext, evaluate_chunk, traces_first
 
 T = TypeVar("T")
 Progress = Callable[[Iterable[T], int], Iterable[T]]
@@ -152,9 +154,10 @@ def run_sweep(
     with closing_engine(engine or SerialEngine()) as chosen:
         plan, folder = prepare(request)
         busy = f"{folder.path}: another sweep is working on this study; wait for it or stop it"
-        with file_lock(folder.path / ".focal.lock", busy):
+        with file_lock(folder.path / ".focal.lock", busy, is_temporary=True):
             known = folder.begin(plan)
             if known and folder.results.is_file():
+                verify_file(folder.results)
                 rows = read_rows([folder.results])
                 before, taken_over = len(rows), 0
             else:
@@ -247,7 +250,7 @@ class _Driver:
         if earlier := self._folder.inherited_rows:
             self.taken_over += sum(self._sha256(point) in earlier for point in left)
         ordered = traces_first(self._plan.space, chunks) if self._makes_traces else chunks
-        yield from self._engine.run(self._context, ordered)
+        yield from (chunk for chunk, _ in self._engine.run(evaluate_chunk, self._context, ordered))
 
 
 def _chunks(prefix: str, points: Sequence[Point]) -> Iterator[Chunk]:

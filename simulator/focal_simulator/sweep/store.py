@@ -18,6 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from focal_common.commit import verify_file
 from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_removable, make_folder, remove_folder
@@ -174,6 +175,7 @@ class StudyFolder:
     def everything(self) -> list[Row]:
         """Return every row the folder holds, finished or not, for a fork."""
         if self.results.is_file():
+            verify_file(self.results)
             return read_rows([self.results])
         rows = read_rows(sorted(self.parts.glob("*.parquet")))
         for place in sorted(self.parts.glob("*.jsonl")):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from focal_common.commit import seal_folder
 from focal_common.files import atomic_write_text
 from focal_common.provenance import package_versions
 from focal_simulator.results.rows import table_text
@@ -72,6 +73,10 @@ def write_files(
     paths = [result.folder.results, folder / "front.csv", folder / "summary.json"]
     if draw is not None:
         paths += draw(result, folder)
+    beside = [folder / "study.json", folder / "answers.parquet", folder / "inherited.parquet"]
+    sealed = [*paths, *(path for path in beside if path.is_file())]
+    # Written last: a study with a manifest is whole.
+    seal_folder(folder, {"name": result.plan.study.name, "study_sha256": result.plan.sha256}, sealed)
     return paths
 
 

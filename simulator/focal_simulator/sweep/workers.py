@@ -1,28 +1,19 @@
-"""Spreads chunks over this process, over processes, or over a Dask cluster; the rows are the same."""
+"""What a worker of a sweep does: it finds the study in its folder and evaluates one chunk of points."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
 
 from focal_common.errors import RunError
-from focal_common.workers import end_with_parent
 from focal_simulator.sweep.axes import METHOD, Space
 from focal_simulator.sweep.evaluate import Evaluator
 from focal_simulator.sweep.plan import Plan, read_plan
 from focal_simulator.sweep.providers.base import TraceProvider
 from focal_simulator.sweep.store import Chunk, StudyFolder
-
-_MOST_LOSSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +33,6 @@ class WorkerContext:
     cache: Path
     sha256: str
     provider_class: type[TraceProvider]
-
-
-class Engine(Protocol):
-    """Evaluates chunks."""
-
-    def run(self, context: WorkerContext, chunks: Sequence[Chunk]) -> Iterator[Chunk]:
-        """Yield every chunk once, when its part is written, in any order."""
 
 
 def evaluate_chunk(context: WorkerContext, chunk: Chunk) -> int:
@@ -74,99 +58,6 @@ def _workplace(context: WorkerContext) -> tuple[StudyFolder, Plan, Evaluator]:
             f"{context.folder}: a worker sees another study here; workers must share the output folder"
         )
     return folder, plan, Evaluator(plan, folder.inherited_rows)
-
-
-class SerialEngine:
-    """Everything in this process."""
-
-    def run(self, context: WorkerContext, chunks: Sequence[Chunk]) -> Iterator[Chunk]:
-        """Yield chunks in order."""
-        for chunk in chunks:
-            evaluate_chunk(context, chunk)
-            yield chunk
-
-
-class ProcessEngine:
-    """A pool of processes on this machine; a lost worker is replaced and its chunk goes on where it stopped.
-
-    Args:
-        processes: Number of workers.
-    """
-
-    def __init__(self, processes: int) -> None:
-        self._processes = processes
-        self._pool: ProcessPoolExecutor | None = None
-
-    def run(self, context: WorkerContext, chunks: Sequence[Chunk]) -> Iterator[Chunk]:
-        """Yield chunks as they finish.
-
-        Raises:
-            RunError: Workers die again and again without finishing a chunk.
-        """
-        left = {chunk.name: chunk for chunk in chunks}
-        losses = 0
-        while left:
-            try:
-                for chunk in self._finished(context, list(left.values())):
-                    losses = 0
-                    yield left.pop(chunk.name)
-            except BrokenProcessPool as error:
-                self.close()
-                losses += 1
-                if losses > _MOST_LOSSES:
-                    raise RunError(
-                        f"workers were lost {losses} times without finishing a chunk (out of memory?); "
-                        "finished points are kept"
-                    ) from error
-
-    def close(self) -> None:
-        """End the workers at once; what they have finished is kept, so there is nothing to wait for."""
-        if self._pool is None:
-            return
-        workers = list((self._pool._processes or {}).values())
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.join()
-        self._pool = None
-
-    def _finished(self, context: WorkerContext, chunks: Sequence[Chunk]) -> Iterator[Chunk]:
-        if self._pool is None:
-            # Spawn, not fork: the parent may hold threads of numerical libraries.
-            self._pool = ProcessPoolExecutor(
-                self._processes, multiprocessing.get_context("spawn"), initializer=_start
-            )
-        futures: dict[Future[int], Chunk] = {
-            self._pool.submit(evaluate_chunk, context, chunk): chunk for chunk in chunks
-        }
-        waiting = set(futures)
-        try:
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                    yield futures[future]
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-@contextmanager
-def closing_engine(engine: Any) -> Iterator[Any]:
-    """Close an engine that holds workers, however the block ends."""
-    try:
-        yield engine
-    finally:
-        close = getattr(engine, "close", None)
-        if close is not None:
-            close()
-
-
-def _start() -> None:
-    # Ctrl-C reaches every process of a terminal; the command alone answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()
 
 
 def traces_first(space: Space, chunks: Sequence[Chunk]) -> list[Chunk]:

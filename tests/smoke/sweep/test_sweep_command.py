@@ -116,7 +116,7 @@ def test_wrong_use_is_one_sentence(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("focal_simulator.sweep.cluster._CONNECT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("focal_common.spreading.dask._CONNECT_TIMEOUT_S", 0.3)
     file = written(tmp_path)
     assert sweep(*(file if word == "STUDY" else word for word in words), "--output", tmp_path / "out") == code
     error = " ".join(capsys.readouterr().err.split())

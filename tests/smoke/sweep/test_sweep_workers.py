@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from focal_simulator.sweep.cluster import DaskEngine
+from focal_common.spreading.dask import DaskEngine
+from focal_common.spreading.engines import ProcessEngine
 from focal_simulator.sweep.run import run_sweep
 from focal_simulator.sweep.store import Chunk
-from focal_simulator.sweep.workers import ProcessEngine
 from simulator_support import PUBLISHED_ROOT
 from sweep_support import grid_study, request_for, run_study, study_text
 
@@ -46,8 +46,7 @@ def test_a_killed_worker_changes_nothing_but_time(tmp_path: Path) -> None:
     def kill_one(chunks: Iterable[Chunk], total: int) -> Iterator[Chunk]:
         for number, chunk in enumerate(chunks):
             if number == 5:
-                assert engine._pool is not None
-                victim = next(iter(engine._pool._processes))
+                victim = engine.process_ids[0]
                 os.kill(victim, signal.SIGKILL)
                 killed.append(victim)
             yield chunk

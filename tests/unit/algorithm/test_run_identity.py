@@ -89,7 +89,7 @@ def test_an_accuracy_row_of_a_matrix_keeps_its_revision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Request] = []
-    monkeypatch.setattr(Request, "run", lambda request, forget: asked.append(request))
+    monkeypatch.setattr(Request, "run", lambda request, *others: asked.append(request))
     monkeypatch.setattr(accuracy, "set_environment", lambda is_offline: None)
     suite = Suite(models=("mine",), datasets=("pope",), method="dense", measure="accuracy")
     dataset = DatasetSpec(modality="image", task="pope")

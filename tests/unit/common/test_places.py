@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from focal_common.commit import commit
 from focal_common.errors import ConfigError, RunError
 from focal_common.places import (
     MARKER,
@@ -23,7 +24,6 @@ from focal_common.places import (
     remove_folder,
     scratch_folder,
 )
-from focal_simulator.results.output import locked_folder
 from focal_traces.tables.rows import upsert_row
 
 ROOT = Path(__file__).parents[3]
@@ -241,7 +241,7 @@ def _add_a_row(folder: Path) -> None:
 
 
 def _hold(folder: Path) -> None:
-    with locked_folder(folder):
+    with commit(folder):
         pass
 
 

@@ -17,8 +17,8 @@ from focal.commands.sim import app as sim
 from focal.testing import prompts as family_support
 from focal_algorithm.hooks import attach
 from focal_algorithm.tracing.prompting import build_prompt
-from focal_algorithm.tracing.runner import RunSettings
 from focal_algorithm.tracing.runner import run as traced_run
+from focal_algorithm.tracing.settings import RunSettings
 
 SUFFIXES = (".counts.parquet", ".masks.pth", ".records.parquet", ".frames.zip")
 

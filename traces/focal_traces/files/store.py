@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from focal_common.commit import verify_file
 from focal_common.errors import TraceError
 from focal_common.reading.doors import open_regular
 from focal_common.reading.torch_files import load_torch
@@ -112,7 +113,8 @@ def file_kind(path: Path) -> Literal["parquet", "torch", "recipe"]:
 
 
 def check_readable(path: Path) -> None:
-    """Refuse a path that is no non-empty file; raises `TraceError`."""
+    """Refuse a path that is no non-empty file, or not the one that its manifest names; raises `TraceError`."""
     with open_regular(path, TraceError) as source:
         if not source.read(1):
             raise TraceError(f"{path}: is empty, expected a trace")
+    verify_file(path)

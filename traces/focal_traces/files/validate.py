@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from focal_common.commit import manifests_beside, verify_file, verify_set
 from focal_common.errors import TraceError
 from focal_traces.counts.integrity import check_trace
 from focal_traces.counts.sparsity import weighted_sparsity
@@ -30,6 +31,7 @@ class ValidationReport:
         samples: Prefills.
         gemm_inputs: (layer, GEMM) pairs per sample; 0 in a file of records or frames.
         remarks: Legal but worth knowing.
+        is_verified: Whether a manifest vouches for the file, and every other file that it names is whole.
     """
 
     path: Path
@@ -37,10 +39,13 @@ class ValidationReport:
     samples: int
     gemm_inputs: int
     remarks: tuple[str, ...]
+    is_verified: bool = False
 
 
 def validate_file(path: Path, context: TraceHeader | None = None) -> ValidationReport:
     """Read a file of any tier with every check: checksums, schema, shapes, disjoint masks, consistent counts.
+
+    Where a manifest names the file, every file of its set is checked against it.
 
     Args:
         path: Trace file.
@@ -50,6 +55,14 @@ def validate_file(path: Path, context: TraceHeader | None = None) -> ValidationR
         TraceError: The first thing that is wrong.
         UnsupportedError: A ``.pth`` file, and torch is not installed.
     """
+    is_verified = verify_file(path)
+    if is_verified:
+        for manifest in manifests_beside(path):
+            verify_set(manifest)
+    return replace(_validated(path, context), is_verified=is_verified)
+
+
+def _validated(path: Path, context: TraceHeader | None) -> ValidationReport:
     if holds_frames(path):
         return ValidationReport(path, "frames", len(read_frames(path).samples), 0, ())
     if holds_records(path):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
+from focal_common.commit import verify_file
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, TraceError
 from focal_common.files import atomic_write_bytes
@@ -130,6 +131,7 @@ def read_frames(path: Path) -> FramesTrace:
     Raises:
         TraceError: Missing, truncated, damaged, not a file of frames, from a newer Focal, or inconsistent.
     """
+    verify_file(path)
     with open_zip(path) as archive:
         contents = _contents(archive, path)
         header = text_to_header(contents.header, str(path))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from focal_common.commit import verify_file
 from focal_common.errors import TraceError
 from focal_common.files import atomic_write_bytes
 from focal_common.reading.parquet_files import CHECKSUM, read_parquet, read_schema
@@ -87,6 +88,7 @@ def read_records(path: Path) -> RecordTrace:
     Raises:
         TraceError: Missing, truncated, damaged, not a file of records, or inconsistent.
     """
+    verify_file(path)
     table = read_parquet(path)
     metadata = dict(table.schema.metadata or {})
     if _HEADER not in metadata:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from focal_common.commit import verify_file
 from focal_common.errors import TraceError
 from focal_common.places import plain_name
 from focal_common.reading.csv_files import read_csv
@@ -99,6 +100,7 @@ class PairTable(Generic[T]):
         Raises:
             TraceError: Missing file or column, a model or dataset that is no plain name, a pair twice, or a wrong cell.
         """
+        verify_file(path)
         _, rows = read_csv(path, self.columns)
         table: dict[Key, T] = {}
         first_row: dict[Key, int] = {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +19,7 @@ from focal_common.files import atomic_write_text
 from focal_common.provenance import content_hash
 from focal_common.reading.doors import read_bytes
 from focal_common.reading.json_files import parse_line, sealed, unsealed
+from focal_common.spreading.shards import Shard
 
 _DEFAULT_NEW_TOKENS = 16
 
@@ -102,26 +105,64 @@ _REMEDY = "remove it to answer all questions again"
 
 
 class AnswerLog:
-    """Answers by request key. A line is written as soon as its answer is known; a torn last line is dropped.
+    """Answers by request key. A line is durable as soon as its answer is known; a torn last line is dropped.
 
     Args:
-        path: File; None keeps answers in memory only.
+        path: File; None keeps answers in memory only. Shards have files ``NAME.1-of-2.jsonl`` beside it.
         identity: What the answers depend on; a file of another identity is refused.
+        shard: Whose answers are added; None for those of a whole run.
 
     Raises:
         ConfigError: The file belongs to another configuration, or is damaged before its last line.
     """
 
-    def __init__(self, path: Path | None, identity: dict[str, Any]) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, identity: dict[str, Any], shard: Shard | None = None) -> None:
+        self._whole, self._path = path, path
         self._answers: dict[str, tuple[str, float, tuple[str, ...]]] = {}
         self._target: TextIO | None = None
-        header = {"format": _FORMAT, "identity_sha256": content_hash(identity), "identity": identity}
-        self.resumed = self._read(path, header) if path is not None and path.is_file() else 0
+        self._header = {"format": _FORMAT, "identity_sha256": content_hash(identity), "identity": identity}
+        self.resumed = 0
         if path is not None:
-            if not path.is_file():
-                atomic_write_text(path, json.dumps(header, sort_keys=True, default=str) + "\n")
-            self._target = path.open("a", encoding="utf-8")
+            if shard is not None:
+                self._path = path.with_name(f"{path.stem}.{shard.number}-of-{shard.count}.jsonl")
+            self.read_others()
+            self.resumed = len(self._answers)
+            assert self._path is not None  # noqa: S101  (as the line above)
+            if not self._path.is_file():
+                atomic_write_text(self._path, self._heading())
+            else:
+                self._mend(self._path)
+            self._target = self._path.open("a", encoding="utf-8")
+
+    def _heading(self) -> str:
+        return json.dumps(self._header, sort_keys=True, default=str) + "\n"
+
+    def read_others(self) -> None:
+        """Take up what shards have answered meanwhile."""
+        if self._whole is None:
+            return
+        for path in (self._whole, *self._shards()):
+            if path.is_file():
+                self._read(path)
+
+    def join(self) -> None:
+        """Put the answers of shards into the one file; nothing happens where there are none."""
+        if self._whole is None or not (parts := self._shards()):
+            return
+        self.close()
+        rows = (self._row(key, *found) for key, found in self._answers.items())
+        atomic_write_text(self._whole, self._heading() + "".join(rows))
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+    def _shards(self) -> list[Path]:
+        assert self._whole is not None  # noqa: S101  (callers have looked)
+        return sorted(self._whole.parent.glob(f"{glob.escape(self._whole.stem)}.*-of-*.jsonl"))
+
+    @staticmethod
+    def _row(key: str, answer: str, seconds: float, notes: tuple[str, ...]) -> str:
+        row = {"key": key, "answer": answer, "seconds": round(seconds, 6)}
+        return json.dumps(sealed(row | ({"notes": list(notes)} if notes else {}))) + "\n"
 
     def get(self, key: str) -> str | None:
         """Return a finished answer, or None."""
@@ -145,11 +186,10 @@ class AnswerLog:
         self._answers[key] = (answer, seconds, notes)
         if self._target is None:
             return
-        row = {"key": key, "answer": answer, "seconds": round(seconds, 6)}
-        row |= {"notes": list(notes)} if notes else {}
         try:
-            self._target.write(json.dumps(sealed(row)) + "\n")
+            self._target.write(self._row(key, answer, seconds, notes))
             self._target.flush()
+            os.fsync(self._target.fileno())
         except OSError as error:
             raise RunError(
                 f"{self._path}: could not be written ({error.strerror}); finished answers are kept"
@@ -160,7 +200,7 @@ class AnswerLog:
         if self._target is not None:
             self._target.close()
 
-    def _read(self, path: Path, header: dict[str, Any]) -> int:
+    def _read(self, path: Path) -> None:
         content = read_bytes(path, hint=_REMEDY)
         whole = content[: content.rfind(b"\n") + 1]  # what follows is torn, perhaps within a letter
         first, *rows = [
@@ -173,10 +213,15 @@ class AnswerLog:
         for number, sealed_row in enumerate(rows, start=2):
             row = unsealed(sealed_row, f"{path}, line {number}", hint=_REMEDY)
             self._answers[row["key"]] = (row["answer"], row["seconds"], tuple(row.get("notes", ())))
-        if found != header["identity_sha256"]:
+        if found != self._header["identity_sha256"]:
             raise ConfigError(
                 f"{path}: holds answers of another model or method; remove it or choose another folder"
             )
+
+    @staticmethod
+    def _mend(path: Path) -> None:
+        """Cut a torn last line off, so that the next answer starts on its own."""
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
         if whole != content:
             atomic_write_text(path, whole.decode("utf-8"))
-        return len(rows)

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from focal_algorithm.evaluation.lmms import LOCAL_DATA
 from focal_algorithm.evaluation.lmms.answering import generation_limits, load
 from focal_algorithm.evaluation.lmms.engine import TaskOutcome, Tasks
 from focal_algorithm.evaluation.lmms.hub_tasks import HUB_TASKS
-from focal_algorithm.evaluation.lmms.model import FocalModel
+from focal_algorithm.evaluation.lmms.model import FocalModel, Part, Unanswered
 from focal_algorithm.evaluation.lmms.options import ModelOptions, Sweep
 from focal_algorithm.evaluation.lmms.run_files import (
     ACCURACY_COLUMNS,
     DSE_COLUMNS,
+    SAMPLES,
     SUMMARY,
     upsert_rows,
     write_samples,
@@ -30,13 +32,17 @@ from focal_algorithm.tracing.accuracy import foreign_notes
 from focal_algorithm.tracing.identity import (
     AskedPart,
     checkpoint_label,
+    code_identity,
     configuration_hash,
     questions_hash,
     resolved_parameters,
 )
+from focal_common.commit import MANIFEST, check_writable, commit
 from focal_common.files import atomic_write_text
 from focal_common.places import check_inside
 from focal_common.provenance import content_hash, manifest, package_versions
+from focal_common.spreading.claims import JOURNAL, claimed, drop_journal, open_journal
+from focal_common.spreading.shards import Shard
 from focal_common.statistics import Accuracy, accuracy
 
 _SCORE_METRICS = ("mme_perception_score", "mme_cognition_score", "mme_score")
@@ -140,6 +146,8 @@ def evaluate(
     logs_samples: bool = False,
     sweep: Sweep | None = None,
     forget: Forget | None = None,
+    shard: Shard | None = None,
+    first: int = 0,
 ) -> list[Run]:
     """Evaluate a method, once or for every value of a parameter, and write samples, summary and tables.
 
@@ -151,12 +159,18 @@ def evaluate(
         logs_samples: Whether lmms-eval's own result and sample files are written too.
         sweep: Parameter to vary; None for one run.
         forget: Told the file of finished answers before it is read, so that it can start afresh; None keeps them.
+        shard: Whose questions are asked; None for all. The last shard writes the results.
+        first: Number of the first question in a longer run that shards share.
+
+    Returns:
+        One record per run whose questions are all answered.
 
     Raises:
         FocalError: A setting, a file or the run is at fault; finished answers are kept and taken up again.
     """
     for name in (_ANSWERS, _RUNS):
         check_inside(output, output / name)
+    check_writable(output)
     loaded = load(options)
     runs = []
     for value, chosen in (("", {}),) if sweep is None else sweep.points:
@@ -170,9 +184,17 @@ def evaluate(
         answers = _answers_file(own, loaded, output)
         if forget is not None:
             forget(answers)
-        run = _run(own, loaded, tasks, answers, table, limit, logs_samples)
-        runs.append(run)
-        upsert_rows(table, DSE_COLUMNS if swept else ACCURACY_COLUMNS, [swept | row for row in run.rows])
+        journal = output / JOURNAL / answers.stem
+        with claimed(journal, shard):
+            if shard is not None:  # which may come from different places
+                open_journal(journal, own.identity(loaded.checkpoint) | code_identity(), True)
+            model = FocalModel(own.model_copy(update={"answers": answers}), loaded, Part(shard, first))
+            with closing(model.log):
+                run = _run(model, tasks, table, limit, logs_samples, swept)
+                if run is not None:
+                    runs.append(run)
+                    model.log.join()
+                    drop_journal(journal)
     return runs
 
 
@@ -188,26 +210,29 @@ def _answers_file(options: ModelOptions, loaded: LoadedModel, output: Path) -> P
 
 
 def _run(
-    options: ModelOptions,
-    loaded: LoadedModel,
+    model: FocalModel,
     tasks: Tasks,
-    answers: Path,
     table: Path,
     limit: float | None,
     logs_samples: bool,
-) -> Run:
+    swept: Mapping[str, str],
+) -> Run | None:
+    """Ask what is to be asked here and write samples, summary and rows in one step; None where answers lack."""
+    options, loaded, output = model.options, model.loaded, table.parent
     identity = options.identity(loaded.checkpoint)
     name = f"{loaded.name}_{options.method}"
-    model = FocalModel(options.model_copy(update={"answers": answers}), loaded)
     in_force = {task: resolved_parameters(model.method(task)) for task in tasks.names}
     asked = {"model": identity, "tasks": sorted(tasks.names), "limit": limit, "resolved_parameters": in_force}
-    folder = table.parent / _RUNS / f"{name}_{content_hash(asked)[:12]}"
+    folder = output / _RUNS / f"{name}_{content_hash(asked)[:12]}"
     outcomes: dict[str, TaskOutcome] = {}
-    try:
-        for task in tasks.names:
+    is_whole = True
+    for task in tasks.names:
+        try:
             outcomes[task] = tasks.run(task, model, limit, folder / "lmms_eval" if logs_samples else None)
-    finally:
-        model.log.close()
+        except Unanswered:
+            is_whole = False
+    if not is_whole:
+        return None
     rows: list[dict[str, Any]] = []
     checkpoint = checkpoint_label(loaded.checkpoint, identity["checkpoint"])
     for task, outcome in outcomes.items():
@@ -218,7 +243,6 @@ def _run(
         shared["config_sha256"] = _configuration(model, identity["checkpoint"], outcome)
         rows += accuracy_rows(shared, task, outcome)
     every = [answer for outcome in outcomes.values() for answer in outcome.answers]
-    write_samples(folder, every)
     content = manifest(asked, *_PACKAGES, seed=options.seed)
     notes = [*_notes(loaded, outcomes), *dict.fromkeys(model.notes)]
     content |= {
@@ -232,7 +256,16 @@ def _run(
             own: found for outcome in outcomes.values() for own, found in outcome.configuration.items()
         },
     }
-    atomic_write_text(folder / SUMMARY, json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
+    columns = DSE_COLUMNS if swept else ACCURACY_COLUMNS
+    with commit(output) as writing:
+        write_samples(writing.staged(folder / SAMPLES).parent, every)
+        text = json.dumps(content, indent=1, sort_keys=True, default=str) + "\n"
+        atomic_write_text(writing.staged(folder / SUMMARY), text)
+        upsert_rows(writing.stage / table.name, columns, [{**swept, **row} for row in rows])
+        logs = (path for path in folder.glob("lmms_eval/**/*") if path.is_file())
+        sealed = [folder / SAMPLES, folder / SUMMARY, *logs]
+        writing.seal(folder / MANIFEST, {"configuration_sha256": content["configuration_sha256"]}, sealed)
+        writing.seal_shared([table.name], {"tables_of": "evaluation"})
     resumed = model.log.resumed
     said = (*notes, *([f"{resumed} answers were taken from an earlier run"] if resumed else ()))
     return Run(folder, tuple(rows), content, resumed, table, said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +22,24 @@ from focal_algorithm.tracing.identity import resolved_parameters
 from focal_common.console import track
 from focal_common.errors import UnsupportedError
 from focal_common.provenance import content_hash
+from focal_common.spreading.shards import Shard
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which questions a process answers.
+
+    Attributes:
+        shard: Those of one shard; None for all.
+        first: Number of the first question in a longer run that shards share.
+    """
+
+    shard: Shard | None = None
+    first: int = 0
+
+
+class Unanswered(Exception):
+    """Other shards have not answered all of their questions yet; own answers are kept."""
 
 
 class FocalModel(lmms):
@@ -29,24 +48,57 @@ class FocalModel(lmms):
     Args:
         options: Model and method; None to read them from ``arguments``.
         loaded: The model, where it is loaded already.
+        part: Which questions are answered here; all by default.
         **arguments: Model arguments of lmms-eval; see `options_from_arguments`.
     """
 
     is_simple: ClassVar[bool] = True
 
     def __init__(
-        self, options: ModelOptions | None = None, loaded: LoadedModel | None = None, **arguments: Any
+        self,
+        options: ModelOptions | None = None,
+        loaded: LoadedModel | None = None,
+        part: Part | None = None,
+        **arguments: Any,
     ) -> None:
         super().__init__()
         self.options = options or options_from_arguments(arguments)
         self._answerer = Answerer(self.options, loaded)
-        self.log = AnswerLog(self.options.answers, self.options.identity(self._answerer.loaded.checkpoint))
+        self._part = part or Part()
+        self._asked = 0
+        identity = self.options.identity(self.loaded.checkpoint)
+        self.log = AnswerLog(self.options.answers, identity, self._part.shard)
         self.seconds: dict[str, float] = {}
         self.notes: tuple[str, ...] = ()
 
+    @property
+    def loaded(self) -> LoadedModel:
+        """The model."""
+        return self._answerer.loaded
+
     def generate_until(self, requests: list[Any]) -> list[str]:
-        """Answer requests in their order; finished ones are taken from the log."""
+        """Answer requests in their order; finished ones are taken from the log.
+
+        Raises:
+            Unanswered: Some are of other shards, which have not answered them yet.
+        """
+        if self._part.shard is not None:
+            self._answer_own([request.args for request in requests], self._part.shard)
         return [self._answer(*request.args) for request in track(requests, "answering", len(requests))]
+
+    def _answer_own(self, asked: list[Any], shard: Shard) -> None:
+        first = self._part.first + self._asked
+        self._asked += len(asked)
+        own = [one for number, one in enumerate(asked, start=first) if shard.holds(number)]
+        for one in track(own, f"answering, shard {shard}", len(own)):
+            self._answer(*one)
+        self.log.read_others()
+        if any(
+            self.log.get(self._key(question, settings, *place)) is None
+            for question, settings, _, *place in asked
+        ):
+            raise Unanswered
+        self.notes, self.seconds = (), {}
 
     def method(self, task: str) -> CompressionMethod:
         """Return the method with the parameters in force for a task of lmms-eval."""
@@ -66,9 +118,7 @@ class FocalModel(lmms):
         self, question: str, settings: dict[str, Any], show: Any, index: int, task: str, split: str
     ) -> str:
         document = self.task_dict[task][split][index]
-        # Parameters in force: after a change of published or default ones, old answers are not taken for new.
-        method = resolved_parameters(self.method(task))
-        key = content_hash([task, split, index, question, settings, _plain(document), method])
+        key = self._key(question, settings, index, task, split)
         answer = self.log.get(key)
         if answer is None:
             new_tokens, ends = generation_limits(settings)
@@ -84,6 +134,12 @@ class FocalModel(lmms):
         self.notes += self.log.notes(key)
         self.seconds[task] = self.seconds.get(task, 0.0) + self.log.seconds(key)
         return answer
+
+    def _key(self, question: str, settings: dict[str, Any], index: int, task: str, split: str) -> str:
+        # Parameters in force: after a change of published or default ones, old answers are not taken for new.
+        method = resolved_parameters(self.method(task))
+        document = self.task_dict[task][split][index]
+        return content_hash([task, split, index, question, settings, _plain(document), method])
 
 
 def _plain(document: dict[str, Any]) -> dict[str, Any]:

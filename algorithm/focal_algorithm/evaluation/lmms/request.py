@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from focal_algorithm.evaluation.lmms.options import ModelOptions, Sweep, options_from_arguments
 from focal_common.errors import ConfigError
+from focal_common.spreading.shards import Shard
 
 if TYPE_CHECKING:
     from focal_algorithm.evaluation.lmms.evaluation import Forget, Run
@@ -76,11 +77,18 @@ class Request:
                 )
         return request
 
-    def run(self, forget: Forget | None = None) -> list[Run]:
+    def answered(self) -> int:
+        """Return how many questions are answered in the output, by whichever shard and run."""
+        files = (self.output / "answers").glob("*.jsonl")
+        return sum(max(0, path.read_bytes().count(b"\n") - 1) for path in files)
+
+    def run(self, forget: Forget | None = None, shard: Shard | None = None, first: int = 0) -> list[Run]:
         """Evaluate; see `focal_algorithm.evaluation.lmms.evaluation.evaluate`.
 
         Args:
             forget: See there.
+            shard: See there.
+            first: See there.
 
         Raises:
             FocalError: lmms-eval is not installed, data is missing, or the run is at fault.
@@ -107,4 +115,21 @@ class Request:
                 logs_samples=self.logs_samples,
                 sweep=self.sweep,
                 forget=forget,
+                shard=shard,
+                first=first,
             )
+
+
+def work_evaluation(context: tuple[Request, int], shard: Shard) -> list[Run]:
+    """Do what a worker does of an evaluation: answer the questions of a shard, and write results if it is the last.
+
+    Args:
+        context: What is asked, and CPU threads.
+        shard: Whose questions.
+    """
+    import torch
+
+    request, threads = context
+    set_environment(request.options.profile == "offline")
+    torch.set_num_threads(threads)
+    return request.run(shard=shard)

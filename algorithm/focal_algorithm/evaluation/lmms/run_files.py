@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 from focal_algorithm.evaluation.lmms.hub_tasks import dataset_of
 from focal_algorithm.evaluation.lmms.scoring import ScoredAnswer
+from focal_common.commit import verify_file
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_names
@@ -49,6 +50,7 @@ def read_samples(folder: Path) -> dict[tuple[str, int], ScoredAnswer]:
         ConfigError: No such run, or a damaged file.
     """
     path = folder / SAMPLES
+    verify_file(path)
     wanted = get_type_hints(ScoredAnswer)
     answers = []
     hint = "expected the folder of a run of 'focal eval', such as OUTPUT/runs/NAME"
@@ -94,6 +96,7 @@ def upsert_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, 
 
 
 def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    verify_file(path)
     found, rows = read_csv(path, error=ConfigError, hint="mend or move the table")
     if found != list(columns):
         raise ConfigError(f"{path}: columns are {found}, expected {list(columns)}")

@@ -28,6 +28,10 @@ class DesignCache:
 
     def batch(self, tiles: TileJobs) -> BatchedJobs:
         """Return the packed jobs of tiles, by the tiles; raises as `TileJobs.jobs`."""
+        if tiles not in self._batches and len(self._batches) >= _MOST_BATCHES:
+            # Groups are found by identity: those of jobs that are packed again later would never be asked for.
+            gone = set(self._batches.pop(next(iter(self._batches))).groups)
+            self._groups = {key: counts for key, counts in self._groups.items() if key[0] not in gone}
         return _known(self._batches, _MOST_BATCHES, tiles, lambda: batched_jobs(tiles.jobs()))
 
     def counts(self, group: JobGroup, units: Units) -> GroupCounts:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from focal.studies.measure.provider import MeasuredTraces
 from focal_common.errors import ConfigError, TraceError
+from focal_common.spreading.engines import ProcessEngine
 from focal_simulator.sweep.axes import Axis, Point, Space
 from focal_simulator.sweep.providers.base import ProviderContext
 from focal_simulator.sweep.run import SweepResult, prepare
 from focal_simulator.sweep.store import Chunk
-from focal_simulator.sweep.workers import ProcessEngine, traces_first
+from focal_simulator.sweep.workers import traces_first
 from measured_stand_in import StandIn
 from sweep_support import measured_study, request_for, run_study
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from focal_common.errors import ConfigError, RunError
+from focal_common.spreading.engines import ProcessEngine
 from focal_simulator.sweep.pareto import hypervolume, losses, non_dominated
 from focal_simulator.sweep.rows import Row
 from focal_simulator.sweep.run import SweepResult, prepare
 from focal_simulator.sweep.search import search
 from focal_simulator.sweep.study import Study, read_study
-from focal_simulator.sweep.workers import ProcessEngine
 from sweep_support import grid_study, request_for, run_study
 
 
