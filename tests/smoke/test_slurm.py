@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -178,20 +177,3 @@ def test_a_printed_script_runs_four_shards(slurm: Slurm, tmp_path: Path) -> None
     for path in output.glob("slurm-*.log"):
         path.unlink()
     assert contents(output) == contents(tmp_path / "whole"), logs
-
-
-def test_jobs_of_dask_jobqueue_give_the_bytes_of_one_process(slurm: Slurm, tmp_path: Path) -> None:
-    pytest.importorskip("dask_jobqueue")
-    profile = tmp_path / "matrix.yaml"
-    profile.write_text(MATRIX)
-    words = ["matrix", "--profile", str(profile), "--threads", "1", "--output"]
-    subprocess.run([*PROGRAM, *words, str(tmp_path / "whole")], env=environment(), check=True)
-    paths = f"{Path(slurm.path('sbatch')).parent}:{slurm.environment['PATH']}"
-    job = ["--job", "memory=1GB", "--job", f"python={sys.executable}", "--job", "interface=lo"]
-    job += ["--job", f"log_directory={tmp_path / 'logs'}", "--job", f"local_directory={tmp_path}"]
-    done = subprocess.run(
-        [*PROGRAM, *words, str(tmp_path / "jobs"), "--scheduler", "slurm", "-j", "2", *job],
-        env={**slurm.environment, "PATH": paths}, capture_output=True, text=True, check=False, timeout=500,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert contents(tmp_path / "jobs") == contents(tmp_path / "whole")

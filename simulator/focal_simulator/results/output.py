@@ -201,8 +201,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         TraceError: Its bytes are not those that it vouches for.
     """
     finish_commit(folder)
+    known = _known(folder)
     sealed_files(folder / MANIFEST)
-    return _known(folder)
+    return known
 
 
 def _known(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from exhibit_support import cycle_folder, result_row, write_table
-from focal_common.errors import ConfigError, TraceError
+from focal_common.errors import ConfigError, FocalError, TraceError
 from focal_evaluation.report.charts import cause_chart, cdf_chart, energy_chart, roofline_chart, speedup_chart
 from focal_evaluation.report.html import report_html, write_report
 from focal_evaluation.report.layers import heat_maps, roofline, roofs, utilisation_cdf
@@ -270,7 +270,7 @@ def test_folders_that_must_not_stand_together_are_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize("content", ["[]", "{", "\x00"])
 def test_damaged_manifests_are_named(folder: Path, content: str) -> None:
     (folder / "manifest.json").write_text(content, encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"manifest\.json"):
+    with pytest.raises(FocalError, match=r"manifest\.json"):
         read_runs([folder])
 
 
