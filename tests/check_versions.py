@@ -57,8 +57,8 @@ def lowest(requirements: list[str]) -> dict[str, str]:
 
 def pinned() -> dict[str, str]:
     """Return requirements/pinned.txt, by distribution."""
-    lines = (ROOT / "requirements" / "pinned.txt").read_text().split()
-    return dict(line.split("==") for line in lines)
+    lines = (ROOT / "requirements" / "pinned.txt").read_text().splitlines()
+    return dict(line.partition(";")[0].strip().split("==") for line in lines)
 
 
 def newest_transformers() -> str:
