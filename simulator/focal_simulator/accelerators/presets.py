@@ -21,7 +21,7 @@ from focal_simulator.accelerators.described import (
     with_precision,
 )
 from focal_simulator.dram.specs import load_dram_spec
-from focal_simulator.hardware.specs import GIVEN, HardwareSpec
+from focal_simulator.hardware.specs import GIVEN, ONE_ARRAY, HardwareSpec
 
 
 @lru_cache(maxsize=16)
@@ -54,6 +54,7 @@ def hardware_tree(
             f"{file}: field 'base' makes an accelerator of its own; give the file among the accelerators of the run, "
             "not as the hardware of one of them"
         )
+    tree.setdefault("arrays", ONE_ARRAY.model_dump())
     return overridden(tree, overrides or [], f"{plugin.preset}.yaml" if file is None else str(file))
 
 

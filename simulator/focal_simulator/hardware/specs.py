@@ -21,6 +21,9 @@ accelerator does to the input of a GEMM."""
 SERIAL_UNITS = SIDE_UNITS[2:]
 """Those that may also work before a GEMM, while the array waits."""
 
+WHOLE_UNITS = ("sec",)
+"""Those whose work several arrays cannot share: one ranking of all tokens is one piece of work."""
+
 UNITS = ("array", "scatter", "gather", *SIDE_UNITS)
 """Every kind of unit, in the order of tables."""
 
@@ -60,6 +63,16 @@ class Bytes(Quantity):
 
     value: PositiveInt = Field(le=2**40)
     unit: Literal["B"]
+
+
+class ArrayCount(Quantity):
+    """A number of arrays."""
+
+    value: PositiveInt = Field(le=1024)
+    unit: Literal["1"]
+
+
+ONE_ARRAY: Final = ArrayCount(value=1, unit="1", source="one array, unless said otherwise")
 
 
 class Area(Quantity):
@@ -255,6 +268,7 @@ class HardwareSpec(StrictModel):
         dram_energy: Energy of one byte to or from DRAM.
         dram_system: Preset of the bank-level memory model, fidelity ``cycle``; `GIVEN` with ``dram``.
         dram: A memory by its figures, in place of a preset.
+        arrays: How many of it share the memory, each with core and buffers of its own; fidelity ``cycle``.
         leakage_fraction: Share of a unit's power that it draws when idle, fidelity ``cycle``.
         dataflow: Loop order and overlaps, fidelity ``cycle``.
         dram_bandwidth: Declared bandwidth, which no formula uses (the published simulator has no DRAM timing).
@@ -272,6 +286,7 @@ class HardwareSpec(StrictModel):
     dram_bandwidth: BytesPerSecond | None = None
     dram_system: PlainName
     dram: PlainMemory | None = None
+    arrays: ArrayCount = ONE_ARRAY
     leakage_fraction: Fraction
     dataflow: Dataflow = Dataflow()
     components: dict[PlainName, Component]
@@ -289,8 +304,10 @@ class HardwareSpec(StrictModel):
         return self
 
     def record(self) -> dict[str, Any]:
-        """Return the JSON-like content, which builds it again; a base or a memory that is not given is left out."""
+        """Return the JSON-like content, which builds it again; what is not given is left out: base, memory, arrays."""
         exclude = {name for name in ("base", "dram") if getattr(self, name) is None}
+        if self.arrays == ONE_ARRAY:
+            exclude.add("arrays")
         return self.model_dump(mode="json", exclude=exclude)
 
 

@@ -108,18 +108,27 @@ class GroupCounts:
         return value * self.group.copies // self.group.divisors
 
     @cached_property
+    def gemm_causes(self) -> Numbers:
+        """Cycles of the GEMMs alone on one array that has the memory to itself, axes (jobs, `GEMM_CAUSES`)."""
+        group = self.group
+        gemm: Numbers = packed_cycles(self.machine, group.gemms)[group.which]
+        return gemm * group.copies[:, None] // group.divisors[:, None]
+
+    @cached_property
     def causes(self) -> Numbers:
         """Cycles of each job, axes (jobs, `CAUSES`): the GEMM, the excess of parallel units, serial units."""
         group = self.group
-        gemm = packed_cycles(self.machine, group.gemms)[group.which]
-        gemm = gemm * group.copies[:, None] // group.divisors[:, None]
-        cause, longest = group.cause, group.longest_cycles
-        if group.extra_read_bytes.any():
+        return self.with_units(self.gemm_causes, group.cause, group.longest_cycles, group.serial_cycles)
+
+    def with_units(self, gemm: Numbers, cause: Numbers, longest: Numbers, serial: Numbers) -> Numbers:
+        """Return cycles by cause of GEMMs with the units beside and before them; see `JobGroup` for the arguments."""
+        extra = self.group.extra_read_bytes
+        if extra.any():
             reading = self._dram_cycles()
             is_reading = (reading > longest) | ((reading == longest) & _YIELDS_TO_READS[cause])
-            is_reading &= group.extra_read_bytes > 0
+            is_reading &= extra > 0
             cause, longest = np.where(is_reading, _DRAM_READ, cause), np.where(is_reading, reading, longest)
-        found = group.serial_cycles.copy()
+        found = serial.copy()
         found[:, : len(GEMM_CAUSES)] += gemm
         found[np.arange(len(found)), cause] += np.maximum(0, longest - gemm.sum(axis=1))
         return found
@@ -163,7 +172,7 @@ class GroupCounts:
     def busy_cycles(self) -> Mapping[str, int]:
         """Cycles in which each kind of unit works, all jobs, whether or not anything waits for it."""
         found, machine = dict(self.group.busy_cycles), self.machine
-        found["array"] = int(self.total_causes[0])
+        found["array"] = int(self.gemm_causes[:, 0].sum())
         if machine.scatter_rows_per_cycle:
             rows = self.scaled(self.shape.scattered_rows) // machine.scatter_rows_per_cycle
             found["scatter"] = found.get("scatter", 0) + int(rows.sum())
