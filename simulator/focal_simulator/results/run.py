@@ -178,8 +178,9 @@ def _draw_timeline(request: Request, path: Path, outcome: Outcome) -> Path:
     from focal_simulator.results.timeline import timeline, write_timeline
 
     result = _cycle_result(request, "timeline", outcome)
-    clock_hz = outcome.runs[0].accelerator.hardware.clock.value
-    write_timeline(path, timeline(result, clock_hz, request.timeline_layer, request.timeline_cycles))
+    hardware = outcome.runs[0].accelerator.hardware
+    window = (request.timeline_layer, request.timeline_cycles)
+    write_timeline(path, timeline(result, hardware.clock.value, *window, hardware.arrays.value))
     return path
 
 

@@ -2,9 +2,9 @@
 
 Model: N accelerators, each with its core and buffers, on one DRAM system. A GEMM is cut along one axis, on borders of
 tiles: m-tiles, heads (equal copies), or array columns. Arrays that get a part each have an equal share of the
-bandwidth, and the slowest part sets the time. Parts are dealt out to N arrays, to 1, or to a power of two between; the
-cut that takes the fewest cycles is made, of equals the one for fewer arrays, then the first in `CUTS`. Nothing travels
-between arrays but through DRAM.
+bandwidth, and the slowest part sets the time; of columns it is the first, whose tiles are the widest. Parts are dealt
+out to N arrays, to 1, or to a power of two between; the cut that takes the fewest cycles is made, of equals the one for
+fewer arrays, then the first in `CUTS`. Nothing travels between arrays but through DRAM.
 """
 
 from __future__ import annotations
@@ -107,9 +107,12 @@ class SharedCounts(GroupCounts):
     @cached_property
     def shape(self) -> JobShape:
         """Sums over the tiles of one copy, all arrays together, each with axis (jobs)."""
+        return self._shape(np.where(self.choice.kind == _COLUMNS, self.choice.asked, 1))
+
+    def _shape(self, asked: Numbers) -> JobShape:
+        """Return the sums of jobs cut between columns for so many arrays each; 1 for those cut otherwise."""
         machine, gemms, which = self.machine, self.group.gemms, self.group.which
         sums = packed_sums(gemms, machine.array_columns, machine.columns_per_buffer)[:, which]
-        asked = np.where(self.choice.kind == _COLUMNS, self.choice.asked, 1)
         for arrays in np.unique(asked[asked > 1]).tolist():
             fetched, mapped = column_fetches(gemms, arrays, machine.array_columns, machine.columns_per_buffer)
             sums[_FETCHED] = np.where(asked == arrays, fetched[which], sums[_FETCHED])
@@ -189,7 +192,9 @@ class SharedCounts(GroupCounts):
             cause = np.where(is_longest, CAUSES.index(name), cause)
             longest = np.where(is_longest, share, longest)
         serial = -(-self.group.serial_cycles // busy[:, None])
-        return _Cut(kind, asked, busy, self.with_units(gemm, cause, longest, serial))
+        by_columns = np.full(len(busy), asked if kind == _COLUMNS else 1)
+        causes = self.with_units(gemm, cause, longest, serial, lambda: self._shape(by_columns))
+        return _Cut(kind, asked, busy, causes)
 
     @cached_property
     def _beside(self) -> Mapping[str, Numbers]:
