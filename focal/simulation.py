@@ -113,7 +113,7 @@ def simulate(
         fidelity: ``cycle`` times every tile; ``parity`` is the published simulator.
         corrections: Of fidelity ``cycle``: ``all``, ``none``, names, or ``all,-NAME``.
         sram: Buffer costs: ``auto`` (as published), ``compiler`` or ``cacti``.
-        dram: Preset of the memory model in place of the accelerators' own.
+        dram: Preset of the memory model, or YAML file of a memory, in place of the accelerators' own.
         precision: ``fp16``, or ``int8`` for 1-byte elements and INT8 multipliers (estimated).
         models: Of a trace root: only these; empty for all.
         datasets: Likewise.

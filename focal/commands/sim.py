@@ -83,6 +83,9 @@ def sim(
             help="Hardware field=value, such as core.array_columns=64, where an accelerator has the field.",
         ),
     ] = None,
+    dram: Annotated[
+        str, typer.Option(help="Memory of every accelerator: a preset or a YAML file (docs/dram_model.md).")
+    ] = "",
     sram: Annotated[str, typer.Option(help="Buffer costs: auto (as published), compiler, cacti.")] = "auto",
     sweep: Annotated[str, typer.Option(hidden=True)] = "",
     tile_lengths: Annotated[
@@ -165,7 +168,7 @@ def sim(
         datasets=comma_separated(dataset),
         variant=variant,
         hardware=hardware,
-        overrides=tuple(overrides or ()),
+        overrides=(*([f"dram_system={dram}"] if dram else []), *(overrides or ())),
         sram=sram,  # type: ignore[arg-type]  # checked above
         tile_lengths=tile_lengths,
         draw=draw if figure else None,

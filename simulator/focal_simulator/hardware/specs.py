@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from focal_common.config import StrictModel
 from focal_common.places import PlainName
 from focal_common.registry import Registry
+from focal_simulator.hardware.memory import DramSpec
 
 OUTSIDE_UNITS: Registry[str] = Registry("unit", {}, group="focal.units")
 """Units of other distributions: a name, which result columns will carry, to a sentence on what the unit does."""
@@ -244,6 +254,19 @@ class PlainMemory(StrictModel):
     background: Power
 
 
+def _memory_kind(given: Any) -> str:
+    """Return which of the two a memory is: one by its figures says its bandwidth."""
+    if isinstance(given, PlainMemory | DramSpec):
+        return "figures" if isinstance(given, PlainMemory) else "banks"
+    return "figures" if isinstance(given, dict) and "bandwidth" in given else "banks"
+
+
+Memory = Annotated[
+    Annotated[PlainMemory, Tag("figures")] | Annotated[DramSpec, Tag("banks")], Discriminator(_memory_kind)
+]
+"""A memory that hardware holds itself: by its figures, or by banks and timings."""
+
+
 FP16_UNITS = {
     "add": "fp16_add",
     "mul": "fp16_mul",
@@ -267,7 +290,7 @@ class HardwareSpec(StrictModel):
         element_bytes: Bytes of one operand.
         dram_energy: Energy of one byte to or from DRAM.
         dram_system: Preset of the bank-level memory model, fidelity ``cycle``; `GIVEN` with ``dram``.
-        dram: A memory by its figures, in place of a preset.
+        dram: A memory by its figures or by banks and timings, in place of a preset.
         arrays: How many of it share the memory, each with core and buffers of its own; fidelity ``cycle``.
         leakage_fraction: Share of a unit's power that it draws when idle, fidelity ``cycle``.
         dataflow: Loop order and overlaps, fidelity ``cycle``.
@@ -285,7 +308,7 @@ class HardwareSpec(StrictModel):
     dram_energy: EnergyPerByte
     dram_bandwidth: BytesPerSecond | None = None
     dram_system: PlainName
-    dram: PlainMemory | None = None
+    dram: Memory | None = None
     arrays: ArrayCount = ONE_ARRAY
     leakage_fraction: Fraction
     dataflow: Dataflow = Dataflow()

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from focal_common.errors import ConfigError
 from focal_simulator.dram.steady_rates import sequential_rates
+from focal_simulator.hardware.memory import DramSpec
 from focal_simulator.hardware.specs import PlainMemory
 
 _BITS_PER_BYTE = 8
@@ -38,8 +39,8 @@ class MemoryRates:
 
 
 @lru_cache(maxsize=64)
-def memory_rates(system: str | PlainMemory, clock_hz: float, arrays: int = 1) -> MemoryRates:
-    """Return the rates of a DRAM preset, or of a memory by its figures, for an array clock; remembered by the process.
+def memory_rates(system: str | PlainMemory | DramSpec, clock_hz: float, arrays: int = 1) -> MemoryRates:
+    """Return the rates of a DRAM preset, or of a memory that hardware holds; remembered by the process.
 
     Args:
         system: The memory.
@@ -61,7 +62,8 @@ def memory_rates(system: str | PlainMemory, clock_hz: float, arrays: int = 1) ->
             numerator(rate), numerator(rate), pj_per_byte, pj_per_byte, system.background.value
         )
     reads, writes = sequential_rates(system)
-    _check_rate(min(reads.bytes_per_ns, writes.bytes_per_ns), clock_hz, arrays, f"bandwidth of {system}")
+    name = system if isinstance(system, str) else system.name
+    _check_rate(min(reads.bytes_per_ns, writes.bytes_per_ns), clock_hz, arrays, f"bandwidth of {name}")
     return MemoryRates(
         read_numerator=numerator(reads.bytes_per_ns),
         write_numerator=numerator(writes.bytes_per_ns),

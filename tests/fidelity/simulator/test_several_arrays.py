@@ -79,7 +79,8 @@ def test_the_explanation_of_a_layer_says_how_it_was_cut() -> None:
     found = results.explain("9.o_proj", "dense")
     assert "arrays" in found.title
     busy = {unit: (formula, cycles) for unit, formula, cycles in found.units}
-    assert busy["array"][0].endswith("4 arrays") and "arrays" not in busy["DRAM read"][0]
+    assert busy["array"][0].endswith("4 arrays")
+    assert "arrays" not in busy["DRAM read"][0]
     # No unit works longer than the layer takes.
     assert max(cycles for _, cycles in busy.values()) <= found.total_cycles
 
