@@ -80,7 +80,8 @@ def accelerator(
         )
     file = None if hardware is None else Path(hardware)
     overrides = tuple(f"{path}={_yaml(value)}" for path, value in _flat(fields))
-    changed = ",".join(overrides) if file is None else ",".join((file.stem, *overrides))
+    short = [f"{path}={_yaml(_plain(value))}" for path, value in _flat(fields)]
+    changed = ",".join(short if file is None else (file.stem, *short))
     built = build_accelerator(plugin, file, list(overrides))
     chosen = label or (f"{built.name}@{changed}" if changed else built.name)
     if chosen == DENSE and plugin != DENSE:
@@ -311,6 +312,11 @@ def _flat(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         path = f"{prefix}{name}"
         found += _flat(value, f"{path}.") if isinstance(value, Mapping) else [(path, value)]
     return found
+
+
+def _plain(value: Any) -> Any:
+    """Return the name of a file without its folder, for a label; other values as they are."""
+    return Path(value).name if isinstance(value, str) and is_described(value) else value
 
 
 def _yaml(value: Any) -> str:

@@ -24,6 +24,7 @@ _INTERLEAVED: Final = "row rank bank column bankgroup channel"
 """What streams get the peak from: neighbouring bursts lie in different channels, then in different bank groups."""
 
 _RATE_TOLERANCE = 0.01
+_MOST_CLOCK_NS = 1000
 
 PositiveCycles = Annotated[int, Field(ge=1, le=1_000_000)]
 Cycles = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -99,7 +100,7 @@ class TimingSpec(_Section):
     nanoseconds, as ``refresh_ns`` in place of ``refresh_cycles``: rounded up to whole cycles, as a controller would.
     """
 
-    clock_ns: Annotated[float, Field(gt=0, le=1000)]
+    clock_ns: Annotated[float, Field(gt=0, le=_MOST_CLOCK_NS)]
     read_latency_cycles: PositiveCycles  # CL
     write_latency_cycles: PositiveCycles  # CWL
     activate_to_column_cycles: PositiveCycles  # tRCD
@@ -122,15 +123,22 @@ class TimingSpec(_Section):
     @model_validator(mode="before")
     @classmethod
     def _in_cycles(cls, given: Any) -> Any:
-        clock = given.get("clock_ns") if isinstance(given, dict) else None
-        if not isinstance(clock, int | float) or isinstance(clock, bool) or not 0 < clock < math.inf:
+        if not isinstance(given, dict):
             return given
-        found = {}
+        found, clock = {}, given.get("clock_ns")
         for name, value in given.items():
             cycles = f"{str(name).removesuffix('_ns')}_cycles"
             if not str(name).endswith("_ns") or cycles not in cls.model_fields:
                 found[name] = value
                 continue
+            if (
+                not isinstance(clock, int | float)
+                or isinstance(clock, bool)
+                or not 0 < clock <= _MOST_CLOCK_NS
+            ):
+                raise ValueError(
+                    f"clock_ns is {clock!r:.40}, expected a number above 0, at most {_MOST_CLOCK_NS}, for timings in ns"
+                )
             if cycles in given:
                 raise ValueError(f"{name} and {cycles} are given, expected one of the two")
             if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e9:
