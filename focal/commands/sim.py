@@ -120,10 +120,17 @@ def sim(
         str, typer.Option(help="GEMM whose units are shown, such as 9.o_proj; the longest if not given.")
     ] = "",
     timeline_cycles: Annotated[int, typer.Option(help="Cycles of that GEMM to show.")] = 100_000,
-    topology: Annotated[
-        Path | None,
-        typer.Option(help="Write the GEMMs of one run as a topology of SCALE-Sim, such as out.csv."),
+    export: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Write one run for another tool, FORMAT=PATH: topology (SCALE-Sim), accelergy, dramsim3, ramulator2 "
+            "(docs/gemms.md)."
+        ),
     ] = None,
+    export_layer: Annotated[
+        str,
+        typer.Option(help="GEMM whose requests dramsim3 and ramulator2 get, such as 9.o_proj; all if empty."),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print rows and paths as JSON.")] = False,
 ) -> None:
     """Simulate traces on accelerators: cycles, time, energy, area, and a figure."""
@@ -180,13 +187,22 @@ def sim(
         timeline=timeline,
         timeline_layer=timeline_layer,
         timeline_cycles=timeline_cycles,
-        topology=topology,
+        exports=tuple(_export(text) for text in export or ()),
+        export_layer=export_layer,
     )
     report = run_request(request)
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=1))
     else:
         show_report(report)
+
+
+def _export(text: str) -> tuple[str, Path]:
+    """Return format and path."""
+    kind, equals, path = text.partition("=")
+    if not (equals and kind.strip() and path.strip()):
+        raise ConfigError(f"--export is '{text}', expected FORMAT=PATH, such as topology=out.csv")
+    return kind.strip(), Path(path.strip())
 
 
 def _patches(text: str) -> tuple[int | None, int | None]:

@@ -43,7 +43,8 @@ class Request:
     timeline: Path | None = None
     timeline_layer: str = ""
     timeline_cycles: int = 100_000
-    topology: Path | None = None
+    exports: tuple[tuple[str, Path], ...] = ()
+    export_layer: str = ""
     given: Workload | None = None
 
 

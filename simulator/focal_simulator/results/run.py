@@ -10,6 +10,7 @@ from focal_common.errors import ConfigError
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.precision import precision_remarks
 from focal_simulator.engine.cycle.simulate import CycleResult
+from focal_simulator.results.exports import check_export, export_run
 from focal_simulator.results.output import write_outcome
 from focal_simulator.results.ratios import DENSE
 from focal_simulator.results.request import Report, Request
@@ -27,6 +28,8 @@ def run_request(request: Request) -> Report:
     Raises:
         FocalError: One sentence; earlier results are untouched.
     """
+    for kind, _ in request.exports:
+        check_export(kind, request.export_layer)
     settings = Settings(
         accelerators=request.accelerators,
         fidelity=request.fidelity,
@@ -142,12 +145,15 @@ def workload_order(root: TraceRoot) -> dict[tuple[str, str], int]:
 
 def _check_single(request: Request, outcome: Outcome) -> None:
     """Refuse a view of one run where there are several."""
-    for path, what in ((request.timeline, "timeline"), (request.topology, "topology")):
-        if path is not None and len(outcome.runs) != 1:
-            raise ConfigError(
-                f"a {what} shows one run, got {len(outcome.runs)}; choose accelerator, model and dataset",
-                about=("timeline", "topology", "accelerator", "model", "dataset"),
-            )
+    asked = (
+        *(["a timeline"] if request.timeline else []),
+        *(f"export {kind}" for kind, _ in request.exports),
+    )
+    if asked and len(outcome.runs) != 1:
+        raise ConfigError(
+            f"{asked[0]} shows one run, got {len(outcome.runs)}; choose accelerator, model and dataset",
+            about=("timeline", "export", "accelerator", "model", "dataset"),
+        )
 
 
 def _write_views(request: Request, outcome: Outcome) -> list[Path]:
@@ -155,29 +161,20 @@ def _write_views(request: Request, outcome: Outcome) -> list[Path]:
     paths = []
     if request.timeline is not None:
         paths.append(_draw_timeline(request, request.timeline, outcome))
-    if request.topology is not None:
-        from focal_simulator.results.topology import write_topology
-
-        write_topology(request.topology, _cycle_result(request, "topology", outcome).times)
-        paths.append(request.topology)
+    for kind, path in request.exports:
+        export_run(kind, path, outcome.runs, outcome.fidelity, request.export_layer)
+        paths.append(path)
     return paths
-
-
-def _cycle_result(request: Request, what: str, outcome: Outcome) -> CycleResult:
-    """Return the only result of a run."""
-    result = outcome.runs[0].result
-    if not isinstance(result, CycleResult):
-        raise ConfigError(
-            f"a {what} needs fidelity cycle, got {request.fidelity}",
-            about=("timeline", "topology", "fidelity"),
-        )
-    return result
 
 
 def _draw_timeline(request: Request, path: Path, outcome: Outcome) -> Path:
     from focal_simulator.results.timeline import timeline, write_timeline
 
-    result = _cycle_result(request, "timeline", outcome)
+    result = outcome.runs[0].result
+    if not isinstance(result, CycleResult):
+        raise ConfigError(
+            f"a timeline needs fidelity cycle, got {request.fidelity}", about=("timeline", "fidelity")
+        )
     hardware = outcome.runs[0].accelerator.hardware
     window = (request.timeline_layer, request.timeline_cycles)
     write_timeline(path, timeline(result, hardware.clock.value, *window, hardware.arrays.value))
