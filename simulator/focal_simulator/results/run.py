@@ -71,11 +71,12 @@ def run_request(request: Request) -> Report:
         if DENSE not in outcome.accelerators:
             dense = inference_rows(outcome, list(outcome.dense.values()), *asked)
         whole = inference_table(phases, dense, outcome.basis)
+    # First, because a run may have no such view; then nothing is written.
+    views = _write_views(request, outcome)
     paths = write_outcome(
         request.output, outcome, order, request.sram, request.draw, request.published_layout, phases
     )
-    paths += _write_views(request, outcome)
-    report = _report(outcome, paths)
+    report = _report(outcome, [*paths, *views])
     if whole is not None:
         report.tables.append(whole)
     return report
