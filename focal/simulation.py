@@ -103,6 +103,7 @@ def simulate(
     models: str | Sequence[str] = (),
     datasets: str | Sequence[str] = (),
     variant: str = "",
+    batch: int = 1,
     overrides: Mapping[str, Any] | None = None,
 ) -> Results:
     """Simulate the prefills of traces, or lists of GEMMs, on accelerators.
@@ -119,6 +120,7 @@ def simulate(
         models: Of a trace root: only these; empty for all.
         datasets: Likewise.
         variant: Trace folder of a root; ``focus_main``, or the only one that there is, if empty.
+        batch: Prompts side by side, each with the counts of the trace; of GEMMs, see `gemms`.
         overrides: Hardware fields of every accelerator; see `accelerator`.
 
     Raises:
@@ -155,14 +157,15 @@ def simulate(
     )
     work = _work(trace)
     if isinstance(work, Workload):
-        if models or datasets or variant:
+        if models or datasets or variant or batch != 1:
             raise ConfigError(
-                "models, datasets and variant choose among traces, and a list of GEMMs has none"
+                "models, datasets and variant choose among traces, and a list of GEMMs has none; its batch is an "
+                "argument of focal.gemms"
             )
         return Results(run_all(settings, [work], own, changed), {(work.model, work.dataset): 0}, settings)
     with _root(work) as root:
         folder = _folder(work, root, variant)
-        outcome = run_root(settings, root, models, datasets, folder, own, changed)
+        outcome = run_root(settings, root, models, datasets, folder, own, changed, batch)
         return Results(outcome, workload_order(root), settings)
 
 

@@ -40,7 +40,7 @@ def sim(
             help="In place of a trace: a CSV file with columns Layer, M, N, K, or a config.json (docs/gemms.md)."
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Of --gemms: prompts side by side.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Prompts side by side.")] = 1,
     tokens: Annotated[int, typer.Option(min=0, help="Of a config.json: text tokens of a prompt.")] = 0,
     pictures: Annotated[int, typer.Option(min=0, help="Of a config.json: frames of a video.")] = 0,
     visual_tokens: Annotated[
@@ -160,9 +160,9 @@ def sim(
             generated_tokens=generate,
         )
         given, generate = given_workload(gemms, prompt), 0
-    elif (batch, tokens, pictures, visual_tokens, patches) != (1, 0, 0, 0, ""):
+    elif (tokens, pictures, visual_tokens, patches) != (0, 0, 0, ""):
         raise ConfigError(
-            "--batch, --tokens, --pictures, --visual-tokens and --patches say what --gemms holds; expected --gemms"
+            "--tokens, --pictures, --visual-tokens and --patches say what --gemms holds; expected --gemms"
         )
     request = Request(
         trace=trace,
@@ -180,6 +180,7 @@ def sim(
         tile_lengths=tile_lengths,
         draw=draw if figure else None,
         published_layout=published_layout,
+        batch=1 if given is not None else batch,
         precision=precision,
         whole_model=whole_model or bool(model_shape) or generate > 0,
         model_shape=model_shape,

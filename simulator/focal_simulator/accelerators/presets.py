@@ -20,9 +20,14 @@ from focal_simulator.accelerators.described import (
     read_description,
     with_precision,
 )
-from focal_simulator.dram.specs import is_memory_file, load_dram_spec, memory_tree, read_memory
-from focal_simulator.hardware.memory import DramSpec
-from focal_simulator.hardware.specs import GIVEN, ONE_ARRAY, HardwareSpec, PlainMemory
+from focal_simulator.dram.specs import (
+    checked_memory,
+    is_memory_file,
+    load_dram_spec,
+    memory_tree,
+    read_memory,
+)
+from focal_simulator.hardware.specs import GIVEN, ONE_ARRAY, HardwareSpec
 
 
 @lru_cache(maxsize=16)
@@ -78,10 +83,9 @@ def with_memory(tree: dict[str, Any], where: str, folder: Path) -> dict[str, Any
         )
     name = system if is_memory_file(system) else given
     if is_memory_file(name):
-        memory: PlainMemory | DramSpec = read_memory(folder / str(name))
+        memory = read_memory(folder / str(name))
     elif isinstance(given, dict):
-        whole = memory_tree(given, where)
-        memory = validated(PlainMemory if "bandwidth" in whole else DramSpec, whole, where, "dram")
+        memory = checked_memory(memory_tree(given, where), where, "dram")
     elif given is None:
         return tree
     else:

@@ -139,7 +139,8 @@ def _taken(
 def _between(values: Numbers, edges: Numbers) -> Numbers:
     """Return the sum of the values between each pair of neighbouring edges; 0 where they are equal."""
     sums = np.concatenate([[0], np.cumsum(values)])
-    return sums[edges[1:]] - sums[edges[:-1]]
+    found: Numbers = sums[edges[1:]] - sums[edges[:-1]]
+    return found
 
 
 def _largest(values: Numbers, edges: Numbers) -> Numbers:

@@ -56,9 +56,14 @@ def read_memory(path: Path) -> PlainMemory | DramSpec:
     Raises:
         ConfigError: No such file, or one sentence with the file, the field and what it may be.
     """
-    tree = memory_tree(read_yaml(path), str(path))
-    model = PlainMemory if "bandwidth" in tree else DramSpec
-    return validated(model, tree, str(path))
+    return checked_memory(memory_tree(read_yaml(path), str(path)), str(path))
+
+
+def checked_memory(tree: Mapping[str, Any], where: str, within: str = "") -> PlainMemory | DramSpec:
+    """Return the memory that a whole mapping describes; see `validated` for arguments and errors."""
+    if "bandwidth" in tree:
+        return validated(PlainMemory, tree, where, within)
+    return validated(DramSpec, tree, where, within)
 
 
 @cache

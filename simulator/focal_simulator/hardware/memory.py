@@ -235,6 +235,7 @@ class ControllerSpec(_Section):
 
 DEFAULT_CONTROLLER: Final = ControllerSpec(
     source="DRAMsim3 1.0 defaults (open page, per-bank queues, rank-staggered refresh)",
+    notes={},
     bank_queue_depth=8,
     transaction_queue_depth=32,
     row_hit_cap=4,

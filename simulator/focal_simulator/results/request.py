@@ -36,6 +36,7 @@ class Request:
     tile_lengths: bool = False
     draw: Draw | None = None
     published_layout: bool = False
+    batch: int = 1
     precision: str = "fp16"
     whole_model: bool = False
     model_shape: str = ""

@@ -69,7 +69,7 @@ def write_requests(
         RunError: The file cannot be written.
     """
     granule = _PLAIN_REQUEST_BYTES if memory is None else memory.request_bytes
-    moved = sum(time.job.traffic.get(("dram", way, key), 0) for time in times for way, key in _ways(time))
+    moved = sum(sum(_moved(time).values()) for time in times)
     if (requests := ceil_div(moved, granule)) > MOST_REQUESTS:
         raise ConfigError(
             f"{path}: {requests:,} requests of {granule} B, expected at most {MOST_REQUESTS:,}; choose one GEMM "
@@ -91,10 +91,13 @@ def write_requests(
     atomic_write_text(path, "".join(line(*row) for row in rows))
 
 
-def _ways(time: JobTime) -> Iterator[tuple[str, str]]:
-    for level, way, key in time.job.traffic:
+def _moved(time: JobTime) -> dict[bool, int]:
+    """Return the bytes that a GEMM reads (False) and writes (True)."""
+    found = {False: 0, True: 0}
+    for (level, way, _), value in time.job.traffic.items():
         if level == "dram":
-            yield way, key
+            found[way == "write"] += value
+    return found
 
 
 def _transfers(time: JobTime, begun: int) -> Iterator[_Transfer]:
@@ -105,9 +108,7 @@ def _transfers(time: JobTime, begun: int) -> Iterator[_Transfer]:
         raise UnsupportedError(
             f"{name}: is computed in part only, and a request trace has whole GEMMs; expected all corrections on"
         )
-    left = {way == "write": 0 for way in ("read", "write")}
-    for way, key in _ways(time):
-        left[way == "write"] += job.traffic["dram", way, key]
+    left = _moved(time)
     events, cycles = dram_events(job)
     # What is not of the GEMM itself has passed before it, or passes beside it.
     serial = sum(job.serial_cycles.values())

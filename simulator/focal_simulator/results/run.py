@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from focal_simulator.results.tables import gemm_sparsity_table, result_table
 from focal_simulator.results.whole_model import inference_rows, inference_table
 from focal_simulator.workload.loading import load_workloads
 from focal_traces.root.root import MAIN_FOLDER, TraceRoot
+
+_MOST_BATCH = 1 << 16
 
 
 def run_request(request: Request) -> Report:
@@ -55,7 +58,8 @@ def run_request(request: Request) -> Report:
             from focal_simulator.results.tile_lengths import run_tile_lengths
 
             return run_tile_lengths(request, root)
-        outcome = run_root(settings, root, request.models, request.datasets, request.variant)
+        chosen = (request.models, request.datasets, request.variant)
+        outcome = run_root(settings, root, *chosen, batch=request.batch)
         order = workload_order(root)
     else:
         raise ConfigError(
@@ -108,6 +112,7 @@ def run_root(
     variant: str = MAIN_FOLDER,
     own: Mapping[str, Accelerator[Any]] | None = None,
     changed: Collection[str] = (),
+    batch: int = 1,
 ) -> Outcome:
     """Simulate the workloads of a trace root; nothing is written.
 
@@ -119,11 +124,15 @@ def run_root(
         variant: Trace folder whose counts are used.
         own: See `run_all`.
         changed: See `run_all`.
+        batch: Prompts side by side, each with the counts of the trace.
 
     Raises:
         FocalError: See `load_workloads` and `run_all`.
     """
-    workloads = load_workloads(root, list(models), list(datasets), variant)
+    if not 1 <= batch <= _MOST_BATCH:
+        raise ConfigError(f"batch is {batch}, expected 1 to {_MOST_BATCH}", about=("batch",))
+    loaded = load_workloads(root, list(models), list(datasets), variant)
+    workloads = [replace(workload, batch=batch) for workload in loaded]
     outcome = run_all(settings, workloads, own, changed)
     assumed = [
         workload.label
@@ -135,6 +144,8 @@ def run_root(
         outcome.remarks.append(
             f"no trace in {variant}/ of {', '.join(assumed)}: the decoder is taken to be Qwen2-7B, as published"
         )
+    if batch > 1:
+        outcome.remarks.append(f"{batch} prompts side by side, each with the tokens and vectors of its trace")
     outcome.remarks += precision_remarks(workloads, settings.precision)
     return outcome
 

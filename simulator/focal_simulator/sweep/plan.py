@@ -182,10 +182,10 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
     provider_class: type[TraceProvider] = TRACE_PROVIDERS.load(study.traces.provider)
     provider = _provider(provider_class, study, root, cache)
     memories = {
-        name: read_memory(base / name).model_dump(mode="json")
+        system: read_memory(base / system).model_dump(mode="json")
         for axis in study.axes
         for settings in axis.settings
-        if is_memory_file(name := settings.get("dram_system"))
+        if is_memory_file(system := settings.get("dram_system", ""))
     }
     check_study(study, PointHardware(study.accelerator, tree, where, memories), provider, fidelity)
     return Plan(study, tree, where, provider.fingerprint(), root, cache, provider_class, memories)

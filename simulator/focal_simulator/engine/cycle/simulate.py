@@ -25,7 +25,7 @@ from focal_simulator.engine.cycle.timing import JobTime, job_times
 from focal_simulator.engine.cycle.totals import Totals, batch_totals
 from focal_simulator.jobs.context import CycleContext, memory_rates
 from focal_simulator.jobs.jobs import CAUSES
-from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.lowering import BatchedTiles, Lowering
 from focal_simulator.jobs.operators import OperatorTiles, timed_lanes
 from focal_simulator.jobs.vector_units import with_special_functions
 from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
@@ -79,7 +79,8 @@ def simulate_cycles(
     # Without published formulas, or without a prefill, there are no published bytes to go back to.
     is_left = context.has("attention_traffic") or workload.operators
     if not is_left and isinstance(accelerator, PublishedFormulas):
-        totals = replace(totals, moved=_with_published_attention(counts, accelerator.layers(workload)))
+        published = accelerator.layers(workload)
+        totals = replace(totals, moved=_with_published_attention(counts, published, workload.batch))
     return _priced(accelerator, context, counts, totals, sram)
 
 
@@ -89,10 +90,12 @@ def lowered(accelerator: Accelerator[Any], workload: Workload, context: CycleCon
         array, lanes = accelerator.array(context), timed_lanes(accelerator.hardware, context)
         return Lowering(OperatorTiles(workload, array, lanes, context.corrections), array)
     lowering = accelerator.jobs(workload, context)
-    if not context.has("special_functions") or not accelerator.hardware.special_functions:
+    if context.has("special_functions") and accelerator.hardware.special_functions:
+        live, is_causal = accelerator.live_tokens(workload), context.has("causal_tiles")
+        lowering = with_special_functions(lowering, accelerator.hardware, live, workload.geometry, is_causal)
+    if workload.batch == 1:
         return lowering
-    live, is_causal = accelerator.live_tokens(workload), context.has("causal_tiles")
-    return with_special_functions(lowering, accelerator.hardware, live, workload.geometry, is_causal)
+    return Lowering(BatchedTiles(lowering.tiles, workload.batch), lowering.array)
 
 
 def simulate_lowering(
@@ -197,13 +200,15 @@ def _check_priced(
             )
 
 
-def _with_published_attention(counts: Sequence[GroupCounts], table: LayerTable) -> dict[Traffic, int | float]:
-    """Return the bytes of a run with those of attention as the published formulas count them."""
+def _with_published_attention(
+    counts: Sequence[GroupCounts], table: LayerTable, batch: int
+) -> dict[Traffic, int | float]:
+    """Return the bytes of a run with those of attention as the published formulas count them for each prompt."""
     moved: dict[Traffic, int | float] = {}
     for one in counts:
         is_linear = [job.layer != LAYERS[ATTENTION] for job in one.group.members]
         for key, values in one.traffic.items():
             moved[key] = moved.get(key, 0) + int(values[is_linear].sum())
     for key, values in table.moved_bytes.items():
-        moved[key] = moved.get(key, 0) + sequential_sum(values[:, ATTENTION]) * table.repeats
+        moved[key] = moved.get(key, 0) + sequential_sum(values[:, ATTENTION]) * table.repeats * batch
     return moved

@@ -82,6 +82,11 @@ def _check_prefill(accelerator: Accelerator[Any], workload: Workload) -> None:
             f"{accelerator.name}: {workload.label} is a list of GEMMs, and the published formulas of fidelity parity "
             "know whole prefills only; use fidelity cycle"
         )
+    if workload.batch != 1:
+        raise UnsupportedError(
+            f"{accelerator.name}: batch is {workload.batch}, and the published formulas of fidelity parity know one "
+            "prompt; use fidelity cycle"
+        )
     if (arrays := accelerator.hardware.arrays.value) != 1:
         raise UnsupportedError(
             f"{accelerator.name}: field 'arrays' is {arrays}, and the published formulas of fidelity parity know one "
