@@ -111,7 +111,7 @@ def _fast_tier(spec: Any, requests: Requests, width: int, reference: dict[str, s
     fast = service_of_curve(spec, curve, requests.addresses.size)
     return (
         relative(fast.cycles, _number(reference, "cycles")),
-        relative(fast.energy.total_pj, _number(reference, "total_energy_pJ")),
+        relative(fast.energy.total_pj - fast.energy.interface_pj, _number(reference, "total_energy_pJ")),
     )
 
 
@@ -157,7 +157,9 @@ def compare(folder: Path, line: dict[str, str], completions: dict[str, Any], wit
             for column, name in COUNTS.items()
             if column in line
         ),
-        energy=relative(result.energy.total_pj, _number(line, "total_energy_pJ")),
+        energy=relative(
+            result.energy.total_pj - result.energy.interface_pj, _number(line, "total_energy_pJ")
+        ),
         fast_time=fast[0],
         fast_energy=fast[1],
     )

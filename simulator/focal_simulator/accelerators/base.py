@@ -137,6 +137,19 @@ class Accelerator(ABC, Generic[H]):
         return tuple(self.hardware.components.values())
 
 
+def all_components(accelerator: Accelerator[Any], corrections: frozenset[str]) -> tuple[Component, ...]:
+    """Return the core logic of all arrays in report order; ``count`` is that of all of them."""
+    parts, arrays = accelerator.components(corrections), accelerator.hardware.arrays.value
+    if arrays == 1:
+        return parts
+
+    def in_all(part: Component) -> Component:
+        count = part.count.model_copy(update={"value": part.count.value * arrays})
+        return part.model_copy(update={"count": count})
+
+    return tuple(in_all(part) for part in parts)
+
+
 class PublishedFormulas(ABC):
     """What fidelity ``parity`` asks of an accelerator: the formulas of its published simulator."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
@@ -74,6 +74,21 @@ def costs_of(
     if model == "compiler":
         return tuple(_compiler_cost(hardware, need) for need in needs)
     return tuple(_cacti_cost(hardware, need) for need in needs)
+
+
+def of_all_arrays(costs: tuple[BufferCost, ...], arrays: int) -> tuple[BufferCost, ...]:
+    """Return the costs of the buffers of several equal arrays; energy per byte stays."""
+    if arrays == 1:
+        return costs
+    return tuple(
+        replace(
+            cost,
+            capacity_bytes=cost.capacity_bytes * arrays,
+            area_mm2=cost.area_mm2 * arrays,
+            static_mw=cost.static_mw * arrays,
+        )
+        for cost in costs
+    )
 
 
 def sram_label(costs: tuple[BufferCost, ...]) -> str:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from focal_common.config import StrictModel
 from focal_common.places import PlainName
 from focal_common.registry import Registry
+from focal_simulator.hardware.memory import DramSpec
 
 OUTSIDE_UNITS: Registry[str] = Registry("unit", {}, group="focal.units")
 """Units of other distributions: a name, which result columns will carry, to a sentence on what the unit does."""
@@ -20,6 +30,9 @@ accelerator does to the input of a GEMM."""
 
 SERIAL_UNITS = SIDE_UNITS[2:]
 """Those that may also work before a GEMM, while the array waits."""
+
+WHOLE_UNITS = ("sec",)
+"""Those whose work several arrays cannot share: one ranking of all tokens is one piece of work."""
 
 UNITS = ("array", "scatter", "gather", *SIDE_UNITS)
 """Every kind of unit, in the order of tables."""
@@ -60,6 +73,16 @@ class Bytes(Quantity):
 
     value: PositiveInt = Field(le=2**40)
     unit: Literal["B"]
+
+
+class ArrayCount(Quantity):
+    """A number of arrays."""
+
+    value: PositiveInt = Field(le=1024)
+    unit: Literal["1"]
+
+
+ONE_ARRAY: Final = ArrayCount(value=1, unit="1", source="one array, unless said otherwise")
 
 
 class Area(Quantity):
@@ -231,6 +254,19 @@ class PlainMemory(StrictModel):
     background: Power
 
 
+def _memory_kind(given: Any) -> str:
+    """Return which of the two a memory is: one by its figures says its bandwidth."""
+    if isinstance(given, PlainMemory | DramSpec):
+        return "figures" if isinstance(given, PlainMemory) else "banks"
+    return "figures" if isinstance(given, dict) and "bandwidth" in given else "banks"
+
+
+Memory = Annotated[
+    Annotated[PlainMemory, Tag("figures")] | Annotated[DramSpec, Tag("banks")], Discriminator(_memory_kind)
+]
+"""A memory that hardware holds itself: by its figures, or by banks and timings."""
+
+
 FP16_UNITS = {
     "add": "fp16_add",
     "mul": "fp16_mul",
@@ -254,7 +290,8 @@ class HardwareSpec(StrictModel):
         element_bytes: Bytes of one operand.
         dram_energy: Energy of one byte to or from DRAM.
         dram_system: Preset of the bank-level memory model, fidelity ``cycle``; `GIVEN` with ``dram``.
-        dram: A memory by its figures, in place of a preset.
+        dram: A memory by its figures or by banks and timings, in place of a preset.
+        arrays: How many of it share the memory, each with core and buffers of its own; fidelity ``cycle``.
         leakage_fraction: Share of a unit's power that it draws when idle, fidelity ``cycle``.
         dataflow: Loop order and overlaps, fidelity ``cycle``.
         dram_bandwidth: Declared bandwidth, which no formula uses (the published simulator has no DRAM timing).
@@ -271,7 +308,8 @@ class HardwareSpec(StrictModel):
     dram_energy: EnergyPerByte
     dram_bandwidth: BytesPerSecond | None = None
     dram_system: PlainName
-    dram: PlainMemory | None = None
+    dram: Memory | None = None
+    arrays: ArrayCount = ONE_ARRAY
     leakage_fraction: Fraction
     dataflow: Dataflow = Dataflow()
     components: dict[PlainName, Component]
@@ -289,8 +327,10 @@ class HardwareSpec(StrictModel):
         return self
 
     def record(self) -> dict[str, Any]:
-        """Return the JSON-like content, which builds it again; a base or a memory that is not given is left out."""
+        """Return the JSON-like content, which builds it again; what is not given is left out: base, memory, arrays."""
         exclude = {name for name in ("base", "dram") if getattr(self, name) is None}
+        if self.arrays == ONE_ARRAY:
+            exclude.add("arrays")
         return self.model_dump(mode="json", exclude=exclude)
 
 

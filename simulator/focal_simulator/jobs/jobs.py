@@ -101,9 +101,13 @@ class PlacedJob(GemmJob):
 
     Attributes:
         shape: Sums that bytes and explanations are made of.
+        cut: How several arrays share it; empty where there is one array.
+        arrays: How many of them have a part.
     """
 
     shape: JobShape
+    cut: str = ""
+    arrays: int = 1
 
 
 @dataclass(frozen=True, slots=True)

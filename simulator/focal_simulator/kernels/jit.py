@@ -29,6 +29,7 @@ def _cache_folder() -> str:
     for name in _KERNEL_FOLDERS:
         for source in sorted((_PACKAGE / name).glob("*.py")):
             digest.update(source.read_bytes())
+    digest.update((_PACKAGE / "hardware" / "memory.py").read_bytes())
     leaf = f"kernels-{digest.hexdigest()[:16]}"
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     for folder in (_PACKAGE / "__pycache__", home / "focal"):

@@ -10,7 +10,7 @@ from typing import Any
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import plain_name
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.hardware.specs import OUTSIDE_UNITS, SERIAL_UNITS, SIDE_UNITS
+from focal_simulator.hardware.specs import OUTSIDE_UNITS, SERIAL_UNITS, SIDE_UNITS, WHOLE_UNITS
 from focal_simulator.jobs.jobs import CAUSES
 
 _SPECIAL_FUNCTIONS = "elementary operations / lanes of the busiest kind, e.g. 3 additions a score / 192"
@@ -104,7 +104,8 @@ def explain(row: Mapping[str, Any], accelerator: str = "") -> Explanation:
     """Return the arithmetic of one row of a per-layer table; the accelerator says what its own units do."""
     formulas = ACCELERATORS.load(accelerator).study.unit_formulas if accelerator in ACCELERATORS else {}
     outside = {unit: OUTSIDE_UNITS.load(unit) for unit in OUTSIDE_UNITS}
-    units = sorted(_units(row, {"sfu": _SPECIAL_FUNCTIONS, **outside, **formulas}), key=lambda unit: -unit[2])
+    found = _units(row, {"sfu": _SPECIAL_FUNCTIONS, **outside, **formulas})
+    units = sorted(_shared(found, int(row.get("arrays", 1))), key=lambda unit: -unit[2])
     copies = row["copies"] if row["copies_divisor"] == 1 else f"{row['copies']}/{row['copies_divisor']}"
     tiles = (
         f"{row['rows']} rows in {row['m_tiles']} m-tiles"
@@ -115,8 +116,21 @@ def explain(row: Mapping[str, Any], accelerator: str = "") -> Explanation:
         f"{row['model']}/{row['dataset']}, {_name(row)}: {tiles}, "
         f"{row['outputs']} outputs, copies: {copies}, {row['folds']:,} folds"
     )
+    if cut := row.get("cut"):
+        title += f"; cut by {cut} for {row['arrays']} arrays" if int(row["arrays"]) > 1 else f"; on {cut}"
     causes = tuple((cause, int(row[f"{cause}_cycles"])) for cause in CAUSES if row[f"{cause}_cycles"])
     return Explanation(title, tuple(units), causes, int(row["cycles"]), units[0][0])
+
+
+def _shared(units: list[tuple[str, str, int]], arrays: int) -> list[tuple[str, str, int]]:
+    """Return units with the work of one of several arrays; the memory and rankings serve all of them."""
+    whole = [f"{name} ({place} the array)" for name in WHOLE_UNITS for place in ("beside", "before")]
+    return [
+        (name, formula, cycles)
+        if arrays == 1 or name in whole or name.startswith("DRAM")
+        else (name, f"({formula}) / {arrays} arrays", -(-cycles // arrays))
+        for name, formula, cycles in units
+    ]
 
 
 def _units(row: Mapping[str, Any], formulas: Mapping[str, str]) -> list[tuple[str, str, int]]:

@@ -37,7 +37,7 @@ class Evaluator:
         self._plan = plan
         self._finished = finished or {}
         self._fidelity, self._cache = study_fidelity(plan.study), DesignCache()
-        self._hardware = PointHardware(plan.study.accelerator, plan.hardware, plan.where)
+        self._hardware = PointHardware(plan.study.accelerator, plan.hardware, plan.where, plan.memories)
         self._provider = plan.provider()
         self._traced: dict[str, Traced | FocalError] = {}
         revision = code_revision()

@@ -53,6 +53,7 @@ class Workload:
         quantization: Arithmetic of the linear layers in the traced forward; empty for the checkpoint's own.
         operators: `focal_simulator.whole_model.operator.Operator`, in order, in place of the prefill: then there are no
             tokens, and no counts. Empty for a prefill.
+        batch: Prompts of these lengths and counts side by side; of a prefill.
     """
 
     model: str
@@ -73,6 +74,7 @@ class Workload:
     method: str = ""
     quantization: str = ""
     operators: tuple[Any, ...] = ()  # of a room above this one
+    batch: int = 1
 
     def __post_init__(self) -> None:
         if self.visual_tokens < self.frames * self.patches:

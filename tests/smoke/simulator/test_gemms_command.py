@@ -104,7 +104,9 @@ def test_without_torch_and_without_a_trace(folder: Path) -> None:
         ("--gemms layers.csv --whole-model", "does not go with it"),
         ("--gemms layers.csv --tokens 5", "takes no tokens"),
         ("--gemms config.json --tokens 5 --patches 3", "--patches is '3', expected rows x columns"),
-        ("--batch 4", "expected --gemms"),
+        ("--tokens 4", "expected --gemms"),
+        ("--gemms layers.csv --export csv=out", "export 'csv'"),
+        ("--gemms layers.csv --export topology", "expected FORMAT=PATH"),
         ("", "expected a trace, or a list of GEMMs"),
     ],
 )

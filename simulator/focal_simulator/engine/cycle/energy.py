@@ -50,18 +50,19 @@ def core_energy(
         context: For the corrections.
         busy: Cycles in which each kind of unit works.
         total_cycles: Of the run.
-        parts: The units.
+        parts: The units of all arrays.
     """
-    hertz = accelerator.hardware.clock.value
+    arrays, hertz = accelerator.hardware.arrays.value, accelerator.hardware.clock.value
     seconds = total_cycles / hertz
     if not context.has("core_energy"):
-        return [EnergyItem("core", "all units", total_cycles, core_power_mw(accelerator) * seconds)]
+        power_mw = core_power_mw(accelerator) * arrays
+        return [EnergyItem("core", "all units", total_cycles, power_mw * seconds)]
     leakage = accelerator.hardware.leakage_fraction.value
     items = []
     for part in parts:
         # Several units may share the work that was counted; none is busy for longer than the run.
-        active = min(busy[part.active_with], total_cycles)
-        share = leakage + (1 - leakage) * (active / total_cycles if total_cycles else 0.0)
+        active, most = min(busy[part.active_with], total_cycles * arrays), total_cycles * arrays
+        share = leakage + (1 - leakage) * (active / most if most else 0.0)
         items.append(
             EnergyItem("core", part.label, active, part.power.value * part.count.value * seconds * share)
         )

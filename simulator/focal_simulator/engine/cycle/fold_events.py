@@ -28,6 +28,7 @@ class UnitEvent(NamedTuple):
     start_cycles: int
     stop_cycles: int
     label: str
+    amount_bytes: int = 0  # over the DRAM channel
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class _Recorder:
         self.state = np.zeros(at.STATES, dtype=np.int64)
         self.causes = np.zeros(len(CAUSES), dtype=np.int64)
         self.drained = 0
+        self.waiting_bytes: list[int] = []  # of the writes that wait
         self.groups = list(self._groups(entry))
 
     def _groups(self, entry: int | None) -> Iterator[_Group]:
@@ -69,20 +71,22 @@ class _Recorder:
         cycles = int(self.state[at.FIRST_CYCLES])
         serve_write(self.state)
         stop = int(self.state[at.DRAM])
-        return UnitEvent("DRAM write", stop - cycles, stop, "output tile")
+        return UnitEvent("DRAM write", stop - cycles, stop, "output tile", self.waiting_bytes.pop(0))
 
     def _fetch(self, group: _Group, place: int) -> Iterator[UnitEvent]:
         """Fetch a slice once the step before the last is streamed; a write goes first only if it can start before."""
-        rows = int(self.job.rows[group.tile])
-        cycles = int(step_cycles(self.machine, int(group.live[place]), rows, group.width))
-        state = self.state
+        rows, unique = int(self.job.rows[group.tile]), int(group.live[place])
+        cycles = int(step_cycles(self.machine, unique, rows, group.width))
+        state, machine = self.state, self.machine
+        amount = (unique + group.width) * machine.slice_elements * machine.element_bytes
+        amount += rows * machine.map_read_bytes
         earliest = state[at.STEP_END]
         while state[at.WRITES_WAITING] and max(state[at.DRAM], state[at.FIRST_DUE]) < earliest:
             yield self._write()
         state[at.DRAM] = max(state[at.DRAM], earliest) + cycles
         state[at.READY] = state[at.DRAM]
         stop = int(state[at.DRAM])
-        yield UnitEvent("DRAM read", stop - cycles, stop, f"slice {place} of tile {group.tile}")
+        yield UnitEvent("DRAM read", stop - cycles, stop, f"slice {place} of tile {group.tile}", amount)
 
     def _fold(self, streaming: int, rows: int, ready: int, written: int, label: str) -> Iterator[UnitEvent]:
         state, machine = self.state, self.machine
@@ -131,6 +135,12 @@ class _Recorder:
         amount += rows * columns * machine.map_write_bytes
         cycles = ceil_ratio(amount, machine.write_cycles_numerator, machine.cycles_denominator)
         queue_write(state, state[at.GATHERED], cycles)
+        self.waiting_bytes.append(amount)
+
+    @property
+    def end_cycles(self) -> int:
+        """When everything that has run is done."""
+        return int(self.state[[at.CURSOR, at.DONE, at.SCATTERED, at.GATHERED, at.WRITTEN]].max())
 
     def run(self, until_cycles: int | None) -> Iterator[UnitEvent]:
         """Yield events; stop after the first n-buffer tile that ends beyond ``until_cycles``."""
@@ -158,3 +168,19 @@ def fold_events(
     for event in _Recorder(job, entry).run(until_cycles):
         if event.stop_cycles > event.start_cycles:
             yield event
+
+
+def dram_events(job: GemmJob) -> tuple[list[UnitEvent], int]:
+    """Return what one copy of a GEMM moves over the DRAM channel in order of service, and the cycles it takes.
+
+    Tiles of causal attention follow one another, each a GEMM of its own.
+    """
+    found, begun = [], 0
+    for entry in range(len(job.rows)) if job.tile_outputs is not None else [None]:
+        recorder = _Recorder(job, entry)
+        for event in recorder.run(None):
+            if event.amount_bytes:
+                start, stop = begun + event.start_cycles, begun + event.stop_cycles
+                found.append(event._replace(start_cycles=start, stop_cycles=stop))
+        begun += recorder.end_cycles
+    return found, begun

@@ -36,7 +36,7 @@ def simulate_inference(
     sram: SramChoice = "auto",
     corrections: frozenset[str] = ALL,
 ) -> dict[str, CycleResult]:
-    """Run a whole inference of one prompt.
+    """Run a whole inference of the prompts of a workload.
 
     Args:
         accelerator: Plug-in with its hardware.
@@ -80,7 +80,8 @@ def phase_jobs(
         UnsupportedError: The accelerator does not describe its array.
         ConfigError: The shape is not that of the workload's decoder.
     """
-    listed = operators(shape, accelerator.live_tokens(workload), generated_tokens=generated_tokens)
+    live, batch = accelerator.live_tokens(workload), workload.batch
+    listed = operators(shape, live, generated_tokens=generated_tokens, batch=batch)
     array, lanes = accelerator.array(context), timed_lanes(accelerator.hardware, context)
     found: dict[str, list[GemmJob]] = {}
     for phase in ("vision", "projector", "lm_head", "decode"):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.base import Accelerator, all_components
 from focal_simulator.accelerators.corrections import ALL, parse_corrections
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice
 from focal_simulator.dram.specs import load_dram_spec
@@ -48,8 +48,8 @@ class CycleFidelity(Fidelity):
         return cycle_costs(accelerator, self.corrections, sram)
 
     def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
-        """Return the logic that the corrections leave."""
-        return accelerator.components(self.corrections)
+        """Return the logic of all arrays that the corrections leave."""
+        return all_components(accelerator, self.corrections)
 
     def columns(self, result: RunResult) -> Mapping[str, str | int | float]:
         """Return the cycles by cause and which corrections were on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -108,25 +108,45 @@ class GroupCounts:
         return value * self.group.copies // self.group.divisors
 
     @cached_property
+    def gemm_causes(self) -> Numbers:
+        """Cycles of the GEMMs alone on one array that has the memory to itself, axes (jobs, `GEMM_CAUSES`)."""
+        group = self.group
+        gemm: Numbers = packed_cycles(self.machine, group.gemms)[group.which]
+        return gemm * group.copies[:, None] // group.divisors[:, None]
+
+    @cached_property
     def causes(self) -> Numbers:
         """Cycles of each job, axes (jobs, `CAUSES`): the GEMM, the excess of parallel units, serial units."""
         group = self.group
-        gemm = packed_cycles(self.machine, group.gemms)[group.which]
-        gemm = gemm * group.copies[:, None] // group.divisors[:, None]
-        cause, longest = group.cause, group.longest_cycles
-        if group.extra_read_bytes.any():
-            reading = self._dram_cycles()
+        beside = (group.cause, group.longest_cycles, group.serial_cycles)
+        return self.with_units(self.gemm_causes, *beside, lambda: self.shape)
+
+    def with_units(
+        self, gemm: Numbers, cause: Numbers, longest: Numbers, serial: Numbers, shape: Callable[[], JobShape]
+    ) -> Numbers:
+        """Return cycles by cause of GEMMs with the units beside and before them.
+
+        Args:
+            gemm: Cycles of the GEMMs alone, axes (jobs, `GEMM_CAUSES`).
+            cause: See `JobGroup`, as for the next two.
+            longest: Cycles of the unit beside each GEMM that works longest.
+            serial: Cycles that pass before the GEMMs.
+            shape: Gives the sums that bytes follow from, where they are asked for.
+        """
+        extra = self.group.extra_read_bytes
+        if extra.any():
+            reading = self._dram_cycles(shape())
             is_reading = (reading > longest) | ((reading == longest) & _YIELDS_TO_READS[cause])
-            is_reading &= group.extra_read_bytes > 0
+            is_reading &= extra > 0
             cause, longest = np.where(is_reading, _DRAM_READ, cause), np.where(is_reading, reading, longest)
-        found = group.serial_cycles.copy()
+        found = serial.copy()
         found[:, : len(GEMM_CAUSES)] += gemm
         found[np.arange(len(found)), cause] += np.maximum(0, longest - gemm.sum(axis=1))
         return found
 
-    def _dram_cycles(self) -> Numbers:
+    def _dram_cycles(self, shape: JobShape) -> Numbers:
         """Return how long each job keeps the DRAM channel busy, extra reads included; in integers of any size."""
-        shape, machine = self.shape, self.machine
+        machine = self.machine
         read = (shape.fetched_elements + shape.weight_elements) * machine.element_bytes + shape.map_read_bytes
         written = shape.written_elements * machine.element_bytes + shape.map_written_bytes
         reads = (self.scaled(read) + self.group.extra_read_bytes).tolist()
@@ -163,7 +183,7 @@ class GroupCounts:
     def busy_cycles(self) -> Mapping[str, int]:
         """Cycles in which each kind of unit works, all jobs, whether or not anything waits for it."""
         found, machine = dict(self.group.busy_cycles), self.machine
-        found["array"] = int(self.total_causes[0])
+        found["array"] = int(self.gemm_causes[:, 0].sum())
         if machine.scatter_rows_per_cycle:
             rows = self.scaled(self.shape.scattered_rows) // machine.scatter_rows_per_cycle
             found["scatter"] = found.get("scatter", 0) + int(rows.sum())

@@ -56,6 +56,8 @@ def layer_rows(times: Iterable[JobTime]) -> list[dict[str, Any]]:
                 "outputs": job.outputs,
                 "copies": job.copies,
                 "copies_divisor": job.copies_divisor,
+                "cut": job.cut,
+                "arrays": job.arrays,
                 "folds": job.scaled(shape.folds),
                 "streamed_rows": job.scaled(shape.streamed_rows),
                 "scattered_rows": job.scaled(shape.scattered_rows),

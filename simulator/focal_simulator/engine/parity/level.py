@@ -76,11 +76,21 @@ def simulate_layer(
 
 
 def _check_prefill(accelerator: Accelerator[Any], workload: Workload) -> None:
-    """Refuse what the published formulas do not know: given GEMMs, and what the accelerator does not accept."""
+    """Refuse what the published formulas do not know, and what the accelerator does not accept."""
     if workload.operators:
         raise UnsupportedError(
             f"{accelerator.name}: {workload.label} is a list of GEMMs, and the published formulas of fidelity parity "
             "know whole prefills only; use fidelity cycle"
+        )
+    if workload.batch != 1:
+        raise UnsupportedError(
+            f"{accelerator.name}: batch is {workload.batch}, and the published formulas of fidelity parity know one "
+            "prompt; use fidelity cycle"
+        )
+    if (arrays := accelerator.hardware.arrays.value) != 1:
+        raise UnsupportedError(
+            f"{accelerator.name}: field 'arrays' is {arrays}, and the published formulas of fidelity parity know one "
+            "array; use fidelity cycle"
         )
     accelerator.accepts(workload)
 
@@ -141,7 +151,9 @@ class Parity(Fidelity):
     def unused_fields(self) -> Mapping[str, str]:
         """Return what only fidelity ``cycle`` looks at."""
         only = "only fidelity cycle uses it"
-        return dict.fromkeys(("dram_system", "leakage_fraction", "dataflow", "dram_bandwidth"), only)
+        return dict.fromkeys(
+            ("dram_system", "arrays", "leakage_fraction", "dataflow", "dram_bandwidth"), only
+        )
 
     def simulate(
         self,
