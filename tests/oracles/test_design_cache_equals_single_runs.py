@@ -83,7 +83,7 @@ def evaluated(
     try:
         accelerator = build_accelerator(name, None, words)
         costs = fidelity.costs(accelerator, sram)
-        chip = chip_metrics(fidelity.components(accelerator), costs)
+        chip = chip_metrics(fidelity.components(accelerator), costs, accelerator.hardware.clock.value)
         return chip | facts(fidelity, fidelity.simulate(accelerator, workload, sram, cache))
     except FocalError as error:
         return type(error), str(error)

@@ -131,6 +131,7 @@ def _taken(
         rows=gemms.rows[entries],
         output_rows=gemms.output_rows[entries],
         outputs=outputs,
+        copies=gemms.copies[entries],
         unique=gemms.unique[places],
         offsets=offsets.astype(np.int64),
     )

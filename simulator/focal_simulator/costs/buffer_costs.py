@@ -15,6 +15,7 @@ from focal_simulator.hardware.specs import BufferSpec, HardwareSpec
 SramChoice = Literal["auto", "compiler", "cacti"]
 
 _MACRO_NODE_UM = 0.028
+_MW_PER_PJ_PER_SECOND = 1e-9
 
 _CACTI_SOURCES = {"exact": "cacti", "cacti": "cacti, own binary", "interpolated": "cacti, interpolated"}
 
@@ -30,6 +31,8 @@ class BufferCost:
         static_mw: Charged for the whole run.
         read_pj_per_byte: Energy per byte read.
         write_pj_per_byte: Energy per byte written.
+        port_bytes: Bytes that all copies read, and write, in a cycle at most.
+        read_ports: Reads of so many bytes in a cycle.
         source: Where the figures come from.
     """
 
@@ -39,7 +42,14 @@ class BufferCost:
     static_mw: float
     read_pj_per_byte: float
     write_pj_per_byte: float
+    port_bytes: int = 0
+    read_ports: int = 1
     source: str = "given"
+
+    def peak_mw(self, clock_hz: float) -> float:
+        """Return the power of a buffer whose ports read and write in every cycle."""
+        each = self.read_pj_per_byte * self.read_ports + self.write_pj_per_byte
+        return self.static_mw + each * self.port_bytes * clock_hz * _MW_PER_PJ_PER_SECOND
 
 
 class Buffered(Protocol):
@@ -114,6 +124,8 @@ def _compiler_cost(hardware: HardwareSpec, need: BufferNeed) -> BufferCost:
         # The published model charges full activity as if it were static, and nothing per byte.
         read_pj_per_byte=0.0,
         write_pj_per_byte=0.0,
+        port_bytes=need.port_bytes * need.copies,
+        read_ports=1 + need.extra_read_ports,
         source="compiler",
     )
 
@@ -135,6 +147,8 @@ def _macro_cost(need: BufferNeed, node_um: float) -> BufferCost:
         static_mw=macro.leakage_mw * need.copies,
         read_pj_per_byte=macro.read_pj_per_byte,
         write_pj_per_byte=macro.write_pj_per_byte,
+        port_bytes=need.port_bytes * need.copies,
+        read_ports=1 + need.extra_read_ports,
         source=_CACTI_SOURCES[macro.source],
     )
 
@@ -173,5 +187,7 @@ def _by_access(cost: BufferCost, spec: BufferSpec) -> BufferCost:
         static_mw=leakage_mw,
         read_pj_per_byte=read / capacity,
         write_pj_per_byte=write / capacity,
+        port_bytes=cost.port_bytes,
+        read_ports=cost.read_ports,
         source=cost.source,
     )

@@ -19,6 +19,7 @@ class BufferNeed:
         port_bytes: Width of the read-write port.
         copies: Instances.
         extra_read_ports: Read ports beside the read-write port.
+        stated_ports: Ports that the hardware states; 1 where they are as published.
     """
 
     name: str
@@ -26,3 +27,4 @@ class BufferNeed:
     port_bytes: int
     copies: int = 1
     extra_read_ports: int = 0
+    stated_ports: int = 1

@@ -95,6 +95,12 @@ def check_macros(need: BufferNeed, spec: BufferSpec) -> None:
             "extend buffers.*.macros in the hardware file or use buffer costs of cacti",
             about=("sram",),
         )
+    if need.stated_ports > 1:
+        raise ConfigError(
+            f"buffer '{need.name}': its macros have one port, the hardware states {need.stated_ports}; "
+            "use buffer costs of cacti",
+            about=("sram",),
+        )
     if width_bytes < need.port_bytes:
         raise ConfigError(
             f"buffer '{need.name}': its macros are {width_bytes} bytes wide, its port needs "

@@ -9,6 +9,7 @@ from pydantic import (
     Discriminator,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     Tag,
@@ -85,6 +86,27 @@ class ArrayCount(Quantity):
 ONE_ARRAY: Final = ArrayCount(value=1, unit="1", source="one array, unless said otherwise")
 
 
+class Cycles(Quantity):
+    """A latency in cycles of the array."""
+
+    value: NonNegativeInt = Field(le=2**16)
+    unit: Literal["cycles"]
+
+
+class Ports(Quantity):
+    """Ports of each half of a buffer, each a read or a write a cycle; 0 for as many as the published timing takes."""
+
+    value: NonNegativeInt = Field(le=64)
+    unit: Literal["1"]
+
+
+class PortWidth(Quantity):
+    """Bytes that a port moves in a cycle; 0 for as many as the published timing takes."""
+
+    value: NonNegativeInt = Field(le=2**20)
+    unit: Literal["B"]
+
+
 class Area(Quantity):
     """A silicon area; at most a square metre, so that sums stay finite."""
 
@@ -158,10 +180,13 @@ class Dataflow(StrictModel):
             would move: docs/better_focus.md, "Loop order and buffer split".
         is_weight_double_buffered: Whether the weights of a fold load while the fold before it streams; folds then
             overlap their drain, too.
+        is_weight_wavefront: Whether they load behind the last row of that fold, so that no second set of registers is
+            needed; they come from a port of a stated width (``core.weight_port``).
     """
 
     loop_order: Literal["m,n,k,column"] = "m,n,k,column"
     is_weight_double_buffered: bool = False
+    is_weight_wavefront: bool = False
 
     @field_validator("loop_order", mode="before")
     @classmethod
@@ -224,16 +249,35 @@ class BufferSpec(StrictModel):
     source: str = ""
 
 
+_AS_PUBLISHED: Final = "as published: the timing takes as many as it needs"
+
+
 class SystolicCore(StrictModel):
     """A weight-stationary systolic array.
 
     Attributes:
         array_rows: Height h, the K direction.
         array_columns: Width w, the N direction.
+        output_latency: From the last register of the array to the output buffer, with correction
+            ``array_latencies``.
+        weight_port: Bytes of weights that reach the array in a cycle; 0 for one array row, whatever the price is of.
+        output_ports: Ports of the output buffer, which reads and writes each partial sum; 0 for as many as it needs.
     """
 
     array_rows: Count
     array_columns: Count
+    output_latency: Cycles = Cycles(
+        value=2,
+        unit="cycles",
+        source="our RTL: a count in place of a last index, and the write into the buffer",
+    )
+    weight_port: PortWidth = PortWidth(value=0, unit="B", source=_AS_PUBLISHED)
+    output_ports: Ports = Ports(value=0, unit="1", source=_AS_PUBLISHED)
+
+    @property
+    def output_word_rows(self) -> int:
+        """Rows of outputs that lie in one word of the output buffer."""
+        return 1
 
 
 GIVEN: Final = "given"

@@ -10,6 +10,7 @@ from focal_common.errors import ConfigError
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.jobs import Movement
 from focal_simulator.kernels.pipeline import Pipeline
+from focal_simulator.workload.arithmetic import ceil_div
 from focal_simulator.workload.layer_table import Traffic
 
 
@@ -24,27 +25,73 @@ def systolic_machine(hardware: Any, context: CycleContext) -> Pipeline:
         ConfigError: The n-tile does not hold one array column.
     """
     height, width = hardware.core.array_rows.value, hardware.core.array_columns.value
+    core, dataflow = hardware.core, hardware.dataflow
     if hardware.tiles.n_tile.value < width:
         raise ConfigError(
             f"{hardware.accelerator}: tiles.n_tile is {hardware.tiles.n_tile.value}, expected at least "
             f"core.array_columns ({width}): the output buffer must hold one array column"
         )
+    is_timed = context.has("array_latencies")
+    load, lead = _weight_cycles(hardware)
     return Pipeline(
         slice_elements=height,
         array_columns=width,
-        skew_cycles=height + width - 3,
+        # The formula of SCALE-Sim, which is -1 for an array of one multiplier.
+        skew_cycles=max(height + width - 3, 0),
+        output_latency_cycles=core.output_latency.value if is_timed else 0,
+        scatter_latency_cycles=0,
         row_lanes=1,
-        cycles_per_pass=1,
+        # A partial sum is read and written; a word of several rows costs no more than one of one.
+        cycles_per_pass=accesses_per_word(core.output_ports.value, core.output_word_rows),
         columns_per_buffer=hardware.tiles.n_tile.value // width,
-        weight_load_cycles=height,
-        is_weight_double_buffered=int(hardware.dataflow.is_weight_double_buffered),
+        weight_load_cycles=load,
+        weight_lead_cycles=lead,
+        is_weight_double_buffered=int(dataflow.is_weight_double_buffered),
+        is_weight_wavefront=int(dataflow.is_weight_wavefront),
         scatter_rows_per_cycle=0,
+        concentrate_reads_per_cycle=0,
+        accumulate_cycles=1,
         gather_cycles_per_row=0,
         element_bytes=hardware.element_bytes.value,
         map_read_bytes=0,
         map_write_bytes=0,
         **context.channel,
     )
+
+
+def accesses_per_word(ports: int, rows: int = 1) -> int:
+    """Return the cycles of reading and writing a row that lies with others in a word of ``rows``.
+
+    Args:
+        ports: Of the buffer; 0 for as many as it needs.
+        rows: In one word.
+    """
+    return ceil_div(2, ports * rows) if ports else 1
+
+
+def _weight_cycles(hardware: Any) -> tuple[int, int]:
+    """Return the cycles of loading the weights of a fold, and those from the begin of it to the first row.
+
+    Model: array rows come one after the other. In a wavefront row r of the array may take its first activation as soon
+    as its weights are there, r cycles after row 0.
+    """
+    core, dataflow = hardware.core, hardware.dataflow
+    height, port = core.array_rows.value, core.weight_port.value
+    row_bytes = core.array_columns.value * hardware.element_bytes.value
+    load = height * (ceil_div(row_bytes, port) if port else 1)
+    if not dataflow.is_weight_wavefront:
+        return load, load
+    if dataflow.is_weight_double_buffered:
+        raise ConfigError(
+            f"{hardware.accelerator}: dataflow.is_weight_wavefront and dataflow.is_weight_double_buffered are both "
+            "true, expected one of them: a wavefront needs no second set of registers"
+        )
+    if not port:
+        raise ConfigError(
+            f"{hardware.accelerator}: dataflow.is_weight_wavefront is true and core.weight_port is 0 B, expected the "
+            f"bytes of weights a cycle, such as {row_bytes}: a wavefront is as fast as the port that feeds it"
+        )
+    return load, load - height + 1
 
 
 def systolic_traffic(job: Movement) -> dict[Traffic, Any]:

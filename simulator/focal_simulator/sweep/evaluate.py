@@ -84,7 +84,9 @@ class Evaluator:
     def _measured(self, settings: Settings) -> Row:
         accelerator, sram = self.design(settings)
         costs = self._fidelity.costs(accelerator, sram)
-        found: Row = dict(chip_metrics(self._fidelity.components(accelerator), costs))
+        found: Row = dict(
+            chip_metrics(self._fidelity.components(accelerator), costs, accelerator.hardware.clock.value)
+        )
         found["sram_model"] = sram_label(costs)
         if breach(self._plan.study.constraints, found):
             return found

@@ -10,9 +10,16 @@ from typing import Any
 import numpy as np
 
 from focal_common.errors import ConfigError
-from focal_simulator.jobs.attention import AttentionShape, scores_job, spread_ends, values_job
+from focal_simulator.jobs.attention import (
+    AttentionShape,
+    scores_job,
+    sharing_heads,
+    spread_ends,
+    values_job,
+    visible_pairs,
+)
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.jobs import GemmJob, Movement, Rows, uniform_tiles
+from focal_simulator.jobs.jobs import GemmJob, Movement, Rows, second_operand_bytes, uniform_tiles
 from focal_simulator.jobs.lowering import Lowering
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.workload.arithmetic import ceil_div
@@ -98,12 +105,18 @@ def mac_lines(hardware: Any, context: CycleContext) -> MacLines:
         slice_elements=tiles.k_tile.value,
         array_columns=core.mac_lines.value,
         skew_cycles=0,
+        output_latency_cycles=0,
+        scatter_latency_cycles=0,
         row_lanes=core.line_width.value,
         cycles_per_pass=tiles.k_tile.value,
         columns_per_buffer=tiles.n_tile.value // core.mac_lines.value,
         weight_load_cycles=0,
+        weight_lead_cycles=0,
         is_weight_double_buffered=1,
+        is_weight_wavefront=0,
         scatter_rows_per_cycle=0,
+        concentrate_reads_per_cycle=0,
+        accumulate_cycles=1,
         gather_cycles_per_row=0,
         element_bytes=element,
         map_read_bytes=0,
@@ -206,7 +219,8 @@ class AdaptivTiles:
                 dense_macs=self.every * inputs * outputs,
                 activation_bytes=element * inputs * self.kept,
                 serial_cycles={"preprocess": self.merging(inputs)} if is_merged else {},
-                extra_read_bytes=merged,
+                extra_read_bytes=merged
+                + second_operand_bytes(layer, element * self.kept * outputs, self.corrections),
                 traffic={("sram", "read", "input"): _INPUT_PASSES * merged},
             )
         yield from self._attention()
@@ -217,10 +231,22 @@ class AdaptivTiles:
         keys = self.kept if self.is_fair else self.every
         machine = self.lines.machine(head)
         ends = np.cumsum(self.rows, dtype=np.int64) if self.is_fair else spread_ends(self.rows, self.every)
-        shape = AttentionShape(0, heads, head, keys, ends, "causal_tiles" in self.corrections)
+        shape = AttentionShape(
+            0,
+            heads,
+            head,
+            keys,
+            ends,
+            "causal_tiles" in self.corrections,
+            "causal_triangle" in self.corrections,
+            sharing_heads(geometry, self.corrections),
+            self.lines.tile_rows,
+        )
+        # Rows that are not merged with their keys meet half of them, and half a key more for the diagonal.
+        kept_pairs, pairs = (visible_pairs(one, self.corrections) for one in (keys, self.every))
         facts = {
-            "macs": self.kept * keys * head * heads // 2,
-            "dense_macs": self.every * self.every * head * heads // 2,
+            "macs": self.kept * kept_pairs // max(keys, 1) * head * heads // 2,
+            "dense_macs": pairs * head * heads // 2,
         }
         unique = np.repeat(self.rows[:, None], ceil_div(head, machine.slice_elements), axis=1)
         # Merged tokens reach fair attention merged; as published, merging is charged here, too.

@@ -105,9 +105,14 @@ class Cmc(TokenMethodAccelerator[CmcHardware]):
         for name, buffer in self.hardware.buffers.items():
             size = derived.get(name) if buffer.size is None else buffer.size.value
             port = None if buffer.port is None else buffer.port.value
+            core, ports = self.hardware.core, 1
+            if name == "wgt":
+                port = core.weight_port.value or port
+            elif name == "output":
+                ports = max(core.output_ports.value, 1)
             if size is None or port is None:
                 raise UnsupportedError(f"cmc.yaml: buffer '{name}' needs the fields size and port")
-            needs.append(BufferNeed(name, size, port, buffer.copies.value))
+            needs.append(BufferNeed(name, size, port, buffer.copies.value, ports - 1, ports))
         return tuple(needs)
 
     def array(self, context: CycleContext) -> ArrayModel:

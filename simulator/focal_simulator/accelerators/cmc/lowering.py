@@ -8,9 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from focal_simulator.jobs.attention import AttentionShape, scores_job, spread_ends, values_job
+from focal_simulator.jobs.attention import (
+    AttentionShape,
+    scores_job,
+    sharing_heads,
+    spread_ends,
+    values_job,
+    visible_pairs,
+)
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.jobs import GemmJob, Rows, uniform_tiles
+from focal_simulator.jobs.jobs import GemmJob, Rows, second_operand_bytes, uniform_tiles
 from focal_simulator.jobs.lowering import Lowering
 from focal_simulator.jobs.systolic import systolic_array
 from focal_simulator.kernels.pipeline import Pipeline
@@ -101,7 +108,8 @@ class CmcTiles:
                 dense_macs=self.every * outputs * inputs,
                 activation_bytes=int(element * inputs * self.every * (1 - sparsity.linear)),
                 parallel_cycles=self.search_cycles(inputs) if is_searched else {},
-                extra_read_bytes=element * self.every * inputs if is_searched else 0,
+                extra_read_bytes=(element * self.every * inputs if is_searched else 0)
+                + second_operand_bytes(layer, element * int(rows.sum()) * outputs, self.corrections),
             )
         yield from self._attention()
 
@@ -109,11 +117,18 @@ class CmcTiles:
         sparsity, geometry = self.workload.row(SPARSITY), self.workload.geometry
         assert sparsity is not None  # noqa: S101  (accepted workloads have it)
         heads, head, element = geometry.heads, geometry.head_dim_elements, self.machine.element_bytes
-        pair = self.every * self.every * head
+        pair = visible_pairs(self.every, self.corrections) * head
         is_causal = "causal_tiles" in self.corrections
+        is_triangle, sharing = (
+            "causal_triangle" in self.corrections,
+            sharing_heads(geometry, self.corrections),
+        )
         for part, kept in (("scores", sparsity.query), ("values", sparsity.attention_score)):
             rows = self.rows(kept)
-            shape = AttentionShape(0, heads, head, self.every, spread_ends(rows, self.every), is_causal)
+            ends = spread_ends(rows, self.every)
+            shape = AttentionShape(
+                0, heads, head, self.every, ends, is_causal, is_triangle, sharing, self.m_tile
+            )
             facts = {
                 "macs": int(pair * (1 - kept) * heads // 2),
                 "dense_macs": pair * heads // 2,

@@ -7,8 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from focal_simulator.accelerators.base import Accelerator, AcceleratorStudy, PublishedFormulas
-from focal_simulator.accelerators.focus.buffers import DENSE_BUFFERS, FocusBufferHardware, focus_buffers
-from focal_simulator.costs.needs import BufferNeed
+from focal_simulator.accelerators.focus.buffers import (
+    DENSE_BUFFERS,
+    FocusBufferHardware,
+    focus_buffers,
+    macros_fit,
+)
+from focal_simulator.costs.needs import BufferNeed, SramModel
 from focal_simulator.hardware.specs import HardwareSpec
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import ArrayModel, Lowering
@@ -43,6 +48,10 @@ class Dense(Accelerator[DenseHardware], PublishedFormulas):
         return tuple(
             need for need in needs if "dense_buffers" not in corrections or need.name in DENSE_BUFFERS
         )
+
+    def sram_model(self, corrections: frozenset[str] = frozenset()) -> SramModel:
+        """Return what prices the buffers: the published macros where they have the ports that are stated."""
+        return super().sram_model() if macros_fit(self.hardware) else "cacti"
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""

@@ -16,7 +16,7 @@ from focal_simulator.accelerators.base import (
     PublishedFormulas,
     require_visual_tokens,
 )
-from focal_simulator.accelerators.focus.buffers import FocusBufferHardware, focus_buffers
+from focal_simulator.accelerators.focus.buffers import FocusBufferHardware, focus_buffers, macros_fit
 from focal_simulator.accelerators.focus.lowering import focus_jobs
 from focal_simulator.accelerators.focus.parity_bytes import attention_bytes, linear_bytes
 from focal_simulator.accelerators.focus.vector_layer import vector_layer
@@ -150,11 +150,12 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
         return tuple(parts.values())
 
     def sram_model(self, corrections: frozenset[str] = frozenset()) -> SramModel:
-        """Memory-compiler macros exist for the published tile and scatter width only; CACTI otherwise."""
+        """Memory-compiler macros exist for the published tile, scatter width and ports only; CACTI otherwise."""
         hardware = self.hardware
         is_published = (
             hardware.tiles.m_tile.value == _COMPILER_M_TILE
             and hardware.core.scatter_vectors.value == _COMPILER_SCATTER
+            and macros_fit(hardware)
         )
         return "compiler" if is_published else "cacti"
 

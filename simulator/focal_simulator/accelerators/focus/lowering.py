@@ -9,12 +9,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from focal_simulator.jobs.attention import AttentionShape, scores_job, values_job
+from focal_simulator.jobs.attention import (
+    AttentionShape,
+    importance_job,
+    scores_job,
+    sharing_heads,
+    values_job,
+    visible_pairs,
+)
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.jobs import GemmJob, Movement, Rows
+from focal_simulator.jobs.jobs import RESIDUAL_LAYERS, GemmJob, Movement, Rows, second_operand_bytes
 from focal_simulator.jobs.lowering import Lowering
-from focal_simulator.jobs.systolic import systolic_machine, systolic_traffic
-from focal_simulator.jobs.tokens import sort_cycles, token_jobs
+from focal_simulator.jobs.systolic import accesses_per_word, systolic_machine, systolic_traffic
+from focal_simulator.jobs.tokens import sort_cycles, text_queries, token_jobs
 from focal_simulator.jobs.vector_tiles import GemmTiles, VectorTiles
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.workload.arithmetic import ceil_div
@@ -120,14 +127,31 @@ class FocusTiles:
         gemm, later = _CONSUMER[layer]
         if block + later >= self.workload.geometry.layers:
             return tiles.rows, False
+        if layer == _NOT_GATHERED and "gate_product" in self.corrections:
+            return tiles.rows, False
         share = self.tiles.of(block + later, gemm).unique_share(tiles.tokens)
         return np.ceil(tiles.rows * share).astype(np.int32), layer != _NOT_GATHERED
+
+    def _stream_bytes(self, layer: str, whole: int, is_gathered: bool) -> tuple[int, int]:
+        """Return the bytes read and written beside a linear layer, whose output takes ``whole`` bytes uncompressed.
+
+        What is concentrated for the next layer is normalised, so the residual stream is written beside it.
+        """
+        read = second_operand_bytes(layer, whole, self.corrections)
+        written = 0
+        if layer in RESIDUAL_LAYERS and is_gathered:
+            is_whole = "whole_rows" in self.corrections
+            written = whole if is_whole or "residual_stream" in self.corrections else 0
+            read += whole if is_whole else 0
+        return read, written
 
     def _linear(self, block: int, place: int, layer: str) -> GemmJob:
         inputs, outputs = int(self.shapes.inputs[place]), int(self.shapes.outputs[place])
         tiles = self.tiles.of(block, GEMMS[self.shapes.recorded[place]])
         output_rows, is_gathered = self._output(block, layer, tiles)
         vectors = tiles.computed_elements(inputs)
+        whole = self.element_bytes * tiles.tokens * outputs
+        read, written = self._stream_bytes(layer, whole, is_gathered)
         return GemmJob(
             block=block,
             layer=layer,
@@ -140,6 +164,8 @@ class FocusTiles:
             macs=vectors * outputs,
             dense_macs=self.workload.visual_tokens * inputs * outputs,
             activation_bytes=self.element_bytes * vectors,
+            extra_read_bytes=read,
+            extra_write_bytes=written,
             role=FocusRole(is_gathered, is_scattered=True, has_maps=True),
         )
 
@@ -148,15 +174,32 @@ class FocusTiles:
         heads, head = geometry.heads, geometry.head_dim_elements
         keys, every = tiles.tokens, self.workload.visual_tokens
         ends = np.minimum(np.cumsum(tiles.rows, dtype=np.int64), keys)
-        shape = AttentionShape(block, heads, head, keys, ends, "causal_tiles" in self.corrections)
+        shape = AttentionShape(
+            block,
+            heads,
+            head,
+            keys,
+            ends,
+            "causal_tiles" in self.corrections,
+            "causal_triangle" in self.corrections,
+            sharing_heads(geometry, self.corrections),
+            self.m_tile,
+        )
         query_elements = tiles.computed_elements(heads * head)
-        half = every * every * head * heads // 2
+        pairs, half = (
+            visible_pairs(keys, self.corrections),
+            visible_pairs(every, self.corrections) * head * heads // 2,
+        )
+        if "importance_rows" in self.corrections and self.tiles.of(block, "gate_proj").tokens < keys:
+            yield importance_job(
+                shape, self.machine, text_queries(self.workload), FocusRole(False, False, False)
+            )
         yield scores_job(
             shape,
             self.machine,
             tiles.rows,
             tiles.per_head(heads, head, self.machine.slice_elements),
-            macs=query_elements * keys // 2,
+            macs=query_elements * pairs // max(keys, 1) // 2,
             dense_macs=half,
             activation_bytes=self.element_bytes * query_elements,
             parallel_cycles=self._sort_cycles(block, keys) | self._published_scatter_cycles(keys),
@@ -170,7 +213,7 @@ class FocusTiles:
             self.machine,
             tiles.rows,
             output_rows,
-            macs=keys * keys * head * heads // 2,
+            macs=pairs * head * heads // 2,
             dense_macs=half,
             activation_bytes=self.element_bytes * keys * keys * heads,
             role=FocusRole(is_gathered, is_scattered=False, has_maps=False),
@@ -237,6 +280,10 @@ class FocusArray:
         machine: Constants of the kernel without scatter and gather.
         scatter_lanes: Rows restored per cycle.
         gather_block: Candidates per block, and cycles per row, of the similarity gather.
+        mean_cycles: Cycles per row of updating the mean of its group.
+        scatter_latency_cycles: From the last register of the array to the cycle in which scatter can read a row.
+        concentrate_ports: Read ports of the concentrate buffer; 0 for as many as there are lanes.
+        accumulate_cycles: Cycles of adding the rows of all lanes to the output buffer.
         similarity_elements: Elements per vector of the similarity unit.
         map_bytes: Bytes of an index of a similarity map; 0 where maps cost nothing, as published.
     """
@@ -244,6 +291,10 @@ class FocusArray:
     machine: Pipeline
     scatter_lanes: int
     gather_block: int
+    mean_cycles: int
+    scatter_latency_cycles: int
+    concentrate_ports: int
+    accumulate_cycles: int
     similarity_elements: int
     map_bytes: int
 
@@ -255,6 +306,10 @@ class FocusArray:
             machine=systolic_machine(hardware, context),
             scatter_lanes=core.scatter_vectors.value,
             gather_block=core.gather_block.value,
+            mean_cycles=core.group_mean.value if context.has("group_mean") else 0,
+            scatter_latency_cycles=core.scatter_latency.value if context.has("array_latencies") else 0,
+            concentrate_ports=core.concentrate_ports.value,
+            accumulate_cycles=accesses_per_word(core.output_ports.value),
             similarity_elements=core.similarity_elements.value,
             map_bytes=_MAP_BYTES if context.has("stored_outputs") else 0,
         )
@@ -262,10 +317,20 @@ class FocusArray:
     def units(self, role: FocusRole) -> FocusUnits:
         """Return what jobs of a role use."""
         gather = self.gather_block if role.is_gathered else 0
+        scattered = {}
+        if role.is_scattered:
+            # The array fills the concentrate buffer, row by row; scatter adds to the output buffer, word by word.
+            scattered = {
+                "scatter_rows_per_cycle": self.scatter_lanes,
+                "scatter_latency_cycles": self.scatter_latency_cycles,
+                "concentrate_reads_per_cycle": self.concentrate_ports,
+                "accumulate_cycles": self.accumulate_cycles,
+                "cycles_per_pass": 1,
+            }
         machine = self.machine._replace(
-            scatter_rows_per_cycle=self.scatter_lanes if role.is_scattered else 0,
+            **scattered,
             map_read_bytes=self.map_bytes if role.has_maps else 0,
-            gather_cycles_per_row=gather,
+            gather_cycles_per_row=gather + self.mean_cycles if gather else 0,
             map_write_bytes=self.map_bytes if role.is_gathered else 0,
         )
         return FocusUnits(machine, gather, self.similarity_elements if role.is_gathered else 0)

@@ -61,7 +61,8 @@ class PlainArray(Accelerator[PlainArrayHardware]):
             ConfigError: Another buffer is named or one is missing, or one does not hold its tiles.
         """
         hardware, element = self.hardware, self.hardware.element_bytes.value
-        rows, columns = hardware.core.array_rows.value, hardware.core.array_columns.value
+        core = hardware.core
+        rows, columns = core.array_rows.value, core.array_columns.value
         m_tile, n_tile = hardware.tiles.m_tile.value, hardware.tiles.n_tile.value
         if set(hardware.buffers) != set(_BUFFERS):
             raise ConfigError(
@@ -77,6 +78,8 @@ class PlainArray(Accelerator[PlainArrayHardware]):
         for name, (high, wide, port) in tiles.items():
             spec, least = hardware.buffers[name], high * wide * element * _DOUBLE_BUFFERED
             width = port * element if spec.port is None else spec.port.value
+            if name == "wgt":
+                width = core.weight_port.value or width
             # Tiles that are smaller than any macro lie in the smallest.
             size = max(least, smallest_bytes(width)) if spec.size is None else spec.size.value
             if size < least:
@@ -84,7 +87,8 @@ class PlainArray(Accelerator[PlainArrayHardware]):
                     f"{self.name}: field 'buffers.{name}.size' is {size}, expected at least {least}: two tiles of "
                     f"{high} x {wide} elements of {element} B"
                 )
-            needs.append(BufferNeed(name, size, width, spec.copies.value))
+            ports = core.output_ports.value if name == "output" else 0
+            needs.append(BufferNeed(name, size, width, spec.copies.value, max(ports, 1) - 1, max(ports, 1)))
         return tuple(needs)
 
     def components(self, corrections: frozenset[str] = frozenset()) -> tuple[Component, ...]:

@@ -90,18 +90,18 @@ class _Recorder:
 
     def _fold(self, streaming: int, rows: int, ready: int, written: int, label: str) -> Iterator[UnitEvent]:
         state, machine = self.state, self.machine
-        before = int(state[at.SCATTERED])
+        before, loading = int(state[at.SCATTERED]), max(int(state[at.REGISTERS]), ready)
         fold(state, self.causes, machine, ready, written, streaming, rows)
-        start, loaded = int(state[at.STREAM_START]), int(state[at.LOADED])
+        start = int(state[at.CURSOR]) - streaming
         if machine.weight_load_cycles:
-            yield UnitEvent("weight load", loaded - machine.weight_load_cycles, loaded, label)
+            yield UnitEvent("weight load", loading, loading + machine.weight_load_cycles, label)
         yield UnitEvent("array", start, start + streaming, label)
         # Drains of short folds overlap; the track shows when the last output has left.
         leaving = max(self.drained, start + streaming)
         self.drained = int(state[at.DONE])
         yield UnitEvent("drain", leaving, self.drained, label)
         if machine.scatter_rows_per_cycle:
-            first = max(before, start + machine.skew_cycles)
+            first = max(before, start + machine.skew_cycles + machine.scatter_latency_cycles)
             yield UnitEvent("scatter", first, int(state[at.SCATTERED]), label)
 
     def _group(self, place: int) -> Iterator[UnitEvent]:

@@ -75,9 +75,9 @@ class CycleFidelity(Fidelity):
 
     @property
     def label(self) -> str:
-        """Return ``all``, ``none`` or the names that are on."""
-        if self.corrections == ALL:
-            return "all"
+        """Return ``all``, ``none`` or the names that are on; ``all`` and the assumptions changed beside it."""
+        if self.corrections >= ALL:
+            return "+".join(("all", *sorted(self.corrections - ALL)))
         return "+".join(sorted(self.corrections)) or "none"
 
     def unused_fields(self) -> Mapping[str, str]:
@@ -105,7 +105,9 @@ class CycleFidelity(Fidelity):
 
     def layer_rows(self, result: RunResult) -> list[dict[str, Any]]:
         """Return one row per timed GEMM."""
-        return layer_rows(result.times) if isinstance(result, CycleResult) else []
+        if not isinstance(result, CycleResult):
+            return []
+        return layer_rows(result.times, result.job_energies)
 
 
 def cycle(settings: Any) -> CycleFidelity:

@@ -19,7 +19,14 @@ from focal_simulator.accelerators.corrections import ALL
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, access_costs, costs_of, of_all_arrays
 from focal_simulator.engine.base import RunResult
 from focal_simulator.engine.cycle.design_cache import DesignCache
-from focal_simulator.engine.cycle.energy import EnergyItem, core_energy, dram_energy, sram_energy
+from focal_simulator.engine.cycle.energy import (
+    EnergyItem,
+    Prices,
+    core_energy,
+    dram_energy,
+    job_energies,
+    sram_energy,
+)
 from focal_simulator.engine.cycle.packed import GroupCounts
 from focal_simulator.engine.cycle.timing import JobTime, job_times
 from focal_simulator.engine.cycle.totals import Totals, batch_totals
@@ -41,11 +48,18 @@ class CycleResult(RunResult):
         causes: Cycles by cause; they sum to ``total_cycles``.
         breakdown: Energy by unit, buffer and DRAM action; it sums to ``total_mj``.
         counts: Of each group of jobs.
+        prices: What the breakdown was made of.
     """
 
     causes: Mapping[str, int]
     breakdown: tuple[EnergyItem, ...]
     counts: tuple[GroupCounts, ...]
+    prices: Prices
+
+    @property
+    def job_energies(self) -> list[dict[str, float]]:
+        """Energy of every timed GEMM in mJ by part of the chip, in the order of execution."""
+        return job_energies(self.counts, self.prices, self.breakdown, self.seconds)
 
     @cached_property
     def times(self) -> tuple[JobTime, ...]:
@@ -184,6 +198,7 @@ def _priced(
         causes=dict(zip(CAUSES, totals.causes, strict=True)),
         breakdown=tuple(breakdown),
         counts=counts,
+        prices=Prices(accelerator, context, parts, costs),
     )
 
 

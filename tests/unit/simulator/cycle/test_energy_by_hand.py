@@ -17,7 +17,7 @@ from focal_simulator.costs.buffer_costs import BufferCost
 from focal_simulator.engine.cycle.energy import core_energy, dram_energy, sram_energy
 from focal_simulator.engine.cycle.simulate import CycleResult, lowered, simulate_lowering
 from focal_simulator.jobs.context import CycleContext, MemoryRates
-from hand_workload import TWO_BY_TWO, plain_workload
+from hand_workload import TWO_BY_TWO, WHOLE_TILES, plain_workload
 
 TOKENS, WIDTH, BYTES = 4, 2, 2
 LINEAR_FOLDS = 4 + 2 + 2 + 4 + 8 + 8 + 8  # q, k, v, o, gate, up, down: (K / 2) x (N / 2)
@@ -35,7 +35,7 @@ def dense() -> Accelerator[Any]:
     return build_accelerator("dense", overrides=[*TWO_BY_TWO, *figures])
 
 
-def run(corrections: frozenset[str] = ALL - {"special_functions"}) -> CycleResult:
+def run(corrections: frozenset[str] = WHOLE_TILES) -> CycleResult:
     accelerator, context = dense(), CycleContext(RATES, corrections)
     lowering = lowered(accelerator, plain_workload(TOKENS), context)
     return simulate_lowering(accelerator, lowering, context, "compiler")
