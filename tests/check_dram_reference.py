@@ -2,9 +2,8 @@
 
 The folder holds results.csv (config, trace, issue_width, cycles, total_energy_pJ, ...), traces/TRACE.trace
 and completion/CONFIG.npz (TRACE__accept, TRACE__done). Prints one line per row of results.csv. Exit code 0:
-every row
-agrees (0 cycles, 0 completions, energy within 1e-6); 1: some row differs or could not be compared; 2: not
-such a folder.
+every row agrees (0 cycles, 0 completions, energy within 1e-6; DRAMsim3 has no I/O energy, so ours is left out);
+1: some row differs or could not be compared; 2: not such a folder.
 """
 
 from __future__ import annotations
