@@ -145,16 +145,17 @@ def scores_job(shape: AttentionShape, machine: Pipeline, rows: Rows, unique: Row
     for tile, high, keys in shape.blocks(rows, machine.slice_elements):
         # A share of the rows has that share of the unique vectors, rounded up.
         found = ceil_div(by_group[tile].astype(np.int64) * high, max(int(rows[tile]), 1))
-        first = 0
-        for heads, times in shape.stacks(high):
-            for _ in range(times if is_per_head else 1):
-                lines.append(
-                    found[:, first : first + heads].sum(axis=1) if is_per_head else found[:, 0] * heads
-                )
-                first += heads
-                lengths += [high * heads] * len(found)
-                outputs += [keys] * len(found)
-                copies += [1 if is_per_head else times] * len(found)
+        stacks = shape.stacks(high)
+        if is_per_head:
+            heads = [most for most, times in stacks for _ in range(times)]
+            together = np.add.reduceat(found, np.cumsum([0, *heads[:-1]]), axis=1).swapaxes(0, 1)
+            lines.append(together.reshape(-1, slices))
+            lengths += [high * most for most in heads for _ in range(len(found))]
+        else:
+            lines += [found[:, 0] * most for most, _ in stacks]
+            lengths += [high * most for most, _ in stacks]
+            copies += [times for _, times in stacks]
+        outputs += [keys] * (len(lengths) - len(outputs))
     tall = np.array(lengths, dtype=np.int32)
     return GemmJob(
         **common,
@@ -163,7 +164,7 @@ def scores_job(shape: AttentionShape, machine: Pipeline, rows: Rows, unique: Row
         output_rows=tall,
         tile_outputs=np.array(outputs, dtype=np.int64),
         tile_slices=np.full(len(tall), slices, dtype=np.int64),
-        tile_copies=np.array(copies, dtype=np.int64),
+        tile_copies=None if is_per_head else np.array(copies, dtype=np.int64),
         copies=1 if is_per_head else shape.heads // shape.kv_groups,
         **facts,
     )

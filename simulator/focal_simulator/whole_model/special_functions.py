@@ -102,7 +102,9 @@ def vector_cycles(operator: Operator, lanes: VectorLanes, *, is_mask_skipped: bo
     counts = operator.elementary(is_mask_skipped)
     # Comparisons share the adders.
     counts["add"] += counts.pop("max")
-    work = {name: (count, lanes.of(name)) for name, count in counts.items() if count}
+    work: dict[str, tuple[int, int]] = {
+        name: (count, lanes.of(name)) for name, count in counts.items() if count
+    }
     moved = elements * (operator.operands + VECTOR_WORK[operator.vector].passes - 1) + elements
     work["port"] = (moved, lanes.port_elements)
     # Ties go to the first elementary operation, in their fixed order.

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.jobs.jobs import CAUSES, GEMM_CAUSES, GemmJob, JobShape, PlacedJob
+from focal_simulator.jobs.jobs import CAUSES, GemmJob, JobShape, PlacedJob
 from focal_simulator.jobs.lowering import Lowering, Units
+from focal_simulator.kernels.pipeline import CAUSES as GEMM_CAUSES
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.kernels.steady import PackedGemms, packed_cycles
 from focal_simulator.kernels.sums import packed_sums
@@ -171,10 +172,9 @@ class GroupCounts:
         """Bytes by (level, direction, buffer), axis (jobs)."""
         group = self.group
         parts = [(1, self.units.traffic(self)), (1, group.traffic)]
-        for ways, moved in (
-            ((("dram", "read", "input"), ("sram", "write", "input")), group.extra_read_bytes),
-            ((("dram", "write", "output"), ("sram", "read", "output")), group.extra_write_bytes),
-        ):
+        reads: list[Traffic] = [("dram", "read", "input"), ("sram", "write", "input")]
+        writes: list[Traffic] = [("dram", "write", "output"), ("sram", "read", "output")]
+        for ways, moved in ((reads, group.extra_read_bytes), (writes, group.extra_write_bytes)):
             if moved.any():
                 parts.append((1, dict.fromkeys(ways, moved)))
         return add_traffic(parts)
