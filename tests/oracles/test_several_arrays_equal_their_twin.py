@@ -19,13 +19,22 @@ from oracles.test_pipeline_equals_its_twin import PIPELINES
 BESIDE = st.dictionaries(st.sampled_from(["sfu", "sec", "preprocess"]), st.integers(1, 40_000), max_size=2)
 Part = Gemm
 
+SERIAL = Pipeline(
+    **dict.fromkeys(Pipeline._fields, 0)
+    | {"slice_elements": 4, "array_columns": 4, "skew_cycles": 5, "weight_load_cycles": 4, "weight_lead_cycles": 4}
+    | {"row_lanes": 1, "cycles_per_pass": 1, "columns_per_buffer": 2, "accumulate_cycles": 1}
+    | {"element_bytes": 2, "cycles_denominator": 1}
+)
+"""4 x 4, infinite bandwidth: a fold takes its rows, 5 cycles of skew and 4 of weights."""
+
 
 def job(machine: Pipeline, gemm: Gemm, copies: int, divisor: int, beside: dict[str, int]) -> GemmJob:
-    rows, unique, written, outputs, slices, is_independent = gemm
+    rows, unique, written, outputs, slices, is_independent, times = gemm
     return GemmJob(
         0, "o_proj", "gemm", machine, rows, unique, written, int(outputs.max()), 0, 0, 0,
         tile_outputs=outputs if is_independent else None,
         tile_slices=slices if is_independent else None,
+        tile_copies=times if is_independent else None,
         copies=copies,
         copies_divisor=divisor,
         parallel_cycles=beside,
@@ -34,10 +43,11 @@ def job(machine: Pipeline, gemm: Gemm, copies: int, divisor: int, beside: dict[s
 
 def parts_of(gemm: Gemm, copies: int, width: int, arrays: int) -> list[tuple[str, list[tuple[Part, int]]]]:
     """Every cut for so many arrays: its name, and a part with its number of copies for each array that has one."""
-    rows, unique, written, outputs, slices, is_independent = gemm
+    rows, unique, written, outputs, slices, is_independent, times = gemm
 
     def entries(places: list[int]) -> Part:
-        return rows[places], unique[places], written[places], outputs[places], slices[places], is_independent
+        kept = (one[places] for one in (rows, unique, written, outputs, slices))
+        return *kept, is_independent, times[places]  # type: ignore[return-value]
 
     most = -(-len(rows) // arrays)
     busy = -(-len(rows) // most)
@@ -60,18 +70,18 @@ def parts_of(gemm: Gemm, copies: int, width: int, arrays: int) -> list[tuple[str
             max(0, min(int(one) - turn * share * width, share * width))
             for one, share in zip(outputs, shares, strict=True)
         ]
-        part = rows, unique, written, np.array(left), slices, is_independent
+        part = rows, unique, written, np.array(left), slices, is_independent, times
         wide.append((part, copies))
     return [("m-tiles", tiles), ("heads", heads), ("columns", wide)]
 
 
 def cycles_of(machine: Pipeline, part: Part, copies: int, divisor: int) -> np.ndarray:
-    rows, unique, written, outputs, slices, is_independent = part
+    rows, unique, written, outputs, slices, is_independent, times = part
     kept = outputs > 0
     if not kept.any():
         return np.zeros(len(GEMM_CAUSES), dtype=np.int64)
     assert kept.all() or is_independent
-    held = rows[kept], unique[kept], written[kept], outputs[kept], slices[kept], is_independent
+    held = rows[kept], unique[kept], written[kept], outputs[kept], slices[kept], is_independent, times[kept]
     return np.array(single(machine, held)) * copies // divisor
 
 
@@ -160,12 +170,11 @@ def test_several_arrays_are_never_slower_than_one_nor_faster_than_their_number_t
 @pytest.mark.parametrize("arrays", [2, 4, 8])
 def test_tiles_that_share_nothing_are_done_in_a_share_of_the_time(arrays: int) -> None:
     """Closed form: 8 equal tiles of causal attention, each a GEMM of its own, infinite bandwidth."""
-    machine = Pipeline(4, 4, 5, 1, 1, 2, 4, 0, 0, 0, 2, 0, 0, 0, 0, 1)
     rows = np.full(8, 10, dtype=np.int32)
-    gemm = rows, np.repeat(rows[:, None], 3, axis=1), rows, np.full(8, 12), np.full(8, 3), True
-    (group,) = batched_jobs([job(machine, gemm, 1, 1, {})]).groups
+    gemm = rows, np.repeat(rows[:, None], 3, axis=1), rows, np.full(8, 12), np.full(8, 3), True, np.ones(8, dtype=np.int64)
+    (group,) = batched_jobs([job(SERIAL, gemm, 1, 1, {})]).groups
     folds, period = 3 * 3, 10 + 5 + 4
-    counts = SharedCounts(group, SystolicUnits(machine), arrays)
+    counts = SharedCounts(group, SystolicUnits(SERIAL), arrays)
     assert counts.total_causes.sum() == 8 // arrays * folds * period
     # All arrays together stream what one would: energy follows work.
     assert counts.busy_cycles["array"] == 8 * folds * 10
@@ -173,9 +182,8 @@ def test_tiles_that_share_nothing_are_done_in_a_share_of_the_time(arrays: int) -
 
 def test_tiles_of_causal_attention_are_dealt_out_in_turn() -> None:
     """Six m-tiles of 1 to 6 array columns on three arrays: the last gets the third and the sixth, 9 columns of 21."""
-    machine = Pipeline(4, 4, 5, 1, 1, 2, 4, 0, 0, 0, 2, 0, 0, 0, 0, 1)
     rows = np.full(6, 10, dtype=np.int32)
-    gemm = rows, rows[:, None], rows, np.arange(1, 7) * 4, np.full(6, 1), True
-    (group,) = batched_jobs([job(machine, gemm, 1, 1, {})]).groups
-    counts = SharedCounts(group, SystolicUnits(machine), 3)
+    gemm = rows, rows[:, None], rows, np.arange(1, 7) * 4, np.full(6, 1), True, np.ones(6, dtype=np.int64)
+    (group,) = batched_jobs([job(SERIAL, gemm, 1, 1, {})]).groups
+    counts = SharedCounts(group, SystolicUnits(SERIAL), 3)
     assert (counts.placed()[0].cut, counts.total_causes.sum()) == ("m-tiles", 9 * (10 + 5 + 4))

@@ -110,7 +110,7 @@ def column_fetches(
     columns = column_counts(gemms, array_columns)
     most, _ = dealt(columns, arrays)
     whole, rest = columns // most, columns % most
-    buffers = whole * -(-most // columns_per_buffer) + -(-rest // columns_per_buffer)
+    buffers = (whole * -(-most // columns_per_buffer) + -(-rest // columns_per_buffer)) * gemms.copies
     streamed = _between(gemms.unique, gemms.offsets)
     live = np.diff(gemms.offsets)
     return (
