@@ -18,8 +18,8 @@ from focal_simulator.accelerators.described import (
     lowering,
     merged,
     read_description,
-    with_precision,
 )
+from focal_simulator.accelerators.precision import named_precision
 from focal_simulator.dram.specs import load_dram_spec
 from focal_simulator.hardware.specs import GIVEN, HardwareSpec
 
@@ -66,8 +66,10 @@ def overridden(tree: dict[str, Any], overrides: list[str], where: str) -> dict[s
     for override in overrides:
         field, equals, value = override.partition("=")
         path = field.strip()
+        if path == "precision":
+            tree = {**tree, "precision": named_precision(value.strip(), where)}
         # A path that does not exist is left to apply_overrides, which names the nearest field.
-        if equals and _is_quantity(tree, path):
+        elif equals and _is_quantity(tree, path):
             tree = apply_overrides(tree, [f"{path}.value={value}"], where)
             node = _node(tree, path)
             node["source"] = f"--set {path}={value.strip()} (was: {node.get('source', 'unsourced')})"
@@ -127,8 +129,8 @@ def _described_tree(path: Path) -> dict[str, Any]:
     """Return the hardware mapping of a file that describes an accelerator of its own, on top of that of its base."""
     given, plugin = read_description(path)
     start = {**hardware_tree(plugin), "label": given["accelerator"]}
-    if (precision := given.pop("precision", None)) is not None:
-        start = with_precision(start, precision, plugin(preset_hardware(plugin)), path)
+    if isinstance(given.get("precision", {}), str):
+        given["precision"] = named_precision(given["precision"], f"{path}: field 'precision'")
     if "dram" in given:
         start["dram_system"] = GIVEN
     return merged(start, given, path)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 from focal_common.errors import ConfigError
+from focal_simulator.costs.component_costs import scale, word_ratio
 from focal_simulator.costs.needs import BufferNeed, SramModel
 from focal_simulator.costs.sram import SramTable
-from focal_simulator.costs.sram_macros import check_macros, macro_table, macros_area_mm2, macros_power_mw
+from focal_simulator.costs.sram_macros import checked_macros, macro_table, macros_area_mm2, macros_power_mw
 from focal_simulator.hardware.specs import BufferSpec, HardwareSpec
 
 SramChoice = Literal["auto", "compiler", "cacti"]
@@ -62,7 +64,7 @@ def buffer_costs(owner: Buffered, choice: SramChoice = "auto") -> tuple[BufferCo
         choice: Buffer cost model; ``auto`` takes the one of the published run of this configuration.
 
     Raises:
-        ConfigError: A macro list does not fit its buffer, or the CACTI table does not cover it.
+        ConfigError: A buffer has no macros, or the CACTI table does not cover it.
     """
     return costs_of(owner.hardware, owner.buffers(), owner.sram_model() if choice == "auto" else choice)
 
@@ -84,8 +86,7 @@ def sram_label(costs: tuple[BufferCost, ...]) -> str:
 def _compiler_cost(hardware: HardwareSpec, need: BufferNeed) -> BufferCost:
     if need.name not in hardware.buffers:
         raise ConfigError(f"{hardware.accelerator}.yaml: buffers has no entry '{need.name}'")
-    spec = hardware.buffers[need.name]
-    check_macros(need, spec)
+    spec = _built(hardware, need)
     if hardware.sram_node.value != _MACRO_NODE_UM:
         raise ConfigError(
             f"{hardware.accelerator}.yaml: memory-compiler macros exist for sram_node {_MACRO_NODE_UM:g} only, got "
@@ -134,7 +135,37 @@ def access_costs(
     costs = costs_of(hardware, needs, model)
     if model != "compiler":
         return costs
-    return tuple(_by_access(cost, hardware.buffers[cost.name]) for cost in costs)
+    return tuple(_by_access(cost, _built(hardware, need)) for cost, need in zip(costs, needs, strict=True))
+
+
+def _built(hardware: HardwareSpec, need: BufferNeed) -> BufferSpec:
+    """Return a buffer with as many of its macros as the need asks for.
+
+    Rule: macros stand side by side in proportion to the bits of the operand, and until they are as wide as the port;
+    as many such rows follow one another as hold the capacity, and as what the buffer follows asks for. There are never
+    fewer than the file lists for its operand.
+
+    Raises:
+        ConfigError: The buffer lists no macros, or macros without a source.
+    """
+    spec = hardware.buffers[need.name]
+    capacity_bytes, width_bytes = checked_macros(need.name, spec)
+    words = word_ratio(hardware, spec)
+    wide = max(words, need.port_bytes / width_bytes)
+    held = capacity_bytes * wide
+    many = max(need.size_bytes * need.copies / held, scale(hardware, spec.follows, f"buffers.{need.name}"))
+    if wide == 1.0 and many <= 1.0:
+        return spec
+    macros = [
+        use.model_copy(
+            update={
+                "parallel": math.ceil(use.parallel * wide),
+                "banks": math.ceil(use.banks * max(many, 1.0)),
+            }
+        )
+        for use in spec.macros
+    ]
+    return spec.model_copy(update={"macros": tuple(macros)})
 
 
 def _by_access(cost: BufferCost, spec: BufferSpec) -> BufferCost:

@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+LEAST_PORT_BYTES = 2
+"""Narrowest port that CACTI was run for; operands of a byte or less travel in twos or more."""
+
+DOUBLE_BUFFERED = 2
+"""Halves of a buffer whose one is filled while the other is used."""
+
 SramModel = Literal["compiler", "cacti"]
 """Memory-compiler macros of the published runs, or the CACTI table."""
 

@@ -15,7 +15,7 @@ from focal_simulator.jobs.jobs import GemmJob, uniform_tiles
 from focal_simulator.jobs.lowering import ArrayModel
 from focal_simulator.whole_model.operator import Operator
 from focal_simulator.whole_model.special_functions import VectorLanes, vector_cycles, vector_lanes
-from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.arithmetic import bytes_of, ceil_div
 from focal_simulator.workload.workload import Workload
 
 _MOST_TILES = 50_000_000
@@ -109,6 +109,10 @@ def _gemm(array: ArrayModel, operator: Operator, *, is_averaged: bool) -> GemmJo
     if operator.kind != "gemm" and operator.count % operator.kv_groups == 0:
         rows, copies = rows * operator.kv_groups, copies // operator.kv_groups
     machine = array.machine(inputs)
+    if operator.kind == "attention_scores":
+        machine = machine.for_scores()
+    elif operator.kind == "attention_values":
+        machine = machine.for_values()
     slices = ceil_div(inputs, machine.slice_elements)
     if (held := ceil_div(rows, array.tile_rows) * slices) > _MOST_TILES:
         raise UnsupportedError(
@@ -128,7 +132,7 @@ def _gemm(array: ArrayModel, operator: Operator, *, is_averaged: bool) -> GemmJo
         outputs=outputs,
         macs=operator.macs,
         dense_macs=operator.macs,
-        activation_bytes=rows * inputs * copies * machine.element_bytes,
+        activation_bytes=bytes_of(rows * inputs * copies, machine.input_bits),
         copies=copies,
     )
 
@@ -145,7 +149,7 @@ def _causal(array: ArrayModel, operator: Operator, *, is_causal: bool, is_averag
     facts = {"macs": half, "dense_macs": half}
     if is_scores:
         slices = np.repeat(rows[:, None], ceil_div(head, machine.slice_elements), axis=1)
-        moved = machine.element_bytes * tokens * heads * head
+        moved = bytes_of(tokens * heads * head, machine.input_bits)
         return scores_job(shape, machine, rows, slices, activation_bytes=moved, **facts)
-    moved = machine.element_bytes * tokens * tokens * heads
+    moved = bytes_of(tokens * tokens * heads, machine.score_bits)
     return values_job(shape, machine, rows, rows, activation_bytes=moved, **facts)

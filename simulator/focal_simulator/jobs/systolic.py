@@ -7,10 +7,38 @@ from dataclasses import dataclass
 from typing import Any
 
 from focal_common.errors import ConfigError
+from focal_simulator.hardware.specs import HardwareSpec
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.jobs import Movement
 from focal_simulator.kernels.pipeline import Pipeline
+from focal_simulator.workload.arithmetic import bytes_of
 from focal_simulator.workload.layer_table import Traffic
+
+
+def check_slice(hardware: Any) -> None:
+    """Refuse a k-tile that does not hold one slice: as many inputs as the array has rows.
+
+    Raises:
+        ConfigError: ``tiles.k_tile`` is smaller.
+    """
+    deep, height = hardware.tiles.k_tile.value, hardware.core.array_rows.value
+    if deep < height:
+        raise ConfigError(
+            f"{hardware.accelerator}: tiles.k_tile is {deep}, expected at least core.array_rows ({height}): the input "
+            "and weight buffers must hold one slice of the array"
+        )
+
+
+def operand_bits(hardware: HardwareSpec) -> dict[str, int]:
+    """Return the fields of a `Pipeline` that say how wide operands of linear layers are."""
+    precision = hardware.precision
+    return {
+        "input_bits": precision.bits("activations"),
+        "weight_bits": precision.bits("weights"),
+        "output_bits": precision.bits("activations"),
+        "sum_bits": precision.bits("partial_sums"),
+        "score_bits": precision.bits("scores"),
+    }
 
 
 def systolic_machine(hardware: Any, context: CycleContext) -> Pipeline:
@@ -40,7 +68,7 @@ def systolic_machine(hardware: Any, context: CycleContext) -> Pipeline:
         is_weight_double_buffered=int(hardware.dataflow.is_weight_double_buffered),
         scatter_rows_per_cycle=0,
         gather_cycles_per_row=0,
-        element_bytes=hardware.element_bytes.value,
+        **operand_bits(hardware),
         map_read_bytes=0,
         map_write_bytes=0,
         **context.channel,
@@ -54,14 +82,16 @@ def systolic_traffic(job: Movement) -> dict[Traffic, Any]:
     concentrate buffer where rows are restored. DRAM fills the input and weight buffers and empties the output.
     """
     machine, shape = job.machine, job.shape
-    element, width = machine.element_bytes, machine.array_columns
-    streamed, restored = shape.streamed_rows * width * element, shape.scattered_rows * width * element
-    fetched, weights = shape.fetched_elements * element, shape.weight_elements * element
-    written = shape.written_elements * element
+    width, sums = machine.array_columns, machine.sum_bits
+    streamed = bytes_of(shape.streamed_rows * width, sums)
+    restored = bytes_of(shape.scattered_rows * width, sums)
+    fetched = bytes_of(shape.fetched_elements, machine.input_bits)
+    weights = bytes_of(shape.weight_elements, machine.weight_bits)
+    written = bytes_of(shape.written_elements, machine.output_bits)
     counters: dict[Traffic, Any] = {
-        ("sram", "read", "input"): shape.streamed_rows * machine.slice_elements * element,
+        ("sram", "read", "input"): bytes_of(shape.streamed_rows * machine.slice_elements, machine.input_bits),
         ("sram", "write", "input"): fetched,
-        ("sram", "read", "wgt"): shape.folds * machine.slice_elements * width * element,
+        ("sram", "read", "wgt"): bytes_of(shape.folds * machine.slice_elements * width, machine.weight_bits),
         ("sram", "write", "wgt"): weights,
         ("dram", "read", "input"): fetched,
         ("dram", "read", "wgt"): weights,

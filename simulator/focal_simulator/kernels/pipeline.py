@@ -60,7 +60,11 @@ class Pipeline(NamedTuple):
         is_weight_double_buffered: 1 if weights load while the previous fold streams.
         scatter_rows_per_cycle: Restored rows per cycle; 0 if the array accumulates directly.
         gather_cycles_per_row: Cycles of the gather unit per row and array column; 0 without one.
-        element_bytes: Bytes of one element in DRAM.
+        input_bits: Of an element that streams through the array.
+        weight_bits: Of an element that waits in it.
+        output_bits: Of an element that is written to DRAM.
+        sum_bits: Of a partial sum in the buffers.
+        score_bits: Of an attention score, for `for_scores` and `for_values`.
         map_read_bytes: Bytes of similarity map fetched per row and k-slice; 0 without maps.
         map_write_bytes: Bytes of similarity map written per row and array column; 0 without maps.
         read_cycles_numerator: Read time is ceil(bytes x numerator / denominator); 0 for infinite bandwidth.
@@ -78,12 +82,24 @@ class Pipeline(NamedTuple):
     is_weight_double_buffered: int
     scatter_rows_per_cycle: int
     gather_cycles_per_row: int
-    element_bytes: int
+    input_bits: int
+    weight_bits: int
+    output_bits: int
+    sum_bits: int
+    score_bits: int
     map_read_bytes: int
     map_write_bytes: int
     read_cycles_numerator: int
     write_cycles_numerator: int
     cycles_denominator: int
+
+    def for_scores(self) -> Pipeline:
+        """Return the constants for queries x keys: keys wait in the array, scores leave it."""
+        return self._replace(weight_bits=self.input_bits, output_bits=self.score_bits)
+
+    def for_values(self) -> Pipeline:
+        """Return the constants for scores x values."""
+        return self._replace(input_bits=self.score_bits, weight_bits=self.input_bits)
 
 
 @kernel
@@ -140,7 +156,9 @@ def fold(
 @kernel
 def step_cycles(machine: Pipeline, unique: int, rows: int, width: int) -> int:
     """Return the cycles of fetching a step: its rows, their map and the weights of ``width`` outputs."""
-    amount = (unique + width) * machine.slice_elements * machine.element_bytes
+    bits = (unique * machine.input_bits + width * machine.weight_bits) * machine.slice_elements
     return ceil_ratio(
-        amount + rows * machine.map_read_bytes, machine.read_cycles_numerator, machine.cycles_denominator
+        (bits + 7) // 8 + rows * machine.map_read_bytes,
+        machine.read_cycles_numerator,
+        machine.cycles_denominator,
     )

@@ -14,7 +14,6 @@ from focal_common.registry import Registry
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator, check_accepted, run_remarks
 from focal_simulator.accelerators.described import is_described, read_description
-from focal_simulator.accelerators.precision import precision_overrides
 from focal_simulator.accelerators.presets import base_tree, build_accelerator, field_names, hardware_label
 from focal_simulator.costs.buffer_costs import SramChoice, sram_label
 from focal_simulator.engine.base import Fidelity, RunResult
@@ -186,8 +185,8 @@ def built_in_precision(
     Raises:
         ConfigError: See `build_accelerator`.
     """
-    by_precision = precision_overrides(build_accelerator(name, file), precision)
-    return build_accelerator(name, file, [*by_precision, *overrides])
+    by_name = [] if precision == "fp16" else [f"precision={precision}"]
+    return build_accelerator(name, file, [*by_name, *overrides])
 
 
 def _field_of(override: str) -> str:

@@ -21,7 +21,7 @@ from focal_simulator.accelerators.focus.lowering import focus_jobs
 from focal_simulator.accelerators.focus.parity_bytes import attention_bytes, linear_bytes
 from focal_simulator.accelerators.focus.vector_layer import vector_layer
 from focal_simulator.costs.needs import BufferNeed, SramModel
-from focal_simulator.hardware.specs import Component, HardwareSpec
+from focal_simulator.hardware.specs import HardwareSpec
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.jobs.systolic import systolic_array
@@ -136,19 +136,6 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
     def _needs(self) -> tuple[BufferNeed, ...]:
         return focus_buffers(self.hardware)
 
-    def components(self, corrections: frozenset[str] = frozenset()) -> tuple[Component, ...]:
-        """Return the core logic, with one accumulator bank per scatter vector."""
-        return self._parts
-
-    @cached_property
-    def _parts(self) -> tuple[Component, ...]:
-        # Kept, because a copy of a checked value costs more than the sums it is used in.
-        scatter = self.hardware.core.scatter_vectors
-        parts = dict(self.hardware.components)
-        if "accumulator" in parts:
-            parts["accumulator"] = parts["accumulator"].model_copy(update={"count": scatter})
-        return tuple(parts.values())
-
     def sram_model(self, corrections: frozenset[str] = frozenset()) -> SramModel:
         """Memory-compiler macros exist for the published tile and scatter width only; CACTI otherwise."""
         hardware = self.hardware
@@ -229,10 +216,10 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
         folds = ceil_div(outputs, width) * ceil_div(inputs, height)
         compute = np.where(computed > 0, fold_cycles(chunk, height, width) * passes * folds, 0)
         scatter = ceil_div(rows.scattered[:, shapes.recorded] * folds, core.scatter_vectors.value)
-        tail = core.gather_block.value * m_tile * (n_tile // width)
+        tail = ceil_div(core.gather_block.value, core.gather_lanes.value) * m_tile * (n_tile // width)
         gather = tail * passes * ceil_div(outputs, n_tile)
         stall = np.maximum(0, np.maximum(scatter, gather) - compute) + tail
-        element = self.hardware.element_bytes.value
+        element = self.hardware.precision.published_bytes
         return {
             "compute_cycles": compute,
             "stall_cycles": stall,
@@ -263,7 +250,7 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
             rows.scattered[:, _QUERY] * ceil_div(heads * head, height) * ceil_div(every, width),
             core.scatter_vectors.value,
         )
-        element = self.hardware.element_bytes.value
+        element = self.hardware.precision.published_bytes
         dense = 2 * (every * every * head * heads // 2)
         return {
             "compute_cycles": compute,

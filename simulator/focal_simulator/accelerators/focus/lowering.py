@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from focal_simulator.accelerators.focus.buffers import MAP_BYTES
+from focal_simulator.hardware.specs import Precision
 from focal_simulator.jobs.attention import AttentionShape, scores_job, values_job
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.jobs import GemmJob, Movement, Rows
@@ -17,13 +19,10 @@ from focal_simulator.jobs.systolic import systolic_machine, systolic_traffic
 from focal_simulator.jobs.tokens import sort_cycles, token_jobs
 from focal_simulator.jobs.vector_tiles import GemmTiles, VectorTiles
 from focal_simulator.kernels.pipeline import Pipeline
-from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.arithmetic import bytes_of, ceil_div
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes, Traffic, add_traffic
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
-
-_MAP_BYTES = 2
-"""A compact index of up to 1,024 rows (Focus, HPCA 2026, sec. VI-A: similarity map, 1 x m)."""
 
 _CONSUMER = {
     "q_proj": ("query", 0),
@@ -45,6 +44,7 @@ class FocusRole(NamedTuple):
     is_gathered: bool
     is_scattered: bool
     has_maps: bool
+    operands: Literal["linear", "scores", "values"] = "linear"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class FocusTiles:
         workload: With tile counts, or averages of a layer.
         m_tile: Rows of a full tile of the hardware.
         height: Rows of the array.
-        element_bytes: Bytes of one operand.
+        precision: Of the hardware.
         sorter_lanes: Lanes of the unit that sorts token importance.
         corrections: Names that are on.
         published_scatter: Array columns and scatter lanes where attention is scattered as published; else None.
@@ -65,7 +65,7 @@ class FocusTiles:
     workload: Workload
     m_tile: int
     height: int
-    element_bytes: int
+    precision: Precision
     sorter_lanes: int
     corrections: frozenset[str]
     published_scatter: tuple[int, int] | None = None
@@ -139,7 +139,7 @@ class FocusTiles:
             outputs=outputs,
             macs=vectors * outputs,
             dense_macs=self.workload.visual_tokens * inputs * outputs,
-            activation_bytes=self.element_bytes * vectors,
+            activation_bytes=bytes_of(vectors, self.precision.bits("activations")),
             role=FocusRole(is_gathered, is_scattered=True, has_maps=True),
         )
 
@@ -158,9 +158,9 @@ class FocusTiles:
             tiles.per_head(heads, head, self.machine.slice_elements),
             macs=query_elements * keys // 2,
             dense_macs=half,
-            activation_bytes=self.element_bytes * query_elements,
+            activation_bytes=bytes_of(query_elements, self.precision.bits("activations")),
             parallel_cycles=self._sort_cycles(block, keys) | self._published_scatter_cycles(keys),
-            role=FocusRole(False, "attention_scatter" in self.corrections, has_maps=True),
+            role=FocusRole(False, "attention_scatter" in self.corrections, True, "scores"),
         )
         output_rows, is_gathered = (
             self._output(block, "attn", tiles) if self.is_exact else (tiles.rows, False)
@@ -172,8 +172,8 @@ class FocusTiles:
             output_rows,
             macs=keys * keys * head * heads // 2,
             dense_macs=half,
-            activation_bytes=self.element_bytes * keys * keys * heads,
-            role=FocusRole(is_gathered, is_scattered=False, has_maps=False),
+            activation_bytes=bytes_of(keys * keys * heads, self.precision.bits("scores")),
+            role=FocusRole(is_gathered, False, False, "values"),
         )
 
     def _sort_cycles(self, block: int, tokens: int) -> dict[str, int]:
@@ -213,17 +213,16 @@ class FocusUnits:
         """Return the bytes of similarity detection (layouter, table, map), one norm per vector with the data."""
         if not self.gather_block:
             return {}
-        shape, element = job.shape, self.machine.element_bytes
-        data, kept = (
-            job.scaled(shape.restored_elements) * element,
-            job.scaled(shape.written_elements) * element,
-        )
+        shape, machine = job.shape, self.machine
+        restored, written = job.scaled(shape.restored_elements), job.scaled(shape.written_elements)
+        data, kept = bytes_of(restored, machine.output_bits), bytes_of(written, machine.output_bits)
         window = data + data // self.similarity_elements
+        sums = bytes_of(restored, machine.sum_bits)
         return {
-            ("sram", "read", "output"): window,
+            ("sram", "read", "output"): sums + sums // self.similarity_elements,
             ("sram", "write", "layouter"): window,
             ("sram", "read", "layouter"): (self.gather_block - 1) * window,
-            ("sram", "write", "similarity_map"): data // self.similarity_elements,
+            ("sram", "write", "similarity_map"): MAP_BYTES * restored // self.similarity_elements,
             ("sram", "read", "similarity_table"): data + kept,
             ("sram", "write", "similarity_table"): data,
         }
@@ -236,7 +235,8 @@ class FocusArray:
     Attributes:
         machine: Constants of the kernel without scatter and gather.
         scatter_lanes: Rows restored per cycle.
-        gather_block: Candidates per block, and cycles per row, of the similarity gather.
+        gather_block: Candidates per block of the similarity gather.
+        gather_lanes: Candidates that it compares in a cycle.
         similarity_elements: Elements per vector of the similarity unit.
         map_bytes: Bytes of an index of a similarity map; 0 where maps cost nothing, as published.
     """
@@ -244,6 +244,7 @@ class FocusArray:
     machine: Pipeline
     scatter_lanes: int
     gather_block: int
+    gather_lanes: int
     similarity_elements: int
     map_bytes: int
 
@@ -255,17 +256,21 @@ class FocusArray:
             machine=systolic_machine(hardware, context),
             scatter_lanes=core.scatter_vectors.value,
             gather_block=core.gather_block.value,
+            gather_lanes=core.gather_lanes.value,
             similarity_elements=core.similarity_elements.value,
-            map_bytes=_MAP_BYTES if context.has("stored_outputs") else 0,
+            map_bytes=MAP_BYTES if context.has("stored_outputs") else 0,
         )
 
     def units(self, role: FocusRole) -> FocusUnits:
         """Return what jobs of a role use."""
         gather = self.gather_block if role.is_gathered else 0
-        machine = self.machine._replace(
+        machine = self.machine
+        if role.operands != "linear":
+            machine = machine.for_scores() if role.operands == "scores" else machine.for_values()
+        machine = machine._replace(
             scatter_rows_per_cycle=self.scatter_lanes if role.is_scattered else 0,
             map_read_bytes=self.map_bytes if role.has_maps else 0,
-            gather_cycles_per_row=gather,
+            gather_cycles_per_row=ceil_div(gather, self.gather_lanes),
             map_write_bytes=self.map_bytes if role.is_gathered else 0,
         )
         return FocusUnits(machine, gather, self.similarity_elements if role.is_gathered else 0)
@@ -292,7 +297,7 @@ def focus_jobs(
         workload=workload,
         m_tile=hardware.tiles.m_tile.value,
         height=core.array_rows.value,
-        element_bytes=hardware.element_bytes.value,
+        precision=hardware.precision,
         sorter_lanes=lanes,
         corrections=context.corrections,
         published_scatter=None if context.has("attention_scatter") else scatter,

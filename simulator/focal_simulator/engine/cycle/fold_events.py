@@ -16,6 +16,7 @@ from focal_simulator.jobs.jobs import GemmJob
 from focal_simulator.kernels import channel as at
 from focal_simulator.kernels.channel import queue_write, serve_write
 from focal_simulator.kernels.pipeline import CAUSES, ceil_ratio, fold, step_cycles
+from focal_simulator.workload.arithmetic import bytes_of
 
 UNITS = ("DRAM read", "DRAM write", "weight load", "array", "drain", "scatter", "gather")
 """Tracks, from memory to array to output."""
@@ -127,7 +128,7 @@ class _Recorder:
         state[at.GATHERED] = begun + machine.gather_cycles_per_row * rows * columns
         if machine.gather_cycles_per_row:
             yield UnitEvent("gather", begun, int(state[at.GATHERED]), f"tile {group.tile}")
-        amount = int(self.job.output_rows[group.tile]) * group.width * machine.element_bytes
+        amount = bytes_of(int(self.job.output_rows[group.tile]) * group.width, machine.output_bits)
         amount += rows * columns * machine.map_write_bytes
         cycles = ceil_ratio(amount, machine.write_cycles_numerator, machine.cycles_denominator)
         queue_write(state, state[at.GATHERED], cycles)

@@ -127,8 +127,7 @@ class GroupCounts:
     def _dram_cycles(self) -> Numbers:
         """Return how long each job keeps the DRAM channel busy, extra reads included; in integers of any size."""
         shape, machine = self.shape, self.machine
-        read = (shape.fetched_elements + shape.weight_elements) * machine.element_bytes + shape.map_read_bytes
-        written = shape.written_elements * machine.element_bytes + shape.map_written_bytes
+        read, written = shape.read_bytes(machine), shape.written_bytes(machine)
         reads = (self.scaled(read) + self.group.extra_read_bytes).tolist()
         return _numbers(
             -(

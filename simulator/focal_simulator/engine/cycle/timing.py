@@ -60,14 +60,8 @@ def layer_rows(times: Iterable[JobTime]) -> list[dict[str, Any]]:
                 "streamed_rows": job.scaled(shape.streamed_rows),
                 "scattered_rows": job.scaled(shape.scattered_rows),
                 "gathered_rows": job.scaled(shape.gathered_rows),
-                "dram_read_bytes": job.scaled(
-                    (shape.fetched_elements + shape.weight_elements) * machine.element_bytes
-                    + shape.map_read_bytes
-                )
-                + job.extra_read_bytes,
-                "dram_write_bytes": job.scaled(
-                    shape.written_elements * machine.element_bytes + shape.map_written_bytes
-                ),
+                "dram_read_bytes": job.scaled(shape.read_bytes(machine)) + job.extra_read_bytes,
+                "dram_write_bytes": job.scaled(shape.written_bytes(machine)),
                 "macs": job.macs,
                 "dense_macs": job.dense_macs,
                 **{f"machine_{name}": value for name, value in machine._asdict().items()},
