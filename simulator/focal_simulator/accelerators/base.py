@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError, UnsupportedError
+from focal_simulator.costs.buffer_costs import BufferCost
 from focal_simulator.costs.component_costs import priced_components, scale, word_ratio
 from focal_simulator.costs.needs import LEAST_PORT_BYTES, BufferNeed, SramModel
 from focal_simulator.hardware.specs import UNITS, Component, HardwareSpec
@@ -181,8 +182,36 @@ def check_accepted(accelerator: Accelerator[Any], workload: Workload) -> None:
         accelerator.accepts(workload)
 
 
-def run_remarks(accelerator: Accelerator[Any], workload: Workload) -> list[str]:
-    """Return what a reader of a result should know; of given operators, which units of the accelerator idle."""
+def beyond_timing(hardware: HardwareSpec, costs: Iterable[BufferCost]) -> str:
+    """Return what is too slow for the clock, in words; nothing where all keeps up."""
+    late = [
+        f"buffer '{cost.name}' ({cost.access_ns:.3g} ns)"
+        for cost in costs
+        if hardware.is_beyond(cost.access_ns)
+    ]
+    if hardware.clock_is_beyond:
+        late.insert(0, f"the logic ({hardware.timing.critical_path.value:g} ns)")
+    return ", ".join(late)
+
+
+def run_remarks(
+    accelerator: Accelerator[Any], workload: Workload, costs: Iterable[BufferCost] = ()
+) -> list[str]:
+    """Return what a reader of a result should know; of given operators, which units of the accelerator idle.
+
+    Args:
+        accelerator: What ran.
+        workload: What it ran.
+        costs: Its buffers, where a clock that is too fast was allowed.
+    """
+    said = _unit_remarks(accelerator, workload)
+    if late := beyond_timing(accelerator.hardware, costs):
+        cycle = f"{1e9 / accelerator.hardware.clock.value:.3g} ns"
+        said.insert(0, f"{accelerator.name}: beyond timing: a cycle of {cycle} is too short for {late}")
+    return said
+
+
+def _unit_remarks(accelerator: Accelerator[Any], workload: Workload) -> list[str]:
     if not workload.operators:
         return accelerator.study.remarks(accelerator, workload)
     has_vectors = any(one.kind == "vector" for one in workload.operators)

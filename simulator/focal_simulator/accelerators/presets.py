@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from focal_common.config import apply_overrides, parse_yaml, read_yaml, validate
 from focal_common.errors import ConfigError
 from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.base import Accelerator, beyond_timing
 from focal_simulator.accelerators.described import (
     is_described,
     lowering,
@@ -20,6 +21,7 @@ from focal_simulator.accelerators.described import (
     read_description,
 )
 from focal_simulator.accelerators.precision import named_precision
+from focal_simulator.costs.buffer_costs import BufferCost
 from focal_simulator.dram.specs import load_dram_spec
 from focal_simulator.hardware.specs import GIVEN, HardwareSpec
 
@@ -167,11 +169,21 @@ def preset_hardware(plugin: type[Accelerator[Any]]) -> HardwareSpec:
     return validated(plugin.hardware_model, tree, f"{plugin.preset}.yaml")
 
 
-def hardware_label(accelerator: Accelerator[Any]) -> str:
-    """Return ``preset`` for an unchanged hardware file, else the start of its content hash."""
+BEYOND_TIMING = ", beyond timing"
+"""Stands behind the label of hardware whose clock is too fast for its parts."""
+
+
+def hardware_label(accelerator: Accelerator[Any], costs: Iterable[BufferCost] = ()) -> str:
+    """Return ``preset`` for an unchanged hardware file, else the start of its content hash, and what time it lacks.
+
+    Args:
+        accelerator: What ran.
+        costs: Its buffers.
+    """
     if accelerator.hardware.base is None and accelerator.hardware == preset_hardware(type(accelerator)):
         return "preset"
-    return content_hash(accelerator.hardware.record())[:12]
+    late = BEYOND_TIMING if beyond_timing(accelerator.hardware, costs) else ""
+    return content_hash(accelerator.hardware.record())[:12] + late
 
 
 def _node(tree: dict[str, Any], path: str) -> Any:

@@ -17,6 +17,8 @@ from focal_simulator.hardware.specs import BufferSpec, HardwareSpec
 SramChoice = Literal["auto", "compiler", "cacti"]
 
 _MACRO_NODE_UM = 0.028
+_MOST_BYTES = 1 << 30
+"""Largest buffer. The engine counts the bits of a step in 64-bit integers, times 2^20; no chip comes near either."""
 
 _CACTI_SOURCES = {"exact": "cacti", "cacti": "cacti, own binary", "interpolated": "cacti, interpolated"}
 
@@ -33,6 +35,7 @@ class BufferCost:
         read_pj_per_byte: Energy per byte read.
         write_pj_per_byte: Energy per byte written.
         source: Where the figures come from.
+        access_ns: Time of an access; 0 where it is not known, as of macros, which run at the synthesised clock.
     """
 
     name: str
@@ -42,6 +45,7 @@ class BufferCost:
     read_pj_per_byte: float
     write_pj_per_byte: float
     source: str = "given"
+    access_ns: float = 0.0
 
 
 class Buffered(Protocol):
@@ -73,6 +77,12 @@ def costs_of(
     hardware: HardwareSpec, needs: tuple[BufferNeed, ...], model: SramModel
 ) -> tuple[BufferCost, ...]:
     """Return the cost of the given buffers; raises as `buffer_costs`."""
+    for need in needs:
+        if need.size_bytes > _MOST_BYTES:
+            raise ConfigError(
+                f"{hardware.accelerator}: buffer '{need.name}' would hold {need.size_bytes} bytes, expected at most "
+                f"{_MOST_BYTES}; make the tiles or the array smaller"
+            )
     if model == "compiler":
         return tuple(_compiler_cost(hardware, need) for need in needs)
     return tuple(_cacti_cost(hardware, need) for need in needs)
@@ -106,22 +116,35 @@ def _compiler_cost(hardware: HardwareSpec, need: BufferNeed) -> BufferCost:
 
 def _cacti_cost(hardware: HardwareSpec, need: BufferNeed) -> BufferCost:
     try:
-        return _macro_cost(need, hardware.sram_node.value)
+        cost = _macro_cost(need, hardware.sram_node.value)
     except ConfigError as error:
         raise ConfigError(f"{hardware.accelerator}: buffer '{need.name}': {error}") from error
+    if hardware.is_beyond(cost.access_ns) and not hardware.timing.allow_beyond:
+        raise ConfigError(
+            f"{hardware.accelerator}: buffer '{need.name}' takes {cost.access_ns:.3g} ns an access at sram_node "
+            f"{hardware.sram_node.value:g}, and a cycle at clock {hardware.clock.value:g} Hz "
+            f"{1e9 / hardware.clock.value:.3g} ns; expected a smaller or narrower buffer, or a slower clock; "
+            "timing.allow_beyond=true runs it all the same, and every table says so"
+        )
+    return cost
 
 
 @lru_cache(maxsize=65536)
 def _macro_cost(need: BufferNeed, node_um: float) -> BufferCost:
-    macro = SramTable.configured().macro(need.size_bytes, need.port_bytes, need.extra_read_ports, node_um)
+    """Return the cost of a buffer; a port wider than CACTI was run for is made of equal macros side by side."""
+    table = SramTable.configured()
+    beside = -(-need.port_bytes // table.widest_port(need.extra_read_ports, node_um))
+    size, port = -(-need.size_bytes // beside), -(-need.port_bytes // beside)
+    macro = table.macro(size, port, need.extra_read_ports, node_um)
     return BufferCost(
         name=need.name,
         capacity_bytes=need.size_bytes * need.copies,
-        area_mm2=macro.area_mm2 * need.copies,
-        static_mw=macro.leakage_mw * need.copies,
+        area_mm2=macro.area_mm2 * (need.copies * beside),
+        static_mw=macro.leakage_mw * (need.copies * beside),
         read_pj_per_byte=macro.read_pj_per_byte,
         write_pj_per_byte=macro.write_pj_per_byte,
         source=_CACTI_SOURCES[macro.source],
+        access_ns=macro.access_ns,
     )
 
 

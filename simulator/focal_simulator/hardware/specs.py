@@ -226,6 +226,19 @@ class Precision(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def _adds_products(self) -> Precision:
+        kinds = {
+            one: getattr(self, one).startswith("int") for one in ("weights", "activations", "accumulators")
+        }
+        if len(set(kinds.values())) > 1 or self.bits("accumulators") < self.bits("activations"):
+            raise ValueError(
+                f"accumulators is {self.accumulators}, expected "
+                f"{'int32' if kinds['activations'] else 'fp32 or fp16'}: it adds products of {self.weights} weights "
+                f"and {self.activations} activations"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _multiplies_scores(self) -> Precision:
         if self.scores != self.activations and FORMAT_BITS[self.scores] <= FORMAT_BITS[self.activations]:
             raise ValueError(
@@ -470,7 +483,11 @@ class HardwareSpec(StrictModel):
     @property
     def clock_is_beyond(self) -> bool:
         """Whether a cycle is shorter than the critical path of the logic."""
-        return self.clock.value * self.timing.critical_path.value > _NS_PER_SECOND
+        return self.is_beyond(self.timing.critical_path.value)
+
+    def is_beyond(self, time_ns: float) -> bool:
+        """Return whether a cycle is shorter than a time."""
+        return self.clock.value * time_ns > _NS_PER_SECOND
 
     @property
     def power_at_clock(self) -> float:

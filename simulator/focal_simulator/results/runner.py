@@ -231,7 +231,7 @@ def run_all(
                 refusals.append(str(refusal))
                 continue
             outcome.runs.append(run)
-            said = run_remarks(accelerator, workload)
+            said = run_remarks(accelerator, workload, fidelity.costs(accelerator, settings.sram))
             outcome.remarks += [one for one in said if one not in outcome.remarks]
         if len(refusals) == len(workloads) and "all" not in settings.accelerators:
             raise UnsupportedError(refusals[0])
@@ -259,7 +259,7 @@ def _run(
         fidelity=settings.fidelity,
         origin=workload.origin_for(accelerator.study.uses_counts),
         sram_model=sram_label(costs),
-        hardware=hardware_label(accelerator),
+        hardware=hardware_label(accelerator, costs),
         area_mm2=area_mm2(accelerator, fidelity, costs),
         **over_dense(
             result.seconds,

@@ -219,8 +219,8 @@ FITS = [
     ),
     ("tiles: {n_tile: 8}", r"^mine: tiles.n_tile is 8, expected at least core.array_columns \(32\)"),
     (
-        "core: {array_rows: 4096}",
-        r"^mine: buffer 'input': SRAM port_bytes 8192 is outside the table \(2 to 512 B\)",
+        "core: {array_rows: 1000000}",
+        r"^mine: buffer 'input' would hold 4096000000 bytes, expected at most 1073741824; make the tiles",
     ),
     ("sram_node: 0.029", r"^mine: .*SRAM node_um 0.029 is not in the table; expected one of"),
 ]

@@ -35,6 +35,9 @@ from focal_traces.header.schema import GEMMS
 _COMPILER_M_TILE = 1024
 _COMPILER_SCATTER = 2
 _QUERY = GEMMS.index("query")
+_PUBLISHED_SEARCH = {"frame_block_size": 2, "block_size": 2}
+"""Search block where a trace does not say it: the default of the published scripts."""
+_PUBLISHED_VECTOR = 32
 
 
 class FocusHardware(FocusBufferHardware):
@@ -120,7 +123,8 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
             )
 
     def check_trace(self, workload: Workload, corrections: frozenset[str]) -> None:
-        """Refuse tiles that are no multiple of the recorded ones, and arrays higher than a recorded vector."""
+        """Refuse tiles, arrays, search blocks and vectors that the trace was not recorded for."""
+        _check_search(self.hardware, workload)
         VectorTiles.check(
             workload,
             m_tile=self.hardware.tiles.m_tile.value,
@@ -180,6 +184,7 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
         self.accepts(workload)
+        _check_search(self.hardware, workload)
         return focus_jobs(self.hardware, workload, context)
 
     def layers(self, workload: Workload) -> LayerTable:
@@ -281,6 +286,28 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
         seen, stored = self.attention_rows(rows, slipped)
         attention = attention_bytes(seen, stored, tokens, workload, self.hardware)
         return linear, attention
+
+
+def _check_search(hardware: FocusHardware, workload: Workload) -> None:
+    """Refuse a similarity unit that compares less than the trace has compared.
+
+    Raises:
+        UnsupportedError: Its block holds fewer candidates, or its vectors are shorter.
+    """
+    core, searched = hardware.core, {**_PUBLISHED_SEARCH, **workload.parameters}
+    candidates = searched["frame_block_size"] * searched["block_size"] ** 2
+    if core.gather_block.value < candidates:
+        raise UnsupportedError(
+            f"{hardware.accelerator}: core.gather_block is {core.gather_block.value}, expected at least {candidates}, "
+            f"the candidates that the trace of {workload.label} compared for each vector; core.gather_lanes compares "
+            "several in a cycle"
+        )
+    vector = workload.recorded_vector_size or _PUBLISHED_VECTOR
+    if core.similarity_elements.value < vector:
+        raise UnsupportedError(
+            f"{hardware.accelerator}: core.similarity_elements is {core.similarity_elements.value}, expected at least "
+            f"{vector}, the elements of a vector in the trace of {workload.label}"
+        )
 
 
 def _side_by_side(linear: Numbers, attention: Numbers) -> Numbers:

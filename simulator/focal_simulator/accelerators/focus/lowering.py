@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from focal_common.errors import ConfigError
 from focal_simulator.accelerators.focus.buffers import MAP_BYTES
 from focal_simulator.hardware.specs import Precision
 from focal_simulator.jobs.attention import AttentionShape, scores_job, values_job
@@ -276,6 +277,21 @@ class FocusArray:
         return FocusUnits(machine, gather, self.similarity_elements if role.is_gathered else 0)
 
 
+def sorter_lanes(hardware: Any) -> int:
+    """Return the lanes of the unit that sorts token importance.
+
+    Raises:
+        ConfigError: The file has no such component.
+    """
+    part = hardware.components.get("max_unit_sec")
+    if part is None:
+        raise ConfigError(
+            f"{hardware.accelerator}: components has no 'max_unit_sec', expected the unit that sorts token importance; "
+            "its count is what it compares in a cycle"
+        )
+    return int(part.count.value)
+
+
 def focus_jobs(
     hardware: Any, workload: Workload, context: CycleContext, *, has_similarity: bool = True
 ) -> Lowering:
@@ -291,7 +307,7 @@ def focus_jobs(
         ConfigError: The n-tile does not hold one array column.
     """
     core = hardware.core
-    lanes = hardware.components["max_unit_sec"].count.value if context.has("special_functions") else 0
+    lanes = sorter_lanes(hardware) if context.has("special_functions") else 0
     scatter = (core.array_columns.value, core.scatter_vectors.value)
     tiles = FocusTiles(
         workload=workload,
@@ -319,6 +335,6 @@ def sec_only_jobs(hardware: Any, workload: Workload, context: CycleContext) -> L
             workload,
             context,
             held_rows=hardware.core.row_limit.value,
-            sorter_lanes=hardware.components["max_unit_sec"].count.value,
+            sorter_lanes=sorter_lanes(hardware),
         )
     return focus_jobs(hardware, workload, context, has_similarity=False)

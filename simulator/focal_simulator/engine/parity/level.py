@@ -72,8 +72,8 @@ def simulate_layer(
     _check_prefill(accelerator, workload)
     priced = buffer_costs(accelerator, sram) if costs is None else costs
     # The published sweep charges the core of 32 x 32 for every shape of the array.
-    core = preset_hardware(type(accelerator)).core
-    stated = type(accelerator)(accelerator.hardware.model_copy(update={"core": core}))
+    preset: Any = preset_hardware(type(accelerator))
+    stated = type(accelerator)(accelerator.hardware.model_copy(update={"core": preset.core}))
     return _priced(
         stated, formulas.swept_layer(workload), tuple(replace(cost, static_mw=0.0) for cost in priced)
     )
