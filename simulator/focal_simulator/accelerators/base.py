@@ -124,9 +124,9 @@ class Accelerator(ABC, Generic[H]):
         Args:
             corrections: Names that are on; none for what a published simulator charges.
         """
-        return tuple(self.stated_buffer(name) for name in self.hardware.buffers)
+        return tuple(self._stated_buffer(name) for name in self.hardware.buffers)
 
-    def stated_buffer(self, name: str, size_bytes: int | None = None) -> BufferNeed:
+    def _stated_buffer(self, name: str, size_bytes: int | None = None) -> BufferNeed:
         """Return a buffer as the hardware file states it, in words of the operand that it holds.
 
         Args:

@@ -110,7 +110,7 @@ class Cmc(TokenMethodAccelerator[CmcHardware]):
             "wgt": bytes_of(DOUBLE_BUFFERED * held * deep, precision.stationary_bits),
             "output": bytes_of(DOUBLE_BUFFERED * held * outputs, precision.bits("partial_sums")),
         }
-        return tuple(self.stated_buffer(name, derived.get(name)) for name in self.hardware.buffers)
+        return tuple(self._stated_buffer(name, derived.get(name)) for name in self.hardware.buffers)
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
