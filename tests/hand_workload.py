@@ -55,7 +55,9 @@ def small_decoder(layers: int = 1) -> DecoderGeometry:
 
 def plain_workload(tokens: int, layers: int = 1) -> Workload:
     """All tokens live and nothing alike."""
-    workload = Workload("hand", "made", tokens, 1, tokens, geometry=small_decoder(layers))
+    workload = Workload(
+        "hand", "made", tokens, 1, tokens, geometry=small_decoder(layers), recorded_vector_size=VECTOR
+    )
     return workload.with_schedule_counts(Schedule())
 
 

@@ -100,7 +100,11 @@ def sim(
         ),
     ] = False,
     precision: Annotated[
-        str, typer.Option(help="fp16, or int8: 1-byte elements and INT8 multipliers (estimated).")
+        str,
+        typer.Option(
+            help="fp16, or int8: operands of 1 byte, sums of 4, INT8 multipliers (estimated); single operands by "
+            "--set precision.partial_sums=fp32 (docs/hardware_prices.md)."
+        ),
     ] = "fp16",
     whole_model: Annotated[
         bool,

@@ -245,8 +245,8 @@ def build(
     gathers: list[int] = []
     writes: list[int] = []
 
-    def time(elements: int, map_bytes: int, numerator: int) -> int:
-        amount = elements * pipeline.element_bytes + map_bytes
+    def time(bits: int, map_bytes: int, numerator: int) -> int:
+        amount = -(-bits // 8) + map_bytes
         return -(-amount * numerator // pipeline.cycles_denominator)
 
     for tile, tile_rows in enumerate(rows):
@@ -268,10 +268,12 @@ def build(
                         )
                     )
                 map_bytes = tile_rows * pipeline.map_read_bytes
-                steps.append(time(value * h + h * width, map_bytes, pipeline.read_cycles_numerator))
+                bits = value * h * pipeline.input_bits + h * width * pipeline.weight_bits
+                steps.append(time(bits, map_bytes, pipeline.read_cycles_numerator))
             gathers.append(pipeline.gather_cycles_per_row * tile_rows * columns)
             map_bytes = tile_rows * columns * pipeline.map_write_bytes
-            writes.append(time(output_rows[tile] * width, map_bytes, pipeline.write_cycles_numerator))
+            bits = output_rows[tile] * width * pipeline.output_bits
+            writes.append(time(bits, map_bytes, pipeline.write_cycles_numerator))
     return Machine(pipeline, folds, steps, gathers, writes)
 
 

@@ -21,9 +21,15 @@ Part = Gemm
 
 SERIAL = Pipeline(
     **dict.fromkeys(Pipeline._fields, 0)
-    | {"slice_elements": 4, "array_columns": 4, "skew_cycles": 5, "weight_load_cycles": 4, "weight_lead_cycles": 4}
+    | {
+        "slice_elements": 4,
+        "array_columns": 4,
+        "skew_cycles": 5,
+        "weight_load_cycles": 4,
+        "weight_lead_cycles": 4,
+    }
     | {"row_lanes": 1, "cycles_per_pass": 1, "columns_per_buffer": 2, "accumulate_cycles": 1}
-    | {"element_bytes": 2, "cycles_denominator": 1}
+    | {"input_bits": 16, "weight_bits": 16, "output_bits": 16, "sum_bits": 16, "cycles_denominator": 1}
 )
 """4 x 4, infinite bandwidth: a fold takes its rows, 5 cycles of skew and 4 of weights."""
 
@@ -171,7 +177,7 @@ def test_several_arrays_are_never_slower_than_one_nor_faster_than_their_number_t
 def test_tiles_that_share_nothing_are_done_in_a_share_of_the_time(arrays: int) -> None:
     """Closed form: 8 equal tiles of causal attention, each a GEMM of its own, infinite bandwidth."""
     rows = np.full(8, 10, dtype=np.int32)
-    gemm = rows, np.repeat(rows[:, None], 3, axis=1), rows, np.full(8, 12), np.full(8, 3), True, np.ones(8, dtype=np.int64)
+    gemm = rows, np.repeat(rows[:, None], 3, axis=1), rows, np.full(8, 12), np.full(8, 3), True, np.full(8, 1)
     (group,) = batched_jobs([job(SERIAL, gemm, 1, 1, {})]).groups
     folds, period = 3 * 3, 10 + 5 + 4
     counts = SharedCounts(group, SystolicUnits(SERIAL), arrays)

@@ -67,7 +67,7 @@ def sweep_rows(name: str, root: TraceRoot) -> list[Row]:
             # The study names the tokens of the published workload; a tile of the whole prompt has those at hand.
             hardware["tiles.m_tile"] = traced.visual_tokens
             label = "-1"
-        overrides = [f"{field}={value}" for field, value in hardware.items()]
+        overrides = [f"{field}={value}" for field, value in {**study.overrides, **hardware}.items()]
         rows.append(
             design_row(name, label, build_accelerator("focus", overrides=overrides), traced, study.sram)
         )
@@ -127,7 +127,7 @@ def design_row(
         fidelity="parity",
         origin=workload.origin,
         sram_model=sram_label(costs),
-        hardware=hardware_label(accelerator),
+        hardware=hardware_label(accelerator, costs),
     )
 
 

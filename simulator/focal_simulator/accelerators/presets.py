@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ from focal_common.config import apply_overrides, parse_yaml, read_yaml, validate
 from focal_common.errors import ConfigError
 from focal_common.provenance import content_hash
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.base import Accelerator, beyond_timing
 from focal_simulator.accelerators.described import (
     is_described,
     lowering,
     merged,
     read_description,
-    with_precision,
 )
+from focal_simulator.accelerators.precision import named_precision
+from focal_simulator.costs.buffer_costs import BufferCost
 from focal_simulator.dram.specs import (
     checked_memory,
     is_memory_file,
@@ -108,8 +110,10 @@ def overridden(tree: dict[str, Any], overrides: list[str], where: str) -> dict[s
         if path == "dram_system":
             # Another memory takes the place of the one that the mapping holds.
             tree = {name: part for name, part in tree.items() if name != "dram"}
+        if path == "precision":
+            tree = {**tree, "precision": named_precision(value.strip(), where)}
         # A path that does not exist is left to apply_overrides, which names the nearest field.
-        if equals and _is_quantity(tree, path):
+        elif equals and _is_quantity(tree, path):
             tree = apply_overrides(tree, [f"{path}.value={value}"], where)
             node = _node(tree, path)
             node["source"] = f"--set {path}={value.strip()} (was: {node.get('source', 'unsourced')})"
@@ -169,8 +173,8 @@ def _described_tree(path: Path) -> dict[str, Any]:
     """Return the hardware mapping of a file that describes an accelerator of its own, on top of that of its base."""
     given, plugin = read_description(path)
     start = {**hardware_tree(plugin), "label": given["accelerator"]}
-    if (precision := given.pop("precision", None)) is not None:
-        start = with_precision(start, precision, plugin(preset_hardware(plugin)), path)
+    if isinstance(given.get("precision", {}), str):
+        given["precision"] = named_precision(given["precision"], f"{path}: field 'precision'")
     if "dram" in given:
         start["dram_system"] = GIVEN
     return with_memory(merged(start, given, path), str(path), path.parent)
@@ -207,11 +211,21 @@ def preset_hardware(plugin: type[Accelerator[Any]]) -> HardwareSpec:
     return validated(plugin.hardware_model, tree, f"{plugin.preset}.yaml")
 
 
-def hardware_label(accelerator: Accelerator[Any]) -> str:
-    """Return ``preset`` for an unchanged hardware file, else the start of its content hash."""
+BEYOND_TIMING = ", beyond timing"
+"""Stands behind the label of hardware whose clock is too fast for its parts."""
+
+
+def hardware_label(accelerator: Accelerator[Any], costs: Iterable[BufferCost] = ()) -> str:
+    """Return ``preset`` for an unchanged hardware file, else the start of its content hash, and what time it lacks.
+
+    Args:
+        accelerator: What ran.
+        costs: Its buffers.
+    """
     if accelerator.hardware.base is None and accelerator.hardware == preset_hardware(type(accelerator)):
         return "preset"
-    return content_hash(accelerator.hardware.record())[:12]
+    late = BEYOND_TIMING if beyond_timing(accelerator.hardware, costs) else ""
+    return content_hash(accelerator.hardware.record())[:12] + late
 
 
 def _node(tree: dict[str, Any], path: str) -> Any:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from focal_common.config import StrictModel
+from focal_common.errors import UnsupportedError
 from focal_common.places import PlainName
 from focal_common.registry import Registry
 from focal_simulator.hardware.memory import DramSpec
@@ -128,6 +129,13 @@ class Frequency(Quantity):
     unit: Literal["Hz"]
 
 
+class Nanoseconds(Quantity):
+    """A time; at least a femtosecond, at most a second."""
+
+    value: PositiveFloat = Field(ge=1e-6, le=1e9)
+    unit: Literal["ns"]
+
+
 class Node(Quantity):
     """A technology node."""
 
@@ -199,6 +207,136 @@ class Dataflow(StrictModel):
         return given
 
 
+FORMAT_BITS: Final = {
+    "fp32": 32,
+    "int32": 32,
+    "fp16": 16,
+    "bf16": 16,
+    "fp8": 8,
+    "int8": 8,
+    "int4": 4,
+}
+"""Bits of each number format."""
+
+Format = Literal["fp32", "int32", "fp16", "bf16", "fp8", "int8", "int4"]
+
+PRECISIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "fp16": {
+        "weights": "fp16",
+        "activations": "fp16",
+        "scores": "fp16",
+        "partial_sums": "fp16",
+        "accumulators": "fp32",
+        "source": "Focus, HPCA 2026, Table I and sec. VII: FP16 operands, FP32 accumulation; sums of 2 bytes in the "
+        "published buffers",
+    },
+    "int8": {
+        "weights": "int8",
+        "activations": "int8",
+        "scores": "int8",
+        "partial_sums": "int32",
+        "accumulators": "int32",
+        "source": "assumed: products of INT8 summed by 32-bit adders, and no sum cut short in a buffer",
+    },
+}
+"""Presets by name: a format for each operand."""
+
+
+class Precision(StrictModel):
+    """Number format of each operand.
+
+    Attributes:
+        weights: Of linear layers.
+        activations: Inputs and outputs of layers; queries, keys and values of attention, which meet the array in
+            place of inputs or weights.
+        scores: Of attention, before and after softmax.
+        partial_sums: Sums of a fold on their way through the buffers.
+        accumulators: Sums inside the array.
+        source: Why these.
+    """
+
+    weights: Format
+    activations: Format
+    scores: Format
+    partial_sums: Format
+    accumulators: Format
+    source: str = Field(min_length=3)
+
+    @model_validator(mode="after")
+    def _holds_sums(self) -> Precision:
+        held = self.partial_sums
+        if FORMAT_BITS[held] < 16 or (self.accumulators.startswith("int") and held != self.accumulators):
+            expected = self.accumulators if self.accumulators.startswith("int") else "fp16, bf16 or fp32"
+            raise ValueError(
+                f"partial_sums is {held}, expected {expected}: sums of {self.accumulators} accumulators that a buffer "
+                "cuts shorter overflow or lose the product"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _adds_products(self) -> Precision:
+        kinds = {
+            one: getattr(self, one).startswith("int") for one in ("weights", "activations", "accumulators")
+        }
+        if len(set(kinds.values())) > 1 or self.bits("accumulators") < self.bits("activations"):
+            raise ValueError(
+                f"accumulators is {self.accumulators}, expected "
+                f"{'int32' if kinds['activations'] else 'fp32 or fp16'}: it adds products of {self.weights} weights "
+                f"and {self.activations} activations"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _multiplies_scores(self) -> Precision:
+        if self.scores != self.activations and FORMAT_BITS[self.scores] <= FORMAT_BITS[self.activations]:
+            raise ValueError(
+                f"scores is {self.scores}, expected {self.activations} or wider: scores meet the multipliers of the "
+                "activations, and nothing here widens them"
+            )
+        return self
+
+    @property
+    def published_bytes(self) -> int:
+        """Bytes of the one element size that published formulas know.
+
+        Raises:
+            UnsupportedError: Operands differ in size.
+        """
+        sizes = {self.bits(operand) for operand in ("weights", "activations", "scores", "partial_sums")}
+        if len(sizes) > 1 or min(sizes) % 8:
+            raise UnsupportedError(
+                "precision has operands of "
+                f"{', '.join(str(one) for one in sorted(sizes))} bits, and published formulas know one size; "
+                "use fidelity cycle"
+            )
+        return sizes.pop() // 8
+
+    @property
+    def input_bits(self) -> int:
+        """Bits of the widest element that an input buffer holds."""
+        return max(self.bits("activations"), self.bits("scores"))
+
+    @property
+    def stationary_bits(self) -> int:
+        """Bits of the widest element that a weight buffer holds; keys and values wait there, too."""
+        return max(self.bits("weights"), self.bits("activations"))
+
+    def bits(self, operand: str) -> int:
+        """Return the bits of one operand."""
+        return FORMAT_BITS[getattr(self, operand)]
+
+
+OPERANDS: Final = ("weights", "activations", "scores", "partial_sums", "accumulators")
+
+if TYPE_CHECKING:
+    Operand = str
+else:
+    Operand = Literal[OPERANDS]
+
+Factor = Annotated[float, Field(gt=0, le=1e12)]
+"""Value of a field at which something was synthesised; 1 of a switch that is on, bits of a format."""
+
+
 class Component(StrictModel):
     """One kind of logic in the core.
 
@@ -206,8 +344,14 @@ class Component(StrictModel):
         label: Name in area and power reports.
         count: Instances.
         area: Of one instance.
-        power: Of one instance at full activity; fidelity ``parity`` charges it for the whole run.
+        power: Of one instance at full activity and ``timing.synthesised_clock``; fidelity ``parity`` charges it for
+            the whole run.
         active_with: Unit in `UNITS` during whose work it is active, fidelity ``cycle``.
+        follows: Fields of the hardware file by the value at which area and power hold; both are proportional to
+            each. A switch counts as 0 or 1 and a format as its bits; what follows a switch that is off is absent.
+        formats: Operands that it computes with, by the format at which area and power hold.
+        register_area: Share of the area that registers of these operands take; it goes with their bits.
+        register_power: Likewise of the power.
     """
 
     label: PlainName
@@ -215,6 +359,10 @@ class Component(StrictModel):
     area: Area
     power: Power
     active_with: Activity = "array"
+    follows: Mapping[str, Factor] = {}
+    formats: Mapping[Operand, Format] = {}
+    register_area: Fraction | None = None
+    register_power: Fraction | None = None
 
 
 class MacroUse(StrictModel):
@@ -238,6 +386,9 @@ class BufferSpec(StrictModel):
         size: Capacity of one copy; absent where the accelerator derives it from its tile sizes.
         port: Width of the port; absent where derived.
         copies: Independent instances.
+        follows: Fields by the value at which ``size`` and the number of macros hold, as of a `Component`.
+        formats: The operand that it holds, by the format at which ``size``, ``port`` and ``macros`` hold; macros
+            stand side by side in proportion to its bits.
         macros: Memory-compiler macros that build all copies; none where CACTI prices it.
         source: Where the macro list comes from.
     """
@@ -245,6 +396,8 @@ class BufferSpec(StrictModel):
     size: Bytes | None = None
     port: Bytes | None = None
     copies: Count
+    follows: Mapping[str, Factor] = {}
+    formats: Mapping[Operand, Format] = {}
     macros: tuple[MacroUse, ...] = ()
     source: str = ""
 
@@ -279,6 +432,13 @@ class SystolicCore(StrictModel):
         """Rows of outputs that lie in one word of the output buffer."""
         return 1
 
+    @property
+    def buffer_ports(self) -> Mapping[str, int]:
+        """Ports stated for a buffer, by its name; 0 for those of the published timing."""
+        return {"output": self.output_ports.value}
+
+
+_NS_PER_SECOND = 1e9 * (1 + 1e-9)  # of a clock that is written as the inverse of a rounded time
 
 GIVEN: Final = "given"
 """What ``dram_system`` says where ``dram`` gives the memory itself."""
@@ -322,6 +482,21 @@ FP16_UNITS = {
 """Names in the shipped files; none lists comparators, so the adders compare."""
 
 
+class Timing(StrictModel):
+    """How fast the parts of a file may run.
+
+    Attributes:
+        synthesised_clock: Clock at which areas and powers of components are stated.
+        critical_path: Shortest cycle of the logic.
+        allow_beyond: Whether a cycle shorter than the critical path, or than the access time of a buffer, runs all
+            the same.
+    """
+
+    synthesised_clock: Frequency
+    critical_path: Nanoseconds
+    allow_beyond: bool = False
+
+
 class HardwareSpec(StrictModel):
     """What every accelerator file says; plug-ins add their core and tiles.
 
@@ -331,7 +506,8 @@ class HardwareSpec(StrictModel):
         label: Name in summary tables.
         sram_node: Technology node of the buffers, if CACTI prices them.
         clock: Clock frequency.
-        element_bytes: Bytes of one operand.
+        timing: Clock of the stated powers, and shortest cycle.
+        precision: Format of each operand.
         dram_energy: Energy of one byte to or from DRAM.
         dram_system: Preset of the bank-level memory model, fidelity ``cycle``; `GIVEN` with ``dram``.
         dram: A memory by its figures or by banks and timings, in place of a preset.
@@ -348,7 +524,8 @@ class HardwareSpec(StrictModel):
     label: PlainName
     sram_node: Node
     clock: Frequency
-    element_bytes: Bytes
+    timing: Timing
+    precision: Precision
     dram_energy: EnergyPerByte
     dram_bandwidth: BytesPerSecond | None = None
     dram_system: PlainName
@@ -363,12 +540,53 @@ class HardwareSpec(StrictModel):
     """Component that does each elementary operation of softmax, normalisation and activation. Where a class names
     none, its accelerator has no special-function unit: such operators take no time, and every run says so."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _names_operands(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "element_bytes" in given:
+            raise ValueError(
+                "element_bytes is no field any more, expected precision: a format for each operand, such as "
+                "{weights: fp16, activations: fp16, scores: fp16, partial_sums: fp16, accumulators: fp32, source: ...}"
+            )
+        return given
+
     @model_validator(mode="after")
     def _has_one_memory(self) -> HardwareSpec:
         if (self.dram is None) == (self.dram_system == GIVEN):
             expected = f"'{GIVEN}'" if self.dram is not None else f"a preset, because no 'dram' is {GIVEN}"
             raise ValueError(f"dram_system is '{self.dram_system}', expected {expected}")
         return self
+
+    @model_validator(mode="after")
+    def _keeps_time(self) -> HardwareSpec:
+        if self.clock_is_beyond and not self.timing.allow_beyond:
+            raise ValueError(
+                f"clock is {self.clock.value:g} Hz, expected at most {1e9 / self.timing.critical_path.value:.5g}: the "
+                f"logic needs {self.timing.critical_path.value:g} ns a cycle (timing.critical_path); "
+                "timing.allow_beyond=true runs it all the same, and every table says so"
+            )
+        return self
+
+    @property
+    def clock_is_beyond(self) -> bool:
+        """Whether a cycle is shorter than the critical path of the logic."""
+        return self.is_beyond(self.timing.critical_path.value)
+
+    def is_beyond(self, time_ns: float) -> bool:
+        """Return whether a cycle is shorter than a time."""
+        return self.clock.value * time_ns > _NS_PER_SECOND
+
+    @property
+    def power_at_clock(self) -> float:
+        """Power at full activity over that stated: the dynamic part goes with the clock, leakage stays."""
+        pace = self.clock.value / self.timing.synthesised_clock.value
+        leakage = self.leakage_fraction.value
+        return 1.0 if pace == 1.0 else leakage + (1 - leakage) * pace
+
+    @property
+    def leakage_share(self) -> float:
+        """Share of the power at this clock that flows when a unit is idle."""
+        return self.leakage_fraction.value / self.power_at_clock
 
     def record(self) -> dict[str, Any]:
         """Return the JSON-like content, which builds it again; what is not given is left out: base, memory, arrays."""

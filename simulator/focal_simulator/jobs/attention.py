@@ -122,7 +122,7 @@ def scores_job(shape: AttentionShape, machine: Pipeline, rows: Rows, unique: Row
         "block": shape.block,
         "layer": "attn",
         "part": "scores",
-        "machine": machine,
+        "machine": machine.for_scores(),
         "outputs": shape.keys,
         "copies_divisor": 1 if shape.is_causal else _CAUSAL_HALF,
     }
@@ -141,7 +141,8 @@ def scores_job(shape: AttentionShape, machine: Pipeline, rows: Rows, unique: Row
     by_group = unique.reshape(
         len(rows), -1 if is_per_head else 1, shape.kv_groups if is_per_head else 1, slices
     )
-    lines, lengths, outputs, copies = [], [], [], []
+    lines: list[NDArray[np.int64]] = []
+    lengths, outputs, copies = list[int](), list[int](), list[int]()
     for tile, high, keys in shape.blocks(rows, machine.slice_elements):
         # A share of the rows has that share of the unique vectors, rounded up.
         found = ceil_div(by_group[tile].astype(np.int64) * high, max(int(rows[tile]), 1))
@@ -188,7 +189,7 @@ def importance_job(shape: AttentionShape, machine: Pipeline, queries: int, role:
         block=shape.block,
         layer="attn",
         part="importance",
-        machine=machine,
+        machine=machine.for_scores(),
         rows=rows,
         unique=np.repeat(rows[:, None], slices, axis=1),
         output_rows=np.zeros_like(rows),
@@ -233,7 +234,7 @@ def values_job(
         block=shape.block,
         layer="attn",
         part="values",
-        machine=machine,
+        machine=machine.for_values(),
         rows=(rows[places] * heads).astype(np.int32),
         unique=(unique[places] * heads[:, None]).astype(np.int32) if is_stacked else unique,
         output_rows=(output_rows[places] * heads).astype(np.int32),

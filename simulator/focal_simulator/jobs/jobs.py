@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from focal_simulator.hardware.specs import SIDE_UNITS
 from focal_simulator.kernels.pipeline import CAUSES as GEMM_CAUSES
 from focal_simulator.kernels.pipeline import Pipeline
-from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.arithmetic import bytes_of, ceil_div
 from focal_simulator.workload.layer_table import Traffic
 
 CAUSES = (*GEMM_CAUSES, *SIDE_UNITS)
@@ -161,6 +161,15 @@ class JobShape:
             map_written_bytes=gathered * machine.map_write_bytes,
             restored_elements=restored,
         )
+
+    def read_bytes(self, machine: Pipeline) -> Any:
+        """Return the bytes read from DRAM: inputs, weights and maps."""
+        inputs = bytes_of(self.fetched_elements, machine.input_bits)
+        return inputs + bytes_of(self.weight_elements, machine.weight_bits) + self.map_read_bytes
+
+    def written_bytes(self, machine: Pipeline) -> Any:
+        """Return the bytes written to DRAM: outputs and maps."""
+        return bytes_of(self.written_elements, machine.output_bits) + self.map_written_bytes
 
 
 def with_vectors(job: GemmJob, cycles: int, work: str) -> GemmJob:

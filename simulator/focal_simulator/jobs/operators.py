@@ -21,7 +21,7 @@ from focal_simulator.whole_model.special_functions import (
     vector_lanes,
     vector_sum,
 )
-from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.arithmetic import bytes_of, ceil_div
 from focal_simulator.workload.workload import Workload
 
 _MOST_TILES = 50_000_000
@@ -106,7 +106,9 @@ def _second_operand(operator: Operator, corrections: frozenset[str]) -> int:
 
 
 def _beside(job: GemmJob, times: Sequence[tuple[str, VectorTime]], operands: int) -> GemmJob:
-    job = replace(job, extra_read_bytes=operands * job.machine.element_bytes) if operands else job
+    if operands:
+        # In the format of the output that they meet.
+        job = replace(job, extra_read_bytes=bytes_of(operands, job.machine.output_bits))
     return with_vectors(job, *vector_sum(times))
 
 
@@ -121,6 +123,10 @@ def _gemm(array: ArrayModel, operator: Operator, *, is_averaged: bool) -> GemmJo
     if operator.kind != "gemm" and operator.count % operator.kv_groups == 0:
         rows, copies = rows * operator.kv_groups, copies // operator.kv_groups
     machine = array.machine(inputs)
+    if operator.kind == "attention_scores":
+        machine = machine.for_scores()
+    elif operator.kind == "attention_values":
+        machine = machine.for_values()
     slices = ceil_div(inputs, machine.slice_elements)
     if (held := ceil_div(rows, array.tile_rows) * slices) > _MOST_TILES:
         raise UnsupportedError(
@@ -140,7 +146,7 @@ def _gemm(array: ArrayModel, operator: Operator, *, is_averaged: bool) -> GemmJo
         outputs=outputs,
         macs=operator.macs,
         dense_macs=operator.macs,
-        activation_bytes=rows * inputs * copies * machine.element_bytes,
+        activation_bytes=bytes_of(rows * inputs * copies, machine.input_bits),
         copies=copies,
     )
 
@@ -167,7 +173,7 @@ def _causal(array: ArrayModel, operator: Operator, corrections: frozenset[str]) 
     facts = {"macs": half, "dense_macs": half}
     if is_scores:
         slices = np.repeat(rows[:, None], ceil_div(head, machine.slice_elements), axis=1)
-        moved = machine.element_bytes * tokens * heads * head
+        moved = bytes_of(tokens * heads * head, machine.input_bits)
         return scores_job(shape, machine, rows, slices, activation_bytes=moved, **facts)
-    moved = machine.element_bytes * tokens * tokens * heads
+    moved = bytes_of(tokens * tokens * heads, machine.score_bits)
     return values_job(shape, machine, rows, rows, activation_bytes=moved, **facts)

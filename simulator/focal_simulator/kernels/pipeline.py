@@ -60,6 +60,7 @@ class Pipeline(NamedTuple):
         cycles_per_pass: Cycles of one pass of ``row_lanes`` rows; 1 in a systolic array.
         columns_per_buffer: Array columns that one n-buffer tile holds.
         weight_load_cycles: Cycles to load the weights of one fold.
+        key_load_cycles: Of keys or values in their place, for `for_scores` and `for_values`.
         weight_lead_cycles: From the begin of a load to the first row that may stream.
         is_weight_double_buffered: 1 if weights load while the previous fold streams.
         is_weight_wavefront: 1 if weights load behind the last row of the previous fold; not both.
@@ -67,7 +68,11 @@ class Pipeline(NamedTuple):
         concentrate_reads_per_cycle: Rows that the concentrate buffer gives in a cycle; any number if 0.
         accumulate_cycles: Cycles of adding ``scatter_rows_per_cycle`` rows to the output buffer.
         gather_cycles_per_row: Cycles of the gather unit per row and array column; 0 without one.
-        element_bytes: Bytes of one element in DRAM.
+        input_bits: Of an element that streams through the array.
+        weight_bits: Of an element that waits in it.
+        output_bits: Of an element that is written to DRAM.
+        sum_bits: Of a partial sum in the buffers.
+        score_bits: Of an attention score, for `for_scores` and `for_values`.
         map_read_bytes: Bytes of similarity map fetched per row and k-slice; 0 without maps.
         map_write_bytes: Bytes of similarity map written per row and array column; 0 without maps.
         read_cycles_numerator: Read time is ceil(bytes x numerator / denominator); 0 for infinite bandwidth.
@@ -84,6 +89,7 @@ class Pipeline(NamedTuple):
     cycles_per_pass: int
     columns_per_buffer: int
     weight_load_cycles: int
+    key_load_cycles: int
     weight_lead_cycles: int
     is_weight_double_buffered: int
     is_weight_wavefront: int
@@ -91,12 +97,33 @@ class Pipeline(NamedTuple):
     concentrate_reads_per_cycle: int
     accumulate_cycles: int
     gather_cycles_per_row: int
-    element_bytes: int
+    input_bits: int
+    weight_bits: int
+    output_bits: int
+    sum_bits: int
+    score_bits: int
     map_read_bytes: int
     map_write_bytes: int
     read_cycles_numerator: int
     write_cycles_numerator: int
     cycles_denominator: int
+
+    def for_scores(self) -> Pipeline:
+        """Return the constants for queries x keys: keys wait in the array, scores leave it."""
+        return self._with_keys(output_bits=self.score_bits)
+
+    def for_values(self) -> Pipeline:
+        """Return the constants for scores x values."""
+        return self._with_keys(input_bits=self.score_bits)
+
+    def _with_keys(self, **bits: int) -> Pipeline:
+        """Return the constants where keys or values wait in the array, in the format of activations."""
+        return self._replace(
+            weight_bits=self.input_bits,
+            weight_load_cycles=self.key_load_cycles,
+            weight_lead_cycles=self.weight_lead_cycles + self.key_load_cycles - self.weight_load_cycles,
+            **bits,
+        )
 
 
 @kernel
@@ -184,7 +211,9 @@ def fold(
 @kernel
 def step_cycles(machine: Pipeline, unique: int, rows: int, width: int) -> int:
     """Return the cycles of fetching a step: its rows, their map and the weights of ``width`` outputs."""
-    amount = (unique + width) * machine.slice_elements * machine.element_bytes
+    bits = (unique * machine.input_bits + width * machine.weight_bits) * machine.slice_elements
     return ceil_ratio(
-        amount + rows * machine.map_read_bytes, machine.read_cycles_numerator, machine.cycles_denominator
+        (bits + 7) // 8 + rows * machine.map_read_bytes,
+        machine.read_cycles_numerator,
+        machine.cycles_denominator,
     )

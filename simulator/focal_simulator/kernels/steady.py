@@ -77,8 +77,10 @@ def _transfer(amount: int, numerator: int, machine: Pipeline, shift: int) -> int
 @inlined_kernel
 def _step(machine: Pipeline, unique: int, rows: int, width: int, shift: int) -> int:
     """Return the cycles of fetching a slice, as `focal_simulator.kernels.pipeline.step_cycles`."""
-    amount = (unique + width) * machine.slice_elements * machine.element_bytes
-    return _transfer(amount + rows * machine.map_read_bytes, machine.read_cycles_numerator, machine, shift)
+    bits = (unique * machine.input_bits + width * machine.weight_bits) * machine.slice_elements
+    return _transfer(
+        ((bits + 7) >> 3) + rows * machine.map_read_bytes, machine.read_cycles_numerator, machine, shift
+    )
 
 
 @inlined_kernel
@@ -101,7 +103,7 @@ def _close(
     gathered = max(state[SCATTERED], state[GATHERED])
     state[GATHERED_BEFORE] = state[GATHERED]
     state[GATHERED] = gathered + machine.gather_cycles_per_row * rows * columns
-    amount = output_rows * width * machine.element_bytes + rows * columns * machine.map_write_bytes
+    amount = ((output_rows * width * machine.output_bits + 7) >> 3) + rows * columns * machine.map_write_bytes
     queue_write(state, state[GATHERED], _transfer(amount, machine.write_cycles_numerator, machine, shift))
 
 

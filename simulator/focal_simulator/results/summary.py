@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.accelerators.presets import build_accelerator
+from focal_simulator.accelerators.base import Accelerator, beyond_timing
+from focal_simulator.accelerators.presets import BEYOND_TIMING, build_accelerator
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice
 from focal_simulator.engine.base import Fidelity, RunResult, peak_power_mw
 from focal_simulator.results.rows import RUN_KEY, Row
@@ -54,7 +54,8 @@ def accelerator_rows(
                     fidelity.components(accelerator), costs, accelerator.hardware.clock.value
                 ),
                 "buffer_kib": sum(cost.capacity_bytes for cost in costs) / _BYTES_PER_KIB,
-                "label": label or accelerator.hardware.label,
+                "label": (label or accelerator.hardware.label)
+                + (BEYOND_TIMING if beyond_timing(accelerator.hardware, costs) else ""),
             }
         )
     return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from focal_simulator.accelerators.presets import BEYOND_TIMING
 from focal_simulator.results.ratios import ratio_cells
 from focal_simulator.results.runner import Outcome, Run
 
@@ -40,7 +41,7 @@ def result_table(outcome: Outcome) -> Table:
         skipped = 1 - result.macs / result.dense_macs if result.dense_macs else 0.0
         table.add_row(
             run.workload.label,
-            run.name,
+            run.name + (BEYOND_TIMING if str(run.row["hardware"]).endswith(BEYOND_TIMING) else ""),
             _engineering(result.total_cycles / 1e6),
             f"{result.seconds:.4g}",
             speedup,

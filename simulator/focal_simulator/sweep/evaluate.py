@@ -98,7 +98,7 @@ class Evaluator:
             columns = self._fidelity.columns(result)
             numbers = {name: float(value) for name, value in columns.items() if not isinstance(value, str)}
             per_workload.append(run_metrics(result) | numbers)
-            remarks += run_remarks(accelerator, workload)
+            remarks += run_remarks(accelerator, workload, costs)
         found |= joined(per_workload)
         found |= {name: float(value) for name, value in traced.measured.items()}
         origins = {workload.origin_for(accelerator.study.uses_counts) for workload in traced.workloads}

@@ -76,7 +76,7 @@ def test_no_gemm_on_any_design_beats_the_roofline(seed: int, tmp_path: Any) -> N
             # The rate is kept as a whole number over 2^20, rounded.
             assert time.total_cycles >= moved * (cycles_per_byte - 2**-20) - 1
             # Weights, inputs and outputs cross the channel at least once.
-            assert moved >= (m * k + k * n + m * n) * hardware.element_bytes.value
+            assert moved >= (m * k + k * n + m * n) * hardware.precision.bits("activations") // 8
 
 
 @pytest.mark.parametrize("seed", range(4))

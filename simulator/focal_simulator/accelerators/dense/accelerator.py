@@ -67,7 +67,7 @@ class Dense(Accelerator[DenseHardware], PublishedFormulas):
         """Return one row that stands for every block."""
         hardware, geometry = self.hardware, workload.geometry
         height, width = hardware.core.array_rows.value, hardware.core.array_columns.value
-        tile, element = hardware.core.row_limit.value, hardware.element_bytes.value
+        tile, element = hardware.core.row_limit.value, hardware.precision.published_bytes
         tokens, heads, head = workload.visual_tokens, geometry.heads, geometry.head_dim_elements
         shapes = LinearShapes.of(geometry)
 
@@ -115,7 +115,7 @@ def dense_gemm_bytes(
         tile: Rows of an m-tile.
         hardware: For the array shape, the n-tile and the element size.
     """
-    element, n_tile = hardware.element_bytes.value, hardware.tiles.n_tile.value
+    element, n_tile = hardware.precision.published_bytes, hardware.tiles.n_tile.value
     height, width = hardware.core.array_rows.value, hardware.core.array_columns.value
     cycles = ceil_div(rows * inputs * outputs, height * width)
     fetched = element * rows * inputs * ceil_div(outputs, n_tile)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from focal_common.errors import ConfigError
+from focal_simulator.accelerators.focus.buffers import MAP_BYTES
+from focal_simulator.hardware.specs import Precision
 from focal_simulator.jobs.attention import (
     AttentionShape,
     importance_job,
@@ -24,13 +27,10 @@ from focal_simulator.jobs.systolic import accesses_per_word, systolic_machine, s
 from focal_simulator.jobs.tokens import sort_cycles, text_queries, token_jobs
 from focal_simulator.jobs.vector_tiles import GemmTiles, VectorTiles
 from focal_simulator.kernels.pipeline import Pipeline
-from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.arithmetic import bytes_of, ceil_div
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes, Traffic, add_traffic
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
-
-_MAP_BYTES = 2
-"""A compact index of up to 1,024 rows (Focus, HPCA 2026, sec. VI-A: similarity map, 1 x m)."""
 
 _CONSUMER = {
     "q_proj": ("query", 0),
@@ -52,6 +52,7 @@ class FocusRole(NamedTuple):
     is_gathered: bool
     is_scattered: bool
     has_maps: bool
+    operands: Literal["linear", "scores", "values"] = "linear"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class FocusTiles:
         workload: With tile counts, or averages of a layer.
         m_tile: Rows of a full tile of the hardware.
         height: Rows of the array.
-        element_bytes: Bytes of one operand.
+        precision: Of the hardware.
         sorter_lanes: Lanes of the unit that sorts token importance.
         corrections: Names that are on.
         published_scatter: Array columns and scatter lanes where attention is scattered as published; else None.
@@ -72,7 +73,7 @@ class FocusTiles:
     workload: Workload
     m_tile: int
     height: int
-    element_bytes: int
+    precision: Precision
     sorter_lanes: int
     corrections: frozenset[str]
     published_scatter: tuple[int, int] | None = None
@@ -150,7 +151,7 @@ class FocusTiles:
         tiles = self.tiles.of(block, GEMMS[self.shapes.recorded[place]])
         output_rows, is_gathered = self._output(block, layer, tiles)
         vectors = tiles.computed_elements(inputs)
-        whole = self.element_bytes * tiles.tokens * outputs
+        whole = bytes_of(tiles.tokens * outputs, self.precision.bits("activations"))
         read, written = self._stream_bytes(layer, whole, is_gathered)
         return GemmJob(
             block=block,
@@ -163,7 +164,7 @@ class FocusTiles:
             outputs=outputs,
             macs=vectors * outputs,
             dense_macs=self.workload.visual_tokens * inputs * outputs,
-            activation_bytes=self.element_bytes * vectors,
+            activation_bytes=bytes_of(vectors, self.precision.bits("activations")),
             extra_read_bytes=read,
             extra_write_bytes=written,
             role=FocusRole(is_gathered, is_scattered=True, has_maps=True),
@@ -192,7 +193,7 @@ class FocusTiles:
         )
         if "importance_rows" in self.corrections and self.tiles.of(block, "gate_proj").tokens < keys:
             yield importance_job(
-                shape, self.machine, text_queries(self.workload), FocusRole(False, False, False)
+                shape, self.machine, text_queries(self.workload), FocusRole(False, False, False, "scores")
             )
         yield scores_job(
             shape,
@@ -201,9 +202,9 @@ class FocusTiles:
             tiles.per_head(heads, head, self.machine.slice_elements),
             macs=query_elements * pairs // max(keys, 1) // 2,
             dense_macs=half,
-            activation_bytes=self.element_bytes * query_elements,
+            activation_bytes=bytes_of(query_elements, self.precision.bits("activations")),
             parallel_cycles=self._sort_cycles(block, keys) | self._published_scatter_cycles(keys),
-            role=FocusRole(False, "attention_scatter" in self.corrections, has_maps=True),
+            role=FocusRole(False, "attention_scatter" in self.corrections, True, "scores"),
         )
         output_rows, is_gathered = (
             self._output(block, "attn", tiles) if self.is_exact else (tiles.rows, False)
@@ -215,8 +216,8 @@ class FocusTiles:
             output_rows,
             macs=pairs * head * heads // 2,
             dense_macs=half,
-            activation_bytes=self.element_bytes * keys * keys * heads,
-            role=FocusRole(is_gathered, is_scattered=False, has_maps=False),
+            activation_bytes=bytes_of(keys * keys * heads, self.precision.bits("scores")),
+            role=FocusRole(is_gathered, False, False, "values"),
         )
 
     def _sort_cycles(self, block: int, tokens: int) -> dict[str, int]:
@@ -256,17 +257,16 @@ class FocusUnits:
         """Return the bytes of similarity detection (layouter, table, map), one norm per vector with the data."""
         if not self.gather_block:
             return {}
-        shape, element = job.shape, self.machine.element_bytes
-        data, kept = (
-            job.scaled(shape.restored_elements) * element,
-            job.scaled(shape.written_elements) * element,
-        )
+        shape, machine = job.shape, self.machine
+        restored, written = job.scaled(shape.restored_elements), job.scaled(shape.written_elements)
+        data, kept = bytes_of(restored, machine.output_bits), bytes_of(written, machine.output_bits)
         window = data + data // self.similarity_elements
+        sums = bytes_of(restored, machine.sum_bits)
         return {
-            ("sram", "read", "output"): window,
+            ("sram", "read", "output"): sums + sums // self.similarity_elements,
             ("sram", "write", "layouter"): window,
             ("sram", "read", "layouter"): (self.gather_block - 1) * window,
-            ("sram", "write", "similarity_map"): data // self.similarity_elements,
+            ("sram", "write", "similarity_map"): MAP_BYTES * restored // self.similarity_elements,
             ("sram", "read", "similarity_table"): data + kept,
             ("sram", "write", "similarity_table"): data,
         }
@@ -279,7 +279,8 @@ class FocusArray:
     Attributes:
         machine: Constants of the kernel without scatter and gather.
         scatter_lanes: Rows restored per cycle.
-        gather_block: Candidates per block, and cycles per row, of the similarity gather.
+        gather_block: Candidates per block of the similarity gather.
+        gather_lanes: Candidates that it compares in a cycle.
         mean_cycles: Cycles per row of updating the mean of its group.
         scatter_latency_cycles: From the last register of the array to the cycle in which scatter can read a row.
         concentrate_ports: Read ports of the concentrate buffer; 0 for as many as there are lanes.
@@ -291,6 +292,7 @@ class FocusArray:
     machine: Pipeline
     scatter_lanes: int
     gather_block: int
+    gather_lanes: int
     mean_cycles: int
     scatter_latency_cycles: int
     concentrate_ports: int
@@ -306,12 +308,13 @@ class FocusArray:
             machine=systolic_machine(hardware, context),
             scatter_lanes=core.scatter_vectors.value,
             gather_block=core.gather_block.value,
+            gather_lanes=core.gather_lanes.value,
             mean_cycles=core.group_mean.value if context.has("group_mean") else 0,
             scatter_latency_cycles=core.scatter_latency.value if context.has("array_latencies") else 0,
             concentrate_ports=core.concentrate_ports.value,
             accumulate_cycles=accesses_per_word(core.output_ports.value),
             similarity_elements=core.similarity_elements.value,
-            map_bytes=_MAP_BYTES if context.has("stored_outputs") else 0,
+            map_bytes=MAP_BYTES if context.has("stored_outputs") else 0,
         )
 
     def units(self, role: FocusRole) -> FocusUnits:
@@ -327,13 +330,31 @@ class FocusArray:
                 "accumulate_cycles": self.accumulate_cycles,
                 "cycles_per_pass": 1,
             }
-        machine = self.machine._replace(
+        machine = self.machine
+        if role.operands != "linear":
+            machine = machine.for_scores() if role.operands == "scores" else machine.for_values()
+        machine = machine._replace(
             **scattered,
             map_read_bytes=self.map_bytes if role.has_maps else 0,
-            gather_cycles_per_row=gather + self.mean_cycles if gather else 0,
+            gather_cycles_per_row=ceil_div(gather, self.gather_lanes) + self.mean_cycles if gather else 0,
             map_write_bytes=self.map_bytes if role.is_gathered else 0,
         )
         return FocusUnits(machine, gather, self.similarity_elements if role.is_gathered else 0)
+
+
+def sorter_lanes(hardware: Any) -> int:
+    """Return the lanes of the unit that sorts token importance.
+
+    Raises:
+        ConfigError: The file has no such component.
+    """
+    part = hardware.components.get("max_unit_sec")
+    if part is None:
+        raise ConfigError(
+            f"{hardware.accelerator}: components has no 'max_unit_sec', expected the unit that sorts token importance; "
+            "its count is what it compares in a cycle"
+        )
+    return int(part.count.value)
 
 
 def focus_jobs(
@@ -351,13 +372,13 @@ def focus_jobs(
         ConfigError: The n-tile does not hold one array column.
     """
     core = hardware.core
-    lanes = hardware.components["max_unit_sec"].count.value if context.has("special_functions") else 0
+    lanes = sorter_lanes(hardware) if context.has("special_functions") else 0
     scatter = (core.array_columns.value, core.scatter_vectors.value)
     tiles = FocusTiles(
         workload=workload,
         m_tile=hardware.tiles.m_tile.value,
         height=core.array_rows.value,
-        element_bytes=hardware.element_bytes.value,
+        precision=hardware.precision,
         sorter_lanes=lanes,
         corrections=context.corrections,
         published_scatter=None if context.has("attention_scatter") else scatter,
@@ -379,6 +400,6 @@ def sec_only_jobs(hardware: Any, workload: Workload, context: CycleContext) -> L
             workload,
             context,
             held_rows=hardware.core.row_limit.value,
-            sorter_lanes=hardware.components["max_unit_sec"].count.value,
+            sorter_lanes=sorter_lanes(hardware),
         )
     return focus_jobs(hardware, workload, context, has_similarity=False)

@@ -50,7 +50,7 @@ def core_energy(
 ) -> list[EnergyItem]:
     """Return the energy of every unit of the core.
 
-    Model: dynamic power while the unit works, ``leakage_fraction`` of it all the time.
+    Model: dynamic power while the unit works, leakage all the time.
 
     Args:
         accelerator: With its hardware.
@@ -64,7 +64,7 @@ def core_energy(
     if not context.has("core_energy"):
         power_mw = core_power_mw(accelerator) * arrays
         return [EnergyItem("core", "all units", total_cycles, power_mw * seconds)]
-    leakage = accelerator.hardware.leakage_fraction.value
+    leakage = accelerator.hardware.leakage_share
     items = []
     for part in parts:
         # Several units may share the work that was counted; none is busy for longer than the run.

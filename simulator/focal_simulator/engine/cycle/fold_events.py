@@ -16,6 +16,7 @@ from focal_simulator.jobs.jobs import GemmJob
 from focal_simulator.kernels import channel as at
 from focal_simulator.kernels.channel import queue_write, serve_write
 from focal_simulator.kernels.pipeline import CAUSES, ceil_ratio, fold, step_cycles
+from focal_simulator.workload.arithmetic import bytes_of
 
 UNITS = ("DRAM read", "DRAM write", "weight load", "array", "drain", "scatter", "gather")
 """Tracks, from memory to array to output."""
@@ -78,7 +79,8 @@ class _Recorder:
         rows, unique = int(self.job.rows[group.tile]), int(group.live[place])
         cycles = int(step_cycles(self.machine, unique, rows, group.width))
         state, machine = self.state, self.machine
-        amount = (unique + group.width) * machine.slice_elements * machine.element_bytes
+        bits = (unique * machine.input_bits + group.width * machine.weight_bits) * machine.slice_elements
+        amount = bytes_of(bits, 1)
         amount += rows * machine.map_read_bytes
         earliest = state[at.STEP_END]
         while state[at.WRITES_WAITING] and max(state[at.DRAM], state[at.FIRST_DUE]) < earliest:
@@ -131,7 +133,7 @@ class _Recorder:
         state[at.GATHERED] = begun + machine.gather_cycles_per_row * rows * columns
         if machine.gather_cycles_per_row:
             yield UnitEvent("gather", begun, int(state[at.GATHERED]), f"tile {group.tile}")
-        amount = int(self.job.output_rows[group.tile]) * group.width * machine.element_bytes
+        amount = bytes_of(int(self.job.output_rows[group.tile]) * group.width, machine.output_bits)
         amount += rows * columns * machine.map_write_bytes
         cycles = ceil_ratio(amount, machine.write_cycles_numerator, machine.cycles_denominator)
         queue_write(state, state[at.GATHERED], cycles)

@@ -156,10 +156,8 @@ class GroupCounts:
     def _dram_cycles(self, shape: JobShape) -> Numbers:
         """Return how long each job keeps the DRAM channel busy, extra bytes included."""
         machine = self.machine
-        read = (shape.fetched_elements + shape.weight_elements) * machine.element_bytes + shape.map_read_bytes
-        written = shape.written_elements * machine.element_bytes + shape.map_written_bytes
-        reads = self.scaled(read) + self.group.extra_read_bytes
-        writes = self.scaled(written) + self.group.extra_write_bytes
+        reads = self.scaled(shape.read_bytes(machine)) + self.group.extra_read_bytes
+        writes = self.scaled(shape.written_bytes(machine)) + self.group.extra_write_bytes
         rates = (machine.read_cycles_numerator, machine.write_cycles_numerator)
         if int(reads.max(initial=0)) * rates[0] + int(writes.max(initial=0)) * rates[1] > _MOST:
             # Integers of any size.

@@ -28,7 +28,8 @@ from focal_simulator.arrays.cuts import (
 )
 from focal_simulator.engine.cycle.packed import GroupCounts
 from focal_simulator.hardware.specs import WHOLE_UNITS
-from focal_simulator.jobs.jobs import CAUSES, GEMM_CAUSES, JobShape, PlacedJob
+from focal_simulator.jobs.jobs import CAUSES, JobShape, PlacedJob
+from focal_simulator.kernels.pipeline import CAUSES as GEMM_CAUSES
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.kernels.steady import packed_cycles
 from focal_simulator.kernels.sums import SUMS, packed_sums

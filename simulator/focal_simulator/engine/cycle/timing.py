@@ -74,15 +74,8 @@ def layer_rows(times: Iterable[JobTime], energies: Iterable[Mapping[str, float]]
                 "streamed_rows": job.scaled(shape.streamed_rows),
                 "scattered_rows": job.scaled(shape.scattered_rows),
                 "gathered_rows": job.scaled(shape.gathered_rows),
-                "dram_read_bytes": job.scaled(
-                    (shape.fetched_elements + shape.weight_elements) * machine.element_bytes
-                    + shape.map_read_bytes
-                )
-                + job.extra_read_bytes,
-                "dram_write_bytes": job.scaled(
-                    shape.written_elements * machine.element_bytes + shape.map_written_bytes
-                )
-                + job.extra_write_bytes,
+                "dram_read_bytes": job.scaled(shape.read_bytes(machine)) + job.extra_read_bytes,
+                "dram_write_bytes": job.scaled(shape.written_bytes(machine)) + job.extra_write_bytes,
                 "macs": job.macs,
                 "dense_macs": job.dense_macs,
                 "utilisation": job.macs / max(time.total_cycles * _multipliers(machine), 1),

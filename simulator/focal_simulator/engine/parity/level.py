@@ -11,6 +11,7 @@ import numpy as np
 
 from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators.base import Accelerator, published_formulas
+from focal_simulator.accelerators.presets import preset_hardware
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, buffer_costs
 from focal_simulator.engine.base import Fidelity, RunResult
 from focal_simulator.engine.cycle.design_cache import DesignCache
@@ -70,8 +71,11 @@ def simulate_layer(
     formulas = published_formulas(accelerator)
     _check_prefill(accelerator, workload)
     priced = buffer_costs(accelerator, sram) if costs is None else costs
+    # The published sweep charges the core of 32 x 32 for every shape of the array.
+    preset: Any = preset_hardware(type(accelerator))
+    stated = type(accelerator)(accelerator.hardware.model_copy(update={"core": preset.core}))
     return _priced(
-        accelerator, formulas.swept_layer(workload), tuple(replace(cost, static_mw=0.0) for cost in priced)
+        stated, formulas.swept_layer(workload), tuple(replace(cost, static_mw=0.0) for cost in priced)
     )
 
 

@@ -279,7 +279,7 @@ def test_the_residual_stream_is_read_and_where_rows_are_concentrated_written(nam
 
 
 def test_text_queries_meet_every_key_of_a_block_that_drops_tokens() -> None:
-    workload = Workload("hand", "made", 8, 1, 8, geometry=small_decoder(2))
+    workload = Workload("hand", "made", 8, 1, 8, geometry=small_decoder(2), recorded_vector_size=2)
     workload = workload.with_schedule_counts(Schedule((0,), (0.5,)))
     for name in ("focus", "focus_sec_only"):
         found = jobs(name, workload, ALL)
