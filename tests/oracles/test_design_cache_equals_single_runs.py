@@ -17,6 +17,7 @@ from focal_traces.root.root import TraceRoot
 from simulator_support import PUBLISHED_ROOT
 
 SHARED: dict[str, list[Any]] = {
+    "timing.allow_beyond": [True],
     "clock": [5e8, 7e8],
     "precision": ["fp16", "int8"],
     "dram_system": ["ddr4_4ch_1rank_interleaved", "hbm2_8ch_shipped"],

@@ -70,13 +70,17 @@ def simulate_layer(
     """
     formulas = published_formulas(accelerator)
     _check_prefill(accelerator, workload)
-    priced = buffer_costs(accelerator, sram) if costs is None else costs
-    # The published sweep charges the core of 32 x 32 for every shape of the array.
-    preset: Any = preset_hardware(type(accelerator))
-    stated = type(accelerator)(accelerator.hardware.model_copy(update={"core": preset.core}))
+    stated = with_published_core(accelerator)
+    priced = buffer_costs(stated, sram) if costs is None else costs
     return _priced(
         stated, formulas.swept_layer(workload), tuple(replace(cost, static_mw=0.0) for cost in priced)
     )
+
+
+def with_published_core(accelerator: Accelerator[Any]) -> Accelerator[Any]:
+    """Return what the published vector-size sweep charges: core and buffers of 32 x 32, whatever the array is."""
+    preset: Any = preset_hardware(type(accelerator))
+    return type(accelerator)(accelerator.hardware.model_copy(update={"core": preset.core}))
 
 
 def _check_prefill(accelerator: Accelerator[Any], workload: Workload) -> None:
@@ -191,6 +195,14 @@ class ParityLayer(Parity):
     """The one layer that the published vector-size sweep times."""
 
     name = "parity_layer"
+
+    def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
+        """Return the buffers of the published core."""
+        return buffer_costs(with_published_core(accelerator), sram)
+
+    def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
+        """Return the published core."""
+        return with_published_core(accelerator).components()
 
     def simulate(
         self,
