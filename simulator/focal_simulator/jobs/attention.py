@@ -142,7 +142,9 @@ def scores_job(shape: AttentionShape, machine: Pipeline, rows: Rows, unique: Row
         len(rows), -1 if is_per_head else 1, shape.kv_groups if is_per_head else 1, slices
     )
     lines: list[NDArray[np.int64]] = []
-    lengths, outputs, copies = list[int](), list[int](), list[int]()
+    lengths: list[int] = []
+    outputs: list[int] = []
+    copies: list[int] = []
     for tile, high, keys in shape.blocks(rows, machine.slice_elements):
         # A share of the rows has that share of the unique vectors, rounded up.
         found = ceil_div(by_group[tile].astype(np.int64) * high, max(int(rows[tile]), 1))

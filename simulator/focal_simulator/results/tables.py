@@ -9,8 +9,8 @@ from focal_simulator.results.ratios import ratio_cells
 from focal_simulator.results.runner import Outcome, Run
 
 PREFILL_ONLY = (
-    "A whole inference, with vision tower, text and decode, gains less than its prefill: "
-    "--whole-model says how much."
+    "A whole inference, with vision tower, text and decode, gains less than its prefill; simulating the whole "
+    "model says how much."
 )
 """What stands under every ratio of a prefill."""
 

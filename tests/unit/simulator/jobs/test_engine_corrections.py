@@ -337,6 +337,25 @@ def test_energies_of_the_layers_sum_to_the_run(name: str, corrections: frozenset
         assert min(row[part] for row in rows) >= 0
 
 
+def test_a_layer_pays_for_its_bytes_and_for_its_share_of_the_time() -> None:
+    focus = build_accelerator("focus")
+    result, rates = simulate_cycles(focus, small_workload()), cycle_context(focus, ALL).rates
+    costs = CycleFidelity().costs(focus, "auto")
+    for time, row in zip(result.times, result.job_energies, strict=True):
+        seconds = result.seconds * time.total_cycles / result.total_cycles
+        moved = time.job.traffic
+        buffers = sum(cost.static_mw * seconds for cost in costs)
+        memory = rates.background_mw * seconds
+        for cost in costs:
+            buffers += moved.get(("sram", "read", cost.name), 0) * cost.read_pj_per_byte * 1e-9
+            buffers += moved.get(("sram", "write", cost.name), 0) * cost.write_pj_per_byte * 1e-9
+        for (level, way, _), amount in moved.items():
+            each = rates.read_pj_per_byte if way == "read" else rates.write_pj_per_byte
+            memory += amount * each * 1e-9 * (level == "dram")
+        assert row["sram"] == pytest.approx(buffers)
+        assert row["dram"] == pytest.approx(memory)
+
+
 def test_power_of_the_chip_is_average_of_a_run_and_peak_of_the_hardware() -> None:
     focus, level = build_accelerator("focus"), CycleFidelity()
     result = simulate_cycles(focus, small_workload())
