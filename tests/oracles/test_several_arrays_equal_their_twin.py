@@ -149,9 +149,9 @@ def test_cut_cycles_and_bytes_are_those_of_the_twin(
             pieces = [GroupCounts(batched_jobs([one]).groups[0], units) for one in jobs]
             if all((part[3] > 0).all() for part, _ in parts):
                 for key, value in shared.traffic.items():
-                    assert value[place] == sum(
-                        int(piece.traffic.get(key, np.zeros(1))[0]) for piece in pieces
-                    )
+                    found = sum(int(piece.traffic.get(key, np.zeros(1))[0]) for piece in pieces)
+                    # Operands of less than a byte: each piece rounds its sums up.
+                    assert 0 <= found - value[place] <= 2 * len(pieces)
         elif name != "columns":
             assert {key: value[place] for key, value in shared.traffic.items()} == {
                 key: value[place] for key, value in whole.traffic.items()
@@ -160,17 +160,39 @@ def test_cut_cycles_and_bytes_are_those_of_the_twin(
 
 @settings(max_examples=250, deadline=None)
 @given(PIPELINES, gemms(), st.integers(1, 9), st.integers(2, 64))
-def test_several_arrays_are_never_slower_than_one_nor_faster_than_their_number_times_it(
+def test_several_arrays_are_never_slower_than_one_nor_stream_faster_than_their_number_times_it(
     machine: Pipeline, gemm: Gemm, copies: int, arrays: int
 ) -> None:
     (group,) = batched_jobs([job(machine, gemm, copies, 1, {})]).groups
     units = SystolicUnits(machine)
-    one = int(GroupCounts(group, units).total_causes.sum())
+    one = GroupCounts(group, units).total_causes
     taken = [int(SharedCounts(group, units, number).total_causes.sum()) for number in (arrays, 2 * arrays)]
-    assert one / arrays <= taken[0] <= one
-    assert one / (2 * arrays) <= taken[1]
+    assert one[0] / arrays <= taken[0] <= one.sum()
+    assert one[0] / (2 * arrays) <= taken[1]
     if arrays & (arrays - 1) == 0:
         assert taken[1] <= taken[0]
+
+
+@settings(max_examples=250, deadline=None)
+@given(PIPELINES, gemms(), st.integers(1, 9), st.integers(2, 64))
+def test_of_equal_slices_they_are_never_faster_than_their_number_times_one(
+    machine: Pipeline, gemm: Gemm, copies: int, arrays: int
+) -> None:
+    """Of slices that stream unequally long, a part can wait less for its scatter, because short ones follow long."""
+    rows, unique, written, outputs, slices, is_independent, times = gemm
+    equal = (
+        rows,
+        np.repeat(rows[:, None], unique.shape[1], axis=1),
+        written,
+        outputs,
+        slices,
+        is_independent,
+        times,
+    )
+    (group,) = batched_jobs([job(machine, equal, copies, 1, {})]).groups
+    units = SystolicUnits(machine)
+    one = int(GroupCounts(group, units).total_causes.sum())
+    assert one / arrays <= int(SharedCounts(group, units, arrays).total_causes.sum()) <= one
 
 
 @pytest.mark.parametrize("arrays", [2, 4, 8])

@@ -117,7 +117,8 @@ def measured(
     accelerator: Accelerator[Any] = build_accelerator(name, None, overrides)
     # Macros stand for sizes that were published, CACTI for any.
     sram = "auto" if any("macros" in one for one in overrides) else "cacti"
-    area = chip_metrics(accelerator.components(ALL), FIDELITY.costs(accelerator, sram))["area_mm2"]
+    parts, costs = accelerator.components(ALL), FIDELITY.costs(accelerator, sram)
+    area = chip_metrics(parts, costs, accelerator.hardware.clock.value)["area_mm2"]
     found = []
     for workload in workloads:
         FIDELITY.check_trace(accelerator, workload)

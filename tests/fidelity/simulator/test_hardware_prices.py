@@ -73,7 +73,7 @@ def test_at_the_values_of_the_file_every_part_is_as_stated(name: str) -> None:
 
 def test_double_buffered_weights_have_their_registers() -> None:
     single, double = (
-        chip_metrics(one.components(), buffer_costs(one, "cacti"))["area_mm2"]
+        chip_metrics(one.components(), buffer_costs(one, "cacti"), one.hardware.clock.value)["area_mm2"]
         for one in (sized(32), sized(32, "dataflow.is_weight_double_buffered=true"))
     )
     assert double - single == pytest.approx(1024 * 16 * 4e-6)
