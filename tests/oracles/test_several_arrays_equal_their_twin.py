@@ -51,13 +51,19 @@ def parts_of(gemm: Gemm, copies: int, width: int, arrays: int) -> list[tuple[str
     """Every cut for so many arrays: its name, and a part with its number of copies for each array that has one."""
     rows, unique, written, outputs, slices, is_independent, times = gemm
 
-    def entries(places: list[int]) -> Part:
+    def entries(dealt: list[int]) -> Part:
+        places = sorted(set(dealt))
         kept = (one[places] for one in (rows, unique, written, outputs, slices))
-        return *kept, is_independent, times[places]  # type: ignore[return-value]
+        return *kept, is_independent, np.array([dealt.count(place) for place in places])  # type: ignore[return-value]
 
-    most = -(-len(rows) // arrays)
-    busy = -(-len(rows) // most)
-    places = list(range(len(rows)))
+    works = [
+        int(line[:deep].sum()) * int(wide) for line, deep, wide in zip(unique, slices, outputs, strict=True)
+    ]
+    places = [place for place in range(len(rows)) for _ in range(times[place])]
+    if is_independent:
+        places.sort(key=lambda place: -works[place])
+    most = -(-len(places) // arrays)
+    busy = -(-len(places) // most)
     dealt = [
         places[turn::busy] if is_independent else places[turn * most : (turn + 1) * most]
         for turn in range(busy)
@@ -209,7 +215,7 @@ def test_tiles_that_share_nothing_are_done_in_a_share_of_the_time(arrays: int) -
 
 
 def test_tiles_of_causal_attention_are_dealt_out_in_turn() -> None:
-    """Six m-tiles of 1 to 6 array columns on three arrays: the last gets the third and the sixth, 9 columns of 21."""
+    """Six m-tiles of 1 to 6 array columns on three arrays: the first gets the sixth and the third, 9 columns of 21."""
     rows = np.full(6, 10, dtype=np.int32)
     gemm = rows, rows[:, None], rows, np.arange(1, 7) * 4, np.full(6, 1), True, np.ones(6, dtype=np.int64)
     (group,) = batched_jobs([job(SERIAL, gemm, 1, 1, {})]).groups

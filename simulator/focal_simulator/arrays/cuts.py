@@ -41,34 +41,41 @@ def dealt(amount: Numbers, arrays: int) -> tuple[Numbers, Numbers]:
 
 
 def tile_counts(gemms: PackedGemms) -> Numbers:
-    """Return the m-tiles of each GEMM."""
-    return np.diff(gemms.first)
+    """Return the m-tiles of each GEMM that can be dealt out, each copy of an entry for itself."""
+    return _between(gemms.copies, gemms.first)
 
 
 def tile_parts(gemms: PackedGemms, chosen: Numbers, number: int) -> TileParts:
     """Return chosen GEMMs cut into ``number`` parts each.
 
     Tiles that follow one another in a pipeline stay together. Tiles that each start on an empty machine are dealt out
-    in turn: those of causal attention, where later ones are longer.
+    in turn, the longest first: those of causal attention, where later ones are longer and a diagonal lies in steps.
 
     Args:
         gemms: Where they are.
         chosen: Places of GEMMs whose tiles, dealt out, reach ``number`` arrays.
         number: Parts of each.
     """
-    entries, lengths = [], []
+    entries, copies, lengths = [], [], []
+    work = _between(gemms.unique, gemms.offsets) * gemms.outputs
     for gemm in chosen.tolist():
         tiles = np.arange(gemms.first[gemm], gemms.first[gemm + 1])
         most = -(-len(tiles) // number)
+        longest = tiles[np.argsort(-work[tiles], kind="stable")]
+        turns = np.repeat(longest, gemms.copies[longest])
         for part in range(number):
-            held = (
-                tiles[part::number] if gemms.is_independent[gemm] else tiles[part * most : (part + 1) * most]
-            )
+            if gemms.is_independent[gemm]:
+                held, times = np.unique(turns[part::number], return_counts=True)
+            else:
+                held = tiles[part * most : (part + 1) * most]
+                times = gemms.copies[held]
             entries.append(held)
+            copies.append(times)
             lengths.append(len(held))
     is_independent = np.repeat(gemms.is_independent[chosen], number)
     every = np.concatenate(entries)
-    return TileParts(_taken(gemms, every, np.array(lengths), is_independent, gemms.outputs[every]), number)
+    parts = _taken(gemms, every, np.array(lengths), is_independent, gemms.outputs[every])
+    return TileParts(parts._replace(copies=np.concatenate(copies).astype(np.int64)), number)
 
 
 def column_counts(gemms: PackedGemms, array_columns: int) -> Numbers:
@@ -84,7 +91,7 @@ def column_arrays(gemms: PackedGemms, arrays: int, array_columns: int) -> Number
 
 def column_part(gemms: PackedGemms, chosen: Numbers, arrays: int, array_columns: int) -> PackedGemms:
     """Return the first part of chosen GEMMs cut between array columns: no other part has a wider tile."""
-    lengths = tile_counts(gemms)[chosen]
+    lengths = np.diff(gemms.first)[chosen]
     every = np.concatenate([np.arange(gemms.first[gemm], gemms.first[gemm + 1]) for gemm in chosen.tolist()])
     most, _ = dealt(column_counts(gemms, array_columns)[every], arrays)
     outputs = np.minimum(gemms.outputs[every], most * array_columns)
@@ -95,7 +102,7 @@ def chosen_gemms(gemms: PackedGemms, chosen: Numbers) -> PackedGemms:
     """Return some GEMMs, whole."""
     every = np.concatenate([np.arange(gemms.first[gemm], gemms.first[gemm + 1]) for gemm in chosen.tolist()])
     return _taken(
-        gemms, every, tile_counts(gemms)[chosen], gemms.is_independent[chosen], gemms.outputs[every]
+        gemms, every, np.diff(gemms.first)[chosen], gemms.is_independent[chosen], gemms.outputs[every]
     )
 
 

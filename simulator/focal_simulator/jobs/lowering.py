@@ -100,7 +100,9 @@ class BatchedTiles:
                 activation_bytes=job.activation_bytes * many,
                 parallel_cycles={name: cycles * many for name, cycles in job.parallel_cycles.items()},
                 serial_cycles={name: cycles * many for name, cycles in job.serial_cycles.items()},
+                vector_work=f"{many} x ({job.vector_work})" if job.vector_work else "",
                 extra_read_bytes=job.extra_read_bytes * many,
+                extra_write_bytes=job.extra_write_bytes * many,
                 traffic={key: value * many for key, value in job.traffic.items()},
             )
             for job in self.tiles.jobs()

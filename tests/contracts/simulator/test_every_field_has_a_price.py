@@ -49,7 +49,16 @@ dram:
   energy: {value: 20.0, unit: pJ/bit, source: a test}
   background: {value: 500.0, unit: mW, source: a test}
 """,
+    # 0 ports mean those of the published timing; stated ones are what a design can trade.
+    "ported": """accelerator: ported
+base: focus
+core: {weight_port: 16, output_ports: 2, concentrate_ports: 2}
+dataflow: {is_weight_wavefront: true}
+""",
 }
+KINDS = {"plain": ("files",), "given_memory": ("files",), "ported": ("files", "focus")}
+"""Whose rows of the page hold for a described accelerator."""
+
 FIDELITY = CycleFidelity()
 Measured = tuple[float, float, float, float]
 
@@ -74,8 +83,9 @@ def is_listed(name: str, field: str) -> bool:
 
 def _matches(row: tuple[tuple[str, ...], tuple[str, ...]], name: str, field: str) -> bool:
     patterns, of = row
-    kind = "files" if name in DESCRIBED else name
-    return bool({"all", kind} & set(of)) and any(fnmatchcase(field, one) for one in patterns)
+    return bool({"all", *KINDS.get(name, (name,))} & set(of)) and any(
+        fnmatchcase(field, one) for one in patterns
+    )
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -96,6 +106,8 @@ def ways(field: str, value: Any) -> list[list[Any]]:
         return [[not value]]
     if field == "sram_node":
         return [[one for one in NODES if one < value], [one for one in NODES if one > value]]
+    if value == 0 and isinstance(value, int):
+        return [[1, 2, 8]]
     if isinstance(value, int):
         down = {max(value - 1, 1), max(value // 2, 1), max(value // 8, 1), 1} - {value}
         return [[value + 1, value * 2, value * 8], sorted(down, reverse=True)]

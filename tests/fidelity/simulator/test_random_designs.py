@@ -19,6 +19,7 @@ DESIGNS, GEMMS = 200, 50
 PLAIN = """\
 accelerator: mine
 base: systolic_array
+timing: {{allow_beyond: true}}
 dram:
   bandwidth: {{value: {0!r}, unit: B/s, source: a test}}
   energy: {{value: 4, unit: pJ/bit, source: a test}}
