@@ -12,6 +12,7 @@ from focal_common.errors import ConfigError, RunError, near_matches
 from focal_evaluation.exhibits.headline import bar_figure, bars_of, draw, geometric_mean
 from focal_evaluation.results.result_frame import read_frame
 from focal_simulator.results.explain import explain, find_row, read_layers
+from focal_simulator.results.exports import export_run
 from focal_simulator.results.output import saved_basis, write_outcome
 from focal_simulator.results.ratios import DENSE, ENERGY, SPEEDUP, over_dense
 from focal_simulator.results.rows import LABEL_COLUMNS, RESULT_COLUMNS
@@ -241,6 +242,24 @@ class Results:
                 f"fidelity {self._outcome.fidelity.name} times no single layers; use fidelity cycle"
             )
         return rows
+
+    def export(self, kind: str, path: str | Path, *, layer: str = "") -> Path:
+        """Write the only run for another tool, fidelity ``cycle``, and return the path (docs/gemms.md).
+
+        Args:
+            kind: ``topology`` (SCALE-Sim), ``accelergy``, ``dramsim3`` or ``ramulator2``.
+            path: File.
+            layer: Of a request trace: one GEMM alone, such as ``9.o_proj``.
+
+        Raises:
+            ConfigError: Unknown kind, several runs, another fidelity, no such layer, or too many requests.
+            UnsupportedError: The file cannot hold what the run does.
+            RunError: The file cannot be written, or these results were read from a folder.
+        """
+        if self._outcome is None:
+            raise RunError(f"these results were read from {self._folder}; simulate to export")
+        export_run(kind, Path(path), self._outcome.runs, self._outcome.fidelity, layer)
+        return Path(path)
 
     def save(self, folder: str | Path, *, figure: bool = True, published_layout: bool = False) -> Path:
         """Write tables, figure and manifest, as ``focal sim`` does, and return the folder.

@@ -80,7 +80,8 @@ def accelerator(
         )
     file = None if hardware is None else Path(hardware)
     overrides = tuple(f"{path}={_yaml(value)}" for path, value in _flat(fields))
-    changed = ",".join(overrides) if file is None else ",".join((file.stem, *overrides))
+    short = [f"{path}={_yaml(_plain(value))}" for path, value in _flat(fields)]
+    changed = ",".join(short if file is None else (file.stem, *short))
     built = build_accelerator(plugin, file, list(overrides))
     chosen = label or (f"{built.name}@{changed}" if changed else built.name)
     if chosen == DENSE and plugin != DENSE:
@@ -102,6 +103,7 @@ def simulate(
     models: str | Sequence[str] = (),
     datasets: str | Sequence[str] = (),
     variant: str = "",
+    batch: int = 1,
     overrides: Mapping[str, Any] | None = None,
 ) -> Results:
     """Simulate the prefills of traces, or lists of GEMMs, on accelerators.
@@ -113,11 +115,12 @@ def simulate(
         fidelity: ``cycle`` times every tile; ``parity`` is the published simulator.
         corrections: Of fidelity ``cycle``: ``all``, ``none``, names, or ``all,-NAME``.
         sram: Buffer costs: ``auto`` (as published), ``compiler`` or ``cacti``.
-        dram: Preset of the memory model in place of the accelerators' own.
+        dram: Preset of the memory model, or YAML file of a memory, in place of the accelerators' own.
         precision: ``fp16``, or ``int8`` for 1-byte elements and INT8 multipliers (estimated).
         models: Of a trace root: only these; empty for all.
         datasets: Likewise.
         variant: Trace folder of a root; ``focus_main``, or the only one that there is, if empty.
+        batch: Prompts side by side, each with the counts of the trace; of GEMMs, see `gemms`.
         overrides: Hardware fields of every accelerator; see `accelerator`.
 
     Raises:
@@ -154,14 +157,15 @@ def simulate(
     )
     work = _work(trace)
     if isinstance(work, Workload):
-        if models or datasets or variant:
+        if models or datasets or variant or batch != 1:
             raise ConfigError(
-                "models, datasets and variant choose among traces, and a list of GEMMs has none"
+                "models, datasets and variant choose among traces, and a list of GEMMs has none; its batch is an "
+                "argument of focal.gemms"
             )
         return Results(run_all(settings, [work], own, changed), {(work.model, work.dataset): 0}, settings)
     with _root(work) as root:
         folder = _folder(work, root, variant)
-        outcome = run_root(settings, root, models, datasets, folder, own, changed)
+        outcome = run_root(settings, root, models, datasets, folder, own, changed, batch)
         return Results(outcome, workload_order(root), settings)
 
 
@@ -311,6 +315,11 @@ def _flat(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         path = f"{prefix}{name}"
         found += _flat(value, f"{path}.") if isinstance(value, Mapping) else [(path, value)]
     return found
+
+
+def _plain(value: Any) -> Any:
+    """Return the name of a file without its folder, for a label; other values as they are."""
+    return Path(value).name if isinstance(value, str) and is_described(value) else value
 
 
 def _yaml(value: Any) -> str:

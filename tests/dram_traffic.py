@@ -6,7 +6,8 @@ from typing import Any
 
 from focal_simulator.dram.layout import build_parameters
 from focal_simulator.dram.replay import ReplayResult, replay
-from focal_simulator.dram.specs import DramSpec, load_dram_spec
+from focal_simulator.dram.specs import load_dram_spec
+from focal_simulator.hardware.memory import DramSpec
 
 COMMANDS = {"activate": 1, "precharge": 2, "read": 3, "write": 4, "refresh": 5}
 

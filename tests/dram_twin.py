@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from focal_simulator.dram.layout import build_parameters
-from focal_simulator.dram.specs import DramSpec
+from focal_simulator.hardware.memory import DramSpec
 
 NEVER = -(10**9)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from focal_simulator.accelerators.corrections import ALL
 from focal_simulator.workload.workload import Workload
 from focal_traces.counts.tiles import GemmTiles, assemble_counts
 from focal_traces.counts.trace import GemmTotals
@@ -17,6 +18,17 @@ Tiles = tuple[list[int], list[list[int]]]
 """Rows of each m-tile, and unique vectors, axes (m-tiles, slices)."""
 
 VECTOR = 2
+WHOLE_TILES = ALL - {
+    "special_functions",
+    "array_latencies",
+    "causal_triangle",
+    "shared_keys",
+    "gate_product",
+    "residual_stream",
+    "importance_rows",
+}
+"""Corrections under which a GEMM is its tiles and nothing beside them; the others have tests of their own."""
+
 TWO_BY_TWO = [
     "core.array_rows=2",
     "core.array_columns=2",
@@ -43,7 +55,9 @@ def small_decoder(layers: int = 1) -> DecoderGeometry:
 
 def plain_workload(tokens: int, layers: int = 1) -> Workload:
     """All tokens live and nothing alike."""
-    workload = Workload("hand", "made", tokens, 1, tokens, geometry=small_decoder(layers))
+    workload = Workload(
+        "hand", "made", tokens, 1, tokens, geometry=small_decoder(layers), recorded_vector_size=VECTOR
+    )
     return workload.with_schedule_counts(Schedule())
 
 

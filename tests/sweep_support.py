@@ -16,7 +16,7 @@ AXES: list[dict[str, Any]] = [
     {
         "name": "array",
         "choices": [
-            {"label": "wide", "set": {"core.array_rows": 16, "core.array_columns": 64}},
+            {"label": "wide", "set": {"core.array_rows": 16, "core.array_columns": 40}},
             {"label": "square", "set": {"core.array_rows": 32, "core.array_columns": 32}},
         ],
     },

@@ -86,8 +86,14 @@ def apply_overrides(tree: dict[str, Any], overrides: list[str], where: str) -> d
     return result
 
 
-def validated(model: type[M], tree: Any, where: str) -> M:
+def validated(model: type[M], tree: Any, where: str, within: str = "") -> M:
     """Check ``tree`` against ``model`` and return the frozen value.
+
+    Args:
+        model: What it should be.
+        tree: As read.
+        where: File name for messages.
+        within: Dotted field of the file that the tree is; empty for all of it.
 
     Raises:
         ConfigError: One sentence naming file, field, value and what was expected.
@@ -98,7 +104,7 @@ def validated(model: type[M], tree: Any, where: str) -> M:
         # A mistyped field also leaves the right one missing; the typo is what the user can mend.
         first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         location = first["loc"][:-2] if first["loc"][-1:] == (_OF_A_KEY,) else first["loc"]
-        field = ".".join(str(part) for part in location) or "(top level)"
+        field = ".".join([*([within] if within else []), *map(str, location)]) or "(top level)"
         if first["type"] == "extra_forbidden":
             siblings = _siblings(model, first["loc"])
             raise ConfigError(
@@ -107,7 +113,7 @@ def validated(model: type[M], tree: Any, where: str) -> M:
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         if first["type"] == _OWN_SENTENCE:
             # Our own validators say what was given; the rest would be a dump of all that stands around it.
-            place = f"{where}: field '{field}'" if first["loc"] else where
+            place = f"{where}: field '{field}'" if first["loc"] or within else where
             raise ConfigError(f"{place}: {first['msg'].removeprefix('Value error, ')}{more}") from error
         given = "" if first["type"] == "missing" else f", got {first['input']!r:.80}"
         raise ConfigError(f"{where}: field '{field}': {first['msg']}{given}{more}") from error

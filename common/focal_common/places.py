@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,6 +60,7 @@ def plain_path(text: str, where: str, error: type[FocalError] = ConfigError) -> 
     return text
 
 
+@lru_cache(maxsize=4096)  # studies of many designs check the same names again and again
 def _name_sentence(text: str) -> str:
     """Return what is wrong with a name; empty for nothing."""
     return _sentence(text, _fault(text, _MOST_NAME_BYTES), "a plain name such as focus_main, 1x2x2 or -1")

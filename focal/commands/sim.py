@@ -40,7 +40,7 @@ def sim(
             help="In place of a trace: a CSV file with columns Layer, M, N, K, or a config.json (docs/gemms.md)."
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Of --gemms: prompts side by side.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Prompts side by side.")] = 1,
     tokens: Annotated[int, typer.Option(min=0, help="Of a config.json: text tokens of a prompt.")] = 0,
     pictures: Annotated[int, typer.Option(min=0, help="Of a config.json: frames of a video.")] = 0,
     visual_tokens: Annotated[
@@ -83,6 +83,9 @@ def sim(
             help="Hardware field=value, such as core.array_columns=64, where an accelerator has the field.",
         ),
     ] = None,
+    dram: Annotated[
+        str, typer.Option(help="Memory of every accelerator: a preset or a YAML file (docs/dram_model.md).")
+    ] = "",
     sram: Annotated[str, typer.Option(help="Buffer costs: auto (as published), compiler, cacti.")] = "auto",
     sweep: Annotated[str, typer.Option(hidden=True)] = "",
     tile_lengths: Annotated[
@@ -97,7 +100,11 @@ def sim(
         ),
     ] = False,
     precision: Annotated[
-        str, typer.Option(help="fp16, or int8: 1-byte elements and INT8 multipliers (estimated).")
+        str,
+        typer.Option(
+            help="fp16, or int8: operands of 1 byte, sums of 4, INT8 multipliers (estimated); single operands by "
+            "--set precision.partial_sums=fp32 (docs/hardware_prices.md)."
+        ),
     ] = "fp16",
     whole_model: Annotated[
         bool,
@@ -117,10 +124,17 @@ def sim(
         str, typer.Option(help="GEMM whose units are shown, such as 9.o_proj; the longest if not given.")
     ] = "",
     timeline_cycles: Annotated[int, typer.Option(help="Cycles of that GEMM to show.")] = 100_000,
-    topology: Annotated[
-        Path | None,
-        typer.Option(help="Write the GEMMs of one run as a topology of SCALE-Sim, such as out.csv."),
+    export: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Write one run for another tool, FORMAT=PATH: topology (SCALE-Sim), accelergy, dramsim3, ramulator2 "
+            "(docs/gemms.md)."
+        ),
     ] = None,
+    export_layer: Annotated[
+        str,
+        typer.Option(help="GEMM whose requests dramsim3 and ramulator2 get, such as 9.o_proj; all if empty."),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print rows and paths as JSON.")] = False,
 ) -> None:
     """Simulate traces on accelerators: cycles, time, energy, area, and a figure."""
@@ -150,9 +164,9 @@ def sim(
             generated_tokens=generate,
         )
         given, generate = given_workload(gemms, prompt), 0
-    elif (batch, tokens, pictures, visual_tokens, patches) != (1, 0, 0, 0, ""):
+    elif (tokens, pictures, visual_tokens, patches) != (0, 0, 0, ""):
         raise ConfigError(
-            "--batch, --tokens, --pictures, --visual-tokens and --patches say what --gemms holds; expected --gemms"
+            "--tokens, --pictures, --visual-tokens and --patches say what --gemms holds; expected --gemms"
         )
     request = Request(
         trace=trace,
@@ -165,11 +179,12 @@ def sim(
         datasets=comma_separated(dataset),
         variant=variant,
         hardware=hardware,
-        overrides=tuple(overrides or ()),
+        overrides=(*([f"dram_system={dram}"] if dram else []), *(overrides or ())),
         sram=sram,  # type: ignore[arg-type]  # checked above
         tile_lengths=tile_lengths,
         draw=draw if figure else None,
         published_layout=published_layout,
+        batch=1 if given is not None else batch,
         precision=precision,
         whole_model=whole_model or bool(model_shape) or generate > 0,
         model_shape=model_shape,
@@ -177,13 +192,22 @@ def sim(
         timeline=timeline,
         timeline_layer=timeline_layer,
         timeline_cycles=timeline_cycles,
-        topology=topology,
+        exports=tuple(_export(text) for text in export or ()),
+        export_layer=export_layer,
     )
     report = run_request(request)
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=1))
     else:
         show_report(report)
+
+
+def _export(text: str) -> tuple[str, Path]:
+    """Return format and path."""
+    kind, equals, path = text.partition("=")
+    if not (equals and kind.strip() and path.strip()):
+        raise ConfigError(f"--export is '{text}', expected FORMAT=PATH, such as topology=out.csv")
+    return kind.strip(), Path(path.strip())
 
 
 def _patches(text: str) -> tuple[int | None, int | None]:

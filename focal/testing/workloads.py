@@ -7,18 +7,22 @@ from dataclasses import replace
 import numpy as np
 
 from focal_simulator.workload.workload import Workload
+from focal_traces.header.schema import QWEN2_7B, DecoderGeometry
 from focal_traces.methods.cmc import CmcSparsity
 from focal_traces.methods.focus import ScheduleRow
 from focal_traces.synthetic.schedule import Schedule
 
 
-def small_workload(tokens: int = 600, frames: int = 4, similarity: float = 0.5) -> Workload:
-    """Return a prefill of Qwen2-7B with a schedule, vector counts and the sparsities of the published baselines.
+def small_workload(
+    tokens: int = 600, frames: int = 4, similarity: float = 0.5, geometry: DecoderGeometry = QWEN2_7B
+) -> Workload:
+    """Return a prefill with a schedule, vector counts and the sparsities of the published baselines.
 
     Args:
         tokens: Visual tokens, a multiple of ``frames``.
         frames: Of the video.
         similarity: Share of the vectors that stand for others.
+        geometry: Of the decoder, ten layers or more; Qwen2-7B by default.
     """
     schedule = Schedule(layers=(2, 9), alphas=(0.5, 0.25))
     workload = Workload(
@@ -27,6 +31,7 @@ def small_workload(tokens: int = 600, frames: int = 4, similarity: float = 0.5) 
         visual_tokens=tokens,
         frames=frames,
         patches=tokens // frames,
+        geometry=geometry,
         tables={
             "schedules.csv": ScheduleRow(schedule, 0.9),
             "adaptiv_sparsity.csv": 0.4,

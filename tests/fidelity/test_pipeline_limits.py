@@ -11,14 +11,25 @@ IDEAL = Pipeline(
     slice_elements=32,
     array_columns=32,
     skew_cycles=61,
+    output_latency_cycles=0,
+    scatter_latency_cycles=0,
     row_lanes=1,
     cycles_per_pass=1,
     columns_per_buffer=3,
     weight_load_cycles=32,
+    key_load_cycles=32,
+    weight_lead_cycles=32,
     is_weight_double_buffered=0,
+    is_weight_wavefront=0,
     scatter_rows_per_cycle=0,
+    concentrate_reads_per_cycle=0,
+    accumulate_cycles=1,
     gather_cycles_per_row=0,
-    element_bytes=2,
+    input_bits=16,
+    weight_bits=16,
+    output_bits=16,
+    sum_bits=16,
+    score_bits=16,
     map_read_bytes=0,
     map_write_bytes=0,
     read_cycles_numerator=0,
@@ -44,7 +55,12 @@ def test_without_overlap_and_stalls_it_is_the_scale_sim_closed_form(
     height: int, width: int, rows: int, slices: int, outputs: int
 ) -> None:
     machine = IDEAL._replace(
-        slice_elements=height, array_columns=width, skew_cycles=height + width - 3, weight_load_cycles=height
+        slice_elements=height,
+        array_columns=width,
+        skew_cycles=height + width - 3,
+        weight_load_cycles=height,
+        key_load_cycles=height,
+        weight_lead_cycles=height,
     )
     folds = slices * -(-outputs // width)
     assert sum(uniform(machine, 1, rows, slices, outputs).values()) == folds * (rows + 2 * height + width - 3)

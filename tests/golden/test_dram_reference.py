@@ -61,7 +61,7 @@ def fast_errors(row: dict[str, str]) -> tuple[float, float]:
     fast = DramModel(row["config"]).service(64 * reads, 64 * writes, PATTERNS[row["trace"]])
     return (
         fast.cycles / float(row["cycles"]) - 1,
-        fast.energy.total_pj / float(row["total_energy_pJ"]) - 1,
+        (fast.energy.total_pj - fast.energy.interface_pj) / float(row["total_energy_pJ"]) - 1,
     )
 
 

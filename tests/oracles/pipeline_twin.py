@@ -46,7 +46,9 @@ class Machine:
     gather_left: int = 0
     loading: int = -1
     load_left: int = 0
+    lead_left: int = 0
     loaded: int = -1  # last fold whose weights are loaded
+    let_in: int = -1  # last fold whose weights let rows in
     streaming: int = -1
     stream_left: int = 0
     started: int = -1  # last fold whose stream began
@@ -58,20 +60,48 @@ class Machine:
     scatter_left: int = 0
 
     @property
-    def skew(self) -> int:
-        return self.pipeline.skew_cycles
+    def is_serial(self) -> bool:
+        return not (self.pipeline.is_weight_double_buffered or self.pipeline.is_weight_wavefront)
 
-    def done_at(self, fold: int) -> int:
-        return self.stream_start[fold] + self.folds[fold].streaming + self.skew
+    def has_passed(self, fold: int, cycles: int) -> bool:
+        """Return whether so many cycles have passed since the last row of a fold."""
+        if fold < 0:
+            return True
+        return fold in self.stream_start and (
+            self.now >= self.stream_start[fold] + self.folds[fold].streaming + cycles
+        )
 
-    def is_done(self, fold: int) -> bool:
-        return fold < 0 or (fold in self.stream_start and self.now >= self.done_at(fold))
+    def has_left(self, fold: int) -> bool:
+        """Return whether no register of the array holds anything of a fold."""
+        return self.has_passed(fold, self.pipeline.skew_cycles)
+
+    def is_out(self, fold: int) -> bool:
+        """Return whether the last output of a fold is in its buffer."""
+        return self.has_passed(fold, self.pipeline.skew_cycles + self.pipeline.output_latency_cycles)
+
+    def is_last_restored(self, fold: int) -> bool:
+        """Return whether scatter, or accumulation, can have met the last row of a fold."""
+        if self.pipeline.scatter_rows_per_cycle == 0:
+            return self.is_out(fold)
+        return self.has_passed(fold, self.pipeline.skew_cycles + self.pipeline.scatter_latency_cycles)
+
+    def frees_registers(self, fold: int) -> bool:
+        """Return whether the weights after those of a fold may load."""
+        if fold < 0:
+            return True
+        if self.pipeline.is_weight_double_buffered:
+            return self.started >= fold
+        if self.pipeline.is_weight_wavefront:
+            return self.has_passed(fold, -1)  # its last row streams, or has
+        return self.has_left(fold)
 
     def finish_what_ends(self) -> None:
         if self.streaming >= 0 and self.stream_left == 0:
             self.streamed = self.streaming
             self.streamed_steps += self.folds[self.streaming].is_last_of_step
             self.streaming = -1
+        if self.loading >= 0 and self.lead_left == 0:
+            self.let_in = self.loading
         if self.loading >= 0 and self.load_left == 0:
             self.loaded, self.loading = self.loading, -1
         if self.fetching >= 0 and self.fetch_left == 0:
@@ -79,7 +109,7 @@ class Machine:
         if self.writing >= 0 and self.write_left == 0:
             self.written.add(self.writing)
             self.writing = -1
-        if self.scattering >= 0 and self.scatter_left == 0 and self.is_done(self.scattering):
+        if self.scattering >= 0 and self.scatter_left == 0 and self.is_last_restored(self.scattering):
             self.scattered = self.scattering
             if self.folds[self.scattering].is_last_of_group:
                 self.gather_queue.append(self.folds[self.scattering].group)
@@ -95,19 +125,17 @@ class Machine:
             return
         if self.pipeline.scatter_rows_per_cycle == 0:
             self.scattering, self.scatter_left = following, 0  # ends with the last output
-        elif self.now >= self.stream_start[following] + self.skew:
-            rate = self.pipeline.scatter_rows_per_cycle
-            self.scattering, self.scatter_left = following, -(-self.folds[following].rows // rate)
+        elif self.now >= self.stream_start[following] + machine_first(self.pipeline):
+            self.scattering = following
+            self.scatter_left = restoring(self.pipeline, self.folds[following].rows)
 
     def begin_what_may(self) -> None:
         following = self.loaded + 1
-        if self.loading < 0 and following < len(self.folds) and self.folds[following].step < self.fetched:
-            previous = following - 1
-            frees = self.started >= previous
-            if not self.pipeline.is_weight_double_buffered:
-                frees = frees and self.is_done(previous)
-            if frees:
-                self.loading, self.load_left = following, self.pipeline.weight_load_cycles
+        is_there = following < len(self.folds) and self.folds[following].step < self.fetched
+        if self.loading < 0 and is_there and self.frees_registers(following - 1):
+            self.loading = following
+            self.load_left = self.pipeline.weight_load_cycles
+            self.lead_left = self.pipeline.weight_lead_cycles
         if self.fetching < 0 and self.writing < 0:
             step = self.fetched
             if step < len(self.step_cycles) and self.streamed_steps >= step - 1:
@@ -136,9 +164,9 @@ class Machine:
             return "gather"
         if fold >= 2 and self.scattered < fold - 2:
             return "scatter"
-        if not self.pipeline.is_weight_double_buffered and not self.is_done(fold - 1):
+        if self.is_serial and not self.has_left(fold - 1):
             return "fill_drain"
-        if self.loaded < fold:
+        if self.let_in < fold:
             return "weight"
         return None
 
@@ -161,6 +189,7 @@ class Machine:
             self.gathering,
             self.loading,
             self.loaded,
+            self.let_in,
             self.streaming,
             self.streamed,
             self.scattering,
@@ -173,7 +202,7 @@ class Machine:
             return "stream"
         if self.streamed + 1 < len(self.folds):
             return self.why_not(self.streamed + 1)
-        if not self.is_done(len(self.folds) - 1):
+        if not self.is_out(len(self.folds) - 1):
             return "fill_drain"
         if self.scattered < len(self.folds) - 1:
             return "scatter"
@@ -185,8 +214,25 @@ class Machine:
 
     def tick(self) -> None:
         self.now += 1
-        for name in ("fetch_left", "write_left", "gather_left", "load_left", "stream_left", "scatter_left"):
-            setattr(self, name, max(0, getattr(self, name) - 1))
+        for name in vars(self):
+            if name.endswith("_left"):
+                setattr(self, name, max(0, getattr(self, name) - 1))
+
+
+def machine_first(pipeline: Pipeline) -> int:
+    """Return the cycles from a row that streams to the cycle in which scatter can read it."""
+    return pipeline.skew_cycles + pipeline.scatter_latency_cycles
+
+
+def restoring(pipeline: Pipeline, rows: int) -> int:
+    """Return the cycles of restoring rows, a word of rows after the other, each read and each added."""
+    cycles = reads = 0
+    for begin in range(0, rows, pipeline.scatter_rows_per_cycle):
+        reads += min(pipeline.scatter_rows_per_cycle, rows - begin)
+        cycles += pipeline.accumulate_cycles
+    if pipeline.concentrate_reads_per_cycle:
+        cycles = max(cycles, -(-reads // pipeline.concentrate_reads_per_cycle))
+    return cycles
 
 
 def build(
@@ -199,8 +245,8 @@ def build(
     gathers: list[int] = []
     writes: list[int] = []
 
-    def time(elements: int, map_bytes: int, numerator: int) -> int:
-        amount = elements * pipeline.element_bytes + map_bytes
+    def time(bits: int, map_bytes: int, numerator: int) -> int:
+        amount = -(-bits // 8) + map_bytes
         return -(-amount * numerator // pipeline.cycles_denominator)
 
     for tile, tile_rows in enumerate(rows):
@@ -222,10 +268,12 @@ def build(
                         )
                     )
                 map_bytes = tile_rows * pipeline.map_read_bytes
-                steps.append(time(value * h + h * width, map_bytes, pipeline.read_cycles_numerator))
+                bits = value * h * pipeline.input_bits + h * width * pipeline.weight_bits
+                steps.append(time(bits, map_bytes, pipeline.read_cycles_numerator))
             gathers.append(pipeline.gather_cycles_per_row * tile_rows * columns)
             map_bytes = tile_rows * columns * pipeline.map_write_bytes
-            writes.append(time(output_rows[tile] * width, map_bytes, pipeline.write_cycles_numerator))
+            bits = output_rows[tile] * width * pipeline.output_bits
+            writes.append(time(bits, map_bytes, pipeline.write_cycles_numerator))
     return Machine(pipeline, folds, steps, gathers, writes)
 
 

@@ -18,8 +18,9 @@ from focal_traces.root.root import TraceRoot
 from simulator_support import PUBLISHED_ROOT
 
 SHARED: dict[str, list[Any]] = {
-    "clock": [5e8, 8e8],
-    "element_bytes": [2, 1],
+    "timing.allow_beyond": [True],
+    "clock": [5e8, 7e8],
+    "precision": ["fp16", "int8"],
     "dram_system": ["ddr4_4ch_1rank_interleaved", "hbm2_8ch_shipped"],
     "dataflow.is_weight_double_buffered": [False, True],
     "leakage_fraction": [0.1, 0.2],
@@ -35,9 +36,9 @@ SYSTOLIC: dict[str, list[Any]] = {
     "buffers.wgt.copies": [1, 2],
 }
 FOCUS: dict[str, list[Any]] = {
-    "core.array_rows": [32, 8, 16, 64],
+    "core.array_rows": [32, 8, 16],
     "core.scatter_vectors": [1, 2, 3, 5],
-    "core.gather_block": [1, 4, 8],
+    "core.gather_lanes": [1, 2, 8],
     "core.similarity_elements": [32, 64],
     "tiles.m_tile": [1024, 2048, 512, 3072],
     "components.max_unit_sec.count": [16, 32],
@@ -84,7 +85,7 @@ def evaluated(
     try:
         accelerator = build_accelerator(name, None, words)
         costs = fidelity.costs(accelerator, sram)
-        chip = chip_metrics(fidelity.components(accelerator), costs)
+        chip = chip_metrics(fidelity.components(accelerator), costs, accelerator.hardware.clock.value)
         return chip | facts(fidelity, fidelity.simulate(accelerator, workload, sram, cache))
     except FocalError as error:
         return type(error), str(error)
@@ -93,7 +94,7 @@ def evaluated(
 @pytest.mark.parametrize(
     ("name", "level", "corrections", "points"),
     [
-        ("focus", "cycle", "all", 40),
+        ("focus", "cycle", "all", 60),
         ("focus", "cycle", "-attention_scatter", 6),
         ("focus", "cycle", "none", 6),
         ("focus", "cycle", "-causal_tiles,-stored_outputs", 12),

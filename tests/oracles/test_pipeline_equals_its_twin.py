@@ -11,25 +11,53 @@ from simulator_support import gemm_cycles
 
 Gemm = tuple[list[int], list[list[int]], list[int], int]
 
-PIPELINES = st.builds(
+_PLAIN = st.builds(
     Pipeline,
     slice_elements=st.integers(2, 5),
     array_columns=st.integers(2, 5),
     skew_cycles=st.integers(0, 7),
+    output_latency_cycles=st.integers(0, 3),
+    scatter_latency_cycles=st.integers(0, 4),
     row_lanes=st.integers(1, 4),
     cycles_per_pass=st.integers(1, 3),
     columns_per_buffer=st.integers(1, 3),
     weight_load_cycles=st.integers(0, 12),
-    is_weight_double_buffered=st.integers(0, 1),
+    key_load_cycles=st.integers(0, 12),
+    weight_lead_cycles=st.integers(0, 12),
+    is_weight_double_buffered=st.just(0),
+    is_weight_wavefront=st.just(0),
     scatter_rows_per_cycle=st.integers(0, 3),
+    concentrate_reads_per_cycle=st.integers(0, 2),
+    accumulate_cycles=st.integers(1, 2),
     gather_cycles_per_row=st.integers(0, 3),
-    element_bytes=st.sampled_from([1, 2]),
+    input_bits=st.sampled_from([4, 8, 16]),
+    weight_bits=st.sampled_from([4, 8, 16]),
+    output_bits=st.sampled_from([4, 8, 32]),
+    sum_bits=st.just(16),
+    score_bits=st.just(16),
     map_read_bytes=st.integers(0, 2),
     map_write_bytes=st.integers(0, 2),
     read_cycles_numerator=st.integers(0, 3),
     write_cycles_numerator=st.integers(0, 9),
     cycles_denominator=st.sampled_from([1, 4, 7, 16]),
 )
+
+
+@st.composite
+def _pipelines(draw: st.DrawFn) -> Pipeline:
+    """Machines with one of the three ways to load weights; only a wavefront lets rows in before a load has ended."""
+    machine = draw(_PLAIN)
+    way = draw(st.sampled_from(["serial", "shadow", "wavefront"]))
+    load = machine.weight_load_cycles
+    lead = min(machine.weight_lead_cycles, load) if way == "wavefront" else load
+    return machine._replace(
+        weight_lead_cycles=lead,
+        is_weight_double_buffered=int(way == "shadow"),
+        is_weight_wavefront=int(way == "wavefront"),
+    )
+
+
+PIPELINES = _pipelines()
 
 
 @st.composite

@@ -58,7 +58,7 @@ def _group(
     gathered = max(state[at.SCATTERED], state[at.GATHERED])
     state[at.GATHERED_BEFORE] = state[at.GATHERED]
     state[at.GATHERED] = gathered + machine.gather_cycles_per_row * rows * columns
-    amount = output_rows * width * machine.element_bytes + rows * columns * machine.map_write_bytes
+    amount = (output_rows * width * machine.output_bits + 7) // 8 + rows * columns * machine.map_write_bytes
     cycles = ceil_ratio(amount, machine.write_cycles_numerator, machine.cycles_denominator)
     queue_write(state, state[at.GATHERED], cycles)
 

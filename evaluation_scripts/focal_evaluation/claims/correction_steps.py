@@ -17,7 +17,7 @@ FILE_NAME = "correction_steps.csv"
 ENGINE = "cycle engine"
 """The step from parity to fidelity cycle without any correction."""
 
-STEPS = ("parity", ENGINE, *(item.name for item in CORRECTIONS))
+STEPS = ("parity", ENGINE, *(item.name for item in CORRECTIONS if not item.is_assumption))
 """Columns behind the key: our number in parity, then with one more change each."""
 
 KEY = ("exhibit", "subject", "quantity")

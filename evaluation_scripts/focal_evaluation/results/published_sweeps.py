@@ -10,7 +10,7 @@ from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.focus.vector_layer import BLOCK, LAYER
 from focal_simulator.accelerators.presets import build_accelerator, hardware_label
 from focal_simulator.costs.buffer_costs import SramChoice, buffer_costs, sram_label
-from focal_simulator.engine.parity.level import simulate, simulate_layer
+from focal_simulator.engine.parity.level import simulate, simulate_layer, with_published_core
 from focal_simulator.results.output import write_rows
 from focal_simulator.results.published_layout import DESIGN_COLUMNS, DESIGN_TABLE, STUDIES
 from focal_simulator.results.rows import RUN_KEY, Row, result_row
@@ -67,7 +67,7 @@ def sweep_rows(name: str, root: TraceRoot) -> list[Row]:
             # The study names the tokens of the published workload; a tile of the whole prompt has those at hand.
             hardware["tiles.m_tile"] = traced.visual_tokens
             label = "-1"
-        overrides = [f"{field}={value}" for field, value in hardware.items()]
+        overrides = [f"{field}={value}" for field, value in {**study.overrides, **hardware}.items()]
         rows.append(
             design_row(name, label, build_accelerator("focus", overrides=overrides), traced, study.sram)
         )
@@ -105,7 +105,8 @@ def design_row(
         UnsupportedError: The accelerator does not accept the workload.
     """
     accelerator.accepts(workload)
-    costs = buffer_costs(accelerator, sram)
+    is_layer = STUDIES[study][1] == "vector_size"
+    costs = buffer_costs(with_published_core(accelerator) if is_layer else accelerator, sram)
     row: Row = dict.fromkeys(DESIGN_COLUMNS, "")
     row |= {"study": study, "value": value}
     swept = STUDIES[study][1]
@@ -127,7 +128,7 @@ def design_row(
         fidelity="parity",
         origin=workload.origin,
         sram_model=sram_label(costs),
-        hardware=hardware_label(accelerator),
+        hardware=hardware_label(accelerator, costs),
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
+from math import fsum
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 from scipy.stats import gmean
@@ -20,8 +23,10 @@ from focal_evaluation.results.published_runs import run_parts
 from focal_simulator.accelerators.corrections import ALL, CORRECTIONS
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.base import RunResult
+from focal_simulator.engine.cycle.inference import simulate_inference
 from focal_simulator.engine.cycle.simulate import simulate_cycles
 from focal_simulator.engine.parity.level import simulate
+from focal_simulator.results.whole_model import shape_of
 from focal_simulator.workload.loading import load_workloads
 from focal_simulator.workload.workload import Workload
 from focal_traces.methods.cmc import SPARSITY
@@ -29,12 +34,36 @@ from focal_traces.root.root import TraceRoot
 
 _RIVALS = ("dense", "adaptiv", "cmc", "focus_sec_only")
 _NAMES = (*_RIVALS, "focus")
+_OF_FOCUS = ("dense", "focus_sec_only", "focus")
 _VIDEO_DATASETS = ("videomme", "mlvu", "mvbench")
 _ONE_CHANNEL = ("dram_system=ddr4_1ch_bglow",)
 """One 64-bit channel of 17 GB/s, a configuration that the published artifact names."""
 
+_NARROW = ("core.weight_port=2",)
+_PORTS = {
+    "single-ported buffers": ("core.concentrate_ports=1", "core.output_ports=1"),
+    "weight port of 2 bytes": _NARROW,
+    "weight port of 2 bytes, double-buffered": (*_NARROW, "dataflow.is_weight_double_buffered=true"),
+}
+"""Ports that the published macros have, of dense, Focus and Focus without similarity; the others keep theirs."""
+
+_SHAPES = {
+    "llava_vid": "llava_video_7b",
+    "llava_onevision": "llava_onevision_7b",
+    "minicpm_v": "minicpm_v_2_6",
+}
+_GENERATED_TOKENS = 32
+
 Corrections = frozenset[str] | None
 """Switches that are on; None is fidelity ``parity``."""
+
+
+class _Figures(NamedTuple):
+    """What is kept of a run; all of it would fill the memory."""
+
+    total_cycles: int | float
+    seconds: float
+    total_mj: float
 
 
 class CorrectionRuns:
@@ -42,30 +71,57 @@ class CorrectionRuns:
 
     Args:
         root: Trace root with the published tables and stand-ins.
-        overrides: Hardware fields of every accelerator that differ from the presets.
+        overrides: Hardware fields that differ from the presets.
+        names: Accelerators that have these.
     """
 
-    def __init__(self, root: Path, overrides: tuple[str, ...] = ()) -> None:
+    def __init__(self, root: Path, overrides: tuple[str, ...] = (), names: tuple[str, ...] = _NAMES) -> None:
         every = load_workloads(TraceRoot.open(root), [], list(_VIDEO_DATASETS))
         self.workloads = [workload for workload in every if workload.row(SPARSITY) is not None]
-        accelerators = {name: build_accelerator(name, overrides=list(overrides)) for name in _NAMES}
+        accelerators = {
+            name: build_accelerator(name, overrides=list(overrides) if name in names else [])
+            for name in _NAMES
+        }
+        self._accelerators = accelerators
 
         @cache
-        def result(name: str, index: int, corrections: Corrections) -> RunResult:
+        def result(name: str, index: int, corrections: Corrections) -> _Figures:
+            found: RunResult
             if corrections is None:
-                return simulate(accelerators[name], self.workloads[index])
-            return simulate_cycles(accelerators[name], self.workloads[index], corrections=corrections)
+                found = simulate(accelerators[name], self.workloads[index])
+            else:
+                found = simulate_cycles(accelerators[name], self.workloads[index], corrections=corrections)
+            return _Figures(found.total_cycles, found.seconds, found.total_mj)
 
         self._result = result
 
     def headline(self, corrections: Corrections) -> dict[str, float]:
         """Return geometric means: speed-up of Focus over each rival, and energy of each rival over that of Focus."""
+
+        def of(name: str, index: int) -> tuple[float, float]:
+            result = self._result(name, index, corrections)
+            return result.seconds, result.total_mj
+
+        return self._means(of)
+
+    def whole_inference(self) -> dict[str, float]:
+        """Return the same of whole inferences: vision tower, projector, text, 32 tokens generated; all corrections."""
+
+        @cache
+        def of(name: str, index: int) -> tuple[float, float]:
+            workload = self.workloads[index]
+            shape = shape_of(workload, _SHAPES[workload.model])
+            phases = simulate_inference(self._accelerators[name], workload, shape, _GENERATED_TOKENS).values()
+            return fsum(phase.seconds for phase in phases), fsum(phase.total_mj for phase in phases)
+
+        return self._means(of)
+
+    def _means(self, of: Callable[[str, int], tuple[float, float]]) -> dict[str, float]:
         found = {}
-        for quantity, text in (("seconds", "speedup_over_{}"), ("total_mj", "energy_of_{}_over_focus")):
+        for place, text in enumerate(("speedup_over_{}", "energy_of_{}_over_focus")):
             for rival in _RIVALS:
                 ratios = [
-                    getattr(self._result(rival, index, corrections), quantity)
-                    / getattr(self._result("focus", index, corrections), quantity)
+                    of(rival, index)[place] / of("focus", index)[place]
                     for index in range(len(self.workloads))
                 ]
                 found[text.format(rival)] = float(gmean(ratios))
@@ -92,7 +148,8 @@ class CorrectionRuns:
 
 def _settings() -> list[tuple[str, str, Corrections]]:
     """Return kind, label and switches of each line: each correction alone, then one more on each line."""
-    names = [item.name for item in CORRECTIONS]
+    names = [item.name for item in CORRECTIONS if not item.is_assumption]
+    assumptions = [item.name for item in CORRECTIONS if item.is_assumption]
     return [
         ("alone", "parity", None),
         ("alone", "none", frozenset()),
@@ -100,6 +157,7 @@ def _settings() -> list[tuple[str, str, Corrections]]:
         ("alone", "all", ALL),
         ("added", "none", frozenset()),
         *(("added", f"+ {name}", frozenset(names[: index + 1])) for index, name in enumerate(names)),
+        *(("assumption", f"all, {name}", ALL | {name}) for name in assumptions),
     ]
 
 
@@ -118,9 +176,13 @@ def write_corrections(root: Path, output: Path) -> list[Path]:
         {"kind": kind, "corrections": label, **runs.headline(corrections)}
         for kind, label, corrections in track(_settings(), "corrections")
     ]
+    for label, ports in _PORTS.items():
+        changed = CorrectionRuns(root, ports, _OF_FOCUS).headline(ALL)
+        rows.append({"kind": "assumption", "corrections": f"all, {label}", **changed})
     rows.append(
         {"kind": "one_channel", "corrections": "all", **CorrectionRuns(root, _ONE_CHANNEL).headline(ALL)}
     )
+    rows.append({"kind": "whole_inference", "corrections": "all", **runs.whole_inference()})
     tables = {"corrections.csv": rows, "workloads.csv": runs.workload_rows()}
     for name, lines in tables.items():
         atomic_write_text(output / name, csv_text(pd.DataFrame(lines)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_common.errors import ConfigError, UnsupportedError
-from focal_simulator.costs.needs import BufferNeed, SramModel
+from focal_simulator.costs.buffer_costs import BufferCost
+from focal_simulator.costs.component_costs import priced_components, scale, word_ratio
+from focal_simulator.costs.needs import LEAST_PORT_BYTES, BufferNeed, SramModel
 from focal_simulator.hardware.specs import UNITS, Component, HardwareSpec
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import ArrayModel, Lowering
@@ -121,20 +124,51 @@ class Accelerator(ABC, Generic[H]):
         Args:
             corrections: Names that are on; none for what a published simulator charges.
         """
-        needs = []
-        for name, buffer in self.hardware.buffers.items():
-            if buffer.size is None or buffer.port is None:
-                raise ConfigError(f"{self.name}: buffer '{name}' needs the fields size and port")
-            needs.append(BufferNeed(name, buffer.size.value, buffer.port.value, buffer.copies.value))
-        return tuple(needs)
+        return tuple(self._stated_buffer(name) for name in self.hardware.buffers)
+
+    def _stated_buffer(self, name: str, size_bytes: int | None = None) -> BufferNeed:
+        """Return a buffer as the hardware file states it, in words of the operand that it holds.
+
+        Args:
+            name: Of the buffer.
+            size_bytes: What one copy holds, where the file leaves it to the tiles.
+
+        Raises:
+            ConfigError: The file states no port, or a size neither it nor the tiles.
+        """
+        buffer, owner = self.hardware.buffers[name], f"buffers.{name}"
+        words = word_ratio(self.hardware, buffer)
+        size = size_bytes if buffer.size is None else buffer.size.value * words
+        if size is None or buffer.port is None:
+            raise ConfigError(f"{self.name}: buffer '{name}' needs the fields size and port")
+        size = math.ceil(size * scale(self.hardware, buffer.follows, owner))
+        port = max(math.ceil(buffer.port.value * words), LEAST_PORT_BYTES)
+        return BufferNeed(name, size, port, buffer.copies.value)
 
     def sram_model(self, corrections: frozenset[str] = frozenset()) -> SramModel:
         """Return what prices the buffers where a run does not say it: macros where all have some, else CACTI."""
         return "compiler" if all(buffer.macros for buffer in self.hardware.buffers.values()) else "cacti"
 
     def components(self, corrections: frozenset[str] = frozenset()) -> tuple[Component, ...]:
-        """Return the core logic in report order; all of it by default, corrections as in `buffers`."""
-        return tuple(self.hardware.components.values())
+        """Return the core logic in report order, priced; all of it by default, corrections as in `buffers`.
+
+        Raises:
+            ConfigError: See `priced_components`.
+        """
+        return priced_components(self.hardware)
+
+
+def all_components(accelerator: Accelerator[Any], corrections: frozenset[str]) -> tuple[Component, ...]:
+    """Return the core logic of all arrays in report order; ``count`` is that of all of them."""
+    parts, arrays = accelerator.components(corrections), accelerator.hardware.arrays.value
+    if arrays == 1:
+        return parts
+
+    def in_all(part: Component) -> Component:
+        count = part.count.model_copy(update={"value": part.count.value * arrays})
+        return part.model_copy(update={"count": count})
+
+    return tuple(in_all(part) for part in parts)
 
 
 class PublishedFormulas(ABC):
@@ -161,8 +195,36 @@ def check_accepted(accelerator: Accelerator[Any], workload: Workload) -> None:
         accelerator.accepts(workload)
 
 
-def run_remarks(accelerator: Accelerator[Any], workload: Workload) -> list[str]:
-    """Return what a reader of a result should know; of given operators, which units of the accelerator idle."""
+def beyond_timing(hardware: HardwareSpec, costs: Iterable[BufferCost]) -> str:
+    """Return what is too slow for the clock, in words; nothing where all keeps up."""
+    late = [
+        f"buffer '{cost.name}' ({cost.access_ns:.3g} ns)"
+        for cost in costs
+        if hardware.is_beyond(cost.access_ns)
+    ]
+    if hardware.clock_is_beyond:
+        late.insert(0, f"the logic ({hardware.timing.critical_path.value:g} ns)")
+    return ", ".join(late)
+
+
+def run_remarks(
+    accelerator: Accelerator[Any], workload: Workload, costs: Iterable[BufferCost] = ()
+) -> list[str]:
+    """Return what a reader of a result should know; of given operators, which units of the accelerator idle.
+
+    Args:
+        accelerator: What ran.
+        workload: What it ran.
+        costs: Its buffers, where a clock that is too fast was allowed.
+    """
+    said = _unit_remarks(accelerator, workload)
+    if late := beyond_timing(accelerator.hardware, costs):
+        cycle = f"{1e9 / accelerator.hardware.clock.value:.3g} ns"
+        said.insert(0, f"{accelerator.name}: beyond timing: a cycle of {cycle} is too short for {late}")
+    return said
+
+
+def _unit_remarks(accelerator: Accelerator[Any], workload: Workload) -> list[str]:
     if not workload.operators:
         return accelerator.study.remarks(accelerator, workload)
     has_vectors = any(one.kind == "vector" for one in workload.operators)

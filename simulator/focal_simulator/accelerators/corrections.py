@@ -28,15 +28,18 @@ CORRECTIONS: tuple[Correction, ...] = tuple(
 )
 """In the order in which the generated table applies them."""
 
-ALL = frozenset(correction.name for correction in CORRECTIONS)
+KNOWN = frozenset(correction.name for correction in CORRECTIONS)
+
+ALL = frozenset(correction.name for correction in CORRECTIONS if not correction.is_assumption)
+"""What mends the published simulator; those that change an assumption of the paper are on where they are named."""
 
 
 def parse_corrections(text: str) -> frozenset[str]:
     """Return the switches that a word list turns on.
 
     Args:
-        text: ``all``, ``none``, names separated by commas, or ``all`` followed by names with a leading ``-``
-            (a list that begins with one starts from ``all``).
+        text: ``all`` (but those that change an assumption), ``none``, names separated by commas, or ``all`` followed
+            by more names, or by names with a leading ``-`` (a list that begins with one starts from ``all``).
 
     Raises:
         ConfigError: Nothing, or an unknown name; near matches are listed.
@@ -50,8 +53,8 @@ def parse_corrections(text: str) -> frozenset[str]:
         name = word.removeprefix("-")
         if name in ("all", "none"):
             chosen = set(ALL) if word == "all" else set()
-        elif name not in ALL:
-            raise ConfigError(f"corrections '{name}': {near_matches(name, [*ALL, 'all', 'none'])}")
+        elif name not in KNOWN:
+            raise ConfigError(f"corrections '{name}': {near_matches(name, [*KNOWN, 'all', 'none'])}")
         elif word.startswith("-"):
             chosen.discard(name)
         else:

@@ -13,7 +13,6 @@ from focal_common.places import plain_name
 from focal_common.reading.yaml_files import read_yaml
 from focal_simulator.accelerators import ACCELERATORS, PLAIN_ARRAYS
 from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.accelerators.precision import precision_overrides
 
 ENDINGS = (".yaml", ".yml")
 
@@ -104,22 +103,3 @@ def _quantity(before: Mapping[str, Any], value: Any, path: Path, field: str) -> 
         "unit": before["unit"],
         "source": f"{path.name} (was: {before['value']!r}, {before.get('source', 'unsourced')})",
     }
-
-
-def with_precision(
-    tree: dict[str, Any], precision: Any, accelerator: Accelerator[Any], path: Path
-) -> dict[str, Any]:
-    """Return the mapping of a base with its multipliers in a precision; ``accelerator`` is the base itself."""
-    changed = copy.deepcopy(tree)
-    try:
-        overrides = precision_overrides(accelerator, str(precision))
-    except ConfigError as error:
-        raise ConfigError(f"{path}: field 'precision': {error}") from error
-    for override in overrides:
-        field, _, value = override.partition("=")
-        *parents, leaf = field.split(".")
-        node = changed
-        for part in parents:
-            node = node[part]
-        node[leaf] |= {"value": float(value), "source": f"{path.name}: precision {precision}, estimated"}
-    return changed

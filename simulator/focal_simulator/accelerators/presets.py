@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,23 @@ from focal_common.errors import ConfigError
 from focal_common.provenance import content_hash
 from focal_common.reading.yaml_files import parse_yaml, read_yaml
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.base import Accelerator, beyond_timing
 from focal_simulator.accelerators.described import (
     is_described,
     lowering,
     merged,
     read_description,
-    with_precision,
 )
-from focal_simulator.dram.specs import load_dram_spec
-from focal_simulator.hardware.specs import GIVEN, HardwareSpec
+from focal_simulator.accelerators.precision import named_precision
+from focal_simulator.costs.buffer_costs import BufferCost
+from focal_simulator.dram.specs import (
+    checked_memory,
+    is_memory_file,
+    load_dram_spec,
+    memory_tree,
+    read_memory,
+)
+from focal_simulator.hardware.specs import GIVEN, ONE_ARRAY, HardwareSpec
 
 
 @lru_cache(maxsize=16)
@@ -55,7 +63,40 @@ def hardware_tree(
             f"{file}: field 'base' makes an accelerator of its own; give the file among the accelerators of the run, "
             "not as the hardware of one of them"
         )
-    return overridden(tree, overrides or [], f"{plugin.preset}.yaml" if file is None else str(file))
+    tree.setdefault("arrays", ONE_ARRAY.model_dump())
+    where = f"{plugin.preset}.yaml" if file is None else str(file)
+    return overridden(with_memory(tree, where, file.parent if file else Path()), overrides or [], where)
+
+
+def with_memory(tree: dict[str, Any], where: str, folder: Path) -> dict[str, Any]:
+    """Return a hardware mapping that holds the memory it names a file for, or describes on top of a preset.
+
+    Args:
+        tree: Unchecked.
+        where: Name of its file in messages.
+        folder: Its paths start from here.
+
+    Raises:
+        ConfigError: See `read_memory` and `memory_tree`.
+    """
+    system, given = tree.get("dram_system"), tree.get("dram")
+    if is_memory_file(system) and given is not None:
+        raise ConfigError(
+            f"{where}: field 'dram_system' is '{system}' and 'dram' is given, expected one of them"
+        )
+    name = system if is_memory_file(system) else given
+    if is_memory_file(name):
+        memory = read_memory(folder / str(name))
+    elif isinstance(given, dict):
+        memory = checked_memory(memory_tree(given, where), where, "dram")
+    elif given is None:
+        return tree
+    else:
+        raise ConfigError(
+            f"{where}: field 'dram' is {given!r:.40}, expected a memory or the path of its file"
+        )
+    system = GIVEN if is_memory_file(system) else system
+    return {**tree, "dram_system": system, "dram": memory.model_dump(mode="json")}
 
 
 def overridden(tree: dict[str, Any], overrides: list[str], where: str) -> dict[str, Any]:
@@ -67,14 +108,19 @@ def overridden(tree: dict[str, Any], overrides: list[str], where: str) -> dict[s
     for override in overrides:
         field, equals, value = override.partition("=")
         path = field.strip()
+        if path == "dram_system":
+            # Another memory takes the place of the one that the mapping holds.
+            tree = {name: part for name, part in tree.items() if name != "dram"}
+        if path == "precision":
+            tree = {**tree, "precision": named_precision(value.strip(), where)}
         # A path that does not exist is left to apply_overrides, which names the nearest field.
-        if equals and _is_quantity(tree, path):
+        elif equals and _is_quantity(tree, path):
             tree = apply_overrides(tree, [f"{path}.value={value}"], where)
             node = _node(tree, path)
             node["source"] = f"--set {path}={value.strip()} (was: {node.get('source', 'unsourced')})"
         else:
             tree = apply_overrides(tree, [override], where)
-    return tree
+    return with_memory(tree, where, Path())
 
 
 def field_names(tree: dict[str, Any]) -> frozenset[str]:
@@ -128,11 +174,11 @@ def _described_tree(path: Path) -> dict[str, Any]:
     """Return the hardware mapping of a file that describes an accelerator of its own, on top of that of its base."""
     given, plugin = read_description(path)
     start = {**hardware_tree(plugin), "label": given["accelerator"]}
-    if (precision := given.pop("precision", None)) is not None:
-        start = with_precision(start, precision, plugin(preset_hardware(plugin)), path)
+    if isinstance(given.get("precision", {}), str):
+        given["precision"] = named_precision(given["precision"], f"{path}: field 'precision'")
     if "dram" in given:
         start["dram_system"] = GIVEN
-    return merged(start, given, path)
+    return with_memory(merged(start, given, path), str(path), path.parent)
 
 
 def accelerator_from_tree(name: str, tree: dict[str, Any], where: str) -> Accelerator[Any]:
@@ -166,11 +212,21 @@ def preset_hardware(plugin: type[Accelerator[Any]]) -> HardwareSpec:
     return validated(plugin.hardware_model, tree, f"{plugin.preset}.yaml")
 
 
-def hardware_label(accelerator: Accelerator[Any]) -> str:
-    """Return ``preset`` for an unchanged hardware file, else the start of its content hash."""
+BEYOND_TIMING = ", beyond timing"
+"""Stands behind the label of hardware whose clock is too fast for its parts."""
+
+
+def hardware_label(accelerator: Accelerator[Any], costs: Iterable[BufferCost] = ()) -> str:
+    """Return ``preset`` for an unchanged hardware file, else the start of its content hash, and what time it lacks.
+
+    Args:
+        accelerator: What ran.
+        costs: Its buffers.
+    """
     if accelerator.hardware.base is None and accelerator.hardware == preset_hardware(type(accelerator)):
         return "preset"
-    return content_hash(accelerator.hardware.record())[:12]
+    late = BEYOND_TIMING if beyond_timing(accelerator.hardware, costs) else ""
+    return content_hash(accelerator.hardware.record())[:12] + late
 
 
 def _node(tree: dict[str, Any], path: str) -> Any:

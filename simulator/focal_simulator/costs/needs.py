@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+LEAST_PORT_BYTES = 2
+"""Narrowest port that CACTI was run for; operands of a byte or less travel in twos or more."""
+
+DOUBLE_BUFFERED = 2
+"""Halves of a buffer whose one is filled while the other is used."""
 
 SramModel = Literal["compiler", "cacti"]
 """Memory-compiler macros of the published runs, or the CACTI table."""
@@ -19,6 +26,7 @@ class BufferNeed:
         port_bytes: Width of the read-write port.
         copies: Instances.
         extra_read_ports: Read ports beside the read-write port.
+        stated_ports: Ports that the hardware states; 1 where they are as published.
     """
 
     name: str
@@ -26,3 +34,21 @@ class BufferNeed:
     port_bytes: int
     copies: int = 1
     extra_read_ports: int = 0
+    stated_ports: int = 1
+
+
+def with_stated_ports(needs: Iterable[BufferNeed], core: Any) -> tuple[BufferNeed, ...]:
+    """Return buffers with the ports that a systolic core states; 0 leaves them as published.
+
+    Args:
+        needs: As published.
+        core: Says ``weight_port`` and ``buffer_ports``.
+    """
+    built = []
+    for need in needs:
+        if ports := core.buffer_ports.get(need.name, 0):
+            need = replace(need, extra_read_ports=ports - 1, stated_ports=ports)
+        if need.name == "wgt" and core.weight_port.value:
+            need = replace(need, port_bytes=max(core.weight_port.value, LEAST_PORT_BYTES))
+        built.append(need)
+    return tuple(built)

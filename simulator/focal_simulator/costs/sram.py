@@ -118,29 +118,44 @@ class SramTable:
         self, size_bytes: int, port_bytes: int, extra_read_ports: int, node_um: float
     ) -> NDArray[np.float64]:
         """Return the figures between macros that were run, even where this one was; axis (METRICS)."""
+        return self._grid(extra_read_ports, node_um).interpolate(size_bytes, port_bytes)
+
+    def widest_port(self, extra_read_ports: int, node_um: float) -> int:
+        """Return the widest port, in bytes, that macros of a node and a number of ports are known for.
+
+        Raises:
+            ConfigError: Another node, or more ports than the table holds.
+        """
+        self._check_ports(extra_read_ports, node_um)
+        return int(self._grid(extra_read_ports, node_um).ports_bytes[-1])
+
+    def _grid(self, extra_read_ports: int, node_um: float) -> SramGrid:
         key = (round(node_um, 9), extra_read_ports)
         if key not in self._grids:
             chosen = self._is_at(node_um) & (self.points.extra_read_ports == extra_read_ports)
             self._grids[key] = SramGrid.of(self.points, chosen)
-        return self._grids[key].interpolate(size_bytes, port_bytes)
+        return self._grids[key]
 
     def _is_at(self, node_um: float) -> NDArray[np.bool_]:
         return np.isclose(self.points.node_um, node_um, rtol=0, atol=1e-9)
 
     def _check(self, size_bytes: int, port_bytes: int, extra_read_ports: int, node_um: float) -> None:
-        self.check_node(node_um)
         for name, value in (("size_bytes", size_bytes), ("port_bytes", port_bytes)):
             if value < 1:
                 raise ConfigError(f"SRAM {name} must be at least 1, got {value}")
-        most = int(self.points.extra_read_ports[self._is_at(node_um)].max())
-        if not 0 <= extra_read_ports <= most:
-            raise ConfigError(
-                f"SRAM extra_read_ports must be 0 to {most} at node_um {node_um:g}, got {extra_read_ports}"
-            )
+        self._check_ports(extra_read_ports, node_um)
         if size_bytes < MINIMUM_ROWS * port_bytes:
             raise ConfigError(
                 f"SRAM size_bytes {size_bytes} with port_bytes {port_bytes} has {size_bytes / port_bytes:.3g} rows; "
                 f"CACTI needs at least {MINIMUM_ROWS}, so expected size_bytes >= {MINIMUM_ROWS * port_bytes}"
+            )
+
+    def _check_ports(self, extra_read_ports: int, node_um: float) -> None:
+        self.check_node(node_um)
+        most = int(self.points.extra_read_ports[self._is_at(node_um)].max())
+        if not 0 <= extra_read_ports <= most:
+            raise ConfigError(
+                f"SRAM extra_read_ports must be 0 to {most} at node_um {node_um:g}, got {extra_read_ports}"
             )
 
 

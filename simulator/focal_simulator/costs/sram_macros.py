@@ -11,7 +11,6 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, near_matches
 from focal_common.reading.yaml_files import parse_yaml
-from focal_simulator.costs.needs import BufferNeed
 from focal_simulator.hardware.specs import BufferSpec
 
 _HZ_PER_MHZ = 1e6
@@ -68,41 +67,28 @@ def _macro(name: str, buffer: str) -> Macro:
     return table[name]
 
 
-def check_macros(need: BufferNeed, spec: BufferSpec) -> None:
-    """Refuse a macro list that holds fewer bytes, or is narrower, than the buffer needs.
+def checked_macros(name: str, spec: BufferSpec) -> tuple[int, int]:
+    """Return capacity and width, in bytes, of the macros that a buffer lists.
 
     Raises:
-        ConfigError: None, without a source, too small or too narrow.
+        ConfigError: It lists none, or none with a source.
     """
     if not spec.macros:
         raise ConfigError(
-            f"buffer '{need.name}': lists no macros; add buffers.{need.name}.macros to the hardware file, or price "
+            f"buffer '{name}': lists no macros; add buffers.{name}.macros to the hardware file, or price "
             "buffers by CACTI (sram cacti)"
         )
     if not spec.source:
         raise ConfigError(
-            f"buffer '{need.name}': its macros have no source; say in buffers.{need.name}.source where they come from"
+            f"buffer '{name}': its macros have no source; say in buffers.{name}.source where they come from"
         )
     capacity_bytes = width_bytes = 0
     for use in spec.macros:
-        macro = _macro(use.macro, need.name)
+        macro = _macro(use.macro, name)
         word_bytes = macro.width_bits // _BITS_PER_BYTE
         width_bytes += word_bytes * use.parallel
         capacity_bytes += macro.depth * word_bytes * use.parallel * use.banks
-    needed = need.size_bytes * need.copies
-    if capacity_bytes < needed:
-        raise ConfigError(
-            f"buffer '{need.name}': its macros hold {capacity_bytes} bytes, it needs {needed}; "
-            "extend buffers.*.macros in the hardware file or use buffer costs of cacti",
-            about=("sram",),
-        )
-    if width_bytes < need.port_bytes:
-        raise ConfigError(
-            f"buffer '{need.name}': its macros are {width_bytes} bytes wide, its port needs "
-            f"{need.port_bytes}; "
-            "extend buffers.*.macros in the hardware file or use buffer costs of cacti",
-            about=("sram",),
-        )
+    return capacity_bytes, width_bytes
 
 
 def macros_area_mm2(spec: BufferSpec, buffer: str) -> float:

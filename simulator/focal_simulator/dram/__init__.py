@@ -6,7 +6,8 @@ Does not model power-down, close-page policies, per-bank or self refresh, ECC, o
 from focal_simulator.dram.patterns import AccessPattern
 from focal_simulator.dram.replay import ReplayResult, replay
 from focal_simulator.dram.service import DramModel, DramService, SteadyState
-from focal_simulator.dram.specs import DramSpec, load_dram_spec, preset_names
+from focal_simulator.dram.specs import load_dram_spec, preset_names, read_memory
+from focal_simulator.hardware.memory import DramSpec
 
 __all__ = [
     "AccessPattern",
@@ -17,5 +18,6 @@ __all__ = [
     "SteadyState",
     "load_dram_spec",
     "preset_names",
+    "read_memory",
     "replay",
 ]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from focal_common.errors import ConfigError
 from focal_simulator.dram.patterns import AccessPattern, Requests, pattern_requests
 from focal_simulator.dram.replay import replay
-from focal_simulator.dram.specs import DramSpec
+from focal_simulator.hardware.memory import DramSpec
 
 SAMPLE_REQUESTS = 1 << 18
 """Default limit of a sample; eight HBM2 channels need about this many."""

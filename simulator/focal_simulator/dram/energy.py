@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
-from focal_simulator.dram.specs import DramSpec
+from focal_simulator.hardware.memory import BitEnergySpec, DramSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,12 @@ class DramEnergy:
 
 
 def command_energy(spec: DramSpec) -> CommandEnergy:
-    """Return the energy per command of a memory system."""
+    """Return the energy per command of a memory system; one that is priced by the bit has none for rows and refresh."""
+    interface_pj = (spec.interface.pj_per_bit if spec.interface else 0.0) * 8 * spec.request_bytes
+    if spec.device.energy is not None:
+        return _by_the_bit(spec, spec.device.energy, interface_pj)
     timing, currents = spec.device.timing, spec.device.currents
+    assert currents is not None  # noqa: S101  (a device has one of the two)
     row_cycles = timing.activate_to_precharge_cycles + timing.precharge_cycles
     # pJ per mA and clock, over the devices of a rank
     scale = currents.supply_volts * spec.device.organisation.devices_per_rank * timing.clock_ns
@@ -98,7 +102,20 @@ def command_energy(spec: DramSpec) -> CommandEnergy:
         refresh_pj=scale * (currents.refresh_ma - active_ma) * timing.refresh_cycles,
         open_rank_cycle_pj=scale * active_ma,
         closed_rank_cycle_pj=scale * currents.precharge_standby_ma,
-        interface_request_pj=spec.interface_pj_per_bit * 8 * spec.request_bytes,
+        interface_request_pj=interface_pj,
+    )
+
+
+def _by_the_bit(spec: DramSpec, energy: BitEnergySpec, interface_pj: float) -> CommandEnergy:
+    bits, rank_cycle_pj = 8 * spec.request_bytes, energy.background_mw * spec.device.timing.clock_ns
+    return CommandEnergy(
+        activate_pj=0.0,
+        read_pj=energy.read_pj_per_bit * bits,
+        write_pj=energy.write_pj_per_bit * bits,
+        refresh_pj=0.0,
+        open_rank_cycle_pj=rank_cycle_pj,
+        closed_rank_cycle_pj=rank_cycle_pj,
+        interface_request_pj=interface_pj,
     )
 
 

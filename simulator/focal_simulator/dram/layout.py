@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from focal_simulator.dram.specs import (
+from focal_simulator.hardware.memory import (
     MAX_BANKS,
     MAX_CHANNELS,
     MAX_GROUPS,

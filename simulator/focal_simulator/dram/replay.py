@@ -12,7 +12,8 @@ from focal_common.errors import ConfigError, RunError
 from focal_simulator.dram.energy import CommandCounts, DramEnergy, energy_of
 from focal_simulator.dram.feeder import replay_kernel
 from focal_simulator.dram.layout import MAX_LOGGED_COMMANDS, build_parameters, build_state
-from focal_simulator.dram.specs import DramSpec, load_dram_spec
+from focal_simulator.dram.specs import load_dram_spec
+from focal_simulator.hardware.memory import DramSpec
 
 MAX_ADDRESS = 1 << 60
 MAX_CYCLE = 1 << 60

@@ -13,7 +13,8 @@ from focal_common.errors import ConfigError
 from focal_simulator.dram.curves import SAMPLE_REQUESTS, CurvePoint, ServiceCurve, pattern_curve
 from focal_simulator.dram.energy import DramEnergy, energy_of
 from focal_simulator.dram.patterns import AccessPattern
-from focal_simulator.dram.specs import DramSpec, load_dram_spec
+from focal_simulator.dram.specs import load_dram_spec
+from focal_simulator.hardware.memory import DramSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from focal_common.files import atomic_write_text
 from focal_common.reading.csv_files import parse_csv
 from focal_simulator.dram.service import DramModel, SteadyState
 from focal_simulator.dram.specs import preset_names
+from focal_simulator.hardware.memory import DramSpec
 
 _TABLE = resources.files("focal_simulator.dram") / "steady_rates.csv"
 
@@ -29,17 +30,17 @@ class SequentialRates(NamedTuple):
     writes: SteadyState
 
 
-def sequential_rates(system: str) -> SequentialRates:
-    """Return the rates of a memory system, from the table if this model measured it.
+def sequential_rates(system: str | DramSpec) -> SequentialRates:
+    """Return the rates of a memory system; of a preset from the table, if this model measured it.
 
     Raises:
         ConfigError: Unknown preset.
     """
-    rates = _table().get((system, sources_sha256()))
+    rates = _table().get((system, sources_sha256())) if isinstance(system, str) else None
     return measured_rates(system) if rates is None else rates
 
 
-def measured_rates(system: str) -> SequentialRates:
+def measured_rates(system: str | DramSpec) -> SequentialRates:
     """Return the rates of a memory system from a replay; raises as `sequential_rates`."""
     model = DramModel(system)
     return SequentialRates(model.steady_state(), model.steady_state(write_share=1.0))
@@ -47,15 +48,17 @@ def measured_rates(system: str) -> SequentialRates:
 
 @cache
 def sources_sha256() -> str:
-    """Return the hash of the model: its code without imports, its presets and devices."""
+    """Return the hash of the model: its code without imports, its parameters, presets and devices."""
     digest = hashlib.sha256()
     folder = resources.files("focal_simulator.dram")
+    sources = [resources.files("focal_simulator.hardware") / "memory.py"]
     for place, ending in ((folder, ".py"), (folder / "presets", ".yaml"), (folder / "devices", ".yaml")):
-        for source in sorted(place.iterdir(), key=lambda item: item.name):
-            if source.name.endswith(ending):
-                lines = source.read_text(encoding="utf-8").splitlines()
-                kept = [line for line in lines if not line.startswith(("from ", "import "))]
-                digest.update("\n".join([source.name, *kept]).encode())
+        found = (source for source in place.iterdir() if source.name.endswith(ending))
+        sources += sorted(found, key=lambda item: item.name)
+    for source in sources:
+        lines = source.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if not line.startswith(("from ", "import "))]
+        digest.update("\n".join([source.name, *kept]).encode())
     return digest.hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,17 @@ class RunResult:
     sram_mj: float
     core_mj: float
     total_mj: float
+
+    @property
+    def average_on_chip_power_mw(self) -> float:
+        """Energy of core and buffers over the time of the run."""
+        return (self.core_mj + self.sram_mj) / self.seconds if self.seconds else 0.0
+
+
+def peak_power_mw(components: Iterable[Component], costs: Iterable[BufferCost], clock_hz: float) -> float:
+    """Return what a chip draws while every unit works and every buffer reads and writes; DRAM is beside it."""
+    core = math.fsum(part.power.value * part.count.value for part in components)
+    return core + math.fsum(cost.peak_mw(clock_hz) for cost in costs)
 
 
 class Fidelity(ABC):

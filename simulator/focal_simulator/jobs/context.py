@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from focal_common.errors import ConfigError
 from focal_simulator.dram.steady_rates import sequential_rates
+from focal_simulator.hardware.memory import DramSpec
 from focal_simulator.hardware.specs import PlainMemory
 
 _BITS_PER_BYTE = 8
@@ -38,26 +39,31 @@ class MemoryRates:
 
 
 @lru_cache(maxsize=64)
-def memory_rates(system: str | PlainMemory, clock_hz: float) -> MemoryRates:
-    """Return the rates of a DRAM preset, or of a memory by its figures, for an array clock; remembered by the process.
+def memory_rates(system: str | PlainMemory | DramSpec, clock_hz: float, arrays: int = 1) -> MemoryRates:
+    """Return the rates of a DRAM preset, or of a memory that hardware holds; remembered by the process.
+
+    Args:
+        system: The memory.
+        clock_hz: Of the arrays.
+        arrays: That may share it; one alone gets the rates returned.
 
     Raises:
-        ConfigError: Unknown preset, or a byte would take more than 1,024 cycles.
+        ConfigError: Unknown preset, or a byte would take more than 1,024 cycles of an array with its share.
     """
 
     def numerator(bytes_per_ns: float) -> int:
         return max(1, round(clock_hz / (bytes_per_ns * 1e9) * RATE_DENOMINATOR))
 
     if isinstance(system, PlainMemory):
-        least = clock_hz / _MOST_CYCLES_PER_BYTE
-        if system.bandwidth.value < least:
-            raise ConfigError(
-                f"dram.bandwidth is {system.bandwidth.value:g} B/s, expected at least {least:g} at {clock_hz:g} Hz"
-            )
-        rate, pj_per_byte = numerator(system.bandwidth.value / 1e9), system.energy.value * _BITS_PER_BYTE
-        return MemoryRates(rate, rate, pj_per_byte, pj_per_byte, system.background.value)
+        rate = system.bandwidth.value / 1e9
+        _check_rate(rate, clock_hz, arrays, "dram.bandwidth")
+        pj_per_byte = system.energy.value * _BITS_PER_BYTE
+        return MemoryRates(
+            numerator(rate), numerator(rate), pj_per_byte, pj_per_byte, system.background.value
+        )
     reads, writes = sequential_rates(system)
-
+    name = system if isinstance(system, str) else system.name
+    _check_rate(min(reads.bytes_per_ns, writes.bytes_per_ns), clock_hz, arrays, f"bandwidth of {name}")
     return MemoryRates(
         read_numerator=numerator(reads.bytes_per_ns),
         write_numerator=numerator(writes.bytes_per_ns),
@@ -65,6 +71,16 @@ def memory_rates(system: str | PlainMemory, clock_hz: float) -> MemoryRates:
         write_pj_per_byte=writes.dynamic_pj_per_byte,
         background_mw=(reads.background_mw + writes.background_mw) / 2,
     )
+
+
+def _check_rate(bytes_per_ns: float, clock_hz: float, arrays: int, what: str) -> None:
+    """Refuse a memory so slow beside the arrays that cycles of a tile may not fit into 64 bits."""
+    least = clock_hz * arrays / _MOST_CYCLES_PER_BYTE
+    if bytes_per_ns * 1e9 < least:
+        among = f" for {arrays} arrays" if arrays > 1 else ""
+        raise ConfigError(
+            f"{what} is {bytes_per_ns * 1e9:g} B/s, expected at least {least:g} at {clock_hz:g} Hz{among}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,16 +21,80 @@ class Correction:
         corrected: What is modelled when it is on.
         order: Generated tables apply corrections by it: what is computed, what one accelerator does, then memory
             and energy; those of other distributions go last.
+        is_assumption: Whether it changes what the paper takes for granted, rather than mend what its simulator gets
+            wrong; such a correction is on only where it is named.
     """
 
     name: str
     defects: tuple[str, ...]
     published: str
     corrected: str
-    order: int = 100
+    order: float = 100
+    is_assumption: bool = False
 
 
 COMMON_CORRECTIONS: tuple[Correction, ...] = (
+    Correction(
+        "array_latencies",
+        ("D18",),
+        "the last output of a fold is there at the last index that SCALE-Sim prints, and scatter reads it at once",
+        "outputs are in their buffer 2 cycles later and scatter reads a row 3 cycles later, as in RTL",
+        order=0.5,
+    ),
+    Correction(
+        "causal_triangle",
+        ("D26",),
+        "every query of an m-tile meets the keys up to the end of the tile; MACs of causal attention leave out the "
+        "diagonal",
+        "queries of a tile meet the keys up to their own place, in steps of an eighth of the tile; MACs count the "
+        "diagonal",
+        order=1.3,
+    ),
+    Correction(
+        "shared_keys",
+        ("D20",),
+        "each query head of a group fetches keys and values by itself",
+        "heads that share keys and values lie side by side in an m-tile as far as their rows fit, and fetch them once",
+        order=1.6,
+    ),
+    Correction(
+        "group_mean",
+        ("D21",),
+        "gather takes a cycle for each candidate; the mean of a group takes none",
+        "updating the mean of its group takes `core.group_mean` cycles more a row",
+        order=4.2,
+    ),
+    Correction(
+        "gate_product",
+        ("D22",),
+        "the output of gate_proj is written at the size that its product with up_proj will have after concentration, "
+        "and reading it back for that product is free",
+        "it is written whole, and up_proj reads it back",
+        order=4.4,
+    ),
+    Correction(
+        "residual_stream",
+        ("D21",),
+        "the residual stream costs nothing in DRAM",
+        "o_proj and down_proj read it back; where their output is concentrated, all of it is written beside that",
+        order=4.6,
+    ),
+    Correction(
+        "importance_rows",
+        ("D21",),
+        "the importance of tokens comes from attention rows of text queries that take no time",
+        "blocks that drop tokens compute Q x K^T of text queries before they sort, 100 where a prompt does not say",
+        order=5.5,
+    ),
+    Correction(
+        "whole_rows",
+        ("D21",),
+        "outputs are normalised and concentrated as they leave the array, an n-tile at a time",
+        "o_proj and down_proj write their rows whole, and read them back to normalise and concentrate them: RMSNorm "
+        "needs the whole row",
+        order=4.8,
+        is_assumption=True,
+    ),
     Correction(
         "tile_lengths",
         ("D3", "D27"),

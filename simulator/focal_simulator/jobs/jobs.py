@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from focal_simulator.hardware.specs import SIDE_UNITS
 from focal_simulator.kernels.pipeline import CAUSES as GEMM_CAUSES
 from focal_simulator.kernels.pipeline import Pipeline
-from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.arithmetic import bytes_of, ceil_div
 from focal_simulator.workload.layer_table import Traffic
-
-__all__ = ["CAUSES", "GEMM_CAUSES", "STALLS", "GemmJob", "JobShape", "Movement", "PlacedJob", "uniform_tiles"]
 
 CAUSES = (*GEMM_CAUSES, *SIDE_UNITS)
 """Those of the GEMM, then one for each unit beside the array. The array never idles without one of these reasons."""
@@ -25,6 +23,9 @@ STALLS = tuple(name for name in CAUSES if name not in ("stream", "fill_drain", "
 
 
 Rows = NDArray[np.int32]
+
+RESIDUAL_LAYERS = ("o_proj", "down_proj")
+"""Layers whose output is added to the residual stream."""
 
 
 class Movement(Protocol):
@@ -57,6 +58,7 @@ class GemmJob:
         outputs: N.
         tile_outputs: N of each entry where they differ (causal attention); each is then a GEMM of its own.
         tile_slices: k-slices of each entry; given with ``tile_outputs``.
+        tile_copies: How often each entry is computed, once if None; given with ``tile_outputs`` alone.
         copies: Equal GEMMs, such as attention heads.
         copies_divisor: Copies are divided by it: 2 for the published causal half.
         macs: Multiply-accumulates executed, all copies.
@@ -64,7 +66,9 @@ class GemmJob:
         activation_bytes: Size of the input that stays after compression.
         parallel_cycles: Cycles of units that work beside the GEMM, by cause; what exceeds the GEMM counts.
         serial_cycles: Cycles of units that the GEMM waits for, by cause.
+        vector_work: What the special-function unit does beside it, in numbers that give its cycles.
         extra_read_bytes: Bytes read from DRAM into the input buffer beside those of the GEMM, all copies.
+        extra_write_bytes: Bytes written from the output buffer to DRAM beside those of the GEMM, all copies.
         traffic: Bytes by (level, direction, buffer) that do not follow from the array, all copies.
         role: Which units of the array it uses, where a lowering tells array and tiles apart.
     """
@@ -82,11 +86,14 @@ class GemmJob:
     activation_bytes: int
     tile_outputs: NDArray[np.int64] | None = None
     tile_slices: NDArray[np.int64] | None = None
+    tile_copies: NDArray[np.int64] | None = None
     copies: int = 1
     copies_divisor: int = 1
     parallel_cycles: Mapping[str, int] = field(default_factory=dict)
     serial_cycles: Mapping[str, int] = field(default_factory=dict)
+    vector_work: str = ""
     extra_read_bytes: int = 0
+    extra_write_bytes: int = 0
     traffic: Mapping[Traffic, int] = field(default_factory=dict)
     role: Any = None
 
@@ -101,9 +108,13 @@ class PlacedJob(GemmJob):
 
     Attributes:
         shape: Sums that bytes and explanations are made of.
+        cut: How several arrays share it; empty where there is one array.
+        arrays: How many of them have a part.
     """
 
     shape: JobShape
+    cut: str = ""
+    arrays: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +161,35 @@ class JobShape:
             map_written_bytes=gathered * machine.map_write_bytes,
             restored_elements=restored,
         )
+
+    def read_bytes(self, machine: Pipeline) -> Any:
+        """Return the bytes read from DRAM: inputs, weights and maps."""
+        inputs = bytes_of(self.fetched_elements, machine.input_bits)
+        return inputs + bytes_of(self.weight_elements, machine.weight_bits) + self.map_read_bytes
+
+    def written_bytes(self, machine: Pipeline) -> Any:
+        """Return the bytes written to DRAM: outputs and maps."""
+        return bytes_of(self.written_elements, machine.output_bits) + self.map_written_bytes
+
+
+def with_vectors(job: GemmJob, cycles: int, work: str) -> GemmJob:
+    """Return a job with work of the special-function unit beside it, if there is any."""
+    units = {**job.parallel_cycles, "sfu": cycles}
+    return replace(job, parallel_cycles=units, vector_work=work) if cycles else job
+
+
+def second_operand_bytes(layer: str, outputs_bytes: int, corrections: frozenset[str]) -> int:
+    """Return the bytes of what is multiplied or added to the output of a layer on its way out, and was written before.
+
+    Args:
+        layer: Its name.
+        outputs_bytes: Of its output.
+        corrections: Names that are on.
+    """
+    is_read = (layer == "up_proj" and "gate_product" in corrections) or (
+        layer in RESIDUAL_LAYERS and "residual_stream" in corrections
+    )
+    return outputs_bytes if is_read else 0
 
 
 def uniform_tiles(rows: int, tile: int, *, is_averaged: bool) -> Rows:

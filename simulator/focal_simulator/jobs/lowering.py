@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from focal_simulator.jobs.jobs import GemmJob, Movement
@@ -71,6 +71,42 @@ class GivenJobs:
     def jobs(self) -> Sequence[GemmJob]:
         """Return them."""
         return self.given
+
+
+@dataclass(frozen=True, slots=True)
+class BatchedTiles:
+    """Jobs of several prompts of equal counts; equal by value if the tiles are.
+
+    Each prompt has m-tiles of its own, and weights are fetched for every m-tile: a batch takes as many times as long as
+    one prompt, and prompts can be dealt out to arrays.
+
+    Attributes:
+        tiles: Of one prompt.
+        batch: Prompts.
+    """
+
+    tiles: TileJobs
+    batch: int
+
+    def jobs(self) -> Sequence[GemmJob]:
+        """Return the jobs, each of all prompts; raises as those of the tiles do."""
+        many = self.batch
+        return [
+            replace(
+                job,
+                copies=job.copies * many,
+                macs=job.macs * many,
+                dense_macs=job.dense_macs * many,
+                activation_bytes=job.activation_bytes * many,
+                parallel_cycles={name: cycles * many for name, cycles in job.parallel_cycles.items()},
+                serial_cycles={name: cycles * many for name, cycles in job.serial_cycles.items()},
+                vector_work=f"{many} x ({job.vector_work})" if job.vector_work else "",
+                extra_read_bytes=job.extra_read_bytes * many,
+                extra_write_bytes=job.extra_write_bytes * many,
+                traffic={key: value * many for key, value in job.traffic.items()},
+            )
+            for job in self.tiles.jobs()
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,38 @@ from dataclasses import dataclass
 from typing import Any
 
 from focal_common.errors import ConfigError
+from focal_simulator.hardware.specs import HardwareSpec
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.jobs import Movement
 from focal_simulator.kernels.pipeline import Pipeline
+from focal_simulator.workload.arithmetic import bytes_of, ceil_div
 from focal_simulator.workload.layer_table import Traffic
+
+
+def check_slice(hardware: Any) -> None:
+    """Refuse a k-tile that does not hold one slice: as many inputs as the array has rows.
+
+    Raises:
+        ConfigError: ``tiles.k_tile`` is smaller.
+    """
+    deep, height = hardware.tiles.k_tile.value, hardware.core.array_rows.value
+    if deep < height:
+        raise ConfigError(
+            f"{hardware.accelerator}: tiles.k_tile is {deep}, expected at least core.array_rows ({height}): the input "
+            "and weight buffers must hold one slice of the array"
+        )
+
+
+def operand_bits(hardware: HardwareSpec) -> dict[str, int]:
+    """Return the fields of a `Pipeline` that say how wide operands of linear layers are."""
+    precision = hardware.precision
+    return {
+        "input_bits": precision.bits("activations"),
+        "weight_bits": precision.bits("weights"),
+        "output_bits": precision.bits("activations"),
+        "sum_bits": precision.bits("partial_sums"),
+        "score_bits": precision.bits("scores"),
+    }
 
 
 def systolic_machine(hardware: Any, context: CycleContext) -> Pipeline:
@@ -24,27 +52,74 @@ def systolic_machine(hardware: Any, context: CycleContext) -> Pipeline:
         ConfigError: The n-tile does not hold one array column.
     """
     height, width = hardware.core.array_rows.value, hardware.core.array_columns.value
+    core, dataflow = hardware.core, hardware.dataflow
     if hardware.tiles.n_tile.value < width:
         raise ConfigError(
             f"{hardware.accelerator}: tiles.n_tile is {hardware.tiles.n_tile.value}, expected at least "
             f"core.array_columns ({width}): the output buffer must hold one array column"
         )
+    is_timed = context.has("array_latencies")
     return Pipeline(
         slice_elements=height,
         array_columns=width,
-        skew_cycles=height + width - 3,
+        # The formula of SCALE-Sim, which is -1 for an array of one multiplier.
+        skew_cycles=max(height + width - 3, 0),
+        output_latency_cycles=core.output_latency.value if is_timed else 0,
+        scatter_latency_cycles=0,
         row_lanes=1,
-        cycles_per_pass=1,
+        # A partial sum is read and written; a word of several rows costs no more than one of one.
+        cycles_per_pass=accesses_per_word(core.output_ports.value, core.output_word_rows),
         columns_per_buffer=hardware.tiles.n_tile.value // width,
-        weight_load_cycles=height,
-        is_weight_double_buffered=int(hardware.dataflow.is_weight_double_buffered),
+        **_weight_cycles(hardware),
+        is_weight_double_buffered=int(dataflow.is_weight_double_buffered),
+        is_weight_wavefront=int(dataflow.is_weight_wavefront),
         scatter_rows_per_cycle=0,
+        concentrate_reads_per_cycle=0,
+        accumulate_cycles=1,
         gather_cycles_per_row=0,
-        element_bytes=hardware.element_bytes.value,
+        **operand_bits(hardware),
         map_read_bytes=0,
         map_write_bytes=0,
         **context.channel,
     )
+
+
+def accesses_per_word(ports: int, rows: int = 1) -> int:
+    """Return the cycles of reading and writing a row that lies with others in a word of ``rows``.
+
+    Args:
+        ports: Of the buffer; 0 for as many as it needs.
+        rows: In one word.
+    """
+    return ceil_div(2, ports * rows) if ports else 1
+
+
+def _weight_cycles(hardware: Any) -> dict[str, int]:
+    """Return the fields of a `Pipeline` on loading the weights of a fold, and keys or values in their place.
+
+    Model: array rows come one after the other. In a wavefront row r of the array may take its first activation as soon
+    as its weights are there, r cycles after row 0.
+    """
+    core, dataflow = hardware.core, hardware.dataflow
+    height, width, port = core.array_rows.value, core.array_columns.value, core.weight_port.value
+    row_bytes, key_bytes = (
+        bytes_of(width, hardware.precision.bits(operand)) for operand in ("weights", "activations")
+    )
+    load, keys = (height * (ceil_div(one, port) if port else 1) for one in (row_bytes, key_bytes))
+    cycles = {"weight_load_cycles": load, "key_load_cycles": keys, "weight_lead_cycles": load}
+    if not dataflow.is_weight_wavefront:
+        return cycles
+    if dataflow.is_weight_double_buffered:
+        raise ConfigError(
+            f"{hardware.accelerator}: dataflow.is_weight_wavefront and dataflow.is_weight_double_buffered are both "
+            "true, expected one of them: a wavefront needs no second set of registers"
+        )
+    if not port:
+        raise ConfigError(
+            f"{hardware.accelerator}: dataflow.is_weight_wavefront is true and core.weight_port is 0 B, expected the "
+            f"bytes of weights a cycle, such as {row_bytes}: a wavefront is as fast as the port that feeds it"
+        )
+    return {**cycles, "weight_lead_cycles": load - height + 1}
 
 
 def systolic_traffic(job: Movement) -> dict[Traffic, Any]:
@@ -54,14 +129,16 @@ def systolic_traffic(job: Movement) -> dict[Traffic, Any]:
     concentrate buffer where rows are restored. DRAM fills the input and weight buffers and empties the output.
     """
     machine, shape = job.machine, job.shape
-    element, width = machine.element_bytes, machine.array_columns
-    streamed, restored = shape.streamed_rows * width * element, shape.scattered_rows * width * element
-    fetched, weights = shape.fetched_elements * element, shape.weight_elements * element
-    written = shape.written_elements * element
+    width, sums = machine.array_columns, machine.sum_bits
+    streamed = bytes_of(shape.streamed_rows * width, sums)
+    restored = bytes_of(shape.scattered_rows * width, sums)
+    fetched = bytes_of(shape.fetched_elements, machine.input_bits)
+    weights = bytes_of(shape.weight_elements, machine.weight_bits)
+    written = bytes_of(shape.written_elements, machine.output_bits)
     counters: dict[Traffic, Any] = {
-        ("sram", "read", "input"): shape.streamed_rows * machine.slice_elements * element,
+        ("sram", "read", "input"): bytes_of(shape.streamed_rows * machine.slice_elements, machine.input_bits),
         ("sram", "write", "input"): fetched,
-        ("sram", "read", "wgt"): shape.folds * machine.slice_elements * width * element,
+        ("sram", "read", "wgt"): bytes_of(shape.folds * machine.slice_elements * width, machine.weight_bits),
         ("sram", "write", "wgt"): weights,
         ("dram", "read", "input"): fetched,
         ("dram", "read", "wgt"): weights,

@@ -9,15 +9,25 @@ from typing import Any
 import numpy as np
 
 from focal_common.errors import ConfigError
-from focal_simulator.jobs.attention import AttentionShape, scores_job, values_job
+from focal_simulator.jobs.attention import (
+    AttentionShape,
+    importance_job,
+    scores_job,
+    sharing_heads,
+    values_job,
+    visible_pairs,
+)
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.jobs import GemmJob, uniform_tiles
+from focal_simulator.jobs.jobs import GemmJob, second_operand_bytes, uniform_tiles
 from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.jobs.systolic import systolic_array
-from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.arithmetic import bytes_of, ceil_div
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
+
+_TEXT_QUERIES = 100
+"""Assumed where a trace does not tell its prompt, as in ``shapes/llava_video_7b.yaml``."""
 
 _QUERY, _GATE = GEMMS.index("query"), GEMMS.index("gate_proj")
 
@@ -103,6 +113,11 @@ def sort_cycles(tokens: int, kept: int, lanes: int) -> int:
     return int(ceil_div(kept, lanes)) * tokens if kept < tokens else 0
 
 
+def text_queries(workload: Workload) -> int:
+    """Return the text tokens behind the picture, whose attention tells the importance of visual tokens."""
+    return workload.shape.text_tokens_after if workload.shape is not None else _TEXT_QUERIES
+
+
 def check_tile(hardware: Any, held_rows: int) -> None:
     """Refuse passes of more rows than the buffers hold.
 
@@ -124,7 +139,6 @@ def _block(tiles: TokenTiles, block: int, tokens: Any) -> Iterator[GemmJob]:
     for place, layer in enumerate(LINEAR_LAYERS):
         inputs, outputs = int(shapes.inputs[place]), int(shapes.outputs[place])
         machine = array.machine(inputs)
-        element = machine.element_bytes
         live = int(tokens[shapes.recorded[place]])
         rows = uniform_tiles(live, limit, is_averaged=is_averaged)
         yield GemmJob(
@@ -138,17 +152,32 @@ def _block(tiles: TokenTiles, block: int, tokens: Any) -> Iterator[GemmJob]:
             outputs=outputs,
             macs=live * inputs * outputs,
             dense_macs=every * inputs * outputs,
-            activation_bytes=element * inputs * live,
+            activation_bytes=bytes_of(inputs * live, machine.input_bits),
+            extra_read_bytes=second_operand_bytes(
+                layer, bytes_of(live * outputs, machine.output_bits), corrections
+            ),
         )
     live, heads, head = int(tokens[_QUERY]), geometry.heads, geometry.head_dim_elements
     rows = uniform_tiles(live, limit, is_averaged=is_averaged)
     ends = np.minimum(np.cumsum(rows, dtype=np.int64), live)
-    shape = AttentionShape(block, heads, head, live, ends, "causal_tiles" in corrections)
-    half, dense_half = live * live * head * heads // 2, every * every * head * heads // 2
+    shape = AttentionShape(
+        block,
+        heads,
+        head,
+        live,
+        ends,
+        "causal_tiles" in corrections,
+        "causal_triangle" in corrections,
+        sharing_heads(geometry, corrections),
+        limit,
+    )
+    half, dense_half = (visible_pairs(one, corrections) * head * heads // 2 for one in (live, every))
     sorts = tiles.sorter_lanes and "special_functions" in corrections
     sorting = sort_cycles(live, int(tokens[_GATE]), tiles.sorter_lanes) if sorts else 0
-    machine, element = array.machine(head), array.machine(head).element_bytes
+    machine = array.machine(head)
     slices = np.repeat(rows[:, None], ceil_div(head, machine.slice_elements), axis=1)
+    if tiles.sorter_lanes and int(tokens[_GATE]) < live and "importance_rows" in corrections:
+        yield importance_job(shape, machine, text_queries(workload))
     yield scores_job(
         shape,
         machine,
@@ -156,7 +185,7 @@ def _block(tiles: TokenTiles, block: int, tokens: Any) -> Iterator[GemmJob]:
         slices,
         macs=half,
         dense_macs=dense_half,
-        activation_bytes=element * live * heads * head,
+        activation_bytes=bytes_of(live * heads * head, machine.input_bits),
         parallel_cycles={"sec": sorting} if sorting else {},
     )
     yield values_job(
@@ -166,5 +195,5 @@ def _block(tiles: TokenTiles, block: int, tokens: Any) -> Iterator[GemmJob]:
         rows,
         macs=half,
         dense_macs=dense_half,
-        activation_bytes=element * live * live * heads,
+        activation_bytes=bytes_of(live * live * heads, machine.score_bits),
     )

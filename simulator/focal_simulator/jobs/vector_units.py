@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focal_simulator.hardware.specs import HardwareSpec
-from focal_simulator.jobs.jobs import GemmJob
+from focal_simulator.jobs.jobs import GemmJob, with_vectors
 from focal_simulator.jobs.lowering import Lowering, TileJobs
 from focal_simulator.whole_model.decoder import LayerTokens, prefill_operators
-from focal_simulator.whole_model.special_functions import VectorLanes, vector_cycles, vector_lanes
+from focal_simulator.whole_model.special_functions import (
+    VectorLanes,
+    VectorTime,
+    vector_cycles,
+    vector_lanes,
+    vector_sum,
+)
 from focal_traces.header.schema import GEMMS, DecoderGeometry
 
 _PARTNER = {
@@ -59,7 +65,10 @@ class _WithSpecialFunctions:
         cycles = [
             _cycles(LayerTokens(*row), self.geometry, self.lanes, self.is_causal) for row in live.tolist()
         ]
-        return [_beside(job, cycles[job.block].get((job.layer, job.part), 0)) for job in self.tiles.jobs()]
+        return [
+            with_vectors(job, *cycles[job.block].get((job.layer, job.part), (0, "")))
+            for job in self.tiles.jobs()
+        ]
 
 
 def with_special_functions(
@@ -83,17 +92,14 @@ def with_special_functions(
     return Lowering(tiles, lowering.array)
 
 
-def _beside(job: GemmJob, cycles: int) -> GemmJob:
-    return replace(job, parallel_cycles={**job.parallel_cycles, "sfu": cycles}) if cycles else job
-
-
 @lru_cache(maxsize=1024)
 def _cycles(
     tokens: LayerTokens, geometry: DecoderGeometry, lanes: VectorLanes, is_causal: bool
-) -> Mapping[tuple[str, str], int]:
-    """Return the cycles beside each GEMM of a block by (layer, part)."""
-    cycles: dict[tuple[str, str], int] = defaultdict(int)
+) -> Mapping[tuple[str, str], tuple[int, str]]:
+    """Return the cycles beside each GEMM of a block, and their arithmetic, by (layer, part)."""
+    times: dict[tuple[str, str], list[tuple[str, VectorTime]]] = defaultdict(list)
     for operator in prefill_operators(geometry, [tokens], 0, 1):
         if operator.name in _PARTNER and operator.kind == "vector":
-            cycles[_PARTNER[operator.name]] += vector_cycles(operator, lanes, is_mask_skipped=is_causal)[0]
-    return cycles
+            time = vector_cycles(operator, lanes, is_mask_skipped=is_causal)
+            times[_PARTNER[operator.name]].append((operator.name, time))
+    return {place: vector_sum(found) for place, found in times.items()}

@@ -8,25 +8,24 @@ from numpy.typing import NDArray
 from focal_simulator.kernels.jit import kernel
 
 CURSOR = 0  # end of the last stream: every cycle before it has its cause
-LOADED = 1  # end of the last weight load
-STREAM_START = 2
-DONE = 3  # last output of the last fold
-SCATTERED = 4  # end of the last scatter, and of the one before
-SCATTERED_BEFORE = 5
-STEP_END = 6  # end of the last stream of the last step
-READY = 7  # data of the next step are fetched
-DRAM = 8  # the channel is free
-GATHERED = 9  # end of the last gather, and of the one before
-GATHERED_BEFORE = 10
-WRITTEN = 11  # end of the last write served, and of the one before
-WRITTEN_BEFORE = 12
-FIRST_DUE = 13  # earliest start of the writes that wait; at most two do
-SECOND_DUE = 14
-TIMES = 15
-FIRST_CYCLES = 15  # from here on lengths and numbers, not times
-SECOND_CYCLES = 16
-WRITES_WAITING = 17
-STATES = 18
+REGISTERS = 1  # the next weights may load
+DONE = 2  # last output of the last fold
+SCATTERED = 3  # end of the last scatter, and of the one before
+SCATTERED_BEFORE = 4
+STEP_END = 5  # end of the last stream of the last step
+READY = 6  # data of the next step are fetched
+DRAM = 7  # the channel is free
+GATHERED = 8  # end of the last gather, and of the one before
+GATHERED_BEFORE = 9
+WRITTEN = 10  # end of the last write served, and of the one before
+WRITTEN_BEFORE = 11
+FIRST_DUE = 12  # earliest start of the writes that wait; at most two do
+SECOND_DUE = 13
+TIMES = 14
+FIRST_CYCLES = 14  # from here on lengths and numbers, not times
+SECOND_CYCLES = 15
+WRITES_WAITING = 16
+STATES = 17
 
 
 @kernel

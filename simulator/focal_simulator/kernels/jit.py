@@ -27,8 +27,8 @@ _KERNEL_FOLDERS = ("dram", "kernels")
 def _cache_folder() -> str:
     # Constants that a kernel takes from a neighbouring file are compiled in, so whole folders count.
     digest = hashlib.sha256()
-    for name in _KERNEL_FOLDERS:
-        for source in sorted((_PACKAGE / name).glob("*.py")):
+    for name in (*(f"{folder}/*.py" for folder in _KERNEL_FOLDERS), "hardware/memory.py"):
+        for source in sorted(_PACKAGE.glob(name)):
             digest.update(source.read_bytes())
     leaf = f"kernels-{digest.hexdigest()[:16]}"
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

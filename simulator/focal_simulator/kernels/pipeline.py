@@ -8,11 +8,13 @@ Model (all times in array cycles, end-exclusive):
     for m-tile t, n-buffer tile b, k-slice s (a *step*), array column c (a *fold*):
         fetch   the step's inputs, their maps and weights, in order, once step j - 2 is streamed: its half is free
         load    the fold's weights once the step is fetched, the loader is free and the registers are:
-                double-buffered: the previous fold streams;  single: the previous fold has drained
-        stream  ceil(unique[t, s] / row_lanes) x cycles_per_pass after load, after the previous stream, once the
-                concentrate half of fold i - 2 and the output half of group g - 2 are free
-        drain   skew_cycles after the last row
-        scatter rows[t] / scatter_rows_per_cycle, in order, from the first output on, to the last at least
+                serial: skew_cycles after the last row of the previous fold;  double-buffered: it streams;
+                wavefront: its last row streams, one register after the other behind it
+        stream  ceil(unique[t, s] / row_lanes) x cycles_per_pass, weight_lead_cycles after the load began, after the
+                previous stream, once the concentrate half of fold i - 2 and the output half of group g - 2 are free
+        drain   skew_cycles + output_latency_cycles after the last row
+        scatter scatter_cycles(rows[t]), in order, from skew_cycles + scatter_latency_cycles after the first row
+                streamed on, to so many after the last at least
     after the last slice of (t, b), a *group*:
         gather  gather_cycles_per_row x rows x columns, in order
         write   the output rows; the DRAM channel serves a fetch first where both wait
@@ -32,12 +34,11 @@ from focal_simulator.kernels.channel import (
     CURSOR,
     DONE,
     GATHERED_BEFORE,
-    LOADED,
+    REGISTERS,
     SCATTERED,
     SCATTERED_BEFORE,
-    STREAM_START,
 )
-from focal_simulator.kernels.jit import kernel
+from focal_simulator.kernels.jit import inlined_kernel, kernel
 
 CAUSES = ("stream", "fill_drain", "weight", "scatter", "gather", "dram_read", "dram_write")
 """Why a cycle passed, in the order of the kernel's result. Causes of attention and of the special-function
@@ -52,15 +53,26 @@ class Pipeline(NamedTuple):
     Attributes:
         slice_elements: Elements of a k-slice; the height h of a systolic array.
         array_columns: w.
-        skew_cycles: From the last row streamed to its last output; h + w - 3 in a systolic array.
+        skew_cycles: From the last row streamed until no register holds it; h + w - 3 in a systolic array.
+        output_latency_cycles: From there to its last output in a buffer.
+        scatter_latency_cycles: From ``skew_cycles`` after a row to the cycle in which scatter can read it.
         row_lanes: Rows streamed side by side; 1 in a systolic array.
         cycles_per_pass: Cycles of one pass of ``row_lanes`` rows; 1 in a systolic array.
         columns_per_buffer: Array columns that one n-buffer tile holds.
         weight_load_cycles: Cycles to load the weights of one fold.
+        key_load_cycles: Of keys or values in their place, for `for_scores` and `for_values`.
+        weight_lead_cycles: From the begin of a load to the first row that may stream.
         is_weight_double_buffered: 1 if weights load while the previous fold streams.
+        is_weight_wavefront: 1 if weights load behind the last row of the previous fold; not both.
         scatter_rows_per_cycle: Restored rows per cycle; 0 if the array accumulates directly.
+        concentrate_reads_per_cycle: Rows that the concentrate buffer gives in a cycle; any number if 0.
+        accumulate_cycles: Cycles of adding ``scatter_rows_per_cycle`` rows to the output buffer.
         gather_cycles_per_row: Cycles of the gather unit per row and array column; 0 without one.
-        element_bytes: Bytes of one element in DRAM.
+        input_bits: Of an element that streams through the array.
+        weight_bits: Of an element that waits in it.
+        output_bits: Of an element that is written to DRAM.
+        sum_bits: Of a partial sum in the buffers.
+        score_bits: Of an attention score, for `for_scores` and `for_values`.
         map_read_bytes: Bytes of similarity map fetched per row and k-slice; 0 without maps.
         map_write_bytes: Bytes of similarity map written per row and array column; 0 without maps.
         read_cycles_numerator: Read time is ceil(bytes x numerator / denominator); 0 for infinite bandwidth.
@@ -71,25 +83,85 @@ class Pipeline(NamedTuple):
     slice_elements: int
     array_columns: int
     skew_cycles: int
+    output_latency_cycles: int
+    scatter_latency_cycles: int
     row_lanes: int
     cycles_per_pass: int
     columns_per_buffer: int
     weight_load_cycles: int
+    key_load_cycles: int
+    weight_lead_cycles: int
     is_weight_double_buffered: int
+    is_weight_wavefront: int
     scatter_rows_per_cycle: int
+    concentrate_reads_per_cycle: int
+    accumulate_cycles: int
     gather_cycles_per_row: int
-    element_bytes: int
+    input_bits: int
+    weight_bits: int
+    output_bits: int
+    sum_bits: int
+    score_bits: int
     map_read_bytes: int
     map_write_bytes: int
     read_cycles_numerator: int
     write_cycles_numerator: int
     cycles_denominator: int
 
+    def for_scores(self) -> Pipeline:
+        """Return the constants for queries x keys: keys wait in the array, scores leave it."""
+        return self._with_keys(output_bits=self.score_bits)
+
+    def for_values(self) -> Pipeline:
+        """Return the constants for scores x values."""
+        return self._with_keys(input_bits=self.score_bits)
+
+    def _with_keys(self, **bits: int) -> Pipeline:
+        """Return the constants where keys or values wait in the array, in the format of activations."""
+        return self._replace(
+            weight_bits=self.input_bits,
+            weight_load_cycles=self.key_load_cycles,
+            weight_lead_cycles=self.weight_lead_cycles + self.key_load_cycles - self.weight_load_cycles,
+            **bits,
+        )
+
 
 @kernel
 def ceil_ratio(amount: int, numerator: int, denominator: int) -> int:
     """Return ``amount x numerator / denominator``, rounded up."""
     return (amount * numerator + denominator - 1) // denominator
+
+
+@inlined_kernel
+def is_serial(machine: Pipeline) -> bool:
+    """Return whether weights load only after the fold before has left the registers."""
+    return not (machine.is_weight_double_buffered or machine.is_weight_wavefront)
+
+
+@inlined_kernel
+def registers_after(machine: Pipeline, loading: int, start: int, streaming: int) -> int:
+    """Return when the weights of the next fold may load.
+
+    Args:
+        machine: Constants.
+        loading: When the load of this fold began.
+        start: When it streams.
+        streaming: How long.
+    """
+    if machine.is_weight_double_buffered:
+        return start
+    if machine.is_weight_wavefront:
+        return max(loading + machine.weight_load_cycles, start + streaming - 1)
+    return start + streaming + machine.skew_cycles
+
+
+@kernel
+def scatter_cycles(machine: Pipeline, rows: int) -> int:
+    """Return the cycles of restoring a fold: the slower of reading its rows and of adding them to the output."""
+    adding = ceil_ratio(rows, 1, machine.scatter_rows_per_cycle) * machine.accumulate_cycles
+    if machine.concentrate_reads_per_cycle == 0:
+        return adding
+    return max(adding, ceil_ratio(rows, 1, machine.concentrate_reads_per_cycle))
 
 
 @kernel
@@ -111,36 +183,37 @@ def fold(
     rows: int,
 ) -> None:
     """Run one fold of ``streaming`` cycles whose data are there at ``ready`` and output half at ``written``."""
-    registers = state[STREAM_START] if machine.is_weight_double_buffered else state[DONE]
-    loaded = max(state[LOADED], registers, ready) + machine.weight_load_cycles
+    loading = max(state[REGISTERS], ready)
     gathered = state[GATHERED_BEFORE]
     concentrated = state[SCATTERED_BEFORE]
-    start = max(loaded, state[CURSOR], concentrated, gathered, written)
+    start = max(loading + machine.weight_lead_cycles, state[CURSOR], concentrated, gathered, written)
     cursor = _charge(causes, state[CURSOR], ready, _READ)
     cursor = _charge(causes, cursor, written, _WRITE)
     cursor = _charge(causes, cursor, gathered, _GATHER)
     cursor = _charge(causes, cursor, concentrated, _SCATTER)
-    if not machine.is_weight_double_buffered:
-        cursor = _charge(causes, cursor, state[DONE], _DRAIN)
+    if is_serial(machine):
+        cursor = _charge(causes, cursor, state[REGISTERS], _DRAIN)
     _charge(causes, cursor, start, _WEIGHT)
     causes[_STREAM] += streaming
-    done = start + streaming + machine.skew_cycles
-    state[LOADED] = loaded
-    state[STREAM_START] = start
+    state[REGISTERS] = registers_after(machine, loading, start, streaming)
     state[CURSOR] = start + streaming
-    state[DONE] = done
+    state[DONE] = start + streaming + machine.skew_cycles + machine.output_latency_cycles
     state[SCATTERED_BEFORE] = state[SCATTERED]
     if machine.scatter_rows_per_cycle:
-        cycles = ceil_ratio(rows, 1, machine.scatter_rows_per_cycle)
-        state[SCATTERED] = max(max(state[SCATTERED], start + machine.skew_cycles) + cycles, done)
+        first = start + machine.skew_cycles + machine.scatter_latency_cycles
+        state[SCATTERED] = max(
+            max(state[SCATTERED], first) + scatter_cycles(machine, rows), first + streaming
+        )
     else:
-        state[SCATTERED] = done
+        state[SCATTERED] = state[DONE]
 
 
 @kernel
 def step_cycles(machine: Pipeline, unique: int, rows: int, width: int) -> int:
     """Return the cycles of fetching a step: its rows, their map and the weights of ``width`` outputs."""
-    amount = (unique + width) * machine.slice_elements * machine.element_bytes
+    bits = (unique * machine.input_bits + width * machine.weight_bits) * machine.slice_elements
     return ceil_ratio(
-        amount + rows * machine.map_read_bytes, machine.read_cycles_numerator, machine.cycles_denominator
+        (bits + 7) // 8 + rows * machine.map_read_bytes,
+        machine.read_cycles_numerator,
+        machine.cycles_denominator,
     )

@@ -19,21 +19,20 @@ from focal_simulator.kernels.channel import (
     FIRST_CYCLES,
     FIRST_DUE,
     GATHERED_BEFORE,
-    LOADED,
     READY,
+    REGISTERS,
     SCATTERED,
     SCATTERED_BEFORE,
     SECOND_CYCLES,
     SECOND_DUE,
     STEP_END,
-    STREAM_START,
     WRITES_WAITING,
     WRITTEN,
     WRITTEN_BEFORE,
     serve_write,
 )
 from focal_simulator.kernels.jit import inlined_kernel, kernel
-from focal_simulator.kernels.pipeline import Pipeline
+from focal_simulator.kernels.pipeline import Pipeline, is_serial, registers_after
 
 NOTHING_FOLLOWS = -1
 """Cycles of a fetch that is not there."""
@@ -96,17 +95,18 @@ class Work(NamedTuple):
 def _fold(clock: Clock, machine: Pipeline, streaming: int, scatter_cycles: int) -> Clock:
     """Run a fold whose data and output half are there: weights, drain and scatter can hold it back."""
     cursor, drained, stalled = clock.cursor, clock.drained, clock.stalled
-    start = max(clock.registers + machine.weight_load_cycles, cursor, clock.scattered_before)
+    start = max(clock.registers + machine.weight_lead_cycles, cursor, clock.scattered_before)
     if clock.scattered_before > cursor:
         stalled += clock.scattered_before - cursor
         cursor = clock.scattered_before
-    if not machine.is_weight_double_buffered and clock.registers > cursor:
+    if is_serial(machine) and clock.registers > cursor:
         drained += clock.registers - cursor
-    done = start + streaming + machine.skew_cycles
-    scattered = done
     if scatter_cycles >= 0:
-        scattered = max(max(clock.scattered, start + machine.skew_cycles) + scatter_cycles, done)
-    registers = start if machine.is_weight_double_buffered else done
+        first = start + machine.skew_cycles + machine.scatter_latency_cycles
+        scattered = max(max(clock.scattered, first) + scatter_cycles, first + streaming)
+    else:
+        scattered = start + streaming + machine.skew_cycles + machine.output_latency_cycles
+    registers = registers_after(machine, clock.registers, start, streaming)
     return Clock(start + streaming, registers, scattered, clock.scattered, drained, stalled, clock.starved)
 
 
@@ -253,7 +253,7 @@ def run_slices(
     Returns:
         Whether the rest of it was used; if not, the other is the whole record of this tile.
     """
-    clock = Clock(state[CURSOR], state[STREAM_START], state[SCATTERED], state[SCATTERED_BEFORE], 0, 0, 0)
+    clock = Clock(state[CURSOR], state[REGISTERS], state[SCATTERED], state[SCATTERED_BEFORE], 0, 0, 0)
     last = work.slices - 1
     place, is_skipped = 0, False
     while place <= last:
@@ -277,8 +277,8 @@ def run_slices(
                 _keep(records, 1 - held, place, clock, state)
         state[STEP_END] = clock.cursor
         place += 1
-    state[CURSOR], state[DONE] = clock.cursor, clock.cursor + machine.skew_cycles
-    state[STREAM_START], state[LOADED] = clock.registers, clock.registers
+    state[CURSOR], state[REGISTERS] = clock.cursor, clock.registers
+    state[DONE] = clock.cursor + machine.skew_cycles + machine.output_latency_cycles
     state[SCATTERED], state[SCATTERED_BEFORE] = clock.scattered, clock.scattered_before
     causes[_DRAIN] += clock.drained
     causes[_SCATTER] += clock.stalled

@@ -27,7 +27,7 @@ from focal_simulator.kernels.channel import (
     serve_write,
 )
 from focal_simulator.kernels.jit import inlined_kernel, kernel
-from focal_simulator.kernels.pipeline import CAUSES, Pipeline, ceil_ratio
+from focal_simulator.kernels.pipeline import CAUSES, Pipeline, ceil_ratio, scatter_cycles
 from focal_simulator.kernels.slices import DIRECT, NOTHING_FOLLOWS, RECORDED, Work, run_slices
 
 _STREAM, _DRAIN, _WEIGHT, _SCATTER, _GATHER, _READ, _WRITE = range(7)
@@ -42,6 +42,7 @@ class PackedGemms(NamedTuple):
         rows: Live rows, axis (entries).
         output_rows: Rows written per n-buffer tile, axis (entries).
         outputs: N, axis (entries).
+        copies: How often an entry is computed, axis (entries); 1 unless entries are independent.
         unique: Rows streamed of the slices that are not empty, entry after entry.
         offsets: Where the slices of each entry start, and the end of the last; axis (entries + 1).
     """
@@ -51,6 +52,7 @@ class PackedGemms(NamedTuple):
     rows: NDArray[np.int64]
     output_rows: NDArray[np.int64]
     outputs: NDArray[np.int64]
+    copies: NDArray[np.int64]
     unique: NDArray[np.int64]
     offsets: NDArray[np.int64]
 
@@ -75,8 +77,10 @@ def _transfer(amount: int, numerator: int, machine: Pipeline, shift: int) -> int
 @inlined_kernel
 def _step(machine: Pipeline, unique: int, rows: int, width: int, shift: int) -> int:
     """Return the cycles of fetching a slice, as `focal_simulator.kernels.pipeline.step_cycles`."""
-    amount = (unique + width) * machine.slice_elements * machine.element_bytes
-    return _transfer(amount + rows * machine.map_read_bytes, machine.read_cycles_numerator, machine, shift)
+    bits = (unique * machine.input_bits + width * machine.weight_bits) * machine.slice_elements
+    return _transfer(
+        ((bits + 7) >> 3) + rows * machine.map_read_bytes, machine.read_cycles_numerator, machine, shift
+    )
 
 
 @inlined_kernel
@@ -99,7 +103,7 @@ def _close(
     gathered = max(state[SCATTERED], state[GATHERED])
     state[GATHERED_BEFORE] = state[GATHERED]
     state[GATHERED] = gathered + machine.gather_cycles_per_row * rows * columns
-    amount = output_rows * width * machine.element_bytes + rows * columns * machine.map_write_bytes
+    amount = ((output_rows * width * machine.output_bits + 7) >> 3) + rows * columns * machine.map_write_bytes
     queue_write(state, state[GATHERED], _transfer(amount, machine.write_cycles_numerator, machine, shift))
 
 
@@ -178,7 +182,7 @@ def _tile(
         streamed += streaming[place]
     scatter = DIRECT
     if machine.scatter_rows_per_cycle:
-        scatter = ceil_ratio(rows, 1, machine.scatter_rows_per_cycle)
+        scatter = scatter_cycles(machine, rows)
     held, is_recorded, width = 0, False, 0
     group = stepped = 0
     while group < groups:
@@ -290,5 +294,5 @@ def packed_cycles(machine: Pipeline, gemms: PackedGemms) -> NDArray[np.int64]:
             if is_fresh:
                 _finish(state, causes)
                 for place in range(causes.shape[0]):
-                    found[gemm, place] += causes[place]
+                    found[gemm, place] += causes[place] * gemms.copies[entry]
     return found

@@ -40,16 +40,16 @@ def packed_sums(gemms: PackedGemms, array_columns: int, columns_per_buffer: int)
             streamed = 0
             for place in range(gemms.offsets[entry], gemms.offsets[entry + 1]):
                 streamed += gemms.unique[place]
-            wide, here = gemms.outputs[entry], gemms.rows[entry]
+            wide, here, copies = gemms.outputs[entry], gemms.rows[entry], gemms.copies[entry]
             columns = (wide + array_columns - 1) // array_columns
             groups = (columns + columns_per_buffer - 1) // columns_per_buffer
-            sums[0, gemm] += live * columns
-            sums[1, gemm] += streamed * columns
-            sums[2, gemm] += here * live * columns
-            sums[3, gemm] += streamed * groups
-            sums[4, gemm] += live * wide
-            sums[5, gemm] += here * live * groups
-            sums[6, gemm] += here * columns
-            sums[7, gemm] += gemms.output_rows[entry] * wide
-            sums[8, gemm] += here * wide
+            sums[0, gemm] += copies * live * columns
+            sums[1, gemm] += copies * streamed * columns
+            sums[2, gemm] += copies * here * live * columns
+            sums[3, gemm] += copies * streamed * groups
+            sums[4, gemm] += copies * live * wide
+            sums[5, gemm] += copies * here * live * groups
+            sums[6, gemm] += copies * here * columns
+            sums[7, gemm] += copies * gemms.output_rows[entry] * wide
+            sums[8, gemm] += copies * here * wide
     return sums

@@ -243,8 +243,8 @@ def _write_manifest(
     known.setdefault("hardware_sha256", {}).update(
         {name: content_hash(value) for name, value in hardware.items()}
     )
-    # What a file described stands here whole, and is a hardware file again when it is written out.
-    if described := {name: value for name, value in hardware.items() if "base" in value}:
+    # What a file described, or its memory, stands here whole, and is a hardware file again when it is written out.
+    if described := {name: value for name, value in hardware.items() if {"base", "dram"} & set(value)}:
         known.setdefault("hardware", {}).update(described)
     known.setdefault("ratios", {}).update(ratios)
     if published_layout:

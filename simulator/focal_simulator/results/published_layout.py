@@ -99,7 +99,7 @@ def published_tables(folder: Path) -> dict[str, list[Cells]]:
             {
                 "Accelerator": row["label"],
                 "Area": row["area_mm2"],
-                "On-chip Power": row["on_chip_power_mw"],
+                "On-chip Power": row["peak_on_chip_power_mw"],
                 "Buffer Size": row["buffer_kib"],
             }
         )

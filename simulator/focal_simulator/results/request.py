@@ -36,6 +36,7 @@ class Request:
     tile_lengths: bool = False
     draw: Draw | None = None
     published_layout: bool = False
+    batch: int = 1
     precision: str = "fp16"
     whole_model: bool = False
     model_shape: str = ""
@@ -43,7 +44,8 @@ class Request:
     timeline: Path | None = None
     timeline_layer: str = ""
     timeline_cycles: int = 100_000
-    topology: Path | None = None
+    exports: tuple[tuple[str, Path], ...] = ()
+    export_layer: str = ""
     given: Workload | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from focal_common.errors import ConfigError
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.precision import precision_remarks
 from focal_simulator.engine.cycle.simulate import CycleResult
+from focal_simulator.results.exports import check_export, export_run
 from focal_simulator.results.output import write_outcome
 from focal_simulator.results.ratios import DENSE
 from focal_simulator.results.request import Report, Request
@@ -20,6 +22,8 @@ from focal_simulator.results.whole_model import inference_rows, inference_table
 from focal_simulator.workload.loading import load_workloads
 from focal_traces.root.root import MAIN_FOLDER, TraceRoot
 
+_MOST_BATCH = 1 << 16
+
 
 def run_request(request: Request) -> Report:
     """Run one request.
@@ -27,6 +31,8 @@ def run_request(request: Request) -> Report:
     Raises:
         FocalError: One sentence; earlier results are untouched.
     """
+    for kind, _ in request.exports:
+        check_export(kind, request.export_layer)
     settings = Settings(
         accelerators=request.accelerators,
         fidelity=request.fidelity,
@@ -52,7 +58,8 @@ def run_request(request: Request) -> Report:
             from focal_simulator.results.tile_lengths import run_tile_lengths
 
             return run_tile_lengths(request, root)
-        outcome = run_root(settings, root, request.models, request.datasets, request.variant)
+        chosen = (request.models, request.datasets, request.variant)
+        outcome = run_root(settings, root, *chosen, batch=request.batch)
         order = workload_order(root)
     else:
         raise ConfigError(
@@ -68,11 +75,12 @@ def run_request(request: Request) -> Report:
         if DENSE not in outcome.accelerators:
             dense = inference_rows(outcome, list(outcome.dense.values()), *asked)
         whole = inference_table(phases, dense, outcome.basis)
+    # First, because a run may have no such view; then nothing is written.
+    views = _write_views(request, outcome)
     paths = write_outcome(
         request.output, outcome, order, request.sram, request.draw, request.published_layout, phases
     )
-    paths += _write_views(request, outcome)
-    report = _report(outcome, paths)
+    report = _report(outcome, [*paths, *views])
     if whole is not None:
         report.tables.append(whole)
     return report
@@ -104,6 +112,7 @@ def run_root(
     variant: str = MAIN_FOLDER,
     own: Mapping[str, Accelerator[Any]] | None = None,
     changed: Collection[str] = (),
+    batch: int = 1,
 ) -> Outcome:
     """Simulate the workloads of a trace root; nothing is written.
 
@@ -115,11 +124,15 @@ def run_root(
         variant: Trace folder whose counts are used.
         own: See `run_all`.
         changed: See `run_all`.
+        batch: Prompts side by side, each with the counts of the trace.
 
     Raises:
         FocalError: See `load_workloads` and `run_all`.
     """
-    workloads = load_workloads(root, list(models), list(datasets), variant)
+    if not 1 <= batch <= _MOST_BATCH:
+        raise ConfigError(f"batch is {batch}, expected 1 to {_MOST_BATCH}", about=("batch",))
+    loaded = load_workloads(root, list(models), list(datasets), variant)
+    workloads = [replace(workload, batch=batch) for workload in loaded]
     outcome = run_all(settings, workloads, own, changed)
     assumed = [
         workload.label
@@ -131,6 +144,8 @@ def run_root(
         outcome.remarks.append(
             f"no trace in {variant}/ of {', '.join(assumed)}: the decoder is taken to be Qwen2-7B, as published"
         )
+    if batch > 1:
+        outcome.remarks.append(f"{batch} prompts side by side, each with the tokens and vectors of its trace")
     outcome.remarks += precision_remarks(workloads, settings.precision)
     return outcome
 
@@ -142,12 +157,15 @@ def workload_order(root: TraceRoot) -> dict[tuple[str, str], int]:
 
 def _check_single(request: Request, outcome: Outcome) -> None:
     """Refuse a view of one run where there are several."""
-    for path, what in ((request.timeline, "timeline"), (request.topology, "topology")):
-        if path is not None and len(outcome.runs) != 1:
-            raise ConfigError(
-                f"a {what} shows one run, got {len(outcome.runs)}; choose accelerator, model and dataset",
-                about=("timeline", "topology", "accelerator", "model", "dataset"),
-            )
+    asked = (
+        *(["a timeline"] if request.timeline else []),
+        *(f"export {kind}" for kind, _ in request.exports),
+    )
+    if asked and len(outcome.runs) != 1:
+        raise ConfigError(
+            f"{asked[0]} shows one run, got {len(outcome.runs)}; choose accelerator, model and dataset",
+            about=("timeline", "export", "accelerator", "model", "dataset"),
+        )
 
 
 def _write_views(request: Request, outcome: Outcome) -> list[Path]:
@@ -155,31 +173,23 @@ def _write_views(request: Request, outcome: Outcome) -> list[Path]:
     paths = []
     if request.timeline is not None:
         paths.append(_draw_timeline(request, request.timeline, outcome))
-    if request.topology is not None:
-        from focal_simulator.results.topology import write_topology
-
-        write_topology(request.topology, _cycle_result(request, "topology", outcome).times)
-        paths.append(request.topology)
+    for kind, path in request.exports:
+        export_run(kind, path, outcome.runs, outcome.fidelity, request.export_layer)
+        paths.append(path)
     return paths
-
-
-def _cycle_result(request: Request, what: str, outcome: Outcome) -> CycleResult:
-    """Return the only result of a run."""
-    result = outcome.runs[0].result
-    if not isinstance(result, CycleResult):
-        raise ConfigError(
-            f"a {what} needs fidelity cycle, got {request.fidelity}",
-            about=("timeline", "topology", "fidelity"),
-        )
-    return result
 
 
 def _draw_timeline(request: Request, path: Path, outcome: Outcome) -> Path:
     from focal_simulator.results.timeline import timeline, write_timeline
 
-    result = _cycle_result(request, "timeline", outcome)
-    clock_hz = outcome.runs[0].accelerator.hardware.clock.value
-    write_timeline(path, timeline(result, clock_hz, request.timeline_layer, request.timeline_cycles))
+    result = outcome.runs[0].result
+    if not isinstance(result, CycleResult):
+        raise ConfigError(
+            f"a timeline needs fidelity cycle, got {request.fidelity}", about=("timeline", "fidelity")
+        )
+    hardware = outcome.runs[0].accelerator.hardware
+    window = (request.timeline_layer, request.timeline_cycles)
+    write_timeline(path, timeline(result, hardware.clock.value, *window, hardware.arrays.value))
     return path
 
 

@@ -14,7 +14,6 @@ from focal_common.registry import Registry
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.base import Accelerator, check_accepted, run_remarks
 from focal_simulator.accelerators.described import is_described, read_description
-from focal_simulator.accelerators.precision import precision_overrides
 from focal_simulator.accelerators.presets import base_tree, build_accelerator, field_names, hardware_label
 from focal_simulator.costs.buffer_costs import SramChoice, sram_label
 from focal_simulator.engine.base import Fidelity, RunResult
@@ -186,8 +185,8 @@ def built_in_precision(
     Raises:
         ConfigError: See `build_accelerator`.
     """
-    by_precision = precision_overrides(build_accelerator(name, file), precision)
-    return build_accelerator(name, file, [*by_precision, *overrides])
+    by_name = [] if precision == "fp16" else [f"precision={precision}"]
+    return build_accelerator(name, file, [*by_name, *overrides])
 
 
 def _field_of(override: str) -> str:
@@ -232,7 +231,7 @@ def run_all(
                 refusals.append(str(refusal))
                 continue
             outcome.runs.append(run)
-            said = run_remarks(accelerator, workload)
+            said = run_remarks(accelerator, workload, fidelity.costs(accelerator, settings.sram))
             outcome.remarks += [one for one in said if one not in outcome.remarks]
         if len(refusals) == len(workloads) and "all" not in settings.accelerators:
             raise UnsupportedError(refusals[0])
@@ -260,7 +259,7 @@ def _run(
         fidelity=settings.fidelity,
         origin=workload.origin_for(accelerator.study.uses_counts),
         sram_model=sram_label(costs),
-        hardware=hardware_label(accelerator),
+        hardware=hardware_label(accelerator, costs),
         area_mm2=area_mm2(accelerator, fidelity, costs),
         **over_dense(
             result.seconds,

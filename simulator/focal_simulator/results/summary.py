@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.accelerators.base import Accelerator
-from focal_simulator.accelerators.presets import build_accelerator
+from focal_simulator.accelerators.base import Accelerator, beyond_timing
+from focal_simulator.accelerators.presets import BEYOND_TIMING, build_accelerator
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice
-from focal_simulator.engine.base import Fidelity, RunResult
+from focal_simulator.engine.base import Fidelity, RunResult, peak_power_mw
 from focal_simulator.results.rows import RUN_KEY, Row
 
 ACCELERATOR_TABLE = "accelerators.csv"
-ACCELERATOR_COLUMNS = ("accelerator", "fidelity", "area_mm2", "on_chip_power_mw", "buffer_kib", "label")
+ACCELERATOR_COLUMNS = ("accelerator", "fidelity", "area_mm2", "peak_on_chip_power_mw", "buffer_kib", "label")
 COMPONENT_TABLE = "components.csv"
 COMPONENT_COLUMNS = (*RUN_KEY, "component", "area_mm2", "power_mw", "energy_mj")
 
@@ -45,15 +45,17 @@ def accelerator_rows(
         if label is None:
             continue
         costs = fidelity.costs(accelerator, sram if name in changed else "auto")
-        core_mw = math.fsum(part.power.value * part.count.value for part in fidelity.components(accelerator))
         rows.append(
             {
                 "accelerator": name,
                 "fidelity": fidelity.name,
                 "area_mm2": area_mm2(accelerator, fidelity, costs),
-                "on_chip_power_mw": core_mw + math.fsum(cost.static_mw for cost in costs),
+                "peak_on_chip_power_mw": peak_power_mw(
+                    fidelity.components(accelerator), costs, accelerator.hardware.clock.value
+                ),
                 "buffer_kib": sum(cost.capacity_bytes for cost in costs) / _BYTES_PER_KIB,
-                "label": label or accelerator.hardware.label,
+                "label": (label or accelerator.hardware.label)
+                + (BEYOND_TIMING if beyond_timing(accelerator.hardware, costs) else ""),
             }
         )
     return rows

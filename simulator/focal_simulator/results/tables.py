@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from focal_simulator.accelerators.presets import BEYOND_TIMING
 from focal_simulator.results.ratios import ratio_cells
 from focal_simulator.results.runner import Outcome, Run
+
+PREFILL_ONLY = (
+    "A whole inference, with vision tower, text and decode, gains less than its prefill; simulating the whole "
+    "model says how much."
+)
+"""What stands under every ratio of a prefill."""
 
 
 def result_table(outcome: Outcome) -> Table:
     """Return cycles, time, speed-up and energy over the dense array, and skipped work."""
     is_given = any(run.workload.operators for run in outcome.runs)
     title = "Simulated GEMMs" if is_given else "Simulated prefill, visual tokens only"
-    table = Table(title=title, caption=outcome.basis, caption_justify="left")
+    caption = outcome.basis
+    if not is_given:
+        caption = f"{caption} {PREFILL_ONLY}".strip()
+    table = Table(title=title, caption=caption, caption_justify="left")
     for name in ("workload", "accelerator"):
         table.add_column(name, no_wrap=True)
     for name in (
@@ -31,7 +41,7 @@ def result_table(outcome: Outcome) -> Table:
         skipped = 1 - result.macs / result.dense_macs if result.dense_macs else 0.0
         table.add_row(
             run.workload.label,
-            run.name,
+            run.name + (BEYOND_TIMING if str(run.row["hardware"]).endswith(BEYOND_TIMING) else ""),
             _engineering(result.total_cycles / 1e6),
             f"{result.seconds:.4g}",
             speedup,

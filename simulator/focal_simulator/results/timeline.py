@@ -53,7 +53,7 @@ def find_job(times: Iterable[JobTime], layer: str) -> tuple[int, JobTime]:
 
 
 def timeline(
-    result: CycleResult, clock_hz: float, layer: str = "", window_cycles: int = 100_000
+    result: CycleResult, clock_hz: float, layer: str = "", window_cycles: int = 100_000, arrays: int = 1
 ) -> dict[str, Any]:
     """Return the trace as a JSON-like value; times are microseconds of simulated time.
 
@@ -62,14 +62,17 @@ def timeline(
         clock_hz: Array clock.
         layer: GEMM whose units are shown; the longest if empty.
         window_cycles: Cycles shown from the start of that GEMM.
+        arrays: Of the accelerator.
 
     Raises:
-        ConfigError: No such layer, or no window.
+        ConfigError: No such layer, no window, or several arrays.
     """
     if window_cycles < 1:
         raise ConfigError(
             f"cycles of a timeline: expected at least 1, got {window_cycles}", about=("timeline_cycles",)
         )
+    if arrays > 1:
+        raise ConfigError(f"a timeline shows one array, got arrays={arrays}; expected 1", about=("timeline",))
     clock = _Clock(clock_hz)
     start, chosen = find_job(result.times, layer)
     events = [*_layer_events(result.times, clock), *_names(_name(chosen))]

@@ -37,7 +37,7 @@ class Evaluator:
         self._plan = plan
         self._finished = finished or {}
         self._fidelity, self._cache = study_fidelity(plan.study), DesignCache()
-        self._hardware = PointHardware(plan.study.accelerator, plan.hardware, plan.where)
+        self._hardware = PointHardware(plan.study.accelerator, plan.hardware, plan.where, plan.memories)
         self._provider = plan.provider()
         self._traced: dict[str, Traced | FocalError] = {}
         revision = code_revision()
@@ -84,7 +84,9 @@ class Evaluator:
     def _measured(self, settings: Settings) -> Row:
         accelerator, sram = self.design(settings)
         costs = self._fidelity.costs(accelerator, sram)
-        found: Row = dict(chip_metrics(self._fidelity.components(accelerator), costs))
+        found: Row = dict(
+            chip_metrics(self._fidelity.components(accelerator), costs, accelerator.hardware.clock.value)
+        )
         found["sram_model"] = sram_label(costs)
         if breach(self._plan.study.constraints, found):
             return found
@@ -96,7 +98,7 @@ class Evaluator:
             columns = self._fidelity.columns(result)
             numbers = {name: float(value) for name, value in columns.items() if not isinstance(value, str)}
             per_workload.append(run_metrics(result) | numbers)
-            remarks += run_remarks(accelerator, workload)
+            remarks += run_remarks(accelerator, workload, costs)
         found |= joined(per_workload)
         found |= {name: float(value) for name, value in traced.measured.items()}
         origins = {workload.origin_for(accelerator.study.uses_counts) for workload in traced.workloads}

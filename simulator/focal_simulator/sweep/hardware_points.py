@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.accelerators.presets import accelerator_from_tree, overridden
+from focal_simulator.hardware.specs import GIVEN
 from focal_simulator.sweep.axes import Settings
 
 _MOST_PARTS = 10_000
@@ -43,10 +45,14 @@ class PointHardware:
         name: Registry name of the accelerator; a mapping with a base needs none.
         tree: Hardware mapping of the base design.
         where: Name of its file in messages.
+        memories: Memory by the path that an axis gives as ``dram_system``.
     """
 
-    def __init__(self, name: str, tree: dict[str, Any], where: str) -> None:
+    def __init__(
+        self, name: str, tree: dict[str, Any], where: str, memories: Mapping[str, Any] | None = None
+    ) -> None:
         self._name, self._tree, self._where = name, tree, where
+        self._memories = memories or {}
         self.base: Accelerator[Any] = accelerator_from_tree(name, tree, where)
         self._plugin = type(self.base)
         self._checked: dict[tuple[str, str], Any] = {}
@@ -61,7 +67,7 @@ class PointHardware:
         key = (field, repr(value))
         if key not in self._checked:
             refuse_truth(self._tree, field, value, self._where)
-            tree = overridden(self._tree, [f"{field}={json.dumps(value)}"], self._where)
+            tree = self._overridden(field, value)
             node: Any = accelerator_from_tree(
                 self._name, tree, f"{self._where} with {field}={value}"
             ).hardware
@@ -69,6 +75,13 @@ class PointHardware:
                 node = node[part] if isinstance(node, dict) else getattr(node, part)
             self._checked[key] = node
         return self._checked[key]
+
+    def _overridden(self, field: str, value: Any) -> dict[str, Any]:
+        if field in ("dram_system", "dram"):
+            if isinstance(value, str) and value in self._memories:
+                return {**self._tree, "dram_system": GIVEN, "dram": self._memories[value]}
+            field = "dram_system"
+        return overridden(self._tree, [f"{field}={json.dumps(value)}"], self._where)
 
     def accelerator(self, settings: Settings) -> Accelerator[Any]:
         """Return the accelerator with these fields.
@@ -81,6 +94,13 @@ class PointHardware:
         """
         if not settings:
             return self.base
+        if (system := settings.get("dram_system")) is not None:
+            # A memory is the name of a preset or what a file holds; both fields say which.
+            if odd := next((field for field in settings if field.startswith("dram.")), None):
+                raise ConfigError(
+                    f"{self._where}: dram_system and {odd} vary; expected one memory, or its fields"
+                )
+            settings = {**settings, "dram": system}
         groups: dict[str, Settings] = {}
         for field, value in settings.items():
             groups.setdefault(field.partition(".")[0], {})[field] = value

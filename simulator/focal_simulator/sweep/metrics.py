@@ -9,7 +9,7 @@ from typing import Literal
 
 from focal_common.errors import ConfigError, near_matches
 from focal_simulator.costs.buffer_costs import BufferCost
-from focal_simulator.engine.base import RunResult
+from focal_simulator.engine.base import RunResult, peak_power_mw
 from focal_simulator.hardware.specs import Component
 from focal_simulator.sweep.study import Constraint
 
@@ -53,21 +53,22 @@ RUN_METRICS: Mapping[str, RunMetric] = {
 CHIP_METRICS: Mapping[str, str] = {
     "area_mm2": "mm2",
     "buffer_area_mm2": "mm2",
-    "on_chip_power_mw": "mW",
+    "peak_on_chip_power_mw": "mW",
     "buffer_bytes": "B",
 }
 """Units of what a design has before anything runs on it, and so decides constraints without a simulation."""
 
 
-def chip_metrics(components: Sequence[Component], costs: Sequence[BufferCost]) -> dict[str, float]:
+def chip_metrics(
+    components: Sequence[Component], costs: Sequence[BufferCost], clock_hz: float
+) -> dict[str, float]:
     """Return the values of `CHIP_METRICS`."""
     core_mm2 = math.fsum(part.area.value * part.count.value for part in components)
-    core_mw = math.fsum(part.power.value * part.count.value for part in components)
     buffers_mm2 = math.fsum(cost.area_mm2 for cost in costs)
     return {
         "area_mm2": float(core_mm2 + buffers_mm2),
         "buffer_area_mm2": float(buffers_mm2),
-        "on_chip_power_mw": float(core_mw + math.fsum(cost.static_mw for cost in costs)),
+        "peak_on_chip_power_mw": peak_power_mw(components, costs, clock_hz),
         "buffer_bytes": float(sum(cost.capacity_bytes for cost in costs)),
     }
 

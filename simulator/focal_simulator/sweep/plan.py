@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from focal_common.provenance import content_hash
 from focal_common.reading.json_files import read_json
 from focal_simulator.accelerators.described import is_described
 from focal_simulator.accelerators.presets import base_tree, overridden
+from focal_simulator.dram.specs import is_memory_file, read_memory
 from focal_simulator.engine.base import Fidelity
 from focal_simulator.results.runner import FIDELITIES
 from focal_simulator.results.runner import Settings as RunSettings
@@ -38,6 +40,7 @@ class Plan:
         root: Trace root on this machine; no part of the hash.
         cache: Folder of traces made on demand; no part of the hash.
         provider_class: What finds or makes the traces. Workers are given the class: its name may be unknown to them.
+        memories: What the files hold that axes name as ``dram_system``, by their path in the study.
     """
 
     study: Study
@@ -47,13 +50,14 @@ class Plan:
     root: Path | None
     cache: Path
     provider_class: type[TraceProvider]
+    memories: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def space(self) -> Space:
         """The axes over the base design."""
         base: Settings = {}
-        for field in fields_of(self.study.axes):
-            base[field] = self._base_value(field)
+        for name in fields_of(self.study.axes):
+            base[name] = self._base_value(name)
         return Space(self.study.axes, base)
 
     @cached_property
@@ -74,6 +78,7 @@ class Plan:
                 "traces": self.traces_sha256,
                 "workloads": list(study.workloads),
                 "provider": study.traces.model_dump(mode="json", exclude={"root"}),
+                **({"memories": dict(self.memories)} if self.memories else {}),
             }
         )
 
@@ -92,6 +97,7 @@ class Plan:
             "hardware": self.hardware,
             "hardware_file": Path(self.where).name,
             "traces_sha256": self.traces_sha256,
+            **({"memories": dict(self.memories)} if self.memories else {}),
         }
 
     def configuration_sha256(self, settings: Settings) -> str:
@@ -167,16 +173,24 @@ def make_plan(study: Study, base: Path, trace: Path | None, cache: Path) -> Plan
         )
     word = str(base / study.accelerator) if is_described(study.accelerator) else study.accelerator
     tree, where = base_tree(word, base / study.hardware if study.hardware else None)
-    for field, value in study.overrides.items():
-        refuse_truth(tree, field, value, where)
-    tree = overridden(
-        tree, [f"{field}={json.dumps(value)}" for field, value in study.overrides.items()], where
-    )
+    for name, value in study.overrides.items():
+        refuse_truth(tree, name, value, where)
+    changes = {
+        name: str(base / value) if name == "dram_system" and is_memory_file(value) else value
+        for name, value in study.overrides.items()
+    }
+    tree = overridden(tree, [f"{name}={json.dumps(value)}" for name, value in changes.items()], where)
     root = trace or (base / study.traces.root if study.traces.root else None)
     provider_class: type[TraceProvider] = TRACE_PROVIDERS.load(study.traces.provider)
     provider = _provider(provider_class, study, root, cache)
-    check_study(study, PointHardware(study.accelerator, tree, where), provider, fidelity)
-    return Plan(study, tree, where, provider.fingerprint(), root, cache, provider_class)
+    memories = {
+        system: read_memory(base / system).model_dump(mode="json")
+        for axis in study.axes
+        for settings in axis.settings
+        if is_memory_file(system := settings.get("dram_system", ""))
+    }
+    check_study(study, PointHardware(study.accelerator, tree, where, memories), provider, fidelity)
+    return Plan(study, tree, where, provider.fingerprint(), root, cache, provider_class, memories)
 
 
 def read_plan(folder: Path, root: Path | None, cache: Path, provider_class: type[TraceProvider]) -> Plan:
@@ -197,7 +211,8 @@ def read_plan(folder: Path, root: Path | None, cache: Path, provider_class: type
     hardware, where, traces_sha256 = (
         content[name] for name in ("hardware", "hardware_file", "traces_sha256")
     )
-    return Plan(study, hardware, where, traces_sha256, root, cache, provider_class)
+    memories = content.get("memories", {})
+    return Plan(study, hardware, where, traces_sha256, root, cache, provider_class, memories)
 
 
 def hardware_settings(settings: Settings, base: Settings) -> Settings:

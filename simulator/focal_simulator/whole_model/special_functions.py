@@ -6,6 +6,7 @@ as a pipeline, so the busiest of them, or the port of the buffer that feeds them
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from focal_common.errors import ConfigError, near_matches
@@ -61,10 +62,31 @@ def _lanes(hardware: HardwareSpec, operation: Elementary) -> int:
     return hardware.components[name].count.value
 
 
-def vector_cycles(
-    operator: Operator, lanes: VectorLanes, *, is_mask_skipped: bool = False
-) -> tuple[int, str]:
-    """Return the cycles of a vector operator over all its steps, and what bounds them: an operation or ``port``.
+@dataclass(frozen=True, slots=True)
+class VectorTime:
+    """How long a vector operator keeps the unit busy, over all its steps.
+
+    Attributes:
+        cycles: ``count`` / ``lanes``, rounded up, and the latency.
+        bound: What sets the pace: an elementary operation, or ``port``.
+        count: Such operations, or elements that pass the port.
+        lanes: How many of them the unit does in a cycle.
+        latency_cycles: Of all steps.
+    """
+
+    cycles: int
+    bound: str
+    count: int
+    lanes: int
+    latency_cycles: int
+
+    def words(self, name: str) -> str:
+        """Return the arithmetic of an operator called ``name``."""
+        return f"{name}: {self.count:,} {self.bound} / {self.lanes} + {self.latency_cycles}"
+
+
+def vector_cycles(operator: Operator, lanes: VectorLanes, *, is_mask_skipped: bool = False) -> VectorTime:
+    """Return the time of a vector operator over all its steps.
 
     Args:
         operator: Of kind ``vector``.
@@ -80,9 +102,18 @@ def vector_cycles(
     counts = operator.elementary(is_mask_skipped)
     # Comparisons share the adders.
     counts["add"] += counts.pop("max")
-    busy: dict[str, int] = {name: ceil_div(count, lanes.of(name)) for name, count in counts.items() if count}
+    work: dict[str, tuple[int, int]] = {
+        name: (count, lanes.of(name)) for name, count in counts.items() if count
+    }
     moved = elements * (operator.operands + VECTOR_WORK[operator.vector].passes - 1) + elements
-    busy["port"] = ceil_div(moved, lanes.port_elements)
+    work["port"] = (moved, lanes.port_elements)
     # Ties go to the first elementary operation, in their fixed order.
-    bound = max(busy, key=lambda name: busy[name])
-    return busy[bound] + (lanes.latency_cycles * operator.steps if elements else 0), bound
+    bound = max(work, key=lambda name: ceil_div(*work[name]))
+    latency = lanes.latency_cycles * operator.steps if elements else 0
+    return VectorTime(ceil_div(*work[bound]) + latency, bound, *work[bound], latency)
+
+
+def vector_sum(times: Iterable[tuple[str, VectorTime]]) -> tuple[int, str]:
+    """Return the cycles of named operators one after the other, and their arithmetic in words."""
+    found = list(times)
+    return sum(time.cycles for _, time in found), "; ".join(time.words(name) for name, time in found)

@@ -16,6 +16,11 @@ def ceil_div(dividend: Any, divisor: Any) -> Any:
     return -(-dividend // divisor)
 
 
+def bytes_of(elements: Any, bits: int) -> Any:
+    """Return the bytes of elements of ``bits`` bits, packed, rounded up; for integers or integer arrays."""
+    return (elements * bits + 7) // 8
+
+
 def fold_cycles(rows: Any, array_rows: int, array_columns: int) -> Any:
     """Return the cycles of one weight-stationary fold on a systolic array.
 

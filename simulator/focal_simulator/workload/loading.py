@@ -72,6 +72,7 @@ def with_trace(workload: Workload, trace: Trace, variant: str) -> Workload:
         recorded_vector_size=trace.header.vector_size,
         shape=trace.header.model_shape,
         method=trace.header.method,
+        parameters=trace.header.parameters,
         quantization=trace.header.quantization,
     )
 

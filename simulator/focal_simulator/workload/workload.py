@@ -50,9 +50,11 @@ class Workload:
         recorded_vector_size: Elements per vector of the trace; None without a trace.
         shape: Shape of the whole model and of the prompt, if the trace knows it.
         method: Method that left the counts; empty without a trace.
+        parameters: Its hyper-parameters, as far as the trace knows them.
         quantization: Arithmetic of the linear layers in the traced forward; empty for the checkpoint's own.
         operators: `focal_simulator.whole_model.operator.Operator`, in order, in place of the prefill: then there are no
             tokens, and no counts. Empty for a prefill.
+        batch: Prompts of these lengths and counts side by side; of a prefill.
     """
 
     model: str
@@ -71,8 +73,10 @@ class Workload:
     recorded_vector_size: int | None = None
     shape: ModelShape | None = None
     method: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     quantization: str = ""
     operators: tuple[Any, ...] = ()  # of a room above this one
+    batch: int = 1
 
     def __post_init__(self) -> None:
         if self.visual_tokens < self.frames * self.patches:

@@ -102,7 +102,9 @@ def test_less_bandwidth_is_never_faster_and_ends_at_bytes_over_bandwidth() -> No
         focus = build_accelerator("focus", overrides=[f"dram_system={system}"])
         totals.append(simulate_cycles(focus, workload).total_cycles)
     assert totals == sorted(totals)
-    slow = build_accelerator("dense", overrides=["dram_system=ddr4_1ch_shipped", "clock=500.0e+9"])
+    slow = build_accelerator(
+        "dense", overrides=["dram_system=ddr4_1ch_shipped", "timing.allow_beyond=true", "clock=500.0e+9"]
+    )
     result = simulate_cycles(slow, workload)
     waiting = sum(result.causes[name] for name in OFF_CHIP) / result.total_cycles
     seconds = result.dram_bytes / 13.53e9  # steady state of that preset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from focal.commands.main import main as focal
 from focal.commands.sim import main
-from focal_simulator.results.explain import explain, find_row, read_layers
+from focal_simulator.results.explain import explain, find_row, layer_sums, read_layers, workload_rows
 from simulator_support import PUBLISHED_ROOT
 
 
@@ -33,10 +34,36 @@ def test_units_follow_from_the_numbers_shown(result: Path) -> None:
     assert row["folds"] == 4 * 112 * 112
     assert units["array"] == row["streamed_rows"] + row["folds"] * 93
     assert units["scatter"] == 3494 * 112 * 112 // 2
-    assert units["gather"] == 3494 * 112 * 8
+    assert units["gather"] == 3494 * 112 * 9  # eight candidates, and the mean of the group
+    assert ("gather", "3,494 rows x 112 array columns x 9 cycles", units["gather"]) in found.units
+    # The special functions beside it are those of this layer: the residual addition of 3,494 x 3,584 elements.
+    (words,) = [formula for unit, formula, _ in found.units if unit.startswith("sfu")]
+    assert words == f"attention_residual: {3494 * 3584:,} add / 192 + 16"
+    assert units["sfu (beside the array)"] == -(-3494 * 3584 // 192) + 16
     assert found.bound == max(units, key=lambda unit: units[unit])
     assert sum(cycles for _, cycles in found.causes) == found.total_cycles
     assert found.total_cycles >= max(units.values())
+
+
+def test_without_a_layer_the_command_sums_the_blocks(
+    result: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        focal(["explain", str(result), "--model", "llava_vid", "--dataset", "mlvu"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    for name in ("q_proj", "attn.scores", "attn.importance", "down_proj"):
+        assert name in shown
+    path, rows = read_layers(result, "focus")
+    sums = layer_sums(workload_rows(rows, path, "llava_vid", "mlvu"))
+    with (result / "results.csv").open(encoding="utf-8", newline="") as source:
+        (run,) = [
+            row for row in csv.DictReader(source) if (row["accelerator"], row["dataset"]) == ("focus", "mlvu")
+        ]
+    assert sum(one["cycles"] for one in sums) == int(run["cycles"])
+    assert sum(one["energy_mj"] for one in sums) == pytest.approx(float(run["energy_mj"]))
+    assert sum(one["share"] for one in sums) == pytest.approx(1)
+    assert all(0 < one["utilisation"] <= 1 for one in sums)
 
 
 def test_the_command_prints_bound_and_total(result: Path, capsys: pytest.CaptureFixture[str]) -> None:

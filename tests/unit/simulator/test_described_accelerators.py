@@ -95,8 +95,8 @@ def test_a_wider_array_in_a_sweep_has_more_multipliers(tmp_path: Path) -> None:
 
 
 def test_a_bare_number_keeps_the_unit_and_says_what_it_replaced(tmp_path: Path) -> None:
-    clock = build_accelerator(described(tmp_path, "clock: 1.0e+9\n")).hardware.clock
-    assert (clock.value, clock.unit) == (1e9, "Hz")
+    clock = build_accelerator(described(tmp_path, "clock: 7.0e+8\n")).hardware.clock
+    assert (clock.value, clock.unit) == (7e8, "Hz")
     assert clock.source.startswith("mine.yaml (was: 500000000.0, Focus artifact")
 
 
@@ -111,7 +111,7 @@ def test_precision_is_applied_once(tmp_path: Path) -> None:
 
 
 def test_the_manifest_holds_a_hardware_file(tmp_path: Path) -> None:
-    text = "core: {array_rows: 16}\nclock: {value: 1.0e+9, unit: Hz, source: mine}\n"
+    text = "core: {array_rows: 16}\nclock: {value: 7.0e+8, unit: Hz, source: mine}\n"
     path = described(tmp_path, text, base="focus")
     results = focal.simulate(PUBLISHED_ROOT, path, models=["llava_vid"], datasets=["mvbench"])
     folder = results.save(tmp_path / "out", figure=False)
@@ -219,8 +219,8 @@ FITS = [
     ),
     ("tiles: {n_tile: 8}", r"^mine: tiles.n_tile is 8, expected at least core.array_columns \(32\)"),
     (
-        "core: {array_rows: 4096}",
-        r"^mine: buffer 'input': SRAM port_bytes 8192 is outside the table \(2 to 512 B\)",
+        "core: {array_rows: 1000000}",
+        r"^mine: buffer 'input' would hold 4096000000 bytes, expected at most 1073741824; make the tiles",
     ),
     ("sram_node: 0.029", r"^mine: .*SRAM node_um 0.029 is not in the table; expected one of"),
 ]

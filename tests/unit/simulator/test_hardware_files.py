@@ -83,20 +83,27 @@ def test_a_file_for_another_accelerator_is_refused(tmp_path: Path) -> None:
         build_accelerator("focus", written(tmp_path, tree))
 
 
-def test_macros_one_row_too_small_are_refused_and_an_exact_fit_is_not() -> None:
-    fits = build_accelerator("focus", overrides=["tiles.m_tile=1024"])
-    assert buffer_costs(fits, "compiler")
-    large = build_accelerator("focus", overrides=["tiles.m_tile=1025"])
-    with pytest.raises(ConfigError, match=r"buffer 'input': its macros hold 131072 bytes, it needs 131200"):
-        buffer_costs(large, "compiler")
+def test_a_buffer_that_needs_more_is_built_of_more_of_its_macros() -> None:
+    def areas(*overrides: str) -> dict[str, float]:
+        focus = build_accelerator("focus", overrides=list(overrides))
+        return {cost.name: cost.area_mm2 for cost in buffer_costs(focus, "compiler")}
+
+    fits = areas("tiles.m_tile=1024")
+    # A row more needs another bank; five vectors a cycle ask for a port of 320 B, and 256 B of macros lie side by side.
+    assert areas("tiles.m_tile=1025")["input"] == pytest.approx(1.5 * fits["input"])
+    wide = areas("core.scatter_vectors=5")
+    assert wide["output"] == pytest.approx(1.25 * fits["output"])
+    assert wide["concentrate_out"] == pytest.approx(2.5 * fits["concentrate_out"])
+    assert areas("core.scatter_vectors=1") == fits
 
 
-def test_macros_too_narrow_for_the_port_are_refused() -> None:
-    wide = build_accelerator("focus", overrides=["core.scatter_vectors=5"])
+def test_element_bytes_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    tree = hardware_tree(ACCELERATORS.load("focus"))
+    tree["element_bytes"] = {"value": 2, "unit": "B", "source": "an older version"}
     with pytest.raises(
-        ConfigError, match=r"buffer 'output': its macros are 256 bytes wide, its port needs 320"
+        ConfigError, match=r"mine.yaml: element_bytes is no field.*precision: a format for each operand"
     ):
-        buffer_costs(wide, "compiler")
+        build_accelerator("focus", written(tmp_path, tree))
 
 
 def test_an_unknown_macro_gets_near_matches() -> None:

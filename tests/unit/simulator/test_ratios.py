@@ -22,10 +22,10 @@ OVERRIDES = (
     (),
     ("core.array_columns=64", "tiles.n_tile=128"),
     ("core.array_rows=16",),
-    ("clock=1.0e+9",),
+    ("clock=7.5e+8",),
     ("core.scatter_vectors=4",),
     ("components.max_unit_sec.power=10",),
-    ("components.systolic_array.power=900", "element_bytes=4"),
+    ("components.systolic_array.power=900", "precision.partial_sums=fp32"),
     ("dram_system=hbm2_1ch", "leakage_fraction=0.5"),
     ("dataflow.is_weight_double_buffered=true",),
     ("tiles.n_tile=64",),
@@ -46,9 +46,9 @@ Case = tuple[tuple[str, ...], str, str, tuple[str, ...]]
 def is_lawful(overrides: tuple[str, ...], sram: str, fidelity: str, asked: tuple[str, ...]) -> bool:
     """Return whether nothing is refused: fields without effect, buffers without macros, fields nobody has."""
     fields = {one.split(".")[0].split("=")[0] for one in overrides}
-    if fidelity == "parity" and fields & {"dram_system", "leakage_fraction", "dataflow"}:
+    if fidelity == "parity" and fields & {"precision", "dram_system", "leakage_fraction", "dataflow"}:
         return False
-    if sram == "auto" and (fields & {"tiles", "element_bytes"}):
+    if sram == "auto" and (fields & {"tiles", "precision"}):
         return False
     return asked != ("adaptiv", "cmc") or "components" not in fields
 

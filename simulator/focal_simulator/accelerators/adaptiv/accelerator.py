@@ -93,7 +93,7 @@ class Adaptiv(TokenMethodAccelerator[AdaptivHardware]):
 
     def own_layers(self, workload: Workload) -> LayerTable:
         """Return one row that stands for every block; kept rows are real-valued, as published."""
-        geometry, element = workload.geometry, self.hardware.element_bytes.value
+        geometry, element = workload.geometry, self.hardware.precision.published_bytes
         heads, head, tokens = geometry.heads, geometry.head_dim_elements, workload.visual_tokens
         fraction = 1 - (workload.row(SPARSITY) or 0.0)
         kept = tokens * fraction
@@ -139,7 +139,11 @@ class Adaptiv(TokenMethodAccelerator[AdaptivHardware]):
         return compute + ceil_div(tokens * inputs, width)
 
     def _bytes(self, tokens: int, kept: float, outputs: Any, inputs: Any) -> dict[Traffic, Any]:
-        element, core, tiles = self.hardware.element_bytes.value, self.hardware.core, self.hardware.tiles
+        element, core, tiles = (
+            self.hardware.precision.published_bytes,
+            self.hardware.core,
+            self.hardware.tiles,
+        )
         outer = ceil_div(outputs, tiles.n_tile.value)
         rows = int((kept + tiles.m_tile.value - 1) // tiles.m_tile.value)
         steps = inputs * outer * rows

@@ -10,12 +10,21 @@ from typing import Any
 import numpy as np
 
 from focal_common.errors import ConfigError
-from focal_simulator.jobs.attention import AttentionShape, scores_job, spread_ends, values_job
+from focal_simulator.costs.component_costs import word_ratio
+from focal_simulator.jobs.attention import (
+    AttentionShape,
+    scores_job,
+    sharing_heads,
+    spread_ends,
+    values_job,
+    visible_pairs,
+)
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.jobs import GemmJob, Movement, Rows, uniform_tiles
+from focal_simulator.jobs.jobs import GemmJob, Movement, Rows, second_operand_bytes, uniform_tiles
 from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.systolic import operand_bits
 from focal_simulator.kernels.pipeline import Pipeline
-from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.arithmetic import bytes_of, ceil_div
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes, Traffic
 from focal_simulator.workload.workload import Workload
 from focal_traces.methods.adaptiv import SPARSITY
@@ -39,16 +48,21 @@ class MacLineUnits:
 
     def traffic(self, job: Movement) -> Mapping[Traffic, Any]:
         """Return the bytes of a job: a pass reads one element of every row and of every column a cycle."""
-        shape, machine, element = job.shape, job.machine, job.machine.element_bytes
+        shape, machine = job.shape, job.machine
         passes = shape.streamed_rows * machine.slice_elements
-        fetched, weights = shape.fetched_elements * element, shape.weight_elements * element
-        written = shape.written_elements * element
+        fetched = bytes_of(shape.fetched_elements, machine.input_bits)
+        weights = bytes_of(shape.weight_elements, machine.weight_bits)
+        written = bytes_of(shape.written_elements, machine.output_bits)
         counters: dict[Traffic, Any] = {
-            ("sram", "read", "input"): passes * element,
+            ("sram", "read", "input"): bytes_of(passes, machine.input_bits),
             ("sram", "write", "input"): fetched,
-            ("sram", "read", "wgt"): passes * machine.array_columns // machine.row_lanes * element,
+            ("sram", "read", "wgt"): bytes_of(
+                passes * machine.array_columns // machine.row_lanes, machine.weight_bits
+            ),
             ("sram", "write", "wgt"): weights,
-            ("sram", "write", "output"): shape.streamed_rows * machine.array_columns * element,
+            ("sram", "write", "output"): bytes_of(
+                shape.streamed_rows * machine.array_columns, machine.sum_bits
+            ),
             ("sram", "read", "output"): written,
             ("dram", "read", "input"): fetched,
             ("dram", "read", "wgt"): weights,
@@ -87,7 +101,7 @@ def mac_lines(hardware: Any, context: CycleContext) -> MacLines:
     Raises:
         ConfigError: The tiles do not fit the lines or their buffers.
     """
-    core, tiles, element = hardware.core, hardware.tiles, hardware.element_bytes.value
+    core, tiles = hardware.core, hardware.tiles
     if tiles.n_tile.value < core.mac_lines.value:
         raise ConfigError(
             f"adaptiv: tiles.n_tile is {tiles.n_tile.value}, expected at least core.mac_lines "
@@ -98,14 +112,21 @@ def mac_lines(hardware: Any, context: CycleContext) -> MacLines:
         slice_elements=tiles.k_tile.value,
         array_columns=core.mac_lines.value,
         skew_cycles=0,
+        output_latency_cycles=0,
+        scatter_latency_cycles=0,
         row_lanes=core.line_width.value,
         cycles_per_pass=tiles.k_tile.value,
         columns_per_buffer=tiles.n_tile.value // core.mac_lines.value,
         weight_load_cycles=0,
+        key_load_cycles=0,
+        weight_lead_cycles=0,
         is_weight_double_buffered=1,
+        is_weight_wavefront=0,
         scatter_rows_per_cycle=0,
+        concentrate_reads_per_cycle=0,
+        accumulate_cycles=1,
         gather_cycles_per_row=0,
-        element_bytes=element,
+        **operand_bits(hardware),
         map_read_bytes=0,
         map_write_bytes=0,
         **context.channel,
@@ -115,21 +136,21 @@ def mac_lines(hardware: Any, context: CycleContext) -> MacLines:
 
 def _check_buffers(hardware: Any) -> None:
     """Refuse tiles that their double buffers do not hold."""
-    tiles, element = hardware.tiles, hardware.element_bytes.value
+    tiles, precision = hardware.tiles, hardware.precision
     shapes = {
-        "input": (tiles.m_tile.value, tiles.k_tile.value),
-        "wgt": (tiles.n_tile.value, tiles.k_tile.value),
-        "output": (tiles.m_tile.value, tiles.n_tile.value),
+        "input": (tiles.m_tile.value, tiles.k_tile.value, precision.input_bits),
+        "wgt": (tiles.n_tile.value, tiles.k_tile.value, precision.stationary_bits),
+        "output": (tiles.m_tile.value, tiles.n_tile.value, precision.bits("partial_sums")),
     }
-    for name, (rows, columns) in shapes.items():
+    for name, (rows, columns, bits) in shapes.items():
         if name not in hardware.buffers:
             raise ConfigError(f"adaptiv: buffers: '{name}' is missing; expected {', '.join(shapes)}")
-        size = hardware.buffers[name].size
-        needed = 2 * rows * columns * element
-        if size is not None and needed > size.value:
+        buffer = hardware.buffers[name]
+        needed = bytes_of(2 * rows * columns, bits)
+        if buffer.size is not None and needed > (size := buffer.size.value * word_ratio(hardware, buffer)):
             raise ConfigError(
                 f"adaptiv: a tile of {rows} x {columns} needs {needed} bytes in buffer '{name}', which has "
-                f"{size.value}; set tiles.* or buffers.{name}.size"
+                f"{size:.0f}; set tiles.* or buffers.{name}.size"
             )
 
 
@@ -151,11 +172,6 @@ class AdaptivTiles:
     def every(self) -> int:
         """All visual tokens."""
         return self.workload.visual_tokens
-
-    @property
-    def element(self) -> int:
-        """Bytes of one operand."""
-        return self.lines.deepest.element_bytes
 
     @cached_property
     def kept(self) -> int:
@@ -187,14 +203,14 @@ class AdaptivTiles:
 
     def block(self) -> Iterator[GemmJob]:
         """Yield one block."""
-        element, geometry = self.element, self.workload.geometry
+        geometry, bits = self.workload.geometry, self.lines.deepest.input_bits
         shapes = LinearShapes.of(geometry)
         for place, layer in enumerate(LINEAR_LAYERS):
             inputs, outputs = int(shapes.inputs[place]), int(shapes.outputs[place])
             machine = self.lines.machine(inputs)
             # As published, GEMMs that share an input merge it again.
             is_merged = not (self.is_fair and layer in _SHARED)
-            merged = element * self.every * inputs if is_merged else 0
+            merged = bytes_of(self.every * inputs, bits) if is_merged else 0
             yield GemmJob(
                 block=0,
                 layer=layer,
@@ -206,23 +222,36 @@ class AdaptivTiles:
                 outputs=outputs,
                 macs=self.kept * inputs * outputs,
                 dense_macs=self.every * inputs * outputs,
-                activation_bytes=element * inputs * self.kept,
+                activation_bytes=bytes_of(inputs * self.kept, bits),
                 serial_cycles={"preprocess": self.merging(inputs)} if is_merged else {},
-                extra_read_bytes=merged,
+                extra_read_bytes=merged
+                + second_operand_bytes(layer, bytes_of(self.kept * outputs, bits), self.corrections),
                 traffic={("sram", "read", "input"): _INPUT_PASSES * merged},
             )
         yield from self._attention()
 
     def _attention(self) -> Iterator[GemmJob]:
-        geometry, element = self.workload.geometry, self.element
+        geometry = self.workload.geometry
         heads, head = geometry.heads, geometry.head_dim_elements
         keys = self.kept if self.is_fair else self.every
         machine = self.lines.machine(head)
         ends = np.cumsum(self.rows, dtype=np.int64) if self.is_fair else spread_ends(self.rows, self.every)
-        shape = AttentionShape(0, heads, head, keys, ends, "causal_tiles" in self.corrections)
+        shape = AttentionShape(
+            0,
+            heads,
+            head,
+            keys,
+            ends,
+            "causal_tiles" in self.corrections,
+            "causal_triangle" in self.corrections,
+            sharing_heads(geometry, self.corrections),
+            self.lines.tile_rows,
+        )
+        # Rows that are not merged with their keys meet half of them, and half a key more for the diagonal.
+        kept_pairs, pairs = (visible_pairs(one, self.corrections) for one in (keys, self.every))
         facts = {
-            "macs": self.kept * keys * head * heads // 2,
-            "dense_macs": self.every * self.every * head * heads // 2,
+            "macs": self.kept * kept_pairs // max(keys, 1) * head * heads // 2,
+            "dense_macs": pairs * head * heads // 2,
         }
         unique = np.repeat(self.rows[:, None], ceil_div(head, machine.slice_elements), axis=1)
         # Merged tokens reach fair attention merged; as published, merging is charged here, too.
@@ -233,13 +262,15 @@ class AdaptivTiles:
             self.rows,
             unique,
             **facts,
-            activation_bytes=element * self.kept * heads * head,
+            activation_bytes=bytes_of(self.kept * heads * head, machine.input_bits),
             serial_cycles=merging,
         )
         yield scores
         if not self.is_fair:
             # As published: scores x V is taken to cost what Q x K^T costs.
-            yield replace(scores, part="values", activation_bytes=element * self.kept**2 * heads)
+            yield replace(
+                scores, part="values", activation_bytes=bytes_of(self.kept**2 * heads, machine.score_bits)
+            )
             return
         yield values_job(
             shape,
@@ -247,7 +278,7 @@ class AdaptivTiles:
             self.rows,
             self.rows,
             **facts,
-            activation_bytes=element * self.kept * keys * heads,
+            activation_bytes=bytes_of(self.kept * keys * heads, machine.score_bits),
         )
 
 

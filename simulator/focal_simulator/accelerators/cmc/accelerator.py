@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from focal_common.config import StrictModel
-from focal_common.errors import UnsupportedError
+from focal_common.errors import ConfigError, UnsupportedError
 from focal_simulator.accelerators.base import AcceleratorStudy
 from focal_simulator.accelerators.cmc.lowering import cmc_jobs
 from focal_simulator.accelerators.other_methods import TokenMethodAccelerator, TokenMethodStudy
-from focal_simulator.costs.needs import BufferNeed
+from focal_simulator.costs.needs import DOUBLE_BUFFERED, BufferNeed, with_stated_ports
 from focal_simulator.hardware.specs import FP16_UNITS, Count, HardwareSpec, SystolicCore
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import ArrayModel, Lowering
-from focal_simulator.jobs.systolic import systolic_array
-from focal_simulator.workload.arithmetic import ceil_div, fold_cycles
+from focal_simulator.jobs.systolic import check_slice, systolic_array
+from focal_simulator.workload.arithmetic import bytes_of, ceil_div, fold_cycles
 from focal_simulator.workload.layer_table import (
     LINEAR_LAYERS,
     LayerTable,
@@ -29,7 +29,6 @@ from focal_simulator.workload.layer_table import (
 from focal_simulator.workload.workload import Workload
 from focal_traces.methods.cmc import SPARSITY
 
-_DOUBLE_BUFFERED = 2
 _IS_SEARCHED = np.array([name not in ("k_proj", "v_proj") for name in LINEAR_LAYERS])
 """Keys and values reuse the motion vectors found for the query input."""
 
@@ -93,22 +92,28 @@ class Cmc(TokenMethodAccelerator[CmcHardware]):
             )
 
     def buffers(self, corrections: frozenset[str] = frozenset()) -> tuple[BufferNeed, ...]:
-        """Return GEMM buffers sized by the tiles and codec buffers as written in the hardware file."""
-        tiles, element = self.hardware.tiles, self.hardware.element_bytes.value
-        depth = tiles.k_tile.value * element * _DOUBLE_BUFFERED
+        """Return GEMM buffers sized by the tiles and codec buffers as written in the hardware file.
+
+        Raises:
+            ConfigError: A tile does not fit.
+        """
+        tiles, precision = self.hardware.tiles, self.hardware.precision
+        check_slice(self.hardware)
+        held, deep, outputs = tiles.m_tile.value, tiles.k_tile.value, tiles.m_out_tile.value
+        if tiles.n_tile.value > held:
+            raise ConfigError(
+                f"{self.name}: tiles.n_tile is {tiles.n_tile.value}, expected at most tiles.m_tile ({held}): the "
+                "weight buffer holds as many columns as the input buffer rows"
+            )
         derived = {
-            "input": tiles.m_tile.value * depth,
-            "wgt": tiles.m_tile.value * depth,
-            "output": tiles.m_tile.value * tiles.m_out_tile.value * element * _DOUBLE_BUFFERED,
+            "input": bytes_of(DOUBLE_BUFFERED * held * deep, precision.input_bits),
+            "wgt": bytes_of(DOUBLE_BUFFERED * held * deep, precision.stationary_bits),
+            "output": bytes_of(DOUBLE_BUFFERED * held * outputs, precision.bits("partial_sums")),
         }
-        needs = []
-        for name, buffer in self.hardware.buffers.items():
-            size = derived.get(name) if buffer.size is None else buffer.size.value
-            port = None if buffer.port is None else buffer.port.value
-            if size is None or port is None:
-                raise UnsupportedError(f"cmc.yaml: buffer '{name}' needs the fields size and port")
-            needs.append(BufferNeed(name, size, port, buffer.copies.value))
-        return tuple(needs)
+        return with_stated_ports(
+            [self._stated_buffer(name, derived.get(name)) for name in self.hardware.buffers],
+            self.hardware.core,
+        )
 
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
@@ -122,7 +127,7 @@ class Cmc(TokenMethodAccelerator[CmcHardware]):
         """Return one row that stands for every block; kept rows are real-valued, as published."""
         sparsity = workload.row(SPARSITY)
         assert sparsity is not None  # noqa: S101  (accepts has refused it)
-        geometry, element = workload.geometry, self.hardware.element_bytes.value
+        geometry, element = workload.geometry, self.hardware.precision.published_bytes
         heads, head, tokens = geometry.heads, geometry.head_dim_elements, workload.visual_tokens
         shapes = LinearShapes.of(geometry)
         inputs, outputs = shapes.inputs, shapes.outputs
@@ -171,7 +176,11 @@ class Cmc(TokenMethodAccelerator[CmcHardware]):
     def _bytes(
         self, workload: Workload, outputs: Any, inputs: Any, sparsity: float, is_searched: Any
     ) -> dict[Traffic, Any]:
-        element, core, tiles = self.hardware.element_bytes.value, self.hardware.core, self.hardware.tiles
+        element, core, tiles = (
+            self.hardware.precision.published_bytes,
+            self.hardware.core,
+            self.hardware.tiles,
+        )
         height, width = core.array_rows.value, core.array_columns.value
         kept = workload.visual_tokens * (1 - sparsity)
         rows = int((kept + tiles.m_tile.value - 1) // tiles.m_tile.value)

@@ -8,13 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from focal_simulator.jobs.attention import AttentionShape, scores_job, spread_ends, values_job
+from focal_simulator.jobs.attention import (
+    AttentionShape,
+    scores_job,
+    sharing_heads,
+    spread_ends,
+    values_job,
+    visible_pairs,
+)
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.jobs import GemmJob, Rows, uniform_tiles
+from focal_simulator.jobs.jobs import GemmJob, Rows, second_operand_bytes, uniform_tiles
 from focal_simulator.jobs.lowering import Lowering
 from focal_simulator.jobs.systolic import systolic_array
 from focal_simulator.kernels.pipeline import Pipeline
-from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.arithmetic import bytes_of, ceil_div
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes
 from focal_simulator.workload.workload import Workload
 from focal_traces.methods.cmc import SPARSITY
@@ -80,11 +87,7 @@ class CmcTiles:
         """Yield one block."""
         sparsity, geometry = self.workload.row(SPARSITY), self.workload.geometry
         assert sparsity is not None  # noqa: S101  (accepted workloads have it)
-        rows, shapes, element = (
-            self.rows(sparsity.linear),
-            LinearShapes.of(geometry),
-            self.machine.element_bytes,
-        )
+        rows, shapes, bits = self.rows(sparsity.linear), LinearShapes.of(geometry), self.machine.input_bits
         for place, layer in enumerate(LINEAR_LAYERS):
             inputs, outputs = int(shapes.inputs[place]), int(shapes.outputs[place])
             is_searched = layer not in (_SHARED if "codec_overlap" in self.corrections else _NOT_SEARCHED)
@@ -99,29 +102,44 @@ class CmcTiles:
                 outputs=outputs,
                 macs=int(self.every * outputs * inputs * (1 - sparsity.linear)),
                 dense_macs=self.every * outputs * inputs,
-                activation_bytes=int(element * inputs * self.every * (1 - sparsity.linear)),
+                activation_bytes=int(bits / 8 * inputs * self.every * (1 - sparsity.linear)),
                 parallel_cycles=self.search_cycles(inputs) if is_searched else {},
-                extra_read_bytes=element * self.every * inputs if is_searched else 0,
+                extra_read_bytes=(bytes_of(self.every * inputs, bits) if is_searched else 0)
+                + second_operand_bytes(layer, bytes_of(int(rows.sum()) * outputs, bits), self.corrections),
             )
         yield from self._attention()
 
     def _attention(self) -> Iterator[GemmJob]:
         sparsity, geometry = self.workload.row(SPARSITY), self.workload.geometry
         assert sparsity is not None  # noqa: S101  (accepted workloads have it)
-        heads, head, element = geometry.heads, geometry.head_dim_elements, self.machine.element_bytes
-        pair = self.every * self.every * head
+        heads, head = geometry.heads, geometry.head_dim_elements
+        pair = visible_pairs(self.every, self.corrections) * head
         is_causal = "causal_tiles" in self.corrections
+        is_triangle, sharing = (
+            "causal_triangle" in self.corrections,
+            sharing_heads(geometry, self.corrections),
+        )
         for part, kept in (("scores", sparsity.query), ("values", sparsity.attention_score)):
             rows = self.rows(kept)
-            shape = AttentionShape(0, heads, head, self.every, spread_ends(rows, self.every), is_causal)
+            ends = spread_ends(rows, self.every)
+            shape = AttentionShape(
+                0, heads, head, self.every, ends, is_causal, is_triangle, sharing, self.m_tile
+            )
             facts = {
                 "macs": int(pair * (1 - kept) * heads // 2),
                 "dense_macs": pair * heads // 2,
                 "activation_bytes": int(
-                    element * self.every * (1 - kept) * heads * (head if part == "scores" else self.every)
+                    (self.machine.input_bits if part == "scores" else self.machine.score_bits)
+                    / 8
+                    * self.every
+                    * (1 - kept)
+                    * heads
+                    * (head if part == "scores" else self.every)
                 ),
                 "parallel_cycles": self.search_cycles(heads * head) if part == "scores" else {},
-                "extra_read_bytes": element * self.every * heads * head if part == "scores" else 0,
+                "extra_read_bytes": bytes_of(self.every * heads * head, self.machine.input_bits)
+                if part == "scores"
+                else 0,
             }
             slices = np.repeat(rows[:, None], ceil_div(head, self.machine.slice_elements), axis=1)
             yield (

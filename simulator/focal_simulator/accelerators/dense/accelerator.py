@@ -7,8 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from focal_simulator.accelerators.base import Accelerator, AcceleratorStudy, PublishedFormulas
-from focal_simulator.accelerators.focus.buffers import DENSE_BUFFERS, FocusBufferHardware, focus_buffers
-from focal_simulator.costs.needs import BufferNeed
+from focal_simulator.accelerators.focus.buffers import (
+    DENSE_BUFFERS,
+    FocusBufferHardware,
+    focus_buffers,
+    macros_fit,
+)
+from focal_simulator.costs.needs import BufferNeed, SramModel
 from focal_simulator.hardware.specs import HardwareSpec
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import ArrayModel, Lowering
@@ -44,6 +49,10 @@ class Dense(Accelerator[DenseHardware], PublishedFormulas):
             need for need in needs if "dense_buffers" not in corrections or need.name in DENSE_BUFFERS
         )
 
+    def sram_model(self, corrections: frozenset[str] = frozenset()) -> SramModel:
+        """Return what prices the buffers: the published macros where they have the ports that are stated."""
+        return super().sram_model() if macros_fit(self.hardware) else "cacti"
+
     def array(self, context: CycleContext) -> ArrayModel:
         """Return the array by itself."""
         check_tile(self.hardware, self.hardware.tiles.m_tile.value)
@@ -58,7 +67,7 @@ class Dense(Accelerator[DenseHardware], PublishedFormulas):
         """Return one row that stands for every block."""
         hardware, geometry = self.hardware, workload.geometry
         height, width = hardware.core.array_rows.value, hardware.core.array_columns.value
-        tile, element = hardware.core.row_limit.value, hardware.element_bytes.value
+        tile, element = hardware.core.row_limit.value, hardware.precision.published_bytes
         tokens, heads, head = workload.visual_tokens, geometry.heads, geometry.head_dim_elements
         shapes = LinearShapes.of(geometry)
 
@@ -106,7 +115,7 @@ def dense_gemm_bytes(
         tile: Rows of an m-tile.
         hardware: For the array shape, the n-tile and the element size.
     """
-    element, n_tile = hardware.element_bytes.value, hardware.tiles.n_tile.value
+    element, n_tile = hardware.precision.published_bytes, hardware.tiles.n_tile.value
     height, width = hardware.core.array_rows.value, hardware.core.array_columns.value
     cycles = ceil_div(rows * inputs * outputs, height * width)
     fetched = element * rows * inputs * ceil_div(outputs, n_tile)

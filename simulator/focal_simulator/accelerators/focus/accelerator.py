@@ -16,12 +16,12 @@ from focal_simulator.accelerators.base import (
     PublishedFormulas,
     require_visual_tokens,
 )
-from focal_simulator.accelerators.focus.buffers import FocusBufferHardware, focus_buffers
+from focal_simulator.accelerators.focus.buffers import FocusBufferHardware, focus_buffers, macros_fit
 from focal_simulator.accelerators.focus.lowering import focus_jobs
 from focal_simulator.accelerators.focus.parity_bytes import attention_bytes, linear_bytes
 from focal_simulator.accelerators.focus.vector_layer import vector_layer
 from focal_simulator.costs.needs import BufferNeed, SramModel
-from focal_simulator.hardware.specs import Component, HardwareSpec
+from focal_simulator.hardware.specs import HardwareSpec
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import ArrayModel, Lowering
 from focal_simulator.jobs.systolic import systolic_array
@@ -35,6 +35,9 @@ from focal_traces.header.schema import GEMMS
 _COMPILER_M_TILE = 1024
 _COMPILER_SCATTER = 2
 _QUERY = GEMMS.index("query")
+_PUBLISHED_SEARCH = {"frame_block_size": 2, "block_size": 2}
+"""Search block where a trace does not say it: the default of the published scripts."""
+_PUBLISHED_VECTOR = 32
 
 
 class FocusHardware(FocusBufferHardware):
@@ -77,9 +80,9 @@ class _Study(AcceleratorStudy):
             for what, recorded, built in pairs
             if recorded is not None and recorded != built
         ]
-        # Matching takes gather_block cycles a row, the GEMM one cycle a row and k-slice.
+        # Matching takes gather_block / gather_lanes cycles a row, the GEMM one cycle a row and k-slice.
         core, width = accelerator.hardware.core, workload.geometry.hidden_elements
-        bound = core.gather_block.value * core.array_rows.value
+        bound = ceil_div(core.gather_block.value, core.gather_lanes.value) * core.array_rows.value
         if width <= bound:
             remarks.append(
                 f"{accelerator.name}: the decoder of {workload.label} is {width} wide; up to {bound} elements "
@@ -120,7 +123,8 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
             )
 
     def check_trace(self, workload: Workload, corrections: frozenset[str]) -> None:
-        """Refuse tiles that are no multiple of the recorded ones, and arrays higher than a recorded vector."""
+        """Refuse tiles, arrays, search blocks and vectors that the trace was not recorded for."""
+        _check_search(self.hardware, workload)
         VectorTiles.check(
             workload,
             m_tile=self.hardware.tiles.m_tile.value,
@@ -136,25 +140,13 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
     def _needs(self) -> tuple[BufferNeed, ...]:
         return focus_buffers(self.hardware)
 
-    def components(self, corrections: frozenset[str] = frozenset()) -> tuple[Component, ...]:
-        """Return the core logic, with one accumulator bank per scatter vector."""
-        return self._parts
-
-    @cached_property
-    def _parts(self) -> tuple[Component, ...]:
-        # Kept, because a copy of a checked value costs more than the sums it is used in.
-        scatter = self.hardware.core.scatter_vectors
-        parts = dict(self.hardware.components)
-        if "accumulator" in parts:
-            parts["accumulator"] = parts["accumulator"].model_copy(update={"count": scatter})
-        return tuple(parts.values())
-
     def sram_model(self, corrections: frozenset[str] = frozenset()) -> SramModel:
-        """Memory-compiler macros exist for the published tile and scatter width only; CACTI otherwise."""
+        """Memory-compiler macros exist for the published tile, scatter width and ports only; CACTI otherwise."""
         hardware = self.hardware
         is_published = (
             hardware.tiles.m_tile.value == _COMPILER_M_TILE
             and hardware.core.scatter_vectors.value == _COMPILER_SCATTER
+            and macros_fit(hardware)
         )
         return "compiler" if is_published else "cacti"
 
@@ -193,6 +185,7 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
     def jobs(self, workload: Workload, context: CycleContext) -> Lowering:
         """Return the GEMMs of every block."""
         self.accepts(workload)
+        _check_search(self.hardware, workload)
         return focus_jobs(self.hardware, workload, context)
 
     def layers(self, workload: Workload) -> LayerTable:
@@ -229,10 +222,10 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
         folds = ceil_div(outputs, width) * ceil_div(inputs, height)
         compute = np.where(computed > 0, fold_cycles(chunk, height, width) * passes * folds, 0)
         scatter = ceil_div(rows.scattered[:, shapes.recorded] * folds, core.scatter_vectors.value)
-        tail = core.gather_block.value * m_tile * (n_tile // width)
+        tail = ceil_div(core.gather_block.value, core.gather_lanes.value) * m_tile * (n_tile // width)
         gather = tail * passes * ceil_div(outputs, n_tile)
         stall = np.maximum(0, np.maximum(scatter, gather) - compute) + tail
-        element = self.hardware.element_bytes.value
+        element = self.hardware.precision.published_bytes
         return {
             "compute_cycles": compute,
             "stall_cycles": stall,
@@ -263,7 +256,7 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
             rows.scattered[:, _QUERY] * ceil_div(heads * head, height) * ceil_div(every, width),
             core.scatter_vectors.value,
         )
-        element = self.hardware.element_bytes.value
+        element = self.hardware.precision.published_bytes
         dense = 2 * (every * every * head * heads // 2)
         return {
             "compute_cycles": compute,
@@ -294,6 +287,28 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
         seen, stored = self.attention_rows(rows, slipped)
         attention = attention_bytes(seen, stored, tokens, workload, self.hardware)
         return linear, attention
+
+
+def _check_search(hardware: FocusHardware, workload: Workload) -> None:
+    """Refuse a similarity unit that compares less than the trace has compared.
+
+    Raises:
+        UnsupportedError: Its block holds fewer candidates, or its vectors are shorter.
+    """
+    core, searched = hardware.core, {**_PUBLISHED_SEARCH, **workload.parameters}
+    candidates = searched["frame_block_size"] * searched["block_size"] ** 2
+    if core.gather_block.value < candidates:
+        raise UnsupportedError(
+            f"{hardware.accelerator}: core.gather_block is {core.gather_block.value}, expected at least {candidates}, "
+            f"the candidates that the trace of {workload.label} compared for each vector; core.gather_lanes compares "
+            "several in a cycle"
+        )
+    vector = workload.recorded_vector_size or _PUBLISHED_VECTOR
+    if core.similarity_elements.value < vector:
+        raise UnsupportedError(
+            f"{hardware.accelerator}: core.similarity_elements is {core.similarity_elements.value}, expected at least "
+            f"{vector}, the elements of a vector in the trace of {workload.label}"
+        )
 
 
 def _side_by_side(linear: Numbers, attention: Numbers) -> Numbers:

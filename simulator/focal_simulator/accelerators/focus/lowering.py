@@ -5,25 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from focal_simulator.jobs.attention import AttentionShape, scores_job, values_job
+from focal_common.errors import ConfigError
+from focal_simulator.accelerators.focus.buffers import MAP_BYTES
+from focal_simulator.hardware.specs import Precision
+from focal_simulator.jobs.attention import (
+    AttentionShape,
+    importance_job,
+    scores_job,
+    sharing_heads,
+    values_job,
+    visible_pairs,
+)
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.jobs.jobs import GemmJob, Movement, Rows
+from focal_simulator.jobs.jobs import RESIDUAL_LAYERS, GemmJob, Movement, Rows, second_operand_bytes
 from focal_simulator.jobs.lowering import Lowering
-from focal_simulator.jobs.systolic import systolic_machine, systolic_traffic
-from focal_simulator.jobs.tokens import sort_cycles, token_jobs
+from focal_simulator.jobs.systolic import accesses_per_word, systolic_machine, systolic_traffic
+from focal_simulator.jobs.tokens import sort_cycles, text_queries, token_jobs
 from focal_simulator.jobs.vector_tiles import GemmTiles, VectorTiles
 from focal_simulator.kernels.pipeline import Pipeline
-from focal_simulator.workload.arithmetic import ceil_div
+from focal_simulator.workload.arithmetic import bytes_of, ceil_div
 from focal_simulator.workload.layer_table import LINEAR_LAYERS, LinearShapes, Traffic, add_traffic
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
-
-_MAP_BYTES = 2
-"""A compact index of up to 1,024 rows (Focus, HPCA 2026, sec. VI-A: similarity map, 1 x m)."""
 
 _CONSUMER = {
     "q_proj": ("query", 0),
@@ -45,6 +52,7 @@ class FocusRole(NamedTuple):
     is_gathered: bool
     is_scattered: bool
     has_maps: bool
+    operands: Literal["linear", "scores", "values"] = "linear"
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class FocusTiles:
         workload: With tile counts, or averages of a layer.
         m_tile: Rows of a full tile of the hardware.
         height: Rows of the array.
-        element_bytes: Bytes of one operand.
+        precision: Of the hardware.
         sorter_lanes: Lanes of the unit that sorts token importance.
         corrections: Names that are on.
         published_scatter: Array columns and scatter lanes where attention is scattered as published; else None.
@@ -65,7 +73,7 @@ class FocusTiles:
     workload: Workload
     m_tile: int
     height: int
-    element_bytes: int
+    precision: Precision
     sorter_lanes: int
     corrections: frozenset[str]
     published_scatter: tuple[int, int] | None = None
@@ -120,14 +128,31 @@ class FocusTiles:
         gemm, later = _CONSUMER[layer]
         if block + later >= self.workload.geometry.layers:
             return tiles.rows, False
+        if layer == _NOT_GATHERED and "gate_product" in self.corrections:
+            return tiles.rows, False
         share = self.tiles.of(block + later, gemm).unique_share(tiles.tokens)
         return np.ceil(tiles.rows * share).astype(np.int32), layer != _NOT_GATHERED
+
+    def _stream_bytes(self, layer: str, whole: int, is_gathered: bool) -> tuple[int, int]:
+        """Return the bytes read and written beside a linear layer, whose output takes ``whole`` bytes uncompressed.
+
+        What is concentrated for the next layer is normalised, so the residual stream is written beside it.
+        """
+        read = second_operand_bytes(layer, whole, self.corrections)
+        written = 0
+        if layer in RESIDUAL_LAYERS and is_gathered:
+            is_whole = "whole_rows" in self.corrections
+            written = whole if is_whole or "residual_stream" in self.corrections else 0
+            read += whole if is_whole else 0
+        return read, written
 
     def _linear(self, block: int, place: int, layer: str) -> GemmJob:
         inputs, outputs = int(self.shapes.inputs[place]), int(self.shapes.outputs[place])
         tiles = self.tiles.of(block, GEMMS[self.shapes.recorded[place]])
         output_rows, is_gathered = self._output(block, layer, tiles)
         vectors = tiles.computed_elements(inputs)
+        whole = bytes_of(tiles.tokens * outputs, self.precision.bits("activations"))
+        read, written = self._stream_bytes(layer, whole, is_gathered)
         return GemmJob(
             block=block,
             layer=layer,
@@ -139,7 +164,9 @@ class FocusTiles:
             outputs=outputs,
             macs=vectors * outputs,
             dense_macs=self.workload.visual_tokens * inputs * outputs,
-            activation_bytes=self.element_bytes * vectors,
+            activation_bytes=bytes_of(vectors, self.precision.bits("activations")),
+            extra_read_bytes=read,
+            extra_write_bytes=written,
             role=FocusRole(is_gathered, is_scattered=True, has_maps=True),
         )
 
@@ -148,19 +175,36 @@ class FocusTiles:
         heads, head = geometry.heads, geometry.head_dim_elements
         keys, every = tiles.tokens, self.workload.visual_tokens
         ends = np.minimum(np.cumsum(tiles.rows, dtype=np.int64), keys)
-        shape = AttentionShape(block, heads, head, keys, ends, "causal_tiles" in self.corrections)
+        shape = AttentionShape(
+            block,
+            heads,
+            head,
+            keys,
+            ends,
+            "causal_tiles" in self.corrections,
+            "causal_triangle" in self.corrections,
+            sharing_heads(geometry, self.corrections),
+            self.m_tile,
+        )
         query_elements = tiles.computed_elements(heads * head)
-        half = every * every * head * heads // 2
+        pairs, half = (
+            visible_pairs(keys, self.corrections),
+            visible_pairs(every, self.corrections) * head * heads // 2,
+        )
+        if "importance_rows" in self.corrections and self.tiles.of(block, "gate_proj").tokens < keys:
+            yield importance_job(
+                shape, self.machine, text_queries(self.workload), FocusRole(False, False, False, "scores")
+            )
         yield scores_job(
             shape,
             self.machine,
             tiles.rows,
             tiles.per_head(heads, head, self.machine.slice_elements),
-            macs=query_elements * keys // 2,
+            macs=query_elements * pairs // max(keys, 1) // 2,
             dense_macs=half,
-            activation_bytes=self.element_bytes * query_elements,
+            activation_bytes=bytes_of(query_elements, self.precision.bits("activations")),
             parallel_cycles=self._sort_cycles(block, keys) | self._published_scatter_cycles(keys),
-            role=FocusRole(False, "attention_scatter" in self.corrections, has_maps=True),
+            role=FocusRole(False, "attention_scatter" in self.corrections, True, "scores"),
         )
         output_rows, is_gathered = (
             self._output(block, "attn", tiles) if self.is_exact else (tiles.rows, False)
@@ -170,10 +214,10 @@ class FocusTiles:
             self.machine,
             tiles.rows,
             output_rows,
-            macs=keys * keys * head * heads // 2,
+            macs=pairs * head * heads // 2,
             dense_macs=half,
-            activation_bytes=self.element_bytes * keys * keys * heads,
-            role=FocusRole(is_gathered, is_scattered=False, has_maps=False),
+            activation_bytes=bytes_of(keys * keys * heads, self.precision.bits("scores")),
+            role=FocusRole(is_gathered, False, False, "values"),
         )
 
     def _sort_cycles(self, block: int, tokens: int) -> dict[str, int]:
@@ -213,17 +257,16 @@ class FocusUnits:
         """Return the bytes of similarity detection (layouter, table, map), one norm per vector with the data."""
         if not self.gather_block:
             return {}
-        shape, element = job.shape, self.machine.element_bytes
-        data, kept = (
-            job.scaled(shape.restored_elements) * element,
-            job.scaled(shape.written_elements) * element,
-        )
+        shape, machine = job.shape, self.machine
+        restored, written = job.scaled(shape.restored_elements), job.scaled(shape.written_elements)
+        data, kept = bytes_of(restored, machine.output_bits), bytes_of(written, machine.output_bits)
         window = data + data // self.similarity_elements
+        sums = bytes_of(restored, machine.sum_bits)
         return {
-            ("sram", "read", "output"): window,
+            ("sram", "read", "output"): sums + sums // self.similarity_elements,
             ("sram", "write", "layouter"): window,
             ("sram", "read", "layouter"): (self.gather_block - 1) * window,
-            ("sram", "write", "similarity_map"): data // self.similarity_elements,
+            ("sram", "write", "similarity_map"): MAP_BYTES * restored // self.similarity_elements,
             ("sram", "read", "similarity_table"): data + kept,
             ("sram", "write", "similarity_table"): data,
         }
@@ -236,7 +279,12 @@ class FocusArray:
     Attributes:
         machine: Constants of the kernel without scatter and gather.
         scatter_lanes: Rows restored per cycle.
-        gather_block: Candidates per block, and cycles per row, of the similarity gather.
+        gather_block: Candidates per block of the similarity gather.
+        gather_lanes: Candidates that it compares in a cycle.
+        mean_cycles: Cycles per row of updating the mean of its group.
+        scatter_latency_cycles: From the last register of the array to the cycle in which scatter can read a row.
+        concentrate_ports: Read ports of the concentrate buffer; 0 for as many as there are lanes.
+        accumulate_cycles: Cycles of adding the rows of all lanes to the output buffer.
         similarity_elements: Elements per vector of the similarity unit.
         map_bytes: Bytes of an index of a similarity map; 0 where maps cost nothing, as published.
     """
@@ -244,6 +292,11 @@ class FocusArray:
     machine: Pipeline
     scatter_lanes: int
     gather_block: int
+    gather_lanes: int
+    mean_cycles: int
+    scatter_latency_cycles: int
+    concentrate_ports: int
+    accumulate_cycles: int
     similarity_elements: int
     map_bytes: int
 
@@ -255,20 +308,53 @@ class FocusArray:
             machine=systolic_machine(hardware, context),
             scatter_lanes=core.scatter_vectors.value,
             gather_block=core.gather_block.value,
+            gather_lanes=core.gather_lanes.value,
+            mean_cycles=core.group_mean.value if context.has("group_mean") else 0,
+            scatter_latency_cycles=core.scatter_latency.value if context.has("array_latencies") else 0,
+            concentrate_ports=core.concentrate_ports.value,
+            accumulate_cycles=accesses_per_word(core.output_ports.value),
             similarity_elements=core.similarity_elements.value,
-            map_bytes=_MAP_BYTES if context.has("stored_outputs") else 0,
+            map_bytes=MAP_BYTES if context.has("stored_outputs") else 0,
         )
 
     def units(self, role: FocusRole) -> FocusUnits:
         """Return what jobs of a role use."""
         gather = self.gather_block if role.is_gathered else 0
-        machine = self.machine._replace(
-            scatter_rows_per_cycle=self.scatter_lanes if role.is_scattered else 0,
+        scattered = {}
+        if role.is_scattered:
+            # The array fills the concentrate buffer, row by row; scatter adds to the output buffer, word by word.
+            scattered = {
+                "scatter_rows_per_cycle": self.scatter_lanes,
+                "scatter_latency_cycles": self.scatter_latency_cycles,
+                "concentrate_reads_per_cycle": self.concentrate_ports,
+                "accumulate_cycles": self.accumulate_cycles,
+                "cycles_per_pass": 1,
+            }
+        machine = self.machine
+        if role.operands != "linear":
+            machine = machine.for_scores() if role.operands == "scores" else machine.for_values()
+        machine = machine._replace(
+            **scattered,
             map_read_bytes=self.map_bytes if role.has_maps else 0,
-            gather_cycles_per_row=gather,
+            gather_cycles_per_row=ceil_div(gather, self.gather_lanes) + self.mean_cycles if gather else 0,
             map_write_bytes=self.map_bytes if role.is_gathered else 0,
         )
         return FocusUnits(machine, gather, self.similarity_elements if role.is_gathered else 0)
+
+
+def sorter_lanes(hardware: Any) -> int:
+    """Return the lanes of the unit that sorts token importance.
+
+    Raises:
+        ConfigError: The file has no such component.
+    """
+    part = hardware.components.get("max_unit_sec")
+    if part is None:
+        raise ConfigError(
+            f"{hardware.accelerator}: components has no 'max_unit_sec', expected the unit that sorts token importance; "
+            "its count is what it compares in a cycle"
+        )
+    return int(part.count.value)
 
 
 def focus_jobs(
@@ -286,13 +372,13 @@ def focus_jobs(
         ConfigError: The n-tile does not hold one array column.
     """
     core = hardware.core
-    lanes = hardware.components["max_unit_sec"].count.value if context.has("special_functions") else 0
+    lanes = sorter_lanes(hardware) if context.has("special_functions") else 0
     scatter = (core.array_columns.value, core.scatter_vectors.value)
     tiles = FocusTiles(
         workload=workload,
         m_tile=hardware.tiles.m_tile.value,
         height=core.array_rows.value,
-        element_bytes=hardware.element_bytes.value,
+        precision=hardware.precision,
         sorter_lanes=lanes,
         corrections=context.corrections,
         published_scatter=None if context.has("attention_scatter") else scatter,
@@ -314,6 +400,6 @@ def sec_only_jobs(hardware: Any, workload: Workload, context: CycleContext) -> L
             workload,
             context,
             held_rows=hardware.core.row_limit.value,
-            sorter_lanes=hardware.components["max_unit_sec"].count.value,
+            sorter_lanes=sorter_lanes(hardware),
         )
     return focus_jobs(hardware, workload, context, has_similarity=False)

@@ -28,7 +28,7 @@ def main_bytes(
         inputs: K.
         hardware: For the array shape, the tiles and the element size.
     """
-    element, tiles = hardware.element_bytes.value, hardware.tiles
+    element, tiles = hardware.precision.published_bytes, hardware.tiles
     height, width = hardware.core.array_rows.value, hardware.core.array_columns.value
     cycles = ceil_div(stored * inputs * outputs, height * width)
     partial = element * tokens * ceil_div(inputs, width) * outputs
@@ -54,7 +54,7 @@ def detection_bytes(
 
     The one output write to DRAM uses the count of the layer's input, as published.
     """
-    element = hardware.element_bytes.value
+    element = hardware.precision.published_bytes
     vectors = ceil_div(outputs, hardware.core.similarity_elements.value)
     with_norms = element * tokens * (outputs + vectors)
     data = element * tokens * outputs

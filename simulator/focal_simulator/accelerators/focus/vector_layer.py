@@ -55,7 +55,7 @@ def vector_layer(hardware: FocusBufferHardware, workload: Workload) -> LayerTabl
         gather_cycles=_entry(0),
         macs=_entry(computed * outputs * inputs),
         dense_macs=_entry(workload.visual_tokens * outputs * inputs),
-        activation_bytes=_entry(hardware.element_bytes.value * computed * inputs),
+        activation_bytes=_entry(hardware.precision.published_bytes * computed * inputs),
         compression_ratios=_entry(tokens / computed if computed else np.nan),
         moved_bytes={key: _entry(value) for key, value in moved.items()},
     )

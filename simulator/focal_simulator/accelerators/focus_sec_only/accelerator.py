@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators.base import AcceleratorStudy, require_visual_tokens
 from focal_simulator.accelerators.focus.accelerator import Focus, VectorRows
-from focal_simulator.accelerators.focus.buffers import DENSE_BUFFERS, focus_buffers
+from focal_simulator.accelerators.focus.buffers import DENSE_BUFFERS, focus_buffers, macros_fit
 from focal_simulator.accelerators.focus.lowering import sec_only_jobs
 from focal_simulator.costs.needs import BufferNeed, SramModel
 from focal_simulator.hardware.specs import Component
@@ -73,7 +73,8 @@ class FocusSecOnly(Focus):
 
     def sram_model(self, corrections: frozenset[str] = frozenset()) -> SramModel:
         """Return the model of the dense array, which this is without its similarity hardware."""
-        return "compiler" if "sec_only_unit" in corrections else super().sram_model()
+        is_dense = "sec_only_unit" in corrections and macros_fit(self.hardware)
+        return "compiler" if is_dense else super().sram_model()
 
     def components(self, corrections: frozenset[str] = frozenset()) -> tuple[Component, ...]:
         """Return the logic without similarity; without ``sec_only_unit`` that of Focus, as published."""

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from focal_common.errors import ConfigError
 from focal_common.places import PlainName
 from focal_simulator.accelerators.base import Accelerator, AcceleratorStudy
-from focal_simulator.costs.needs import BufferNeed
+from focal_simulator.costs.needs import DOUBLE_BUFFERED, LEAST_PORT_BYTES, BufferNeed, with_stated_ports
 from focal_simulator.costs.sram_data import smallest_bytes
 from focal_simulator.hardware.specs import Component, Count, HardwareSpec, SystolicHardware
 from focal_simulator.jobs.context import CycleContext
 from focal_simulator.jobs.lowering import Lowering
 from focal_simulator.jobs.systolic import SystolicArray, systolic_array
 from focal_simulator.jobs.tokens import array_token_jobs
+from focal_simulator.workload.arithmetic import bytes_of
 from focal_simulator.workload.workload import Workload
 
-_DOUBLE_BUFFERED = 2
 _BUFFERS = ("input", "wgt", "output")
 
 
@@ -60,7 +60,7 @@ class PlainArray(Accelerator[PlainArrayHardware]):
         Raises:
             ConfigError: Another buffer is named or one is missing, or one does not hold its tiles.
         """
-        hardware, element = self.hardware, self.hardware.element_bytes.value
+        hardware, precision = self.hardware, self.hardware.precision
         rows, columns = hardware.core.array_rows.value, hardware.core.array_columns.value
         m_tile, n_tile = hardware.tiles.m_tile.value, hardware.tiles.n_tile.value
         if set(hardware.buffers) != set(_BUFFERS):
@@ -69,23 +69,25 @@ class PlainArray(Accelerator[PlainArrayHardware]):
                 f"{', '.join(_BUFFERS)}"
             )
         tiles = {
-            "input": (m_tile, rows, rows),
-            "wgt": (rows, n_tile, columns),
-            "output": (m_tile, n_tile, columns),
+            "input": (m_tile, rows, rows, precision.input_bits),
+            "wgt": (rows, n_tile, columns, precision.stationary_bits),
+            "output": (m_tile, n_tile, columns, precision.bits("partial_sums")),
         }
         needs = []
-        for name, (high, wide, port) in tiles.items():
-            spec, least = hardware.buffers[name], high * wide * element * _DOUBLE_BUFFERED
-            width = port * element if spec.port is None else spec.port.value
+        for name, (high, wide, port, bits) in tiles.items():
+            spec, least = hardware.buffers[name], bytes_of(DOUBLE_BUFFERED * high * wide, bits)
+            width = max(bytes_of(port, bits), LEAST_PORT_BYTES) if spec.port is None else spec.port.value
+            if name == "wgt" and (stated := hardware.core.weight_port.value):
+                width = max(stated, LEAST_PORT_BYTES)
             # Tiles that are smaller than any macro lie in the smallest.
             size = max(least, smallest_bytes(width)) if spec.size is None else spec.size.value
             if size < least:
                 raise ConfigError(
                     f"{self.name}: field 'buffers.{name}.size' is {size}, expected at least {least}: two tiles of "
-                    f"{high} x {wide} elements of {element} B"
+                    f"{high} x {wide} elements of {bits} bits"
                 )
             needs.append(BufferNeed(name, size, width, spec.copies.value))
-        return tuple(needs)
+        return with_stated_ports(needs, hardware.core)
 
     def components(self, corrections: frozenset[str] = frozenset()) -> tuple[Component, ...]:
         """Return the core logic, counted."""
@@ -95,7 +97,7 @@ class PlainArray(Accelerator[PlainArrayHardware]):
         )
         return tuple(
             part if part.count is not None else part.model_copy(update={"count": every})
-            for part in self.hardware.components.values()
+            for part in super().components()
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 from focal_simulator.engine.cycle.packed import BatchedJobs, GroupCounts, JobGroup, batched_jobs
+from focal_simulator.engine.cycle.shared import SharedCounts
 from focal_simulator.jobs.lowering import TileJobs, Units
 
 K = TypeVar("K", bound=Hashable)
@@ -24,7 +25,7 @@ class DesignCache:
 
     def __init__(self) -> None:
         self._batches: dict[TileJobs, BatchedJobs] = {}
-        self._groups: dict[tuple[JobGroup, Units], GroupCounts] = {}
+        self._groups: dict[tuple[JobGroup, Units, int], GroupCounts] = {}
 
     def batch(self, tiles: TileJobs) -> BatchedJobs:
         """Return the packed jobs of tiles, by the tiles; raises as `TileJobs.jobs`."""
@@ -34,9 +35,13 @@ class DesignCache:
             self._groups = {key: counts for key, counts in self._groups.items() if key[0] not in gone}
         return _known(self._batches, _MOST_BATCHES, tiles, lambda: batched_jobs(tiles.jobs()))
 
-    def counts(self, group: JobGroup, units: Units) -> GroupCounts:
-        """Return the counts of a group on units, by the group and the units."""
-        return _known(self._groups, _MOST_GROUPS, (group, units), lambda: GroupCounts(group, units))
+    def counts(self, group: JobGroup, units: Units, arrays: int = 1) -> GroupCounts:
+        """Return the counts of a group on units, or on several arrays of them, by all three."""
+
+        def make() -> GroupCounts:
+            return GroupCounts(group, units) if arrays == 1 else SharedCounts(group, units, arrays)
+
+        return _known(self._groups, _MOST_GROUPS, (group, units, arrays), make)
 
 
 def _known(table: dict[K, T], most: int, key: K, make: Callable[[], T]) -> T:

@@ -16,6 +16,7 @@ from focal_simulator.jobs.jobs import GemmJob
 from focal_simulator.kernels import channel as at
 from focal_simulator.kernels.channel import queue_write, serve_write
 from focal_simulator.kernels.pipeline import CAUSES, ceil_ratio, fold, step_cycles
+from focal_simulator.workload.arithmetic import bytes_of
 
 UNITS = ("DRAM read", "DRAM write", "weight load", "array", "drain", "scatter", "gather")
 """Tracks, from memory to array to output."""
@@ -28,6 +29,7 @@ class UnitEvent(NamedTuple):
     start_cycles: int
     stop_cycles: int
     label: str
+    amount_bytes: int = 0  # over the DRAM channel
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class _Recorder:
         self.state = np.zeros(at.STATES, dtype=np.int64)
         self.causes = np.zeros(len(CAUSES), dtype=np.int64)
         self.drained = 0
+        self.waiting_bytes: list[int] = []  # of the writes that wait
         self.groups = list(self._groups(entry))
 
     def _groups(self, entry: int | None) -> Iterator[_Group]:
@@ -69,35 +72,38 @@ class _Recorder:
         cycles = int(self.state[at.FIRST_CYCLES])
         serve_write(self.state)
         stop = int(self.state[at.DRAM])
-        return UnitEvent("DRAM write", stop - cycles, stop, "output tile")
+        return UnitEvent("DRAM write", stop - cycles, stop, "output tile", self.waiting_bytes.pop(0))
 
     def _fetch(self, group: _Group, place: int) -> Iterator[UnitEvent]:
         """Fetch a slice once the step before the last is streamed; a write goes first only if it can start before."""
-        rows = int(self.job.rows[group.tile])
-        cycles = int(step_cycles(self.machine, int(group.live[place]), rows, group.width))
-        state = self.state
+        rows, unique = int(self.job.rows[group.tile]), int(group.live[place])
+        cycles = int(step_cycles(self.machine, unique, rows, group.width))
+        state, machine = self.state, self.machine
+        bits = (unique * machine.input_bits + group.width * machine.weight_bits) * machine.slice_elements
+        amount = bytes_of(bits, 1)
+        amount += rows * machine.map_read_bytes
         earliest = state[at.STEP_END]
         while state[at.WRITES_WAITING] and max(state[at.DRAM], state[at.FIRST_DUE]) < earliest:
             yield self._write()
         state[at.DRAM] = max(state[at.DRAM], earliest) + cycles
         state[at.READY] = state[at.DRAM]
         stop = int(state[at.DRAM])
-        yield UnitEvent("DRAM read", stop - cycles, stop, f"slice {place} of tile {group.tile}")
+        yield UnitEvent("DRAM read", stop - cycles, stop, f"slice {place} of tile {group.tile}", amount)
 
     def _fold(self, streaming: int, rows: int, ready: int, written: int, label: str) -> Iterator[UnitEvent]:
         state, machine = self.state, self.machine
-        before = int(state[at.SCATTERED])
+        before, loading = int(state[at.SCATTERED]), max(int(state[at.REGISTERS]), ready)
         fold(state, self.causes, machine, ready, written, streaming, rows)
-        start, loaded = int(state[at.STREAM_START]), int(state[at.LOADED])
+        start = int(state[at.CURSOR]) - streaming
         if machine.weight_load_cycles:
-            yield UnitEvent("weight load", loaded - machine.weight_load_cycles, loaded, label)
+            yield UnitEvent("weight load", loading, loading + machine.weight_load_cycles, label)
         yield UnitEvent("array", start, start + streaming, label)
         # Drains of short folds overlap; the track shows when the last output has left.
         leaving = max(self.drained, start + streaming)
         self.drained = int(state[at.DONE])
         yield UnitEvent("drain", leaving, self.drained, label)
         if machine.scatter_rows_per_cycle:
-            first = max(before, start + machine.skew_cycles)
+            first = max(before, start + machine.skew_cycles + machine.scatter_latency_cycles)
             yield UnitEvent("scatter", first, int(state[at.SCATTERED]), label)
 
     def _group(self, place: int) -> Iterator[UnitEvent]:
@@ -127,10 +133,16 @@ class _Recorder:
         state[at.GATHERED] = begun + machine.gather_cycles_per_row * rows * columns
         if machine.gather_cycles_per_row:
             yield UnitEvent("gather", begun, int(state[at.GATHERED]), f"tile {group.tile}")
-        amount = int(self.job.output_rows[group.tile]) * group.width * machine.element_bytes
+        amount = bytes_of(int(self.job.output_rows[group.tile]) * group.width, machine.output_bits)
         amount += rows * columns * machine.map_write_bytes
         cycles = ceil_ratio(amount, machine.write_cycles_numerator, machine.cycles_denominator)
         queue_write(state, state[at.GATHERED], cycles)
+        self.waiting_bytes.append(amount)
+
+    @property
+    def end_cycles(self) -> int:
+        """When everything that has run is done."""
+        return int(self.state[[at.CURSOR, at.DONE, at.SCATTERED, at.GATHERED, at.WRITTEN]].max())
 
     def run(self, until_cycles: int | None) -> Iterator[UnitEvent]:
         """Yield events; stop after the first n-buffer tile that ends beyond ``until_cycles``."""
@@ -158,3 +170,19 @@ def fold_events(
     for event in _Recorder(job, entry).run(until_cycles):
         if event.stop_cycles > event.start_cycles:
             yield event
+
+
+def dram_events(job: GemmJob) -> tuple[list[UnitEvent], int]:
+    """Return what one copy of a GEMM moves over the DRAM channel in order of service, and the cycles it takes.
+
+    Tiles of causal attention follow one another, each a GEMM of its own.
+    """
+    found, begun = [], 0
+    for entry in range(len(job.rows)) if job.tile_outputs is not None else [None]:
+        recorder = _Recorder(job, entry)
+        for event in recorder.run(None):
+            if event.amount_bytes:
+                start, stop = begun + event.start_cycles, begun + event.stop_cycles
+                found.append(event._replace(start_cycles=start, stop_cycles=stop))
+        begun += recorder.end_cycles
+    return found, begun

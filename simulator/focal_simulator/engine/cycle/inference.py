@@ -24,6 +24,9 @@ from focal_simulator.whole_model.operator import Operator
 from focal_simulator.workload.workload import Workload
 from focal_traces.model_shape.model_shape import ModelShape
 
+_NOT_PUBLISHED = frozenset({"causal_tiles", "tile_lengths"})
+"""Nothing was published of these phases, so there is nothing that leaving these out would repeat."""
+
 PHASES = ("vision", "projector", "prefill", "text", "lm_head", "decode")
 """In order; ``prefill`` is that of the visual tokens, ``text`` what text tokens add to it."""
 
@@ -36,7 +39,7 @@ def simulate_inference(
     sram: SramChoice = "auto",
     corrections: frozenset[str] = ALL,
 ) -> dict[str, CycleResult]:
-    """Run a whole inference of one prompt.
+    """Run a whole inference of the prompts of a workload.
 
     Args:
         accelerator: Plug-in with its hardware.
@@ -54,7 +57,9 @@ def simulate_inference(
         ConfigError: The shape is of another decoder.
     """
     context = cycle_context(accelerator, corrections)
-    results = {"prefill": simulate_cycles(accelerator, workload, sram, corrections)}
+    # Text queries are rows of the phase ``text`` here, so that their scores are there already.
+    prefill = simulate_cycles(accelerator, workload, sram, corrections - {"importance_rows"})
+    results = {"prefill": prefill}
     for phase, lowering in phase_jobs(accelerator, workload, shape, generated_tokens, context).items():
         results[phase] = simulate_lowering(accelerator, lowering, context, sram)
     return {phase: results[phase] for phase in PHASES if phase in results}
@@ -80,13 +85,17 @@ def phase_jobs(
         UnsupportedError: The accelerator does not describe its array.
         ConfigError: The shape is not that of the workload's decoder.
     """
-    listed = operators(shape, accelerator.live_tokens(workload), generated_tokens=generated_tokens)
+    live, batch = accelerator.live_tokens(workload), workload.batch
+    listed = operators(shape, live, generated_tokens=generated_tokens, batch=batch)
     array, lanes = accelerator.array(context), timed_lanes(accelerator.hardware, context)
+    corrections = context.corrections | _NOT_PUBLISHED
     found: dict[str, list[GemmJob]] = {}
     for phase in ("vision", "projector", "lm_head", "decode"):
-        found[phase] = list(operator_jobs(array, (one for one in listed if one.phase == phase), lanes))
+        found[phase] = list(
+            operator_jobs(array, (one for one in listed if one.phase == phase), lanes, corrections)
+        )
     text = (row for one in listed if one.phase == "prefill" for row in _text_rows(one, shape))
-    found["text"] = list(operator_jobs(array, text, lanes))
+    found["text"] = list(operator_jobs(array, text, lanes, corrections))
     return {phase: Lowering(GivenJobs(tuple(jobs)), array) for phase, jobs in found.items() if jobs}
 
 

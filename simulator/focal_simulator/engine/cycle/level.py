@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from focal_simulator.accelerators.base import Accelerator
+from focal_simulator.accelerators.base import Accelerator, all_components
 from focal_simulator.accelerators.corrections import ALL, parse_corrections
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice
 from focal_simulator.dram.specs import load_dram_spec
@@ -48,8 +48,8 @@ class CycleFidelity(Fidelity):
         return cycle_costs(accelerator, self.corrections, sram)
 
     def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
-        """Return the logic that the corrections leave."""
-        return accelerator.components(self.corrections)
+        """Return the logic of all arrays that the corrections leave."""
+        return all_components(accelerator, self.corrections)
 
     def columns(self, result: RunResult) -> Mapping[str, str | int | float]:
         """Return the cycles by cause and which corrections were on."""
@@ -75,9 +75,9 @@ class CycleFidelity(Fidelity):
 
     @property
     def label(self) -> str:
-        """Return ``all``, ``none`` or the names that are on."""
-        if self.corrections == ALL:
-            return "all"
+        """Return ``all``, ``none`` or the names that are on; ``all`` and the assumptions changed beside it."""
+        if self.corrections >= ALL:
+            return "+".join(("all", *sorted(self.corrections - ALL)))
         return "+".join(sorted(self.corrections)) or "none"
 
     def unused_fields(self) -> Mapping[str, str]:
@@ -105,7 +105,9 @@ class CycleFidelity(Fidelity):
 
     def layer_rows(self, result: RunResult) -> list[dict[str, Any]]:
         """Return one row per timed GEMM."""
-        return layer_rows(result.times) if isinstance(result, CycleResult) else []
+        if not isinstance(result, CycleResult):
+            return []
+        return layer_rows(result.times, result.job_energies)
 
 
 def cycle(settings: Any) -> CycleFidelity:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_simulator.jobs.jobs import CAUSES, GEMM_CAUSES, GemmJob, JobShape, PlacedJob
+from focal_simulator.jobs.jobs import CAUSES, GemmJob, JobShape, PlacedJob
 from focal_simulator.jobs.lowering import Lowering, Units
+from focal_simulator.kernels.pipeline import CAUSES as GEMM_CAUSES
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.kernels.steady import PackedGemms, packed_cycles
 from focal_simulator.kernels.sums import packed_sums
@@ -20,6 +21,7 @@ from focal_simulator.workload.layer_table import Traffic, add_traffic
 Numbers = NDArray[np.int64]
 
 _DRAM_READ = CAUSES.index("dram_read")
+_MOST = np.iinfo(np.int64).max // 2
 _YIELDS_TO_READS = np.array([name < "dram_read" for name in CAUSES])
 """Of units that work equally long beside a GEMM, the last in the alphabet names the cause."""
 
@@ -40,7 +42,8 @@ class JobGroup:
         longest_cycles: How long it works; 0 without one.
         serial_cycles: Cycles that pass before the GEMMs, axes (jobs, `CAUSES`).
         extra_read_bytes: Bytes read from DRAM beside those of the GEMM.
-        busy_cycles: Cycles that units outside the array work, all jobs.
+        extra_write_bytes: Bytes written to DRAM beside those of the GEMM.
+        busy: Cycles that units outside the array work, by unit.
         traffic: Bytes that do not follow from the array.
         is_ratio: Whether the job counts in the mean compression.
     """
@@ -56,9 +59,15 @@ class JobGroup:
     longest_cycles: Numbers
     serial_cycles: Numbers
     extra_read_bytes: Numbers
-    busy_cycles: Mapping[str, int]
+    extra_write_bytes: Numbers
+    busy: Mapping[str, Numbers]
     traffic: Mapping[Traffic, Numbers]
     is_ratio: NDArray[np.bool_]
+
+    @cached_property
+    def has_extra_bytes(self) -> bool:
+        """Whether anything moves to or from DRAM beside the GEMMs."""
+        return bool(self.extra_read_bytes.any() or self.extra_write_bytes.any())
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,44 +117,64 @@ class GroupCounts:
         return value * self.group.copies // self.group.divisors
 
     @cached_property
+    def gemm_causes(self) -> Numbers:
+        """Cycles of the GEMMs alone on one array that has the memory to itself, axes (jobs, `GEMM_CAUSES`)."""
+        group = self.group
+        gemm: Numbers = packed_cycles(self.machine, group.gemms)[group.which]
+        return gemm * group.copies[:, None] // group.divisors[:, None]
+
+    @cached_property
     def causes(self) -> Numbers:
         """Cycles of each job, axes (jobs, `CAUSES`): the GEMM, the excess of parallel units, serial units."""
         group = self.group
-        gemm = packed_cycles(self.machine, group.gemms)[group.which]
-        gemm = gemm * group.copies[:, None] // group.divisors[:, None]
-        cause, longest = group.cause, group.longest_cycles
-        if group.extra_read_bytes.any():
-            reading = self._dram_cycles()
+        beside = (group.cause, group.longest_cycles, group.serial_cycles)
+        return self.with_units(self.gemm_causes, *beside, lambda: self.shape)
+
+    def with_units(
+        self, gemm: Numbers, cause: Numbers, longest: Numbers, serial: Numbers, shape: Callable[[], JobShape]
+    ) -> Numbers:
+        """Return cycles by cause of GEMMs with the units beside and before them.
+
+        Args:
+            gemm: Cycles of the GEMMs alone, axes (jobs, `GEMM_CAUSES`).
+            cause: See `JobGroup`, as for the next two.
+            longest: Cycles of the unit beside each GEMM that works longest.
+            serial: Cycles that pass before the GEMMs.
+            shape: Gives the sums that bytes follow from, where they are asked for.
+        """
+        group = self.group
+        if group.has_extra_bytes:
+            reading = self._dram_cycles(shape())
             is_reading = (reading > longest) | ((reading == longest) & _YIELDS_TO_READS[cause])
-            is_reading &= group.extra_read_bytes > 0
+            is_reading &= (group.extra_read_bytes > 0) | (group.extra_write_bytes > 0)
             cause, longest = np.where(is_reading, _DRAM_READ, cause), np.where(is_reading, reading, longest)
-        found = group.serial_cycles.copy()
+        found = serial.copy()
         found[:, : len(GEMM_CAUSES)] += gemm
         found[np.arange(len(found)), cause] += np.maximum(0, longest - gemm.sum(axis=1))
         return found
 
-    def _dram_cycles(self) -> Numbers:
-        """Return how long each job keeps the DRAM channel busy, extra reads included; in integers of any size."""
-        shape, machine = self.shape, self.machine
-        read = (shape.fetched_elements + shape.weight_elements) * machine.element_bytes + shape.map_read_bytes
-        written = shape.written_elements * machine.element_bytes + shape.map_written_bytes
-        reads = (self.scaled(read) + self.group.extra_read_bytes).tolist()
-        return _numbers(
-            -(
-                -(one * machine.read_cycles_numerator + other * machine.write_cycles_numerator)
-                // machine.cycles_denominator
-            )
-            for one, other in zip(reads, self.scaled(written).tolist(), strict=True)
-        )
+    def _dram_cycles(self, shape: JobShape) -> Numbers:
+        """Return how long each job keeps the DRAM channel busy, extra bytes included."""
+        machine = self.machine
+        reads = self.scaled(shape.read_bytes(machine)) + self.group.extra_read_bytes
+        writes = self.scaled(shape.written_bytes(machine)) + self.group.extra_write_bytes
+        rates = (machine.read_cycles_numerator, machine.write_cycles_numerator)
+        if int(reads.max(initial=0)) * rates[0] + int(writes.max(initial=0)) * rates[1] > _MOST:
+            # Integers of any size.
+            reads, writes = reads.astype(object), writes.astype(object)
+        found = -(-(reads * rates[0] + writes * rates[1]) // machine.cycles_denominator)
+        return np.asarray(found, dtype=np.int64)
 
     @cached_property
     def traffic(self) -> Mapping[Traffic, Numbers]:
         """Bytes by (level, direction, buffer), axis (jobs)."""
         group = self.group
         parts = [(1, self.units.traffic(self)), (1, group.traffic)]
-        if group.extra_read_bytes.any():
-            reads: list[Traffic] = [("dram", "read", "input"), ("sram", "write", "input")]
-            parts.append((1, dict.fromkeys(reads, group.extra_read_bytes)))
+        reads: list[Traffic] = [("dram", "read", "input"), ("sram", "write", "input")]
+        writes: list[Traffic] = [("dram", "write", "output"), ("sram", "read", "output")]
+        for ways, moved in ((reads, group.extra_read_bytes), (writes, group.extra_write_bytes)):
+            if moved.any():
+                parts.append((1, dict.fromkeys(ways, moved)))
         return add_traffic(parts)
 
     @cached_property
@@ -160,16 +189,21 @@ class GroupCounts:
         return {key: int(value.sum()) for key, value in self.traffic.items()}
 
     @cached_property
-    def busy_cycles(self) -> Mapping[str, int]:
-        """Cycles in which each kind of unit works, all jobs, whether or not anything waits for it."""
-        found, machine = dict(self.group.busy_cycles), self.machine
-        found["array"] = int(self.total_causes[0])
+    def busy(self) -> Mapping[str, Numbers]:
+        """Cycles in which each kind of unit works, axis (jobs), whether or not anything waits for it."""
+        found, machine = dict(self.group.busy), self.machine
+        found["array"] = self.gemm_causes[:, 0]
         if machine.scatter_rows_per_cycle:
             rows = self.scaled(self.shape.scattered_rows) // machine.scatter_rows_per_cycle
-            found["scatter"] = found.get("scatter", 0) + int(rows.sum())
+            found["scatter"] = found.get("scatter", 0) + rows
         gathered = self.scaled(self.shape.gathered_rows) * machine.gather_cycles_per_row
-        found["gather"] = found.get("gather", 0) + int(gathered.sum())
+        found["gather"] = found.get("gather", 0) + gathered
         return found
+
+    @cached_property
+    def busy_cycles(self) -> Mapping[str, int]:
+        """The same, all jobs."""
+        return {unit: int(cycles.sum()) for unit, cycles in self.busy.items()}
 
     @cached_property
     def ratios(self) -> NDArray[np.float64]:
@@ -236,13 +270,13 @@ def _group(role: Any, places: list[int], jobs: Sequence[GemmJob]) -> JobGroup:
         for job in members
     ]
     serial = np.zeros((len(members), len(CAUSES)), dtype=np.int64)
-    busy: dict[str, int] = {}
+    busy: dict[str, Numbers] = {}
     for place, job in enumerate(members):
         for cause, cycles in job.serial_cycles.items():
             serial[place, CAUSES.index(cause)] += cycles
         for units in (job.parallel_cycles, job.serial_cycles):
             for unit, cycles in units.items():
-                busy[unit] = busy.get(unit, 0) + cycles
+                busy.setdefault(unit, np.zeros(len(members), dtype=np.int64))[place] += cycles
     kinds = dict.fromkeys(key for job in members for key in job.traffic)
     return JobGroup(
         role=role,
@@ -256,15 +290,16 @@ def _group(role: Any, places: list[int], jobs: Sequence[GemmJob]) -> JobGroup:
         longest_cycles=_numbers(cycles for cycles, _ in longest),
         serial_cycles=serial,
         extra_read_bytes=_numbers(job.extra_read_bytes for job in members),
-        busy_cycles=busy,
+        extra_write_bytes=_numbers(job.extra_write_bytes for job in members),
+        busy=busy,
         traffic={key: _numbers(job.traffic.get(key, 0) for job in members) for key in kinds},
-        is_ratio=np.array([job.part != "values" for job in members]),
+        is_ratio=np.array([job.part in ("gemm", "scores") for job in members]),
     )
 
 
 def _gemm_key(job: GemmJob) -> tuple[object, ...]:
     """Identify a GEMM of a group by content: k and v, gate and up, and often whole blocks, are equal."""
-    parts = (job.rows, job.unique, job.output_rows, job.tile_outputs, job.tile_slices)
+    parts = (job.rows, job.unique, job.output_rows, job.tile_outputs, job.tile_slices, job.tile_copies)
     return (job.outputs, *(None if part is None else (part.shape, part.tobytes()) for part in parts))
 
 
@@ -285,6 +320,9 @@ def _packed(jobs: list[GemmJob]) -> PackedGemms:
         rows=_joined([job.rows for job in jobs]),
         output_rows=_joined([job.output_rows for job in jobs]),
         outputs=_joined(outputs),
+        copies=_joined(
+            [np.ones(len(job.rows)) if job.tile_copies is None else job.tile_copies for job in jobs]
+        ),
         unique=_joined(lines),
         offsets=_starts(_joined(lengths)),
     )

@@ -9,18 +9,30 @@ from functools import cached_property
 from typing import Any
 
 from focal_common.errors import ConfigError, near_matches
-from focal_simulator.accelerators.base import Accelerator, PublishedFormulas, check_accepted
+from focal_simulator.accelerators.base import (
+    Accelerator,
+    PublishedFormulas,
+    all_components,
+    check_accepted,
+)
 from focal_simulator.accelerators.corrections import ALL
-from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, access_costs, costs_of
+from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, access_costs, costs_of, of_all_arrays
 from focal_simulator.engine.base import RunResult
 from focal_simulator.engine.cycle.design_cache import DesignCache
-from focal_simulator.engine.cycle.energy import EnergyItem, core_energy, dram_energy, sram_energy
+from focal_simulator.engine.cycle.energy import (
+    EnergyItem,
+    Prices,
+    core_energy,
+    dram_energy,
+    job_energies,
+    sram_energy,
+)
 from focal_simulator.engine.cycle.packed import GroupCounts
 from focal_simulator.engine.cycle.timing import JobTime, job_times
 from focal_simulator.engine.cycle.totals import Totals, batch_totals
 from focal_simulator.jobs.context import CycleContext, memory_rates
 from focal_simulator.jobs.jobs import CAUSES
-from focal_simulator.jobs.lowering import Lowering
+from focal_simulator.jobs.lowering import BatchedTiles, Lowering
 from focal_simulator.jobs.operators import OperatorTiles, timed_lanes
 from focal_simulator.jobs.vector_units import with_special_functions
 from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
@@ -36,11 +48,18 @@ class CycleResult(RunResult):
         causes: Cycles by cause; they sum to ``total_cycles``.
         breakdown: Energy by unit, buffer and DRAM action; it sums to ``total_mj``.
         counts: Of each group of jobs.
+        prices: What the breakdown was made of.
     """
 
     causes: Mapping[str, int]
     breakdown: tuple[EnergyItem, ...]
     counts: tuple[GroupCounts, ...]
+    prices: Prices
+
+    @property
+    def job_energies(self) -> list[dict[str, float]]:
+        """Energy of every timed GEMM in mJ by part of the chip, in the order of execution."""
+        return job_energies(self.counts, self.prices, self.breakdown, self.seconds)
 
     @cached_property
     def times(self) -> tuple[JobTime, ...]:
@@ -70,11 +89,12 @@ def simulate_cycles(
     check_accepted(accelerator, workload)
     context = cycle_context(accelerator, corrections)
     lowering = lowered(accelerator, workload, context)
-    counts, totals = _counted(lowering, cache or DesignCache())
+    counts, totals = _counted(lowering, cache or DesignCache(), accelerator.hardware.arrays.value)
     # Without published formulas, or without a prefill, there are no published bytes to go back to.
     is_left = context.has("attention_traffic") or workload.operators
     if not is_left and isinstance(accelerator, PublishedFormulas):
-        totals = replace(totals, moved=_with_published_attention(counts, accelerator.layers(workload)))
+        published = accelerator.layers(workload)
+        totals = replace(totals, moved=_with_published_attention(counts, published, workload.batch))
     return _priced(accelerator, context, counts, totals, sram)
 
 
@@ -84,10 +104,12 @@ def lowered(accelerator: Accelerator[Any], workload: Workload, context: CycleCon
         array, lanes = accelerator.array(context), timed_lanes(accelerator.hardware, context)
         return Lowering(OperatorTiles(workload, array, lanes, context.corrections), array)
     lowering = accelerator.jobs(workload, context)
-    if not context.has("special_functions") or not accelerator.hardware.special_functions:
+    if context.has("special_functions") and accelerator.hardware.special_functions:
+        live, is_causal = accelerator.live_tokens(workload), context.has("causal_tiles")
+        lowering = with_special_functions(lowering, accelerator.hardware, live, workload.geometry, is_causal)
+    if workload.batch == 1:
         return lowering
-    live, is_causal = accelerator.live_tokens(workload), context.has("causal_tiles")
-    return with_special_functions(lowering, accelerator.hardware, live, workload.geometry, is_causal)
+    return Lowering(BatchedTiles(lowering.tiles, workload.batch), lowering.array)
 
 
 def simulate_lowering(
@@ -101,30 +123,35 @@ def simulate_lowering(
         context: Memory and corrections.
         sram: Buffer cost model.
     """
-    return _priced(accelerator, context, *_counted(lowering, DesignCache()), sram)
+    arrays = accelerator.hardware.arrays.value
+    return _priced(accelerator, context, *_counted(lowering, DesignCache(), arrays), sram)
 
 
-def _counted(lowering: Lowering, cache: DesignCache) -> tuple[tuple[GroupCounts, ...], Totals]:
+def _counted(lowering: Lowering, cache: DesignCache, arrays: int) -> tuple[tuple[GroupCounts, ...], Totals]:
     batch = cache.batch(lowering.tiles)
-    counts = tuple(cache.counts(group, lowering.array.units(group.role)) for group in batch.groups)
+    counts = tuple(cache.counts(group, lowering.array.units(group.role), arrays) for group in batch.groups)
     return counts, batch_totals(batch, counts)
 
 
 def cycle_context(accelerator: Accelerator[Any], corrections: frozenset[str]) -> CycleContext:
-    """Return the memory of an accelerator with the corrections."""
+    """Return the memory of an accelerator with the corrections; raises as `memory_rates`."""
     hardware = accelerator.hardware
-    return CycleContext(
-        memory_rates(hardware.dram or hardware.dram_system, hardware.clock.value), corrections
-    )
+    memory = hardware.dram or hardware.dram_system
+    return CycleContext(memory_rates(memory, hardware.clock.value, hardware.arrays.value), corrections)
 
 
 def cycle_costs(
     accelerator: Accelerator[Any], corrections: frozenset[str], choice: SramChoice
 ) -> tuple[BufferCost, ...]:
-    """Return the buffers that the corrections leave, by energy per access if so corrected; raises as `costs_of`."""
+    """Return the buffers of all arrays that the corrections leave, by energy per access if so corrected.
+
+    Raises:
+        ConfigError: See `costs_of`.
+    """
     model = accelerator.sram_model(corrections) if choice == "auto" else choice
     price = access_costs if "sram_energy" in corrections else costs_of
-    return price(accelerator.hardware, accelerator.buffers(corrections), model)
+    costs = price(accelerator.hardware, accelerator.buffers(corrections), model)
+    return of_all_arrays(costs, accelerator.hardware.arrays.value)
 
 
 def _priced(
@@ -140,7 +167,7 @@ def _priced(
     # Published bytes of attention are counted on buffers that corrections may have taken away.
     if context.has("attention_traffic"):
         _check_priced(accelerator, totals.moved, costs)
-    parts = accelerator.components(corrections)
+    parts = all_components(accelerator, corrections)
     total = totals.cycles
     seconds = total / accelerator.hardware.clock.value
     breakdown = [
@@ -171,6 +198,7 @@ def _priced(
         causes=dict(zip(CAUSES, totals.causes, strict=True)),
         breakdown=tuple(breakdown),
         counts=counts,
+        prices=Prices(accelerator, context, parts, costs),
     )
 
 
@@ -187,13 +215,15 @@ def _check_priced(
             )
 
 
-def _with_published_attention(counts: Sequence[GroupCounts], table: LayerTable) -> dict[Traffic, int | float]:
-    """Return the bytes of a run with those of attention as the published formulas count them."""
+def _with_published_attention(
+    counts: Sequence[GroupCounts], table: LayerTable, batch: int
+) -> dict[Traffic, int | float]:
+    """Return the bytes of a run with those of attention as the published formulas count them for each prompt."""
     moved: dict[Traffic, int | float] = {}
     for one in counts:
         is_linear = [job.layer != LAYERS[ATTENTION] for job in one.group.members]
         for key, values in one.traffic.items():
             moved[key] = moved.get(key, 0) + int(values[is_linear].sum())
     for key, values in table.moved_bytes.items():
-        moved[key] = moved.get(key, 0) + sequential_sum(values[:, ATTENTION]) * table.repeats
+        moved[key] = moved.get(key, 0) + sequential_sum(values[:, ATTENTION]) * table.repeats * batch
     return moved

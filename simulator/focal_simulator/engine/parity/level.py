@@ -11,6 +11,7 @@ import numpy as np
 
 from focal_common.errors import UnsupportedError
 from focal_simulator.accelerators.base import Accelerator, published_formulas
+from focal_simulator.accelerators.presets import preset_hardware
 from focal_simulator.costs.buffer_costs import BufferCost, SramChoice, buffer_costs
 from focal_simulator.engine.base import Fidelity, RunResult
 from focal_simulator.engine.cycle.design_cache import DesignCache
@@ -69,18 +70,35 @@ def simulate_layer(
     """
     formulas = published_formulas(accelerator)
     _check_prefill(accelerator, workload)
-    priced = buffer_costs(accelerator, sram) if costs is None else costs
+    stated = with_published_core(accelerator)
+    priced = buffer_costs(stated, sram) if costs is None else costs
     return _priced(
-        accelerator, formulas.swept_layer(workload), tuple(replace(cost, static_mw=0.0) for cost in priced)
+        stated, formulas.swept_layer(workload), tuple(replace(cost, static_mw=0.0) for cost in priced)
     )
 
 
+def with_published_core(accelerator: Accelerator[Any]) -> Accelerator[Any]:
+    """Return what the published vector-size sweep charges: core and buffers of 32 x 32, whatever the array is."""
+    preset: Any = preset_hardware(type(accelerator))
+    return type(accelerator)(accelerator.hardware.model_copy(update={"core": preset.core}))
+
+
 def _check_prefill(accelerator: Accelerator[Any], workload: Workload) -> None:
-    """Refuse what the published formulas do not know: given GEMMs, and what the accelerator does not accept."""
+    """Refuse what the published formulas do not know, and what the accelerator does not accept."""
     if workload.operators:
         raise UnsupportedError(
             f"{accelerator.name}: {workload.label} is a list of GEMMs, and the published formulas of fidelity parity "
             "know whole prefills only; use fidelity cycle"
+        )
+    if workload.batch != 1:
+        raise UnsupportedError(
+            f"{accelerator.name}: batch is {workload.batch}, and the published formulas of fidelity parity know one "
+            "prompt; use fidelity cycle"
+        )
+    if (arrays := accelerator.hardware.arrays.value) != 1:
+        raise UnsupportedError(
+            f"{accelerator.name}: field 'arrays' is {arrays}, and the published formulas of fidelity parity know one "
+            "array; use fidelity cycle"
         )
     accelerator.accepts(workload)
 
@@ -141,7 +159,9 @@ class Parity(Fidelity):
     def unused_fields(self) -> Mapping[str, str]:
         """Return what only fidelity ``cycle`` looks at."""
         only = "only fidelity cycle uses it"
-        return dict.fromkeys(("dram_system", "leakage_fraction", "dataflow", "dram_bandwidth"), only)
+        return dict.fromkeys(
+            ("dram_system", "arrays", "leakage_fraction", "dataflow", "dram_bandwidth"), only
+        )
 
     def simulate(
         self,
@@ -175,6 +195,14 @@ class ParityLayer(Parity):
     """The one layer that the published vector-size sweep times."""
 
     name = "parity_layer"
+
+    def costs(self, accelerator: Accelerator[Any], sram: SramChoice) -> tuple[BufferCost, ...]:
+        """Return the buffers of the published core."""
+        return buffer_costs(with_published_core(accelerator), sram)
+
+    def components(self, accelerator: Accelerator[Any]) -> tuple[Component, ...]:
+        """Return the published core."""
+        return with_published_core(accelerator).components()
 
     def simulate(
         self,

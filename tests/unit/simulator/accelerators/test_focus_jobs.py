@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from math import ceil
 
-from focal_simulator.accelerators.corrections import ALL
 from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.engine.cycle.packed import placed_jobs
 from focal_simulator.engine.cycle.simulate import cycle_context
 from focal_simulator.jobs.jobs import PlacedJob
 from focal_simulator.workload.workload import Workload
 from focal_traces.header.schema import GEMMS
-from hand_workload import TWO_BY_TWO, counted_workload, small_decoder
+from hand_workload import TWO_BY_TWO, WHOLE_TILES, counted_workload, small_decoder
 
-PLAIN = ALL - {"special_functions"}
+PLAIN = WHOLE_TILES
 Place = tuple[int, str, str]
 
 

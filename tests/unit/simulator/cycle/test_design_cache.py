@@ -54,7 +54,7 @@ def test_gather_lanes_leave_what_is_not_gathered_alone(counted: list[str], workl
     simulate_cycles(build_accelerator("focus"), workload, "cacti", ALL, cache)
     groups = counted.count("_group")
     counted.clear()
-    simulate_cycles(build_accelerator("focus", None, ["core.gather_block=4"]), workload, "cacti", ALL, cache)
+    simulate_cycles(build_accelerator("focus", None, ["core.gather_lanes=2"]), workload, "cacti", ALL, cache)
     assert counted.count("_group") == 0
     assert 0 < counted.count("packed_cycles") < groups
 

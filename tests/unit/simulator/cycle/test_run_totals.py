@@ -13,9 +13,9 @@ from focal_simulator.engine.cycle.simulate import CycleResult, cycle_context, si
 from focal_simulator.engine.cycle.totals import mean_ratio
 from focal_simulator.jobs.jobs import CAUSES, STALLS
 from focal_simulator.workload.layer_table import LINEAR_LAYERS
-from hand_workload import TWO_BY_TWO, counted_workload
+from hand_workload import TWO_BY_TWO, WHOLE_TILES, counted_workload
 
-PLAIN = ALL - {"special_functions"}
+PLAIN = WHOLE_TILES - {"group_mean"}
 
 
 @pytest.fixture(scope="module")

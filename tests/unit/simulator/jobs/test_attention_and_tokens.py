@@ -15,10 +15,10 @@ from focal_simulator.jobs.systolic import systolic_machine
 from focal_simulator.jobs.tokens import sort_cycles, token_jobs
 from focal_simulator.workload.workload import Workload
 from focal_traces.synthetic.schedule import Schedule
-from hand_workload import TWO_BY_TWO, plain_workload, small_decoder
+from hand_workload import TWO_BY_TWO, WHOLE_TILES, plain_workload, small_decoder
 from simulator_support import jobs_of
 
-PLAIN = ALL - {"special_functions"}
+PLAIN = WHOLE_TILES
 FACTS = {"macs": 0, "dense_macs": 0, "activation_bytes": 0}
 
 
