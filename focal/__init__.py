@@ -41,7 +41,9 @@ if TYPE_CHECKING:
         Resequenced,
         TokenStream,
     )
+    from focal_algorithm.methods.cdpruner import CdPruner
     from focal_algorithm.methods.cmc import Cmc
+    from focal_algorithm.methods.dart import Dart
     from focal_algorithm.methods.dense import Dense
     from focal_algorithm.methods.divprune import DivPrune
     from focal_algorithm.methods.dycoke import DyCoke
@@ -52,6 +54,9 @@ if TYPE_CHECKING:
     from focal_algorithm.methods.focus_sec_only import FocusSecOnly
     from focal_algorithm.methods.framefusion import Framefusion
     from focal_algorithm.methods.holitom import HoliTom
+    from focal_algorithm.methods.prumerge import PruMerge
+    from focal_algorithm.methods.prumerge_plus import PruMergePlus
+    from focal_algorithm.methods.pyramiddrop import PyramidDrop
     from focal_algorithm.methods.selector import TokenSelector
     from focal_algorithm.methods.sparsevlm import SparseVlm
     from focal_algorithm.methods.sparsezip import SparseZip
@@ -92,10 +97,12 @@ __all__ = [
     "Accelerator",
     "Adaptiv",
     "AttentionOperands",
+    "CdPruner",
     "Cmc",
     "Comparison",
     "CompressionMethod",
     "ConfigError",
+    "Dart",
     "DecodeNotes",
     "Dense",
     "DivPrune",
@@ -114,6 +121,9 @@ __all__ = [
     "HostNeeds",
     "Overlay",
     "Processor",
+    "PruMerge",
+    "PruMergePlus",
+    "PyramidDrop",
     "Resequenced",
     "Results",
     "Run",

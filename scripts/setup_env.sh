@@ -44,13 +44,15 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
 fi
 
 # What a killed set-up has left may lack anything: pip, or half of a package.
-if [ ! -f "$stamp" ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+unfinished=.venv/focal-unfinished
+if [ -f "$unfinished" ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     echo "making .venv with $("$python" --version)" >&2
-    rm -rf .venv
-    "$python" -m venv .venv
+    "$python" -m venv --clear .venv
 fi
 rm -f "$stamp"
+: >"$unfinished"
 echo "installing pinned packages (about 2 GB on disk, one to five minutes)" >&2
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/pinned.txt
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 stamp_now >"$stamp"
+rm -f "$unfinished"

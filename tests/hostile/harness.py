@@ -138,6 +138,7 @@ def comparable(said: str) -> str:
             "bytes",
             "file_bytes",
             "paths",
+            "code_versions",
             "evaluated",
             "seconds",
             "first",

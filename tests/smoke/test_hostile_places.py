@@ -106,7 +106,7 @@ def test_a_half_made_environment_is_made_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
     python = tmp_path / "python"
     copied = 'mkdir -p .venv/bin; cp "$0" .venv/bin/python'
-    python.write_text(f'#!/bin/sh\necho "$*" >>{log}\ncase "$*" in "-m venv .venv") {copied};; esac\n')
+    python.write_text(f'#!/bin/sh\necho "$*" >>{log}\ncase "$*" in "-m venv --clear .venv") {copied};; esac\n')
     python.chmod(0o755)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     broken = tmp_path / ".venv" / "bin" / "python"
@@ -123,7 +123,7 @@ def test_a_half_made_environment_is_made_again(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-    assert log.read_text().splitlines().count("-m venv .venv") == 1
+    assert log.read_text().splitlines().count("-m venv --clear .venv") == 1
     assert (tmp_path / ".venv" / "focal-stamp").is_file()
     assert not (tmp_path / ".venv.lock").is_symlink()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from focal_common.errors import TraceError
 from focal_evaluation.claims.claims import Key, Reproduced
 from focal_simulator.results.published_layout import STUDIES, published_tables
 from focal_simulator.results.rows import file_prefix
@@ -32,12 +33,17 @@ _SWEPT_PAIR = {"dse_scatter": ("llava_vid", "videomme")}
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """One row: its numeric columns and how they came to be."""
+    """One row: its numeric columns and how they came to be; a column that it lacks is a `TraceError`."""
 
     numbers: dict[str, float]
     origin: str
 
     def __getitem__(self, column: str) -> float:
+        if column not in self.numbers:
+            raise TraceError(
+                f"the results have a row without a number '{column}' beside {', '.join(self.numbers) or 'no other'}; "
+                "simulate again into an empty folder"
+            )
         return self.numbers[column]
 
 

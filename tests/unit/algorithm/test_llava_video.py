@@ -131,7 +131,7 @@ def test_pickled_weights_are_converted_and_nothing_in_them_runs(original: Path, 
     torch.save(named, original / "pytorch_model.bin")
     assert convert_llava_video(original, tmp_path / "new") == len(named) - 1  # one computed buffer
     torch.save({"model.norm.weight": Path("anything")}, original / "pytorch_model.bin")
-    with pytest.raises(ConfigError, match=r"pytorch_model\.bin: not readable as weights"):
+    with pytest.raises(ConfigError, match=r"pytorch_model\.bin: refused: it holds objects"):
         convert_llava_video(original, tmp_path / "other")
 
 
@@ -150,7 +150,7 @@ def test_broken_files_are_named(original: Path, tmp_path: Path) -> None:
     (original / "model-00001-of-00002.safetensors").write_bytes(b"not weights")
     with pytest.raises(ConfigError, match=r"model-00001-of-00002\.safetensors: not readable as weights"):
         convert_llava_video(original, tmp_path / "new")
-    with pytest.raises(ConfigError, match=r"config\.json: not readable as JSON"):
+    with pytest.raises(ConfigError, match=r"config\.json: no such file"):
         convert_llava_video(tmp_path / "absent", tmp_path / "new")
 
 

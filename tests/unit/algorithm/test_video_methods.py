@@ -49,7 +49,7 @@ def test_a_single_frame_is_refused_in_one_sentence(name: str) -> None:
     ("name", "parameters", "words"),
     [
         ("evs", {"pruning_rate": 1.0}, r"pruning_rate must lie in \[0, 1\), got 1.0"),
-        ("evs", {"pruning_rate": float("nan")}, "pruning_rate must lie"),
+        ("evs", {"pruning_rate": float("nan")}, "'pruning_rate' is nan, expected finite numbers"),
         ("evs", {"keep_tokens": -1}, "keep_tokens must be at least 0, got -1"),
         ("evs", {"keep_tokens": 8}, "8 tokens of a video of 4 frames of 9; expected 9, .* to 36"),
         ("evs", {"keep_tokens": 37}, "37 tokens of a video of 4 frames of 9; expected 9, .* to 36"),

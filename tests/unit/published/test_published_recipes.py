@@ -121,5 +121,5 @@ def test_a_wrong_recipe_is_refused_with_its_file_and_field(
 def test_a_recipe_that_is_no_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / EXAMPLE.name
     path.write_text(EXAMPLE.read_text(encoding="utf-8")[:200], encoding="utf-8")
-    with pytest.raises(TraceError, match="not a JSON recipe"):
+    with pytest.raises(TraceError, match="not JSON as expected"):
         open_trace(path)

@@ -26,9 +26,11 @@ __all__ = [
     "slices_per_token",
 ]
 
+_MOST_PROMPT_TOKENS = 1 << 24
+"""Of text and pictures: the longest prompts that models are made for have ten million."""
 _MOST_TOKENS = 1 << 20
+"""Of pictures: their square times the width and depth of a 7B model stays within 64 bits."""
 Tokens = Annotated[PositiveInt, Field(le=_MOST_TOKENS)]
-"""A number of tokens, up to the longest prompts that models are made for."""
 
 SCHEMA_VERSION = 2
 """The newest that is read. A trace is written as the oldest that can say it: 2 where a prompt has several pictures."""
@@ -88,9 +90,9 @@ class SampleHeader(StrictModel):
     """
 
     sample_id: PlainPath
-    sequence_tokens: Tokens
+    sequence_tokens: Annotated[PositiveInt, Field(le=_MOST_PROMPT_TOKENS)]
     visual_start: NonNegativeInt
-    visual_tokens: NonNegativeInt
+    visual_tokens: Annotated[NonNegativeInt, Field(le=_MOST_TOKENS)]
     grid: TokenGrid | None
     pictures: tuple[PictureSpan, ...] = ()
     weighted_sparsity: float | None = None

@@ -5,6 +5,7 @@ Payloads are Zstandard frames, so a reader without Focal needs numpy and any Zst
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -26,8 +27,11 @@ int32 group index as four byte planes, for an imported file whose group index is
 """
 
 _LEVEL = 3
-MOST_VECTORS = 1 << 26
-"""Of one GEMM input, two times those of 11,648 tokens of 18,944 elements in vectors of 8."""
+MOST_VECTORS = 80_000_000
+"""Of one GEMM input: 131,072 tokens, the longest prompt of Qwen2, of 18,944 elements in vectors of 32 are 78 million.
+With representatives that takes close to 1 GB."""
+
+_BLOCK_VECTORS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,8 @@ class PackedGemm:
         if self.kind == "winner":
             _check_winners(is_similar, values, rule)
         elif self.kind == "distance":
-            tokens_back = np.flatnonzero(is_similar) // self.slices
-            if np.any(values > tokens_back):
+            early = is_similar[: int(values.max())]
+            if any(np.any(back > tokens) for tokens, back in _blocks(early, values)):
                 raise TraceError("a representative lies before the first visual token")
         return int(np.count_nonzero(is_similar))
 
@@ -119,7 +123,11 @@ class PackedGemm:
             return _decompressed(self.pointers, int(np.count_nonzero(is_similar)))
         entries = self._size if self.kind == "verbatim" else int(np.count_nonzero(is_similar))
         planes = _decompressed(self.pointers, 4 * entries).reshape(4, entries)
-        return np.ascontiguousarray(planes.T).view("<u4").reshape(entries).astype(np.uint32, copy=False)
+        whole = planes[3].astype(np.uint32)
+        for plane in planes[2::-1]:
+            whole <<= np.uint32(8)
+            whole |= plane
+        return whole
 
 
 def pack_winners(
@@ -200,12 +208,26 @@ def _check_winners(
     if chosen.max() >= len(offsets):
         raise TraceError(f"a winner is candidate {chosen.max()}, expected below {len(offsets)} candidates")
     # The largest offset used bounds all of them; only an input with early winners needs the exact check.
-    used = offsets[np.flatnonzero(np.bincount(chosen, minlength=len(offsets)))]
+    is_used = np.zeros(len(offsets), dtype=np.bool_)
+    for start in range(0, len(chosen), _BLOCK_VECTORS):
+        is_used |= np.bincount(chosen[start : start + _BLOCK_VECTORS], minlength=len(offsets)) > 0
+    used = offsets[is_used]
     if used.min() <= 0:
         raise TraceError("a winner is the vector itself (offset 0), expected an earlier token")
-    tokens = np.nonzero(is_similar[: int(used.max())])[0]
-    if np.any(offsets[chosen[: len(tokens)]] > tokens):
+    early = is_similar[: int(used.max())]
+    if any(np.any(offsets[part] > tokens) for tokens, part in _blocks(early, chosen)):
         raise TraceError("a winner lies before the first visual token")
+
+
+def _blocks(
+    is_similar: NDArray[np.bool_], values: NDArray[np.uint8] | NDArray[np.uint32]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8] | NDArray[np.uint32]]]:
+    """Yield the token and the value of each similar vector, some at a time: all at once take 16 bytes a vector."""
+    tokens_at_once, done = max(1, _BLOCK_VECTORS // is_similar.shape[1]), 0
+    for first in range(0, len(is_similar), tokens_at_once):
+        places = np.flatnonzero(is_similar[first : first + tokens_at_once])
+        yield first + places // is_similar.shape[1], values[done : done + len(places)]
+        done += len(places)
 
 
 def _packed(
