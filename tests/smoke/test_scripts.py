@@ -101,6 +101,15 @@ def test_a_script_names_a_suite_of_both_profiles(name: str, tree: Path) -> None:
     assert f"{suite}_{word}" in read_matrix("paper").suites
 
 
+def test_the_published_commands_on_the_page_are_accepted(tree: Path) -> None:
+    page = (ROOT / "docs" / "published_commands.md").read_text()
+    typed = re.findall(r"^\| `sh (run_\w+\.sh)([ \w]*)` \|", page, re.MULTILINE)
+    assert len(typed) == 18
+    for name, words in typed:
+        done = call(tree, name, *words.split())
+        assert (done.returncode, done.stderr) == (0, ""), (name, words)
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_trace_meta_dir_names_the_output_folder_unless_an_option_does(name: str, tree: Path) -> None:
     where = "my traces"
