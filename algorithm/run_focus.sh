@@ -1,5 +1,6 @@
 #!/bin/sh
 # The body of ../run_focus.sh; callable from anywhere.
+#   TRACE_META_DIR   folder of traces where no --output is given; `output` if unset
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -38,10 +39,14 @@ case ${1:-} in
     ;;
 esac
 options="--model --task --questions --split --task-seed --against-dense --samples --video --image --prompt --method \
---set --method-config --frames --size --profile --dataset --new-tokens --seed --dtype --precision --device --attn \
+--set --method-config --budget --frames --size --profile --dataset --new-tokens --seed --dtype --precision --device --attn \
 --trust-remote-code --threads --masks --no-masks --keep-frames --no-keep-frames --simulate --match --match-accelerator \
 --output --json --help"
 sh "$here/scripts/check_options.sh" run_focus.sh "$options" "$@"
+case " $* " in
+*" --output"[\ =]*) ;;
+*) if [ -n "${TRACE_META_DIR:-}" ]; then set -- "$@" --output "$TRACE_META_DIR"; fi ;;
+esac
 sh "$here/scripts/setup_env.sh"
 # Without a model or an input of the caller's: the trained video model on questions whose answers are known.
 if [ "$has_input" = no ]; then

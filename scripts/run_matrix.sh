@@ -2,6 +2,7 @@
 # The body of every run_*.sh at the top: plain words choose a suite, the rest goes to `focal matrix`.
 #   run_matrix.sh SCRIPT SUITE "WORDS" [word ...] [options of focal matrix]
 # `full` and `accuracy` measure accuracy with `focal eval`.
+#   TRACE_META_DIR   folder of traces and accuracies where no --output is given; `output` if unset
 set -eu
 script=$1 suite=$2 words=$3
 shift 3
@@ -37,6 +38,11 @@ done
 options="--profile --only --resume --samples --choose --checkpoint --data --device --offline --trust-remote-code --check --list --output \
 --json --help"
 sh "$here/scripts/check_options.sh" "$script" "$options" "$@"
+
+case " $* " in
+*" --output"[\ =]*) ;;
+*) if [ -n "${TRACE_META_DIR:-}" ]; then set -- "$@" --output "$TRACE_META_DIR"; fi ;;
+esac
 
 # Accuracy needs lmms-eval beside the pinned packages.
 setup=setup_env.sh

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from focal.commands.sparsezip_published import app as published_app
 from focal_common.console import errors_console, output_console, track
 
 app = typer.Typer(
@@ -15,6 +16,8 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Token selection before and inside the decoder at equal budgets: VisionZip, SparseZip, SparseVLM.",
 )
+
+app.add_typer(published_app, name="published")
 
 report_app = typer.Typer(
     help="Summary and pictures from the tables of focal sparsezip.", add_completion=False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -37,8 +38,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def call(tree: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["sh", str(tree / name), *words], capture_output=True, text=True, check=False)
+def call(tree: Path, name: str, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "TRACE_META_DIR"} | variables
+    return subprocess.run(
+        ["sh", str(tree / name), *words], capture_output=True, text=True, check=False, env=environment
+    )
 
 
 def test_there_is_a_script_for_every_system() -> None:
@@ -95,6 +99,28 @@ def test_a_script_names_a_suite_of_both_profiles(name: str, tree: Path) -> None:
     assert call(tree, name, word).stdout.strip() == f"matrix --only {suite}_{word}"
     assert f"{suite}_{word}" in read_matrix("offline").suites
     assert f"{suite}_{word}" in read_matrix("paper").suites
+
+
+def test_the_published_commands_on_the_page_are_accepted(tree: Path) -> None:
+    page = (ROOT / "docs" / "published_commands.md").read_text()
+    typed = re.findall(r"^\| `sh (run_\w+\.sh)([ \w]*)` \|", page, re.MULTILINE)
+    assert len(typed) == 18
+    for name, words in typed:
+        done = call(tree, name, *words.split())
+        assert (done.returncode, done.stderr) == (0, ""), (name, words)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_trace_meta_dir_names_the_output_folder_unless_an_option_does(name: str, tree: Path) -> None:
+    where = "my traces"
+    plain, said = call(tree, name), call(tree, name, TRACE_META_DIR=where)
+    assert said.stdout == f"{plain.stdout.rstrip()} --output {where}\n"
+    for words in (("--output", "own"), ("--output=own",)):
+        assert call(tree, name, *words, TRACE_META_DIR=where).stdout == call(tree, name, *words).stdout
+    assert call(tree, name, TRACE_META_DIR="").stdout == plain.stdout
+    word = "int8" if "[int8]" in plain.stdout + call(tree, name, "--help").stdout else ""
+    with_word = [*filter(None, [word])]
+    assert call(tree, name, *with_word, TRACE_META_DIR=where).stdout.endswith(f" --output {where}\n")
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -27,6 +27,13 @@ class _Constructor(SafeConstructor):
     """Builds plain values; numbers are written strictly, keys are plain, and merges cannot multiply."""
 
     merges = 0
+    repeated: list[str] | None = None
+
+    def check_mapping_key(self, node: Any, key_node: Any, mapping: Any, key: Any, value: Any) -> bool:
+        if key not in mapping or self.repeated is None:
+            return bool(super().check_mapping_key(node, key_node, mapping, key, value))
+        self.repeated.append(f"line {key_node.start_mark.line + 1}: '{key}'")
+        return True  # and so the later value holds
 
     def flatten_mapping(self, node: Any) -> Any:
         for key, _ in node.value:
@@ -57,13 +64,17 @@ _Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_yam
 _Constructor.add_constructor("tag:yaml.org,2002:float", _Constructor.construct_yaml_float)
 
 
-def parse_yaml(text: str, where: str, error: type[FocalError] = ConfigError) -> dict[str, Any]:
+def parse_yaml(
+    text: str, where: str, error: type[FocalError] = ConfigError, repeated: list[str] | None = None
+) -> dict[str, Any]:
     """Parse a YAML mapping safely.
 
     Args:
         text: The document.
         where: File name for messages.
         error: What to raise.
+        repeated: Takes the line and name of each key that its mapping has already, whose later value then holds; None
+            to refuse such keys.
 
     Raises:
         FocalError: Not YAML, a duplicate key, not a mapping at the top, a number that is not finite or not in plain
@@ -71,6 +82,7 @@ def parse_yaml(text: str, where: str, error: type[FocalError] = ConfigError) -> 
     """
     parser = YAML(typ="safe", pure=True)
     parser.Constructor = _Constructor
+    parser.constructor.repeated = repeated
     try:
         loaded = parser.load(text)
     except RecursionError as problem:
@@ -91,6 +103,8 @@ def parse_yaml(text: str, where: str, error: type[FocalError] = ConfigError) -> 
     return loaded
 
 
-def read_yaml(path: Path, error: type[FocalError] = ConfigError) -> dict[str, Any]:
+def read_yaml(
+    path: Path, error: type[FocalError] = ConfigError, repeated: list[str] | None = None
+) -> dict[str, Any]:
     """Read a YAML mapping from a file; see `parse_yaml` and `read_text` for errors."""
-    return parse_yaml(read_text(path, error, _MOST_BYTES), str(path), error)
+    return parse_yaml(read_text(path, error, _MOST_BYTES), str(path), error, repeated)

@@ -67,7 +67,7 @@ def summary(results: Results, parser: Parser = "repo") -> pd.DataFrame:
                 continue
             said = results.answers.loc[chosen.index, one["configuration"]].astype(str)
             answered = chosen.assign(said=said)
-            metrics = (_pope if benchmark == "shapes-pope" else _mme)(answered, parser, split == "all")
+            metrics = (_pope if benchmark.endswith("pope") else _mme)(answered, parser, split == "all")
             shared |= {
                 "n": len(said), "n_unparsed": sum(parse(text, parser) is None for text in said),
                 "origin": "measured",

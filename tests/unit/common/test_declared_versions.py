@@ -9,7 +9,16 @@ import pytest
 import check_versions
 from check_versions import MARKS, MODELS, PROJECT, ROOT, LeftOutError
 
-GROUPS = {"base": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
+SAME_AS_ALGORITHM = ("main", "qwen25_vl")
+"""Extras of the published page."""
+GROUPS = {
+    "base": PROJECT["dependencies"],
+    **{
+        name: lines
+        for name, lines in PROJECT["optional-dependencies"].items()
+        if name not in SAME_AS_ALGORITHM
+    },
+}
 
 
 def parts(version: str) -> tuple[int, ...]:
@@ -35,6 +44,11 @@ def test_what_is_pinned_lies_within_the_bounds(group: str) -> None:
                 "==": version[: len(parts(bound))] == parts(bound),
             }
             assert held[operator], f"{line}: {version}"
+
+
+@pytest.mark.parametrize("extra", SAME_AS_ALGORITHM)
+def test_the_extras_of_the_published_page_are_what_a_model_needs(extra: str) -> None:
+    assert PROJECT["optional-dependencies"][extra] == [f"{PROJECT['name']}[algorithm]"]
 
 
 def test_every_lower_bound_is_run() -> None:
