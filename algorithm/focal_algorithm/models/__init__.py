@@ -21,6 +21,7 @@ MODELS: Registry[type[ModelAdapter]] = Registry(
     "model",
     {
         "llava": "focal_algorithm.models.llava:Llava",
+        "llava_next": "focal_algorithm.models.llava_next:LlavaNext",
         "llava_onevision": "focal_algorithm.models.llava_onevision:LlavaOnevision",
         "llava_video": "focal_algorithm.models.llava_video:LlavaVideo",
         "minicpm_v": "focal_algorithm.models.minicpm_v:MiniCpmV",

@@ -60,6 +60,7 @@ LLAVA = {
         "patch_size": 14,
     },
 }
+LLAVA_NEXT = LLAVA | {"model_type": "llava_next"}
 QWEN_VL = QWEN | {
     "model_type": "qwen2_5_vl",
     "vision_config": {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "out_hidden_size": 3584},
@@ -82,6 +83,7 @@ CASES: dict[str, tuple[dict[str, Any], PromptLengths]] = {
     "llava_video_7b": (LLAVA_VIDEO, PromptLengths(frames=64)),
     "llava_onevision_7b": (ONEVISION, PromptLengths(frames=32)),
     "llava_1_5_7b": (LLAVA, PromptLengths()),
+    "llava_1_6_7b": (LLAVA_NEXT, PromptLengths(frames=5, visual_tokens=2928)),
     "qwen2_5_vl_7b": (QWEN_VL, PromptLengths(patch_rows=36, patch_columns=46)),
     "minicpm_v_2_6": (MINICPM, PromptLengths(frames=192, visual_tokens=12736, **SLICE)),  # type: ignore[arg-type]
 }
@@ -175,6 +177,8 @@ def test_strange_configurations_give_one_sentence(
 def test_a_cropped_image_needs_its_token_count() -> None:
     with pytest.raises(ConfigError, match="give visual_tokens"):
         model_shape(ONEVISION, PromptLengths(frames=5, is_video=False))
+    with pytest.raises(ConfigError, match=r"llava_next: .*give visual_tokens"):
+        model_shape(LLAVA_NEXT, PromptLengths(frames=5))
     shape = model_shape(ONEVISION, PromptLengths(frames=5, is_video=False, visual_tokens=3000))
     assert (shape.projector.pooled_tokens, shape.visual_tokens) == (None, 3000)
 

@@ -77,6 +77,12 @@ def _llava(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, Any]:
     return _tree(config, "llama", tower, projector, prompt, prompt.frames, prompt.frames * per_frame)
 
 
+def _llava_next(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, Any]:
+    """LLaVA-NeXT: LLaVA-1.5 on an overview and the tiles of an image; a newline ends each row of the tiles."""
+    tree = _llava(config, prompt)
+    return tree | {"visual_tokens": _given_tokens(prompt, "llava_next")}
+
+
 def _llava_onevision(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, Any]:
     """LLaVA-OneVision: SigLIP tower, two GEMMs on every patch, then bilinear halving for videos."""
     tower = build_tower(_section(config, "vision_config"), "siglip_vision_model", prompt, layers=26)
@@ -149,6 +155,7 @@ def _minicpm_v(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, An
 
 FAMILIES: dict[str, Callable[[Mapping[str, Any], PromptLengths], dict[str, Any]]] = {
     "llava": _llava,
+    "llava_next": _llava_next,
     "llava_onevision": _llava_onevision,
     "llava_video": _llava_video,
     "minicpmv": _minicpm_v,
@@ -209,8 +216,10 @@ def _tree(
 
 def _images_need_tokens(prompt: PromptLengths, family: str, per_frame: int) -> int:
     """Return the visual tokens of a video; those of a cropped image follow from its pixels, not from here."""
-    if prompt.is_video:
-        return prompt.frames * per_frame
+    return prompt.frames * per_frame if prompt.is_video else _given_tokens(prompt, family)
+
+
+def _given_tokens(prompt: PromptLengths, family: str) -> int:
     if prompt.visual_tokens is None:
         raise ConfigError(f"{family}: the visual tokens of an image follow from its size; give visual_tokens")
     return prompt.visual_tokens
