@@ -26,6 +26,7 @@ from focal_algorithm.tracing.prompting import Prompt, token_types, visual_part
 from focal_traces.files.store import read_any
 
 _FAMILIES = {
+    "internvl": (image(1, 150, 70), image(2), image(3, 64, 190)),
     "llava": (image(1), image(2)),
     "llava_next": (image(1, 150, 70), image(2, 70, 140), image(3, 64, 190)),
     "llava_onevision": (image(1, 150, 70), video(2), image(3, 70, 140)),

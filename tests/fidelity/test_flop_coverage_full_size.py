@@ -19,6 +19,7 @@ from focal_traces.model_shape.model_shape import ModelShape  # noqa: E402
 from shape_support import work_by_phase  # noqa: E402
 
 CLASSES = {
+    "internvl": ("InternVL", "qwen2"),
     "llava": ("Llava", "llama"),
     "llava_next": ("LlavaNext", "llama"),
     "llava_onevision": ("LlavaOnevision", "qwen2"),
@@ -29,7 +30,7 @@ CLASSES = {
 def _configuration(shape: ModelShape, attention: str) -> Any:
     tower, decoder = shape.vision, shape.decoder
     vision: dict[str, Any] = {
-        "model_type": f"{tower.kind}_vision_model",
+        "model_type": f"{tower.kind}_vision" if tower.kind == "internvl" else f"{tower.kind}_vision_model",
         "hidden_size": tower.hidden_elements,
         "intermediate_size": tower.intermediate_elements,
         "num_hidden_layers": tower.layers,
@@ -59,7 +60,7 @@ def _counted(call: Callable[[], Any]) -> tuple[int, Any]:
     return counter.get_total_flops(), output
 
 
-@pytest.mark.parametrize("name", ["llava_onevision_7b", "llava_1_5_7b", "llava_1_6_7b"])
+@pytest.mark.parametrize("name", ["llava_onevision_7b", "llava_1_5_7b", "llava_1_6_7b", "internvl3_8b"])
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_a_published_model_is_covered_exactly(name: str, attention: str) -> None:
     shape = shape_preset(name)
@@ -78,6 +79,7 @@ def test_a_published_model_is_covered_exactly(name: str, attention: str) -> None
     counted = {}
     counted["vision"], seen = _counted(lambda: inner.vision_tower(pixels).last_hidden_state)
     patches = seen[:, shape.vision.class_tokens :]
+    patches = patches.reshape(shape.frames, -1, shape.projector.input_elements)
     counted["projector"], _ = _counted(lambda: inner.multi_modal_projector(patches))
     counted["prefill"], hidden = _counted(
         lambda: (

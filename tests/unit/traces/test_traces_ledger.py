@@ -19,6 +19,7 @@ from synthetic_traces import schedule_trace
 from traces_support import TINY, tiny_masks, tiny_trace
 
 PRESETS = [
+    "internvl3_8b",
     "llava_1_5_7b",
     "llava_1_6_7b",
     "llava_onevision_7b",

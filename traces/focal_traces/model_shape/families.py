@@ -120,6 +120,22 @@ def _llava_video(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, 
     return _tree(config, "qwen2", tower, projector, prompt, prompt.frames, visual)
 
 
+def _internvl(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, Any]:
+    """InternVL 3: the tower on every tile, squares of patches side by side, two GEMMs."""
+    tower = build_tower(_section(config, "vision_config"), "internvl_vision", prompt)
+    merged = round(1 / float(config.get("downsample_ratio", 0.5))) ** 2
+    width = _decoder(config, "qwen2").hidden_elements
+    projector = Projector(
+        kind="merger",
+        input_elements=tower.hidden_elements * merged,
+        hidden_elements=width,
+        output_elements=width,
+        merged_patches=merged,
+    )
+    visual = prompt.frames * tower.patches // merged
+    return _tree(config, "qwen2", tower, projector, prompt, prompt.frames, visual)
+
+
 def _qwen2_5_vl(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, Any]:
     """Qwen2.5-VL: windowed tower over pairs of frames, then a merger of 2 x 2 patches."""
     vision = _section(config, "vision_config")
@@ -154,6 +170,7 @@ def _minicpm_v(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, An
 
 
 FAMILIES: dict[str, Callable[[Mapping[str, Any], PromptLengths], dict[str, Any]]] = {
+    "internvl": _internvl,
     "llava": _llava,
     "llava_next": _llava_next,
     "llava_onevision": _llava_onevision,

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 from transformers.image_utils import ChannelDimension
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
 PixelScale = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Mean and deviation of the three colour channels that a vision tower was trained with, for pixels in [0, 1]."""
@@ -120,6 +121,25 @@ def picture_of_tiles(
     top, left = (target[0] - new_height) // 2, (target[1] - new_width) // 2
     fitted = canvas[:, top : top + new_height, left : left + new_width]
     return resized(picture_of(fitted, scale), (width, height))
+
+
+def tiles_and_overview(picture: Image.Image, side_pixels: int, most_tiles: int) -> list[Image.Image]:
+    """Cut a picture into the tiles of the canvas nearest to it in shape, row by row, and squash it to an overview.
+
+    InternVL 1.5, arXiv 2404.16821, sec. 3.2. A picture of a single tile is its own overview.
+
+    Args:
+        picture: RGB.
+        side_pixels: Side of tiles and overview.
+        most_tiles: Tiles of a canvas, at most.
+    """
+    size = (picture.height, picture.width)
+    columns, rows = get_optimal_tiled_canvas(size, (side_pixels, side_pixels), 1, most_tiles)
+    canvas = resized(picture, (columns * side_pixels, rows * side_pixels))
+    corners = [(column, row) for row in range(rows) for column in range(columns)]
+    boxes = [tuple(side_pixels * place for place in (left, top, left + 1, top + 1)) for left, top in corners]
+    tiles = [canvas.crop(box) for box in boxes]
+    return [*tiles, resized(picture, (side_pixels, side_pixels))] if len(tiles) > 1 else tiles
 
 
 def resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
