@@ -136,9 +136,11 @@ def tiles_and_overview(picture: Image.Image, side_pixels: int, most_tiles: int) 
     size = (picture.height, picture.width)
     columns, rows = get_optimal_tiled_canvas(size, (side_pixels, side_pixels), 1, most_tiles)
     canvas = resized(picture, (columns * side_pixels, rows * side_pixels))
-    corners = [(column, row) for row in range(rows) for column in range(columns)]
-    boxes = [tuple(side_pixels * place for place in (left, top, left + 1, top + 1)) for left, top in corners]
-    tiles = [canvas.crop(box) for box in boxes]
+    tiles = [
+        canvas.crop((left, top, left + side_pixels, top + side_pixels))
+        for top in range(0, canvas.height, side_pixels)
+        for left in range(0, canvas.width, side_pixels)
+    ]
     return [*tiles, resized(picture, (side_pixels, side_pixels))] if len(tiles) > 1 else tiles
 
 
