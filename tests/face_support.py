@@ -25,28 +25,32 @@ def stock_model(seed: int = 0) -> Any:
         return random_model(Llava, "tiny", "sdpa").eval()
 
 
-@cache
-def stock_processor() -> LlavaProcessor:
-    """One token per byte; the placeholder and its id are those of the model."""
+def stock_tokenizer(marks: dict[str, int]) -> PreTrainedTokenizerFast:
+    """One token per byte, and marks with their ids."""
     letters = pre_tokenizers.ByteLevel.alphabet()
     words = {letter: place for place, letter in enumerate(sorted(letters))}
-    words |= {"<pad>": 256, "<s>": 257, "</s>": 258, "<image>": 259}
+    words |= {"<pad>": 256, "<s>": 257, "</s>": 258} | marks
     inner = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
     inner.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.ByteLevel(add_prefix_space=False), pre_tokenizers.Split(Regex("."), "isolated")]
     )
     inner.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=inner,
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",
-        additional_special_tokens=["<image>"],
+        additional_special_tokens=list(marks),
     )
+
+
+@cache
+def stock_processor() -> LlavaProcessor:
+    """One token per byte; the placeholder and its id are those of the model."""
     pictures = CLIPImageProcessorPil(size={"shortest_edge": 84}, crop_size={"height": 84, "width": 84})
     return LlavaProcessor(
         pictures,
-        tokenizer,
+        stock_tokenizer({"<image>": 259}),
         patch_size=14,
         vision_feature_select_strategy="default",
         image_token="<image>",

@@ -15,14 +15,14 @@ import page_support
 ROOT = Path(__file__).parents[2]
 PAGES = {
     "adding_a_method.md": ("focal.methods", "normprune = normprune:NormPrune"),
-    "adding_a_model.md": ("focal.models", "internvl = internvl:InternVl"),
+    "adding_a_model.md": ("focal.models", "deepseek_vl = deepseek_vl:DeepSeekVl"),
     "adding_an_accelerator.md": ("focal.accelerators", "small_array = small_array.accelerator:SmallArray"),
 }
 """Entry point of each page's plug-in."""
 
 FAULTS = {
     "normprune.py": ("hidden.norm(dim=-1)", "hidden.norm(dim=-1) * __import__('torch').rand(len(hidden))"),
-    "internvl.py": ("token_grid(1, side, side)", "token_grid(1, side, side + 1)"),
+    "deepseek_vl.py": ("token_grid(1, side, side)", "token_grid(1, side, side + 1)"),
     "small_array/accelerator.py": ("context)\n\n    def live", "context).array\n\n    def live"),
 }
 """What makes each plug-in wrong: a score drawn at random, a wrong grid, and an array in the place of a lowering."""

@@ -46,10 +46,10 @@ def method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    printed("adding_a_model.md", "internvl", 80, tmp_path)
+    printed("adding_a_model.md", "deepseek_vl", 80, tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(MODELS._table, "internvl", "internvl:InternVl")
-    return "internvl"
+    monkeypatch.setitem(MODELS._table, "deepseek_vl", "deepseek_vl:DeepSeekVl")
+    return "deepseek_vl"
 
 
 def loaded(name: str) -> Any:
@@ -65,7 +65,7 @@ def test_the_printed_method_runs_in_the_printed_family_through_the_command(
     assert run_command(app, [*words, "--output", str(tmp_path / "out")]) == 0
     printed_json = json.loads(capsys.readouterr().out)
     header = open_trace(Path(printed_json["files"]["counts"])).header
-    assert (header.model, header.method, header.samples[0].visual_tokens) == ("internvl", "normprune", 16)
+    assert (header.model, header.method, header.samples[0].visual_tokens) == ("deepseek_vl", "normprune", 16)
     assert printed_json["samples"][0]["visual_tokens_by_layer"] == [16, 16, 4, 4]
 
 
@@ -83,10 +83,10 @@ def test_the_printed_family_is_lawful(family: str, tmp_path: Path) -> None:
     with attach(model.model, model.adapter, focus, layouts=[p.layout for p in prompts]):
         recomputed = families.generate(model, batch, use_cache=False)
     assert cached.sequences.tolist() == recomputed.sequences.tolist()
-    with pytest.raises(UnsupportedError, match="internvl takes no videos; expected image"):
+    with pytest.raises(UnsupportedError, match="deepseek_vl takes no videos; expected image"):
         families.prompt(model, "video")
     model.model.save_pretrained(tmp_path / "checkpoint")
-    assert loaded(str(tmp_path / "checkpoint")).adapter.family == "internvl"
+    assert loaded(str(tmp_path / "checkpoint")).adapter.family == "deepseek_vl"
 
 
 def test_the_printed_method_meets_a_budget_of_the_arena_and_does_nothing_at_full_budget(method: str) -> None:

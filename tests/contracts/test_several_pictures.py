@@ -26,7 +26,9 @@ from focal_algorithm.tracing.prompting import Prompt, token_types, visual_part
 from focal_traces.files.store import read_any
 
 _FAMILIES = {
+    "internvl": (image(1, 150, 70), image(2), image(3, 64, 190)),
     "llava": (image(1), image(2)),
+    "llava_next": (image(1, 150, 70), image(2, 70, 140), image(3, 64, 190)),
     "llava_onevision": (image(1, 150, 70), video(2), image(3, 70, 140)),
     "llava_video": (video(1), video(2)),
     "minicpm_v": (image(1), image(2)),
@@ -109,7 +111,7 @@ def test_each_picture_has_the_grid_that_it_has_alone(family: str) -> None:
         assert not alone.pictures
 
 
-@pytest.mark.parametrize("family", ["llava", "llava_onevision"])
+@pytest.mark.parametrize("family", ["llava", "llava_next", "llava_onevision"])
 def test_images_side_by_side_are_told_apart(family: str) -> None:
     loaded = tiny(family)
     samples = (image(1, 150, 70), image(2, 70, 140))

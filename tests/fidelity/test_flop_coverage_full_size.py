@@ -18,11 +18,19 @@ from focal_simulator.whole_model.presets import shape_preset  # noqa: E402
 from focal_traces.model_shape.model_shape import ModelShape  # noqa: E402
 from shape_support import work_by_phase  # noqa: E402
 
+CLASSES = {
+    "internvl": ("InternVL", "qwen2"),
+    "llava": ("Llava", "llama"),
+    "llava_next": ("LlavaNext", "llama"),
+    "llava_onevision": ("LlavaOnevision", "qwen2"),
+}
+"""Stem of transformers' class and kind of decoder, by family."""
+
 
 def _configuration(shape: ModelShape, attention: str) -> Any:
     tower, decoder = shape.vision, shape.decoder
     vision: dict[str, Any] = {
-        "model_type": f"{tower.kind}_vision_model",
+        "model_type": f"{tower.kind}_vision" if tower.kind == "internvl" else f"{tower.kind}_vision_model",
         "hidden_size": tower.hidden_elements,
         "intermediate_size": tower.intermediate_elements,
         "num_hidden_layers": tower.layers,
@@ -31,7 +39,7 @@ def _configuration(shape: ModelShape, attention: str) -> Any:
         "patch_size": tower.patch_pixels,
     }
     text = {
-        "model_type": "llama" if shape.family == "llava" else "qwen2",
+        "model_type": CLASSES[shape.family][1],
         "hidden_size": decoder.hidden_elements,
         "intermediate_size": decoder.intermediate_elements,
         "num_hidden_layers": decoder.layers,
@@ -39,10 +47,10 @@ def _configuration(shape: ModelShape, attention: str) -> Any:
         "num_key_value_heads": decoder.kv_heads,
         "vocab_size": shape.vocabulary_size,
     }
-    if shape.family == "llava":
-        return hf.LlavaConfig(vision_config=vision, text_config=text, attn_implementation=attention)
-    vision["vision_use_head"] = False
-    return hf.LlavaOnevisionConfig(vision_config=vision, text_config=text, attn_implementation=attention)
+    if tower.kind == "siglip":
+        vision["vision_use_head"] = False
+    build = getattr(hf, CLASSES[shape.family][0] + "Config")
+    return build(vision_config=vision, text_config=text, attn_implementation=attention)
 
 
 def _counted(call: Callable[[], Any]) -> tuple[int, Any]:
@@ -52,16 +60,12 @@ def _counted(call: Callable[[], Any]) -> tuple[int, Any]:
     return counter.get_total_flops(), output
 
 
-@pytest.mark.parametrize("name", ["llava_onevision_7b", "llava_1_5_7b"])
+@pytest.mark.parametrize("name", ["llava_onevision_7b", "llava_1_5_7b", "llava_1_6_7b", "internvl3_8b"])
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_a_published_model_is_covered_exactly(name: str, attention: str) -> None:
     shape = shape_preset(name)
     configuration = _configuration(shape, attention)
-    build = (
-        hf.LlavaForConditionalGeneration
-        if shape.family == "llava"
-        else hf.LlavaOnevisionForConditionalGeneration
-    )
+    build = getattr(hf, CLASSES[shape.family][0] + "ForConditionalGeneration")
     with torch.device("meta"):
         model = build(configuration).eval()
         side = shape.vision.patch_rows * shape.vision.patch_pixels
@@ -75,6 +79,7 @@ def test_a_published_model_is_covered_exactly(name: str, attention: str) -> None
     counted = {}
     counted["vision"], seen = _counted(lambda: inner.vision_tower(pixels).last_hidden_state)
     patches = seen[:, shape.vision.class_tokens :]
+    patches = patches.reshape(shape.frames, -1, shape.projector.input_elements)
     counted["projector"], _ = _counted(lambda: inner.multi_modal_projector(patches))
     counted["prefill"], hidden = _counted(
         lambda: (

@@ -10,7 +10,9 @@ from shape_support import work_by_phase
 
 PARAMETERS = {
     # In 1e9, as the model pages on the Hugging Face Hub state it from the safetensors files.
+    "internvl3_8b": 7.94,
     "llava_1_5_7b": 7.06,
+    "llava_1_6_7b": 7.06,
     "llava_onevision_7b": 8.03,
     "llava_video_7b": 8.03,
     "minicpm_v_2_6": 8.10,

@@ -65,7 +65,7 @@ def test_sliding_windows_rule_out_methods_that_drop_tokens(
     [
         (
             {"model_type": "bert"},
-            "no adapter for model_type 'bert'; supported families: llava, llava_onevision",
+            "no adapter for model_type 'bert'; supported families: internvl, llava, ",
         ),
         ({"model_type": "llava_qwen"}, "convert it with 'focal convert-model"),
         ({"model_type": "minicpmv"}, "allow it with trust_remote_code"),

@@ -20,7 +20,9 @@ _REMEDY = "copy the folder again, or train the model again with 'focal train'"
 MODELS: Registry[type[ModelAdapter]] = Registry(
     "model",
     {
+        "internvl": "focal_algorithm.models.internvl:InternVl",
         "llava": "focal_algorithm.models.llava:Llava",
+        "llava_next": "focal_algorithm.models.llava_next:LlavaNext",
         "llava_onevision": "focal_algorithm.models.llava_onevision:LlavaOnevision",
         "llava_video": "focal_algorithm.models.llava_video:LlavaVideo",
         "minicpm_v": "focal_algorithm.models.minicpm_v:MiniCpmV",

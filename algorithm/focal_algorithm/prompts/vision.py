@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -98,13 +98,14 @@ def find_vision_points(model: Any) -> VisionPoints:
         )
     for module in tower.modules():
         if isinstance(module, nn.ModuleList) and len(module):
-            if _has(module[0], "self_attn.q_proj") and _has(module[0], "self_attn.k_proj"):
-                return _separate(model, inner, tower, tuple(module))
+            for name in ("self_attn", "attention"):
+                if _has(module[0], f"{name}.q_proj") and _has(module[0], f"{name}.k_proj"):
+                    return _separate(model, inner, tower, tuple(module), name)
             if _has(module[0], "attn.qkv"):
                 return _fused(tower, tuple(module))
     raise UnsupportedError(
-        f"{type(tower).__name__} has no encoder layers with self_attn.q_proj and self_attn.k_proj, or with "
-        "attn.qkv, so its attention cannot be had; methods that select tokens in the vision tower do not work "
+        f"{type(tower).__name__} has no encoder layers with q_proj and k_proj in self_attn or attention, or "
+        "with attn.qkv, so its attention cannot be had; methods that select tokens in the vision tower do not work "
         "with this family"
     )
 
@@ -117,7 +118,9 @@ def _has(module: nn.Module, path: str) -> bool:
     return True
 
 
-def _separate(model: Any, inner: Any, tower: Any, layers: tuple[nn.Module, ...]) -> VisionPoints:
+def _separate(
+    model: Any, inner: Any, tower: Any, layers: tuple[nn.Module, ...], attention_name: str
+) -> VisionPoints:
     """Describe a tower as CLIP and SigLIP have it."""
     wanted = getattr(model.config, "vision_feature_layer", -1)
     if not isinstance(wanted, int):
@@ -125,18 +128,18 @@ def _separate(model: Any, inner: Any, tower: Any, layers: tuple[nn.Module, ...])
             f"{type(model).__name__} joins features of several tower layers ({wanted}); token selection in the "
             "tower needs one"
         )
-    has_prefix = any(name.endswith("class_embedding") for name, _ in tower.named_parameters())
+    has_prefix = any(name.endswith(("class_embedding", "cls_token")) for name, _ in tower.named_parameters())
     if has_prefix and getattr(model.config, "vision_feature_select_strategy", "default") != "default":
         raise UnsupportedError(
             f"{type(model).__name__} takes the CLS token for a visual token (vision_feature_select_strategy "
             "'full'); expected 'default'"
         )
-    attention: Any = layers[0].get_submodule("self_attn")
+    attention: Any = layers[0].get_submodule(attention_name)
     heads = int(attention.num_heads)
     return VisionPoints(
         tower=tower,
         layers=layers,
-        attention_name="self_attn",
+        attention_name=attention_name,
         source_layer=len(layers) + wanted if wanted < 0 else wanted - 1,
         heads=heads,
         scaling=float(getattr(attention, "scale", (attention.q_proj.out_features // heads) ** -0.5)),
@@ -215,6 +218,28 @@ def merged_map(layout: SampleLayout, patches_per_token: int) -> VisualMap:
         is_one_to_one=False,
         tower_call=int(frames > 1),
     )
+
+
+def shuffled_map(layout: SampleLayout, side: int, merge: int) -> VisualMap:
+    """Return the map of a model that makes a token of each square of patches, of square pictures of one size.
+
+    Scores and keys are averaged over the patches of a token, as in `merged_map`.
+
+    Args:
+        layout: Layout of the prompt.
+        side: Tokens along a side of a picture.
+        merge: Patches along a side of a token.
+
+    Raises:
+        UnsupportedError: The visual range does not hold whole pictures.
+    """
+    whole = one_to_one_map(layout, side**2)
+
+    def place(values: Tensor) -> Tensor:
+        squares = values.unflatten(1, (side, merge, side, merge))
+        return squares.mean(dim=(2, 4)).flatten(0, 2)
+
+    return replace(whole, place=place, is_one_to_one=False)
 
 
 def pooled_map(

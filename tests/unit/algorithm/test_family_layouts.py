@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,6 +44,64 @@ def test_llava_places_24_by_24_tokens_without_the_cls_token() -> None:
     with torch.device("meta"):
         model = random_model(MODELS.load("llava"), "small", "sdpa")
     assert of_ids("llava", [1] + [259] * 576 + [2], model).grid == grid(1, 24, 24, 576)
+
+
+def test_llava_next_places_the_overview_before_the_tiles_of_a_square_picture() -> None:
+    with torch.device("meta"):
+        model = random_model(MODELS.load("llava_next"), "small", "sdpa")
+    layout = of_ids(
+        "llava_next", [1] + [259] * 2928 + [2], model, image_sizes=torch.tensor([[672, 672]], device="cpu")
+    )
+    assert layout.grid == grid(1, 48, 49, 24)
+    assert (layout.visual_tokens, layout.image_size_pixels) == (2928, (672, 672))
+
+
+def test_internvl_places_tiles_below_one_another() -> None:
+    with torch.device("meta"):
+        model = random_model(MODELS.load("internvl"), "small", "sdpa")
+    layout = of_ids("internvl", [1] + [259] * 13 * 256 + [2], model)
+    assert layout.grid == grid(1, 13 * 16, 16, 13 * 256)
+    shown = families.prompt(families.tiny("internvl"), "image").layout
+    assert shown.visual_tokens == (3 * 2 + 1) * 9
+
+
+def test_a_token_of_internvl_is_the_mean_of_the_patches_that_the_model_puts_into_it() -> None:
+    loaded = families.tiny("internvl")
+    layout = families.prompt(loaded, "image").layout
+    patches = torch.rand(7, 36, 2)
+    shuffled = loaded.model.model.pixel_shuffle(
+        patches.view(7, 6, 6, 2), loaded.model.config.downsample_ratio
+    )
+    expected = shuffled.reshape(7 * 9, 4, 2).mean(dim=1)
+    found = loaded.adapter.visual_map(loaded.model, layout)
+    assert torch.allclose(found.place(patches), expected)
+    assert found.picture_of_token.tolist() == [picture for picture in range(7) for _ in range(9)]
+
+
+@pytest.mark.parametrize("method", [Dense(), PRUNING])
+def test_internvl_3_5_runs_with_its_own_decoder(method: Any) -> None:
+    adapter = MODELS.load("internvl")
+    settings = adapter.random_settings("tiny")
+    settings["text_config"] |= {"model_type": "qwen3", "head_dim": 16}
+    with torch.random.fork_rng(devices=[]):
+        model = adapter.model_class(adapter.model_class.config_class(**settings)).eval()
+    loaded = replace(families.tiny("internvl"), model=model)
+    shown = families.prompt(loaded, "image")
+    with torch.inference_mode():
+        untouched = model(**shown.inputs).logits
+    samples, output = families.record(loaded, method, shown.inputs)
+    assert torch.equal(output.logits, untouched) == isinstance(method, Dense)
+    assert samples[0].header.visual_tokens == shown.layout.visual_tokens
+
+
+def test_a_tower_whose_queries_are_normalised_is_not_looked_into() -> None:
+    adapter = MODELS.load("internvl")
+    settings = adapter.random_settings("tiny")
+    settings["vision_config"] |= {"use_qk_norm": True}
+    with torch.device("meta"):
+        model = adapter.model_class(adapter.model_class.config_class(**settings))
+    with pytest.raises(UnsupportedError, match="use_qk_norm"):
+        adapter().vision_points(model)
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
@@ -99,6 +158,14 @@ def test_minicpm_slices_large_frames() -> None:
     ("family", "token_ids", "inputs", "message"),
     [
         ("llava", [1] + [259] * 35 + [2], {}, "35 image placeholders; expected 6 x 6 = 36"),
+        ("internvl", [1] + [259] * 10 + [2], {}, r"10 image placeholders; expected a multiple of 3 x 3 = 9"),
+        (
+            "llava_next",
+            [1] + [259] * 10 + [2],
+            {"image_sizes": torch.tensor([[70, 140]])},
+            r"10 image placeholders, expected 5\^2",
+        ),
+        ("llava_next", [1] + [259] * 10 + [2], {}, "follows from image_sizes, which the forward lacks"),
         ("llava_video", [1] + [260] * 13 + [2], {}, r"13 video placeholders .* multiple of 3 x 4 = 12"),
         (
             "qwen2_5_vl",

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
     LlavaOnevisionImageProcessorPil,
 )
 
 import attach_support as support
 from focal_algorithm.prompts.media.media import PHOTOGRAPHS, photograph_clip
-from focal_algorithm.prompts.media.preprocess import anyres_pixels
+from focal_algorithm.prompts.media.preprocess import CLIP, SIGLIP, PixelScale, anyres_pixels
 from focal_algorithm.prompts.media.reading import read_image, read_video
 from focal_common.errors import ConfigError
 
@@ -40,15 +42,25 @@ def test_a_clip_is_the_same_for_the_same_seed_and_moves_slowly(index: int) -> No
 
 
 @pytest.mark.parametrize(("width", "height"), [(70, 70), (133, 71), (64, 190)])
-def test_image_pixels_equal_those_of_the_stock_processor(width: int, height: int) -> None:
+@pytest.mark.parametrize(
+    ("processor", "scale", "size"),
+    [
+        (LlavaOnevisionImageProcessorPil, SIGLIP, {"height": 70, "width": 70}),
+        (LlavaNextImageProcessorPil, CLIP, {"shortest_edge": 70}),
+    ],
+)
+def test_image_pixels_equal_those_of_the_stock_processor(
+    processor: Any, scale: PixelScale, size: dict[str, int], width: int, height: int
+) -> None:
     pinpoints = [[70, 70], [70, 140], [140, 70], [140, 140], [210, 70]]
     picture = support.picture(3, width, height)
-    pixels, sizes = anyres_pixels(picture, 70, pinpoints)
-    stock = LlavaOnevisionImageProcessorPil(
-        size={"height": 70, "width": 70},
+    pixels, sizes = anyres_pixels(picture, 70, pinpoints, scale)
+    stock = processor(
+        size=size,
+        crop_size={"height": 70, "width": 70},
         image_grid_pinpoints=pinpoints,
-        image_mean=[0.5] * 3,
-        image_std=[0.5] * 3,
+        image_mean=list(scale[0]),
+        image_std=list(scale[1]),
     )(picture, return_tensors="pt")
     assert sizes.tolist() == stock["image_sizes"].tolist()
     assert torch.allclose(pixels, stock["pixel_values"].to(torch.float32), atol=1e-6)

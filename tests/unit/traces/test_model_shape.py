@@ -60,6 +60,13 @@ LLAVA = {
         "patch_size": 14,
     },
 }
+INTERNVL = {
+    "model_type": "internvl",
+    "text_config": QWEN | {"model_type": "qwen2", "vocab_size": 151674},
+    "vision_config": {"model_type": "internvl_vision"},
+    "downsample_ratio": 0.5,
+}
+LLAVA_NEXT = LLAVA | {"model_type": "llava_next"}
 QWEN_VL = QWEN | {
     "model_type": "qwen2_5_vl",
     "vision_config": {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "out_hidden_size": 3584},
@@ -82,6 +89,8 @@ CASES: dict[str, tuple[dict[str, Any], PromptLengths]] = {
     "llava_video_7b": (LLAVA_VIDEO, PromptLengths(frames=64)),
     "llava_onevision_7b": (ONEVISION, PromptLengths(frames=32)),
     "llava_1_5_7b": (LLAVA, PromptLengths()),
+    "internvl3_8b": (INTERNVL, PromptLengths(frames=13)),
+    "llava_1_6_7b": (LLAVA_NEXT, PromptLengths(frames=5, visual_tokens=2928)),
     "qwen2_5_vl_7b": (QWEN_VL, PromptLengths(patch_rows=36, patch_columns=46)),
     "minicpm_v_2_6": (MINICPM, PromptLengths(frames=192, visual_tokens=12736, **SLICE)),  # type: ignore[arg-type]
 }
@@ -114,6 +123,7 @@ def test_defaults_are_those_of_the_library() -> None:
         "qwen2": hf.Qwen2Config,
         "clip_vision_model": hf.CLIPVisionConfig,
         "siglip_vision_model": hf.SiglipVisionConfig,
+        "internvl_vision": hf.InternVLConfig.sub_configs["vision_config"],
         "qwen2_5_vl_text": hf.Qwen2_5_VLConfig.sub_configs["text_config"],
         "qwen2_5_vl_vision": hf.Qwen2_5_VLConfig.sub_configs["vision_config"],
     }
@@ -172,9 +182,16 @@ def test_strange_configurations_give_one_sentence(
         model_shape(ONEVISION | change, family=family)
 
 
+def test_a_tower_with_normalised_queries_is_refused() -> None:
+    with pytest.raises(ConfigError, match="use_qk_norm"):
+        model_shape(INTERNVL | {"vision_config": {"model_type": "internvl_vision", "use_qk_norm": True}})
+
+
 def test_a_cropped_image_needs_its_token_count() -> None:
     with pytest.raises(ConfigError, match="give visual_tokens"):
         model_shape(ONEVISION, PromptLengths(frames=5, is_video=False))
+    with pytest.raises(ConfigError, match=r"llava_next: .*give visual_tokens"):
+        model_shape(LLAVA_NEXT, PromptLengths(frames=5))
     shape = model_shape(ONEVISION, PromptLengths(frames=5, is_video=False, visual_tokens=3000))
     assert (shape.projector.pooled_tokens, shape.visual_tokens) == (None, 3000)
 
@@ -202,7 +219,7 @@ def test_a_recorded_prompt_gives_its_shape_where_pictures_are_known() -> None:
     assert qwen is not None
     assert (qwen.frames, qwen.vision.patch_rows, qwen.vision.patch_columns) == (3, 10, 12)
     assert recorded_shape(ONEVISION, "llava_onevision", _sample(3149, 16, 27, 27)) is None
-    assert recorded_shape(ONEVISION, "internvl", _sample(196, 1, 14, 14)) is None
+    assert recorded_shape(ONEVISION, "deepseek_vl", _sample(196, 1, 14, 14)) is None
 
 
 def test_a_header_keeps_its_bytes_without_a_shape_and_its_shape_with_one() -> None:

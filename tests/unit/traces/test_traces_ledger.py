@@ -18,7 +18,15 @@ from shape_support import small_shape, work_by_phase
 from synthetic_traces import schedule_trace
 from traces_support import TINY, tiny_masks, tiny_trace
 
-PRESETS = ["llava_1_5_7b", "llava_onevision_7b", "llava_video_7b", "minicpm_v_2_6", "qwen2_5_vl_7b"]
+PRESETS = [
+    "internvl3_8b",
+    "llava_1_5_7b",
+    "llava_1_6_7b",
+    "llava_onevision_7b",
+    "llava_video_7b",
+    "minicpm_v_2_6",
+    "qwen2_5_vl_7b",
+]
 
 
 def pruned(shape: ModelShape, schedule: Schedule, method: str = "focus", **parameters: object) -> Trace:

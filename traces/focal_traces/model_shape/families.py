@@ -77,6 +77,12 @@ def _llava(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, Any]:
     return _tree(config, "llama", tower, projector, prompt, prompt.frames, prompt.frames * per_frame)
 
 
+def _llava_next(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, Any]:
+    """LLaVA-NeXT: LLaVA-1.5 on an overview and the tiles of an image; a newline ends each row of the tiles."""
+    tree = _llava(config, prompt)
+    return tree | {"visual_tokens": _given_tokens(prompt, "llava_next")}
+
+
 def _llava_onevision(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, Any]:
     """LLaVA-OneVision: SigLIP tower, two GEMMs on every patch, then bilinear halving for videos."""
     tower = build_tower(_section(config, "vision_config"), "siglip_vision_model", prompt, layers=26)
@@ -114,6 +120,22 @@ def _llava_video(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, 
     return _tree(config, "qwen2", tower, projector, prompt, prompt.frames, visual)
 
 
+def _internvl(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, Any]:
+    """InternVL 3: the tower on every tile, squares of patches side by side, two GEMMs."""
+    tower = build_tower(_section(config, "vision_config"), "internvl_vision", prompt)
+    merged = round(1 / float(config.get("downsample_ratio", 0.5))) ** 2
+    width = _decoder(config, "qwen2").hidden_elements
+    projector = Projector(
+        kind="merger",
+        input_elements=tower.hidden_elements * merged,
+        hidden_elements=width,
+        output_elements=width,
+        merged_patches=merged,
+    )
+    visual = prompt.frames * tower.patches // merged
+    return _tree(config, "qwen2", tower, projector, prompt, prompt.frames, visual)
+
+
 def _qwen2_5_vl(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, Any]:
     """Qwen2.5-VL: windowed tower over pairs of frames, then a merger of 2 x 2 patches."""
     vision = _section(config, "vision_config")
@@ -148,7 +170,9 @@ def _minicpm_v(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, An
 
 
 FAMILIES: dict[str, Callable[[Mapping[str, Any], PromptLengths], dict[str, Any]]] = {
+    "internvl": _internvl,
     "llava": _llava,
+    "llava_next": _llava_next,
     "llava_onevision": _llava_onevision,
     "llava_video": _llava_video,
     "minicpmv": _minicpm_v,
@@ -209,8 +233,10 @@ def _tree(
 
 def _images_need_tokens(prompt: PromptLengths, family: str, per_frame: int) -> int:
     """Return the visual tokens of a video; those of a cropped image follow from its pixels, not from here."""
-    if prompt.is_video:
-        return prompt.frames * per_frame
+    return prompt.frames * per_frame if prompt.is_video else _given_tokens(prompt, family)
+
+
+def _given_tokens(prompt: PromptLengths, family: str) -> int:
     if prompt.visual_tokens is None:
         raise ConfigError(f"{family}: the visual tokens of an image follow from its size; give visual_tokens")
     return prompt.visual_tokens

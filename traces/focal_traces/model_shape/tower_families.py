@@ -31,6 +31,15 @@ TOWER_DEFAULTS: dict[str, dict[str, Any]] = {
         "patch_size": 16,
         "hidden_act": "gelu_pytorch_tanh",
     },
+    "internvl_vision": {
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "image_size": (448, 448),
+        "patch_size": (14, 14),
+        "hidden_act": "gelu",
+    },
     "qwen2_5_vl_vision": {
         "hidden_size": 3584,
         "intermediate_size": 3420,
@@ -44,7 +53,7 @@ TOWER_DEFAULTS: dict[str, dict[str, Any]] = {
         "spatial_merge_size": 2,
     },
 }
-"""Source: CLIPVisionConfig, SiglipVisionConfig and Qwen2_5_VLVisionConfig of transformers 5.23."""
+"""Source: CLIP, Siglip, InternVL and Qwen2_5_VLVisionConfig of transformers 5.23."""
 
 _ALIASES = {"siglip": "siglip_vision_model", "qwen2_5_vl": "qwen2_5_vl_vision"}
 _ACTIVATIONS: dict[str, Activation] = {
@@ -119,7 +128,7 @@ def build_tower(
         "hidden_elements": fields["hidden_size"],
         "intermediate_elements": fields["intermediate_size"],
         "heads": fields.get("num_heads", fields["num_attention_heads"]),
-        "patch_pixels": fields["patch_size"],
+        "patch_pixels": one_side(fields["patch_size"]),
         "channels": fields.get("num_channels", fields.get("in_channels", 3)),
         "patch_rows": rows,
         "patch_columns": columns,
@@ -131,6 +140,14 @@ def build_tower(
 def _family_fields(kind: str, fields: Fields) -> dict[str, Any]:
     if kind == "clip_vision_model":
         return {"class_tokens": 1}
+    if kind == "internvl_vision":
+        if fields.get("use_qk_norm") or fields.get("norm_type", "layer_norm") != "layer_norm":
+            raise ConfigError(
+                "vision_config: use_qk_norm or a norm_type other than layer_norm, as InternViT-6B has them; expected "
+                "a tower as InternViT-300M"
+            )
+        # Means are pooled by no family here, so nothing follows the last layer.
+        return {"class_tokens": 1, "norms_outside_layers": 0}
     if kind == "siglip_vision_model":
         # The attention pooling head of SigLIP is left out: no family here uses what it computes.
         return {}
@@ -155,8 +172,14 @@ def _grid(fields: Fields, prompt: PromptLengths) -> tuple[int, int]:
         raise ConfigError(
             "vision_config: a tower for pictures of any size needs patch_rows and patch_columns of the prompt"
         )
-    side = grid_side(fields["image_size"], fields["patch_size"])
+    side = grid_side(one_side(fields["image_size"]), one_side(fields["patch_size"]))
     return side, side
+
+
+def one_side(pixels: Any) -> Any:
+    """Return the side of a square that a configuration gives once or twice; anything else as it is."""
+    is_square = isinstance(pixels, list | tuple) and len(pixels) == 2 and pixels[0] == pixels[1]
+    return pixels[0] if is_square else pixels
 
 
 def grid_side(image_pixels: Any, patch_pixels: Any) -> int:

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 from transformers.image_utils import ChannelDimension
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
 PixelScale = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Mean and deviation of the three colour channels that a vision tower was trained with, for pixels in [0, 1]."""
@@ -59,7 +60,7 @@ def cropped(picture: Image.Image, size_pixels: int) -> Image.Image:
 
 
 def anyres_pixels(
-    picture: Image.Image, crop_pixels: int, pinpoints: Sequence[Sequence[int]]
+    picture: Image.Image, crop_pixels: int, pinpoints: Sequence[Sequence[int]], scale: PixelScale = SIGLIP
 ) -> tuple[Tensor, Tensor]:
     """Cut an image into a squashed overview and crops of the best-fitting resolution.
 
@@ -70,28 +71,22 @@ def anyres_pixels(
         picture: RGB.
         crop_pixels: Side of overview and crops.
         pinpoints: Possible (rows, columns) of the canvas in pixels.
+        scale: Scale of the pixels.
 
     Returns:
         Pixels, axes (batch of 1, 1 + crops, channels, rows, columns), fp32; and (height, width) of the
         picture, axes (batch of 1, 2), int64.
     """
-    width, height = picture.size
-    target = select_best_resolution((height, width), list(pinpoints))
-    best_height, best_width = target
-    new_height, new_width = get_patch_output_size(np.asarray(picture), target, ChannelDimension.LAST)
-    fitted = resized(picture, (new_width, new_height))
-    canvas = torch.zeros(3, best_height, best_width)
-    top, left = (best_height - new_height) // 2, (best_width - new_width) // 2
-    # Blank after normalisation is black before it, as the stock processor pads.
-    canvas -= SIGLIP[0][0] / SIGLIP[1][0]
-    canvas[:, top : top + new_height, left : left + new_width] = normalised(fitted)
+    # Blank before normalisation is black, as the stock processor pads.
+    canvas = normalised(anyres_canvas(picture, pinpoints), scale)
+    _, best_height, best_width = canvas.shape
     crops = [
         canvas[:, row : row + crop_pixels, column : column + crop_pixels]
         for row in range(0, best_height, crop_pixels)
         for column in range(0, best_width, crop_pixels)
     ]
-    overview = normalised(resized(picture, (crop_pixels, crop_pixels)))
-    return torch.stack([overview, *crops])[None], torch.tensor([[height, width]])
+    overview = normalised(resized(picture, (crop_pixels, crop_pixels)), scale)
+    return torch.stack([overview, *crops])[None], torch.tensor([[picture.height, picture.width]])
 
 
 def anyres_canvas(picture: Image.Image, pinpoints: Sequence[Sequence[int]]) -> Image.Image:
@@ -106,7 +101,7 @@ def anyres_canvas(picture: Image.Image, pinpoints: Sequence[Sequence[int]]) -> I
 
 
 def picture_of_tiles(
-    tiles: Tensor, image_size: tuple[int, int], pinpoints: Sequence[Sequence[int]]
+    tiles: Tensor, image_size: tuple[int, int], pinpoints: Sequence[Sequence[int]], scale: PixelScale
 ) -> Image.Image:
     """Return the picture that `anyres_pixels` cut into tiles, at its own size; what was scaled down stays coarse.
 
@@ -114,6 +109,7 @@ def picture_of_tiles(
         tiles: Without the overview, axes (tiles, channels, rows, columns).
         image_size: Height and width of the picture.
         pinpoints: Possible (rows, columns) of the canvas in pixels.
+        scale: Scale of the pixels.
     """
     height, width = image_size
     crop = tiles.shape[-1]
@@ -124,7 +120,28 @@ def picture_of_tiles(
     canvas = tiles.unflatten(0, (rows, columns)).permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2)
     top, left = (target[0] - new_height) // 2, (target[1] - new_width) // 2
     fitted = canvas[:, top : top + new_height, left : left + new_width]
-    return resized(picture_of(fitted, SIGLIP), (width, height))
+    return resized(picture_of(fitted, scale), (width, height))
+
+
+def tiles_and_overview(picture: Image.Image, side_pixels: int, most_tiles: int) -> list[Image.Image]:
+    """Cut a picture into the tiles of the canvas nearest to it in shape, row by row, and squash it to an overview.
+
+    InternVL 1.5, arXiv 2404.16821, sec. 3.2. A picture of a single tile is its own overview.
+
+    Args:
+        picture: RGB.
+        side_pixels: Side of tiles and overview.
+        most_tiles: Tiles of a canvas, at most.
+    """
+    size = (picture.height, picture.width)
+    columns, rows = get_optimal_tiled_canvas(size, (side_pixels, side_pixels), 1, most_tiles)
+    canvas = resized(picture, (columns * side_pixels, rows * side_pixels))
+    tiles = [
+        canvas.crop((left, top, left + side_pixels, top + side_pixels))
+        for top in range(0, canvas.height, side_pixels)
+        for left in range(0, canvas.width, side_pixels)
+    ]
+    return [*tiles, resized(picture, (side_pixels, side_pixels))] if len(tiles) > 1 else tiles
 
 
 def resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
