@@ -106,7 +106,9 @@ def test_settings_reach_the_hardware() -> None:
     found = focal.simulate(support.PUBLISHED, ["dense", wide, same], **PAIR)
     cycles = found.frame().set_index("accelerator")["cycles"]
     assert cycles["wide"] == cycles[wide.label] < cycles["dense"]
-    by_override = focal.simulate(support.PUBLISHED, "dense", overrides={"core": {"array_columns": 64}}, **PAIR)
+    by_override = focal.simulate(
+        support.PUBLISHED, "dense", overrides={"core": {"array_columns": 64}}, **PAIR
+    )
     assert by_override.frame()["cycles"].tolist() == [cycles["wide"]]
     with pytest.raises(ConfigError, match="two accelerators are called 'wide'"):
         focal.simulate(support.PUBLISHED, [same, same], **PAIR)
