@@ -67,8 +67,8 @@ def accelerator(
             (docs/adding_an_accelerator.md).
         label: Name in result rows; the plug-in's, with what was changed, if empty.
         hardware: Hardware file in place of the preset.
-        **fields: Hardware fields; fields inside a field as a mapping, such as ``core={"array_rows": 64}``, or by
-            their dotted name, such as ``**{"core.array_rows": 64}``.
+        **fields: Hardware fields; fields inside a field as a mapping, such as ``core={"array_columns": 64}``, or by
+            their dotted name, such as ``**{"core.array_columns": 64}``.
 
     Raises:
         ConfigError: No such accelerator or field (with near matches), or a value out of range.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,16 @@ class TokenTiles:
             tokens = np.full((geometry.layers, len(GEMMS)), self.workload.visual_tokens, dtype=np.int64)
         else:
             tokens = self.workload.kept_tokens
-        return [job for block in range(geometry.layers) for job in _block(self, block, tokens[block])]
+        found: list[GemmJob] = []
+        alike: list[GemmJob] = []
+        for block in range(geometry.layers):
+            if alike and (tokens[block] == tokens[block - 1]).all():
+                # Blocks of equal tokens share the arrays of the first: a long prompt has gigabytes of them.
+                alike = [replace(job, block=block) for job in alike]
+            else:
+                alike = list(_block(self, block, tokens[block]))
+            found += alike
+        return found
 
 
 def all_token_jobs(hardware: Any, workload: Workload, context: CycleContext) -> Lowering:

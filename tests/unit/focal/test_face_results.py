@@ -99,14 +99,16 @@ def test_the_explanation_is_that_of_the_command(
 
 
 def test_settings_reach_the_hardware() -> None:
-    wide = focal.accelerator("dense", core={"array_rows": 64})
-    same = focal.accelerator("dense", label="wide", **{"core.array_rows": 64})
-    assert wide.label == "dense@core.array_rows=64"
-    assert wide.hardware.core.array_rows.value == 64
+    wide = focal.accelerator("dense", core={"array_columns": 64})
+    same = focal.accelerator("dense", label="wide", **{"core.array_columns": 64})
+    assert wide.label == "dense@core.array_columns=64"
+    assert wide.hardware.core.array_columns.value == 64
     found = focal.simulate(support.PUBLISHED, ["dense", wide, same], **PAIR)
     cycles = found.frame().set_index("accelerator")["cycles"]
     assert cycles["wide"] == cycles[wide.label] < cycles["dense"]
-    by_override = focal.simulate(support.PUBLISHED, "dense", overrides={"core": {"array_rows": 64}}, **PAIR)
+    by_override = focal.simulate(
+        support.PUBLISHED, "dense", overrides={"core": {"array_columns": 64}}, **PAIR
+    )
     assert by_override.frame()["cycles"].tolist() == [cycles["wide"]]
     with pytest.raises(ConfigError, match="two accelerators are called 'wide'"):
         focal.simulate(support.PUBLISHED, [same, same], **PAIR)

@@ -21,6 +21,7 @@ from focal_simulator.jobs.jobs import PlacedJob
 from focal_simulator.jobs.systolic import systolic_machine
 from focal_simulator.kernels.pipeline import Pipeline, scatter_cycles
 from focal_simulator.results.work import given_workload
+from focal_simulator.whole_model.operator import Operator
 from focal_simulator.workload.workload import Workload
 from focal_traces.synthetic.schedule import Schedule
 from hand_workload import TWO_BY_TWO, WHOLE_TILES, counted_workload, plain_workload, small_decoder
@@ -88,6 +89,48 @@ def test_a_wavefront_lets_a_row_in_as_soon_as_its_weights_are_there() -> None:
     )
     assert fast < shadow < serial
     assert fast == 1 + 100 * 100 + 61 + 2  # no bubble at all: a cycle before the first row
+
+
+def test_keys_take_the_port_as_long_as_activations_do() -> None:
+    """Weights of 4 bits beside activations of 8: a row of 32 keys is twice as wide as one of weights."""
+    mixed = ("precision=int8", "precision.weights=int4", "core.weight_port=16")
+    serial, wave = (machine("dense", *mixed, *one) for one in ((), ("dataflow.is_weight_wavefront=true",)))
+    assert (serial.weight_load_cycles, serial.weight_lead_cycles, wave.weight_lead_cycles) == (32, 32, 1)
+    for found, lead in ((serial, 64), (wave, 33)):
+        for one in (found.for_scores(), found.for_values()):
+            assert (one.weight_load_cycles, one.weight_lead_cycles) == (64, lead)
+
+
+@pytest.mark.parametrize("name", ["dense", "focus", "focus_sec_only"])
+def test_second_operands_have_the_format_of_activations(name: str) -> None:
+    """INT8 keeps sums of 4 bytes; what is multiplied and added to outputs on their way out has one."""
+    workload = counted_workload(6, {}, m_tile=4, layers=2)
+    small = ("precision=int8", "precision.scores=int32")
+    wide, thin = (jobs(name, workload, FREE | {"whole_rows"}, *one) for one in ((), small))
+    for layer in ("up_proj", "o_proj", "down_proj"):
+        one, other = wide[0, layer, "gemm"], thin[0, layer, "gemm"]
+        assert one.extra_read_bytes == 2 * other.extra_read_bytes > 0
+        assert one.extra_write_bytes == 2 * other.extra_write_bytes
+
+
+def test_a_second_operand_of_a_list_has_the_format_of_the_output_that_it_meets() -> None:
+    listed = (
+        Operator(phase="prefill", layer=0, name="o_proj", kind="gemm", m=64, n=32, k=32),
+        Operator(
+            phase="prefill",
+            layer=0,
+            name="residual",
+            kind="vector",
+            vector="add",
+            elements=2048,
+            rows=64,
+            operands=2,
+        ),
+    )
+    for fields, bytes_each in (((), 2), (("precision=int8",), 1)):
+        accelerator = build_accelerator("dense", overrides=list(fields))
+        (time,) = simulate_cycles(accelerator, Workload.given("sum", listed), "cacti", corrections=FREE).times
+        assert time.job.extra_read_bytes == 64 * 32 * bytes_each
 
 
 @pytest.mark.parametrize(
