@@ -106,7 +106,9 @@ def test_a_half_made_environment_is_made_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
     python = tmp_path / "python"
     copied = 'mkdir -p .venv/bin; cp "$0" .venv/bin/python'
-    python.write_text(f'#!/bin/sh\necho "$*" >>{log}\ncase "$*" in "-m venv --clear .venv") {copied};; esac\n')
+    python.write_text(
+        f'#!/bin/sh\necho "$*" >>{log}\ncase "$*" in "-m venv --clear .venv") {copied};; esac\n'
+    )
     python.chmod(0o755)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     broken = tmp_path / ".venv" / "bin" / "python"
