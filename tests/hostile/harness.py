@@ -26,7 +26,9 @@ from kinds import KINDS, Asked, Kind, change, prepare
 from focal.commands.main import main
 from focal_common.errors import FocalError
 
-HANG_S, HARD_S = 20.0, 40.0
+HANG_S = 20.0
+"""Of a case, without what it waits for a processor, which on a shared machine can be many times more."""
+HARD_S = 120.0
 MOST_MIB = 1024
 BATCH = 60
 _NOT_FINITE = re.compile(r"(?<![\w.])(?:NaN|nan|-?Infinity|-?inf)(?![\w.])")
@@ -60,8 +62,13 @@ def asked(words: Asked) -> Outcome:
     faults: list[str] = []
     code: int | None = 0
     before = _peak_mib(reset=True)
-    start = time.monotonic()
-    signal.signal(signal.SIGALRM, _alarm)
+    start = time.monotonic() - _waited_s()
+
+    def alarm(*_: Any) -> None:
+        if time.monotonic() - _waited_s() - start >= HANG_S:
+            raise Hang
+
+    signal.signal(signal.SIGALRM, alarm)
     signal.setitimer(signal.ITIMER_REAL, HANG_S, 1.0)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -75,7 +82,7 @@ def asked(words: Asked) -> Outcome:
         code, _ = error.exit_code, err.write(str(error))
     except Hang:
         code = None
-        faults.append(f"hang of {time.monotonic() - start:.0f} s")
+        faults.append(f"hang of {time.monotonic() - _waited_s() - start:.0f} s")
     except BaseException:
         code = None
         faults.append("traceback: " + traceback.format_exc()[-1500:])
@@ -110,8 +117,12 @@ def _odd_numbers(said: str) -> list[str]:
     ]
 
 
-def _alarm(*_: Any) -> None:
-    raise Hang
+def _waited_s() -> float:
+    """Return how long this thread has been ready to run while others ran."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except OSError:  # no Linux
+        return 0.0
 
 
 def _peak_mib(reset: bool = False) -> float:
