@@ -37,7 +37,7 @@ case ${1:-} in
     exit 2
     ;;
 esac
-options="--model --task --questions --split --task-seed --against-dense --samples --video --image --prompt --method \
+options="--budget --model --task --questions --split --task-seed --against-dense --samples --video --image --prompt --method \
 --set --method-config --frames --size --profile --dataset --new-tokens --seed --dtype --precision --device --attn \
 --trust-remote-code --threads --masks --no-masks --keep-frames --no-keep-frames --simulate --match --match-accelerator \
 --output --json --help"

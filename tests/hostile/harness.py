@@ -18,6 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,7 @@ def asked(words: Asked) -> Outcome:
     code: int | None = 0
     before = _peak_mib(reset=True)
     start = time.monotonic() - _waited_s()
-
-    def alarm(*_: Any) -> None:
-        if time.monotonic() - _waited_s() - start >= HANG_S:
-            raise Hang
-
-    signal.signal(signal.SIGALRM, alarm)
+    signal.signal(signal.SIGALRM, partial(_alarm, start))
     signal.setitimer(signal.ITIMER_REAL, HANG_S, 1.0)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -115,6 +111,11 @@ def _odd_numbers(said: str) -> list[str]:
         for name in _SIGNLESS
         if row.get(name) is not None and (not isinstance(row[name], (int, float)) or row[name] < 0)
     ]
+
+
+def _alarm(start: float, *_: Any) -> None:
+    if time.monotonic() - _waited_s() - start >= HANG_S:
+        raise Hang
 
 
 def _waited_s() -> float:

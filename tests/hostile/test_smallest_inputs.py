@@ -381,11 +381,11 @@ def test_a_buffer_that_is_missing(name: str, case: Path) -> None:
         )
         shutil.copy(case / "less.json", case / f"{name}.yaml")
         words = ["sim", "--trace", str(case / "root"), "--accelerator", name, "--no-figure"]
-        refused(
-            [*words, "--hardware", str(case / f"{name}.yaml"), "--output", str(case / "out")],
-            name,
-            buffer,
-        )
+        found = asked([*words, "--hardware", str(case / f"{name}.yaml"), "--output", str(case / "out")])
+        assert found.faults == []
+        # A buffer through which no job moves bytes may be missing.
+        assert found.code == 2 or (found.code == 0 and buffer not in ("input", "wgt", "output")), buffer
+        assert found.code == 0 or (name in found.error and buffer in found.error), found.error
 
 
 def test_a_schedule_of_mixed_types(case: Path) -> None:
