@@ -361,3 +361,55 @@ def test_weights_that_are_no_numbers(case: Path) -> None:
     save_file(weights, place, metadata={"format": "pt"})
     words = ["trace", "--model", str(case / "checkpoint"), "--samples", "1", "--output", str(case / "out")]
     refused(words, "inf or NaN")
+
+
+@pytest.mark.parametrize("base", ["[systolic_array]", "{a: 1}", "null", "1", "true"])
+def test_a_base_that_is_no_name(base: str, case: Path) -> None:
+    (case / "array.yaml").write_text(f"accelerator: mine\nbase: {base}\n")
+    words = ["sim", "--trace", str(case / COUNTS), "--accelerator", str(case / "array.yaml")]
+    refused([*words, "--output", str(case / "out")], "array.yaml", "base")
+
+
+@pytest.mark.parametrize("name", ["adaptiv", "cmc", "dense", "focus"])
+def test_a_buffer_that_is_missing(name: str, case: Path) -> None:
+    from ruamel.yaml import YAML
+
+    tree = YAML(typ="safe", pure=True).load((case / f"{name}.yaml").read_text())
+    for buffer in list(tree["buffers"]):
+        (case / "less.json").write_text(
+            json.dumps(tree | {"buffers": {k: v for k, v in tree["buffers"].items() if k != buffer}})
+        )
+        shutil.copy(case / "less.json", case / f"{name}.yaml")
+        words = ["sim", "--trace", str(case / "root"), "--accelerator", name, "--no-figure"]
+        found = asked([*words, "--hardware", str(case / f"{name}.yaml"), "--output", str(case / "out")])
+        assert found.faults == []
+        # A buffer through which no job moves bytes may be missing.
+        assert found.code == 2 or (found.code == 0 and buffer not in ("input", "wgt", "output")), buffer
+        assert found.code == 0 or (name in found.error and buffer in found.error), found.error
+
+
+def test_a_schedule_of_mixed_types(case: Path) -> None:
+    words = ["trace", "--size", "tiny", "--samples", "1", "--frames", "2", "--output", str(case / "out")]
+    for setting in ("selected_layers=[3, x]", "alpha_list=[0.4, [1]]", "selected_layers=[true]"):
+        refused([*words, "--method", "focus", "--set", setting], setting.partition("=")[0])
+
+
+@pytest.mark.parametrize("column", ["area", "macs", "layer"])
+def test_a_column_under_another_name(column: str, case: Path) -> None:
+    """Names of columns flipped by a bit or by hand, in tables that Focal wrote."""
+    import pyarrow.parquet as pq
+
+    for place in (case / "sim").glob("*_layers.parquet"):
+        table = pq.read_table(place)
+        names = [f"{name}x" if name == column else name for name in table.column_names]
+        pq.write_table(table.rename_columns(names), place)
+    for place in (case / "sim").glob("*.csv"):
+        place.write_text(place.read_text().replace(column, f"{column}x"))
+    for words in (
+        ["explain", str(case / "sim"), "--layer", "1.o_proj", "--accelerator", "focus"],
+        ["report", str(case / "sim"), "-o", str(case / "report.html")],
+        ["reproduce", "fig9", "--from", str(case / "sim"), "--output", str(case / "out")],
+    ):
+        found = asked(words)
+        assert found.faults == []
+        assert found.code == 0 or found.error.count("error: ") == 1, found.error

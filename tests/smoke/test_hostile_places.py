@@ -106,7 +106,9 @@ def test_a_half_made_environment_is_made_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
     python = tmp_path / "python"
     copied = 'mkdir -p .venv/bin; cp "$0" .venv/bin/python'
-    python.write_text(f'#!/bin/sh\necho "$*" >>{log}\ncase "$*" in "-m venv --clear .venv") {copied};; esac\n')
+    python.write_text(
+        f'#!/bin/sh\necho "$*" >>{log}\ncase "$*" in "-m venv --clear .venv") {copied};; esac\n'
+    )
     python.chmod(0o755)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     broken = tmp_path / ".venv" / "bin" / "python"
@@ -128,7 +130,8 @@ def test_a_half_made_environment_is_made_again(tmp_path: Path) -> None:
     assert not (tmp_path / ".venv.lock").is_symlink()
 
 
-def test_a_command_that_is_killed_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fidelity", ["parity", "cycle"])
+def test_a_command_that_is_killed_leaves_a_study_that_goes_on(fidelity: str, tmp_path: Path) -> None:
     """Killed at moments that a seed gives; what the study then ends with is what an undisturbed one gives."""
     import random
 
@@ -138,7 +141,10 @@ def test_a_command_that_is_killed_leaves_a_study_that_goes_on(tmp_path: Path) ->
     rng = random.Random(seed)
     (tmp_path / "root" / "focus_main").mkdir(parents=True)
     trace_files(tmp_path / "root")
-    (tmp_path / "study.yaml").write_text(STUDY.replace("[1, 2]", f"{list(range(1, 17))}"))
+    study = STUDY.replace("[1, 2]", f"{list(range(1, 17))}").replace(
+        "fidelity: parity", f"fidelity: {fidelity}"
+    )
+    (tmp_path / "study.yaml").write_text(study)
     words = "focal sweep study.yaml --no-figures --output"
     start = time.monotonic()
     assert shell(f"{words} whole", tmp_path).returncode == 0

@@ -28,4 +28,6 @@ def number_in(row: Mapping[str, str], name: str, where: object) -> float:
     try:
         return real_number(row[name])
     except (TypeError, ValueError) as error:
-        raise TraceError(f"{where}: {name} is '{row[name]}', expected a finite number in plain digits") from error
+        raise TraceError(
+            f"{where}: {name} is '{row[name]}', expected a finite number in plain digits"
+        ) from error

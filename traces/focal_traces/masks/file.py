@@ -27,8 +27,8 @@ FORMAT = "focal.masks"
 _FIELDS = ("format", "schema_version", "header", "rules", "index", "payload", "content_sha256")
 _MOST_OFFSET = 2**31 - 1
 _MOST_VECTORS, _MOST_GROWTH = 1 << 32, 1 << 12
-"""Vectors of all masks. Ten samples of 28 layers x 11,648 tokens have 3.4 billion, of which 12 take a byte in a trace of
-Focus and almost none where a method leaves all of them; a billion of those take a second."""
+"""Vectors of all masks. Ten samples of 28 layers x 11,648 tokens have 3.4 billion; 12 of them take a byte in a trace of
+Focus, and almost none where a method leaves them as they are; a billion of those take a second."""
 _INDEX_COLUMNS = 6  # tokens, slices, pointer kind, bytes of zero, similar and pointers
 
 

@@ -113,11 +113,11 @@ def test_metrics_that_are_no_numbers_are_not_kept(finished: Finished, tmp_path: 
     ("content", "message"),
     [
         (None, "left no such file"),
-        ("{", "not readable, expected an object with 'metrics'"),
-        ("[]", "not readable"),
-        ('{"metrics": 3}', "not readable"),
+        ("{", "measured.json: not JSON as expected"),
+        ("[]", "expected a JSON object, got list"),
+        ('{"metrics": 3}', "expected an object 'metrics'"),
         ('{"metrics": {"accuracy": "high"}}', "metrics.accuracy is 'high', expected a finite number"),
-        ('{"metrics": {"accuracy": NaN}}', "metrics.accuracy is nan"),
+        ('{"metrics": {"accuracy": NaN}}', "'metrics.accuracy' is nan, expected a finite number"),
         ('{"metrics": {}}', "metrics.accuracy is None"),
     ],
 )
