@@ -314,3 +314,17 @@ def test_our_settings_build_the_methods_they_name() -> None:
     for name in ("sparsezip_mme", "sparsezip_pope", "default"):
         found = published_settings(CONFIG / f"{name}.yaml", {})
         assert build_method(found.method, found.parameters).name == found.method
+
+
+def test_a_budget_of_other_layers_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (
+        "--cfg",
+        str(CONFIG / "default.yaml"),
+        "--out_dir",
+        str(tmp_path / "out"),
+        *SHIPPED,
+        "--limit",
+        "1",
+    )
+    assert run("pope_run_all", *words, "--model_type", "sparsevlm", "--only", "random") == 0
+    assert "this model has 8 layers" in " ".join(capsys.readouterr().err.split())

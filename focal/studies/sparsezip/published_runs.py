@@ -24,6 +24,7 @@ from focal.studies.sparsezip.summary import COLUMNS, summary
 from focal.studies.tables import write_table
 from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.hooks import attach
+from focal_algorithm.kernels.sparsevlm import PUBLISHED_LAYERS
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.prompts.media.reading import read_image
 from focal_algorithm.tracing.prompting import build_prompt
@@ -117,6 +118,12 @@ def open_published(settings: PublishedSettings, device: str, dtype: str) -> Publ
         raise ConfigError(
             f"{error}; give --model_path a folder, or {_SHIPPED} for the shipped model"
         ) from error
+    layers = loaded.geometry.layers
+    if settings.method == "sparsevlm" and layers != PUBLISHED_LAYERS:
+        notes.append(
+            f"retained_tokens is a mean over the {PUBLISHED_LAYERS} layers of LLaVA-1.5-7B and 576 visual tokens; this "
+            f"model has {layers} layers, and visual_tokens of a row says what it worked on"
+        )
     run = RunSettings(output=Path(), method=settings.method, parameters=dict(settings.parameters))
     method = method_of(run, loaded)[0]
     facts = [settings.method, settings.parameters, loaded.checkpoint, settings.new_tokens, dtype]
