@@ -1,11 +1,9 @@
 """Checks the RTL against numpy, the kernels of Focus and the engine.
 
     python rtl/check.py [--full | --faults | --gates]
---gates]
 
 Without options: 8 x 8 arrays, under two minutes. Needs the extra `rtl` and a C++ compiler; where torch is installed
-too, recorded tiles
-are compared with freshly computed maps of the kernels, elsewhere with stored ones.
+too, recorded tiles are compared with freshly computed maps of the kernels, elsewhere with stored ones.
 
 Exit codes: 0 all equal, 1 something differs, 2 a tool is missing or misbehaves, or wrong use.
 """
@@ -96,6 +94,13 @@ def random_cases(machine: Machine, count: int) -> list[Case]:
     random = np.random.default_rng(SEED)
     most = 40 if machine.tile_rows <= 256 else machine.tile_rows
     return [random_case(random, machine, most, f"random case {number}") for number in range(count)]
+
+
+def plain_cases(cases: list[Case]) -> list[Case]:
+    """Return a sixth of the cases, with the options for which the engine has fields: there it must equal the RTL."""
+    from sim.engine import with_fields
+
+    return [replace(with_fields(case), name=f"{case.name}, plain") for case in cases[::6]]
 
 
 def engine_tally(cases: Iterable[Case]) -> Tally:
@@ -211,6 +216,7 @@ def check(tools: Tools, *, is_full: bool) -> Report:
     report.run("arithmetic against numpy", lambda: check_units(tools, SEED, 100_000 if is_full else 20_000))
     for machine, count in machines.items():
         cases = random_cases(machine, count)
+        cases += plain_cases(cases)
         words = f"{machine.rows} x {machine.columns} {'FP16' if machine.is_float else 'INT8'}"
         words += ", weights behind the wavefront" if machine.is_wavefront else ""
         report.run(

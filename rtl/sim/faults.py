@@ -105,6 +105,12 @@ def _engine_faults() -> list[tuple[str, str, Callable[..., Any]]]:
     def early_weights(state: Any, causes: Any, machine: Any, *rest: Any) -> None:
         fold(state, causes, machine._replace(is_weight_double_buffered=1), *rest)
 
+    def last_index(state: Any, causes: Any, machine: Any, *rest: Any) -> None:
+        fold(state, causes, machine._replace(output_latency_cycles=0), *rest)
+
+    def direct_read(state: Any, causes: Any, machine: Any, *rest: Any) -> None:
+        fold(state, causes, machine._replace(scatter_latency_cycles=2), *rest)
+
     def early_scatter(state: Any, causes: Any, machine: Any, *rest: Any) -> None:
         fold(state, causes, machine, *rest)
         state[at.SCATTERED] -= machine.scatter_rows_per_cycle > 0
@@ -117,6 +123,8 @@ def _engine_faults() -> list[tuple[str, str, Callable[..., Any]]]:
 
     return [
         ("the engine loads weights before the array has drained", "fold", early_weights),
+        ("the engine ends a drain with SCALE-Sim's last index", "fold", last_index),
+        ("the engine reads the concentrate half in the cycle in which it is written", "fold", direct_read),
         ("the engine restores rows a cycle early", "fold", early_scatter),
         ("the engine fetches no map", "step_cycles", no_map),
         ("the engine rounds columns and writes down", "ceil_ratio", rounds_down),

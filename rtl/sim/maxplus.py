@@ -105,8 +105,10 @@ def scatter_end(
     """
     rows, unique = len(index), int(index.max()) + 1
     first = start + latencies.first_output_cycles
-    if not latencies.scatter_waits_for_vectors:
-        return max(max(before, first) + -(-rows // case.lanes), start + unique + latencies.last_output_cycles)
+    if not latencies.knows_maps:
+        adding = -(-rows // case.lanes) * (2 if case.is_single_ported else 1)
+        reading = -(-rows // case.read_ports) if case.read_ports else 0
+        return max(max(before, first) + max(adding, reading), first + unique)
     arrival = (index + first).tolist()
     vectors = index.tolist()
     cycle, row = before, 0
@@ -146,14 +148,12 @@ def times_of(case: Case, latencies: Latencies, unique_outputs: list[list[int]] |
                 ready = channel.arrives(step)
                 if not case.machine.is_wavefront:
                     free = stream_end + latencies.reload_cycles if fold else 0
-                elif latencies.wavefront_lead_cycles is None:
-                    free = stream_start
                 else:
                     free = max(0, stream_end - 1)
                 load = max(loaded, free, ready)
                 loaded = load + load_cycles
-                lead = latencies.wavefront_lead_cycles if case.machine.is_wavefront else None
-                stream_start = max(loaded if lead is None else load + lead, stream_end)
+                is_ready = load + latencies.wavefront_lead_cycles if case.machine.is_wavefront else loaded
+                stream_start = max(is_ready, stream_end)
                 if fold >= 2:
                     stream_start = max(
                         stream_start, times["scattered" if case.lanes else "drained"][fold - 2]
@@ -178,8 +178,8 @@ def times_of(case: Case, latencies: Latencies, unique_outputs: list[list[int]] |
             channel.step_ends.append(stream_end)
         gathered = max(gathered, scattered if case.lanes else times["drained"][-1])
         if case.has_gather:
-            gathered += 8 * case.rows[tile] * columns
-            if latencies.has_means and case.mean_cycles and unique_outputs is not None:
+            gathered += latencies.gather_cycles * case.rows[tile] * columns
+            if case.mean_cycles and unique_outputs is not None:
                 gathered += case.mean_cycles * sum(unique_outputs[group])
         times["gathered"].append(gathered)
     channel.is_written(len(case.groups) - 1)

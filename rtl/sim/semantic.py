@@ -66,7 +66,8 @@ def kept_by_kernels(case: SemanticCase) -> NDArray[np.int64]:
 def cycles_of(case: SemanticCase, lanes: int) -> list[int]:
     """Return the cycles of the stream, of the sort, and of the sort with its offsets.
 
-    The engine charges tokens x ceil(kept / lanes) for the sort: the chain needs ``lanes`` more a pass to settle.
+    The sort is what the engine charges (`focal_simulator.jobs.tokens.sort_cycles`): a pass of all tokens, and ``lanes``
+    cycles until the chain has settled.
     """
     rows, tokens = case.attention.shape
     sort = -(-case.kept // lanes) * (tokens + lanes)

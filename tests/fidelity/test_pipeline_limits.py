@@ -25,6 +25,7 @@ IDEAL = Pipeline(
     concentrate_reads_per_cycle=0,
     accumulate_cycles=1,
     gather_cycles_per_row=0,
+    mean_cycles_per_vector=0,
     input_bits=16,
     weight_bits=16,
     output_bits=16,

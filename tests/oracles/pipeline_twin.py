@@ -270,7 +270,8 @@ def build(
                 map_bytes = tile_rows * pipeline.map_read_bytes
                 bits = value * h * pipeline.input_bits + h * width * pipeline.weight_bits
                 steps.append(time(bits, map_bytes, pipeline.read_cycles_numerator))
-            gathers.append(pipeline.gather_cycles_per_row * tile_rows * columns)
+            found = pipeline.mean_cycles_per_vector * output_rows[tile]
+            gathers.append((pipeline.gather_cycles_per_row * tile_rows + found) * columns)
             map_bytes = tile_rows * columns * pipeline.map_write_bytes
             bits = output_rows[tile] * width * pipeline.output_bits
             writes.append(time(bits, map_bytes, pipeline.write_cycles_numerator))

@@ -30,6 +30,7 @@ _PLAIN = st.builds(
     concentrate_reads_per_cycle=st.integers(0, 2),
     accumulate_cycles=st.integers(1, 2),
     gather_cycles_per_row=st.integers(0, 3),
+    mean_cycles_per_vector=st.integers(0, 2),
     input_bits=st.sampled_from([4, 8, 16]),
     weight_bits=st.sampled_from([4, 8, 16]),
     output_bits=st.sampled_from([4, 8, 32]),

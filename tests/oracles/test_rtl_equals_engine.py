@@ -18,14 +18,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "rtl"))
 
+from focal_simulator.accelerators import ACCELERATORS  # noqa: E402
+from focal_simulator.accelerators.presets import build_accelerator  # noqa: E402
+from focal_simulator.jobs.tokens import sort_cycles  # noqa: E402
 from sim import recorded  # noqa: E402
 from sim.build import ToolError, find_tools  # noqa: E402
 from sim.cases import Case, CaseError, Grid, Machine, random_case  # noqa: E402
-from sim.engine import compare_with_engine  # noqa: E402
+from sim.engine import compare_with_engine, has_fields, machine_of, with_fields  # noqa: E402
 from sim.expected import partners_of  # noqa: E402
 from sim.latencies import Latencies  # noqa: E402
 from sim.maxplus import times_of  # noqa: E402
-from sim.semantic import SemanticCase  # noqa: E402
+from sim.semantic import SemanticCase, cycles_of, random_semantic_case  # noqa: E402
 
 
 def a_case(seed: int = 0, **machine: Any) -> Case:
@@ -41,18 +44,77 @@ def tools_or_reason() -> str:
 
 
 @pytest.mark.parametrize("is_wavefront", [False, True])
-def test_every_event_of_the_engine_is_that_of_the_recurrences(is_wavefront: bool) -> None:
-    for seed in range(150):
-        tally = compare_with_engine(a_case(seed, is_wavefront=is_wavefront, is_float=False))
+@pytest.mark.parametrize("is_float", [False, True])
+def test_every_event_of_the_engine_is_that_of_the_recurrences(is_wavefront: bool, is_float: bool) -> None:
+    for seed in range(100):
+        tally = compare_with_engine(a_case(seed, is_wavefront=is_wavefront, is_float=is_float))
         assert not tally.differences, tally.differences
 
 
+@pytest.mark.parametrize("is_wavefront", [False, True])
+def test_where_the_engine_has_fields_every_event_is_that_of_the_rtl(is_wavefront: bool) -> None:
+    means = ports = 0
+    for seed in range(150):
+        case = with_fields(a_case(seed, is_wavefront=is_wavefront))
+        assert has_fields(case)
+        tally = compare_with_engine(case)
+        assert not tally.differences, tally.differences
+        means += case.mean_cycles > 0
+        ports += case.weight_row_cycles > 1
+    assert means > 20
+    assert is_wavefront or ports > 20
+
+
+def test_defaults_of_the_engine_are_the_latencies_of_the_rtl() -> None:
+    for rows, columns in ((8, 8), (32, 32), (16, 4)):
+        case = replace(a_case(2, rows=rows, columns=columns, is_wavefront=True), lanes=1, has_gather=True)
+        engine, rtl = machine_of(case), Latencies.of_rtl(case.machine)
+        assert engine.skew_cycles == rtl.reload_cycles
+        assert engine.skew_cycles + engine.output_latency_cycles == rtl.last_output_cycles
+        assert engine.skew_cycles + engine.scatter_latency_cycles == rtl.first_output_cycles
+        assert engine.weight_lead_cycles == rtl.wavefront_lead_cycles
+        assert engine.gather_cycles_per_row == rtl.gather_cycles
+    for name in ACCELERATORS:
+        core = build_accelerator(name).hardware.core
+        for field, cycles in (("output_latency", 2), ("scatter_latency", 3), ("group_mean", 1)):
+            assert not hasattr(core, field) or getattr(core, field).value == cycles, (name, field)
+
+
+def test_the_sorter_of_the_engine_is_that_of_the_rtl() -> None:
+    random = np.random.default_rng(0)
+    for number in range(50):
+        case = random_semantic_case(random, f"importance {number}", 300)
+        tokens = case.attention.shape[1]
+        if case.kept < tokens:
+            assert cycles_of(case, 8)[1] == sort_cycles(tokens, case.kept, 8)
+
+
 def test_the_recurrences_notice_a_cycle() -> None:
-    case = replace(a_case(3), lanes=2, read_ports=0, is_single_ported=False)
-    rtl, engine = (times_of(case, one(case.machine)) for one in (Latencies.of_rtl, Latencies.of_engine))
-    assert rtl["stream_start"][0] == engine["stream_start"][0]
-    assert rtl["drained"][0] == engine["drained"][0] + 2
-    assert rtl["scattered"][0] > engine["scattered"][0]
+    for change in (
+        {"reload_cycles": -1},
+        {"first_output_cycles": -1},
+        {"last_output_cycles": -1},
+        {"gather_cycles": -1},
+        {"wavefront_lead_cycles": 1},
+    ):
+        name, cycles = next(iter(change.items()))
+        seen = False
+        for seed in range(30):
+            case = with_fields(a_case(seed, is_wavefront=name == "wavefront_lead_cycles"))
+            rtl = Latencies.of_rtl(case.machine)
+            other = replace(rtl, **{name: getattr(rtl, name) + cycles})
+            seen |= times_of(case, rtl) != times_of(case, other)
+        assert seen, name
+
+
+def test_maps_make_the_rtl_wait_where_counts_do_not() -> None:
+    waited = 0
+    for seed in range(30):
+        case = replace(a_case(seed), lanes=2, read_ports=0, is_single_ported=False, latency=0, mean_cycles=0)
+        rtl, engine = (times_of(case, one(case.machine)) for one in (Latencies.of_rtl, Latencies.of_engine))
+        assert all(x >= y for x, y in zip(rtl["scattered"], engine["scattered"], strict=True))
+        waited += rtl["scattered"] != engine["scattered"]
+    assert waited > 5
 
 
 def test_recorded_maps_and_means_are_those_of_the_kernel() -> None:

@@ -57,7 +57,8 @@ def _group(
         state[at.STEP_END] = state[at.CURSOR]
     gathered = max(state[at.SCATTERED], state[at.GATHERED])
     state[at.GATHERED_BEFORE] = state[at.GATHERED]
-    state[at.GATHERED] = gathered + machine.gather_cycles_per_row * rows * columns
+    working = machine.gather_cycles_per_row * rows + machine.mean_cycles_per_vector * output_rows
+    state[at.GATHERED] = gathered + working * columns
     amount = (output_rows * width * machine.output_bits + 7) // 8 + rows * columns * machine.map_write_bytes
     cycles = ceil_ratio(amount, machine.write_cycles_numerator, machine.cycles_denominator)
     queue_write(state, state[at.GATHERED], cycles)

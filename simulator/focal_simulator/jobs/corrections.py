@@ -61,7 +61,7 @@ COMMON_CORRECTIONS: tuple[Correction, ...] = (
         "group_mean",
         ("D21",),
         "gather takes a cycle for each candidate; the mean of a group takes none",
-        "updating the mean of its group takes `core.group_mean` cycles more a row",
+        "reading out the mean of a group takes `core.group_mean` cycles more a unique vector",
         order=4.2,
     ),
     Correction(

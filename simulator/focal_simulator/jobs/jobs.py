@@ -132,6 +132,7 @@ class JobShape:
         written_elements: Output elements written to DRAM.
         map_written_bytes: Bytes of similarity maps written to DRAM.
         restored_elements: Output elements before concentration.
+        gathered_vectors: Rows written x array columns, which is what leaves the gather unit.
     """
 
     folds: Any
@@ -144,11 +145,12 @@ class JobShape:
     written_elements: Any
     map_written_bytes: Any
     restored_elements: Any
+    gathered_vectors: Any
 
     @classmethod
     def counted(cls, machine: Pipeline, sums: Sequence[Any]) -> JobShape:
         """Return the shape that sums in the order of `focal_simulator.kernels.sums.SUMS` make."""
-        folds, streamed, scattered, fetched, weights, mapped, gathered, written, restored = sums
+        folds, streamed, scattered, fetched, weights, mapped, gathered, written, restored, vectors = sums
         return cls(
             folds=folds,
             streamed_rows=streamed,
@@ -160,6 +162,7 @@ class JobShape:
             written_elements=written,
             map_written_bytes=gathered * machine.map_write_bytes,
             restored_elements=restored,
+            gathered_vectors=vectors,
         )
 
     def read_bytes(self, machine: Pipeline) -> Any:

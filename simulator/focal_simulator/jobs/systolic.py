@@ -77,6 +77,7 @@ def systolic_machine(hardware: Any, context: CycleContext) -> Pipeline:
         concentrate_reads_per_cycle=0,
         accumulate_cycles=1,
         gather_cycles_per_row=0,
+        mean_cycles_per_vector=0,
         **operand_bits(hardware),
         map_read_bytes=0,
         map_write_bytes=0,

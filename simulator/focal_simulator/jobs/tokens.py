@@ -118,8 +118,9 @@ def sort_cycles(tokens: int, kept: int, lanes: int) -> int:
     """Return the cycles of the bubble sorter: one pass over all tokens for every ``lanes`` it keeps.
 
     Paper: Focus, HPCA 2026, sec. V: M k / a cycles, a lanes.
+    Deviations: a cycles more a pass, in which the chain of a cells settles, as in RTL (docs/studies/rtl.md).
     """
-    return int(ceil_div(kept, lanes)) * tokens if kept < tokens else 0
+    return int(ceil_div(kept, lanes)) * (tokens + lanes) if kept < tokens else 0
 
 
 def text_queries(workload: Workload) -> int:

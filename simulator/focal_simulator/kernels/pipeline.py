@@ -16,7 +16,7 @@ Model (all times in array cycles, end-exclusive):
         scatter scatter_cycles(rows[t]), in order, from skew_cycles + scatter_latency_cycles after the first row
                 streamed on, to so many after the last at least
     after the last slice of (t, b), a *group*:
-        gather  gather_cycles_per_row x rows x columns, in order
+        gather  (gather_cycles_per_row x rows + mean_cycles_per_vector x output rows) x columns, in order
         write   the output rows; the DRAM channel serves a fetch first where both wait
 
 A cycle in which the array does not stream has the first cause that holds in the order: DRAM read, DRAM write,
@@ -68,6 +68,7 @@ class Pipeline(NamedTuple):
         concentrate_reads_per_cycle: Rows that the concentrate buffer gives in a cycle; any number if 0.
         accumulate_cycles: Cycles of adding ``scatter_rows_per_cycle`` rows to the output buffer.
         gather_cycles_per_row: Cycles of the gather unit per row and array column; 0 without one.
+        mean_cycles_per_vector: More of it per row written and array column, for the mean of its group.
         input_bits: Of an element that streams through the array.
         weight_bits: Of an element that waits in it.
         output_bits: Of an element that is written to DRAM.
@@ -97,6 +98,7 @@ class Pipeline(NamedTuple):
     concentrate_reads_per_cycle: int
     accumulate_cycles: int
     gather_cycles_per_row: int
+    mean_cycles_per_vector: int
     input_bits: int
     weight_bits: int
     output_bits: int

@@ -102,7 +102,8 @@ def _close(
     """Gather a group and queue its write."""
     gathered = max(state[SCATTERED], state[GATHERED])
     state[GATHERED_BEFORE] = state[GATHERED]
-    state[GATHERED] = gathered + machine.gather_cycles_per_row * rows * columns
+    working = machine.gather_cycles_per_row * rows + machine.mean_cycles_per_vector * output_rows
+    state[GATHERED] = gathered + working * columns
     amount = ((output_rows * width * machine.output_bits + 7) >> 3) + rows * columns * machine.map_write_bytes
     queue_write(state, state[GATHERED], _transfer(amount, machine.write_cycles_numerator, machine, shift))
 

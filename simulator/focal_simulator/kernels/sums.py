@@ -18,6 +18,7 @@ SUMS = (
     "gathered_rows",
     "written_elements",
     "restored_elements",
+    "gathered_vectors",
 )
 """Order of the result; ``fetched_rows`` and ``weight_outputs`` are to be multiplied by the elements of a slice."""
 
@@ -31,7 +32,7 @@ def packed_sums(gemms: PackedGemms, array_columns: int, columns_per_buffer: int)
         array_columns: w.
         columns_per_buffer: Array columns of an n-buffer tile.
     """
-    sums = np.zeros((9, gemms.is_independent.shape[0]), dtype=np.int64)
+    sums = np.zeros((10, gemms.is_independent.shape[0]), dtype=np.int64)
     for gemm in range(sums.shape[1]):
         for entry in range(gemms.first[gemm], gemms.first[gemm + 1]):
             live = gemms.offsets[entry + 1] - gemms.offsets[entry]
@@ -52,4 +53,5 @@ def packed_sums(gemms: PackedGemms, array_columns: int, columns_per_buffer: int)
             sums[6, gemm] += copies * here * columns
             sums[7, gemm] += copies * gemms.output_rows[entry] * wide
             sums[8, gemm] += copies * here * wide
+            sums[9, gemm] += copies * gemms.output_rows[entry] * columns
     return sums

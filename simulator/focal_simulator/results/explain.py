@@ -217,7 +217,9 @@ def _units(row: Mapping[str, Any], formulas: Mapping[str, str]) -> list[tuple[st
         rows += f" x {copies} copies" if copies > 1 else ""
         if passed % (columns * copies):
             rows = f"{passed:,} rows, each array column counted,"
-        units.append(("gather", f"{rows} x {gather} cycles", passed * gather))
+        vectors, mean = int(row["gathered_vectors"]), machine("mean_cycles_per_vector")
+        formula = f"{rows} x {gather} cycles" + (f" + {vectors:,} vectors x {mean}" if mean else "")
+        units.append(("gather", formula, passed * gather + vectors * mean))
     for way in ("read", "write"):
         numerator, amount = machine(f"{way}_cycles_numerator"), int(row[f"dram_{way}_bytes"])
         rate = numerator / machine("cycles_denominator")

@@ -34,8 +34,13 @@ def test_units_follow_from_the_numbers_shown(result: Path) -> None:
     assert row["folds"] == 4 * 112 * 112
     assert units["array"] == row["streamed_rows"] + row["folds"] * 93
     assert units["scatter"] == 3494 * 112 * 112 // 2
-    assert units["gather"] == 3494 * 112 * 9  # eight candidates, and the mean of the group
-    assert ("gather", "3,494 rows x 112 array columns x 9 cycles", units["gather"]) in found.units
+    # Eight candidates a row, and the mean of each group that is written.
+    vectors = row["gathered_vectors"]
+    assert 0 < vectors < 3494 * 112
+    assert vectors % 112 == 0
+    assert units["gather"] == 3494 * 112 * 8 + vectors
+    words = f"3,494 rows x 112 array columns x 8 cycles + {vectors:,} vectors x 1"
+    assert ("gather", words, units["gather"]) in found.units
     # The special functions beside it are those of this layer: the residual addition of 3,494 x 3,584 elements.
     (words,) = [formula for unit, formula, _ in found.units if unit.startswith("sfu")]
     assert words == f"attention_residual: {3494 * 3584:,} add / 192 + 16"

@@ -110,7 +110,7 @@ class Focus(Accelerator[FocusHardware], PublishedFormulas):
         has_breakdown=True,
         unit_formulas={
             "scatter": "as published: tokens x slices x columns / lanes, nothing pruned or masked",
-            "sec": "ceil(kept tokens / sorter lanes) x tokens",
+            "sec": "ceil(kept tokens / sorter lanes) x (tokens + sorter lanes)",
         },
     )
 

@@ -45,8 +45,8 @@ class FocusCore(SystolicCore):
         similarity_elements: Elements per vector of the similarity unit.
         scatter_latency: From the last register of the array to the cycle in which scatter can read a row, with
             correction ``array_latencies``.
-        group_mean: Cycles a row and array column in which gather updates the mean of its group, with correction
-            ``group_mean``.
+        group_mean: Cycles a unique vector and array column in which gather reads out the mean of its group, with
+            correction ``group_mean``.
         concentrate_ports: Read ports of the concentrate buffer; 0 for one a scatter vector.
     """
 
@@ -61,7 +61,7 @@ class FocusCore(SystolicCore):
     group_mean: Cycles = Cycles(
         value=1,
         unit="cycles",
-        source="our RTL: one more pass over the vector; 8 where the mean is not pipelined",
+        source="our RTL: the mean of a group is read out in a cycle; 8 with one divider for eight elements",
     )
     concentrate_ports: Ports = Ports(value=0, unit="1", source="as published: one for each scatter vector")
 

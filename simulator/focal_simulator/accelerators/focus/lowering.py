@@ -281,7 +281,7 @@ class FocusArray:
         scatter_lanes: Rows restored per cycle.
         gather_block: Candidates per block of the similarity gather.
         gather_lanes: Candidates that it compares in a cycle.
-        mean_cycles: Cycles per row of updating the mean of its group.
+        mean_cycles: Cycles of reading out the mean of a group.
         scatter_latency_cycles: From the last register of the array to the cycle in which scatter can read a row.
         concentrate_ports: Read ports of the concentrate buffer; 0 for as many as there are lanes.
         accumulate_cycles: Cycles of adding the rows of all lanes to the output buffer.
@@ -336,7 +336,8 @@ class FocusArray:
         machine = machine._replace(
             **scattered,
             map_read_bytes=self.map_bytes if role.has_maps else 0,
-            gather_cycles_per_row=ceil_div(gather, self.gather_lanes) + self.mean_cycles if gather else 0,
+            gather_cycles_per_row=ceil_div(gather, self.gather_lanes),
+            mean_cycles_per_vector=self.mean_cycles if gather else 0,
             map_write_bytes=self.map_bytes if role.is_gathered else 0,
         )
         return FocusUnits(machine, gather, self.similarity_elements if role.is_gathered else 0)

@@ -109,7 +109,7 @@ class _Recorder:
     def _group(self, place: int) -> Iterator[UnitEvent]:
         """Mirror of the kernel's group: all slices of one n-buffer tile, its gather, its write."""
         group, state, machine = self.groups[place], self.state, self.machine
-        rows = int(self.job.rows[group.tile])
+        rows, output_rows = int(self.job.rows[group.tile]), int(self.job.output_rows[group.tile])
         columns = int(ceil_ratio(group.width, 1, machine.array_columns))
         written = 0
         for number, unique in enumerate(group.live.tolist()):
@@ -130,10 +130,11 @@ class _Recorder:
             state[at.STEP_END] = state[at.CURSOR]
         begun = int(max(state[at.SCATTERED], state[at.GATHERED]))
         state[at.GATHERED_BEFORE] = state[at.GATHERED]
-        state[at.GATHERED] = begun + machine.gather_cycles_per_row * rows * columns
+        working = machine.gather_cycles_per_row * rows + machine.mean_cycles_per_vector * output_rows
+        state[at.GATHERED] = begun + working * columns
         if machine.gather_cycles_per_row:
             yield UnitEvent("gather", begun, int(state[at.GATHERED]), f"tile {group.tile}")
-        amount = bytes_of(int(self.job.output_rows[group.tile]) * group.width, machine.output_bits)
+        amount = bytes_of(output_rows * group.width, machine.output_bits)
         amount += rows * columns * machine.map_write_bytes
         cycles = ceil_ratio(amount, machine.write_cycles_numerator, machine.cycles_denominator)
         queue_write(state, state[at.GATHERED], cycles)

@@ -197,6 +197,7 @@ class GroupCounts:
             rows = self.scaled(self.shape.scattered_rows) // machine.scatter_rows_per_cycle
             found["scatter"] = found.get("scatter", 0) + rows
         gathered = self.scaled(self.shape.gathered_rows) * machine.gather_cycles_per_row
+        gathered += self.scaled(self.shape.gathered_vectors) * machine.mean_cycles_per_vector
         found["gather"] = found.get("gather", 0) + gathered
         return found
 

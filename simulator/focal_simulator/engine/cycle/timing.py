@@ -74,6 +74,7 @@ def layer_rows(times: Iterable[JobTime], energies: Iterable[Mapping[str, float]]
                 "streamed_rows": job.scaled(shape.streamed_rows),
                 "scattered_rows": job.scaled(shape.scattered_rows),
                 "gathered_rows": job.scaled(shape.gathered_rows),
+                "gathered_vectors": job.scaled(shape.gathered_vectors),
                 "dram_read_bytes": job.scaled(shape.read_bytes(machine)) + job.extra_read_bytes,
                 "dram_write_bytes": job.scaled(shape.written_bytes(machine)) + job.extra_write_bytes,
                 "macs": job.macs,

@@ -39,6 +39,7 @@ BASE = Pipeline(
     concentrate_reads_per_cycle=0,
     accumulate_cycles=1,
     gather_cycles_per_row=3,
+    mean_cycles_per_vector=2,
     input_bits=16,
     weight_bits=16,
     output_bits=16,

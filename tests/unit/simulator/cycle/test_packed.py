@@ -30,6 +30,7 @@ MACHINE = Pipeline(
     concentrate_reads_per_cycle=0,
     accumulate_cycles=1,
     gather_cycles_per_row=0,
+    mean_cycles_per_vector=0,
     input_bits=16,
     weight_bits=16,
     output_bits=16,
