@@ -123,7 +123,7 @@ class PackedGemm:
             return _decompressed(self.pointers, int(np.count_nonzero(is_similar)))
         entries = self._size if self.kind == "verbatim" else int(np.count_nonzero(is_similar))
         planes = _decompressed(self.pointers, 4 * entries).reshape(4, entries)
-        whole = planes[3].astype(np.uint32)
+        whole: NDArray[np.uint32] = planes[3].astype(np.uint32)
         for plane in planes[2::-1]:
             whole <<= np.uint32(8)
             whole |= plane
