@@ -86,7 +86,7 @@ def mme_splits(root: Path, only: Sequence[str]) -> list[Split]:
         ConfigError: No such folder, or no such sub-task.
     """
     known = (*PERCEPTION, *COGNITION)
-    _check(root, "mme_root")
+    _check(root)
     _check_names(only, known)
     splits = [_read(name, partial(_mme, root / name, name)) for name in known if not only or name in only]
     if not only:
@@ -107,9 +107,9 @@ def pope_splits(root: Path, images: Path, only: Sequence[str]) -> list[Split]:
     Raises:
         ConfigError: No such folder, or no such variant.
     """
-    _check(root, "pope_root")
+    _check(root)
     _check_names(only, VARIANTS)
-    _check(images, "img_root")
+    _check(images)
     return [_read(name, partial(_pope, root, images, name)) for name in VARIANTS if not only or name in only]
 
 
@@ -144,9 +144,9 @@ def procedural_splits(benchmark: str, only: Sequence[str], pictures: int) -> lis
     return [Split(name, tuple(questions)) for name, questions in found.items()]
 
 
-def _check(root: Path, option: str) -> None:
+def _check(root: Path) -> None:
     if not root.is_dir():
-        raise ConfigError(f"{root}: no such folder", about=(option,))
+        raise ConfigError(f"{root}: no such folder")
 
 
 def _check_names(only: Sequence[str], known: Sequence[str]) -> None:
