@@ -22,6 +22,9 @@ the newline of a video outside ``get_video_features`` (`focal_algorithm.models.a
 NEWEST = "5.24.0"
 """What came after it was not tried; later repairs of 5.24 are let in."""
 
+_WHOLE_TILES = "5.23.0"
+"""The oldest that was seen to copy a prompt of several tiles (InternVL) whole for beams; 5.18 mixes the tiles."""
+
 _CACHE_NAMES = ("cache", "past_key_values")  # since 5.24.0, which warns of the other; up to 5.23
 
 
@@ -79,6 +82,11 @@ def require_known_version() -> None:
     """Raise `UnsupportedError` unless the installed transformers is in the range that was run."""
     if problem := version_problem():
         raise UnsupportedError(problem)
+
+
+def mixes_tiles() -> bool:
+    """Return whether `generate` may repeat the tiles of pictures one by one for beams and several sequences."""
+    return _minor(version("transformers")) < _minor(_WHOLE_TILES)
 
 
 def _minor(text: str) -> tuple[int, int]:

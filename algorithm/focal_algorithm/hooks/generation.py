@@ -13,8 +13,10 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
+from transformers import GenerationMixin
 
 from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.transformers_versions import mixes_tiles
 from focal_common.errors import UnsupportedError
 
 __all__ = ["GenerateCall", "refuse_copy", "watched_generate"]
@@ -134,4 +136,27 @@ def _call(model: Any, args: Sequence[Any], settings: Mapping[str, Any]) -> Gener
     if isinstance(token_ids, torch.Tensor) and token_ids.ndim == 2 and not token_ids.is_floating_point():
         prompt_tokens = token_ids.shape[1]
     copies = max(setting("num_beams") or 1, setting("num_return_sequences") or 1)
+    if copies > 1:
+        _require_whole_pictures(model, settings)
     return GenerateCall(settings, prompt_tokens, copies)
+
+
+def _require_whole_pictures(model: Any, inputs: Mapping[str, Any]) -> None:
+    """Refuse copies of a prompt whose tiles `generate` would repeat one by one, so that prompts get mixed pictures.
+
+    Older versions do where the tiles of all prompts lie behind one another (InternVL) and the class has no way of its
+    own of copying them.
+
+    Raises:
+        UnsupportedError: It would.
+    """
+    pixels, ids = inputs.get("pixel_values"), inputs.get("input_ids")
+    if not mixes_tiles() or not torch.is_tensor(pixels) or not torch.is_tensor(ids):
+        return
+    is_stock = type(model)._expand_inputs_for_generation is GenerationMixin._expand_inputs_for_generation
+    if is_stock and pixels.ndim == 4 and len(pixels) != len(ids):
+        raise UnsupportedError(
+            f"{type(model).__name__}.generate of this transformers repeats the tiles of pictures one by one for beams "
+            "and several sequences, which mixes them; leave out num_beams and num_return_sequences, or update "
+            "transformers"
+        )
