@@ -7,7 +7,7 @@ shift 2
 
 # Options of `focal trace` and `focal matrix` that take no value; a word after one of them belongs to nothing.
 flags="--against-dense --trust-remote-code --masks --no-masks --keep-frames --no-keep-frames --resume --offline --check \
---list --json --help"
+--list --slurm-script --json --help"
 
 # The known option with the fewest edits, if they are few.
 nearest() {
@@ -51,7 +51,7 @@ for word in "$@"; do
         *)
             case $previous in
             --*=*) is_value=no ;;
-            --*) is_value=yes ;;
+            --* | -j) is_value=yes ;;
             *) is_value=no ;;
             esac
             ;;
