@@ -41,7 +41,7 @@ esac
 options="--model --task --questions --split --task-seed --against-dense --samples --video --image --prompt --method \
 --set --method-config --budget --frames --size --profile --dataset --new-tokens --seed --dtype --precision --device --attn \
 --trust-remote-code --threads --masks --no-masks --keep-frames --no-keep-frames --simulate --match --match-accelerator \
---shard --jobs --devices --dask --scheduler --job --slurm-script --output --json --help"
+--shard --jobs -j --devices --dask --scheduler --job --slurm-script --output --json --help"
 sh "$here/scripts/check_options.sh" run_focus.sh "$options" "$@"
 case " $* " in
 *" --output"[\ =]*) ;;

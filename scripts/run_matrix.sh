@@ -36,7 +36,7 @@ while [ "$#" -gt 0 ]; do
 done
 
 options="--profile --only --resume --samples --choose --checkpoint --data --device --offline --trust-remote-code --check --list --output \
---shard --jobs --devices --dask --scheduler --job --slurm-script --threads --json --help"
+--shard --jobs -j --devices --dask --scheduler --job --slurm-script --threads --json --help"
 sh "$here/scripts/check_options.sh" "$script" "$options" "$@"
 
 case " $* " in
