@@ -63,7 +63,7 @@ def test_visual_tokens_at_the_very_end_work_or_are_refused_in_one_sentence(name:
     prompt = prompt_of(subject, model_of(subject))
     stop = prompt.layout.visual_stop
     short = {key: prompt.inputs[key][:, :stop] for key in ("input_ids", "attention_mask")}
-    if name in ("focus", "focus_sec_only", "sparsevlm") or (name, subject) in REFUSALS:
+    if name in ("cdpruner", "dart", "focus", "focus_sec_only", "sparsevlm") or (name, subject) in REFUSALS:
         with pytest.raises(UnsupportedError) as refusal:
             run(name, prompt.inputs | short, subject)
         assert is_sentence(str(refusal.value))

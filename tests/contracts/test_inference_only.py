@@ -66,12 +66,15 @@ def answer_loss(name: str, subject: str, model: Any, embeddings: Tensor | None =
 
 
 def weights_of(subject: str, model: Any) -> dict[str, Tensor]:
-    """Return a matrix of the tower, the embeddings, and matrices of the first and last layer of the decoder."""
+    """Return a matrix of the tower, the embeddings, and matrices of the first and last layer of the decoder.
+
+    A CLS token or a table of places, with one row, may be all zero as yet and has no length to step by.
+    """
     layers = [point.layer for point in model_of(subject).adapter.points(model).layers]
     tower = (
         value
         for key, value in model.named_parameters()
-        if any(word in key for word in TOWERS) and value.ndim > 1
+        if any(word in key for word in TOWERS) and value.ndim > 1 and value.shape[0] > 1
     )
     return {
         "tower": next(tower),

@@ -186,7 +186,7 @@ def without_tower_attention(family: str) -> LoadedModel:
     )
     silenced = 0
     for name, parameter in loaded.adapter.vision_points(loaded.model).tower.named_parameters():
-        if "attn" in name and (".out_proj." in name or ".proj." in name):
+        if "att" in name and name.split(".")[-2] in ("out_proj", "proj", "projection_layer"):
             parameter.data.zero_()
             silenced += 1
     assert silenced
