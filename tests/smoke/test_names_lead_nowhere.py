@@ -31,6 +31,7 @@ from focal.studies.measure.settings import ANSWERS
 from focal_algorithm.evaluation.lmms.engine import _own_index
 from focal_algorithm.evaluation.lmms.run_files import ACCURACY_COLUMNS, upsert_rows
 from focal_algorithm.models.weights import check_weights
+from focal_common.commit import sealed_text
 from focal_common.errors import FocalError
 from focal_common.places import MARKER
 from focal_evaluation.claims.published import read_accuracies, read_gpu_runs
@@ -483,9 +484,20 @@ def test_the_tables_of_a_manifest(away: str, results: Path, tmp_path: Path) -> N
     folder = Path(shutil.copytree(results.parent, tmp_path / "run"))
     read_runs([folder])
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"tables": {away: "0"}}))
-    with pytest.raises(FocalError, match=r"manifest\.json: field 'tables'"):
+    place = folder / "manifest.json"
+    place.write_text(json.dumps(manifest | {"tables": {away: "0"}}))
+    with pytest.raises(FocalError, match=r"manifest\.json: damaged or edited"):
         read_runs([folder])
+    # The seal keeps no secret: whoever edits can seal again, or leave it out as earlier versions did.
+    files = manifest.pop("files")
+    del manifest["manifest_sha256"]
+    for text in (
+        sealed_text(manifest | {"tables": {away: "0"}}, files),
+        json.dumps(manifest | {"tables": {away: "0"}}),
+    ):
+        place.write_text(text)
+        with pytest.raises(FocalError, match=r"manifest\.json: field 'tables'"):
+            read_runs([folder])
 
 
 def test_the_name_of_a_model_in_an_arena(away: str, tmp_path: Path) -> None:
