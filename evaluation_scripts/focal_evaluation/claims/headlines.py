@@ -11,7 +11,7 @@ from statistics import StatisticsError, fmean, geometric_mean
 from focal_evaluation.claims.claims import Key
 from focal_evaluation.claims.headline_runs import MAIN_METHODS, MainRuns, is_whole
 from focal_evaluation.claims.published import read_accuracies
-from focal_evaluation.claims.result_rows import PublishedRows, ResultRow
+from focal_evaluation.claims.result_rows import AbsentCellError, PublishedRows, ResultRow
 
 Numbers = dict[Key, float]
 
@@ -50,7 +50,7 @@ def _where_defined(part: Callable[[], Numbers]) -> Numbers:
     """Return the numbers of a part; none if a cell that it needs is zero or absent, as in a row that failed."""
     try:
         return part()
-    except (ZeroDivisionError, KeyError, StatisticsError):
+    except (ZeroDivisionError, KeyError, AbsentCellError, StatisticsError):
         return {}
 
 

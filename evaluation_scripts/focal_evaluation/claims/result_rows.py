@@ -31,16 +31,20 @@ _SUMMARY_NAMES = {"systolic array": "dense"}
 _SWEPT_PAIR = {"dse_scatter": ("llava_vid", "videomme")}
 
 
+class AbsentCellError(TraceError):
+    """A row lacks a number that is asked of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """One row: its numeric columns and how they came to be; a column that it lacks is a `TraceError`."""
+    """One row: its numeric columns and how they came to be; a column that it lacks is an `AbsentCellError`."""
 
     numbers: dict[str, float]
     origin: str
 
     def __getitem__(self, column: str) -> float:
         if column not in self.numbers:
-            raise TraceError(
+            raise AbsentCellError(
                 f"the results have a row without a number '{column}' beside {', '.join(self.numbers) or 'no other'}; "
                 "simulate again into an empty folder"
             )
