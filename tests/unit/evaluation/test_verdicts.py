@@ -89,7 +89,7 @@ def test_a_number_far_from_both_is_not_blamed_on_the_paper(tmp_path: Path) -> No
 def test_the_corrections_that_move_a_number_are_named_the_largest_first(tmp_path: Path) -> None:
     # Parity 2000, the engine leaves it, then two corrections.
     said = reason(tmp_path, "cycle", steps="2000,,2100,4000")
-    assert said.startswith("moved from 2000 by causal_tiles +95 %, tile_lengths +5 % (docs/")
+    assert said.startswith("moved from 2000 by array_latencies +95 %, tile_lengths +5 % (docs/")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_what_no_correction_accounts_for_may_be_a_defect(tmp_path: Path, steps: 
 
 def test_steps_and_remarks_are_read_strictly(tmp_path: Path) -> None:
     root = root_of(tmp_path / "root", remark="4001,one", steps="2000,fast")
-    with pytest.raises(TraceError, match=r"correction_steps\.csv, line 2: .* expected a number"):
+    with pytest.raises(TraceError, match=r"correction_steps\.csv, line 2: .* expected a finite number"):
         read_steps(root)
     path = root / "claim_remarks.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("4001", "many"), encoding="utf-8")
