@@ -156,7 +156,7 @@ WRONG = [
     (changed("channels: 4", "channels: 3"), r"mine.yaml: channels must be a power of two, got 3"),
     (changed("channels: 4", "channels: 64"), r"channels must be at most 32, got 64"),
     (changed("channels: 4", "channels: 0"), r"field 'channels': Input should be greater than or equal to 1, got 0"),
-    (changed("clock_ns: 1.25", "clock_ns: .nan"), r"clock_ns is nan, expected a number above 0"),
+    (changed("clock_ns: 1.25", "clock_ns: .nan"), r"field 'device.timing.clock_ns' is nan, expected a finite number"),
     (changed("clock_ns: 1.25", "clock_ns: 0"), r"field 'device.timing': clock_ns is 0, expected a number above 0"),
     (changed("clock_ns: 1.25", "clock_ns: 1.0"), r"rate_mt_per_s is 6400, but burst_length 16 .* are 8000"),
     (changed("refresh_ns: 280", "refresh_ns: -1"), r"refresh_ns must be nanoseconds of 0 to 1e9, got -1"),
