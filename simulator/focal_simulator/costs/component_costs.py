@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
+from math import fsum
 from operator import attrgetter
 from typing import Any
 
@@ -180,7 +181,7 @@ def _format_ratios(part: Component, hardware: HardwareSpec, name: str) -> tuple[
     ratios = []
     for share, kind in ((part.register_area, "area_um2"), (part.register_power, "energy_pj")):
         registers = share.value if share is not None else 0.0
-        work = sum(getattr(one, kind) for one in after) / sum(getattr(one, kind) for one in before)
+        work = fsum(getattr(one, kind) for one in after) / fsum(getattr(one, kind) for one in before)
         ratios.append(registers * bits + (1 - registers) * work)
     return ratios[0], ratios[1]
 
