@@ -88,7 +88,7 @@ def test_the_command_writes_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--whole-model",), "name one (llava_1_5_7b"),
+        (("--whole-model",), "name one (internvl3_8b, llava_1_5_7b"),
         (("--model-shape", "llava_vdeo_7b"), "did you mean 'llava_video_7b'"),
         (("--model-shape", "llava_1_5_7b"), "is of family llava, expected llava_video"),
         (("--model-shape", "qwen2_5_vl_7b"), "is of family qwen2_5_vl, expected llava_video"),
