@@ -261,8 +261,8 @@ def verify_file(path: Path) -> bool:
         if found != files[path.name]:
             raise TraceError(
                 f"{path}: not the file that {manifest.name} vouches for (SHA-256 {found[:16]}, expected "
-                f"{files[path.name][:16]}): edited, damaged, or of another run; run again, or remove {manifest.name} "
-                "to read what lies here unverified"
+                f"{files[path.name][:16]}): edited, damaged, or of another run; remove it and run again, or remove "
+                f"{manifest.name} to read what lies here unverified"
             )
         return True
     return False
