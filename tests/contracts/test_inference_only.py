@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -84,8 +84,8 @@ def weights_of(subject: str, model: Any) -> dict[str, Tensor]:
     }
 
 
-def slope(loss: Loss, weight: Tensor, direction: Tensor) -> float:
-    """Return the derivative along a direction by central differences."""
+def slope(loss: Loss, weight: Tensor, direction: Tensor, chosen: Any) -> float | None:
+    """Return the derivative along a direction by central differences; None if every step changes what is chosen."""
     for step in (1e-3, 3e-4, 1e-4):
         step *= weight.norm().item() / direction.norm().item()
         with torch.no_grad():
@@ -94,17 +94,38 @@ def slope(loss: Loss, weight: Tensor, direction: Tensor) -> float:
             weight.sub_(direction, alpha=2 * step)
             below, chosen_below = loss()
             weight.add_(direction, alpha=step)
-        if chosen_above == chosen_below:  # else the loss jumped in between
+        if chosen == chosen_above == chosen_below:  # else the loss jumped in between
             return (above - below).item() / (2 * step)
+    return None
+
+
+def slopes_beside(loss: Loss, weight: Tensor, direction: Tensor) -> tuple[float, float]:
+    """Return the derivatives by gradient and by differences where a step changes nothing that is chosen.
+
+    Some methods choose by fp32 distances, and near-ties at one weight may fall otherwise at all weights around it.
+    """
+    original, scale = weight.detach().clone(), weight.norm().item() / direction.norm().item()
+    try:
+        for nudge in range(5):
+            with torch.no_grad():
+                weight.copy_(original + nudge * 2e-4 * scale * direction)
+            value, chosen = loss()
+            (gradient,) = torch.autograd.grad(value, [weight])
+            if (found := slope(loss, weight, direction, chosen)) is not None:
+                return float((gradient * direction).sum()), found
+    finally:
+        with torch.no_grad():
+            weight.copy_(original)
     raise AssertionError("every step changed which tokens are kept")
 
 
-def gradients_of(value: Tensor, weights: list[Tensor]) -> tuple[Sequence[Tensor], str]:
-    """Return gradients, or the sentence by which they were refused."""
+def refusal_of(value: Tensor, weights: list[Tensor]) -> str:
+    """Return the sentence by which gradients are refused, empty if they are given."""
     try:
-        return torch.autograd.grad(value, weights), ""
+        torch.autograd.grad(value, weights)
     except UnsupportedError as error:
-        return (), str(error)
+        return str(error)
+    return ""
 
 
 def assert_kind(name: str, sentence: str) -> None:
@@ -112,12 +133,12 @@ def assert_kind(name: str, sentence: str) -> None:
     assert not sentence or sentence.startswith(f"{name} replaces activations, and gradients cannot pass")
 
 
-def assert_exact(loss: Loss, weights: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
+def assert_exact(loss: Loss, weights: dict[str, Tensor]) -> None:
     generator = torch.Generator().manual_seed(0)
     for role, weight in weights.items():
         direction = torch.randn(weight.shape, dtype=weight.dtype, generator=generator)
-        exact = float((gradients[role] * direction).sum())
-        assert exact == pytest.approx(slope(loss, weight, direction), rel=0.02, abs=2e-3), role
+        exact, found = slopes_beside(loss, weight, direction)
+        assert exact == pytest.approx(found, rel=0.02, abs=2e-3), role
 
 
 @pytest.mark.parametrize(("name", "subject"), FIRST_PAIRS)
@@ -180,12 +201,12 @@ def test_gradients_are_exact_or_refused(name: str, subject: str) -> None:
         expected, _ = loss()
     value, _ = loss()
     assert torch.equal(value, expected)
-    gradients, sentence = gradients_of(value, list(weights.values()))
+    sentence = refusal_of(value, list(weights.values()))
     assert_kind(name, sentence)
     if sentence:
         assert torch.equal(loss()[0], expected)
     else:
-        assert_exact(loss, weights, dict(zip(weights, gradients, strict=True)))
+        assert_exact(loss, weights)
 
 
 @pytest.mark.parametrize("name", ["dense", "focus_sec_only", "focus", "cmc", "framefusion"])
@@ -197,10 +218,10 @@ def test_gradients_of_embeddings_are_exact_or_refused(name: str) -> None:
     )
     embeddings.requires_grad_()
     loss = answer_loss(name, SETTLED, model, embeddings)
-    gradients, sentence = gradients_of(loss()[0], [embeddings])
+    sentence = refusal_of(loss()[0], [embeddings])
     assert_kind(name, sentence)
     if not sentence:
-        assert_exact(loss, {"embeddings": embeddings}, {"embeddings": gradients[0]})
+        assert_exact(loss, {"embeddings": embeddings})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,9 +246,9 @@ def test_gradients_are_refused_where_only_probabilities_are_replaced() -> None:
 def test_gradients_behind_the_replaced_activations_are_exact() -> None:
     model = double(SETTLED)
     loss, head = answer_loss("focus", SETTLED, model), model.lm_head.weight
-    gradients, sentence = gradients_of(loss()[0], [head])
+    sentence = refusal_of(loss()[0], [head])
     assert not sentence
-    assert_exact(loss, {"head": head}, {"head": gradients[0]})
+    assert_exact(loss, {"head": head})
 
 
 def test_derivatives_in_forward_mode_are_refused_too() -> None:
