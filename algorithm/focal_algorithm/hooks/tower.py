@@ -7,7 +7,7 @@ CLS row only, or summed over rows where there is no CLS, and never kept as a mat
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -121,6 +121,11 @@ class TowerWatch:
             yield self.points.tower, self._on_tower
             for layer in self.layers:
                 yield self.points.attention(layer), partial(self._on_fused_inputs, layer)
+
+    @property
+    def asked(self) -> Hashable:
+        """What is collected: watches of one tower that ask alike can `restore` what another has `seen`."""
+        return self.layers, self._of_mean_query, self.keeps_operands
 
     def forget(self) -> None:
         """Start anew with the next picture."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +28,12 @@ class EncodedPicture:
     Attributes:
         visual: Placeholders of the prompt; inputs without pixels.
         outputs: What the decoder is given, by modality, as `generate` hands it on.
-        tower: By the tower layers that were watched, what token selection needs of them.
+        tower: By `TowerWatch.asked`, what token selection needs of the tower.
     """
 
     visual: VisualPart
     outputs: dict[str, Any]
-    tower: dict[tuple[int, ...], Any]
+    tower: dict[Hashable, Any]
 
 
 class PictureCache:
@@ -61,11 +62,10 @@ class PictureCache:
             session: The method, attached.
         """
         found = self._pictures.get(sample.sample_id)
-        layers = None if session.tower is None else session.tower.layers
-        if found is None or (layers is not None and layers not in found.tower):
+        if found is None or (session.tower is not None and session.tower.asked not in found.tower):
             found = self._encode(sample, session, found)
-        elif session.tower is not None and layers is not None:
-            session.tower.restore(found.tower[layers])
+        elif session.tower is not None:
+            session.tower.restore(found.tower[session.tower.asked])
         self._pictures.move_to_end(sample.sample_id)
         return found
 
@@ -77,7 +77,7 @@ class PictureCache:
         kept = {name: value for name, value in visual.inputs.items() if not name.startswith("pixel")}
         found = before or EncodedPicture(VisualPart(visual.pieces, kept), outputs, {})
         if session.tower is not None:
-            found.tower[session.tower.layers] = session.tower.seen()
+            found.tower[session.tower.asked] = session.tower.seen()
         self._pictures[sample.sample_id] = found
         while len(self._pictures) > _MOST_PICTURES:
             self._pictures.popitem(last=False)
