@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from focal_common import __version__
-from focal_common.errors import FocalError, UnsupportedError
+from focal_common.errors import FocalError, TraceError, UnsupportedError
 from focal_common.files import atomic_write_text
 from focal_evaluation.claims.results import Results
 from focal_evaluation.claims.verdicts import verdict_frame
@@ -41,8 +41,18 @@ _NO_DENSE = "Not in these results: no row has a ratio over the dense array."
 
 
 def as_json(value: Any) -> str:
-    """Return JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """Return JSON that cannot end the script element it stands in.
+
+    Raises:
+        TraceError: A number in it is not finite.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError as error:
+        raise TraceError(
+            "these results hold a number that is not finite, or cycles of zero, so that a share cannot be drawn; simulate "
+            "again"
+        ) from error
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
