@@ -50,8 +50,8 @@ def as_json(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError as error:
         raise TraceError(
-            "these results hold a number that is not finite, or cycles of zero, so that a share cannot be drawn; simulate "
-            "again"
+            "these results hold a number that is not finite, or cycles of zero, so that a share cannot be drawn; "
+            "simulate again"
         ) from error
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

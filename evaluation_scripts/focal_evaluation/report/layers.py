@@ -19,6 +19,7 @@ _LAYERS = (
     "v_proj",
     "attn.scores",
     "attn.values",
+    "attn.importance",
     "o_proj",
     "gate_proj",
     "up_proj",
@@ -47,7 +48,7 @@ def heat_maps(layers: pd.DataFrame) -> list[dict[str, Any]]:
 
     Returns:
         Mappings with ``model, dataset, method, blocks, layers``; ``sparsity`` and ``stalls`` in percent with axes
-        (layers, blocks), None where nothing was timed; ``causes`` in percent of the layer's cycles, by cause
+        (layers, blocks), None where nothing was timed, or where the dense model has no such work; ``causes`` in percent of the layer's cycles, by cause
         with the same axes, only causes that occur; ``cycles`` with the same axes.
     """
     if layers.empty:
@@ -67,7 +68,7 @@ def heat_maps(layers: pd.DataFrame) -> list[dict[str, Any]]:
 
         def cells(values: Any, shape: tuple[int, int] = shape) -> list[list[float | None]]:
             table = np.asarray(values, dtype=float).reshape(shape)
-            return [[None if np.isnan(cell) else round(float(cell), 2) for cell in row] for row in table]
+            return [[round(float(cell), 2) if np.isfinite(cell) else None for cell in row] for row in table]
 
         with np.errstate(divide="ignore", invalid="ignore"):
             busy = grid[[f"{name}_cycles" for name in names if name in _ARRAY]].sum(axis=1, min_count=1)
