@@ -48,8 +48,8 @@ def heat_maps(layers: pd.DataFrame) -> list[dict[str, Any]]:
 
     Returns:
         Mappings with ``model, dataset, method, blocks, layers``; ``sparsity`` and ``stalls`` in percent with axes
-        (layers, blocks), None where nothing was timed, or where the dense model has no such work; ``causes`` in percent of the layer's cycles, by cause
-        with the same axes, only causes that occur; ``cycles`` with the same axes.
+        (layers, blocks), None where nothing was timed or the dense model has no such work; ``causes`` in percent of
+        the layer's cycles, by cause with the same axes, only causes that occur; ``cycles`` with the same axes.
     """
     if layers.empty:
         return []

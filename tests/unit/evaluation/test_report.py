@@ -180,6 +180,12 @@ def test_layer_numbers_against_plain_loops(folder: Path) -> None:
     assert roofs(layers) == (1024.0, 128.0)
 
 
+def test_work_that_the_dense_model_lacks_has_no_sparsity(folder: Path) -> None:
+    layers = read_runs([folder]).layers
+    maps = heat_maps(layers.assign(dense_macs=0))  # such as the rows of importance
+    assert {cell for one in maps for row in one["sparsity"] for cell in row} == {None}
+
+
 def test_the_distribution_of_tiles_against_counting_each(folder: Path) -> None:
     generator = np.random.default_rng(7)
     layers = read_runs([folder]).layers.copy()
