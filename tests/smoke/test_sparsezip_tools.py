@@ -184,7 +184,7 @@ def test_nothing_that_cannot_be_asked_is_dropped(
     benchmarks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "MME"
-    for name in ("existence", "count", "color", "posters", "existance"):
+    for name in ("existence", "count", "color", "posters", "presence"):
         (root / name).mkdir(parents=True)
     picture = Image.open(benchmarks / "images" / "0.png")
     for place in ("existence/a.png", "existence/lonely.png", "count/a.png"):
@@ -205,11 +205,11 @@ def test_nothing_that_cannot_be_asked_is_dropped(
     )
     assert run("mme_run_all", *words, *SHIPPED) == 1
     table = {row["subtask"]: row for row in rows(tmp_path / "out" / "mme_summary.csv")}
-    assert set(table) == {*PERCEPTION, *COGNITION, "existance"}
+    assert set(table) == {*PERCEPTION, *COGNITION, "presence"}
     states = {name: row["status"] for name, row in table.items()}
     assert states["existence"] == "partial"
     assert states["count"] == states["color"] == states["posters"] == "failed"
-    assert states["existance"] == "unknown"
+    assert states["presence"] == "unknown"
     absent = {*PERCEPTION, *COGNITION} - {"existence", "count", "color", "posters"}
     assert {states[name] for name in absent} == {"missing"}
     assert all(row["reason"] for row in table.values())
