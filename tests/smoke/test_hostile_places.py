@@ -61,7 +61,9 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_is_said(number: signal.Signals, code: int, tmp_path: Path) -> None:
-    program = "import time, typer; app = typer.Typer()\n"
+    # A shell that runs the suite in the background lets its children ignore Ctrl-C.
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    program += "import time, typer; app = typer.Typer()\n"
     program += "app.command()(lambda: (print('on', flush=True), time.sleep(60)))\n"
     program += "import sys; from focal.commands.running import run_command; sys.exit(run_command(app, []))"
     paths = os.pathsep.join(path for path in sys.path if path)
