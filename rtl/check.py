@@ -28,17 +28,16 @@ try:
 
     from sim import recorded
     from sim.build import ToolError, Tools, build, describe, find_tools
-    from sim.cases import Case, Grid, Machine, random_case
+    from sim.cases import Case, Machine, edge_cases, random_case
     from sim.core import Tally, check_cases
-    from sim.expected import partners_of
     from sim.self_test import self_test
     from sim.semantic import check_semantic, random_semantic_case
+    from sim.studies import SEED, port_cases, port_lines, window_cases, window_lines
     from sim.units import check_units
 except ModuleNotFoundError as error:
     print(f'error: {error.name} is not installed: pip install -e ".[rtl]"', file=sys.stderr)
     sys.exit(2)
 
-SEED = 20261130
 HAS_TORCH = find_spec("torch") is not None
 
 SMALL = {Machine(): 600, Machine(is_float=False, is_wavefront=True): 600}
@@ -162,42 +161,6 @@ def tile_cases(tiles: list[recorded.Tile], machine: Machine) -> list[Case]:
     return cases
 
 
-def window_cases(machine: Machine, count: int) -> list[Case]:
-    """Return cases on frames of 14 x 14 tokens, as LLaVA-OneVision has them, with all tokens or with part."""
-    random = np.random.default_rng(SEED + 1)
-    cases = []
-    for number in range(count):
-        case = replace(
-            random_case(random, machine, machine.tile_rows, f"14 x 14 case {number}"),
-            has_gather=True,
-            mean_cycles=1,
-        )
-        gaps = np.where(random.random(sum(case.rows)) < (1 if number % 2 else 0.5), 1, 2)
-        cases.append(replace(case, grid=Grid(14, 14, 14, 196), positions=np.cumsum(gaps) - 1))
-    return cases
-
-
-def window_lines() -> list[str]:
-    """Return what share of temporal and spatial candidates a layouter of some depth still holds."""
-    random = np.random.default_rng(SEED)
-    lines = []
-    for grid, name in (
-        (Grid(14, 14, 14, 196), "14 x 14"),
-        (Grid(13, 14, 14, 182), "13 x 14"),
-        (Grid(8, 8, 8, 64), "8 x 8"),
-    ):
-        for kept in (1.0, 0.4, 0.2, 0.1):
-            positions = np.nonzero(random.random(16 * grid.frame_stride) < kept)[0]
-            whole = int((partners_of(positions, grid, None)[0] >= 0).sum())
-            shares = [
-                f"{partners_of(positions, grid, depth)[1] / whole:.1%} of {depth}-deep" for depth in (32, 64)
-            ]
-            lines.append(
-                f"    frames of {name}, {kept:.0%} of tokens kept: candidates overwritten: {', '.join(shares)} banks"
-            )
-    return lines
-
-
 def check(tools: Tools, *, is_full: bool) -> Report:
     """Run all parts of the check."""
     report = Report()
@@ -216,7 +179,7 @@ def check(tools: Tools, *, is_full: bool) -> Report:
     report.run("arithmetic against numpy", lambda: check_units(tools, SEED, 100_000 if is_full else 20_000))
     for machine, count in machines.items():
         cases = random_cases(machine, count)
-        cases += plain_cases(cases)
+        cases += plain_cases(cases) + edge_cases(machine)
         words = f"{machine.rows} x {machine.columns} {'FP16' if machine.is_float else 'INT8'}"
         words += ", weights behind the wavefront" if machine.is_wavefront else ""
         report.run(
@@ -256,18 +219,22 @@ def check(tools: Tools, *, is_full: bool) -> Report:
             "window of 32 a bank (the published 16 KB)",
             lambda: check_cases(tools, window_cases(PUBLISHED_WINDOW, 60)),
         )
-        print("\n".join(window_lines()))
+        report.run(
+            "ports: RTL, 32 x 32, tiles of 1,024 rows",
+            lambda: check_cases(tools, port_cases(RECORDED_FULL)),
+        )
+        print("\n".join(port_lines(RECORDED_FULL) + window_lines()))
     return report
 
 
 def main(words: list[str] | None = None) -> int:
     """Run the check with the words of the command line; return the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0], allow_abbrev=False)
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument(
         "--full",
         action="store_true",
-        help="also 32 x 32 with 1,024 rows, all recorded tiles, other builds; about 15 minutes",
+        help="also 32 x 32 with 1,024 rows, all recorded tiles, other builds; a few minutes",
     )
     choice.add_argument(
         "--faults",

@@ -1,17 +1,20 @@
 // Puts operands through the arithmetic units, one line a cycle. Not synthesisable.
-// operands.hex: {unit, a, b} in 96 bits. Units: 0 fp16_multiply, 1 fp32_add, 2 fp32_multiply, 3 fp32_to_fp16, 4 mean_lane FP16,
-// 5 mean_lane INT8, 6 multiply_add INT8 (a: {addend}, b: {x, y}), 7 requantiser INT8 (b: shift).
+// operands.hex: {unit, a, b} in 32, 128 and 128 bits. Units: 0 fp16_multiply, 1 fp32_add, 2 fp32_multiply, 3 fp32_to_fp16, 4 mean_lane FP16,
+// 5 mean_lane INT8, 6 multiply_add INT8 (a: {addend}, b: {x, y}), 7 requantiser INT8 (b: shift), 8 dot_unit FP16
+// of eight elements, 9 dot_unit INT8 of eight.
 module bench_units #(
-    parameter int ENTRIES = 1048576
+    parameter int ENTRIES = 2097152
 ) (
     input  logic clk,
     output logic done
 );
-  logic [95:0] operands [ENTRIES];
+  logic [287:0] operands [ENTRIES];
   string folder;
   int count, number, file;
-  wire [31:0] unit_number = operands[number][95:64], a = operands[number][63:32], b = operands[number][31:0];
-  logic [31:0] product, sum, product32, added, result;
+  wire [31:0] unit_number = operands[number][287:256];
+  wire [127:0] x = operands[number][255:128], y = operands[number][127:0];
+  wire [31:0] a = x[31:0], b = y[31:0];
+  logic [31:0] product, sum, product32, added, dot, integer_dot, result;
   logic [15:0] half, mean;
   logic [7:0] integer_mean, element;
   fp16_multiply u0 (.a(a[15:0]), .b(b[15:0]), .product(product));
@@ -22,6 +25,8 @@ module bench_units #(
   mean_lane #(.IS_FLOAT(0), .COUNT(11)) u5 (.sum(a), .members(b[10:0]), .mean(integer_mean));
   multiply_add #(.IS_FLOAT(0)) u6 (.a(b[15:8]), .b(b[7:0]), .addend(a), .result(added));
   requantiser #(.IS_FLOAT(0)) u7 (.value(a), .shift(b[4:0]), .element(element));
+  dot_unit #(.ELEMENTS(8), .IS_FLOAT(1)) u8 (.x(x), .y(y), .dot(dot));
+  dot_unit #(.ELEMENTS(8), .IS_FLOAT(0)) u9 (.x(x[63:0]), .y(y[63:0]), .dot(integer_dot));
   always_comb begin
     case (unit_number)
       0: result = product;
@@ -31,7 +36,9 @@ module bench_units #(
       4: result = {16'b0, mean};
       5: result = {24'b0, integer_mean};
       6: result = added;
-      default: result = {24'b0, element};
+      7: result = {24'b0, element};
+      8: result = dot;
+      default: result = integer_dot;
     endcase
   end
   initial begin

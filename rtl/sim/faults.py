@@ -14,7 +14,7 @@ from unittest.mock import patch
 import numpy as np
 
 from sim.build import RTL, ToolError, Tools
-from sim.cases import Case, Machine, random_case
+from sim.cases import Case, Machine, edge_cases, random_case
 from sim.core import Tally, check_cases
 from sim.semantic import check_semantic, random_semantic_case
 from sim.units import check_units
@@ -43,6 +43,22 @@ RTL_FAULTS = (
     ),
     Fault("quotients of means are cut off", "mean_lane", "assign up = normal[23] &", "assign up = 1'b0 &"),
     Fault(
+        "products are added in another order",
+        "dot_unit",
+        ".product(node[ELEMENTS+i])",
+        ".product(node[ELEMENTS+(i%2)*(ELEMENTS/2)+i/2])",
+    ),
+    Fault(
+        "the threshold itself is similar",
+        "matcher",
+        "(now_square << 16) > limit",
+        "(now_square << 16) >= limit",
+    ),
+    Fault("what is read while sums are read is lost", "scatter_control", "kept <= keep;", "kept <= '0;"),
+    Fault(
+        "sums of another cycle are added", "focal_core", "if (reads_old) kept_old", "if (keep[0]) kept_old"
+    ),
+    Fault(
         "weights enter a cycle before the array has drained",
         "weight_loader",
         "ROWS + COLUMNS - 3)",
@@ -57,8 +73,8 @@ RTL_FAULTS = (
     Fault(
         "neighbours that share a vector take two reads",
         "scatter_control",
-        "if (!has_read || map_index",
-        "if (lanes != 0 || map_index",
+        "(!has_read || map_index",
+        "(lanes != 0 || map_index",
     ),
     Fault(
         "both folds use one concentrate half",
@@ -133,9 +149,10 @@ def _engine_faults() -> list[tuple[str, str, Callable[..., Any]]]:
 
 def _cases() -> list[Case]:
     random = np.random.default_rng(7)
+    machine = Machine(is_float=False)
     return [
-        random_case(random, Machine(is_float=False), 40, f"random case {number}") for number in range(_CASES)
-    ]
+        random_case(random, machine, 40, f"random case {number}") for number in range(_CASES)
+    ] + edge_cases(machine)
 
 
 def _check_rtl(tools: Tools, fault: Fault, source: Path) -> Tally:
@@ -143,7 +160,7 @@ def _check_rtl(tools: Tools, fault: Fault, source: Path) -> Tally:
         random = np.random.default_rng(7)
         cases = [random_semantic_case(random, f"random importance {number}", 300) for number in range(40)]
         return check_semantic(tools, cases, 8, 1024, with_kernels=False, source=source)
-    if fault.file in ("float_arithmetic", "mean_lane"):
+    if fault.file in ("float_arithmetic", "mean_lane", "dot_unit"):
         return check_units(tools, 7, 5000, source)
     return check_cases(tools, _cases(), source)
 

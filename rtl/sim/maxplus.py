@@ -111,18 +111,26 @@ def scatter_end(
         return max(max(before, first) + max(adding, reading), first + unique)
     arrival = (index + first).tolist()
     vectors = index.tolist()
+
+    def readable(row: int, kept: int, cycle: int) -> int:
+        """Return how many rows have their vectors in a cycle, `kept` of them from the cycle before."""
+        reads, last = 0, None
+        for place in range(min(case.lanes, rows - row)):
+            vector = vectors[row + place]
+            reads += place >= kept and vector != last
+            if arrival[row + place] > cycle or (case.read_ports and reads > case.read_ports):
+                return place
+            last = vector
+        return min(case.lanes, rows - row)
+
     cycle, row = before, 0
     while row < rows:
+        kept = 0
         if case.is_single_ported and not is_first:
+            kept = readable(row, 0, cycle)
             cycle += 1
         cycle = max(cycle, arrival[row])
-        reads, last = 0, None
-        for _ in range(min(case.lanes, rows - row)):
-            reads += vectors[row] != last
-            if arrival[row] > cycle or (case.read_ports and reads > case.read_ports):
-                break
-            last = vectors[row]
-            row += 1
+        row += readable(row, kept, cycle)
         cycle += 1
     return cycle
 

