@@ -382,27 +382,15 @@ def write_cases(cases: list[Case], folder: Path) -> None:
     for case in cases:
         grid = case.grid
         fields = [
-            case.tiles,
-            case.slices,
-            case.columns,
-            case.columns_per_buffer,
-            case.outputs,
-            case.lanes,
-            case.read_ports,
+            getattr(case, name) for name in ("tiles", "slices", "columns", "columns_per_buffer", "outputs")
         ]
-        fields += [int(case.is_single_ported), int(case.has_gather), case.mean_cycles, case.weight_row_cycles]
-        fields += [
-            case.threshold_word(),
-            case.shift,
-            grid.frame_stride,
-            grid.row_stride,
-            grid.rows,
-            grid.columns,
-        ]
+        fields += [case.lanes, case.read_ports, case.is_single_ported, case.has_gather, case.mean_cycles]
+        fields += [case.weight_row_cycles, case.threshold_word(), case.shift]
+        fields += [grid.frame_stride, grid.row_stride, grid.rows, grid.columns]
         fields += [case.read_numerator, case.write_numerator, case.denominator, case.latency]
         fields += [case.map_read_bytes, case.map_write_bytes]
         fields += [len(files[name]) for name in ("rows", "unique", "map", "offsets", "weights")]
-        files["cases"] += [f"{value:x}" for value in fields + [0] * (32 - len(fields))]
+        files["cases"] += [f"{int(value):x}" for value in fields + [0] * (32 - len(fields))]
         files["rows"] += [f"{value:x}" for value in case.rows]
         files["written"] += [f"{value:x}" for value in case.output_rows]
         offsets = (

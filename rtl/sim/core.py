@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -137,25 +138,11 @@ def compare(case: Case, observed: Observed, wanted: Expected) -> Tally:
                     f"{case.name}: {kind} {place} in cycle {seen} of the RTL, {times[kind][place]} of the recurrences"
                 )
     tally.cycles = max(times["written"])
-    for name, pairs in (
-        ("outputs", list(zip(observed.outputs, wanted.outputs, strict=True))),
-        (
-            "indices",
-            [
-                pair
-                for x, y in zip(observed.indices, wanted.indices, strict=True)
-                for pair in zip(x, y, strict=True)
-            ],
-        ),
-        (
-            "means",
-            [
-                pair
-                for x, y in zip(observed.means, wanted.means, strict=True)
-                for pair in zip(x, y, strict=True)
-            ],
-        ),
-    ):
+    for name in ("outputs", "indices", "means"):
+        seen, goal = getattr(observed, name), getattr(wanted, name)
+        if name != "outputs":
+            seen, goal = (list(chain.from_iterable(one)) for one in (seen, goal))
+        pairs = list(zip(seen, goal, strict=True))
         setattr(tally, name, sum(second.size for _, second in pairs))
         if not all(_same(first, second) for first, second in pairs):
             tally.differences.append(f"{case.name}: {name} of the RTL differ from numpy")

@@ -25,31 +25,13 @@ UNITS = (
     "dot_unit INT8",
 )
 _HALVES = [0, 1, 2, 0x3FF, 0x400, 0x401, 0x3BFF, 0x3C00, 0x3C01, 0x7BFF, 0x7C00, 0x7C01, 0x7E00]
-_SINGLES = [
-    0,
-    1,
-    0x7FFFFF,
-    0x800000,
-    0x800001,
-    0x33800000,
-    0x33800001,
-    0x33000000,
-    0x387FC000,
-    0x387FE000,
-    0x3F7FFFFF,
-    0x3F800000,
-]
-_SINGLES += [
-    0x3F800001,
-    0x3F801000,
-    0x3F803000,
-    0x477FEFFF,
-    0x477FF000,
-    0x7F7FFFFF,
-    0x7F800000,
-    0x7F800001,
-    0x7FC00000,
-]
+_SINGLES = np.frombuffer(
+    bytes.fromhex(
+        "00000000 00000001 007FFFFF 00800000 00800001 33800000 33800001 33000000 387FC000 387FE000 3F7FFFFF "
+        "3F800000 3F800001 3F801000 3F803000 477FEFFF 477FF000 7F7FFFFF 7F800000 7F800001 7FC00000"
+    ),
+    dtype=">u4",
+).tolist()
 
 
 def _signed(words: list[int], top: int) -> NDArray[np.uint32]:
