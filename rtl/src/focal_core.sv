@@ -180,8 +180,8 @@ module focal_core #(
       .take(take), .reads_old(reads_old), .keep(keep), .kept(kept), .finished(scatter_last));
   assign event_scattered = scatter_last;
 
-  function automatic int place(input logic half, input logic [BITS-1:0] column, input logic [BITS-1:0] row);
-    place = (int'(half) * BUFFER_COLUMNS + int'(column)) * TILE_ROWS + int'(row);
+  function automatic [31:0] place(input logic half, input logic [BITS-1:0] column, input logic [BITS-1:0] row);
+    place = (32'(half) * BUFFER_COLUMNS + 32'(column)) * TILE_ROWS + 32'(row);
   endfunction
   logic [LANES*32-1:0] places;
   logic [LANES*ROW-1:0] restored;
