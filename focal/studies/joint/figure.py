@@ -61,7 +61,7 @@ def draw(study: JointStudy, is_better: Sequence[bool], stem: Path) -> list[Path]
         panel.set_xlabel("energy-delay product [mJ s], simulated (fidelity cycle), log scale")
         panel.set_ylabel("accuracy [%], measured; bars: 95 % interval")
         panel.grid(which="major")
-        panel.legend(loc="lower left", fontsize=6.5, frameon=True, framealpha=0.9, edgecolor="none")
+        panel.legend(loc="lower right", fontsize=6.5, frameon=True, framealpha=0.9, edgecolor="none")
         questions = int(study.feasible["questions"].iloc[0])
         panel.set_title(
             f"Focus, method and hardware together: {len(study.feasible)} designs at no more than the published area, "

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -158,6 +159,7 @@ class Accelerator(ABC, Generic[H]):
         return priced_components(self.hardware)
 
 
+@lru_cache(maxsize=4)  # as of `cycle_costs`
 def all_components(accelerator: Accelerator[Any], corrections: frozenset[str]) -> tuple[Component, ...]:
     """Return the core logic of all arrays in report order; ``count`` is that of all of them."""
     parts, arrays = accelerator.components(corrections), accelerator.hardware.arrays.value

@@ -36,7 +36,8 @@ class Operation(StrictModel):
 class ArithmeticTable(StrictModel):
     """Operations by number format, and where they were published."""
 
-    source: str
+    energy_source: str
+    area_source: str
     multiply: dict[str, Operation]
     add: dict[str, Operation]
 

@@ -44,9 +44,9 @@ def with_stated_ports(needs: Iterable[BufferNeed], core: Any) -> tuple[BufferNee
         needs: As published.
         core: Says ``weight_port`` and ``buffer_ports``.
     """
-    built = []
+    built, stated = [], core.buffer_ports
     for need in needs:
-        if ports := core.buffer_ports.get(need.name, 0):
+        if ports := stated.get(need.name, 0):
             need = replace(need, extra_read_ports=ports - 1, stated_ports=ports)
         if need.name == "wgt" and core.weight_port.value:
             need = replace(need, port_bytes=max(core.weight_port.value, LEAST_PORT_BYTES))

@@ -60,6 +60,10 @@ class Quantity(StrictModel):
             raise ValueError("a number needs its unit and source: write {value: ..., unit: ..., source: ...}")
         if isinstance(given, dict) and not given.get("source"):
             raise ValueError("the number has no source; add source: where it was published or measured")
+        if isinstance(given, dict) and cls.model_fields["value"].annotation is int:
+            value = given.get("value")
+            if isinstance(value, float) and value.is_integer():
+                return {**given, "value": int(value)}  # 1e30 is then beyond a bound, and not "no integer"
         return given
 
 
@@ -184,8 +188,7 @@ class Dataflow(StrictModel):
 
     Attributes:
         loop_order: Loops from the outermost: m-tile, n-buffer tile, k-slice, array column. The only order modelled:
-            output stationary outside, weight stationary inside (Focus, HPCA 2026, sec. VI-C). What the others
-            would move: docs/better_focus.md, "Loop order and buffer split".
+            output stationary outside, weight stationary inside (Focus, HPCA 2026, sec. VI-C).
         is_weight_double_buffered: Whether the weights of a fold load while the fold before it streams; folds then
             overlap their drain, too.
         is_weight_wavefront: Whether they load behind the last row of that fold, so that no second set of registers is
@@ -200,10 +203,7 @@ class Dataflow(StrictModel):
     @classmethod
     def _is_simulated(cls, given: Any) -> Any:
         if given != "m,n,k,column":
-            raise ValueError(
-                "only 'm,n,k,column' is simulated; what other loop orders would move is in docs/better_focus.md, "
-                f"Loop order and buffer split; got {given!r}"
-            )
+            raise ValueError(f"only 'm,n,k,column' is simulated, got {given!r}")
         return given
 
 

@@ -23,10 +23,13 @@ class Units(Protocol):
 
 
 class Array(Protocol):
-    """Where the jobs of a run are executed."""
+    """Where the jobs of a run are executed: a frozen value; two that are equal have the same units."""
 
     def units(self, role: Any) -> Units:
         """Return what jobs of a role use; the role of a job that names none is its machine."""
+
+    def __hash__(self) -> int:
+        """Return a number that equal values share."""
 
 
 class ArrayModel(Array, Protocol):

@@ -21,7 +21,7 @@ from focal_simulator.sweep.metrics import chip_metrics
 SIZES = (8, 16, 32, 64, 128, 256)
 HERTZ = 5e8
 PUBLISHED_PJ = {
-    # 7 nm: N. Jouppi et al., ISCA 2021, Table 2; 45 nm: M. Horowitz, ISSCC 2014, Fig. 1.1.9. 28 nm lies between.
+    # 7 nm: N. Jouppi et al., ISCA 2021, Table 2; 45 nm: M. Horowitz, ISSCC 2014. 28 nm lies between.
     "fp16": (0.34 + 0.16, 1.1 + 0.9),
     "int8": (0.07 + 0.03, 0.2 + 0.1),
 }

@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
+import check_joint_page as page
 from focal.studies.joint.results import read_joint_study
-from focal.studies.joint.study import joint_table, write_joint
+from focal.studies.joint.study import write_joint
 from simulator_support import PUBLISHED_ROOT
 
 EXAMPLES = PUBLISHED_ROOT.parent
 STUDY = EXAMPLES / "joint_study"
-PAGE = EXAMPLES.parent / "docs" / "joint_study.md"
 
 
 def test_the_table_is_that_of_the_committed_files_and_the_page_says_the_same(tmp_path: Path) -> None:
@@ -18,15 +18,9 @@ def test_the_table_is_that_of_the_committed_files_and_the_page_says_the_same(tmp
     assert (tmp_path / "joint_study.csv").read_bytes() == committed, (
         "run: focal reproduce joint --output example_output/joint_study"
     )
-    page = PAGE.read_text(encoding="utf-8")
-    for row in joint_table(read_joint_study(STUDY, STUDY / "dense")).itertuples():
-        assert f"{row.accuracy:.1f} [{row.accuracy_low:.1f}, {row.accuracy_high:.1f}]" in page
-        assert f"| {row.edp_mj_s:.4g} |" in page
-        if row.role == "front":
-            difference = (
-                f"{row.published_difference:+.1f} [{row.published_low:+.1f}, {row.published_high:+.1f}]"
-            )
-            assert f"{difference}, p < 0.001: {row.published_verdict}" in page
+    assert page.written() == page.found(read_joint_study(STUDY, STUDY / "dense")), (
+        "run: python tests/check_joint_page.py --write"
+    )
 
 
 def test_the_study_has_the_points_and_the_questions_and_no_machine_path() -> None:

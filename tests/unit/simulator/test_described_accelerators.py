@@ -173,6 +173,7 @@ WRONG = [
         "core: {array_rows: 99999999999999999999}",
         r"field 'core.array_rows' has 67 bits, expected at most 63",
     ),
+    ("core: {array_rows: 1e+30}", r"field 'core.array_rows.value'.*less than or equal to 16777216"),
     ("core: {array_rows: .inf}", r"field 'core.array_rows' is inf, expected a finite number"),
     ("core: {array_rows: true}", r"field 'core.array_rows' is True, expected a finite number"),
     ("core: 5", r"field 'core': Input should be a valid dictionary"),
@@ -212,6 +213,17 @@ FITS = [
     (
         "buffers: {input: {size: {value: 64, unit: B, source: mine}}}",
         r"^mine: field 'buffers.input.size' is 64, expected at least",
+    ),
+    *(
+        (
+            f"buffers: {{{name}: {{port: {{value: 2, unit: B, source: mine}}}}}}",
+            rf"^mine: field 'buffers.{name}.port' is 2, expected at least 64: 32 elements of 16 bits a cycle",
+        )
+        for name in ("input", "wgt", "output")
+    ),
+    (
+        "components: {multiplier: {count: {value: 1, unit: '1', source: mine}}}",
+        r"^mine: field 'components.multiplier.count' is 1, expected at least 1024, one for each multiplier",
     ),
     (
         "buffers: {inputs: {copies: {value: 1, unit: '1', source: mine}}}",

@@ -128,10 +128,8 @@ def test_macro_powers_are_the_published_ones() -> None:
     )
 
 
-def test_another_loop_order_is_refused_with_where_to_read_on() -> None:
-    with pytest.raises(
-        ConfigError, match=r"only 'm,n,k,column' is simulated.*docs/better_focus.md.*'n,m,k,column'"
-    ):
+def test_another_loop_order_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"only 'm,n,k,column' is simulated, got 'n,m,k,column'"):
         build_accelerator("focus", overrides=["dataflow.loop_order=n,m,k,column"])
 
 

@@ -58,7 +58,8 @@ class PlainArray(Accelerator[PlainArrayHardware]):
         """Return the three buffers: as stated, or two tiles of their kind with a port as wide as the array.
 
         Raises:
-            ConfigError: Another buffer is named or one is missing, or one does not hold its tiles.
+            ConfigError: Another buffer is named or one is missing, one does not hold its tiles, or a port is narrower
+                than what the array reads or writes in a cycle.
         """
         hardware, precision = self.hardware, self.hardware.precision
         rows, columns = hardware.core.array_rows.value, hardware.core.array_columns.value
@@ -76,9 +77,15 @@ class PlainArray(Accelerator[PlainArrayHardware]):
         needs = []
         for name, (high, wide, port, bits) in tiles.items():
             spec, least = hardware.buffers[name], bytes_of(DOUBLE_BUFFERED * high * wide, bits)
-            width = max(bytes_of(port, bits), LEAST_PORT_BYTES) if spec.port is None else spec.port.value
+            narrowest = max(bytes_of(port, bits), LEAST_PORT_BYTES)
+            width = narrowest if spec.port is None else spec.port.value
             if name == "wgt" and (stated := hardware.core.weight_port.value):
-                width = max(stated, LEAST_PORT_BYTES)
+                width = max(stated, LEAST_PORT_BYTES)  # and loading takes as long as that
+            elif width < narrowest:
+                raise ConfigError(
+                    f"{self.name}: field 'buffers.{name}.port' is {width}, expected at least {narrowest}: {port} "
+                    f"elements of {bits} bits a cycle{'; or core.weight_port' if name == 'wgt' else ''}"
+                )
             # Tiles that are smaller than any macro lie in the smallest.
             size = max(least, smallest_bytes(width)) if spec.size is None else spec.size.value
             if size < least:
@@ -90,11 +97,20 @@ class PlainArray(Accelerator[PlainArrayHardware]):
         return with_stated_ports(needs, hardware.core)
 
     def components(self, corrections: frozenset[str] = frozenset()) -> tuple[Component, ...]:
-        """Return the core logic, counted."""
+        """Return the core logic, counted.
+
+        Raises:
+            ConfigError: A component that multiplies is stated to be there fewer times than the array has multipliers.
+        """
         core = self.hardware.core
-        every = Count(
-            value=core.array_rows.value * core.array_columns.value, unit="1", source="one for each multiplier"
-        )
+        many = core.array_rows.value * core.array_columns.value
+        every = Count(value=many, unit="1", source="one for each multiplier")
+        for name, part in self.hardware.components.items():
+            if part.count is not None and part.count.value < many and "weights" in part.formats:
+                raise ConfigError(
+                    f"{self.name}: field 'components.{name}.count' is {part.count.value}, expected at least {many}, "
+                    "one for each multiplier of the array, or no count"
+                )
         return tuple(
             part if part.count is not None else part.model_copy(update={"count": every})
             for part in super().components()

@@ -7,25 +7,41 @@ from typing import TypeVar
 
 from focal_simulator.engine.cycle.packed import BatchedJobs, GroupCounts, JobGroup, batched_jobs
 from focal_simulator.engine.cycle.shared import SharedCounts
-from focal_simulator.jobs.lowering import TileJobs, Units
+from focal_simulator.engine.cycle.totals import Totals, batch_totals
+from focal_simulator.jobs.lowering import Lowering, TileJobs, Units
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 _MOST_BATCHES = 16
 _MOST_GROUPS = 1_000
+_MOST_RUNS = 64
+
+Run = tuple[tuple[GroupCounts, ...], Totals]
+"""Counts of each group of jobs, and what they sum to."""
 
 
 class DesignCache:
-    """Results of the two expensive steps of a run; a single run is a study of one design.
+    """What is counted in a run, before anything is priced; a single run is a study of one design.
 
-    Both keys are the values that the step computes from, so equal keys have equal results. The oldest entry goes
-    first: neighbouring designs share most.
+    Every key is the value that a step computes from, so equal keys have equal results. The oldest entry goes first:
+    neighbouring designs share most.
     """
 
     def __init__(self) -> None:
         self._batches: dict[TileJobs, BatchedJobs] = {}
         self._groups: dict[tuple[JobGroup, Units, int], GroupCounts] = {}
+        self._runs: dict[tuple[Lowering, int], Run] = {}
+
+    def run(self, lowering: Lowering, arrays: int = 1) -> Run:
+        """Return what a lowering counts on so many arrays, by both; raises as `TileJobs.jobs`."""
+
+        def make() -> Run:
+            batch = self.batch(lowering.tiles)
+            counts = tuple(self.counts(one, lowering.array.units(one.role), arrays) for one in batch.groups)
+            return counts, batch_totals(batch, counts)
+
+        return _known(self._runs, _MOST_RUNS, (lowering, arrays), make)
 
     def batch(self, tiles: TileJobs) -> BatchedJobs:
         """Return the packed jobs of tiles, by the tiles; raises as `TileJobs.jobs`."""
@@ -33,6 +49,7 @@ class DesignCache:
             # Groups are found by identity: those of jobs that are packed again later would never be asked for.
             gone = set(self._batches.pop(next(iter(self._batches))).groups)
             self._groups = {key: counts for key, counts in self._groups.items() if key[0] not in gone}
+            self._runs.clear()
         return _known(self._batches, _MOST_BATCHES, tiles, lambda: batched_jobs(tiles.jobs()))
 
     def counts(self, group: JobGroup, units: Units, arrays: int = 1) -> GroupCounts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from focal_common.errors import ConfigError, near_matches
@@ -29,7 +29,7 @@ from focal_simulator.engine.cycle.energy import (
 )
 from focal_simulator.engine.cycle.packed import GroupCounts
 from focal_simulator.engine.cycle.timing import JobTime, job_times
-from focal_simulator.engine.cycle.totals import Totals, batch_totals
+from focal_simulator.engine.cycle.totals import Totals
 from focal_simulator.jobs.context import CycleContext, memory_rates
 from focal_simulator.jobs.jobs import CAUSES
 from focal_simulator.jobs.lowering import BatchedTiles, Lowering
@@ -89,7 +89,7 @@ def simulate_cycles(
     check_accepted(accelerator, workload)
     context = cycle_context(accelerator, corrections)
     lowering = lowered(accelerator, workload, context)
-    counts, totals = _counted(lowering, cache or DesignCache(), accelerator.hardware.arrays.value)
+    counts, totals = (cache or DesignCache()).run(lowering, accelerator.hardware.arrays.value)
     # Without published formulas, or without a prefill, there are no published bytes to go back to.
     is_left = context.has("attention_traffic") or workload.operators
     if not is_left and isinstance(accelerator, PublishedFormulas):
@@ -124,13 +124,7 @@ def simulate_lowering(
         sram: Buffer cost model.
     """
     arrays = accelerator.hardware.arrays.value
-    return _priced(accelerator, context, *_counted(lowering, DesignCache(), arrays), sram)
-
-
-def _counted(lowering: Lowering, cache: DesignCache, arrays: int) -> tuple[tuple[GroupCounts, ...], Totals]:
-    batch = cache.batch(lowering.tiles)
-    counts = tuple(cache.counts(group, lowering.array.units(group.role), arrays) for group in batch.groups)
-    return counts, batch_totals(batch, counts)
+    return _priced(accelerator, context, *DesignCache().run(lowering, arrays), sram)
 
 
 def cycle_context(accelerator: Accelerator[Any], corrections: frozenset[str]) -> CycleContext:
@@ -140,6 +134,7 @@ def cycle_context(accelerator: Accelerator[Any], corrections: frozenset[str]) ->
     return CycleContext(memory_rates(memory, hardware.clock.value, hardware.arrays.value), corrections)
 
 
+@lru_cache(maxsize=4)  # a study asks for the costs of a design before it runs, and for every workload
 def cycle_costs(
     accelerator: Accelerator[Any], corrections: frozenset[str], choice: SramChoice
 ) -> tuple[BufferCost, ...]:

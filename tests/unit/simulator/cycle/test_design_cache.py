@@ -9,7 +9,7 @@ import pytest
 from focal_simulator.accelerators import ACCELERATORS
 from focal_simulator.accelerators.corrections import ALL
 from focal_simulator.accelerators.presets import build_accelerator
-from focal_simulator.engine.cycle import packed
+from focal_simulator.engine.cycle import design_cache, packed
 from focal_simulator.engine.cycle.design_cache import DesignCache
 from focal_simulator.engine.cycle.simulate import cycle_context, lowered, simulate_cycles
 from focal_simulator.jobs.lowering import GivenJobs, Lowering
@@ -26,16 +26,16 @@ def workload() -> Workload:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Calls of the two expensive steps."""
+    """Calls of the expensive steps."""
     calls: list[str] = []
-    for name in ("_group", "packed_cycles"):
-        kept = getattr(packed, name)
+    for module, name in ((packed, "_group"), (packed, "packed_cycles"), (design_cache, "batch_totals")):
+        kept = getattr(module, name)
 
         def called(*given: Any, name: str = name, kept: Any = kept) -> Any:
             calls.append(name)
             return kept(*given)
 
-        monkeypatch.setattr(packed, name, called)
+        monkeypatch.setattr(module, name, called)
     return calls
 
 
@@ -67,8 +67,8 @@ def test_equal_designs_have_equal_keys(name: str, workload: Workload) -> None:
         return lowered(accelerator, workload, context)
 
     first, second = keys(), keys()
-    assert first.tiles == second.tiles
-    assert hash(first.tiles) == hash(second.tiles)
+    assert first == second
+    assert hash(first) == hash(second)
     for group in packed.batched_jobs(first.tiles.jobs()).groups:
         assert first.array.units(group.role) == second.array.units(group.role)
         assert hash(first.array.units(group.role)) == hash(second.array.units(group.role))
@@ -86,7 +86,12 @@ def test_another_workload_of_the_same_name_is_another_one(workload: Workload) ->
 def test_the_oldest_entries_go_first_and_results_stay(workload: Workload) -> None:
     cache = DesignCache()
     given = [GivenJobs(()) for _ in range(40)]
+    ran = cache.run(
+        lowered(build_accelerator("focus"), workload, cycle_context(build_accelerator("focus"), ALL))
+    )
+    assert list(cache._runs.values()) == [ran]
     batches = [cache.batch(one) for one in given]
+    assert not cache._runs, "runs hold the counts of jobs that were let go"
     assert cache.batch(given[-1]) is batches[-1]
     assert cache.batch(given[0]) is not batches[0]
     focus = build_accelerator("focus")
