@@ -13,7 +13,6 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     Tag,
-    field_validator,
     model_validator,
 )
 
@@ -198,13 +197,6 @@ class Dataflow(StrictModel):
     loop_order: Literal["m,n,k,column"] = "m,n,k,column"
     is_weight_double_buffered: bool = False
     is_weight_wavefront: bool = False
-
-    @field_validator("loop_order", mode="before")
-    @classmethod
-    def _is_simulated(cls, given: Any) -> Any:
-        if given != "m,n,k,column":
-            raise ValueError(f"only 'm,n,k,column' is simulated, got {given!r}")
-        return given
 
 
 FORMAT_BITS: Final = {

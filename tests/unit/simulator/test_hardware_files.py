@@ -129,7 +129,9 @@ def test_macro_powers_are_the_published_ones() -> None:
 
 
 def test_another_loop_order_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"only 'm,n,k,column' is simulated, got 'n,m,k,column'"):
+    with pytest.raises(
+        ConfigError, match=r"'dataflow.loop_order': Input should be 'm,n,k,column', got 'n,m,k,"
+    ):
         build_accelerator("focus", overrides=["dataflow.loop_order=n,m,k,column"])
 
 
