@@ -198,7 +198,7 @@ def check_accepted(accelerator: Accelerator[Any], workload: Workload) -> None:
         raise UnsupportedError(
             f"{accelerator.preset}: {workload.label} is of a decoder with windows (header field 'windows_tokens', the "
             f"shortest of {shortest}), and accelerators here are timed with causal attention over the whole prompt; "
-            "expected a decoder without windows, or its GEMMs as a list (focal sim --gemms)"
+            "expected a decoder without windows, or a list of its GEMMs in place of a trace"
         )
     accelerator.accepts(workload)
 
