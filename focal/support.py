@@ -81,9 +81,9 @@ def method_support(
     Returns:
         Two sentences, empty where there is nothing to say.
     """
-    windowed = set(text.get("layer_types") or ()) - {"full_attention"} or bool(text.get("use_sliding_window"))
-    if changes_length(method) and windowed:
-        return "it drops tokens, which sliding-window layers do not support", ""
+    others = set(text.get("layer_types") or ()) - {"full_attention", "sliding_attention"}
+    if changes_length(method) and others:
+        return f"it drops tokens, which layers of type {', '.join(sorted(others))} do not support", ""
     refusals = _refusals(adapter.family, method)
     if set(refusals) == set(adapter.modalities):
         return next(iter(refusals.values())), ""

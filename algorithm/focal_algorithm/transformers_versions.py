@@ -23,7 +23,7 @@ NEWEST = "5.24.0"
 """What came after it was not tried; later repairs of 5.24 are let in."""
 
 _WHOLE_TILES = "5.23.0"
-"""The oldest that was seen to copy a prompt of several tiles (InternVL) whole for beams; 5.18 mixes the tiles."""
+"""The oldest that was seen to copy a prompt of several tiles whole for beams (InternVL, SmolVLM); 5.18 mixes them."""
 
 _CACHE_NAMES = ("cache", "past_key_values")  # since 5.24.0, which warns of the other; up to 5.23
 

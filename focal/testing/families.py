@@ -132,12 +132,13 @@ class FamilyContract:
         handles = []
         for index, layer in enumerate(loaded.adapter.points(loaded.model).layers):
             is_dropped = torch.from_numpy(masks.gemm(index, "q_proj").is_zero()).all(dim=1)
-            is_open = causal.clone()
-            is_open[:, is_dropped.nonzero().flatten() + start] = False
-            is_open |= torch.eye(length, dtype=torch.bool)
+            gone = is_dropped.nonzero().flatten() + start
 
-            def masked(_m: Any, args: Any, kwargs: dict[str, Any], is_open: torch.Tensor = is_open) -> Any:
-                return args, kwargs | {"attention_mask": is_open[None, None]}
+            def masked(_m: Any, args: Any, kwargs: dict[str, Any], gone: torch.Tensor = gone) -> Any:
+                own = kwargs.get("attention_mask")
+                is_open = causal[None, None].clone() if own is None else own.clone()
+                is_open[..., gone] = False
+                return args, kwargs | {"attention_mask": is_open | torch.eye(length, dtype=torch.bool)}
 
             handles.append(layer.layer.register_forward_pre_hook(masked, with_kwargs=True))
         with torch.inference_mode():

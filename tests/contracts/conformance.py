@@ -43,8 +43,11 @@ REFUSALS = {
     },
     ("dycoke", "minicpm_v+video"): "other tokens lie among those of its frames",
     ("evs", "minicpm_v+video"): "other tokens lie among those of its frames",
-    ("cmc", "qwen3_vl+video"): "other tokens lie between its frames",
-    ("framefusion", "qwen3_vl+video"): "other tokens lie between its frames",
+    **{
+        (method, subject): "other tokens lie between its frames"
+        for method in ("cmc", "framefusion")
+        for subject in ("qwen3_vl+video", "smolvlm+video", "smolvlm+image")
+    },
 }
 """Every refusal that is allowed, with words of its reason."""
 

@@ -21,7 +21,7 @@ from focal_algorithm.transformers_versions import cache_name, cache_of
 from focal_common.errors import UnsupportedError
 
 SETTLED = "llava_onevision+video"
-TOWERS = ("vision_tower", "visual", "vpm")
+TOWERS = ("vision_tower", "vision_model", "visual", "vpm")
 CHOOSE_TOKENS = {"adaptiv", "cdpruner", "dart", "dense", "divprune", "fastv", "focus_sec_only", "pyramiddrop"}
 WRITE_VALUES = {"cmc", "focus", "prumerge", "prumerge_plus", "visionzip"}
 """Some methods of either kind; which kind a method is of may depend on the prompt."""

@@ -26,6 +26,7 @@ from focal_algorithm.tracing.prompting import Prompt, token_types, visual_part
 from focal_traces.files.store import read_any
 
 _FAMILIES = {
+    "gemma3": (image(1), image(2), image(3)),
     "internvl": (image(1, 150, 70), image(2), image(3, 64, 190)),
     "llava": (image(1), image(2)),
     "llava_next": (image(1, 150, 70), image(2, 70, 140), image(3, 64, 190)),
@@ -34,6 +35,7 @@ _FAMILIES = {
     "minicpm_v": (image(1), image(2)),
     "qwen2_5_vl": (video(1), image(2, 140, 84)),
     "qwen3_vl": (image(1, 112, 84), video(2), video(3)),
+    "smolvlm": (image(1, 112, 84), video(2), image(3, 64, 190)),
 }
 """What a prompt of each family holds here."""
 

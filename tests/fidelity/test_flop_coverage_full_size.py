@@ -23,6 +23,7 @@ CLASSES = {
     "llava": ("Llava", "llama"),
     "llava_next": ("LlavaNext", "llama"),
     "llava_onevision": ("LlavaOnevision", "qwen2"),
+    "smolvlm": ("SmolVLM", "llama"),
 }
 """Stem of transformers' class and kind of decoder, by family."""
 
@@ -30,7 +31,7 @@ CLASSES = {
 def _configuration(shape: ModelShape, attention: str) -> Any:
     tower, decoder = shape.vision, shape.decoder
     vision: dict[str, Any] = {
-        "model_type": f"{tower.kind}_vision" if tower.kind == "internvl" else f"{tower.kind}_vision_model",
+        "model_type": f"{tower.kind}_vision" + ("" if tower.kind in ("internvl", "smolvlm") else "_model"),
         "hidden_size": tower.hidden_elements,
         "intermediate_size": tower.intermediate_elements,
         "num_hidden_layers": tower.layers,
@@ -50,7 +51,17 @@ def _configuration(shape: ModelShape, attention: str) -> Any:
     if tower.kind == "siglip":
         vision["vision_use_head"] = False
     build = getattr(hf, CLASSES[shape.family][0] + "Config")
-    return build(vision_config=vision, text_config=text, attn_implementation=attention)
+    own = {"scale_factor": 3} if shape.family == "smolvlm" else {}
+    return build(vision_config=vision, text_config=text, attn_implementation=attention, **own)
+
+
+def _smolvlm_features(tower: Any, pixels: Any) -> Any:
+    """Return what the tower's parts give; as a whole it looks at values of its mask, and meta tensors have none."""
+    side = tower.embeddings.num_patches_per_side
+    hidden = tower.embeddings(
+        pixels, torch.ones(len(pixels), side, side, dtype=torch.bool, device=pixels.device)
+    )
+    return tower.post_layernorm(tower.encoder(inputs_embeds=hidden).last_hidden_state)
 
 
 def _counted(call: Callable[[], Any]) -> tuple[int, Any]:
@@ -60,7 +71,9 @@ def _counted(call: Callable[[], Any]) -> tuple[int, Any]:
     return counter.get_total_flops(), output
 
 
-@pytest.mark.parametrize("name", ["llava_onevision_7b", "llava_1_5_7b", "llava_1_6_7b", "internvl3_8b"])
+@pytest.mark.parametrize(
+    "name", ["llava_onevision_7b", "llava_1_5_7b", "llava_1_6_7b", "internvl3_8b", "smolvlm2_2_2b"]
+)
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_a_published_model_is_covered_exactly(name: str, attention: str) -> None:
     shape = shape_preset(name)
@@ -77,13 +90,17 @@ def test_a_published_model_is_covered_exactly(name: str, attention: str) -> None
         mask = torch.empty(1, 1, tokens, tokens)
     inner = model.model
     counted = {}
-    counted["vision"], seen = _counted(lambda: inner.vision_tower(pixels).last_hidden_state)
-    patches = seen[:, shape.vision.class_tokens :]
-    patches = patches.reshape(shape.frames, -1, shape.projector.input_elements)
-    counted["projector"], _ = _counted(lambda: inner.multi_modal_projector(patches))
+    if shape.family == "smolvlm":
+        counted["vision"], patches = _counted(lambda: _smolvlm_features(inner.vision_model, pixels))
+        counted["projector"], _ = _counted(lambda: inner.connector(patches))
+    else:
+        counted["vision"], seen = _counted(lambda: inner.vision_tower(pixels).last_hidden_state)
+        patches = seen[:, shape.vision.class_tokens :]
+        patches = patches.reshape(shape.frames, -1, shape.projector.input_elements)
+        counted["projector"], _ = _counted(lambda: inner.multi_modal_projector(patches))
     counted["prefill"], hidden = _counted(
         lambda: (
-            inner.language_model(
+            model.get_decoder()(
                 inputs_embeds=embedded,
                 position_ids=positions,
                 use_cache=False,

@@ -17,6 +17,7 @@ PARAMETERS = {
     "llava_video_7b": 8.03,
     "minicpm_v_2_6": 8.10,
     "qwen2_5_vl_7b": 8.29,
+    "smolvlm2_2_2b": 2.25,
 }
 
 

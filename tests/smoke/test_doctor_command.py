@@ -47,16 +47,18 @@ def test_a_checkpoint_folder_is_described_without_loading_it(
     assert "*.safetensors" in found["weights"]["advice"]
 
 
-def test_sliding_windows_rule_out_methods_that_drop_tokens(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kind", ["sliding_attention", "chunked_attention"])
+def test_layers_of_unknown_types_rule_out_methods_that_drop_tokens(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     families.tiny("qwen2_5_vl").model.save_pretrained(tmp_path)
     path = tmp_path / "config.json"
     settings = json.loads(path.read_text())
-    settings["text_config"]["layer_types"] = ["full_attention", "sliding_attention"] * 2
+    settings["text_config"]["layer_types"] = ["full_attention", kind] * 2
     path.write_text(json.dumps(settings))
     _, found = doctor(capsys, "--model", str(tmp_path))
-    assert found["method focus"]["found"].startswith("no: it drops tokens, which sliding-window")
+    refused = "no: it drops tokens, which layers of type chunked_attention do not support"
+    assert found["method focus"]["found"].startswith("yes" if kind == "sliding_attention" else refused)
     assert found["method dense"]["found"] == "yes"
 
 
@@ -65,7 +67,7 @@ def test_sliding_windows_rule_out_methods_that_drop_tokens(
     [
         (
             {"model_type": "bert"},
-            "no adapter for model_type 'bert'; supported families: internvl, llava, ",
+            "no adapter for model_type 'bert'; supported families: gemma3, internvl, ",
         ),
         ({"model_type": "llava_qwen"}, "convert it with 'focal convert-model"),
         ({"model_type": "minicpmv"}, "allow it with trust_remote_code"),

@@ -41,7 +41,7 @@ def show_ahead(query: Tensor, key: Tensor, scaling: float) -> None:
 
 
 def operands_ahead(
-    point: LayerPoints, hidden: Tensor, rotary: tuple[Tensor, Tensor] | None
+    point: LayerPoints, hidden: Tensor, rotary: tuple[Tensor, Tensor] | None, mask: Tensor | None = None
 ) -> AttentionOperands:
     """Return what the attention of a layer would be given.
 
@@ -49,6 +49,7 @@ def operands_ahead(
         point: The layer.
         hidden: Residual stream of one prompt before it, axes (tokens, hidden).
         rotary: Tables of these tokens as `AttentionOperands.rotary` has them.
+        mask: Likewise.
 
     Raises:
         UnsupportedError: The decoder hands its layers no rotary tables.
@@ -67,7 +68,7 @@ def operands_ahead(
                 attention_mask=None,
             )
     except _Shown as shown:
-        return AttentionOperands(shown.query[0], shown.key[0], shown.scaling, rotary)
+        return AttentionOperands(shown.query[0], shown.key[0], shown.scaling, rotary, mask)
     finally:
         _NOW.is_looking = False
     raise UnsupportedError(

@@ -18,7 +18,7 @@ from focal_algorithm.hooks.attention import SESSIONS, observed_attention
 from focal_algorithm.hooks.generation import refuse_copy, watched_generate
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.session import Session
-from focal_algorithm.methods.base import CompressionMethod, HookPoint, changes_length
+from focal_algorithm.methods.base import CompressionMethod, HookPoint
 from focal_algorithm.models.base import LayerPoints, ModelAdapter
 from focal_algorithm.models.inference_only import refuse_compiled_parts
 from focal_algorithm.prompts.layout import SampleLayout
@@ -56,8 +56,6 @@ def attach(
     decoder: Any = points.decoder
     if any(point.attention in SESSIONS for point in points.layers):
         raise UnsupportedError("a method is attached to this model already; leave its 'with' block first")
-    if changes_length(method) and set(getattr(decoder.config, "layer_types", ())) - {"full_attention"}:
-        raise UnsupportedError(f"{method.name} drops tokens, which sliding-window layers do not support")
     session = Session(model, adapter, method, recorder, layouts)
     stock = decoder.config._attn_implementation
     observed = observed_attention(stock)
@@ -123,7 +121,7 @@ def _attach_layer(
             handles.first_input(module, partial(session.on_gemm_input, layer, gemm))
     if HookPoint.AFTER_ATTENTION in session.points:
         handles.first_input(point.mlp_norm, partial(session.on_after_attention, layer))
-        handles.outputs(point.mlp, session.on_mlp_output)
+        handles.outputs(point.mlp_branch, session.on_mlp_output)
 
 
 def _by_name(module: nn.Module, args: Sequence[Any], inputs: dict[str, Any]) -> dict[str, Any]:

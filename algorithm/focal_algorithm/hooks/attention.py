@@ -79,7 +79,7 @@ def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
         if attached is not None:
             session, layer = attached
             scaling, tokens = settings["scaling"], query.shape[2]
-            query = session.on_query(layer, query, key, scaling)
+            query = session.on_query(layer, query, key, attention_mask, scaling)
             attention_mask = session.on_keys(layer, query, key, attention_mask, scaling)
             if session.replaces_probabilities(layer):
                 mask = None if attention_mask is None else attention_mask[..., :tokens]

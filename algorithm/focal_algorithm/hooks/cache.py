@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 from focal_common.errors import UnsupportedError
 
@@ -151,7 +151,9 @@ class ShortenedLayer(DynamicLayer):
 
 
 def require_growing_cache(cache: Any, method: str) -> None:
-    """Check that a cache can hold another number of tokens in each layer.
+    """Check that a cache can hold another number of tokens in each layer, and let layers with a window grow, too.
+
+    A layer with a window forgets by number, and windows are measured in the whole prompt: masks do it instead.
 
     Raises:
         UnsupportedError: It is none that grows with what it is given.
@@ -159,6 +161,10 @@ def require_growing_cache(cache: Any, method: str) -> None:
     if cache is None:
         return
     plain = (DynamicLayer, ShortenedLayer)
+    if isinstance(cache, DynamicCache):
+        cache.layers = [
+            DynamicLayer() if type(layer) is DynamicSlidingWindowLayer else layer for layer in cache.layers
+        ]
     is_plain = isinstance(cache, DynamicCache) and all(type(layer) in plain for layer in cache.layers)
     if is_plain and getattr(cache, "layer_class_to_replicate", None) in (None, *plain):
         return

@@ -144,8 +144,8 @@ def _call(model: Any, args: Sequence[Any], settings: Mapping[str, Any]) -> Gener
 def _require_whole_pictures(model: Any, inputs: Mapping[str, Any]) -> None:
     """Refuse copies of a prompt whose tiles `generate` would repeat one by one, so that prompts get mixed pictures.
 
-    Older versions do where the tiles of all prompts lie behind one another (InternVL) and the class has no way of its
-    own of copying them.
+    Older versions do where the features of all prompts lie behind one another (InternVL, SmolVLM; not where sizes tell
+    the tiles of each image) and the class has no way of its own of copying them.
 
     Raises:
         UnsupportedError: It would.
@@ -154,7 +154,8 @@ def _require_whole_pictures(model: Any, inputs: Mapping[str, Any]) -> None:
     if not mixes_tiles() or not torch.is_tensor(pixels) or not torch.is_tensor(ids):
         return
     is_stock = type(model)._expand_inputs_for_generation is GenerationMixin._expand_inputs_for_generation
-    if is_stock and pixels.ndim == 4 and len(pixels) != len(ids):
+    is_one_tensor = pixels.ndim >= 4 and inputs.get("image_sizes") is None
+    if is_stock and is_one_tensor and pixels.shape[:-3].numel() != len(ids):
         raise UnsupportedError(
             f"{type(model).__name__}.generate of this transformers repeats the tiles of pictures one by one for beams "
             "and several sequences, which mixes them; leave out num_beams and num_return_sequences, or update "

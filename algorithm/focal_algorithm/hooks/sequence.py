@@ -131,30 +131,50 @@ class BatchSequence:
             is_open = (columns[:, None, :] <= columns[:, :, None]) & self.is_real[:, None, :]
             mask = additive_mask(is_open, dtype)[:, None]
         else:
-            rows = gather_tokens(whole_mask[:, 0], columns, -2)
-            mask = gather_tokens(rows.transpose(1, 2), columns, -2).transpose(1, 2)[:, None]
+            mask = _taken(whole_mask, columns[:, :, None], columns[:, None, :])
+            if self.renumbered is not None:
+                # A later token is open for what both are, parts of one image, and not for where they stand.
+                first, last = self.columns[:, :, None], self.columns[:, None, :]
+                is_later = columns[:, None, :] > columns[:, :, None]
+                both = _taken(whole_mask, torch.minimum(first, last), torch.maximum(first, last))
+                mask = torch.where(is_later[:, None], both, mask)
             closed = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
             mask = mask.masked_fill(~self.is_real[:, None, None, :], closed)
         # A dummy or padding query that may attend to nothing would turn into NaN and reach the cache.
         opened = True if mask.dtype == torch.bool else 0.0
         return mask.masked_fill(~self.is_real[:, None, :, None], opened)
 
-    def decode_mask(self, steps: int, queries: int, dtype: torch.dtype) -> Tensor | None:
+    def decode_mask(
+        self, steps: int, queries: int, dtype: torch.dtype, window: int | None = None, end: int = 0
+    ) -> Tensor | None:
         """Return the mask of new tokens against this sequence, all tokens since, and each other.
 
         Args:
             steps: Tokens between the prefill and the new ones.
             queries: New tokens.
             dtype: Of the additive mask.
+            window: Columns that a token attends to, itself included; None for all before it.
+            end: Columns of the original input.
 
         Returns:
             Axes (batch, 1, queries, keys); None where every key is open to the only query.
         """
-        if queries == 1 and bool(self.is_real.all()):
+        if queries == 1 and window is None and bool(self.is_real.all()):
+            return None  # the usual case, at the cost of one kernel
+        since = torch.arange(steps + queries, device=self.columns.device) + end
+        since = since - (0 if self.lowered is None else self.lowered)
+        columns = torch.cat((self.position_columns, since.expand(len(self.columns), -1)), dim=1)
+        is_near = columns[:, None, :] > columns[:, -queries:, None] - (window or columns.max() + 1)
+        is_open = is_near & torch.nn.functional.pad(self.is_real, (0, steps + queries), value=True)[:, None]
+        if queries == 1 and bool(is_open.all()):
             return None
-        is_real = torch.nn.functional.pad(self.is_real, (0, steps + queries), value=True)[:, None]
-        is_earlier = is_real.new_ones(queries, is_real.shape[-1]).tril(is_real.shape[-1] - queries)
-        return additive_mask(is_real & is_earlier, dtype)[:, None]
+        return additive_mask(is_open.tril(is_open.shape[-1] - queries), dtype)[:, None]
+
+
+def _taken(mask: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
+    """Return entries of a mask, axes (batch or 1, 1, tokens, tokens), by columns that broadcast to (batch, n, n)."""
+    rows = torch.arange(len(queries), device=mask.device)[:, None, None]
+    return mask.expand(len(queries), -1, -1, -1)[rows, 0, queries, keys][:, None]
 
 
 def without_keys(mask: Tensor | None, is_open: Tensor, dtype: torch.dtype) -> Tensor:

@@ -6,6 +6,7 @@ The only file that knows both the batch and the method. Hooks are registered in
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.cache_utils import DynamicCache
 
 from focal_algorithm.hooks.ahead import is_looking_ahead, operands_ahead
 from focal_algorithm.hooks.cache import (
@@ -51,7 +53,7 @@ from focal_algorithm.methods.base import (
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.models.inference_only import refuse_compiled_forward, refuse_gradients, refuse_training
 from focal_algorithm.prompts.layout import SampleLayout
-from focal_algorithm.transformers_versions import cache_in, cache_of
+from focal_algorithm.transformers_versions import cache_in, cache_name, cache_of
 from focal_common.errors import ConfigError, RunError, UnsupportedError
 
 __all__ = ["Session"]
@@ -67,6 +69,7 @@ class _Forward:
         copies: Rows in a row that are the same prompt.
         brings_pictures: Whether its ids hold visual tokens.
         logits_to_keep: As the caller asked for.
+        attention_mask: As the model was given it, which may hand its decoder several masks made of it.
         prefill: The prompts, from their prefill to the last decode step; None before the decoder is reached.
         is_decoding: Whether the prompts are in the cache already.
         is_recomputing: Whether prompts that were recorded are run again, with the tokens generated since.
@@ -80,6 +83,7 @@ class _Forward:
     copies: int = 1
     brings_pictures: bool = True
     logits_to_keep: Any = 0
+    attention_mask: Any = None
     prefill: Prefill | None = None
     is_decoding: bool = False
     is_recomputing: bool = False
@@ -124,6 +128,8 @@ class Session:
         self.geometry = self._decoder_points.geometry
         self.attachment = Attachment(method.name)
         self._drops = changes_length(method)
+        looks = self._drops or HookPoint.ATTENTION_OPERANDS in self.points
+        self._windows = self._decoder_points.windows if looks else (None,) * self.geometry.layers
         self._probability_layers = (
             range(self.geometry.layers)[method.needs.probability_layers]
             if HookPoint.ATTENTION_PROBABILITIES in self.points
@@ -215,6 +221,7 @@ class Session:
         """Read layouts where none were given; ``inputs`` are the keyword arguments of the whole model."""
         now = self._thread.forward = _Forward(logits_to_keep=self._thread.logits_to_keep)
         self._thread.logits_to_keep = 0
+        now.attention_mask = inputs.get("attention_mask")
         token_ids, call, is_cached = inputs.get("input_ids"), self._thread.call, _cached_tokens(inputs) > 0
         if not is_cached and any(
             name.startswith("pixel_values") and inputs[name] is not None for name in inputs
@@ -262,6 +269,8 @@ class Session:
         if not _cached_tokens(inputs):
             if self._drops:
                 require_growing_cache(cache, self.method.name)
+                if cache is None and inputs.get("use_cache") and any(self._windows):
+                    inputs = inputs | {cache_name(): DynamicCache()}
             now.is_decoding = False
             unbind_cache(cache)
             now.prefill = self._start_prefill(embeddings, inputs)
@@ -281,7 +290,7 @@ class Session:
                 earlier = enumerate(notes) if notes.shape[1] else ()
                 now.notes |= {(row, part): DecodeNotes(own) for row, own in earlier}
         if self._drops:
-            require_same_padding(inputs.get("attention_mask"), prefill.is_real, prefill.is_padded)
+            require_same_padding(self._mask_in(inputs), prefill.is_real, prefill.is_padded)
         first = prefill.at_layer[0]
         if first.is_whole:
             return inputs
@@ -324,6 +333,11 @@ class Session:
                 padded = [torch.nn.functional.pad(one, (0, width - one.shape[-1])) for one in found]
                 cache.layers[0].note(part, torch.stack(padded))
 
+    def _mask_in(self, inputs: Mapping[str, Any]) -> Any:
+        """Return the mask of a forward, of its decoder's arguments, as the model was given it."""
+        mask = inputs.get("attention_mask")
+        return self._thread.forward.attention_mask if isinstance(mask, dict) else mask
+
     def _start_prefill(self, embeddings: Tensor, inputs: Mapping[str, Any]) -> Prefill:
         now = self._thread.forward
         layouts = self.layouts if now.layouts is None else now.layouts
@@ -339,7 +353,7 @@ class Session:
         if now.layouts is None and call is not None and len(layouts) * call.copies == len(embeddings):
             now.copies = call.copies  # a prompt of embeddings
             layouts = [layout for layout in layouts for _ in range(call.copies)]
-        is_real = real_tokens(inputs.get("attention_mask"), embeddings, cache_in(inputs))
+        is_real = real_tokens(self._mask_in(inputs), embeddings, cache_in(inputs))
         lengths = [int(length) for length in is_real.sum(dim=1)]
         has_more = any(
             length > layout.sequence_tokens for layout, length in zip(layouts, lengths, strict=False)
@@ -385,9 +399,10 @@ class Session:
                 return hidden, inputs
             steps = held_tokens(cache_in(inputs), layer) - sequence.columns.shape[1]
             queries = hidden.shape[1]
-            changed = {"attention_mask": sequence.decode_mask(steps, queries, hidden.dtype)}
+            window, end = self._windows[layer], prefill.prompt_columns
+            changed = {"attention_mask": sequence.decode_mask(steps, queries, hidden.dtype, window, end)}
             if sequence.renumbered is not None:
-                changed |= self._rotated(hidden, prefill.decode_positions(layer, steps, queries))
+                changed |= self._rotated(layer, hidden, prefill.decode_positions(layer, steps, queries))
             return hidden, inputs | changed
         if layer == 0 and self.tower is not None:
             hidden = self._compress_pictures(prefill, hidden)
@@ -410,11 +425,14 @@ class Session:
 
         def ahead() -> AttentionOperands:
             prefill = self._thread.forward.prefill
-            tables = inputs.get("position_embeddings")
+            tables, mask = inputs.get("position_embeddings"), None
             if prefill is not None and tables is not None:
                 columns = prefill.sequence.position_columns[picture.row, picture.rows]
                 tables = _rows_of(tables, picture.row, columns)
-            return operands_ahead(self._decoder_points.layers[layer], own, tables)
+                if self._windows[layer] is not None:
+                    mask = prefill.sequence.prefill_mask(inputs.get("attention_mask"), own.dtype)
+                mask = self._window_of(layer, mask, picture)
+            return operands_ahead(self._decoder_points.layers[layer], own, tables, mask)
 
         def final_norm(values: Tensor) -> Tensor:
             normed: Tensor = self._decoder_points.final_norm(values)
@@ -456,13 +474,23 @@ class Session:
         tables = self._thread.forward.rotary_tables
         return None if tables is None else _rows_of(tables, sample, rows)
 
-    def _rotated(self, hidden: Tensor, position_ids: Tensor) -> dict[str, Any]:
+    def _window_of(self, layer: int, mask: Tensor | None, picture: Picture) -> Tensor | None:
+        """Return what tokens may attend to in a layer with a window; see `AttentionOperands.mask`."""
+        if mask is None or self._windows[layer] is None:
+            return None
+        own = mask[picture.row if len(mask) > 1 else 0, 0][picture.rows[:, None], picture.rows]
+        return own if own.dtype == torch.bool else own == 0
+
+    def _rotated(self, layer: int, hidden: Tensor, position_ids: Tensor) -> dict[str, Any]:
         if self._rotary is None:
             raise UnsupportedError(
                 f"{self.method.name} counts positions anew, but this decoder has no module 'rotary_emb'"
             )
+        # Layers with a window have frequencies of their own (Gemma 3).
+        is_typed = "layer_type" in inspect.signature(self._rotary.forward).parameters
+        kind = {"layer_type": self._decoder.config.layer_types[layer]} if is_typed else {}
         return {
-            "position_embeddings": self._rotary(hidden, position_ids=position_ids),
+            "position_embeddings": self._rotary(hidden, position_ids=position_ids, **kind),
             "position_ids": position_ids,
         }
 
@@ -529,13 +557,14 @@ class Session:
                 result[picture.row, picture.rows] = outcome.values
         return result if result is values else refuse_gradients(result, self.method.name)
 
-    def on_query(self, layer: int, query: Tensor, key: Tensor, scaling: float) -> Tensor:
+    def on_query(self, layer: int, query: Tensor, key: Tensor, mask: Any, scaling: float) -> Tensor:
         """Transform Q and show the operands of the attention to the method.
 
         Args:
             layer: Decoder layer.
             query: Axes (batch, heads, tokens, head_dim), after the position embedding.
             key: Axes (batch, kv_heads, tokens, head_dim).
+            mask: As `on_keys` has it.
             scaling: Factor of the scores.
         """
         prefill = self._active
@@ -554,7 +583,13 @@ class Session:
             for picture in prefill.pictures():
                 row, rows = picture.row, picture.rows
                 own_query, own_key = query[row][:, rows].detach(), key[row][:, rows].detach()
-                operands = AttentionOperands(own_query, own_key, scaling, self._tables_of(row, rows))
+                operands = AttentionOperands(
+                    own_query,
+                    own_key,
+                    scaling,
+                    self._tables_of(row, rows),
+                    self._window_of(layer, mask, picture),
+                )
                 self.method.see_attention(layer, operands, picture.stream, picture.state)
         return query
 

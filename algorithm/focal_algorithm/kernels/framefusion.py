@@ -109,7 +109,9 @@ def prune_to_budget(weights: Tensor, reduction: float) -> Tensor:
     return select_top(weights, round(len(weights) * (1 - reduction)))
 
 
-def last_query_attention(query: Tensor, key: Tensor, *, scaling: float, rows: Tensor) -> Tensor:
+def last_query_attention(
+    query: Tensor, key: Tensor, *, scaling: float, rows: Tensor, mask: Tensor | None = None
+) -> Tensor:
     """Return the attention of the last token to some tokens, averaged over the heads.
 
     Args:
@@ -117,13 +119,16 @@ def last_query_attention(query: Tensor, key: Tensor, *, scaling: float, rows: Te
         key: Axes (kv_heads, tokens, head_dim).
         scaling: Factor of the scores.
         rows: Tokens asked for, axes (n), int64.
+        mask: Whether it may attend to each token, axes (1, tokens), bool; None for all.
 
     Returns:
         Axes (n), dtype of the query.
     """
     groups = query.shape[0] // key.shape[0]
     parts = [
-        attention_probabilities(query[index * groups : (index + 1) * groups], head, scaling=scaling)
+        attention_probabilities(
+            query[index * groups : (index + 1) * groups], head, scaling=scaling, mask=mask
+        )
         for index, head in enumerate(key)
     ]
     return torch.cat(parts)[:, 0, rows].mean(dim=0)

@@ -70,14 +70,17 @@ def raters_of(scores: Tensor) -> Tensor:
     return (scores > scores.mean()).nonzero().flatten()
 
 
-def attention_rows(query: Tensor, key: Tensor, rows: Tensor, scaling: float) -> Tensor:
-    """Return the causal attention of some rows only.
+def attention_rows(
+    query: Tensor, key: Tensor, rows: Tensor, scaling: float, mask: Tensor | None = None
+) -> Tensor:
+    """Return the attention of some rows only.
 
     Args:
         query: Axes (heads, tokens, head_dim), after the position embedding.
         key: Axes (kv_heads, tokens, head_dim).
         rows: Rows wanted, axes (rows), int64.
         scaling: Factor of the scores.
+        mask: Whether each row may attend to each token, axes (rows, tokens), bool; None for causal.
 
     Returns:
         Axes (heads, rows, tokens), float32.
@@ -86,9 +89,9 @@ def attention_rows(query: Tensor, key: Tensor, rows: Tensor, scaling: float) -> 
     heads, count, head_dim = wanted.shape
     grouped = wanted.view(len(key), heads // len(key) * count, head_dim)
     scores = (grouped @ key.to(torch.float32).transpose(1, 2)) * scaling
-    index = torch.arange(key.shape[1], device=key.device)
-    is_later = index[None, :] > rows[:, None]
-    return scores.view(heads, count, -1).masked_fill(is_later, -torch.inf).softmax(dim=-1)
+    if mask is None:
+        mask = torch.arange(key.shape[1], device=key.device)[None, :] <= rows[:, None]
+    return scores.view(heads, count, -1).masked_fill(~mask, -torch.inf).softmax(dim=-1)
 
 
 def selected_heads(attention: Tensor, count: int) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.methods.study import MethodStudy
-from focal_algorithm.prompts.layout import SampleLayout, is_pyramid
+from focal_algorithm.prompts.layout import SampleLayout, is_pyramid, starts_of_frames
 from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
 from focal_common.errors import ConfigError
 from focal_traces.header.schema import DecoderGeometry
@@ -88,7 +88,8 @@ class TokenStream:
         grid = self.layout.grid
         if scope == "prompt" or grid is None or grid.frames < 2 or is_pyramid(grid):
             return [torch.arange(len(self.visual_rows), device=self.token_ids.device)]
-        frame = (self.visual_positions // grid.frame_stride).clamp(max=grid.frames - 1)
+        starts = starts_of_frames(self.layout).to(self.visual_positions.device)
+        frame = (torch.searchsorted(starts, self.visual_positions, right=True) - 1).clamp(min=0)
         parts = [(frame == number).nonzero().flatten() for number in range(grid.frames)]
         return [part for part in parts if len(part)]
 
@@ -174,12 +175,19 @@ class AttentionOperands:
         scaling: Factor of the scores.
         rotary: Cosine and sine of the tokens, each axes (tokens, head_dim); where positions have several axes, they
             come first. None where the decoder hands its layers no tables.
+        mask: Whether each token may attend to each, axes (tokens, tokens), bool, in layers that attend within a sliding
+            window; None where text attends to all that is before it.
     """
 
     query: Tensor
     key: Tensor
     scaling: float
     rotary: tuple[Tensor, Tensor] | None = None
+    mask: Tensor | None = None
+
+    def mask_of(self, rows: Tensor | slice, end: int) -> Tensor | None:
+        """Return what some tokens may attend to among the first ``end``, axes (rows, end), bool; None for causal."""
+        return None if self.mask is None else self.mask[rows, :end]
 
 
 @dataclass

@@ -127,6 +127,7 @@ class FastV(CompressionMethod):
             operands.query[:, end - 1 : end],
             operands.key[:, :end],
             scaling=operands.scaling,
+            mask=operands.mask_of(slice(end - 1, end), end),
             rows=stream.visual_rows,
         )
         refuse_nan(state.scores, layer, self.name)

@@ -247,6 +247,7 @@ class Focus(CompressionMethod):
             operands.query[:, stream.query_rows],
             operands.key[:, :prompt_end],
             scaling=operands.scaling,
+            mask=operands.mask_of(stream.query_rows, prompt_end),
             first_visual=int(stream.visual_rows[0]),
             visual_count=len(stream.visual_rows),
             name=f"layer {layer}",

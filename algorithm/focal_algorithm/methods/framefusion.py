@@ -140,6 +140,7 @@ class Framefusion(CompressionMethod):
             operands.query[:, end - 1 : end],
             operands.key[:, :end],
             scaling=operands.scaling,
+            mask=operands.mask_of(slice(end - 1, end), end),
             rows=stream.visual_rows,
         )
 

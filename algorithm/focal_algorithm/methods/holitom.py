@@ -156,6 +156,7 @@ class HoliTom(CompressionMethod):
             operands.query[:, end - 1 : end],
             operands.key[:, :end],
             scaling=operands.scaling,
+            mask=operands.mask_of(slice(end - 1, end), end),
             rows=state.inner,
         )
         refuse_nan(state.scores, layer, self.name)

@@ -146,6 +146,7 @@ class PyramidDrop(CompressionMethod):
             operands.query[:, end - 1 : end],
             operands.key[:, :end],
             scaling=operands.scaling,
+            mask=operands.mask_of(slice(end - 1, end), end),
             rows=stream.visual_rows,
         )
         refuse_nan(scores, layer, self.name)

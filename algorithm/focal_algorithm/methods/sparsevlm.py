@@ -194,7 +194,13 @@ class SparseVlm(CompressionMethod):
         if state.raters is None:
             return
         rows = stream.query_rows[state.raters]
-        attention = attention_rows(operands.query, operands.key, rows, operands.scaling)
+        attention = attention_rows(
+            operands.query,
+            operands.key,
+            rows,
+            operands.scaling,
+            operands.mask_of(rows, operands.key.shape[1]),
+        )
         attention = attention[:, :, stream.visual_rows]
         if tables is not None:
             weights = position_weights(*tables, rows, stream.visual_rows)

@@ -47,7 +47,7 @@ class VideoFrames:
                 the family does not tell.
         """
         grid = layout.grid
-        if grid is None or is_pyramid(grid) or grid.frames < 2:
+        if grid is None or is_pyramid(grid) or grid.frames < 2 or layout.is_tiled:
             raise UnsupportedError(
                 f"{layout.sample_id}: {method} compares the frames of a video, and this prompt shows one picture; "
                 "expected a video of at least two frames"

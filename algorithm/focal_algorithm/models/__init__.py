@@ -20,6 +20,7 @@ _REMEDY = "copy the folder again, or train the model again with 'focal train'"
 MODELS: Registry[type[ModelAdapter]] = Registry(
     "model",
     {
+        "gemma3": "focal_algorithm.models.gemma3:Gemma3",
         "internvl": "focal_algorithm.models.internvl:InternVl",
         "llava": "focal_algorithm.models.llava:Llava",
         "llava_next": "focal_algorithm.models.llava_next:LlavaNext",
@@ -28,6 +29,7 @@ MODELS: Registry[type[ModelAdapter]] = Registry(
         "minicpm_v": "focal_algorithm.models.minicpm_v:MiniCpmV",
         "qwen2_5_vl": "focal_algorithm.models.qwen2_5_vl:Qwen25Vl",
         "qwen3_vl": "focal_algorithm.models.qwen3_vl:Qwen3Vl",
+        "smolvlm": "focal_algorithm.models.smolvlm:SmolVlm",
     },
     group="focal.models",
 )

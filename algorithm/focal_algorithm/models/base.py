@@ -9,13 +9,22 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import mode
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
 from focal_algorithm.models import sizes
 from focal_algorithm.prompts.cells import CellMaker, VisualCells
-from focal_algorithm.prompts.layout import PromptRow, Run, SampleLayout, joined_layout, prompt_rows
+from focal_algorithm.prompts.layout import (
+    PromptRow,
+    Run,
+    SampleLayout,
+    joined_layout,
+    prompt_rows,
+    token_grid,
+)
 from focal_algorithm.prompts.media.preprocess import SIGLIP, PixelScale, picture_of
 from focal_algorithm.prompts.media.tokens import ByteTokenizer, Tokenizer
 from focal_algorithm.prompts.vision import (
@@ -40,6 +49,7 @@ class LayerPoints:
         o_proj: Its input is the attention output, heads side by side.
         mlp_norm: Its input is the residual stream after attention.
         mlp: Its input is shared by gate and up.
+        mlp_branch: Its output is what the layer adds after the attention: the MLP, or a norm behind it.
         down_proj: Its input is act(gate) * up.
     """
 
@@ -49,6 +59,7 @@ class LayerPoints:
     o_proj: nn.Module
     mlp_norm: nn.Module
     mlp: nn.Module
+    mlp_branch: nn.Module
     down_proj: nn.Module
 
 
@@ -76,9 +87,27 @@ class DecoderPoints:
         return norm
 
     @property
+    def windows(self) -> tuple[int | None, ...]:
+        """Of each layer the tokens that one attends to, itself included; None for all before it.
+
+        Raises:
+            UnsupportedError: A layer attends in another way.
+        """
+        text: Any = self.decoder.config
+        kinds = getattr(text, "layer_types", None) or ["full_attention"] * len(self.layers)
+        known = {"full_attention": None, "sliding_attention": getattr(text, "sliding_window", None)}
+        if others := sorted(set(kinds) - set(known)):
+            raise UnsupportedError(
+                f"field 'layer_types' has {', '.join(others)}; expected {' or '.join(known)}: what another kind does "
+                "after tokens were dropped is not known"
+            )
+        return tuple(known[kind] for kind in kinds)
+
+    @property
     def geometry(self) -> DecoderGeometry:
         """Shape of the decoder, as its configuration says."""
         text: Any = self.decoder.config
+        is_windowed = "sliding_attention" in (getattr(text, "layer_types", None) or ())
         return DecoderGeometry(
             layers=text.num_hidden_layers,
             hidden_elements=text.hidden_size,
@@ -86,6 +115,7 @@ class DecoderPoints:
             heads=text.num_attention_heads,
             kv_heads=text.num_key_value_heads,
             head_dim_elements=getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
+            windows_tokens=self.windows if is_windowed else (),
         )
 
 
@@ -111,6 +141,39 @@ class VisualRange(NamedTuple):
     image_size_pixels: tuple[int, int] | None = None
     frame_starts: tuple[int, ...] = ()
     separator_columns: int = 0
+    is_tiled: bool = False
+
+    @classmethod
+    def of_runs(cls, row: PromptRow, rows: int, columns: int, *, is_tiled: bool = False) -> VisualRange:
+        """Return the range from the first to the last of pictures of one size, one a run, with text between them.
+
+        The stride of its frames is the most common distance between two runs.
+
+        Args:
+            row: Runs of one image or video.
+            rows: Of tokens in a picture.
+            columns: Likewise.
+            is_tiled: See `SampleLayout`.
+
+        Raises:
+            UnsupportedError: A run is no such picture.
+        """
+        first, last, cells = row.runs[0], row.runs[-1], rows * columns
+        if {(run.token_id, run.tokens) for run in row.runs} != {(first.token_id, cells)}:
+            raise UnsupportedError(
+                f"{row.name}: runs of {', '.join(str(run.tokens) for run in row.runs)} placeholders make no pictures "
+                f"of one size; expected {rows} x {columns} = {cells} in each"
+            )
+        gaps = [after.start - before.start for before, after in pairwise(row.runs)]
+        grid = token_grid(len(row.runs), rows, columns, frame_stride=mode(gaps) if gaps else cells)
+        starts = tuple(run.start - first.start for run in row.runs)
+        return cls(
+            first.start,
+            last.start + cells - first.start,
+            grid,
+            frame_starts=starts if gaps else (),
+            is_tiled=is_tiled,
+        )
 
 
 @dataclass(frozen=True)
@@ -310,12 +373,15 @@ def _layer_points(layer: nn.Module) -> LayerPoints:
                 f"{type(layer).__name__} has no module '{path}'; this family needs its own adapter"
             ) from error
 
+    # Gemma has a norm behind the attention and one behind the MLP, before each is added.
+    is_sandwiched = hasattr(layer, "pre_feedforward_layernorm")
     return LayerPoints(
         layer=layer,
         attention_norm=child("input_layernorm"),
         attention=child("self_attn"),
         o_proj=child("self_attn.o_proj"),
-        mlp_norm=child("post_attention_layernorm"),
+        mlp_norm=child("pre_feedforward_layernorm" if is_sandwiched else "post_attention_layernorm"),
         mlp=child("mlp"),
+        mlp_branch=child("post_feedforward_layernorm" if is_sandwiched else "mlp"),
         down_proj=child("mlp.down_proj"),
     )

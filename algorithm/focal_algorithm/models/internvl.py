@@ -8,12 +8,11 @@ from functools import partial
 from typing import Any, ClassVar
 
 import torch
-from PIL import Image
 from torch import Tensor
 from transformers import InternVLForConditionalGeneration
 
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
-from focal_algorithm.prompts.cells import VisualCells, concatenated, grid_cells
+from focal_algorithm.prompts.cells import VisualCells, square_cells
 from focal_algorithm.prompts.layout import PromptRow, SampleLayout, token_grid
 from focal_algorithm.prompts.media.preprocess import PixelScale, normalised, picture_of, tiles_and_overview
 from focal_algorithm.prompts.vision import VisionPoints, VisualMap, shuffled_map
@@ -73,24 +72,18 @@ class InternVl(ModelAdapter):
         pictures = tiles_and_overview(frames[0], self.sample_pixels(model), _MOST_TILES)
         pixels = torch.stack([normalised(one, self.pixel_scale) for one in pictures]).to(model.dtype)
         tokens = Placeholders(model.config.image_token_id, len(pictures) * self._side(model) ** 2)
-        cells = partial(self._cells, model, pictures)
+        cells = partial(square_cells, pictures, self._side(model))
         return VisualPart(("<img>", tokens, "</img>"), {"pixel_values": pixels}, cells)
 
     def seen_cells(
         self, model: Any, pixels: Tensor, grid: Sequence[int] | None, layout: SampleLayout, is_video: bool
     ) -> VisualCells:
         """Take each tile for the picture that it is; see `ModelAdapter.seen_cells`."""
-        return self._cells(model, [picture_of(one, self.pixel_scale) for one in pixels])
+        return square_cells([picture_of(one, self.pixel_scale) for one in pixels], self._side(model))
 
     def sample_pixels(self, model: Any) -> int:
         """Return the side of a tile."""
         return int(model.config.vision_config.image_size[0])
-
-    def _cells(self, model: Any, pictures: Sequence[Image.Image]) -> VisualCells:
-        side = self._side(model)
-        grids = [grid_cells(number, one.size, side, side) for number, one in enumerate(pictures)]
-        labels = (*(f"tile {number}" for number in range(len(pictures) - 1)), "overview")
-        return VisualCells(tuple(pictures), labels if len(pictures) > 1 else ("image",), concatenated(grids))
 
     def _side(self, model: Any) -> int:
         """Return the tokens along a side of a tile."""

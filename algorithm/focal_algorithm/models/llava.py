@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from transformers import LlavaForConditionalGeneration
 
 from focal_algorithm.models.base import ModelAdapter, Placeholders, VisualPart, VisualRange
-from focal_algorithm.prompts.cells import VisualCells, grid_cells
+from focal_algorithm.prompts.cells import square_cells
 from focal_algorithm.prompts.layout import PromptRow, Run, cut_run, token_grid
 from focal_algorithm.prompts.media.preprocess import CLIP, PixelScale, cropped, normalised
 from focal_common.errors import UnsupportedError
@@ -59,12 +60,8 @@ class Llava(ModelAdapter):
         size = model.config.vision_config.image_size
         pixels = normalised(cropped(frames[0], size), self.pixel_scale)[None]
         side = self._side(model)
-
-        def cells() -> VisualCells:
-            grid = grid_cells(0, (size, size), side, side)
-            return VisualCells((cropped(frames[0], size),), ("image",), grid)
-
         placeholders = Placeholders(model.config.image_token_id, side**2)
+        cells = partial(square_cells, [cropped(frames[0], size)], side)
         return VisualPart((placeholders,), {"pixel_values": pixels.to(model.dtype)}, cells)
 
     def _side(self, model: Any) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
-from statistics import mode
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +12,7 @@ from transformers import Qwen3VLForConditionalGeneration
 from focal_algorithm.models.architectures.qwen_grids import picture_grid
 from focal_algorithm.models.base import Placeholders, VisualRange
 from focal_algorithm.models.qwen2_5_vl import Qwen25Vl
-from focal_algorithm.prompts.layout import PromptRow, Run, token_grid
+from focal_algorithm.prompts.layout import PromptRow, Run
 from focal_algorithm.prompts.media.preprocess import SIGLIP, PixelScale
 from focal_common.errors import UnsupportedError
 
@@ -52,21 +50,15 @@ class Qwen3Vl(Qwen25Vl):
 
     def visual_range(self, model: Any, inputs: Mapping[str, Any], row: PromptRow) -> VisualRange:
         """Return an image, or a video whose frames are apart; see `ModelAdapter.visual_range`."""
-        first, last = row.runs[0], row.runs[-1]
-        if first.token_id != model.config.video_token_id:
+        if row.runs[0].token_id != model.config.video_token_id:
             return super().visual_range(model, inputs, row)
         frames, rows, columns = picture_grid(model.config, inputs, row)
-        lengths = {run.tokens for run in row.runs}
-        is_one = {run.token_id for run in row.runs} == {first.token_id}
-        if not is_one or lengths != {rows * columns} or frames != len(row.runs):
+        if frames != len(row.runs):
             raise UnsupportedError(
                 f"{row.name}: {len(row.runs)} runs of placeholders do not make one video; expected {frames} frames "
                 f"of {rows} x {columns} = {rows * columns}"
             )
-        gaps = [after.start - before.start for before, after in pairwise(row.runs)]
-        grid = token_grid(frames, rows, columns, frame_stride=mode(gaps) if gaps else rows * columns)
-        starts = tuple(run.start - first.start for run in row.runs)
-        return VisualRange(first.start, last.start + last.tokens - first.start, grid, frame_starts=starts)
+        return VisualRange.of_runs(row, rows, columns)
 
     def prompt_text(self, question: str) -> tuple[str, str]:
         """Return the Qwen chat template around the visual tokens."""

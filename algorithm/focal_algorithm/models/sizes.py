@@ -57,7 +57,9 @@ def keep_tokens_apart(family: str, model: Any) -> None:
     """
     if family not in _families():
         return
-    patches, projection = (model.get_submodule(path).weight for path in _families()[family]["distinct"])
+    patches, projection = map(model.get_parameter, _families()[family]["distinct"])
+    if not projection.is_meta and not projection.any():  # as Gemma's is made
+        torch.nn.init.normal_(projection, std=model.config.initializer_range)
     patches -= patches.mean(dim=tuple(range(2, patches.ndim)), keepdim=True)
     projection *= 10
     layers = list(model.get_decoder().layers)
@@ -67,3 +69,8 @@ def keep_tokens_apart(family: str, model: Any) -> None:
         layer.mlp.down_proj.weight /= math.sqrt(2 * len(layers))
         layer.self_attn.q_proj.weight *= 4
         layer.self_attn.k_proj.weight *= 4
+        if hasattr(
+            layer, "post_feedforward_layernorm"
+        ):  # undoes the scale of its branch; its factor is 1 + weight
+            for norm in (layer.post_attention_layernorm, layer.post_feedforward_layernorm):
+                norm.weight += 1 / math.sqrt(2 * len(layers)) - 1

@@ -184,6 +184,21 @@ def _png(picture: Image.Image) -> bytes:
     return sink.getvalue()
 
 
+def square_cells(pictures: Sequence[Image.Image], side: int, is_video: bool = False) -> VisualCells:
+    """Return pictures of which each is a square grid of tokens: frames, or tiles with an overview behind them.
+
+    Args:
+        pictures: As the tower got them.
+        side: Tokens along a side of each.
+        is_video: Whether they are frames.
+    """
+    grids = [grid_cells(number, one.size, side, side) for number, one in enumerate(pictures)]
+    labels = frame_labels(len(pictures), is_video)
+    if len(pictures) > 1 and not is_video:
+        labels = (*(f"tile {number}" for number in range(len(pictures) - 1)), "overview")
+    return VisualCells(tuple(pictures), labels, concatenated(grids))
+
+
 def concatenated(parts: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
     """Return the cells of pictures one after the other."""
     return np.concatenate([*parts, np.zeros((0, 5), dtype=np.int32)]).astype(np.int32)

@@ -31,6 +31,7 @@ class SampleLayout:
         frame_starts: Place in the visual range of the first token of each frame of a video, where text lies between
             them; empty where the strides of the grid say it.
         separator_columns: Last columns of the grid that hold no patch but a mark that ends the row.
+        is_tiled: Whether the frames of the grid are tiles and an overview of one image, not moments of a video.
         visual_before: Of one of several pictures, visual tokens of those before it.
         visual_in_all: Of one of several pictures, visual tokens of them all; 0 where it is the only one.
     """
@@ -45,6 +46,7 @@ class SampleLayout:
     query_start: int | None = None
     frame_starts: tuple[int, ...] = ()
     separator_columns: int = 0
+    is_tiled: bool = False
     visual_before: int = 0
     visual_in_all: int = 0
 
@@ -111,6 +113,14 @@ def is_pyramid(grid: TokenGrid) -> bool:
     stride, which is then shorter than a frame.
     """
     return grid.frame_stride < grid.rows * grid.columns
+
+
+def starts_of_frames(layout: SampleLayout) -> Tensor:
+    """Return the place in the visual range of the first token of each frame of a grid, axes (frames), int64."""
+    grid = layout.grid
+    if grid is None:
+        raise UnsupportedError(f"{layout.sample_id}: visual tokens without a grid have no frames")
+    return torch.tensor(layout.frame_starts or [frame * grid.frame_stride for frame in range(grid.frames)])
 
 
 def has_gaps(layout: SampleLayout) -> bool:

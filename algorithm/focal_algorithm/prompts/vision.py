@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers.vision_utils import get_vision_window_index
 
-from focal_algorithm.prompts.layout import SampleLayout
+from focal_algorithm.prompts.layout import SampleLayout, starts_of_frames
 from focal_common.errors import UnsupportedError
 
 STAYS = -2
@@ -184,7 +184,7 @@ def _raster_order(tower: Any, grid: Tensor | None) -> Tensor:
 
 
 def merged_map(layout: SampleLayout, patches_per_token: int) -> VisualMap:
-    """Return the map of a model that merges consecutive patches into a token; text between pictures stays.
+    """Return the map of a model that merges consecutive patches into a token.
 
     Scores and keys are averaged over the patches of a token (VisionZip's authors on Qwen2.5-VL).
 
@@ -193,31 +193,15 @@ def merged_map(layout: SampleLayout, patches_per_token: int) -> VisualMap:
         patches_per_token: Patches that its merger joins.
 
     Raises:
-        UnsupportedError: The visual range does not hold whole pictures at equal distances.
+        UnsupportedError: The visual range does not hold whole pictures.
     """
     grid = layout.grid
     frames = 1 if grid is None else grid.frames
     cells = layout.visual_tokens if grid is None else grid.rows * grid.columns
-    gap = 0 if grid is None or frames == 1 else grid.frame_stride - cells
-    if gap < 0 or frames * (cells + gap) - gap != layout.visual_tokens:
-        raise UnsupportedError(
-            f"{layout.sample_id}: {layout.visual_tokens} visual tokens are not {frames} pictures of {cells} tokens "
-            "at equal distances; this family needs its own visual_map"
-        )
-
-    def place(values: Tensor) -> Tensor:
-        tokens = values.unflatten(1, (-1, patches_per_token)).mean(dim=2)
-        return torch.nn.functional.pad(tokens, (0, 0, 0, gap)).flatten(0, 1)[: layout.visual_tokens]
-
-    picture = torch.arange(frames)[:, None].expand(-1, cells)
-    spaced = torch.nn.functional.pad(picture, (0, gap), value=STAYS).flatten()
-    return VisualMap(
-        pictures=frames,
-        place=place,
-        picture_of_token=spaced[: layout.visual_tokens],
-        is_one_to_one=False,
-        tower_call=int(frames > 1),
+    found = _spaced_map(
+        layout, frames, cells, lambda values: values.unflatten(1, (-1, patches_per_token)).mean(dim=2)
     )
+    return replace(found, tower_call=int(frames > 1))
 
 
 def shuffled_map(layout: SampleLayout, side: int, merge: int) -> VisualMap:
@@ -233,13 +217,36 @@ def shuffled_map(layout: SampleLayout, side: int, merge: int) -> VisualMap:
     Raises:
         UnsupportedError: The visual range does not hold whole pictures.
     """
-    whole = one_to_one_map(layout, side**2)
+
+    def pool(values: Tensor) -> Tensor:
+        return values.unflatten(1, (side, merge, side, merge)).mean(dim=(2, 4)).flatten(1, 2)
+
+    pictures = len(layout.frame_starts) or one_to_one_map(layout, side**2).pictures
+    return _spaced_map(layout, pictures, side**2, pool)
+
+
+def _spaced_map(
+    layout: SampleLayout, pictures: int, cells: int, pool: Callable[[Tensor], Tensor]
+) -> VisualMap:
+    """Return the map of pictures of ``cells`` tokens each; text between them stays."""
+    starts = torch.arange(pictures) * cells
+    if layout.grid is not None and layout.grid.frames == pictures:
+        starts = starts_of_frames(layout)
+    places = starts[:, None] + torch.arange(cells)
+    if int(places[-1, -1]) + 1 != layout.visual_tokens or bool((starts.diff() < cells).any()):
+        raise UnsupportedError(
+            f"{layout.sample_id}: {layout.visual_tokens} visual tokens are not {pictures} pictures of {cells} tokens "
+            "each; this family needs its own visual_map"
+        )
 
     def place(values: Tensor) -> Tensor:
-        squares = values.unflatten(1, (side, merge, side, merge))
-        return squares.mean(dim=(2, 4)).flatten(0, 2)
+        spaced = values.new_zeros(layout.visual_tokens, values.shape[-1])
+        spaced[places.flatten()] = pool(values).flatten(0, 1)
+        return spaced
 
-    return replace(whole, place=place, is_one_to_one=False)
+    of_token = torch.full((layout.visual_tokens,), STAYS)
+    of_token[places] = torch.arange(pictures)[:, None]
+    return VisualMap(pictures, place, of_token, is_one_to_one=False)
 
 
 def pooled_map(

@@ -110,12 +110,14 @@ def token_types(model: Any, token_ids: Tensor) -> dict[str, Tensor]:
         model: The model.
         token_ids: Axes (batch, tokens).
     """
-    if "mm_token_type_ids" not in inspect.signature(model.forward).parameters:
+    taken = inspect.signature(model.forward).parameters
+    name = next((name for name in ("mm_token_type_ids", "token_type_ids") if name in taken), None)
+    if name is None:
         return {}
     is_image, is_video = (
-        token_ids == getattr(model.config, f"{kind}_token_id") for kind in ("image", "video")
+        (token_ids == getattr(model.config, f"{kind}_token_id", -1)).int() for kind in ("image", "video")
     )
-    return {"mm_token_type_ids": is_image.int() + 2 * is_video.int()}
+    return {name: is_image + 2 * is_video}
 
 
 def _frames(make: CellMaker, is_placeholder: list[bool], layout: SampleLayout, question: str) -> SampleFrames:

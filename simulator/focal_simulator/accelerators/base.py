@@ -193,8 +193,16 @@ class PublishedFormulas(ABC):
 
 def check_accepted(accelerator: Accelerator[Any], workload: Workload) -> None:
     """Raise `UnsupportedError` if an accelerator cannot run a workload; given operators need its array alone."""
-    if not workload.operators:
-        accelerator.accepts(workload)
+    if workload.operators:
+        return
+    if any(windows := workload.geometry.windows_tokens if workload.geometry is not None else ()):
+        shortest = min(window for window in windows if window is not None)
+        raise UnsupportedError(
+            f"{accelerator.preset}: {workload.label} is of a decoder with windows (header field 'windows_tokens', the "
+            f"shortest of {shortest}), and accelerators here are timed with causal attention over the whole prompt; "
+            "expected a decoder without windows, or a list of its GEMMs in place of a trace"
+        )
+    accelerator.accepts(workload)
 
 
 def beyond_timing(hardware: HardwareSpec, costs: Iterable[BufferCost]) -> str:

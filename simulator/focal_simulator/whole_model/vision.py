@@ -84,6 +84,9 @@ def _projector_mlp(projector: Projector, tower: VisionTower, pictures: int) -> I
     inner, width = projector.hidden_elements, projector.output_elements
     if projector.kind == "merger":
         yield norm("projector", -1, "norm", tower.norm, pictures * tower.patches, tower.hidden_elements)
+    if projector.kind == "linear":
+        yield gemm("projector", -1, "proj", rows, width, projector.input_elements)
+        return
     yield gemm("projector", -1, "linear_1", rows, inner, projector.input_elements)
     yield vector("projector", -1, "activation", projector.activation, rows, inner)
     yield gemm("projector", -1, "linear_2", rows, width, inner)

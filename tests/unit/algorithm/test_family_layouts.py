@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -76,6 +77,46 @@ def test_a_token_of_internvl_is_the_mean_of_the_patches_that_the_model_puts_into
     found = loaded.adapter.visual_map(loaded.model, layout)
     assert torch.allclose(found.place(patches), expected)
     assert found.picture_of_token.tolist() == [picture for picture in range(7) for _ in range(9)]
+
+
+def test_gemma3_places_16_by_16_tokens_and_pools_as_the_model_does() -> None:
+    with torch.device("meta"):
+        model = random_model(MODELS.load("gemma3"), "small", "sdpa")
+    assert of_ids("gemma3", [1] + [259] * 256 + [2], model).grid == grid(1, 16, 16, 256)
+    loaded = families.tiny("gemma3")
+    patches = torch.rand(1, 144, 2)
+    projector = loaded.model.model.multi_modal_projector
+    pooled = projector.avg_pool(patches.transpose(1, 2).reshape(1, 2, 12, 12)).flatten(2).transpose(1, 2)[0]
+    found = loaded.adapter.visual_map(loaded.model, families.prompt(loaded, "image").layout)
+    assert torch.allclose(found.place(patches), pooled)
+
+
+def test_smolvlm_keeps_tiles_and_overview_of_an_image_together_and_frames_of_a_video() -> None:
+    loaded = families.tiny("smolvlm")
+    shown = {kind: families.prompt(loaded, kind).layout for kind in ("image", "video")}
+    tiles, frames = shown["image"], shown["video"]
+    assert (tiles.is_tiled, frames.is_tiled) == (True, False)
+    assert tiles.grid == grid(4 * 3 + 1, 3, 3, 9 + 2)  # a tile, and two marks before the next
+    assert [after - before for before, after in pairwise(tiles.frame_starts)] == [11, 11, 11, 12] * 2 + [
+        11,
+        11,
+        11,
+        13,
+    ]
+    assert frames.grid == grid(4, 3, 3, 9 + 3 + len("\nFrame from 00:01:"))
+    assert frames.frame_starts == tuple(30 * frame for frame in range(4))
+
+
+def test_a_token_of_smolvlm_is_the_mean_of_the_patches_that_the_model_puts_into_it() -> None:
+    loaded = families.tiny("smolvlm")
+    layout = families.prompt(loaded, "image").layout
+    patches = torch.rand(13, 36, 2)
+    shuffled = loaded.model.model.connector.pixel_shuffle(patches, 2)
+    found = loaded.adapter.visual_map(loaded.model, layout)
+    places = (found.picture_of_token >= 0).nonzero().flatten()
+    assert torch.allclose(found.place(patches)[places], shuffled.reshape(13 * 9, 4, 2).mean(dim=1))
+    assert found.picture_of_token[places].tolist() == [tile for tile in range(13) for _ in range(9)]
+    assert len(places) == layout.visual_tokens - 28
 
 
 @pytest.mark.parametrize("method", [Dense(), PRUNING])
@@ -158,6 +199,13 @@ def test_minicpm_slices_large_frames() -> None:
     ("family", "token_ids", "inputs", "message"),
     [
         ("llava", [1] + [259] * 35 + [2], {}, "35 image placeholders; expected 6 x 6 = 36"),
+        ("gemma3", [1] + [259] * 35 + [2], {}, "35 image placeholders; expected 6 x 6 = 36"),
+        (
+            "smolvlm",
+            [262] + [259] * 9 + [261, 262] + [259] * 8 + [2],
+            {},
+            "runs of 9, 8 placeholders make no pictures of one size; expected 3 x 3 = 9 in each",
+        ),
         ("internvl", [1] + [259] * 10 + [2], {}, r"10 image placeholders; expected a multiple of 3 x 3 = 9"),
         (
             "llava_next",

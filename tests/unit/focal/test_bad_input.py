@@ -36,7 +36,7 @@ def test_a_model_of_no_known_family() -> None:
     bert = BertModel(
         BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     )
-    sentence = r"BertModel: no adapter for model_type 'bert'; supported families: internvl, llava, "
+    sentence = r"BertModel: no adapter for model_type 'bert'; supported families: gemma3, internvl, "
     with pytest.raises(UnsupportedError, match=sentence), focal.compress(bert, "focus"):
         pass
     with pytest.raises(UnsupportedError, match=sentence):

@@ -66,6 +66,25 @@ INTERNVL = {
     "vision_config": {"model_type": "internvl_vision"},
     "downsample_ratio": 0.5,
 }
+SMOLVLM = {
+    "model_type": "smolvlm",
+    "text_config": {
+        "model_type": "llama",
+        "hidden_size": 2048,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 24,
+        "head_dim": 64,
+        "vocab_size": 49280,
+    },
+    "vision_config": {
+        "model_type": "smolvlm_vision",
+        "intermediate_size": 4304,
+        "num_hidden_layers": 27,
+        "image_size": 384,
+        "patch_size": 14,
+    },
+    "scale_factor": 3,
+}
 LLAVA_NEXT = LLAVA | {"model_type": "llava_next"}
 QWEN_VL = QWEN | {
     "model_type": "qwen2_5_vl",
@@ -90,6 +109,7 @@ CASES: dict[str, tuple[dict[str, Any], PromptLengths]] = {
     "llava_onevision_7b": (ONEVISION, PromptLengths(frames=32)),
     "llava_1_5_7b": (LLAVA, PromptLengths()),
     "internvl3_8b": (INTERNVL, PromptLengths(frames=13)),
+    "smolvlm2_2_2b": (SMOLVLM, PromptLengths(frames=13)),
     "llava_1_6_7b": (LLAVA_NEXT, PromptLengths(frames=5, visual_tokens=2928)),
     "qwen2_5_vl_7b": (QWEN_VL, PromptLengths(patch_rows=36, patch_columns=46)),
     "minicpm_v_2_6": (MINICPM, PromptLengths(frames=192, visual_tokens=12736, **SLICE)),  # type: ignore[arg-type]
@@ -124,6 +144,7 @@ def test_defaults_are_those_of_the_library() -> None:
         "clip_vision_model": hf.CLIPVisionConfig,
         "siglip_vision_model": hf.SiglipVisionConfig,
         "internvl_vision": hf.InternVLConfig.sub_configs["vision_config"],
+        "smolvlm_vision": hf.SmolVLMConfig.sub_configs["vision_config"],
         "qwen2_5_vl_text": hf.Qwen2_5_VLConfig.sub_configs["text_config"],
         "qwen2_5_vl_vision": hf.Qwen2_5_VLConfig.sub_configs["vision_config"],
     }
@@ -185,6 +206,11 @@ def test_strange_configurations_give_one_sentence(
 def test_a_tower_with_normalised_queries_is_refused() -> None:
     with pytest.raises(ConfigError, match="use_qk_norm"):
         model_shape(INTERNVL | {"vision_config": {"model_type": "internvl_vision", "use_qk_norm": True}})
+
+
+def test_a_decoder_with_windows_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'gemma3': most of its layers attend within a window"):
+        model_shape({"model_type": "gemma3"})
 
 
 def test_a_cropped_image_needs_its_token_count() -> None:

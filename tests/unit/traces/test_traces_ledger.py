@@ -26,6 +26,7 @@ PRESETS = [
     "llava_video_7b",
     "minicpm_v_2_6",
     "qwen2_5_vl_7b",
+    "smolvlm2_2_2b",
 ]
 
 

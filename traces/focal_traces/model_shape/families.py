@@ -62,6 +62,8 @@ def model_shape(
     name = str(family or config.get("model_type"))
     if family is None and "mm_vision_tower" in config:
         name = "llava_video"  # LLaVA-NeXT checkpoints call every model "llava" or "llava_qwen"
+    if name in _NOT_CAUSAL:
+        raise ConfigError(f"model family '{name}': {_NOT_CAUSAL[name]}; list its GEMMs in a CSV file instead")
     if name not in FAMILIES:
         raise ConfigError(f"unknown model family '{name}'; {near_matches(name, FAMILIES)}")
     tree = FAMILIES[name](config, prompt or PromptLengths())
@@ -136,6 +138,21 @@ def _internvl(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, Any
     return _tree(config, "qwen2", tower, projector, prompt, prompt.frames, visual)
 
 
+def _smolvlm(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, Any]:
+    """SmolVLM2: the tower on every tile or frame, squares of patches side by side, one GEMM."""
+    tower = build_tower(_section(config, "vision_config"), "smolvlm_vision", prompt)
+    merged = int(config.get("scale_factor", 2)) ** 2
+    projector = Projector(
+        kind="linear",
+        input_elements=tower.hidden_elements * merged,
+        hidden_elements=tower.hidden_elements * merged,
+        output_elements=_decoder(config, "llama").hidden_elements,
+        merged_patches=merged,
+    )
+    visual = prompt.frames * tower.patches // merged
+    return _tree(config, "llama", tower, projector, prompt, prompt.frames, visual)
+
+
 def _qwen2_5_vl(config: Mapping[str, Any], prompt: PromptLengths) -> dict[str, Any]:
     """Qwen2.5-VL: windowed tower over pairs of frames, then a merger of 2 x 2 patches."""
     vision = _section(config, "vision_config")
@@ -178,9 +195,15 @@ FAMILIES: dict[str, Callable[[Mapping[str, Any], PromptLengths], dict[str, Any]]
     "minicpmv": _minicpm_v,
     "minicpm_v": _minicpm_v,
     "qwen2_5_vl": _qwen2_5_vl,
+    "smolvlm": _smolvlm,
 }
 """Family (``model_type`` of the configuration) to the function that reads it."""
 
+
+_NOT_CAUSAL = {
+    "gemma3": "most of its layers attend within a window, and tokens of an image both ways, which is not timed here"
+}
+"""Families that run and whose work has no list."""
 
 PLAIN_DECODERS = ("llama", "mistral", "qwen2")
 """``model_type`` of language models whose blocks are grouped queries and a gated SiLU MLP, with nothing beside them.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from focal_common.config import StrictModel
 
@@ -24,6 +24,8 @@ class DecoderGeometry(StrictModel):
         heads: Query heads.
         kv_heads: Key and value heads; divides ``heads``.
         head_dim_elements: Width of one head.
+        windows_tokens: Of each layer the tokens that one attends to, None for all before it; empty, and absent from
+            files, where no layer has a window.
     """
 
     layers: Few
@@ -32,12 +34,22 @@ class DecoderGeometry(StrictModel):
     heads: Few
     kv_heads: Few
     head_dim_elements: Annotated[PositiveInt, Field(le=1 << 16)]
+    windows_tokens: tuple[PositiveInt | None, ...] = Field(default=(), max_length=4096)
 
     @model_validator(mode="after")
     def _heads_divide(self) -> DecoderGeometry:
         if self.heads % self.kv_heads:
             raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
+        if len(self.windows_tokens) not in (0, self.layers):
+            raise ValueError(f"windows_tokens has {len(self.windows_tokens)} entries, expected {self.layers}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        tree: dict[str, Any] = write(self)
+        if not self.windows_tokens:
+            del tree["windows_tokens"]  # older readers refuse unknown fields
+        return tree
 
     def input_elements(self, gemm: str) -> int:
         """Return the width K of the recorded input of a GEMM named in `GEMMS`."""

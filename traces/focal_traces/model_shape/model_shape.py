@@ -106,9 +106,10 @@ class Projector(StrictModel):
 
     Attributes:
         kind: ``mlp``: two GEMMs; ``merger``: a normalisation, then two GEMMs over neighbouring patches side by
-            side; ``resampler``: cross-attention of a fixed number of learnt queries, then one GEMM.
+            side; ``linear``: one GEMM over neighbouring patches side by side; ``resampler``: cross-attention of a fixed
+            number of learnt queries, then one GEMM.
         input_elements: Width of a feature vector of the tower, all selected layers side by side.
-        hidden_elements: Width after the first GEMM; of the attention in a resampler.
+        hidden_elements: Width after the first GEMM; of the attention in a resampler; unused with one GEMM.
         output_elements: Width of the decoder.
         merged_patches: Patches side by side in one input row.
         keeps_class_token: Whether the class token goes through too.
@@ -119,7 +120,7 @@ class Projector(StrictModel):
         pooling_reads: Inputs of one pooled element; 4 for bilinear halving and for 2 x 2 averages.
     """
 
-    kind: Literal["mlp", "merger", "resampler"]
+    kind: Literal["mlp", "merger", "linear", "resampler"]
     input_elements: PositiveInt
     hidden_elements: PositiveInt
     output_elements: PositiveInt

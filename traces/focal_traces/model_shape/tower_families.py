@@ -40,6 +40,15 @@ TOWER_DEFAULTS: dict[str, dict[str, Any]] = {
         "patch_size": (14, 14),
         "hidden_act": "gelu",
     },
+    "smolvlm_vision": {
+        "hidden_size": 1152,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 16,
+        "image_size": 224,
+        "patch_size": 32,
+        "hidden_act": "gelu_pytorch_tanh",
+    },
     "qwen2_5_vl_vision": {
         "hidden_size": 3584,
         "intermediate_size": 3420,
@@ -53,7 +62,7 @@ TOWER_DEFAULTS: dict[str, dict[str, Any]] = {
         "spatial_merge_size": 2,
     },
 }
-"""Source: CLIP, Siglip, InternVL and Qwen2_5_VLVisionConfig of transformers 5.23."""
+"""Source: CLIP, Siglip, InternVL, SmolVLM and Qwen2_5_VLVisionConfig of transformers 5.23."""
 
 _ALIASES = {"siglip": "siglip_vision_model", "qwen2_5_vl": "qwen2_5_vl_vision"}
 _ACTIVATIONS: dict[str, Activation] = {
@@ -148,7 +157,7 @@ def _family_fields(kind: str, fields: Fields) -> dict[str, Any]:
             )
         # Means are pooled by no family here, so nothing follows the last layer.
         return {"class_tokens": 1, "norms_outside_layers": 0}
-    if kind == "siglip_vision_model":
+    if kind in ("siglip_vision_model", "smolvlm_vision"):
         # The attention pooling head of SigLIP is left out: no family here uses what it computes.
         return {}
     merge, layers = fields["spatial_merge_size"], fields.get("depth", fields["num_hidden_layers"])

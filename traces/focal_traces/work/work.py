@@ -124,7 +124,10 @@ def projector_macs(projector: Projector, tower: VisionTower, pictures: int) -> i
     inner, out = projector.hidden_elements, projector.output_elements
     if projector.kind != "resampler":
         rows = tower.tokens if projector.keeps_class_token else tower.patches
-        return pictures * rows // projector.merged_patches * (projector.input_elements * inner + inner * out)
+        per_row = projector.input_elements * inner + inner * out
+        if projector.kind == "linear":
+            per_row = projector.input_elements * out
+        return pictures * rows // projector.merged_patches * per_row
     rows, queries = tower.tokens, projector.queries
     entry = rows * projector.input_elements * inner if projector.input_elements != inner else 0
     attention = 2 * queries * rows * inner
