@@ -23,7 +23,7 @@ from focal_common.provenance import content_hash
 from focal_common.reading.json_files import as_json, read_json, sealed, unsealed
 from focal_simulator.accelerators import ACCELERATORS
 
-_FORMAT = "focal arena 1"
+_FORMAT = "focal arena 2"
 _RULE = 3
 """Of the search for settings; parts of an earlier rule are not taken over."""
 

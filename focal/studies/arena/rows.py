@@ -42,6 +42,7 @@ def arena_columns(accelerators: Sequence[str]) -> tuple[str, ...]:
             "cycles_simulated",
             "energy_mj_simulated",
             "energy_delay_mj_s_simulated",
+            "area_mm2_simulated",
             "refused",
         )
     )
@@ -157,7 +158,7 @@ def _hardware(cell: Cell, accelerators: Sequence[str]) -> dict[str, Any]:
         row[f"refused_{name}"] = refused[0] if refused else None
         if not figures or refused:  # a mean over the prompts that one accelerator takes could not be compared
             continue
-        for figure in ("cycles", "energy_mj"):
+        for figure in ("cycles", "energy_mj", "area_mm2"):
             row[f"{figure}_simulated_{name}"] = fmean(one[figure] for one in figures)
         delay = fmean(one["energy_mj"] * one["seconds"] for one in figures)
         row[f"energy_delay_mj_s_simulated_{name}"] = delay
