@@ -8,7 +8,7 @@ from typing import Any
 
 from focal.studies.arena.cells import Cell
 from focal.studies.arena.matching import REFUSED
-from focal.studies.arena.plan import DENSE, method_behind
+from focal.studies.arena.plan import DENSE, method_behind, shown_name
 from focal_algorithm.evaluation.offline.costs import Cost, mean_cost
 from focal_algorithm.evaluation.offline.evaluator import Reply
 from focal_common.statistics import accuracy, clustered_interval, compared
@@ -98,7 +98,7 @@ def _about(cell: Cell) -> dict[str, Any]:
     return {
         "model": model,
         "benchmark": benchmark,
-        "method": cell.case.method,
+        "method": shown_name(cell.case.method),
         "budget": cell.setting.budget,
         "status": cell.setting.status,
     }
