@@ -38,7 +38,7 @@ def arena(
     methods: Annotated[
         str,
         typer.Option(
-            help="Names or files such as mine.py, separated by commas; dense always runs. all: published ones, variants."
+            help="Names, or files such as mine.py, by commas; dense always runs. all: published ones and variants."
         ),
     ] = "all",
     budgets: Annotated[
