@@ -160,6 +160,22 @@ def test_costs_of_dense_follow_from_the_geometry(evaluator: Evaluator) -> None:
         costs_of(evaluator, method, list(evaluator.replies(method, [0])))
 
 
+@pytest.mark.parametrize("name", list(METHODS))
+def test_decisions_cost_no_negative_work_and_those_of_divprune_all_pairs(
+    evaluator: Evaluator, name: str
+) -> None:
+    method = evaluator.method(name)
+    try:
+        (cost,) = costs_of(evaluator, method, list(evaluator.replies(method, [0], recorded={0})))
+    except UnsupportedError as error:
+        assert "at least two frames" in str(error)  # noqa: PT017 - what is allowed is the sentence
+        return
+    assert cost.selection_macs is None or cost.selection_macs >= 0
+    if name == "divprune":  # one pool, norms and a product for each pair
+        tokens, hidden = cost.visual_tokens, evaluator.loaded.geometry.hidden_elements
+        assert cost.selection_macs == (tokens**2 + tokens) * hidden
+
+
 def test_byte_tokens_are_generated_to_the_end(small_data: Path) -> None:
     questions = load_questions("shapes-mme", 3, samples=2)
     evaluator = Evaluator(loaded_from("llava"), questions)
