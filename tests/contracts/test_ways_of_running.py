@@ -129,8 +129,11 @@ def _second_turn_with_all_ids(case: _Case) -> tuple[Tensor, Tensor]:
 def _same_question_on_the_cut_cache(case: _Case) -> tuple[Tensor, Tensor]:
     """Cut the question off the cache, which leaves the pictures as it pruned them, and ask it again."""
     first, ids = case.prefill(), case.inputs["input_ids"]
-    placeholders = torch.tensor(case.loaded.adapter.placeholders(case.loaded.model))
-    question = ids[:, 1 + int(torch.isin(ids[0], placeholders).nonzero().max()) :]
+    model, adapter = case.loaded.model, case.loaded.adapter
+    (layout,) = adapter.layouts(model, case.inputs, ["prompt"])
+    placeholders = torch.isin(ids[0], torch.tensor(adapter.placeholders(model)))
+    # A mark after the pictures may be a placeholder, which only a whole prompt can bring.
+    question = ids[:, max(layout.visual_stop, 1 + int(placeholders.nonzero().max())) :]
     cache = cache_of(first)
     cache.crop(-question.shape[1])
     if not case.session.points & {HookPoint.DECODE_KEYS}:
