@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from focal.studies.arena.figure import draw_arena
 from focal.studies.arena.page import markdown
 from focal.studies.arena.table import arena_lines
+from focal.studies.tables import write_table
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
 from focal_common.reading.frames import csv_frame
@@ -21,6 +23,9 @@ ENGINES = {"dart": "TensorRT Edge-LLM", "cdpruner": "OpenVINO GenAI", "evs": "vL
 
 _SECOND = ", second turn"
 _COARSE = "others"
+_DIGITS = 8
+_MOST_FALLS = 5
+_ENOUGH_QUESTIONS = 1000
 _FINE = ("count", "reading", "two-hop")
 
 _START = """# What engine pruning buys on an accelerator
@@ -33,39 +38,46 @@ Each method runs at {budgets} of the equivalent visual tokens of the dense model
 pruning are charged alike. Accuracy is **measured** on procedural questions, each asked in two turns; cycles,
 energy and area are **simulated** (`cycle`, decoder prefill, mean over {traced} questions) on the accelerator of the
 method's name, else on `focus_sec_only`, a plain systolic array over the tokens kept. The models have about 1.5 million
-parameters and know these pictures only: the order of the methods holds for them and for nothing else.
-[arena.md](../arena.md) says how budgets are met and intervals made.
+parameters and know these pictures only: the order of the methods holds for them and for nothing else. Their decoders
+are 128 wide, where matching similar vectors takes as long as the GEMM that it shortens (up to 256, HPCA 2026,
+sec. VI-A): `focus` gains more on wider ones. As published, VisionZip and SparseZip number the kept tokens anew, which
+these models take badly where places matter (`reading`); `_placed` keeps their positions. CDPruner, DivPrune, DyCoke,
+HoliTom, PruMerge, PyramidDrop and SparseVLM number anew, too. [arena.md](../arena.md) says how budgets are met and
+intervals made.
 
 ```sh
-{command}
-focal reproduce engine-pruning --study FOLDER --output docs/studies
+{commands}
+focal reproduce engine-pruning --study FOLDER --output docs/studies   # --study once for each folder
 ```
 
 ![Accuracy against kept tokens, cycles and energy](engine_pruning/arena.png)
 """
 
 
-def write_engine_page(study: Path, output: Path) -> list[Path]:
+def write_engine_page(studies: Sequence[Path], output: Path) -> list[Path]:
     """Write ``engine_pruning.md`` and, in a folder of that name, its tables and its picture.
 
     Args:
-        study: Folder of ``focal arena --study engine_pruning``.
+        studies: Folders of ``focal arena --study engine_pruning``, of one model each or of several; or what this
+            function wrote.
         output: Folder.
 
     Raises:
         ConfigError: A file is missing, or none of an arena.
     """
     own = output / "engine_pruning"
-    rows, kinds = _rows(study / "arena.csv"), _rows(study / "kinds.csv")
-    content = read_json(study / "arena.json")
-    paths = []
-    for name in ("arena.csv", "kinds.csv", "arena.json"):
-        atomic_write_text(own / name, (study / name).read_text(encoding="utf-8"))
-        paths.append(own / name)
-    paths += draw_arena(own / "arena.csv", own, ("tokens", "cycles", "energy"))
+    rows, kinds = (
+        [row for one in studies for row in _rows(one / name)] for name in ("arena.csv", "kinds.csv")
+    )
+    read = [read_json(one / "arena.json") for one in studies]
+    runs = [run for content in read for run in content.get("runs", [content])]
+    write_table(own / "arena.csv", rows, digits=_DIGITS)
+    write_table(own / "kinds.csv", kinds, digits=_DIGITS)
+    atomic_write_text(own / "arena.json", json.dumps({"runs": runs}, indent=1, sort_keys=True) + "\n")
+    drawn = draw_arena(own / "arena.csv", own, ("tokens", "cycles", "energy"))
     page = output / "engine_pruning.md"
-    atomic_write_text(page, engine_page(rows, kinds, content))
-    return [page, *paths]
+    atomic_write_text(page, engine_page(rows, kinds, [run["configuration"] for run in runs]))
+    return [page, *(own / name for name in ("arena.csv", "kinds.csv", "arena.json")), *drawn]
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -81,21 +93,19 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def engine_page(
-    rows: Sequence[Mapping[str, Any]], kinds: Sequence[Mapping[str, Any]], content: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]], kinds: Sequence[Mapping[str, Any]], plans: Sequence[Mapping[str, Any]]
 ) -> str:
     """Return the page as Markdown.
 
     Args:
         rows: Of ``arena.csv``.
         kinds: Of ``kinds.csv``.
-        content: Of ``arena.json``.
+        plans: Settings of the runs.
     """
-    plan = content["configuration"]
-    shares = ", ".join(f"{100 * budget:.1f} %" for budget in plan["budgets"])
-    models, tasks = (",".join(plan[name]) for name in ("models", "benchmarks"))
-    asked = f"--models {models} --tasks {tasks} --questions {plan['questions']}"
-    command = f"focal arena --study engine_pruning {asked} --output FOLDER"
-    text = _START.format(budgets=shares, traced=plan["traced"], command=command)
+    shares = ", ".join(f"{100 * budget:.1f} %" for budget in plans[0]["budgets"])
+    traced = " or ".join(dict.fromkeys(str(plan["traced"]) for plan in plans))
+    commands = "\n".join(map(_command, plans))
+    text = _START.format(budgets=shares, traced=traced, commands=commands)
     lines = arena_lines(rows)
     for model, benchmark in dict.fromkeys((line["model"], line["benchmark"]) for line in lines):
         own = [line for line in lines if (line["model"], line["benchmark"]) == (model, benchmark)]
@@ -105,13 +115,22 @@ def engine_page(
     return text
 
 
+def _command(plan: Mapping[str, Any]) -> str:
+    models, tasks = (",".join(plan[name]) for name in ("models", "benchmarks"))
+    asked = f"--models {models} --tasks {tasks} --questions {plan['questions']} --traced {plan['traced']}"
+    return f"focal arena --study engine_pruning {asked} --output out/{'-'.join(plan['models'])}"
+
+
 def _questions(own: Sequence[Mapping[str, Any]]) -> str:
     dense = own[0]
     share, low, high = (f"{100 * dense[name]:.1f}" for name in ("accuracy", "accuracy_low", "accuracy_high"))
-    return (
+    text = (
         f"{dense['questions']:.0f} questions a row, {dense['visual_tokens']:g} visual tokens; the dense model answers "
         f"{share} % right ({low} to {high})."
     )
+    if dense["questions"] < _ENOUGH_QUESTIONS:
+        text += " **Too few to rank methods**: only losses beyond the intervals count, and no best method is named."
+    return text
 
 
 def _words(own: Sequence[Mapping[str, Any]]) -> str:
@@ -122,7 +141,7 @@ def _words(own: Sequence[Mapping[str, Any]]) -> str:
             if line["method"] in ENGINES:
                 text += f"- {_said(line, ENGINES[line['method']])}\n"
         met = [line for line in ran if line["status"] == "ok"]
-        if met:
+        if met and met[0]["questions"] >= _ENOUGH_QUESTIONS:
             best = max(met, key=lambda line: line["accuracy"])
             text += f"- Most accurate of those that meet the budget: {_said(best, '')}\n"
     return text
@@ -167,8 +186,34 @@ def _turns(kinds: Sequence[Mapping[str, Any]]) -> str:
         place = (kind if kind in shown else _COARSE, kind != one["kind"], one["method"], one["budget"])
         asked[place] += one["questions"]
         right[place] += one["questions"] * one["accuracy_measured"]
+    table = ""
     for method, budget in dict.fromkeys(place[2:] for place in asked):
         places = [(group, is_second, method, budget) for group in groups for is_second in (False, True)]
         cells = [f"{100 * right[place] / asked[place]:.1f}" if asked[place] else "" for place in places]
-        text += f"| `{method}` | {'' if budget == 1 else f'{budget:.3g}'} | {' | '.join(cells)} |\n"
-    return text
+        table += f"| `{method}` | {'' if budget == 1 else f'{budget:.3g}'} | {' | '.join(cells)} |\n"
+    return _falls(asked, right) + text + table
+
+
+def _falls(asked: Mapping[tuple[Any, ...], int], right: Mapping[tuple[Any, ...], float]) -> str:
+    """Return where the second turn loses most, over all sub-tasks."""
+    shares: dict[tuple[Any, ...], list[float]] = {}
+    for case in dict.fromkeys(place[2:] for place in asked):
+        turns = [
+            [place for place in asked if place[2:] == case and place[1] == turn] for turn in (False, True)
+        ]
+        if all(turns):
+            shares[case] = [
+                100 * sum(right[one] for one in turn) / sum(asked[one] for one in turn) for turn in turns
+            ]
+    worst = sorted(shares, key=lambda case: shares[case][1] - shares[case][0])[:_MOST_FALLS]
+    said = [
+        f"`{method}` at {100 * budget:.1f} % from {shares[method, budget][0]:.1f} to {shares[method, budget][1]:.1f} %"
+        for method, budget in worst
+        if shares[method, budget][1] < shares[method, budget][0] - 1
+    ]
+    if not said:
+        return ""
+    return (
+        f"\nIn the second turn fall most: {', '.join(said)}. What is dropped for one question is missing for the next; "
+        "methods that do not read the question answer both turns alike.\n"
+    )

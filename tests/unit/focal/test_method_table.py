@@ -30,7 +30,7 @@ KNOWN = {
 def row(method: str, accelerator: str, cycles: float | None, **more: Any) -> dict[str, Any]:
     found: dict[str, Any] = dict.fromkeys(arena_columns(("dense", "focus", "focus_sec_only")))
     found |= {"model": "m", "benchmark": "b", "method": method, "budget": 0.25, "status": "ok", "reason": ""}
-    found |= {"questions": 200, "accuracy_measured": 0.75, "low_measured": 0.7, "high_measured": 0.8}
+    found |= {"questions": 1000, "accuracy_measured": 0.75, "low_measured": 0.7, "high_measured": 0.8}
     found |= {"visual_tokens": 16.0, "equivalent_tokens_measured": 4.0, "present_tokens_measured": 5.0}
     found |= {"unparsable_measured": 0, "own_accelerator": accelerator}
     if cycles is not None:
@@ -92,7 +92,7 @@ def test_the_page_of_a_study_says_what_its_tables_hold(tmp_path: Path) -> None:
     write_table(tmp_path / "in" / "arena.csv", rows())
     write_table(tmp_path / "in" / "kinds.csv", kinds, KIND_COLUMNS)
     (tmp_path / "in" / "arena.json").write_text(json.dumps({"configuration": plan}), encoding="utf-8")
-    page, *files = write_engine_page(tmp_path / "in", tmp_path / "out")
+    page, *files = write_engine_page([tmp_path / "in"], tmp_path / "out")
     text = page.read_text(encoding="utf-8")
     assert (
         "At 25.0 % `dart` (TensorRT Edge-LLM) takes 0.25 of the dense cycles and 0.25 of the energy" in text
@@ -102,9 +102,13 @@ def test_the_page_of_a_study_says_what_its_tables_hold(tmp_path: Path) -> None:
     assert "| `dart` | 0.25 | 90.0 | 40.0 | 70.0 | 50.0 |" in text
     assert "- `cmc`, refused: no video" in text
     assert {path.name for path in files} == {"arena.csv", "kinds.csv", "arena.json", "arena.pdf", "arena.png"}
+    assert "fall most: `dart` at 25.0 % from 74.0 to 47.5 %." in text
+    assert "Too few" not in text
+    again, *_ = write_engine_page([tmp_path / "out" / "engine_pruning"], tmp_path / "again")
+    assert again.read_text(encoding="utf-8") == text
     (tmp_path / "in" / "kinds.csv").write_text("a\n1\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="expected 'focal arena'"):
-        write_engine_page(tmp_path / "in", tmp_path / "out")
+        write_engine_page([tmp_path / "in"], tmp_path / "out")
 
 
 def test_a_study_is_options_by_name_and_nothing_else(tmp_path: Path) -> None:
