@@ -82,8 +82,10 @@ def arena(
         given |= {
             name: value for name, value in study_settings(study, given).items() if _is_default(context, name)
         }
+    if model and _is_default(context, "models"):
+        given["models"] = ""  # a study names those that ship
     plan = ArenaPlan(
-        models=_models(model or [], () if model else _words(given["models"])),
+        models=_models(model or [], _words(given["models"])),
         benchmarks=_words(given["tasks"]),
         methods=DEFAULT_CANDIDATES if given["methods"] == "all" else _words(given["methods"]),
         budgets=tuple(_share(part) for part in _words(given["budgets"])),

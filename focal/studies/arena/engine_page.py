@@ -84,12 +84,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     frame = csv_frame(
         path, ("model", "benchmark", "method", "budget", "status"), ConfigError, "expected 'focal arena'"
     )
-    return [
-        {
-            name: None if value != value else value for name, value in row.items()
-        }  # NaN alone differs from itself
-        for row in frame.to_dict("records")
-    ]
+    empty_as_none = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in empty_as_none.to_dict("records")]
 
 
 def engine_page(
