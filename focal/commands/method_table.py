@@ -16,10 +16,10 @@ def print_lines(title: str, lines: Sequence[Mapping[str, Any]]) -> None:
     from focal.studies.arena.table import LEFT, table_cells
 
     headings, cells = table_cells(lines)
-    table = Table(title=escape(title), padding=(0, 0, 0, 1))
+    table = Table(title=escape(title), padding=(0, 0))
     for heading in headings:
         is_name = heading == "method"
-        broken = heading if "%" in heading else heading.replace(" ", "\n", 1)
+        broken = heading if "%" in heading else heading.replace(" ", "\n")
         table.add_column(broken, justify="left" if heading in LEFT else "right", no_wrap=is_name)
     for line in cells:
         table.add_row(*map(escape, line))

@@ -120,7 +120,7 @@ def test_one_table_holds_accuracy_speed_and_energy(
     alone = [*ASKED, "--model", str(video), "--simulate", "focus", "--output", str(tmp_path / "alone")]
     assert run_command(app, alone) == 0
     printed = capsys.readouterr().out
-    line = next(line for line in printed.splitlines() if line.startswith("│ focus"))
+    line = next(line for line in printed.splitlines() if line.startswith("│focus"))
     assert [cell.strip() for cell in line.split("│")[-6:-1]] == lines[1][-5:]
     basis = "over dense in this run: same overrides and cost models. Dense was run for them and is not shown."
     assert basis in " ".join(printed.split())

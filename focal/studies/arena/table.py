@@ -95,7 +95,7 @@ def _budget(line: Line) -> str:
 
 def _interval(line: Line) -> str:
     low, high = line.get("accuracy_low"), line.get("accuracy_high")
-    return "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+    return "" if low is None or high is None else f"{100 * low:.1f} - {100 * high:.1f}"
 
 
 def _no_answer(line: Line) -> str:
