@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import focal
 from evaluation_support import model_folder
 from focal.commands.main import main
 from focal_algorithm.checkpoints.loading import LoadedModel, load_model
@@ -228,6 +229,8 @@ def test_a_second_turn_is_about_other_objects_and_each_question_is_asked_in_both
             assert not seen[one.first] & seen[one.text]
         with pytest.raises(ConfigError, match=r"second turns .* expected one turn, such as shapes-"):
             AskedTask(name)
+        with pytest.raises(ConfigError, match="no sample of its own"):
+            focal.samples(name, 24)
 
 
 def test_bad_input() -> None:
