@@ -9,6 +9,11 @@ others use their defaults moved to the depth, which drops most tokens of a shall
 ``--before FOLDER`` compares with another checkout of Focal instead (``git worktree add FOLDER COMMIT``): prefill and
 decode of a tiny model, where hooks weigh most, in processes that take turns. It prints the ratio of the medians, this
 checkout over the other, with a 95 % bootstrap interval over rounds. The other checkout must know ``--steps``, too.
+
+``--selection`` says what the decisions of each method cost on the shipped model ``shapes_video``, at 22.2 % of its
+tokens where the method can be set to that, else at its fitted defaults: MACs by the formula of the ledger (estimated),
+and the CPU milliseconds of a prefill that pass in the method's own operations (measured). Rounds pair each method with
+the untouched model on the same prompt; the interval is a 95 % bootstrap of the median over rounds.
 """
 
 from __future__ import annotations
@@ -30,11 +35,19 @@ import torch
 from transformers import LlavaOnevisionForConditionalGeneration
 
 from focal_algorithm.checkpoints.loading import LoadedModel, load_model
+from focal_algorithm.evaluation.offline.costs import costs_of
+from focal_algorithm.evaluation.offline.evaluator import Evaluator
+from focal_algorithm.evaluation.offline.questions import load_questions
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.recorder import Recorder
+from focal_algorithm.methods import METHODS
+from focal_algorithm.methods.base import CompressionMethod, hook_points
+from focal_algorithm.methods.budgeted import with_budget
 from focal_algorithm.methods.build import build_method
+from focal_algorithm.models.weights import shipped_model
 from focal_algorithm.prompts.media.media import photograph_clip
 from focal_algorithm.tracing.prompting import build_prompt
+from focal_common.errors import ConfigError
 
 # Qwen/Qwen2-7B config.json
 WIDTHS = {
@@ -147,6 +160,82 @@ def compare(before: Path, methods: list[str], rounds: int) -> None:
             )
 
 
+def selection(names: list[str], rounds: int) -> None:
+    """Print, for each method, what its decisions cost beside a prefill of the untouched model."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    loaded = load_model(
+        str(shipped_model("shapes_video")),
+        size="",
+        seed=0,
+        dtype="fp32",
+        attention="sdpa",
+        device="cpu",
+        is_offline=True,
+    )
+    evaluator = Evaluator(loaded, load_questions("shapes-video", 1, samples=1))
+    media, text = evaluator.questions.samples[0].media(), evaluator.questions.asked[0].text
+    prompt = build_prompt(loaded, media, text)
+    dense = evaluator.method("dense")
+    print(
+        f"{platform.machine()}, torch {torch.__version__}, 1 thread, fp32, {prompt.layout.visual_tokens} visual tokens"
+    )
+    for name in names:
+        try:
+            method = evaluator.method(name, with_budget(name, {"share": 0.222}))
+            note = "22.2 %"
+        except ConfigError:
+            method, note = evaluator.method(name), "defaults"
+        replies = list(evaluator.replies(method, [0], {0}))
+        macs = costs_of(evaluator, method, replies)[0].selection_macs
+        spent = _timed_operations(type(method))
+        own, whole, untouched = [], [], []
+        for number in range(rounds + 2):
+            pair = (dense, method) if number % 2 else (method, dense)
+            for one in pair:
+                spent.clear()
+                with (
+                    torch.inference_mode(),
+                    attach(loaded.model, loaded.adapter, one, layouts=[prompt.layout]),
+                ):
+                    started = time.thread_time()
+                    loaded.model(**prompt.inputs, logits_to_keep=1)
+                    passed = (time.thread_time() - started) * 1e3
+                if number >= 2:  # the first ones warm allocators
+                    (untouched if one is dense else whole).append(passed)
+                    if one is method:
+                        own.append(sum(spent) * 1e3)
+        drawn = rng.integers(rounds, size=(10_000, rounds))
+        low, high = np.quantile(np.median(np.array(own)[drawn], axis=1), (0.025, 0.975))
+        share, ratio = (np.median(np.array(part) / np.array(untouched)) for part in (own, whole))
+        counted = "not counted" if macs is None else f"{macs / 1e6:.3g}"
+        times = f"{np.median(own):.2f} ({low:.2f} to {high:.2f})"
+        print(f"| `{name}` | {note} | {counted} | {times} | {100 * share:.1f} % | {ratio:.2f} |", flush=True)
+
+
+def _timed_operations(method: type[CompressionMethod]) -> list[float]:
+    """Make the operations of a class note their CPU seconds, outermost only, in the list returned."""
+    spent: list[float] = []
+    depth = [0]
+
+    def timed(operation: Any) -> Any:
+        def call(*given: Any, **named: Any) -> Any:
+            depth[0] += 1
+            started = time.thread_time()
+            try:
+                return operation(*given, **named)
+            finally:
+                depth[0] -= 1
+                if not depth[0]:
+                    spent.append(time.thread_time() - started)
+
+        return call
+
+    for name in ("start", *(point.value for point in hook_points(method))):
+        setattr(method, name, timed(getattr(method, name)))
+    return spent
+
+
 def main() -> None:
     """Measure every method in its own process and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -154,6 +243,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--methods", default="untouched,cmc,adaptiv,framefusion,focus,focus_unpruned")
     parser.add_argument("--before", type=Path, help="root of another checkout to compare with")
+    parser.add_argument("--selection", action="store_true", help="what the decisions of each method cost")
     parser.add_argument("--rounds", type=int, default=15, help="processes of each checkout and method")
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     parser.add_argument("--steps", action="store_true", help=argparse.SUPPRESS)
@@ -165,6 +255,9 @@ def main() -> None:
         compare(
             options.before, [one for one in options.methods.split(",") if one != "untouched"], options.rounds
         )
+        return
+    if options.selection:
+        selection([one for one in METHODS if one not in ("dense", "zip_parts")], options.rounds)
         return
     if options.one:
         print(json.dumps(measure(options.one, options.layers, options.frames)))

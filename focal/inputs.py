@@ -53,15 +53,21 @@ def samples(benchmark: str, questions: int = 24, *, split: str = "test", seed: i
     """Return the first questions of a procedural benchmark; its pictures are drawn on first use, without network.
 
     Args:
-        benchmark: ``shapes-video``, ``shapes-pope``, ``shapes-pope-popular``, ``shapes-pope-random`` or ``shapes-mme``.
+        benchmark: ``shapes-video``, ``shapes-pope``, ``shapes-pope-popular``, ``shapes-pope-random``, ``shapes-mme`` or
+            ``shapes-fine``.
         questions: How many.
         split: ``train``, ``val`` or ``test``.
         seed: Of the data.
 
     Raises:
-        ConfigError: No such benchmark or split, or a number below 1.
+        ConfigError: No such benchmark or split, one of second turns, or a number below 1.
     """
     found = load_questions(benchmark, questions, seed=seed, split=split)
+    if any(one.first for one in found.asked):
+        raise ConfigError(
+            f"benchmark '{benchmark}': a second turn is no sample of its own; give the name to focal.compare_methods, "
+            "or take samples of a benchmark of one turn"
+        )
     media = {index: found.samples[index].media() for index in {one.picture for one in found.asked}}
     return tuple(
         Sample(

@@ -239,7 +239,7 @@ def _work(given: Any) -> Workload | Trace | str | Path:
 def prefill_figures(
     loaded: LoadedModel, method: CompressionMethod, sample: RecordedSample, dataset: str
 ) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """Return cycles, energy (mJ) and seconds of one prefill on every accelerator, and why others refuse it.
+    """Return cycles, energy (mJ), seconds and area (mm2) of one prefill on each accelerator, and why others refuse it.
 
     Args:
         loaded: The model that ran.
@@ -259,6 +259,7 @@ def prefill_figures(
             "cycles": float(run.result.total_cycles),
             "energy_mj": float(run.result.total_mj),
             "seconds": float(run.result.seconds),
+            "area_mm2": float(run.row["area_mm2"]),
         }
         for run in results.runs
     }

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
+from focal.commands.method_table import print_lines
 from focal_algorithm.models.weights import SHIPPED
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
@@ -22,14 +22,24 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def arena(
+    context: typer.Context,
     output: Annotated[Path, typer.Option(help="Folder for tables, page, manifest and finished parts.")],
+    study: Annotated[
+        str,
+        typer.Option(
+            help="A study that ships, engine_pruning, or a YAML file; options given beside it go over it."
+        ),
+    ] = "",
     model: Annotated[
         list[str] | None,
         typer.Option("--model", help="NAME=FOLDER of a checkpoint; repeatable. Default: the shipped models."),
     ] = None,
     models: Annotated[str, typer.Option(help="Only these of the models, separated by commas.")] = "",
     methods: Annotated[
-        str, typer.Option(help="Separated by commas; dense always runs. all: published ones and variants.")
+        str,
+        typer.Option(
+            help="Names, or files such as mine.py, by commas; dense always runs. all: published ones and variants."
+        ),
     ] = "all",
     budgets: Annotated[
         str, typer.Option(help="Shares of what the dense model spends, separated by commas.")
@@ -58,16 +68,31 @@ def arena(
     if workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {workers}")
     from focal.studies.arena.plan import DEFAULT_CANDIDATES, ArenaPlan
+    from focal.studies.arena.study import study_settings
 
+    given: dict[str, Any] = {
+        "models": models,
+        "methods": methods,
+        "budgets": budgets,
+        "match": match,
+        "tasks": tasks,
+    }
+    given |= {"questions": questions, "traced": traced, "seed": seed}
+    if study:
+        given |= {
+            name: value for name, value in study_settings(study, given).items() if _is_default(context, name)
+        }
+    if model and _is_default(context, "models"):
+        given["models"] = ""  # a study names those that ship
     plan = ArenaPlan(
-        models=_models(model or [], _words(models)),
-        benchmarks=_words(tasks),
-        methods=DEFAULT_CANDIDATES if methods == "all" else _words(methods),
-        budgets=tuple(_share(part) for part in _words(budgets)),
-        quantity=match,
-        questions=questions,
-        traced=traced,
-        seed=seed,
+        models=_models(model or [], _words(given["models"])),
+        benchmarks=_words(given["tasks"]),
+        methods=DEFAULT_CANDIDATES if given["methods"] == "all" else _words(given["methods"]),
+        budgets=tuple(_share(part) for part in _words(given["budgets"])),
+        quantity=given["match"],
+        questions=given["questions"],
+        traced=given["traced"],
+        seed=given["seed"],
         simulates=simulate,
     )
     from focal.environment import require_runnable
@@ -80,6 +105,11 @@ def arena(
         output_console().print(json.dumps(result.rows), markup=False)
         return
     _print(result)
+
+
+def _is_default(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "DEFAULT"
 
 
 def _models(given: list[str], chosen: tuple[str, ...]) -> tuple[ModelFolder, ...]:
@@ -110,42 +140,15 @@ def _share(part: str) -> float:
 
 
 def _print(result: ArenaResult) -> None:
-    table = Table(title="accuracy measured; cycles and energy simulated, on the method's own accelerator")
-    for column in (
-        "benchmark",
-        "method",
-        "budget",
-        "accuracy",
-        "interval",
-        "no answer",
-        "tokens",
-        "cycles",
-        "mJ",
-        "",
-    ):
-        table.add_column(column, justify="left" if column in ("benchmark", "method", "") else "right")
-    for row in result.rows:
-        name = row["own_accelerator"]
-        table.add_row(
-            row["benchmark"],
-            row["method"],
-            f"{row['budget']:g}",
-            _text(row["accuracy_measured"], ".3f"),
-            "" if row["low_measured"] is None else f"{row['low_measured']:.3f}-{row['high_measured']:.3f}",
-            _text(row["unparsable_measured"], "d"),
-            _text(row["equivalent_tokens_measured"], ".1f"),
-            _text(row.get(f"cycles_simulated_{name}"), ",.0f"),
-            _text(row.get(f"energy_mj_simulated_{name}"), ".3g"),
-            "" if row["status"] == "ok" else row["status"],
-        )
+    from focal.studies.arena.table import arena_lines
+
+    lines = arena_lines(result.rows)
+    for model, benchmark in dict.fromkeys((line["model"], line["benchmark"]) for line in lines):
+        own = [line for line in lines if (line["model"], line["benchmark"]) == (model, benchmark)]
+        print_lines(f"{benchmark}, {model}: accuracy measured; cycles and energy simulated, prefill", own)
     console = output_console()
-    console.print(table)
     for reason in dict.fromkeys(f"{row['method']}: {row['reason']}" for row in result.rows if row["reason"]):
         errors_console().print(f"note: {reason}", markup=False)
     for path in result.files.values():
         console.print(f"wrote {path}", markup=False)
     console.print(f"{result.wall_time_s:.0f} s", markup=False)
-
-
-def _text(value: Any, form: str) -> str:
-    return "" if value is None else format(value, form)

@@ -162,6 +162,21 @@ def arena(
         output_console().print(f"wrote {path}", markup=False)
 
 
+@app.command("engine-pruning")
+def engine_pruning(
+    output: Annotated[Path, typer.Option("--output", help="Folder for engine_pruning.md and its folder.")],
+    studies: Annotated[
+        list[Path] | None,
+        typer.Option("--study", help="Folder of 'focal arena --study engine_pruning'; repeatable."),
+    ] = None,
+) -> None:
+    """Write the page of the study "What engine pruning buys on an accelerator" from its tables."""
+    from focal.studies.arena.engine_page import write_engine_page
+
+    for path in write_engine_page(studies or [Path("docs/studies/engine_pruning")], output):
+        output_console().print(f"wrote {path}", markup=False)
+
+
 @app.command()
 def calibrate(
     output: Annotated[Path, typer.Option("--output", help="Trace root to write the recipes into.")],

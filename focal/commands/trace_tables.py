@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.table import Table
 
+from focal.commands.method_table import print_lines
 from focal_common.console import errors_console, output_console
+from focal_simulator.results.ratios import DENSE, ENERGY, SPEEDUP
 from focal_simulator.results.request import Report
 
 if TYPE_CHECKING:
@@ -41,55 +44,38 @@ def print_samples(result: RunResult) -> None:
 
 
 def print_answers(result: RunResult, simulation: Report | None) -> None:
-    """Print one line per system: accuracy, sparsity and, if the trace was simulated, speed-up and energy.
+    """Print one line per method and accelerator: accuracy beside cost.
 
     Args:
         result: Of a run on a benchmark.
         simulation: Of its trace; None where nothing was simulated.
     """
     accuracy = result.accuracy or {}
-    method, dense = accuracy["method"], accuracy["dense"]
     console = output_console()
-    table = Table(title=_title(result))
-    table.add_column("system", no_wrap=True)
-    for heading in (
-        "right",
-        "accuracy",
-        "95 % interval",
-        "sparsity",
-        "speed-up",
-        "energy (mJ)",
-        "energy\nvs. dense",
-    ):
-        table.add_column(heading, justify="right")
-    answered = {method: accuracy} | ({"dense": dense} if dense else {})
     report = simulation or Report()
-    rows = {row["accelerator"]: row for row in report.rows}
     sample = result.samples[result.trace.chosen_sample()]
-    for name in dict.fromkeys((*(["dense"] if dense else []), *rows, method)):
-        sparsity = sample["weighted_sparsity"] if name == method else 0.0 if name == "dense" else None
-        table.add_row(escape(name), *_shares(answered.get(name)), _percent(sparsity), *_costs(rows, name))
-    console.print(table)
+    print_lines(_title(result), _answer_lines(accuracy, report.rows, sample))
     console.print(
         f"accuracy: measured on {accuracy['n']} questions about {accuracy['samples']} samples of "
-        f"{accuracy['task']} ({accuracy['split']}), {accuracy['unparsable']} unparsable answers counted as wrong; "
-        f"intervals: Wilson, questions taken as independent; linear layers {accuracy['linear_layers']}",
+        f"{accuracy['task']} ({accuracy['split']}), {accuracy['right']} answered right, {accuracy['unparsable']} "
+        f"unparsable answers counted as wrong; intervals: Wilson, questions taken as independent; linear layers "
+        f"{accuracy['linear_layers']}",
         markup=False,
     )
-    console.print(
-        f"sparsity: zero or similar vectors of {sample['sample_id']}, the sample of median sparsity"
-        + (", which is simulated: prefill, visual tokens" if rows else ""),
-        markup=False,
-    )
-    if rows:
-        console.print(report.basis, markup=False)
-    borrowed = [name for name in rows if name not in answered and name != "dense"]
-    if borrowed:
+    dense = accuracy["dense"]
+    if dense and dense["low"] <= accuracy["high"] and accuracy["low"] <= dense["high"]:
         console.print(
-            f"{', '.join(borrowed)}: no run of its own but other hardware for the same traces; accuracy was measured "
-            f"for {method} alone; docs/methods.md says what each accelerator takes from a trace",
+            f"the intervals of {accuracy['method']} and dense overlap: so few questions do not tell them apart; "
+            "--questions 400 does where they differ by several points",
             markup=False,
         )
+    console.print(
+        f"kept tokens, sparsity (zero or similar vectors): of {sample['sample_id']}, the sample of median sparsity"
+        + (", which is simulated: prefill, visual tokens" if report.rows else ""),
+        markup=False,
+    )
+    if report.rows:
+        console.print(report.basis, markup=False)
     for note in report.notes:
         errors_console().print(f"note: {note}", markup=False)
     _print_files(result)
@@ -97,23 +83,40 @@ def print_answers(result: RunResult, simulation: Report | None) -> None:
         console.print(f"simulation {path}", markup=False)
 
 
-def _shares(found: dict[str, Any] | None) -> tuple[str, str, str]:
+def _answer_lines(
+    accuracy: dict[str, Any], rows: Sequence[Mapping[str, Any]], sample: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the dense model on the dense array, then the method on each other accelerator that takes its trace."""
+    method, dense = accuracy["method"], accuracy["dense"]
+    hardware = {row["accelerator"]: _costs(row) for row in rows}
+    whole, layers = sample["visual_tokens"], sample["visual_tokens_by_layer"]
+    lines = []
+    if method != DENSE and (dense or DENSE in hardware):
+        base = {"method": DENSE, "present_tokens": whole, "vector_sparsity": 0.0}
+        lines.append(base | _shares(dense) | hardware.get(DENSE, {}))
+    own = {
+        "method": method,
+        "present_tokens": fmean(layers),
+        "vector_sparsity": sample["weighted_sparsity"],
+        **_shares(accuracy),
+    }
+    if dense and method != DENSE:
+        own["accuracy_minus_dense"] = (accuracy["accuracy"] - dense["accuracy"]) / 100
+    places = [name for name in hardware if name != DENSE or method == DENSE]
+    # The accelerator of the method's own name first; a name that leads no line stands for other hardware for the trace.
+    places.sort(key=lambda name: name != method)
+    return [*lines, *(own | hardware[name] for name in places)] if places else [*lines, own]
+
+
+def _shares(found: dict[str, Any] | None) -> dict[str, Any]:
     if found is None:
-        return "", "", ""
-    interval = f"{found['low']:.1f} to {found['high']:.1f} %"
-    return f"{found['right']} of {found['n']}", f"{found['accuracy']:.1f} %", interval
+        return {}
+    shares = {"accuracy": "accuracy", "accuracy_low": "low", "accuracy_high": "high"}
+    return {name: found[own] / 100 for name, own in shares.items()}
 
 
-def _costs(rows: dict[str, dict[str, Any]], name: str) -> tuple[str, str, str]:
-    if name not in rows:
-        return "", "", ""
-    row = rows[name]
-    speedup, energy = row["speedup_over_dense"], row["energy_over_dense"]
-    return (
-        "" if speedup == "" else f"{speedup:.2f} x",
-        f"{row['energy_mj']:.4g}",
-        "" if energy == "" else f"{energy:.3f}",
-    )
+def _costs(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("accelerator", "cycles", "energy_mj", "area_mm2", SPEEDUP, ENERGY)}
 
 
 def _percent(value: float | None) -> str:

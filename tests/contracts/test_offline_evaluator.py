@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import focal
 from evaluation_support import model_folder
 from focal.commands.main import main
 from focal_algorithm.checkpoints.loading import LoadedModel, load_model
@@ -18,10 +19,13 @@ from focal_algorithm.evaluation.lmms import TASK_FOLDER
 from focal_algorithm.evaluation.lmms.answering import Answerer
 from focal_algorithm.evaluation.lmms.options import ModelOptions
 from focal_algorithm.evaluation.offline.costs import costs_of, mean_cost
-from focal_algorithm.evaluation.offline.evaluator import Evaluator
+from focal_algorithm.evaluation.offline.evaluator import Evaluator, shared_logits
 from focal_algorithm.evaluation.offline.questions import BENCHMARKS, QuestionSet, load_questions
+from focal_algorithm.hooks import attach
 from focal_algorithm.methods import METHODS
-from focal_algorithm.tasks.asking import parse_choice
+from focal_algorithm.methods.base import HookPoint, hook_points
+from focal_algorithm.tasks.asking import AskedTask, parse_choice
+from focal_algorithm.tracing.prompting import build_prompt
 from focal_algorithm.tracing.runner import trace_sample
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.errors import ConfigError, FocalError, UnsupportedError
@@ -101,6 +105,36 @@ def test_counts_are_those_of_a_traced_run(evaluator: Evaluator, name: str) -> No
         assert np.array_equal(getattr(last.recorded.counts, field.name), getattr(traced.counts, field.name))
 
 
+SEES_QUESTION = {"fastv": {"keep_tokens": 3}, "sparsevlm": {}, "cdpruner": {"keep_tokens": 3}}
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_second_turn_sees_what_the_first_question_left(evaluator: Evaluator, name: str) -> None:
+    """Twins: asked after itself a question has its answer of one turn; blind methods answer as if none were before."""
+    method, one, other = evaluator.method(name, SEES_QUESTION.get(name)), *evaluator.questions.asked[:2]
+    loaded, sample = evaluator.loaded, evaluator.questions.samples[one.picture].media()
+    prompts = [build_prompt(loaded, sample, asked.text) for asked in (one, other)]
+    found = {}
+    for which, first in enumerate(prompts):
+        with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, None, []) as session:
+            try:
+                found[which] = shared_logits(loaded, session, prompts[:1], {}, first)[0]
+            except UnsupportedError as error:
+                assert "at least two frames" in str(error)  # noqa: PT017 - what is allowed is the sentence
+                return
+    with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, None, [prompts[0].layout]):
+        alone = loaded.model(**prompts[0].inputs).logits[0, -1]
+    if not hook_points(method) & {HookPoint.DECODE_KEYS}:  # that of DyCoke reads fewer keys after a prefill
+        assert torch.allclose(found[0], alone, atol=1e-4)
+    is_same = torch.allclose(found[1], found[0], atol=1e-4)
+    if not method.study.reads_question(method):
+        assert is_same
+    elif (
+        name in SEES_QUESTION and sample.is_video
+    ):  # the image model reads both questions as the same unknown words
+        assert not is_same
+
+
 def test_order_and_neighbours_do_not_matter(evaluator: Evaluator) -> None:
     method = evaluator.method("sparsezip")
     whole = {one.number: one for one in evaluator.replies(method)}
@@ -127,6 +161,22 @@ def test_costs_of_dense_follow_from_the_geometry(evaluator: Evaluator) -> None:
         costs_of(evaluator, method, list(evaluator.replies(method, [0])))
 
 
+@pytest.mark.parametrize("name", list(METHODS))
+def test_decisions_cost_no_negative_work_and_those_of_divprune_all_pairs(
+    evaluator: Evaluator, name: str
+) -> None:
+    method = evaluator.method(name)
+    try:
+        (cost,) = costs_of(evaluator, method, list(evaluator.replies(method, [0], recorded={0})))
+    except UnsupportedError as error:
+        assert "at least two frames" in str(error)  # noqa: PT017 - what is allowed is the sentence
+        return
+    assert cost.selection_macs is None or cost.selection_macs >= 0
+    if name == "divprune":  # one pool, norms and a product for each pair
+        tokens, hidden = cost.visual_tokens, evaluator.loaded.geometry.hidden_elements
+        assert cost.selection_macs == (tokens**2 + tokens) * hidden
+
+
 def test_byte_tokens_are_generated_to_the_end(small_data: Path) -> None:
     questions = load_questions("shapes-mme", 3, samples=2)
     evaluator = Evaluator(loaded_from("llava"), questions)
@@ -137,6 +187,8 @@ def test_byte_tokens_are_generated_to_the_end(small_data: Path) -> None:
 
 def test_benchmarks_are_those_of_the_task_files() -> None:
     for name, known in BENCHMARKS.items():
+        if known.has_turns:  # a task of lmms-eval has one turn
+            continue
         text = (TASK_FOLDER / f"{name.replace('-', '_')}.yaml").read_text(encoding="utf-8")
         assert f"dataset_name: {known.task}\n" in text
         assert f"  seed: 0\n  samples: {known.samples}\n" in text
@@ -158,6 +210,27 @@ def test_answers_are_those_of_the_command(evaluator: Evaluator, tmp_path: Path, 
         assert (mine.number, mine.picture, mine.kind) == (other["question"], other["picture"], other["kind"])
         assert (mine.target, float(mine.is_right)) == (other["target"], other["score"])
         assert (mine.is_parsable, mine.answer) == (other["is_parsable"], other["answer"].split()[0])
+
+
+def test_a_second_turn_is_about_other_objects_and_each_question_is_asked_in_both() -> None:
+    for name in (name for name, known in BENCHMARKS.items() if known.has_turns):
+        found = load_questions(name, samples=6)
+        alone = {(one.picture, one.text) for one in found.asked if not one.first}
+        second = [one for one in found.asked if one.first]
+        assert len(alone) == len(second) == len(found.asked) / 2 > 12
+        for one in second:
+            assert one.kind.endswith(", second turn")
+            assert (one.picture, one.text) in alone
+            seen = {
+                asked.text: {index for index, _ in asked.evidence}
+                for asked in found.samples[one.picture].questions
+            }
+            assert seen[one.first]
+            assert not seen[one.first] & seen[one.text]
+        with pytest.raises(ConfigError, match=r"second turns .* expected one turn, such as shapes-"):
+            AskedTask(name)
+        with pytest.raises(ConfigError, match="no sample of its own"):
+            focal.samples(name, 24)
 
 
 def test_bad_input() -> None:

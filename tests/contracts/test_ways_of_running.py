@@ -22,7 +22,7 @@ from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.hooks import Session, attach
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods import METHODS
-from focal_algorithm.methods.base import CompressionMethod, changes_length
+from focal_algorithm.methods.base import CompressionMethod, HookPoint, changes_length
 from focal_algorithm.transformers_versions import cache_name, cache_of, mixes_tiles
 from focal_common.errors import UnsupportedError
 
@@ -126,6 +126,23 @@ def _second_turn_with_all_ids(case: _Case) -> tuple[Tensor, Tensor]:
     return case.loaded.model.generate(**turn, **options).logits[0][0], want
 
 
+def _same_question_on_the_cut_cache(case: _Case) -> tuple[Tensor, Tensor]:
+    """Cut the question off the cache, which leaves the pictures as it pruned them, and ask it again."""
+    first, ids = case.prefill(), case.inputs["input_ids"]
+    model, adapter = case.loaded.model, case.loaded.adapter
+    (layout,) = adapter.layouts(model, case.inputs, ["prompt"])
+    placeholders = torch.isin(ids[0], torch.tensor(adapter.placeholders(model)))
+    # A mark after the pictures may be a placeholder, which only a whole prompt can bring.
+    question = ids[:, max(layout.visual_stop, 1 + int(placeholders.nonzero().max())) :]
+    cache = cache_of(first)
+    cache.crop(-question.shape[1])
+    if not case.session.points & {HookPoint.DECODE_KEYS}:
+        return case.step(cache, question), first.logits[0, -1]
+    # Such a method treats tokens after its prefill in a way of its own: all at once as one by one.
+    at_once = case.step(copy.deepcopy(cache), question)
+    return at_once, [case.step(cache, token[None, None]) for token in question[0]][-1]
+
+
 def _ids_by_place(case: _Case) -> tuple[Tensor, Tensor]:
     others = {name: value for name, value in case.inputs.items() if name != "input_ids"}
     return case.loaded.model(case.inputs["input_ids"], **others).logits, case.prefill().logits
@@ -173,6 +190,7 @@ _WAYS: dict[Callable[[_Case], tuple[Tensor, Tensor]], tuple[str, str]] = {
     _several_sampled_sequences: ("", ""),
     _fixed_cache: ("drops", "keep different numbers of them"),
     _second_turn_with_all_ids: ("", ""),
+    _same_question_on_the_cut_cache: ("", ""),
     _ids_by_place: ("", ""),
     _prefill_in_chunks: ("all", "prefill_chunk_size splits the prompt"),
     _labels: ("drops", "leave labels out"),

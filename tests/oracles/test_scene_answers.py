@@ -9,6 +9,7 @@ import pytest
 
 from focal_algorithm.tasks.drawing import COLORS
 from focal_algorithm.tasks.sample import TaskSample
+from focal_algorithm.tasks.shapes_fine import shapes_fine_sample
 from focal_algorithm.tasks.shapes_mme import image_training_sample, shapes_mme_sample
 from focal_algorithm.tasks.shapes_pope import VARIANTS, shapes_pope_sample
 from focal_algorithm.tasks.shapes_video import shapes_video_sample
@@ -19,6 +20,7 @@ def samples() -> Iterator[TaskSample]:
     for index in range(60):
         yield shapes_video_sample(3, "test", index, rounds=2)
         yield shapes_mme_sample(3, "test", index)
+        yield shapes_fine_sample(3, "test", index)
         yield image_training_sample(3, "train", index)
         yield shapes_pope_sample(3, "test", index, variant=VARIANTS[index % 3])
 

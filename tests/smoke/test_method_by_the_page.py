@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shlex
@@ -11,6 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from focal.commands.main import main
+from focal_algorithm.methods.build import method_of_file
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "adding_a_method.md"
@@ -61,4 +65,25 @@ def test_the_commands_of_the_page_run_as_printed(package: Path, tmp_path: Path) 
     table = (tmp_path / "arena" / "arena.csv").read_text(encoding="utf-8").splitlines()
     (own,) = [row for row in table if ",normprune," in row]
     assert ",ok," in own
-    assert (tmp_path / "results" / "cycle_normprune_dense.csv").is_file()
+    assert ",normprune," in (tmp_path / "results" / "results.csv").read_text(encoding="utf-8")
+
+
+def test_its_file_alone_enters_the_arena_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("normprune.py").write_text(blocks("python")[0], encoding="utf-8")
+    (command,) = [line for line in blocks("text")[0].splitlines() if "arena" in line]
+    words = [*shlex.split(command)[1:], "--questions", "4", "-j", "2"]
+    for source, code in ((blocks("python")[0], 0), ("x = 1\n", 2)):
+        Path("normprune.py").write_text(source, encoding="utf-8")
+        method_of_file.cache_clear()
+        with pytest.raises(SystemExit) as done:
+            main(words)
+        assert done.value.code == code
+    told = capsys.readouterr()
+    assert "normprune.py: expected one subclass of CompressionMethod or TokenSelector, found none" in told.err
+    with Path("arena/arena.csv").open(encoding="utf-8", newline="") as source_file:
+        (own,) = [row for row in csv.DictReader(source_file) if row["method"] == "normprune"]
+    assert own["status"] == "ok"
+    assert all(own[f"{what}_simulated_focus_sec_only"] for what in ("cycles", "energy_mj", "area_mm2"))

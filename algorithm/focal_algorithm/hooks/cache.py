@@ -76,6 +76,7 @@ class ShortenedLayer(DynamicLayer):
         super().__init__()
         self.__dict__.update(layer.__dict__)
         self._kept_tokens, self._missing_tokens = kept_tokens, missing_tokens
+        self._text_tokens = 0 if owner.prefill is None else owner.prefill.text_after
         self._counts_missing, self._owner = counts_missing, owner
         self.notes: dict[int, Tensor] = {}
         self.rows = torch.arange(len(self.keys), device=self.keys.device)
@@ -108,13 +109,13 @@ class ShortenedLayer(DynamicLayer):
         if removed >= shown:
             self.reset()
             return
-        since = held - self._kept_tokens
-        if removed > since and self._missing_tokens:
+        most = held - self._kept_tokens + self._text_tokens  # text after the pictures is never dropped
+        if removed > most and self._missing_tokens:
             attachment = self._owner.attachment
             raise UnsupportedError(
-                f"{'the method' if attachment is None else attachment.method} chose what to drop from the whole "
-                f"prompt, so the last {removed} tokens cannot be cut from this cache, {removed - since} of them of the "
-                f"prompt; expected at most {since}, those since, or all; start a shorter prompt with an empty cache"
+                f"{'the method' if attachment is None else attachment.method} dropped tokens of the pictures, so the "
+                f"last {removed} tokens cannot be cut from this cache; expected at most {most}, those after the "
+                "pictures, or all; start a shorter prompt with an empty cache"
             )
         for name in ("keys", "values"):
             setattr(self, name, getattr(self, name)[..., :-removed, :])

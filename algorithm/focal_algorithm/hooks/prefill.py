@@ -234,6 +234,11 @@ class Prefill:
         """Columns of the padded prompts, without tokens drafted after them."""
         return self.is_real.shape[1] - self.drafted_tokens
 
+    @property
+    def text_after(self) -> int:
+        """Tokens after all pictures that every prompt ends with; 0 where prompts are padded."""
+        return 0 if self.is_padded else min((layout.query_tokens for layout in self.layouts), default=0)
+
     def finish(self) -> None:
         """Let go of what only the prefill needs; what decode steps need is cut to the prompts."""
         self.at_layer = [one.without_last(self.drafted_tokens) for one in self.at_layer]
@@ -259,11 +264,13 @@ class Prefill:
             layer: Decoder layer.
             row: Prompt.
             part: Number of a picture in it.
-            steps: Tokens after the prompt, those of this step included.
+            steps: Tokens after the prompt, those of this step included; negative where fewer follow the pictures than
+                in the prompt, whose text was cut.
         """
         sequence, layout = self.at_layer[layer], self.layouts[row].parts[part]
         rows = sequence.rows(row)
-        after = torch.arange(steps, device=rows.device)
+        rows = rows[: len(rows) + min(steps, 0)]
+        after = torch.arange(max(steps, 0), device=rows.device)
         token_ids = torch.cat(
             (self._token_ids[row][sequence.columns[row, rows]], layout.sequence_tokens + after)
         )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from importlib.resources import as_file, files
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Any
 
 from focal_algorithm.methods import METHODS
@@ -42,6 +45,35 @@ def as_method(given: str | CompressionMethod) -> CompressionMethod:
             f"Valid: {', '.join(METHODS)}"
         )
     return given
+
+
+@cache
+def method_of_file(path: Path) -> CompressionMethod:
+    """Run a Python file and return the method that it defines, with its defaults.
+
+    Raises:
+        ConfigError: There is no such file, or it defines none, or several.
+    """
+    if not path.is_file():
+        raise ConfigError(
+            f"method '{path}': no such file; expected a Python file with one CompressionMethod, or a name"
+        )
+    specification = spec_from_file_location(f"focal_method_{path.stem}", path)
+    assert specification is not None  # noqa: S101 - the name ends in .py
+    assert specification.loader is not None  # noqa: S101
+    module = module_from_spec(specification)
+    sys.modules[module.__name__] = module  # where dataclasses look their annotations up
+    specification.loader.exec_module(module)
+    own = [
+        one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__
+    ]
+    found = [one for one in own if issubclass(one, CompressionMethod)]
+    if len(found) != 1:
+        raise ConfigError(
+            f"{path}: expected one subclass of CompressionMethod or TokenSelector, found "
+            f"{', '.join(one.__name__ for one in found) or 'none'}"
+        )
+    return as_method(found[0]())
 
 
 def build_method(name: str, parameters: Mapping[str, Any]) -> CompressionMethod:

@@ -15,6 +15,7 @@ __all__ = ["TASKS"]
 TASKS: Registry[Callable[..., TaskSample]] = Registry(
     "task",
     {
+        "shapes-fine": "focal_algorithm.tasks.shapes_fine:shapes_fine_sample",
         "shapes-mme": "focal_algorithm.tasks.shapes_mme:shapes_mme_sample",
         "shapes-pope": "focal_algorithm.tasks.shapes_pope:shapes_pope_sample",
         "shapes-video": "focal_algorithm.tasks.shapes_video:shapes_video_sample",

@@ -25,12 +25,14 @@ class Benchmark:
         samples: Pictures or clips.
         options: Options of the task.
         is_video: Whether samples are clips.
+        has_turns: Whether each question is also asked in a second turn, on the cache that another one compressed.
     """
 
     task: str
     samples: int
     options: Mapping[str, Any] = field(default_factory=dict)
     is_video: bool = False
+    has_turns: bool = False
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {
@@ -39,6 +41,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "shapes-pope-popular": Benchmark("shapes-pope", 200, {"variant": "popular"}),
     "shapes-pope-random": Benchmark("shapes-pope", 200, {"variant": "random"}),
     "shapes-video": Benchmark("shapes-video", 120, {"frames": 16}, is_video=True),
+    "shapes-fine": Benchmark("shapes-fine", 200),
+    "shapes-fine-turns": Benchmark("shapes-fine", 200, has_turns=True),
+    "shapes-video-turns": Benchmark("shapes-video", 120, {"frames": 16}, is_video=True, has_turns=True),
 }
 """By the names of ``focal eval``; any other generator goes by its own name."""
 
@@ -112,6 +117,11 @@ class AskedTask:
     def __post_init__(self) -> None:
         if self.name not in BENCHMARKS and self.name not in TASKS:
             raise ConfigError(f"task '{self.name}': {near_matches(self.name, {*BENCHMARKS, *TASKS})}")
+        if self.name in BENCHMARKS and BENCHMARKS[self.name].has_turns:
+            raise ConfigError(
+                f"task '{self.name}': asks second turns on the cache of a first one, which 'focal arena' and "
+                f"focal.compare_methods do; expected one turn, such as {BENCHMARKS[self.name].task}"
+            )
         if self.split not in SPLITS:
             raise ConfigError(f"split '{self.split}': {near_matches(self.split, SPLITS)}")
         for name, option in (("questions", "questions"), ("samples", "samples"), ("seed", "task_seed")):

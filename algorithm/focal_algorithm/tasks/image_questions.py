@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -32,28 +33,52 @@ def _object_beside(scene: Scene, reference: int, side: str) -> int | None:
 
 
 def open_question(scene: Scene, generator: np.random.Generator) -> Question | None:
-    """Ask for a colour or a shape instead of yes or no; for training only."""
+    """Ask for a word instead of yes or no, in training: of a kind drawn at random, or of the last where it has none."""
     index = int(generator.integers(len(scene.objects)))
+    kinds = tuple(OPEN_KINDS)
+    found = OPEN_KINDS[kinds[generator.integers(len(kinds))]](scene, generator, index)
+    found = found or OPEN_KINDS[kinds[-1]](scene, generator, index)
+    return None if found is None else replace(found, kind="open")
+
+
+def _open_color(scene: Scene, _generator: np.random.Generator, index: int) -> Question | None:
     one = scene.objects[index]
-    way = generator.integers(4)
-    if way == 0 and len(scene.named(one.shape)) == 1:
-        return Question(
-            "open", f"what color is the {one.shape}?", one.color, tuple(COLORS), ((index, "life"),)
-        )
-    if way == 1 and len(scene.named(one.color)) == 1:
-        text = f"what shape is the {one.color} object?"
-        return Question("open", text, one.shape, SHAPES, ((index, "life"),))
-    if way == 2:
-        word = one.color if generator.random() < 0.5 else one.shape
-        seen = tuple((index, "life") for index in scene.named(word))
-        text = f"how many {word} objects are there?"
-        return Question("open", text, str(len(seen)), tuple("0123456"), seen)  # type: ignore[arg-type]
+    if len(scene.named(one.shape)) != 1:
+        return None
+    return Question("color", f"what color is the {one.shape}?", one.color, tuple(COLORS), ((index, "life"),))
+
+
+def _open_shape(scene: Scene, _generator: np.random.Generator, index: int) -> Question | None:
+    one = scene.objects[index]
+    if len(scene.named(one.color)) != 1:
+        return None
+    return Question("shape", f"what shape is the {one.color} object?", one.shape, SHAPES, ((index, "life"),))
+
+
+def _open_count(scene: Scene, generator: np.random.Generator, index: int) -> Question:
+    one = scene.objects[index]
+    word = one.color if generator.random() < 0.5 else one.shape
+    seen = tuple((index, "life") for index in scene.named(word))
+    text = f"how many {word} objects are there?"
+    return Question("count", text, str(len(seen)), tuple("0123456"), seen)  # type: ignore[arg-type]
+
+
+def _open_reading(scene: Scene, generator: np.random.Generator, _index: int) -> Question | None:
     found = _some_beside(scene, generator)
     if found is None:
         return None
     reference, side, target = found
     text = f"what color is the object {side_of(side)} the {scene.objects[reference].name}?"
-    return Question("open", text, scene.objects[target].color, tuple(COLORS), ((target, "life"),))
+    return Question("reading", text, scene.objects[target].color, tuple(COLORS), ((target, "life"),))
+
+
+OPEN_KINDS: dict[str, Callable[[Scene, np.random.Generator, int], Question | None]] = {
+    "color": _open_color,
+    "shape": _open_shape,
+    "count": _open_count,
+    "reading": _open_reading,
+}
+"""Sub-task to the function that asks for a word; the number is that of an object; None where the scene admits none."""
 
 
 def _existence(scene: Scene, generator: np.random.Generator) -> Pair | None:

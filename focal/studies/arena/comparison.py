@@ -16,6 +16,7 @@ from focal.studies.arena.matching import MET, REFUSED, Setting, settings_of
 from focal.studies.arena.plan import DENSE, Candidate, Case, ModelFolder, candidate
 from focal.studies.arena.pool import one_thread
 from focal.studies.arena.rows import arena_rows
+from focal.studies.arena.table import arena_lines, table_cells
 from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.evaluation.offline.questions import Asked, QuestionSet, load_questions
 from focal_algorithm.methods.base import CompressionMethod
@@ -23,29 +24,11 @@ from focal_algorithm.methods.build import as_method
 from focal_algorithm.prompts.media.media import MediaSample
 from focal_common.errors import ConfigError
 from focal_simulator.accelerators import ACCELERATORS
-from focal_simulator.results.ratios import ENERGY, SPEEDUP, over_dense
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _OWN_SAMPLES = "samples"
-_COLUMNS = {
-    "questions": "questions",
-    "accuracy_measured": "accuracy",
-    "low_measured": "accuracy_low",
-    "high_measured": "accuracy_high",
-    "against_dense_measured": "accuracy_minus_dense",
-    "against_dense_low_measured": "accuracy_minus_dense_low",
-    "against_dense_high_measured": "accuracy_minus_dense_high",
-    "mcnemar_p_measured": "mcnemar_p",
-    "visual_tokens": "visual_tokens",
-    "equivalent_tokens_measured": "equivalent_tokens",
-    "present_tokens_measured": "present_tokens",
-    "vector_sparsity_measured": "vector_sparsity",
-    "linear_macs_measured": "linear_macs",
-    "attention_macs_estimated": "attention_macs",
-}
-"""Columns of ``focal arena`` by the name that they have here."""
 
 
 class Comparison:
@@ -64,46 +47,30 @@ class Comparison:
         Returns:
             ``method``, ``status`` (``ok``, ``nearest`` where a budget is out of reach, ``refused``) with ``reason``;
             ``accuracy`` with its 95 % interval, and minus dense; ``equivalent_tokens`` and MACs, means over the traced
-            questions; ``accelerator``, the method's own or ``focus_sec_only``, with ``cycles``, ``energy_mj`` and
-            ``energy_delay_mj_s`` simulated on it; ``speedup_over_dense`` and ``energy_over_dense`` are over the dense
-            method on the dense array.
+            questions; ``accelerator``, the method's own or ``focus_sec_only``, with its ``area_mm2`` and with
+            ``cycles``, ``energy_mj`` and ``energy_delay_mj_s`` simulated on it; ``speedup_over_dense`` and
+            ``energy_over_dense`` are over the dense method on the dense array.
         """
         import pandas as pd
 
-        return pd.DataFrame([self._joined(row) for row in self.rows])
-
-    def _joined(self, row: dict[str, Any]) -> dict[str, Any]:
-        name = row["own_accelerator"]
-        found = {"method": row["method"], "status": row["status"], "reason": row["reason"]}
-        found |= {column: row[own] for own, column in _COLUMNS.items()}
-        cycles = row.get(f"cycles_simulated_{name}")
-        energy_mj = row.get(f"energy_mj_simulated_{name}")
-        dense = next((one for one in self.rows if one["method"] == DENSE), {})
-        dense_cycles, dense_mj = (dense.get(f"{what}_simulated_{DENSE}") for what in ("cycles", "energy_mj"))
-        ratios: dict[str, Any] = dict.fromkeys((SPEEDUP, ENERGY))
-        if cycles and dense_cycles and dense_mj:
-            ratios = dict(over_dense(cycles, energy_mj or 0.0, (dense_cycles, dense_mj)))
-        return found | {
-            "accelerator": name,
-            "cycles": cycles,
-            "energy_mj": energy_mj,
-            "energy_delay_mj_s": row.get(f"energy_delay_mj_s_simulated_{name}"),
-            **ratios,
-        }
+        return pd.DataFrame(arena_lines(self.rows))
 
     def __repr__(self) -> str:
         return f"<comparison of {', '.join(row['method'] for row in self.rows)}>"
 
     def _repr_html_(self) -> str:
-        shown = ("method", "accuracy", "accuracy_minus_dense", "equivalent_tokens", "accelerator", SPEEDUP)
-        frame = self.frame()
-        table = frame[[*shown, ENERGY, "status"]].to_html(index=False, float_format="{:.4g}".format)
+        headings, lines = table_cells(arena_lines(self.rows))
+        table = _html("th", headings) + "".join(_html("td", line) for line in lines)
         reasons = "".join(
             f"<li>{html.escape(row['method'])}: {html.escape(row['reason'])}</li>"
             for row in self.rows
             if row["reason"]
         )
-        return table + (f"<ul>{reasons}</ul>" if reasons else "")
+        return f"<table>{table}</table>" + (f"<ul>{reasons}</ul>" if reasons else "")
+
+
+def _html(tag: str, cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,21 @@ _NEEDED = (
 _MARKS = {
     "dense": "*",
     "adaptiv": "s",
+    "cdpruner": "8",
     "cmc": "D",
+    "dart": "p",
+    "divprune": "H",
+    "dycoke": "_",
+    "evs": "1",
+    "fastv": "<",
+    "fastvid": "2",
     "focus": "o",
     "focus_sec_only": "v",
     "framefusion": "^",
+    "holitom": "3",
+    "prumerge": "4",
+    "prumerge_plus": "|",
+    "pyramiddrop": ">",
     "sparsevlm": "P",
     "sparsezip": "X",
     "sparsezip_placed": "x",
@@ -51,19 +63,21 @@ def read_arena(path: Path) -> pd.DataFrame:
 def points(rows: pd.DataFrame) -> pd.DataFrame:
     """Return what is drawn: one row per method and budget that ran, with its energy-delay product.
 
-    Columns ``tokens``, ``delay`` (mJ s on the method's own accelerator, NaN where not simulated), ``accuracy``,
-    ``low``, ``high``, beside names, budget and status.
+    Columns ``tokens``; ``delay`` (mJ s), ``cycles`` and ``energy`` (mJ) on the method's own accelerator, NaN where not
+    simulated; ``accuracy``, ``low``, ``high``, beside names, budget and status.
     """
     ran = rows[rows["accuracy_measured"].notna()]
-    delay = [
-        row.get(f"energy_delay_mj_s_simulated_{row['own_accelerator']}", float("nan"))
-        for _, row in ran.iterrows()
-    ]
+    simulated = {
+        name: [
+            row.get(f"{column}_simulated_{row['own_accelerator']}", float("nan")) for _, row in ran.iterrows()
+        ]
+        for name, column in (("delay", "energy_delay_mj_s"), ("cycles", "cycles"), ("energy", "energy_mj"))
+    }
     return pd.DataFrame(
         {
             **{name: ran[name] for name in ("model", "benchmark", "method", "budget", "status")},
             "tokens": ran["equivalent_tokens_measured"],
-            "delay": pd.to_numeric(pd.Series(delay, index=ran.index)),
+            **{name: pd.to_numeric(pd.Series(values, index=ran.index)) for name, values in simulated.items()},
             "accuracy": ran["accuracy_measured"],
             "low": ran["low_measured"],
             "high": ran["high_measured"],
@@ -77,12 +91,21 @@ def front(own: pd.DataFrame, cost: str) -> pd.DataFrame:
     return known[known["accuracy"] > known["accuracy"].cummax().shift(fill_value=-1.0)]
 
 
-def draw_arena(table: Path, output: Path) -> list[Path]:
+_AXES = {
+    "tokens": "equivalent visual tokens, layer mean (measured)",
+    "delay": "energy x delay [mJ s] (simulated, prefill)",
+    "cycles": "cycles (simulated, prefill)",
+    "energy": "energy [mJ] (simulated, prefill)",
+}
+
+
+def draw_arena(table: Path, output: Path, costs: Sequence[str] = ("tokens", "delay")) -> list[Path]:
     """Write ``arena.pdf`` and ``arena.png``; equal tables give equal bytes.
 
     Args:
         table: ``arena.csv``.
         output: Folder.
+        costs: Columns of `points` to draw accuracy against, tokens first.
 
     Raises:
         ConfigError: The table is none of an arena.
@@ -92,14 +115,14 @@ def draw_arena(table: Path, output: Path) -> list[Path]:
     places = list(dict.fromkeys(zip(found["model"], found["benchmark"], strict=True)))
     with style():
         figure = new_figure(PAGE_INCHES, _ROW_INCHES * len(places) + 0.7)
-        panels = figure.subplots(len(places), 2, squeeze=False, sharey="row")
-        for (model, benchmark), (left, right) in zip(places, panels, strict=True):
+        panels = figure.subplots(len(places), len(costs), squeeze=False, sharey="row")
+        for (model, benchmark), line in zip(places, panels, strict=True):
             own = found[(found["model"] == model) & (found["benchmark"] == benchmark)]
-            _panel(left, own, "tokens", f"{short(benchmark, 24)}, {short(model, 24)}")
-            _panel(right, own, "delay", "on the method's own accelerator")
-            left.set_ylabel("accuracy [%] (measured)")
-            left.set_xlabel("equivalent visual tokens, layer mean (measured)")
-            right.set_xlabel("energy x delay [mJ s] (simulated, prefill)")
+            for cost, axis in zip(costs, line, strict=True):
+                place = f"{short(benchmark, 24)}, {short(model, 24)}"
+                _panel(axis, own, cost, place if axis is line[0] else "on the method's own accelerator")
+                axis.set_xlabel(_AXES[cost])
+            line[0].set_ylabel("accuracy [%] (measured)")
         handles, labels = _legend(panels)
         figure.legend(handles, labels, loc="outside upper center", ncols=5)
         foot(figure, _notes(found))

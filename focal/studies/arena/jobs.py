@@ -12,18 +12,18 @@ from typing import Any
 from focal.simulation import prefill_figures
 from focal.studies.arena.inputs import ArenaInputs
 from focal.studies.arena.matching import Setting, settings_of
-from focal.studies.arena.plan import Case, candidate
+from focal.studies.arena.plan import Case, candidate, shown_name
 from focal_algorithm.evaluation.offline.costs import costs_of
 from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
 from focal_algorithm.methods.base import CompressionMethod
 from focal_common import __version__
 from focal_common.errors import ConfigError, FocalError
-from focal_common.files import atomic_write_text
+from focal_common.files import atomic_write_text, sha256_of_file
 from focal_common.provenance import content_hash
 from focal_common.reading.json_files import as_json, read_json, sealed, unsealed
 from focal_simulator.accelerators import ACCELERATORS
 
-_FORMAT = "focal arena 1"
+_FORMAT = "focal arena 2"
 _RULE = 3
 """Of the search for settings; parts of an earlier rule are not taken over."""
 
@@ -168,6 +168,6 @@ def _shared(inputs: ArenaInputs, case: Case, method: CompressionMethod) -> dict[
         "checkpoint": inputs.digest(case.model),
         "benchmark": case.benchmark,
         "data_sha256": inputs.questions(case.benchmark).manifest["sha256"],
-        "method": case.method,
+        "method": shown_name(case.method),
         "parameters": {one.name: getattr(method, one.name) for one in fields(method)},
-    }
+    } | ({"source": sha256_of_file(Path(case.method))} if case.method.endswith(".py") else {})

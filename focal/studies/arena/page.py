@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from focal.studies.arena.matching import TOLERANCE
+from focal.studies.arena.table import LEFT, Line, arena_lines, table_cells
 
 _INTRODUCTION = """# Arena: every method at equal budget
 
@@ -33,12 +34,12 @@ _READING = """
 - **`_placed`**: the same method, but kept tokens hold the positions they had. As published, VisionZip and SparseZip
   number positions anew.
 - **Intervals** are 95 %: Wilson's for the accuracy of single questions; `cluster_*` in the table resamples whole
-  pictures, because questions about one picture are not independent. *p* is McNemar's exact test against dense on
-  the same questions, without correction for the number of rows.
-- **Cycles and energy** are means over the {traced} traced questions, here on the method's own accelerator, in
-  `arena.csv` on every accelerator. A method without an accelerator of its own runs on `focus_sec_only`, a plain
-  systolic array over the tokens that are kept. An empty cell has its reason in the column `refused_*`. Choosing
-  tokens in the vision tower is not simulated.
+  pictures, because questions about one picture are not independent. `mcnemar_p_measured` in the table is McNemar's
+  exact test against dense on the same questions, without correction for the number of rows.
+- **Cycles, energy and area**: means over the {traced} traced questions, here on the method's own accelerator, in
+  `arena.csv` on every accelerator; *speed-up* and *energy vs. dense* are over the dense method on the dense array.
+  A method without an accelerator of its own runs on `focus_sec_only`, a plain systolic array over the tokens that are
+  kept. An empty cell has its reason in the column `refused_*`. Choosing tokens in the vision tower is not simulated.
 """
 
 
@@ -46,16 +47,21 @@ def page(rows: Sequence[Mapping[str, Any]], content: Mapping[str, Any]) -> str:
     """Return the page as Markdown."""
     plan = content["configuration"]
     text = _INTRODUCTION
-    head = "| " + " | ".join(_COLUMNS) + " |\n|"
-    head += "|".join("---" if name in _LEFT else "--:" for name in _COLUMNS) + "|\n"
+    lines = arena_lines(rows)
     for model, benchmark in dict.fromkeys((row["model"], row["benchmark"]) for row in rows):
         own = [row for row in rows if (row["model"], row["benchmark"]) == (model, benchmark)]
-        text += f"\n## {benchmark}, {model}\n\n{_facts(own)}\n\n{head}"
-        for row in own:
-            text += "| " + " | ".join(cell(row) for cell in _COLUMNS.values()) + " |\n"
+        text += f"\n## {benchmark}, {model}\n\n{_facts(own)}\n\n"
+        text += markdown(line for line in lines if (line["model"], line["benchmark"]) == (model, benchmark))
         text += _reasons(own)
     quantity = "MACs of the prefill" if plan["quantity"] == "macs" else "equivalent visual tokens"
     return text + _READING.format(quantity=quantity, traced=plan["traced"], tolerance=TOLERANCE)
+
+
+def markdown(lines: Iterable[Line]) -> str:
+    """Return lines as a table."""
+    headings, cells = table_cells(lines)
+    ruler = ["---" if name in LEFT else "--:" for name in headings]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (headings, ruler, *cells))
 
 
 def _facts(own: Sequence[Mapping[str, Any]]) -> str:
@@ -74,51 +80,3 @@ def _reasons(own: Sequence[Mapping[str, Any]]) -> str:
             budgets.setdefault(reason, []).append(f"{row['budget']:.4g}")
     lines = [f"- {reason} (budget {', '.join(given)})\n" for reason, given in budgets.items()]
     return "\n" + "".join(lines) if lines else ""
-
-
-def _cell(column: str, form: str, scale: float = 1.0, unit: str = "") -> Callable[[Mapping[str, Any]], str]:
-    """Return what prints a column; what is not known is left empty. ``{}`` stands for the own accelerator."""
-
-    def text(row: Mapping[str, Any]) -> str:
-        value = row.get(column.format(row["own_accelerator"]))
-        return "" if value is None else f"{scale * value:{form}}{unit}"
-
-    return text
-
-
-def _interval(row: Mapping[str, Any]) -> str:
-    low, high = row["low_measured"], row["high_measured"]
-    return "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
-
-
-def _no_answer(row: Mapping[str, Any]) -> str:
-    """Return the share of answers that are none of the choices; they count as wrong."""
-    if row["questions"] is None:
-        return ""
-    share = row["unparsable_measured"] / row["questions"]
-    return f"{100 * share:.1f} %" if share else "0"
-
-
-def _p_value(row: Mapping[str, Any]) -> str:
-    value = row["mcnemar_p_measured"]
-    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-_COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "method": lambda row: f"`{row['method']}`",
-    "budget": lambda row: "" if row["budget"] == 1 else f"{row['budget']:.4g}",
-    "accuracy": _cell("accuracy_measured", ".1f", 100, " %"),
-    "95 %": _interval,
-    "no answer": _no_answer,
-    "accuracy minus dense": _cell("against_dense_measured", "+.1f", 100),
-    "p": _p_value,
-    "equivalent tokens": _cell("equivalent_tokens_measured", ",.0f"),
-    "kept tokens": _cell("present_tokens_measured", ",.0f"),
-    "sparsity": _cell("vector_sparsity_measured", ".1f", 100, " %"),
-    "own accelerator": lambda row: f"`{row['own_accelerator']}`" if row["own_accelerator"] else "",
-    "cycles": _cell("cycles_simulated_{}", ",.0f"),
-    "energy (mJ)": _cell("energy_mj_simulated_{}", ".3g"),
-    "": lambda row: "" if row["status"] == "ok" else row["status"],
-}
-"""Columns of a table by heading, each with what prints its cell."""
-_LEFT = ("method", "own accelerator", "")

@@ -11,6 +11,7 @@ from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.evaluation.offline.questions import BENCHMARKS
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod
+from focal_algorithm.methods.build import method_of_file
 from focal_common.errors import ConfigError, near_matches
 from focal_common.places import plain_name
 
@@ -82,13 +83,16 @@ DEFAULT_CANDIDATES = (*(name for name in METHODS if name not in _NOT_BY_DEFAULT)
 
 
 def candidate(name: str) -> Candidate:
-    """Return who takes part under a name: a method of `METHODS`, or a variant.
+    """Return who takes part under a name: a method of `METHODS`, a variant, or the method of a file ``FILE.py``.
 
     Raises:
         ConfigError: There is none.
     """
     if name in _VARIANTS:
         return Candidate(name, *_VARIANTS[name])
+    if name.endswith(".py"):
+        own = method_of_file(Path(name))
+        return Candidate(own.name, own.name, own=own)
     if name not in METHODS:
         raise ConfigError(f"unknown method '{name}'; {near_matches(name, [*METHODS, *_VARIANTS])}")
     return Candidate(name, name)
@@ -96,7 +100,12 @@ def candidate(name: str) -> Candidate:
 
 def method_behind(name: str) -> str:
     """Return the method of a candidate: what a variant varies, else the name itself."""
-    return _VARIANTS[name][0] if name in _VARIANTS else name
+    return _VARIANTS[name][0] if name in _VARIANTS else shown_name(name)
+
+
+def shown_name(name: str) -> str:
+    """Return the name of a candidate in tables: that of its class where it was given as a file."""
+    return candidate(name).name if name.endswith(".py") else name
 
 
 @dataclass(frozen=True)
@@ -157,8 +166,9 @@ class ArenaPlan:
         for benchmark in self.benchmarks:
             if benchmark not in BENCHMARKS:
                 raise ConfigError(f"--tasks '{benchmark}': {near_matches(benchmark, BENCHMARKS)}")
-        for name in ("models", "benchmarks", "methods", "budgets"):
+        for name in ("models", "benchmarks", "budgets"):
             _check_distinct(name, [getattr(one, "name", one) for one in getattr(self, name)])
+        _check_distinct("methods", [shown_name(method) for method in self.methods])
         if DENSE not in self.methods:
             object.__setattr__(self, "methods", (DENSE, *self.methods))
         ordered = (DENSE, *sorted(method for method in self.methods if method != DENSE))
@@ -167,7 +177,8 @@ class ArenaPlan:
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings without folders."""
-        return asdict(self) | {"models": [one.name for one in self.models]}
+        methods = [shown_name(method) for method in self.methods]
+        return asdict(self) | {"models": [one.name for one in self.models], "methods": methods}
 
 
 def _check_distinct(field: str, values: Sequence[Any]) -> None:

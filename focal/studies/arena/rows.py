@@ -8,7 +8,7 @@ from typing import Any
 
 from focal.studies.arena.cells import Cell
 from focal.studies.arena.matching import REFUSED
-from focal.studies.arena.plan import DENSE, method_behind
+from focal.studies.arena.plan import DENSE, method_behind, shown_name
 from focal_algorithm.evaluation.offline.costs import Cost, mean_cost
 from focal_algorithm.evaluation.offline.evaluator import Reply
 from focal_common.statistics import accuracy, clustered_interval, compared
@@ -42,6 +42,7 @@ def arena_columns(accelerators: Sequence[str]) -> tuple[str, ...]:
             "cycles_simulated",
             "energy_mj_simulated",
             "energy_delay_mj_s_simulated",
+            "area_mm2_simulated",
             "refused",
         )
     )
@@ -97,7 +98,7 @@ def _about(cell: Cell) -> dict[str, Any]:
     return {
         "model": model,
         "benchmark": benchmark,
-        "method": cell.case.method,
+        "method": shown_name(cell.case.method),
         "budget": cell.setting.budget,
         "status": cell.setting.status,
     }
@@ -157,7 +158,7 @@ def _hardware(cell: Cell, accelerators: Sequence[str]) -> dict[str, Any]:
         row[f"refused_{name}"] = refused[0] if refused else None
         if not figures or refused:  # a mean over the prompts that one accelerator takes could not be compared
             continue
-        for figure in ("cycles", "energy_mj"):
+        for figure in ("cycles", "energy_mj", "area_mm2"):
             row[f"{figure}_simulated_{name}"] = fmean(one[figure] for one in figures)
         delay = fmean(one["energy_mj"] * one["seconds"] for one in figures)
         row[f"energy_delay_mj_s_simulated_{name}"] = delay

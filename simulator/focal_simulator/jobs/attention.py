@@ -56,7 +56,7 @@ class AttentionShape:
     @property
     def starts(self) -> NDArray[np.int64]:
         """Keys before each m-tile of queries, axis (m_tiles)."""
-        return np.concatenate([[0], self.ends[:-1]])
+        return np.concatenate([[0], self.ends])[:-1]
 
     def stacks(self, rows: int) -> list[tuple[int, int]]:
         """Return how many heads of a group lie side by side in an m-tile, and how many such m-tiles there are.

@@ -130,14 +130,18 @@ def test_rows_in_another_order_are_refused_though_their_padding_is_alike() -> No
 
 
 @pytest.mark.parametrize("name", ["focus", "visionzip"])
-def test_a_cut_into_the_prompt_is_refused_and_an_emptied_cache_starts_anew(name: str) -> None:
+def test_a_cut_into_the_pictures_is_refused_and_an_emptied_cache_starts_anew(name: str) -> None:
     text = torch.tensor([list(b"only text")])
     with attached(name):
         want = step(cache_of(prefill()), text)
         cache = cache_of(prefill())
         step(cache, NEXT)
-        with pytest.raises(UnsupportedError, match="2 of them of the prompt; expected at most 1"):
-            copy.deepcopy(cache).crop(-3)
+        most = 1 + support.prompt(support.video(1)).layout.query_tokens
+        with pytest.raises(
+            UnsupportedError, match=f"last {most + 1} tokens .* expected at most {most}, those after"
+        ):
+            copy.deepcopy(cache).crop(-most - 1)
+        copy.deepcopy(cache).crop(-most)
         cache.crop(-cache.get_seq_length())
         assert torch.equal(step(cache, text), step(DynamicCache(), text))
         cache.reset()

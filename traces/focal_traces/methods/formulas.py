@@ -49,7 +49,7 @@ def divprune(context: SelectionContext) -> SelectionWork:
     if "scope" not in context.parameters or grid is None:
         return unknown("the pools of DivPrune")
     pools = grid.frames if context.parameters["scope"] == "picture" else 1
-    pairs = pools * -((-tokens // pools) ** 2)
+    pairs = pools * (-(-tokens // pools)) ** 2
     return SelectionWork(
         (pairs + tokens) * context.geometry.hidden_elements, "norms, and dot products of all pairs of a pool"
     )

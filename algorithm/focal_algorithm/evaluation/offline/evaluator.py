@@ -27,7 +27,7 @@ from focal_algorithm.tracing.prompting import Prompt, build_prompt
 from focal_algorithm.tracing.runner import method_of
 from focal_algorithm.tracing.settings import RunSettings
 from focal_algorithm.transformers_versions import cache_name, cache_of
-from focal_common.errors import RunError
+from focal_common.errors import RunError, UnsupportedError
 
 _NEW_TOKENS = 4
 """Room for the words of other tokenizers; that of the task files of ``focal eval``."""
@@ -101,8 +101,8 @@ class Evaluator:
             FocalError: The method cannot work on these prompts; the sentence says why.
         """
         chosen = self.questions.asked if numbers is None else [self.questions.asked[one] for one in numbers]
-        for (picture, is_recorded), group in groupby(
-            chosen, key=lambda one: (one.picture, one.number in recorded)
+        for (picture, is_recorded, _), group in groupby(
+            chosen, key=lambda one: (one.picture, one.number in recorded, one.first)
         ):
             yield from self._about(picture, list(group), method, is_recorded)
 
@@ -115,10 +115,15 @@ class Evaluator:
             encoded = self._pictures.encoded(sample, session)
             prompts = [build_prompt(loaded, sample, asked.text, encoded.visual) for asked in group]
             words: list[str | None] = [None] * len(group)
-            if self._reads_words and not (
+            given = {"mm_encoder_outputs": dict(encoded.outputs)}
+            if group[0].first:
+                self._require_words(group)
+                first = build_prompt(loaded, sample, group[0].first, encoded.visual)
+                logits = shared_logits(loaded, session, prompts, given, first)
+                words = [self._word(one) or "" for one in logits]
+            elif self._reads_words and not (
                 method.study.reads_question(method) or is_recorded or len(group) == 1
             ):
-                given = {"mm_encoder_outputs": dict(encoded.outputs)}
                 words = [self._word(one) for one in shared_logits(loaded, session, prompts, given)]
             for asked, prompt, word in zip(group, prompts, words, strict=True):
                 answer = word if word is not None else self._answer(prompt, encoded, session)
@@ -133,6 +138,13 @@ class Evaluator:
                     is_parsable=said is not None,
                     recorded=recorder.samples[-1] if recorder is not None else None,
                 )
+
+    def _require_words(self, group: Sequence[Asked]) -> None:
+        if not self._reads_words:
+            raise UnsupportedError(
+                f"{self.loaded.name}: its tokenizer splits choices such as {', '.join(group[0].choices[:2])}; second "
+                "turns are asked only where each choice is one token"
+            )
 
     def _answer(self, prompt: Prompt, encoded: EncodedPicture, session: Session) -> str:
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
@@ -168,29 +180,42 @@ def _is_word_level(loaded: LoadedModel, questions: QuestionSet) -> bool:
 
 
 def shared_logits(
-    loaded: LoadedModel, session: Session, prompts: Sequence[Prompt], pictures: dict[str, Any]
+    loaded: LoadedModel,
+    session: Session,
+    prompts: Sequence[Prompt],
+    pictures: dict[str, Any],
+    first: Prompt | None = None,
 ) -> Tensor:
     """Return the logits after each prompt, axes (prompts, vocabulary).
 
     The decoder sees the picture and the text before it once; the questions follow as a batch on copies of its cache.
-    Causal attention keeps them from what came before, so these are the logits of whole prefills, but for the
-    rounding of products of another shape.
+    Where the method does not read questions, causal attention keeps them from what came before, so these are the
+    logits of whole prefills, but for the rounding of products of another shape.
 
     Args:
         loaded: The model.
-        session: A method that does not read questions, attached.
+        session: A method, attached.
         prompts: About one picture, alike up to its end.
         pictures: Further keyword arguments of the prefill: pictures encoded before, where prompts hold no pixels.
+        first: Prompt of an earlier turn about the same picture: it fills the cache, then its question is cut off, so
+            that the others are asked of the picture as it was compressed for this one. None for methods that do not
+            read questions, which need no earlier turn.
 
     Raises:
         RunError: The prompts differ before the end of the picture.
     """
     token_ids = [prompt.inputs["input_ids"][0] for prompt in prompts]
-    stop = _alike(token_ids)
-    pictures_shown = {replace(prompt.layout, sequence_tokens=0) for prompt in prompts}
+    shown = [*prompts, *([] if first is None else [first])]
+    stop = _alike([prompt.inputs["input_ids"][0] for prompt in shown])
+    pictures_shown = {replace(prompt.layout, sequence_tokens=0) for prompt in shown}
     if len(pictures_shown) > 1 or stop < prompts[0].layout.visual_stop:
         raise RunError(f"{prompts[0].layout.sample_id}: prompts about one picture differ before its end")
-    cache = _prefix(loaded, session, prompts[0], stop, pictures)
+    if first is None:
+        cache = _prefix(loaded, session, prompts[0], stop, pictures)
+    else:
+        whole = first.layout.sequence_tokens
+        cache = _prefix(loaded, session, first, whole, pictures)
+        cache.crop(stop - whole)
     cache.batch_repeat_interleave(len(prompts))
     rests = [one[stop:] for one in token_ids]
     # Padding comes last, where no real token sees it; any id will do.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from focal_algorithm.prompts.media.media import Question
 from focal_algorithm.tasks.asking import BENCHMARKS
 from focal_algorithm.tasks.sample import StoredSample
 from focal_algorithm.tasks.store import load_split
@@ -25,6 +26,7 @@ class Asked:
         text: As the model reads it.
         answer: Right word.
         choices: All words that could answer it.
+        first: Question of an earlier turn, about other objects, by which the pictures were compressed; empty for none.
     """
 
     number: int
@@ -33,6 +35,7 @@ class Asked:
     text: str
     answer: str
     choices: tuple[str, ...]
+    first: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,43 @@ def load_questions(
     known = BENCHMARKS[benchmark]
     count = known.samples if samples is None else samples
     loaded = load_split(known.task, seed=seed, split=split, samples=count, track=track, **known.options)
-    pairs = [(index, one) for index, sample in enumerate(loaded.samples) for one in sample.questions]
+    pairs = [
+        (index, one, first)
+        for index, sample in enumerate(loaded.samples)
+        for one, first in (
+            turns(sample.questions) if known.has_turns else ((one, "") for one in sample.questions)
+        )
+    ]
     if limit is not None and limit > len(pairs):
         raise ConfigError(
             f"questions: {benchmark} holds {len(pairs):,}, expected no more; got {limit:,}",
             about=("questions",),
         )
     asked = tuple(
-        Asked(number, picture, one.kind, one.text, one.answer, one.choices)
-        for number, (picture, one) in enumerate(pairs[:limit])
+        Asked(number, picture, one.kind, one.text, one.answer, one.choices, first)
+        for number, (picture, one, first) in enumerate(pairs[:limit])
     )
     return QuestionSet(benchmark, seed, loaded.samples, asked, loaded.manifest)
+
+
+def turns(questions: Sequence[Question]) -> list[tuple[Question, str]]:
+    """Return each question twice: as the only one, then after a first turn about other objects.
+
+    The first turn is the earliest question of the sample that is read from objects, none of which the second is read
+    from; a question without one is left out. Sub-tasks of second turns end with ``, second turn``; those after the same
+    first turn stand side by side, and share its cache.
+    """
+    found: dict[str, list[Question]] = {}
+    for one in questions:
+        own = {index for index, _ in one.evidence}
+        for other in questions:
+            if other is not one and other.evidence and own.isdisjoint(index for index, _ in other.evidence):
+                found.setdefault(other.text, []).append(one)
+                break
+    asked = [one for group in found.values() for one in group]
+    alone = [(one, "") for one in questions if one in asked]
+    return alone + [
+        (replace(one, kind=f"{one.kind}, second turn"), first)
+        for first, group in found.items()
+        for one in group
+    ]

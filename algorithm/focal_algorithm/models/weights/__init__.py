@@ -17,7 +17,7 @@ SHIPPED: dict[str, str] = {"shapes_video": "llava_onevision", "shapes_image": "l
 
 TRAINED_ON: dict[str, tuple[str, ...]] = {
     "shapes_video": ("shapes-video",),
-    "shapes_image": ("shapes-pope", "shapes-mme"),
+    "shapes_image": ("shapes-pope", "shapes-mme", "shapes-fine"),
 }
 """The procedural benchmarks, by name in `focal_algorithm.tasks.TASKS`, whose pictures each shipped model knows."""
 

@@ -37,6 +37,12 @@ def dense_jobs(workload: Workload, corrections: frozenset[str] = PLAIN) -> dict[
     return {(job.layer, job.part): job for job in found if job.block == 0}
 
 
+def test_a_layer_that_no_token_reaches_has_no_blocks() -> None:
+    """PyramidDrop at its smallest budget leaves no visual token in the last layers."""
+    none = np.array([], dtype=np.int64)
+    assert list(AttentionShape(0, 3, 4, 0, none, is_causal=True).blocks(none, 8)) == []
+
+
 def test_a_causal_tile_meets_the_keys_up_to_its_own_end() -> None:
     rows = np.array([4, 2], dtype=np.int32)
     scores = scores_job(shape(is_causal=True), machine(), rows, np.full((2, 2), 4), **FACTS)  # type: ignore[arg-type]
