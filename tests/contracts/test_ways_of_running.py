@@ -137,7 +137,8 @@ def _same_question_on_the_cut_cache(case: _Case) -> tuple[Tensor, Tensor]:
     cache = cache_of(first)
     cache.crop(-question.shape[1])
     if not case.session.points & {HookPoint.DECODE_KEYS}:
-        return case.step(cache, question), first.logits[0, -1]
+        case.step(cache, question[:, :1])  # fewer tokens than were cut off
+        return case.step(cache, question[:, 1:]), first.logits[0, -1]
     # Such a method treats tokens after its prefill in a way of its own: all at once as one by one.
     at_once = case.step(copy.deepcopy(cache), question)
     return at_once, [case.step(cache, token[None, None]) for token in question[0]][-1]

@@ -150,7 +150,7 @@ class BatchSequence:
         """Return the mask of new tokens against this sequence, all tokens since, and each other.
 
         Args:
-            steps: Tokens between the prefill and the new ones.
+            steps: Tokens between the prefill and the new ones; negative where the last of the prompt were cut off.
             queries: New tokens.
             dtype: Of the additive mask.
             window: Columns that a token attends to, itself included; None for all before it.
@@ -161,11 +161,14 @@ class BatchSequence:
         """
         if queries == 1 and window is None and bool(self.is_real.all()):
             return None  # the usual case, at the cost of one kernel
-        since = torch.arange(steps + queries, device=self.columns.device) + end
+        cut = min(steps, 0)  # the last tokens of the prompt may be gone again
+        since = torch.arange(cut, steps + queries, device=self.columns.device) + end
         since = since - (0 if self.lowered is None else self.lowered)
-        columns = torch.cat((self.position_columns, since.expand(len(self.columns), -1)), dim=1)
+        held = self.columns.shape[1] + cut
+        columns = torch.cat((self.position_columns[:, :held], since.expand(len(self.columns), -1)), dim=1)
         is_near = columns[:, None, :] > columns[:, -queries:, None] - (window or columns.max() + 1)
-        is_open = is_near & torch.nn.functional.pad(self.is_real, (0, steps + queries), value=True)[:, None]
+        is_real = torch.nn.functional.pad(self.is_real[:, :held], (0, since.shape[-1]), value=True)
+        is_open = is_near & is_real[:, None]
         if queries == 1 and bool(is_open.all()):
             return None
         return additive_mask(is_open.tril(is_open.shape[-1] - queries), dtype)[:, None]
