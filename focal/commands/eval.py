@@ -9,18 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from focal.commands.spread import (
-    DaskOption,
-    DevicesOption,
-    JobOption,
-    JobsOption,
-    SchedulerOption,
-    ScriptOption,
-    ShardOption,
-    Spread,
-    print_slurm_script,
-    print_unfinished,
-)
+from focal.commands.spread import Spread, print_unfinished, spread_options
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
 from focal_common.reading.yaml_files import parse_yaml
@@ -35,7 +24,9 @@ _TEXTS = ("model", "pretrained", "revision", "frame_tasks")
 
 
 @app.command()
+@spread_options
 def evaluate(
+    *,
     tasks: Annotated[
         str, typer.Option(help="Separated by commas; --list_tasks names ours.")
     ] = "shapes-video",
@@ -62,7 +53,15 @@ def evaluate(
             help="name=value,...: revision, size, seed, dtype, precision, device, attention, frames.",
         ),
     ] = "",
-    batch_size: Annotated[str, typer.Option("--batch_size", help="1: prompts run one by one.")] = "1",
+    batch_size: Annotated[
+        str,
+        typer.Option(
+            "--batch",
+            "--batch_size",
+            metavar="N|auto",
+            help="Questions in a batch; auto: as the memory allows.",
+        ),
+    ] = "1",
     limit: Annotated[
         float, typer.Option(help="First so many questions of each task, or a part below 1.")
     ] = -1,
@@ -80,13 +79,7 @@ def evaluate(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that a checkpoint brings along.")
     ] = False,
-    shard: ShardOption = "",
-    jobs: JobsOption = 1,
-    devices: DevicesOption = "",
-    dask: DaskOption = "",
-    scheduler: SchedulerOption = "",
-    job: JobOption = None,
-    slurm_script: ScriptOption = False,
+    spread: Spread,
     list_tasks: Annotated[bool, typer.Option("--list_tasks", help="Name the tasks and leave.")] = False,
     include_path: Annotated[
         Path | None,
@@ -102,20 +95,15 @@ def evaluate(
     if print_include_path or list_tasks:
         _print_places(print_include_path)
         return
-    if slurm_script:
-        print_slurm_script(jobs, job or [], output_path)
-        return
     _check_counts(limit, threads)
-    spread = Spread.read(shard, jobs, devices, dask, scheduler, job or [])
     from focal_algorithm.evaluation.lmms.options import Sweep
     from focal_algorithm.evaluation.lmms.request import Request, set_environment
-    from focal_algorithm.methods.budgeted import read_budget, with_budget
+    from focal_algorithm.methods.budgeted import given_parameters
 
     set_environment(profile == "offline")
     given: dict[str, Any] = {"model": model, "method": method, "profile": profile, "batch_size": batch_size}
     given |= {"precision": precision, "trust_remote_code": trust_remote_code}
-    own = dict(map(_setting, settings or [])) | read_budget(budget)
-    given |= {"parameters": with_budget(method, own)}
+    given |= {"parameters": given_parameters(method, settings or [], budget)}
     given |= {"device": "cuda"} if spread.devices else {}
     request = Request.read(
         given | _arguments(model_args),
@@ -126,6 +114,7 @@ def evaluate(
         sweep=Sweep.read(sweep) if sweep else None,
         include=include_path,
     )
+    spread.device(request.options.device)
     if threads:
         import torch
 
@@ -176,13 +165,6 @@ def _arguments(text: str) -> dict[str, Any]:
         is_text = name.startswith("method.") or name in _TEXTS
         parsed[name] = value if is_text else parse_yaml(f"value: {value}", f"--model_args {name}")["value"]
     return parsed
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    field, equals, value = text.partition("=")
-    if not equals or not field.strip():
-        raise ConfigError(f"--set '{text}': expected field=value, such as similarity_threshold=0.95")
-    return field.strip(), parse_yaml(f"value: {value}", f"--set {field}")["value"]
 
 
 def _print(runs: list[Run], as_json: bool) -> None:

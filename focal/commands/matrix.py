@@ -12,18 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from focal.commands.spread import (
-    DaskOption,
-    DevicesOption,
-    JobOption,
-    JobsOption,
-    SchedulerOption,
-    ScriptOption,
-    ShardOption,
-    Spread,
-    print_slurm_script,
-    print_unfinished,
-)
+from focal.commands.spread import Spread, print_unfinished, spread_options
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError, near_matches
 
@@ -38,7 +27,9 @@ app = typer.Typer(
 
 
 @app.callback()
+@spread_options
 def matrix(
+    *,
     profile: Annotated[
         str,
         typer.Option(
@@ -71,13 +62,13 @@ def matrix(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let Python code that checkpoints bring along run.")
     ] = False,
-    shard: ShardOption = "",
-    jobs: JobsOption = 1,
-    devices: DevicesOption = "",
-    dask: DaskOption = "",
-    scheduler: SchedulerOption = "",
-    job: JobOption = None,
-    slurm_script: ScriptOption = False,
+    batch: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto", help="Questions in a batch, for rows of accuracy; auto: as the memory allows."
+        ),
+    ] = "1",
+    spread: Spread,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's choice.")] = 0,
     check: Annotated[
         bool, typer.Option("--check", help="Only build models without weights and methods; run nothing.")
@@ -92,15 +83,13 @@ def matrix(
     from focal_algorithm.matrix.schema import read_matrix
     from focal_algorithm.matrix.work import MatrixTask
 
-    if slurm_script:
-        print_slurm_script(jobs, job or [], output)
-        return
-    spread = Spread.read(shard, jobs, devices, dask, scheduler, job or [])
     found = read_matrix(profile)
     device = device or ("cuda" if spread.devices else "")
     suites = {row.suite_name for row in chosen_rows(found, only)}
     found = _changed(found, suites, samples, choose, checkpoint or [], device, offline, trust_remote_code)
     rows = chosen_rows(found, only)
+    if not (list_rows or check):
+        spread.device(found.device)
     if list_rows:
         names = [row.name for row in rows]
         output_console().print(json.dumps(names) if as_json else "\n".join(names), markup=False)
@@ -110,7 +99,8 @@ def matrix(
         _check(rows, as_json)
         return
     _check_places(found, rows, data)
-    task = MatrixTask(found, tuple(rows), output, data, threads or int(spread.is_spread))
+    _check_batch(batch, rows)
+    task = MatrixTask(found, tuple(rows), output, data, threads or int(spread.is_spread), batch)
     _run(task, resume, spread, as_json)
 
 
@@ -133,7 +123,7 @@ def _changed(
         suite = tree["suites"][name]
         suite |= {"samples": samples} if samples else {}
         if choose:
-            suite["choose"] = int(choose) if choose.isdigit() else choose
+            suite["choose"] = int(choose) if choose.isascii() and choose.isdigit() else choose
     for word in checkpoints:
         name, equals, place = word.partition("=")
         if not equals or not place:
@@ -161,6 +151,16 @@ def _check_places(found: Matrix, rows: list[MatrixRow], data: Path | None) -> No
         errors_console().print(
             "note: --data is not read: no chosen row traces files, and accuracy takes its data through lmms-eval",
             markup=False,
+        )
+
+
+def _check_batch(batch: str, rows: list[MatrixRow]) -> None:
+    from focal_algorithm.tasks.asking import read_batch
+
+    if read_batch(batch) != 1 and all(row.suite.measure == "trace" for row in rows):
+        raise ConfigError(
+            f"--batch {batch}: no chosen row measures accuracy, and rows that trace take one prompt at a time, because "
+            "the rounding of a batch moves vectors on the edge of a threshold, and so the counts; leave it out"
         )
 
 

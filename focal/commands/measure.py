@@ -8,25 +8,16 @@ from typing import Annotated
 
 import typer
 
-from focal.commands.spread import (
-    DaskOption,
-    DevicesOption,
-    JobOption,
-    JobsOption,
-    SchedulerOption,
-    ScriptOption,
-    ShardOption,
-    Spread,
-    print_slurm_script,
-    print_unfinished,
-)
+from focal.commands.spread import Spread, print_unfinished, spread_options
 from focal_common.console import output_console, track
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
+@spread_options
 def measure(
+    *,
     model: Annotated[
         str, typer.Option(help="Shipped model, checkpoint folder, or family with random weights.")
     ] = "shapes_video",
@@ -51,13 +42,14 @@ def measure(
     seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
     device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
-    shard: ShardOption = "",
-    jobs: JobsOption = 1,
-    devices: DevicesOption = "",
-    dask: DaskOption = "",
-    scheduler: SchedulerOption = "",
-    job: JobOption = None,
-    slurm_script: ScriptOption = False,
+    batch: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Most questions about a picture in one batch, where the method does not read them; auto: all.",
+        ),
+    ] = "auto",
+    spread: Spread,
     output: Annotated[Path, typer.Option(help="Trace root to write.")] = Path("output/measured"),
     is_identity: Annotated[
         bool,
@@ -66,14 +58,10 @@ def measure(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Ask a model questions under a method; write the trace of some and the accuracy of all."""
-    from focal.studies.measure.settings import MeasureSettings, method_parameter
-    from focal_algorithm.methods.budgeted import read_budget, with_budget
+    from focal.studies.measure.settings import MeasureSettings
+    from focal_algorithm.methods.budgeted import given_parameters
     from focal_algorithm.models import random_size
 
-    if slurm_script:
-        print_slurm_script(jobs, job or [], output)
-        return
-    spread = Spread.read(shard, jobs, devices, dask, scheduler, job or [])
     wanted = MeasureSettings(
         model=model,
         size=random_size(model, size),
@@ -86,13 +74,14 @@ def measure(
         seed=seed,
         threads=threads or int(spread.is_spread),
         device=spread.device(device),
+        batch=batch,
     )
     if is_identity:
         typer.echo(wanted.identity())
         # On a line of its own: the hash decides what was measured before, the names do not.
         typer.echo(json.dumps({"parameters": wanted.parameters()}))
         return
-    parameters = with_budget(method, dict(map(method_parameter, settings or [])) | read_budget(budget))
+    parameters = given_parameters(method, settings or [], budget)
     from focal.environment import require_runnable
     from focal_algorithm.methods.build import build_method
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shlex
 import sys
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,34 +28,6 @@ from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
 from focal_common.spreading.engines import ProcessEngine, Work, closing_engine
 from focal_common.spreading.shards import Shard, read_devices, read_shard
-
-ShardOption = Annotated[
-    str,
-    typer.Option(
-        "--shard",
-        metavar="I/N",
-        help="Only every N-th question, from the I-th; the last shard writes the results.",
-    ),
-]
-JobsOption = Annotated[
-    int, typer.Option("--jobs", "-j", help="Worker processes, on this machine or of a cluster.")
-]
-DevicesOption = Annotated[str, typer.Option(help="A worker on each of these CUDA devices, such as 0-7.")]
-DaskOption = Annotated[
-    str, typer.Option(help="Workers of a Dask cluster: the address of its scheduler, or local.")
-]
-SchedulerOption = Annotated[str, typer.Option(help="slurm: -j workers as jobs that dask-jobqueue submits.")]
-JobOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--job",
-        help="Of --scheduler slurm, as dask-jobqueue names it, or of --slurm-script, as sbatch does: name=value.",
-    ),
-]
-ScriptOption = Annotated[
-    bool,
-    typer.Option("--slurm-script", help="Print a Slurm array of -j shards to read and submit, and leave."),
-]
 
 _POLL_S = 1.0
 _RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
@@ -116,6 +90,10 @@ class Spread:
             )
         if numbers:
             _check_devices(numbers)
+        if scheduler:
+            from focal_common.spreading.dask import require_slurm
+
+            require_slurm()
         words = [_pair(one) for one in job]
         return cls(chosen, len(numbers) or jobs, numbers, dask or scheduler, tuple(words))
 
@@ -125,7 +103,15 @@ class Spread:
         return self.jobs > 1 or bool(self.devices) or bool(self.scheduler)
 
     def device(self, given: str) -> str:
-        """Return the device of the run: CUDA where devices are named, else what was given."""
+        """Return the device of the run: CUDA where devices are named, else what was given.
+
+        Raises:
+            FocalError: It is not here; one of a cluster is looked for by its workers.
+        """
+        if given != "cpu" and not self.scheduler:
+            from focal_algorithm.checkpoints.loading import check_device
+
+            check_device(given)
         return "cuda" if self.devices and given == "cpu" else given
 
     def run(
@@ -157,6 +143,72 @@ class Spread:
         )
 
 
+_SHARD = "Only every N-th question, from the I-th; the last shard writes the results."
+_JOB = "Of --scheduler slurm, as dask-jobqueue names it, or of --slurm-script, as sbatch does: name=value."
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "shard": (Annotated[str, typer.Option("--shard", metavar="I/N", help=_SHARD)], ""),
+    "jobs": (
+        Annotated[
+            int, typer.Option("--jobs", "-j", help="Worker processes, on this machine or of a cluster.")
+        ],
+        1,
+    ),
+    "devices": (
+        Annotated[str, typer.Option(help="A worker on each of these CUDA devices, such as 0-7.")],
+        "",
+    ),
+    "dask": (
+        Annotated[
+            str, typer.Option(help="Workers of a Dask cluster: the address of its scheduler, or local.")
+        ],
+        "",
+    ),
+    "scheduler": (
+        Annotated[str, typer.Option(help="slurm: -j workers as jobs that dask-jobqueue submits.")],
+        "",
+    ),
+    "job": (Annotated[list[str] | None, typer.Option("--job", help=_JOB)], None),
+    "slurm_script": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--slurm-script", help="Print a Slurm array of -j shards to read and submit, and leave."
+            ),
+        ],
+        False,
+    ),
+}
+"""By parameter: annotation for Typer, and default."""
+
+
+def spread_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that spread a run: Typer sees them in place of its parameter ``spread``, a `Spread`.
+
+    Where ``--slurm-script`` is given, the script is printed and the verb is not called.
+    """
+
+    @wraps(verb)
+    def with_options(**given: Any) -> None:
+        own = {name: given.pop(name) for name in _OPTIONS}
+        job = own.pop("job") or []
+        if own.pop("slurm_script"):
+            _print_slurm_script(own["jobs"], job, given.get("output") or given["output_path"])
+            return
+        verb(**given, spread=Spread.read(**own, job=job))
+
+    shown = inspect.signature(verb, eval_str=True).parameters.values()
+    ours = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+        for name, (kind, default) in _OPTIONS.items()
+    ]
+    place = [one.name for one in shown].index("spread")
+    every = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in shown]
+    every[place : place + 1] = ours
+    with_options.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {one.name: one.annotation for one in every}
+    return with_options
+
+
 def _arguments(job: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return settings of a job as dask-jobqueue takes them: numbers, and lists of what may be said several times."""
     found: dict[str, Any] = {}
@@ -164,7 +216,7 @@ def _arguments(job: Sequence[tuple[str, str]]) -> dict[str, Any]:
         if name in ("job_extra_directives", "job_script_prologue", "worker_extra_args"):
             found.setdefault(name, []).append(value)
         else:
-            found[name] = int(value) if value.isdigit() else value
+            found[name] = int(value) if value.isascii() and value.isdigit() else value
     return found
 
 
@@ -199,7 +251,7 @@ def without_spread(words: Sequence[str]) -> list[str]:
     return kept
 
 
-def print_slurm_script(jobs: int, job: Sequence[str], output: Path) -> None:
+def _print_slurm_script(jobs: int, job: Sequence[str], output: Path) -> None:
     """Print the command that is being run as an array of shards, without the options that spread it."""
     if jobs < 2:
         raise ConfigError("--slurm-script needs -j, the number of shards")

@@ -10,27 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from focal.commands.sim import comma_separated, show_report
-from focal.commands.spread import (
-    DaskOption,
-    DevicesOption,
-    JobOption,
-    JobsOption,
-    SchedulerOption,
-    ScriptOption,
-    ShardOption,
-    Spread,
-    print_slurm_script,
-    print_unfinished,
-)
+from focal.commands.spread import Spread, print_unfinished, spread_options
 from focal.commands.trace_files import app as traces_app
 from focal.commands.trace_tables import print_answers, print_samples
-from focal_algorithm.methods.budgeted import read_budget, with_budget
+from focal_algorithm.methods.budgeted import given_parameters
 from focal_algorithm.methods.config import configured_parameters
 from focal_algorithm.models import check_model_name
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError
 from focal_common.places import check_inside
-from focal_common.reading.yaml_files import parse_yaml
 from focal_simulator.accelerators import ACCELERATORS
 
 if TYPE_CHECKING:
@@ -54,7 +42,9 @@ _QUESTION = "What happens in this video?"
 
 
 @app.callback()
+@spread_options
 def trace(
+    *,
     context: typer.Context,
     profile: Annotated[str, typer.Option(help="offline: local files only; hub: may download.")] = "offline",
     model: Annotated[
@@ -144,21 +134,12 @@ def trace(
     match_accelerator: Annotated[
         str, typer.Option(help="Simulated for --match cycles and energy; the method's own, else dense.")
     ] = "",
-    shard: ShardOption = "",
-    jobs: JobsOption = 1,
-    devices: DevicesOption = "",
-    dask: DaskOption = "",
-    scheduler: SchedulerOption = "",
-    job: JobOption = None,
-    slurm_script: ScriptOption = False,
+    spread: Spread,
     output: Annotated[Path, typer.Option(help="Trace root to write into.")] = Path("output"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Run a model with a compression method on real pictures and record its sparse trace."""
     if context.invoked_subcommand is not None:
-        return
-    if slurm_script:
-        print_slurm_script(jobs, job or [], output)
         return
     method = _only_method(methods)
     _check_choices(profile, method, simulate)
@@ -174,16 +155,14 @@ def trace(
     if new_tokens is None:
         new_tokens = 2 if asked is None else asked.answer_tokens
     target, match_accelerator = _match_target(*match, match_accelerator, method)
-    parameters = configured_parameters(method, method_config, _note) | _parameters(settings or [])
-    parameters |= read_budget(budget)
+    base = configured_parameters(method, method_config, _note)
+    parameters = given_parameters(method, settings or [], budget, base)
     from focal.environment import require_runnable
 
     require_runnable()
     from focal_algorithm.models import random_size
     from focal_algorithm.tracing.settings import RunSettings
 
-    parameters = with_budget(method, parameters)
-    spread = Spread.read(shard, jobs, devices, dask, scheduler, job or [])
     wanted = RunSettings(
         output=output,
         model=model,
@@ -338,16 +317,6 @@ def _check_choices(profile: str, method: str, simulate: str) -> None:
     for name in comma_separated(simulate):
         if name != "all":
             ACCELERATORS.target(name)
-
-
-def _parameters(settings: list[str]) -> dict[str, Any]:
-    parsed: dict[str, Any] = {}
-    for setting in settings:
-        field, equals, text = setting.partition("=")
-        if not equals or not field.strip():
-            raise ConfigError(f"--set '{setting}': expected field=value, such as similarity_threshold=0.95")
-        parsed[field.strip()] = parse_yaml(f"value: {text}", f"--set {field}")["value"]
-    return parsed
 
 
 def _summary(result: RunResult) -> dict[str, Any]:

@@ -314,6 +314,7 @@ def keep(name: str, seed: int, bench: Path, work: Path, folder: Path, fault: str
         "seed": seed,
         "files": changed,
     }
+    folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name.replace(' ', '_').replace(chr(39), '')}-{seed}.json"
     target.write_text(json.dumps(tree, indent=1) + "\n")
     return target

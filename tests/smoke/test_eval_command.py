@@ -340,7 +340,7 @@ def test_random_weights_are_named_in_the_table(tmp_path: Path) -> None:
         (("--threads", "-3"), "--threads must be at least 0, got -3"),
         (("--model_args", "frames=0"), "greater than 0, got 0"),
         (("--model_args", "seed=-1"), "greater than or equal to 0, got -1"),
-        (("--batch_size", "8"), "batch_size must be 1"),
+        (("--batch", "0"), "expected a whole number of questions from 1, or auto"),
         (("--method", "focuss"), "unknown method 'focuss'"),
         (("--model_args", "dtype"), "expected name=value"),
         (("--sweep", "vector_size"), "expected field=value,value"),

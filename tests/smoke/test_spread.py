@@ -196,6 +196,11 @@ def test_parts_that_do_not_fit_are_refused_and_nothing_is_written(
         (("--scheduler", "pbs"), "expected slurm"),
         (("--dask", "tcp://127.0.0.1:1", "-j", "2"), "no Dask scheduler answers"),
         (("--scheduler", "slurm", "--dask", "local"), "expected one of them"),
+        (("--scheduler", "slurm", "-j", "2"), "jobs of Slurm need"),
+        (("--device", "cuda:99"), "cuda:99"),
+        (("--device", "card"), "no torch device"),
+        (("--shard", "１/２"), "expected NUMBER/COUNT"),
+        (("--devices", "０"), "expected numbers such as 0-7"),
         (("--slurm-script",), "needs -j"),
         (("--job", "gpu", "-j", "2"), "expected name=value"),
         (("--match", "tokens", "8", "-j", "2"), "give the parameter with --set"),
@@ -309,3 +314,36 @@ def test_torchrun_and_a_local_dask_cluster_give_the_bytes_of_one_process(tmp_pat
     whole = contents(tmp_path / "whole")
     assert contents(tmp_path / "ranks") == whole
     assert contents(tmp_path / "dask") == whole
+
+
+def test_the_size_of_a_batch_changes_no_byte(
+    tmp_path: Path, words_of_the_command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = words_of_the_command
+    words = ("--model", "shapes_image", "--task", "shapes-pope", "--questions", "14", "--samples", "2")
+    words += ("--method", "divprune", "--threads", "1")
+    for batch in ("1", "3", "auto"):
+        assert focal(argv, "measure", *words, "--batch", batch, "--output", tmp_path / batch) == 0
+        assert contents(tmp_path / batch) == contents(tmp_path / "1")
+    folder = tmp_path / "m"
+    folder.mkdir()
+    assert focal(argv, "matrix", *matrix_words(folder), "--batch", "2", "--output", tmp_path / "out") == 2
+    assert "rows that trace take one prompt at a time" in " ".join(capsys.readouterr().err.split())
+    pytest.importorskip("lmms_eval")
+    asked = ("--model", "shapes_image", "--tasks", "shapes-pope,shapes-mme", "--limit", "10")
+    found = []
+    for batch in ("1", "4", "auto"):
+        output = tmp_path / f"eval{batch}"
+        assert (
+            focal(argv, "eval", *asked, "--method", "focus", "--batch", batch, "--output_path", output) == 0
+        )
+        (samples,), (answers,) = output.glob("runs/*/samples.jsonl"), output.glob("answers/*.jsonl")
+        rows = [json.loads(line) for line in answers.read_text().splitlines()]
+        found.append(
+            (samples.read_bytes(), answers.name, [(row.get("key"), row.get("answer")) for row in rows])
+        )
+        is_batched = "questions in batches were asked again alone" in " ".join(
+            capsys.readouterr().err.split()
+        )
+        assert is_batched == (batch != "1")
+    assert found[0] == found[1] == found[2]

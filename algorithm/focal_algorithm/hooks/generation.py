@@ -21,7 +21,7 @@ from focal_common.errors import UnsupportedError
 
 __all__ = ["GenerateCall", "refuse_copy", "watched_generate"]
 
-_PER_TOKEN = ("input_ids", "attention_mask", "position_ids", "token_type_ids", "mm_token_type_ids")
+PER_TOKEN = ("input_ids", "attention_mask", "position_ids", "token_type_ids", "mm_token_type_ids")
 
 
 @dataclass
@@ -55,8 +55,8 @@ class GenerateCall:
         Args:
             forward: Those of the first forward, which may hold copies and drafts of tokens to come.
         """
-        told = {**forward, **{name: value for name, value in self.inputs.items() if name not in _PER_TOKEN}}
-        for name in _PER_TOKEN:
+        told = {**forward, **{name: value for name, value in self.inputs.items() if name not in PER_TOKEN}}
+        for name in PER_TOKEN:
             value = forward.get(name)
             if torch.is_tensor(value) and value.ndim > 1:
                 rows = slice(None, None, self.copies if value.shape[-2] % self.copies == 0 else 1)

@@ -25,6 +25,7 @@ def evaluate_row(
     forget: Forget | None = None,
     shard: Shard | None = None,
     first: int = 0,
+    batch: str = "1",
 ) -> list[Run]:
     """Measure the accuracy of a row; tables and runs are written below ``output/accuracy``.
 
@@ -35,6 +36,7 @@ def evaluate_row(
         forget: See `focal_algorithm.evaluation.lmms.evaluation.evaluate`.
         shard: See there.
         first: See there.
+        batch: See `focal_algorithm.matrix.work.MatrixTask`.
 
     Raises:
         FocalError: The dataset names no task, or the evaluation failed.
@@ -51,6 +53,7 @@ def evaluate_row(
     arguments |= {"model": model.checkpoint or model.family, "trust_remote_code": model.trust_remote_code}
     arguments |= {"method": suite.method, "precision": suite.precision, "parameters": suite.parameters}
     arguments |= {"profile": "hub" if matrix.hub else "offline"}
+    arguments |= {"batch_size": batch} if suite.precision == "float" else {}
     request = Request.read(
         arguments,
         tasks=(row.dataset.task,),

@@ -59,6 +59,7 @@ class MatrixRun:
         is_resumed: Whether finished samples and answers of an earlier call are kept; those of other shards always are.
         note: Takes sentences for the user.
         shard: Part of all samples and questions of the rows that are run; None for all of them.
+        batch: See `focal_algorithm.matrix.work.MatrixTask`.
 
     Attributes:
         accuracies: What rows that measure accuracy have found, see `accuracy_results`, with the name of the row.
@@ -72,7 +73,9 @@ class MatrixRun:
         is_resumed: bool = False,
         note: Callable[[str], Any] = lambda sentence: None,
         shard: Shard | None = None,
+        batch: str = "1",
     ) -> None:
+        self._batch = batch
         self._matrix, self._output, self._data = matrix, output, data
         self._is_resumed, self._note, self._shard = is_resumed or shard is not None, note, shard
         self._said: set[str] = set()
@@ -201,7 +204,7 @@ class MatrixRun:
 
     def _evaluate_row(self, row: MatrixRow, first: int) -> RowState:
         forget = None if self._is_resumed else self._forget
-        runs = evaluate_row(row, self._matrix, self._output, forget, self._shard, first)
+        runs = evaluate_row(row, self._matrix, self._output, forget, self._shard, first, self._batch)
         if not runs:  # other shards have questions left
             return RowState("running", "", ())
         self._tell(row, (note for run in runs for note in run.notes))

@@ -26,6 +26,7 @@ class MatrixTask:
         output: Trace root.
         data: See `focal_algorithm.matrix.rows.row_settings`.
         threads: CPU threads of a worker; 0 leaves torch's choice.
+        batch: See `focal_algorithm.tracing.batches.read_batch`; for rows of accuracy, those of 8-bit layers excepted.
     """
 
     matrix: Matrix
@@ -33,6 +34,7 @@ class MatrixTask:
     output: Path
     data: Path | None
     threads: int
+    batch: str = "1"
 
     @property
     def units(self) -> int:
@@ -43,7 +45,7 @@ class MatrixTask:
         """Return what runs the rows, or one shard of them, in this process."""
         if self.threads:
             torch.set_num_threads(self.threads)
-        return MatrixRun(self.matrix, self.output, self.data, is_resumed, note, shard)
+        return MatrixRun(self.matrix, self.output, self.data, is_resumed, note, shard, self.batch)
 
 
 def work_matrix(task: MatrixTask, shard: Shard) -> None:

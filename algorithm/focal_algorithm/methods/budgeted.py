@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from focal_algorithm.methods import METHODS
 from focal_common.errors import ConfigError
+from focal_common.reading.values import real_number, whole_number
+from focal_common.reading.yaml_files import parse_yaml
 
 _WORDS = ("tokens", "share")
+
+
+def given_parameters(
+    name: str, settings: Sequence[str], budget: str = "", base: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the parameters of a method that a command line gives.
+
+    Args:
+        name: Registry name of the method.
+        settings: Such as ``similarity_threshold=0.95``; of two for one field the later holds.
+        budget: See `read_budget`.
+        base: Parameters that these go over.
+
+    Raises:
+        ConfigError: A setting is not of this form, or see `with_budget`.
+    """
+    return with_budget(name, {**(base or {}), **dict(map(read_parameter, settings)), **read_budget(budget)})
+
+
+def read_parameter(text: str) -> tuple[str, Any]:
+    """Return name and value of a parameter written ``field=value``.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    field, equals, value = text.partition("=")
+    if not equals or not field.strip():
+        raise ConfigError(
+            f"'{text}': expected field=value, such as similarity_threshold=0.95", about=("settings",)
+        )
+    return field.strip(), parse_yaml(f"value: {value}", f"parameter {field}")["value"]
 
 
 def read_budget(text: str) -> dict[str, Any]:
@@ -21,7 +54,9 @@ def read_budget(text: str) -> dict[str, Any]:
         return {}
     try:
         budget: dict[str, Any] = (
-            {"share": float(text.removesuffix("%")) / 100} if text.endswith("%") else {"tokens": int(text)}
+            {"share": real_number(text.removesuffix("%")) / 100}
+            if text.endswith("%")
+            else {"tokens": whole_number(text)}
         )
         _check(budget, f"budget {text}")
     except ValueError as error:

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from focal_algorithm.tasks import TASKS
 from focal_algorithm.tasks.sample import SPLITS, StoredSample
 from focal_algorithm.tasks.store import load_split
 from focal_common.errors import ConfigError, near_matches
+from focal_common.reading.values import whole_number
 
 
 @dataclass(frozen=True)
@@ -212,3 +214,18 @@ def is_parsable(answer: str, form: str) -> bool:
     if form == "letter":
         return _LETTER.search(answer) is not None
     return bool(answer.strip())
+
+
+def read_batch(text: str) -> int:
+    """Return how many questions make a batch; 0 for as many as the memory takes (``auto``).
+
+    Raises:
+        ConfigError: Neither a whole number from 1 nor ``auto``.
+    """
+    with suppress(ValueError):
+        count = 0 if text == "auto" else whole_number(text)
+        if count > 0 or text == "auto":
+            return count
+    raise ConfigError(
+        f"batch '{text}': expected a whole number of questions from 1, or auto", about=("batch", "batch_size")
+    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from focal_common.errors import ConfigError, RunError, UnsupportedError
@@ -96,14 +98,28 @@ class DaskEngine:
             self._cluster.close()
 
 
-def _slurm_cluster(workers: int, job: dict[str, Any]) -> Any:
-    try:
-        from dask_jobqueue import SLURMCluster
-    except ImportError as error:
+def require_slurm() -> None:
+    """Refuse, before work, jobs of Slurm where they cannot be submitted.
+
+    Raises:
+        UnsupportedError: dask-jobqueue is not installed, or there is no ``sbatch``.
+    """
+    lacking = ""
+    if find_spec("dask_jobqueue") is None:
+        lacking = "dask-jobqueue, which is not installed (pip install dask-jobqueue)"
+    elif shutil.which("sbatch") is None:
+        lacking = "the program sbatch, which is not on the PATH; start the command where jobs are submitted"
+    if lacking:
         raise UnsupportedError(
-            "jobs of Slurm need dask-jobqueue (pip install dask-jobqueue); or have a batch script printed",
+            f"jobs of Slurm need {lacking}; or have a batch script printed",
             about=("scheduler", "slurm_script"),
-        ) from error
+        )
+
+
+def _slurm_cluster(workers: int, job: dict[str, Any]) -> Any:
+    require_slurm()
+    from dask_jobqueue import SLURMCluster
+
     settings = {"cores": 1, "processes": 1, "memory": "16GB"} | job
     try:
         cluster = SLURMCluster(**settings)

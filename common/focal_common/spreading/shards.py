@@ -50,7 +50,7 @@ def read_shard(text: str, environment: Mapping[str, str]) -> Shard | None:
         ConfigError: It is no shard.
     """
     if text:
-        found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        found = re.fullmatch(r"([0-9]+)/([0-9]+)", text.strip())
         if found is None:
             raise ConfigError(f"shard '{text}': expected NUMBER/COUNT, such as 2/8", about=("shard",))
         return Shard(int(found[1]), int(found[2]))
@@ -68,7 +68,7 @@ def read_devices(text: str) -> tuple[str, ...]:
     """
     found: list[int] = []
     for word in filter(None, (word.strip() for word in text.split(","))):
-        ends = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
+        ends = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", word)
         if ends is None or int(ends[2] or ends[1]) < int(ends[1]):
             raise ConfigError(f"devices '{text}': expected numbers such as 0-7 or 0,2,5", about=("devices",))
         found += range(int(ends[1]), int(ends[2] or ends[1]) + 1)

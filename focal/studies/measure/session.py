@@ -22,6 +22,7 @@ from focal_algorithm.evaluation.offline.evaluator import Evaluator, Reply
 from focal_algorithm.evaluation.offline.questions import load_questions
 from focal_algorithm.methods.build import build_method
 from focal_algorithm.models import MODELS
+from focal_algorithm.tasks.asking import read_batch
 from focal_algorithm.tracing.identity import code_identity
 from focal_algorithm.tracing.journal import FinishedSample, SampleJournal, joined_trace
 from focal_algorithm.tracing.output import recorded_trace, with_chosen_sample
@@ -76,7 +77,7 @@ class Session:
 
     @cached_property
     def _evaluator(self) -> Evaluator:
-        return Evaluator(prepare(self._run), self._questions)
+        return Evaluator(prepare(self._run), self._questions, batch=read_batch(self.settings.batch))
 
     def journal(self, parameters: Mapping[str, Any], output: Path) -> SampleJournal:
         """Return where finished pictures of a measurement are kept until it is done."""

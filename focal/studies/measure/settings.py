@@ -11,13 +11,14 @@ from typing import Any
 
 from focal_algorithm.evaluation.offline.questions import BENCHMARKS
 from focal_algorithm.methods import METHODS
+from focal_algorithm.methods.budgeted import read_parameter
 from focal_algorithm.models import MODELS
 from focal_algorithm.models.weights import SHIPPED, shipped_model
+from focal_algorithm.tasks.asking import read_batch
 from focal_algorithm.tasks.sample import SPLITS
 from focal_common.errors import ConfigError, near_matches
 from focal_common.files import sha256_of_file
 from focal_common.provenance import content_hash
-from focal_common.reading.yaml_files import parse_yaml
 
 MEASURED = "measured.json"
 """Key ``metrics``: ``accuracy`` with the ends of its 95 % interval (``accuracy_low``, ``accuracy_high``), in percent;
@@ -44,6 +45,7 @@ class MeasureSettings:
         seed: Of random weights.
         threads: CPU threads; 0 leaves torch's choice.
         device: torch device.
+        batch: Most questions about a picture in one batch; ``auto`` for all of them.
 
     Raises:
         ConfigError: An unknown name, with the nearest, or a number out of range.
@@ -60,9 +62,11 @@ class MeasureSettings:
     seed: int = 0
     threads: int = 0
     device: str = "cpu"
+    batch: str = "auto"
 
     def __post_init__(self) -> None:
         METHODS.target(self.method)
+        read_batch(self.batch)
         if self.task not in BENCHMARKS:
             raise ConfigError(f"unknown task '{self.task}'; {near_matches(self.task, BENCHMARKS)}")
         if self.split not in SPLITS:
@@ -92,9 +96,9 @@ class MeasureSettings:
         return sorted(field.name for field in fields(METHODS.load(self.method)))
 
     def identity(self) -> str:
-        """Return a hash of the settings and of every file of the model; threads and folders do not enter it."""
+        """Return a hash of the settings and of every file of the model; what decides no answer does not enter it."""
         facts = asdict(self)
-        del facts["threads"]
+        del facts["threads"], facts["batch"]
         if self.device == "cpu":  # as hashes were before there was a choice
             del facts["device"]
         if self.model not in MODELS:
@@ -125,17 +129,5 @@ def settings_of_words(words: Sequence[str]) -> tuple[MeasureSettings, dict[str, 
         options = [option for action in parser._actions for option in action.option_strings]
         raise ConfigError(f"{where}: unknown word '{unknown[0]}'; {near_matches(unknown[0], options)}")
     given = vars(found)
-    parameters = dict(map(method_parameter, given.pop("set")))
+    parameters = dict(map(read_parameter, given.pop("set")))
     return MeasureSettings(**given), parameters
-
-
-def method_parameter(text: str) -> tuple[str, Any]:
-    """Return a parameter of ``--set``, by name.
-
-    Raises:
-        ConfigError: Not ``field=value``.
-    """
-    field, equals, value = text.partition("=")
-    if not equals or not field.strip():
-        raise ConfigError(f"--set '{text}': expected field=value, such as similarity_threshold=0.95")
-    return field.strip(), parse_yaml(f"value: {value}", f"--set {field}")["value"]

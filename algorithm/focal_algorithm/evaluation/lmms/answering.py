@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,6 +14,8 @@ from focal_algorithm.evaluation.lmms.options import ModelOptions
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.methods.build import build_method, method_in_force
 from focal_algorithm.prompts.media.media import MediaSample
+from focal_algorithm.tasks.asking import read_batch
+from focal_algorithm.tracing.batches import Batches
 from focal_algorithm.tracing.prompting import answer_of, build_prompt
 from focal_common.errors import ConfigError, RunError, UnsupportedError
 from focal_common.files import atomic_write_text
@@ -54,6 +57,7 @@ class Answerer:
         build_method(options.method, options.parameters)
         self.loaded = loaded or load(options)
         self._methods: dict[str, CompressionMethod] = {}
+        self.batches = Batches(self.loaded, read_batch(options.batch_size))
 
     def method(self, dataset: str) -> CompressionMethod:
         """Return the method for a data set: published parameters, else fitted defaults; own ones win."""
@@ -80,6 +84,22 @@ class Answerer:
         """
         prompt = build_prompt(self.loaded, sample, question)
         return answer_of(self.loaded, self.method(dataset), None, prompt, new_tokens)
+
+    def answers(self, asked: Sequence[tuple[MediaSample, str]], dataset: str, new_tokens: int) -> list[str]:
+        """Return the greedy continuations of the first questions: as many as one batch takes, at least one.
+
+        Args:
+            asked: Images or videos, and the text after each; at least one.
+            dataset: See `answer`.
+            new_tokens: See `answer`.
+
+        Raises:
+            FocalError: See `answer`.
+        """
+        if self.options.batch_size == "1":
+            return [self.answer(*asked[0], dataset, new_tokens)]
+        prompts = [build_prompt(self.loaded, *one) for one in asked]
+        return self.batches.answers(self.method(dataset), prompts, new_tokens)
 
 
 def generation_limits(settings: dict[str, Any]) -> tuple[int, tuple[str, ...]]:

@@ -267,7 +267,8 @@ def _run(
         writing.seal(folder / MANIFEST, {"configuration_sha256": content["configuration_sha256"]}, sealed)
         writing.seal_shared([table.name], {"tables_of": "evaluation"})
     resumed = model.log.resumed
-    said = (*notes, *([f"{resumed} answers were taken from an earlier run"] if resumed else ()))
+    taken = f"{resumed} answers were taken from an earlier run" if resumed else ""
+    said = (*notes, *filter(None, (taken, model.batches.note())))
     return Run(folder, tuple(rows), content, resumed, table, said)
 
 

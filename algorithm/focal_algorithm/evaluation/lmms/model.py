@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from focal_algorithm.evaluation.lmms.options import ModelOptions, options_from_a
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.prompts.media.media import MediaSample
 from focal_algorithm.prompts.media.reading import read_image, read_video, shown_picture
+from focal_algorithm.tracing.batches import Batches
 from focal_algorithm.tracing.identity import resolved_parameters
 from focal_common.console import track
 from focal_common.errors import UnsupportedError
@@ -36,6 +38,22 @@ class Part:
 
     shard: Shard | None = None
     first: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """The arguments of a request of lmms-eval, in its order."""
+
+    question: str
+    settings: dict[str, Any]
+    show: Any
+    index: int
+    task: str
+    split: str
+
+    def is_like(self, other: _Asked) -> bool:
+        """Return whether two questions can be asked under the same method and limits."""
+        return self.task == other.task and self.settings == other.settings
 
 
 class Unanswered(Exception):
@@ -76,29 +94,70 @@ class FocalModel(lmms):
         """The model."""
         return self._answerer.loaded
 
+    @property
+    def batches(self) -> Batches:
+        """What answers several questions at once."""
+        return self._answerer.batches
+
     def generate_until(self, requests: list[Any]) -> list[str]:
         """Answer requests in their order; finished ones are taken from the log.
 
         Raises:
             Unanswered: Some are of other shards, which have not answered them yet.
         """
-        if self._part.shard is not None:
-            self._answer_own([request.args for request in requests], self._part.shard)
-        return [self._answer(*request.args) for request in track(requests, "answering", len(requests))]
+        asked = [_Asked(*request.args) for request in requests]
+        shard, own, label = self._part.shard, asked, "answering"
+        if shard is not None:
+            first = self._part.first + self._asked
+            self._asked += len(asked)
+            own = [one for number, one in enumerate(asked, start=first) if shard.holds(number)]
+            label = f"answering, shard {shard}"
+        missing = [one for one in own if self.log.get(self._key(one)) is None]
+        for _ in track(self._answer_each(missing), label, len(missing)):
+            pass
+        if shard is not None:
+            self.log.read_others()
+        return [self._answered(one) for one in asked]
 
-    def _answer_own(self, asked: list[Any], shard: Shard) -> None:
-        first = self._part.first + self._asked
-        self._asked += len(asked)
-        own = [one for number, one in enumerate(asked, start=first) if shard.holds(number)]
-        for one in track(own, f"answering, shard {shard}", len(own)):
-            self._answer(*one)
-        self.log.read_others()
-        if any(
-            self.log.get(self._key(question, settings, *place)) is None
-            for question, settings, _, *place in asked
-        ):
+    def _answer_each(self, left: list[_Asked]) -> Iterator[None]:
+        """Answer questions in batches of neighbours; each is durable, in its order, before the next batch begins."""
+        shown: dict[int, MediaSample] = {}
+        while left:
+            first, started = left[0], time.perf_counter()
+            dataset, (new_tokens, ends) = dataset_of(first.task), generation_limits(first.settings)
+            most = self.batches.size
+            group = list(takewhile(first.is_like, left[:most]))
+            for one in group:
+                if id(one) not in shown:
+                    shown[id(one)] = self._medium(one)
+            pictures = [shown[id(one)] for one in group]
+            pairs = [(picture, one.question) for picture, one in zip(pictures, group, strict=True)]
+            answers = self._answerer.answers(pairs, dataset, new_tokens)
+            seconds = (time.perf_counter() - started) / len(answers)
+            for one, answer in zip(group, answers, strict=False):
+                for end in ends:
+                    answer = answer.split(end)[0]
+                self.log.put(self._key(one), answer.strip(), seconds, shown.pop(id(one)).notes)
+                yield
+            left = left[len(answers) :]
+
+    def _medium(self, one: _Asked) -> MediaSample:
+        return media_of(
+            one.show(self._document(one)),
+            name=f"{one.task}-{one.split}-{one.index}",
+            frames=self.options.frames,
+            is_sequence=one.task.startswith(self.options.frame_tasks),
+        )
+
+    def _answered(self, one: _Asked) -> str:
+        """Return an answer from the log, and count what it took."""
+        key = self._key(one)
+        answer = self.log.get(key)
+        if answer is None:
             raise Unanswered
-        self.notes, self.seconds = (), {}
+        self.notes += self.log.notes(key)
+        self.seconds[one.task] = self.seconds.get(one.task, 0.0) + self.log.seconds(key)
+        return answer
 
     def method(self, task: str) -> CompressionMethod:
         """Return the method with the parameters in force for a task of lmms-eval."""
@@ -114,32 +173,14 @@ class FocalModel(lmms):
         """Refuse: a second round would be a prefill onto a filled cache."""
         raise UnsupportedError("this task has several rounds; expected a task of output_type generate_until")
 
-    def _answer(
-        self, question: str, settings: dict[str, Any], show: Any, index: int, task: str, split: str
-    ) -> str:
-        document = self.task_dict[task][split][index]
-        key = self._key(question, settings, index, task, split)
-        answer = self.log.get(key)
-        if answer is None:
-            new_tokens, ends = generation_limits(settings)
-            started = time.perf_counter()
-            is_sequence = task.startswith(self.options.frame_tasks)
-            name = f"{task}-{split}-{index}"
-            sample = media_of(show(document), name=name, frames=self.options.frames, is_sequence=is_sequence)
-            answer = self._answerer.answer(sample, question, dataset_of(task), new_tokens)
-            for end in ends:
-                answer = answer.split(end)[0]
-            answer = answer.strip()
-            self.log.put(key, answer, time.perf_counter() - started, sample.notes)
-        self.notes += self.log.notes(key)
-        self.seconds[task] = self.seconds.get(task, 0.0) + self.log.seconds(key)
-        return answer
+    def _document(self, one: _Asked) -> Any:
+        return self.task_dict[one.task][one.split][one.index]
 
-    def _key(self, question: str, settings: dict[str, Any], index: int, task: str, split: str) -> str:
+    def _key(self, one: _Asked) -> str:
         # Parameters in force: after a change of published or default ones, old answers are not taken for new.
-        method = resolved_parameters(self.method(task))
-        document = self.task_dict[task][split][index]
-        return content_hash([task, split, index, question, settings, _plain(document), method])
+        method = resolved_parameters(self.method(one.task))
+        document = _plain(self._document(one))
+        return content_hash([one.task, one.split, one.index, one.question, one.settings, document, method])
 
 
 def _plain(document: dict[str, Any]) -> dict[str, Any]:

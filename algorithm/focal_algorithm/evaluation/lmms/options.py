@@ -9,13 +9,23 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from focal_algorithm.tasks.asking import read_batch
 from focal_algorithm.tracing.identity import checkpoint_digest
 from focal_common.config import StrictModel, validated
 from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.reading.yaml_files import parse_yaml
 
 _METHOD_PREFIX = "method."
-_NOT_IDENTITY = ("answers", "profile", "trust_remote_code", "model", "revision", "size", "seed")
+_NOT_IDENTITY = (
+    "answers",
+    "batch_size",
+    "profile",
+    "trust_remote_code",
+    "model",
+    "revision",
+    "size",
+    "seed",
+)
 """Options that decide no answer, or that the weights stand for."""
 
 
@@ -37,6 +47,7 @@ class ModelOptions(StrictModel):
         profile: ``offline`` for local files only, or ``hub``.
         trust_remote_code: Whether code of a checkpoint may run.
         frame_tasks: Beginnings of the names of tasks whose several images are the frames of one video.
+        batch_size: Questions in a batch, or ``auto`` for as many as the memory takes; decides no answer.
         answers: File of finished answers, from which an interrupted evaluation goes on; None keeps none.
     """
 
@@ -54,6 +65,7 @@ class ModelOptions(StrictModel):
     profile: Literal["offline", "hub"] = "offline"
     trust_remote_code: bool = False
     frame_tasks: tuple[str, ...] = ("mvbench",)
+    batch_size: str = "1"
     answers: Path | None = None
 
     def identity(self, loaded: str = "") -> dict[str, Any]:
@@ -113,13 +125,11 @@ def options_from_arguments(arguments: Mapping[str, Any]) -> ModelOptions:
 
     Raises:
         ConfigError: An unknown name or a value of the wrong kind.
-        UnsupportedError: A batch size above 1.
+        UnsupportedError: Batches of 8-bit layers.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
-    if str(given.pop("batch_size", 1)) not in ("1", "auto") or given.pop("max_batch_size", 1) != 1:
-        raise UnsupportedError(
-            "batch_size must be 1: prompts run one by one, so that an answer does not depend on its neighbours"
-        )
+    given["batch_size"] = str(given.get("batch_size", 1))
+    read_batch(given["batch_size"])
     if "pretrained" in given:
         if "model" in given:
             raise ConfigError("model_args: both 'model' and 'pretrained' are given; they mean the same")
@@ -129,7 +139,13 @@ def options_from_arguments(arguments: Mapping[str, Any]) -> ModelOptions:
         parameters[name.removeprefix(_METHOD_PREFIX)] = _value(given.pop(name))
     if isinstance(given.get("frame_tasks"), str):
         given["frame_tasks"] = tuple(filter(None, given["frame_tasks"].split(";")))
-    return validated(ModelOptions, given | {"parameters": parameters}, "model_args")
+    options = validated(ModelOptions, given | {"parameters": parameters}, "model_args")
+    if options.precision != "float" and options.batch_size != "1":
+        raise UnsupportedError(
+            f"precision {options.precision}: its layers choose outliers over all rows of a batch, so an answer would "
+            f"depend on its neighbours; expected a batch of 1, got {options.batch_size}"
+        )
+    return options
 
 
 def _value(text: Any) -> Any:

@@ -23,6 +23,7 @@ from focal_algorithm.hooks import Session, attach
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.tasks.asking import parse_choice
+from focal_algorithm.tracing.batches import is_out_of_memory, lead_is_clear
 from focal_algorithm.tracing.prompting import Prompt, build_prompt
 from focal_algorithm.tracing.runner import method_of
 from focal_algorithm.tracing.settings import RunSettings
@@ -65,13 +66,19 @@ class Evaluator:
         loaded: The model.
         questions: See `load_questions`.
         pictures: Encoded pictures of this model to share between evaluators; new if None.
+        batch: Most questions about a picture in one batch; 0 for all of them. Halved where memory runs out.
     """
 
     def __init__(
-        self, loaded: LoadedModel, questions: QuestionSet, pictures: PictureCache | None = None
+        self,
+        loaded: LoadedModel,
+        questions: QuestionSet,
+        pictures: PictureCache | None = None,
+        batch: int = 0,
     ) -> None:
         self.loaded = loaded
         self.questions = questions
+        self._batch = batch
         self._pictures = pictures or PictureCache(loaded)
         self._reads_words = _is_word_level(loaded, questions)
         ends = loaded.model.generation_config.eos_token_id
@@ -115,16 +122,14 @@ class Evaluator:
             encoded = self._pictures.encoded(sample, session)
             prompts = [build_prompt(loaded, sample, asked.text, encoded.visual) for asked in group]
             words: list[str | None] = [None] * len(group)
-            given = {"mm_encoder_outputs": dict(encoded.outputs)}
             if group[0].first:
                 self._require_words(group)
                 first = build_prompt(loaded, sample, group[0].first, encoded.visual)
+                given = {"mm_encoder_outputs": dict(encoded.outputs)}
                 logits = shared_logits(loaded, session, prompts, given, first)
                 words = [self._word(one) or "" for one in logits]
-            elif self._reads_words and not (
-                method.study.reads_question(method) or is_recorded or len(group) == 1
-            ):
-                words = [self._word(one) for one in shared_logits(loaded, session, prompts, given)]
+            elif self._reads_words and not (method.study.reads_question(method) or is_recorded):
+                words = self._shared_words(prompts, encoded, session)
             for asked, prompt, word in zip(group, prompts, words, strict=True):
                 answer = word if word is not None else self._answer(prompt, encoded, session)
                 said = parse_choice(answer, asked.choices)
@@ -145,6 +150,29 @@ class Evaluator:
                 f"{self.loaded.name}: its tokenizer splits choices such as {', '.join(group[0].choices[:2])}; second "
                 "turns are asked only where each choice is one token"
             )
+
+    def _shared_words(
+        self, prompts: Sequence[Prompt], encoded: EncodedPicture, session: Session
+    ) -> list[str | None]:
+        """Return the word after each prompt; None where a batch cannot tell and it must be asked alone."""
+        words: list[str | None] = []
+        while len(words) < len(prompts):
+            part = prompts[len(words) :][: self._batch or None]
+            if len(part) == 1:
+                words.append(None)
+                continue
+            try:
+                given = {"mm_encoder_outputs": dict(encoded.outputs)}
+                logits = shared_logits(self.loaded, session, part, given)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            else:
+                clear = lead_is_clear(logits, session.method, self.loaded.model.dtype).tolist()
+                words += [self._word(one) if sure else None for one, sure in zip(logits, clear, strict=True)]
+                continue
+            self._batch = len(part) // 2
+        return words
 
     def _answer(self, prompt: Prompt, encoded: EncodedPicture, session: Session) -> str:
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
