@@ -1,10 +1,13 @@
 """A device that is none: tensors compute on the CPU, say that they are elsewhere, and refuse to meet others.
 
-It finds what a machine without a GPU would not: a tensor made or left on the CPU in a computation on another device.
+It finds what a machine without a GPU would not: a tensor made or left on the CPU in a computation on another device,
+and calls that would make the CPU wait for the device, because their result, or its shape, depends on values there.
 """
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +19,14 @@ __all__ = ["ELSEWHERE", "PretendedDevice"]
 
 ELSEWHERE = torch.device("cuda")
 
+_COPIES = ("cpu", "numpy", "tolist", "item")
+_WAITS = (
+    *_COPIES,
+    *("__array__", "__bool__", "__contains__", "__float__", "__index__", "__int__", "allclose", "argwhere"),
+    *("bincount", "equal", "is_nonzero", "masked_select", "nonzero", "unique", "unique_consecutive"),
+)
+"""Functions that wait; so do indexing with bool, repeats given as a tensor, and copies to the CPU."""
+
 
 class _Elsewhere(Tensor):
     """A tensor that says it is elsewhere."""
@@ -26,7 +37,17 @@ class _ElsewhereParameter(_Elsewhere, torch.nn.Parameter):
 
 
 class PretendedDevice(TorchFunctionMode):
-    """Inside the block, `ELSEWHERE` is a device of its own."""
+    """Inside the block, `ELSEWHERE` is a device of its own.
+
+    Attributes:
+        waits: Name of the function, file and line of each call so far that would wait for the device.
+        copied_bytes: Copied from the device so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[str] = []
+        self.copied_bytes = 0
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -34,6 +55,10 @@ class PretendedDevice(TorchFunctionMode):
         is_elsewhere = any(isinstance(one, _Elsewhere) for one in given)
         if function == Tensor.device.__get__:  # type: ignore[attr-defined]
             return ELSEWHERE if is_elsewhere else function(*args)
+        if is_elsewhere:
+            self._watch(function.__name__, args, kwargs)
+        if function in (Tensor.cpu, Tensor.numpy):
+            is_elsewhere = False
         wants = next((one for one in tree_leaves((args, kwargs)) if isinstance(one, torch.device)), None)
         if wants is not None:
             is_elsewhere = wants == ELSEWHERE
@@ -44,7 +69,27 @@ class PretendedDevice(TorchFunctionMode):
             assert not strangers, f"{function.__name__} meets a tensor of the CPU: {strangers[0].shape}"
         with torch._C.DisableTorchFunctionSubclass():
             found = function(*args, **kwargs)
+        if isinstance(found, torch.Size):  # a tuple to `tree_map`
+            return found
         return tree_map(lambda one: self._placed(one, is_elsewhere), found)
+
+    def _watch(self, name: str, args: Any, kwargs: Any) -> None:
+        """Note a call on tensors of the device if it would wait."""
+        is_copy = name in _COPIES or (name == "to" and torch.device("cpu") in tree_leaves((args[1:], kwargs)))
+        waits = is_copy or name in _WAITS
+        if name in ("__getitem__", "__setitem__"):
+            # A single number as a value is written by a kernel; another is looked for first.
+            waits = any(isinstance(one, Tensor) and one.dtype == torch.bool for one in tree_leaves(args[1]))
+        if name == "where" and len(args) == 1:
+            waits = True
+        if name == "repeat_interleave":
+            waits = isinstance(args[1], Tensor) and "output_size" not in kwargs
+        if waits:
+            frames = traceback.extract_stack()[:-2]
+            ours = next((one for one in reversed(frames) if "focal_algorithm" in one.filename), frames[-1])
+            self.waits.append(f"{name} ({Path(ours.filename).name}:{ours.lineno})")
+        if is_copy:
+            self.copied_bytes += args[0].numel() * args[0].element_size()
 
     def move(self, module: torch.nn.Module) -> torch.nn.Module:
         """Move a module here, as ``module.to(ELSEWHERE)`` would."""

@@ -76,7 +76,7 @@ def attach(
             _attach_layer(handles, session, layer, point, needs_gemms=recorder is not None)
             if HookPoint.AFTER_ATTENTION in session.points or adds_after_layers:
                 handles.outputs(point.layer, partial(session.on_layer_output, layer))
-            SESSIONS[point.attention] = (session, layer)
+            SESSIONS[point.attention] = (session.operands, layer)
             undo.callback(SESSIONS.pop, point.attention, None)
         undo.callback(decoder.set_attn_implementation, stock)
         decoder.set_attn_implementation(observed)
@@ -118,7 +118,7 @@ def _attach_layer(
             "down_proj": point.down_proj,
         }
         for gemm, module in modules.items():
-            handles.first_input(module, partial(session.on_gemm_input, layer, gemm))
+            handles.first_input(module, partial(session.operands.on_gemm_input, layer, gemm))
     if HookPoint.AFTER_ATTENTION in session.points:
         handles.first_input(point.mlp_norm, partial(session.on_after_attention, layer))
         handles.outputs(point.mlp_branch, session.on_mlp_output)

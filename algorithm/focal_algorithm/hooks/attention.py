@@ -22,12 +22,12 @@ from focal_algorithm.models.inference_only import refuse_gradients
 from focal_common.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from focal_algorithm.hooks.session import Session
+    from focal_algorithm.hooks.operands import Operands
 
 __all__ = ["SESSIONS", "naive_probabilities", "observed_attention"]
 
-SESSIONS: WeakKeyDictionary[nn.Module, tuple[Session, int]] = WeakKeyDictionary()
-"""Attention module to the session attached to it and its layer; empty where nothing is attached."""
+SESSIONS: WeakKeyDictionary[nn.Module, tuple[Operands, int]] = WeakKeyDictionary()
+"""Attention module to what is attached to it and its layer; empty where nothing is attached."""
 
 _SUPPORTED = ("eager", "sdpa")
 _PROBABILITIES_AT_ONCE = 1 << 20
@@ -77,22 +77,22 @@ def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
         if attached is not None and is_looking_ahead():
             show_ahead(query, key, settings["scaling"])
         if attached is not None:
-            session, layer = attached
+            operands, layer = attached
             scaling, tokens = settings["scaling"], query.shape[2]
-            query = session.on_query(layer, query, key, attention_mask, scaling)
-            attention_mask = session.on_keys(layer, query, key, attention_mask, scaling)
-            if session.replaces_probabilities(layer):
+            query = operands.on_query(layer, query, key, attention_mask, scaling)
+            attention_mask = operands.on_keys(layer, query, key, attention_mask, scaling)
+            if operands.replaces_probabilities(layer):
                 mask = None if attention_mask is None else attention_mask[..., :tokens]
                 shown = key[:, :, :tokens], value[:, :, :tokens]
-                output = _replaced_attention(session, layer, query, *shown, mask, scaling)
-                return refuse_gradients(output, session.method.name), None
+                output = _replaced_attention(operands, layer, query, *shown, mask, scaling)
+                return refuse_gradients(output, operands.method.name), None
         return _stock_function(stock, module)(module, query, key, value, attention_mask, **settings)
 
     return attention
 
 
 def _replaced_attention(
-    session: Session,
+    operands: Operands,
     layer: int,
     query: Tensor,
     key: Tensor,
@@ -112,7 +112,7 @@ def _replaced_attention(
         chosen = torch.arange(first, min(first + at_once, heads), device=query.device)
         key_heads = chosen // repeats
         probabilities = naive_probabilities(query[:, chosen], key[:, key_heads], mask, scaling)
-        probabilities = session.on_probabilities(layer, first, probabilities)
+        probabilities = operands.on_probabilities(layer, first, probabilities)
         parts.append(probabilities @ value[:, key_heads])
     return torch.cat(parts, dim=1).transpose(1, 2).contiguous()
 

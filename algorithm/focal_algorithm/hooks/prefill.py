@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from focal_algorithm.hooks.counting import HostCopies
 from focal_algorithm.hooks.recorder import OpenBatch
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
@@ -71,8 +72,9 @@ class PendingMlp:
             mlp_output = mlp_output + self.change
         batch, _, hidden = mlp_output.shape
         full = mlp_output.new_zeros(batch, self.tokens_before, hidden)
-        sample, token = self.sequence.is_real.nonzero(as_tuple=True)
-        full[sample, self.places[sample, token]] = mlp_output[sample, token]
+        for sample in range(batch):
+            rows = self.sequence.rows(sample)
+            full[sample, self.places[sample, rows]] = mlp_output[sample, rows]
         return full
 
     def cut(self, layer_output: Tensor) -> Tensor:
@@ -111,7 +113,8 @@ class Prefill:
         record: OpenBatch | None = None,
         copies: int = 1,
     ) -> None:
-        lengths = is_real.sum(dim=1).tolist()
+        self.sequence = BatchSequence.whole(is_real)
+        lengths = self.sequence.lengths
         if len(lengths) != len(layouts):
             raise ConfigError(
                 f"got {len(layouts)} layouts for a batch of {len(lengths)}; expected one per row"
@@ -132,10 +135,9 @@ class Prefill:
             position_ids, is_real & (is_real.cumsum(dim=1) <= prompt_tokens)
         )
         self.is_real = is_real
-        self.is_padded = not bool(is_real.all())
+        self.is_padded = not self.sequence.is_full
         self.record = record
         self.copies = copies
-        self.sequence = BatchSequence.whole(is_real)
         self.at_layer: list[BatchSequence] = []
         self.after_layer: list[BatchSequence] = []
         self.pending: PendingMlp | None = None
@@ -148,7 +150,8 @@ class Prefill:
         self.states: dict[tuple[int, int], Any] = {
             (row, part): method.start(geometry, layouts[row].parts[part]) for row, part in self._pictures
         }
-        self._streams = self._build_streams()
+        self._greatest: list[tuple[int, str, Tensor]] = []
+        self._shown = self._show(TokenStream.whole)
 
     def pictures(self, part: int | None = None) -> list[Picture]:
         """Return the images and videos of the batch, each of which the method is shown on its own.
@@ -156,13 +159,29 @@ class Prefill:
         Args:
             part: Number of a picture in its prompt; None for all.
         """
-        return [
-            Picture(
-                row, number, self.sequence.rows(row), self._streams[row, number], self.states[row, number]
-            )
-            for row, number in self._pictures
-            if part in (None, number)
-        ]
+        return self._shown if part is None else [one for one in self._shown if one.part == part]
+
+    def watch_numbers(self, layer: int, gemm: str, values: Tensor) -> None:
+        """Note a GEMM input, axes (batch, tokens, width), for `require_numbers`."""
+        if self.sequence.is_full:
+            greatest = values.amax()  # NaN where one element is
+        else:
+            greatest = values.amax(dim=-1).masked_fill(~self.sequence.is_real, 0).amax()
+        self._greatest.append((layer, gemm, greatest))
+
+    def require_numbers(self) -> None:
+        """Check the GEMM inputs noted so far, of real tokens alone; each device is waited for once.
+
+        Raises:
+            RunError: One holds NaN; the sentence says which was the first.
+        """
+        host = HostCopies()
+        fetches = [host.add(greatest.isnan()) for _, _, greatest in self._greatest]
+        host.fetch()
+        for (layer, gemm, _), is_nan in zip(self._greatest, fetches, strict=True):
+            if is_nan():
+                raise RunError(f"layer {layer}, {gemm}: the activations hold NaN; expected finite numbers")
+        self._greatest = []
 
     def resequence(
         self, point: HookPoint, layer: int, hidden: Tensor, decide: Decision
@@ -226,7 +245,7 @@ class Prefill:
                     hidden[row, sequence.rows(row)] = answer.hidden
             hidden = refuse_gradients(hidden, self._method.name)
         self.sequence = sequence
-        self._streams = self._build_streams()
+        self._shown = self._show(TokenStream.of)
         return places, hidden, has_merged
 
     @property
@@ -245,7 +264,7 @@ class Prefill:
         self.after_layer = [one.without_last(self.drafted_tokens) for one in self.after_layer]
         self.sequence = self.sequence.without_last(self.drafted_tokens)
         self.is_real = self.is_real[:, : self.prompt_columns]
-        self.drafted_tokens, self.record, self.states, self._streams = 0, None, {}, {}
+        self.drafted_tokens, self.record, self.states, self._shown = 0, None, {}, []
 
     def decode_positions(self, layer: int, steps: int, queries: int) -> Tensor:
         """Return the positions of ``queries`` tokens that come ``steps`` tokens after the prefill, as a layer counts.
@@ -277,15 +296,19 @@ class Prefill:
         places = torch.cat((rows, sequence.columns.shape[1] + after))
         return TokenStream.of(layout, token_ids), places
 
-    def _build_streams(self) -> dict[tuple[int, int], TokenStream]:
-        columns = self.sequence.columns
-        token_ids = [
-            self._token_ids[row][columns[row, self.sequence.rows(row)]] for row in range(len(self.layouts))
-        ]
-        return {
-            (row, part): TokenStream.of(self.layouts[row].parts[part], token_ids[row])
+    def _show(self, stream_of: Callable[[SampleLayout, Tensor], TokenStream]) -> list[Picture]:
+        columns, rows = self.sequence.columns, [self.sequence.rows(row) for row in range(len(self.layouts))]
+        token_ids = [self._token_ids[row][columns[row, own]] for row, own in enumerate(rows)]
+        return [
+            Picture(
+                row,
+                part,
+                rows[row],
+                stream_of(self.layouts[row].parts[part], token_ids[row]),
+                self.states[row, part],
+            )
             for row, part in self._pictures
-        }
+        ]
 
 
 def _last_positions(position_ids: Tensor | None, is_real: Tensor) -> Tensor:

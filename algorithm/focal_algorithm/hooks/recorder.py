@@ -1,12 +1,12 @@
 """Turns what a method did to each GEMM input into a trace, one prefill at a time.
 
-Keeps counts (and, if asked, packed bits), never dense masks of more than one GEMM input. Prefills of several threads
-may be open at once, each in an `OpenBatch` of its own.
+Masks are reduced where they lie (`focal_algorithm.hooks.counting`); until a prefill ends nothing waits for a device.
+Prefills of several threads may be open at once, each in an `OpenBatch` of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from threading import Lock
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from focal_algorithm.hooks.counting import HostCopies, MaskCounts
 from focal_algorithm.methods.base import (
     CompressionMethod,
     GemmOutcome,
@@ -28,11 +29,10 @@ from focal_algorithm.methods.base import (
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import RunError
 from focal_traces.counts.sparsity import weighted_sparsity_of
-from focal_traces.counts.tiles import GemmTiles, assemble_counts, count_tiles
+from focal_traces.counts.tiles import assemble_counts
 from focal_traces.counts.trace import TileCounts
 from focal_traces.header.schema import GEMMS, DecoderGeometry, PictureSpan, SampleHeader, slices_per_token
 from focal_traces.masks.masks import SampleMaskBuilder, SampleMasks
-from focal_traces.masks.pointers import NO_WINNER
 from focal_traces.records.records import Record
 
 __all__ = ["OpenBatch", "RecordedSample", "Recorder"]
@@ -59,12 +59,13 @@ class RecordedSample:
 
 @dataclass
 class _Open:
+    """A prefill under way; a record whose numbers are still on a device is what gives it once they were fetched."""
+
     layout: SampleLayout
-    masks: SampleMaskBuilder | None
-    tiles: dict[tuple[int, str], GemmTiles] = field(default_factory=dict)
-    sparsity: dict[tuple[int, str], float] = field(default_factory=dict)
-    records: list[Record] = field(default_factory=list)
-    pending: list[tuple[VectorMasks, TokenStream]] = field(default_factory=list)
+    masks: MaskCounts
+    records: list[Record | Callable[[], Sequence[Record]]] = field(default_factory=list)
+    pending: list[VectorMasks] = field(default_factory=list)
+    visual_tokens: int = 0
 
 
 _COUNTED_AT = {"q_proj": "layer_input", "gate_proj": "after_attention"}
@@ -136,7 +137,11 @@ class OpenBatch:
         self._drafted_tokens, self._copies = drafted_tokens, copies
         self._method, self._study = method, method.study
         self._layouts = tuple(layouts)[::copies]
-        self._open = [_Open(layout, self._mask_builder(layout)) for layout in self._layouts]
+        self._host = HostCopies()
+        self._open = [
+            _Open(layout, MaskCounts(method.m_tile, self._mask_builder(layout), self._host))
+            for layout in self._layouts
+        ]
         for opened in self._open:
             if not opened.layout.visual_tokens:
                 self._fill_empty(opened)
@@ -153,21 +158,22 @@ class OpenBatch:
         """
         if sample % self._copies:
             return
-        masks = outcome.masks
-        if masks is None:
-            is_zero = zero_vectors(outcome.values, stream, self._method.vector_size)
-            winner = torch.full(is_zero.shape, NO_WINNER, dtype=torch.uint8)
-            masks = VectorMasks(is_zero, torch.zeros_like(is_zero), winner)
         opened = self._open[sample // self._copies]
-        opened.pending.append((masks, stream))
-        if len(opened.pending) < len(opened.layout.parts):
-            return  # the other pictures of the prompt follow
-        pictures, opened.pending = opened.pending, []
-        self._take(opened, layer, gemm, _joined([masks for masks, _ in pictures]))
+        layout, masks = opened.layout, outcome.masks
+        if masks is None:
+            masks = VectorMasks(zero_vectors(outcome.values, stream, self._method.vector_size))
+        if len(layout.parts) > 1:
+            opened.pending.append(masks)
+            opened.visual_tokens += len(stream.visual_rows)
+            if len(opened.pending) < len(layout.parts):
+                return  # the other pictures of the prompt follow
+            masks, visual = _joined(opened.pending), opened.visual_tokens
+            opened.pending, opened.visual_tokens = [], 0
+        else:
+            visual = len(stream.visual_rows)
+        opened.masks.add(layer, gemm, masks)
         if gemm in _COUNTED_AT:
-            layout, point = opened.layout, _COUNTED_AT[gemm]
-            present = len(stream.token_ids) - self._drafted_tokens
-            visual = sum(len(one.visual_rows) for _, one in pictures)
+            point, present = _COUNTED_AT[gemm], len(stream.token_ids) - self._drafted_tokens
             opened.records += [
                 Record.of("tokens", layer, point, present, layout.sequence_tokens),
                 Record.of("visual_tokens", layer, point, visual, layout.visual_tokens),
@@ -196,21 +202,17 @@ class OpenBatch:
         opened = self._open[sample // self._copies]
         total = opened.layout.sequence_tokens
         order = before.argsort()[: len(before) - self._drafted_tokens]
-        opened.records.append(
-            Record.of(
-                "map",
-                layer,
-                point.name.lower(),
-                stands[order].cpu(),
-                total,
-                before[order].cpu(),
-            )
-        )
-        if change.made_of is not None:
-            made = order[change.made_of[order] >= 0]
-            values, tokens = change.made_of[made].cpu(), before[made].cpu()
-            if len(made):
-                opened.records.append(Record.of("made", layer, point.name.lower(), values, total, tokens))
+        tokens, standing = (self._host.add(one[order].to(torch.int32)) for one in (before, stands))
+        made_of = None if change.made_of is None else self._host.add(change.made_of[order].to(torch.int32))
+
+        def records() -> list[Record]:
+            where = (layer, point.name.lower())
+            found = [Record.of("map", *where, standing(), total, tokens())]
+            if made_of is not None and (is_made := made_of() >= 0).any():
+                found.append(Record.of("made", *where, made_of()[is_made], total, tokens()[is_made]))
+            return found
+
+        opened.records.append(records)
 
     def complete(self, states: Mapping[tuple[int, int], Any], token_ids: Sequence[Tensor]) -> None:
         """Close the batch: its prefills become samples of the recorder.
@@ -223,17 +225,20 @@ class OpenBatch:
             RunError: A layer did not run.
         """
         layers = self._geometry.layers
-        places = [(layer, gemm) for layer in range(layers) for gemm in GEMMS]
-        finished = []
-        for number, opened in enumerate(self._open):
-            own = [states[number * self._copies, part] for part in range(len(opened.layout.parts))]
-            missing = [place for place in places if place not in opened.tiles]
-            if missing:
-                layer, gemm = missing[0]
+        for opened in self._open:
+            missing = opened.masks.missing(layers)
+            if missing is not None:
+                layer, gemm = missing
                 raise RunError(
                     f"{opened.layout.sample_id}: layer {layer}, {gemm} was never reached in this prefill"
                 )
-            sparsity = np.array([[opened.sparsity[layer, gemm] for gemm in GEMMS] for layer in range(layers)])
+            opened.masks.reduce()
+        self._host.fetch()
+        finished = []
+        for number, opened in enumerate(self._open):
+            own = [states[number * self._copies, part] for part in range(len(opened.layout.parts))]
+            tiles, shares = opened.masks.finish()
+            sparsity = np.array([[shares[layer, gemm] for gemm in GEMMS] for layer in range(layers)])
             layout = opened.layout
             header = SampleHeader(
                 sample_id=layout.sample_id,
@@ -251,13 +256,15 @@ class OpenBatch:
                     else None
                 ),
             )
-            counts = assemble_counts([opened.tiles[place] for place in places])
-            masks = None if opened.masks is None else opened.masks.finish()
+            counts = assemble_counts([tiles[layer, gemm] for layer in range(layers) for gemm in GEMMS])
+            builder = opened.masks.builder
+            masks = None if builder is None else builder.finish()
             summaries = [self._study.summary(self._method, state) for state in own]
             summary = {name: fmean(one[name] for one in summaries) for name in (summaries[:1] or [{}])[0]}
+            records = [one for made in opened.records for one in (made() if callable(made) else (made,))]
             if len(own) == 1:  # what a method adds is told in places of the one visual range
-                opened.records += self._study.records(self._method, own[0])
-            finished.append(RecordedSample(header, counts, masks, tuple(opened.records), summary))
+                records += self._study.records(self._method, own[0])
+            finished.append(RecordedSample(header, counts, masks, tuple(records), summary))
         self._recorder.add(finished, self._layouts, token_ids[:: self._copies])
 
     def _mask_builder(self, layout: SampleLayout) -> SampleMaskBuilder | None:
@@ -265,33 +272,20 @@ class OpenBatch:
             return None  # the rule that finds a representative is that of one grid
         return SampleMaskBuilder(self._geometry.layers, self._study.pointer_rule(self._method, layout))
 
-    def _take(self, opened: _Open, layer: int, gemm: str, masks: VectorMasks) -> None:
-        is_zero = masks.is_zero.cpu().numpy()
-        is_similar = masks.is_similar.cpu().numpy()
-        opened.tiles[layer, gemm] = count_tiles(is_zero, is_similar, self._method.m_tile)
-        opened.sparsity[layer, gemm] = float((is_zero.sum() + is_similar.sum()) / max(is_zero.size, 1))
-        if opened.masks is None:
-            return
-        if masks.token is None:
-            opened.masks.add(layer, gemm, is_zero, is_similar, masks.winner.cpu().numpy())
-            return
-        slices = is_zero.shape[1]
-        # The published group index: token of the representative times V plus the slice.
-        group = (masks.token * slices + torch.arange(slices, device=masks.token.device)).cpu().numpy()
-        opened.masks.add_published(layer, gemm, is_zero, is_similar, group.astype(np.int32))
-
     def _fill_empty(self, opened: _Open) -> None:
         for layer in range(self._geometry.layers):
             for gemm in GEMMS:
                 slices = slices_per_token(self._geometry.input_elements(gemm), self._method.vector_size)
-                none = torch.zeros(0, slices, dtype=torch.bool)
-                masks = VectorMasks(none, none, torch.zeros(0, slices, dtype=torch.uint8))
-                self._take(opened, layer, gemm, masks)
+                opened.masks.add(layer, gemm, VectorMasks(torch.zeros(0, slices, dtype=torch.bool)))
 
 
 def _joined(masks: Sequence[VectorMasks]) -> VectorMasks:
-    """Return what was done to the vectors of all pictures of a prompt, those of the first before those of the next."""
-    if len(masks) == 1:
-        return masks[0]
-    rows = ("is_zero", "is_similar", "winner")
-    return VectorMasks(*(torch.cat([getattr(one, name) for one in masks]) for name in rows))
+    """Return what was done to the vectors of all pictures of a prompt, those of the first before those of the next.
+
+    Which vector stands for one is not told: masks of several pictures are counted, and not kept.
+    """
+    is_zero = torch.cat([one.is_zero for one in masks])
+    if all(one.is_similar is None for one in masks):
+        return VectorMasks(is_zero)
+    similar = [torch.zeros_like(one.is_zero) if one.is_similar is None else one.is_similar for one in masks]
+    return VectorMasks(is_zero, torch.cat(similar))

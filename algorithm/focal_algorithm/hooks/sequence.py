@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -47,6 +48,7 @@ class BatchSequence:
             that of its own column.
         lowered: By how many positions renumbering has moved the end of each prompt down, axes (batch, 1), int64; None
             where nothing was renumbered.
+        known_rows: What `rows` gives for each sample; None to look for it.
     """
 
     columns: Tensor
@@ -55,6 +57,26 @@ class BatchSequence:
     is_left_padded: bool
     renumbered: Tensor | None = None
     lowered: Tensor | None = None
+    known_rows: tuple[Tensor, ...] | None = None
+
+    @cached_property
+    def _rows(self) -> tuple[Tensor, ...]:
+        return self.known_rows or tuple(one.nonzero().flatten() for one in self.is_real)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Real tokens of each sample."""
+        return [len(rows) for rows in self._rows]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is neither padding nor a dummy."""
+        return min(self.lengths) == self.columns.shape[1]
+
+    @cached_property
+    def is_ordered(self) -> bool:
+        """Whether plain causal attention is right among the tokens."""
+        return self.is_full and bool((self.position_columns.diff(dim=1) > 0).all())
 
     @property
     def position_columns(self) -> Tensor:
@@ -64,12 +86,14 @@ class BatchSequence:
     @classmethod
     def whole(cls, is_real: Tensor) -> BatchSequence:
         """Start from the original input; ``is_real`` has axes (batch, tokens), bool."""
-        columns = torch.arange(is_real.shape[1], device=is_real.device).expand(is_real.shape)
-        return cls(columns, is_real, is_whole=True, is_left_padded=bool(is_real[:, -1].all()))
+        places = torch.arange(is_real.shape[1], device=is_real.device)
+        tokens, is_last_real = torch.stack((is_real.sum(dim=1), is_real[:, -1])).tolist()
+        rows = None if min(tokens) < len(places) else (places,) * len(tokens)
+        return cls(places.expand(is_real.shape), is_real, True, all(is_last_real), known_rows=rows)
 
     def rows(self, sample: int) -> Tensor:
         """Return the places of a sample's real tokens, axes (tokens), int64."""
-        return self.is_real[sample].nonzero().flatten()
+        return self._rows[sample]
 
     def taken(
         self, kept_rows: Sequence[Tensor], renumbers: Collection[int] = ()
@@ -86,10 +110,12 @@ class BatchSequence:
         length = max(len(rows) for rows in kept_rows)
         places = self.columns.new_zeros(len(kept_rows), length)
         is_real = torch.zeros_like(places, dtype=torch.bool)
+        every, known_rows = torch.arange(length, device=places.device), []
         for sample, rows in enumerate(kept_rows):
             part = slice(length - len(rows), None) if self.is_left_padded else slice(0, len(rows))
             places[sample, part] = rows
             is_real[sample, part] = True
+            known_rows.append(every[part])
         columns = self.columns.gather(1, places)
         renumbered, lowered = None, self.lowered
         if renumbers or self.renumbered is not None:
@@ -97,19 +123,26 @@ class BatchSequence:
         if renumbered is not None and renumbers:
             lowered = places.new_zeros(len(kept_rows), 1) if lowered is None else lowered.clone()
             for sample in renumbers:
-                own = self.position_columns[sample][self.is_real[sample]].sort().values
+                own = self.position_columns[sample][self.rows(sample)].sort().values
                 count = len(kept_rows[sample])
-                renumbered[sample, is_real[sample]] = own[:count]
+                renumbered[sample, known_rows[sample]] = own[:count]
                 lowered[sample] += own[-1] - own[count - 1]
-        return BatchSequence(columns, is_real, False, self.is_left_padded, renumbered, lowered), places
+        return BatchSequence(
+            columns, is_real, False, self.is_left_padded, renumbered, lowered, tuple(known_rows)
+        ), places
 
     def without_last(self, tokens: int) -> BatchSequence:
         """Return the sequence without its last ``tokens`` tokens, which every row must still hold."""
         if not tokens:
             return self
         renumbered = None if self.renumbered is None else self.renumbered[:, :-tokens]
+        rows = tuple(one[:-tokens] for one in self._rows) if self.is_full else None
         return replace(
-            self, columns=self.columns[:, :-tokens], is_real=self.is_real[:, :-tokens], renumbered=renumbered
+            self,
+            columns=self.columns[:, :-tokens],
+            is_real=self.is_real[:, :-tokens],
+            renumbered=renumbered,
+            known_rows=rows,
         )
 
     def prefill_mask(self, whole_mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
@@ -124,8 +157,7 @@ class BatchSequence:
             None where plain causal attention is right.
         """
         columns = self.position_columns
-        is_ordered = bool((columns.diff(dim=1) > 0).all()) and bool(self.is_real.all())
-        if whole_mask is None and is_ordered:
+        if whole_mask is None and self.is_ordered:
             return None
         if whole_mask is None:
             is_open = (columns[:, None, :] <= columns[:, :, None]) & self.is_real[:, None, :]
@@ -159,8 +191,8 @@ class BatchSequence:
         Returns:
             Axes (batch, 1, queries, keys); None where every key is open to the only query.
         """
-        if queries == 1 and window is None and bool(self.is_real.all()):
-            return None  # the usual case, at the cost of one kernel
+        if queries == 1 and window is None and self.is_full:
+            return None
         cut = min(steps, 0)  # the last tokens of the prompt may be gone again
         since = torch.arange(cut, steps + queries, device=self.columns.device) + end
         since = since - (0 if self.lowered is None else self.lowered)

@@ -7,9 +7,8 @@ The only file that knows both the batch and the method. Hooks are registered in
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from focal_algorithm.hooks.ahead import is_looking_ahead, operands_ahead
+from focal_algorithm.hooks.ahead import operands_ahead
 from focal_algorithm.hooks.cache import (
     Attachment,
     bind_cache,
@@ -26,7 +25,9 @@ from focal_algorithm.hooks.cache import (
     require_growing_cache,
     unbind_cache,
 )
+from focal_algorithm.hooks.forward import Forward, ThreadState
 from focal_algorithm.hooks.generation import GenerateCall
+from focal_algorithm.hooks.operands import Operands, rotary_rows
 from focal_algorithm.hooks.prefill import Picture, Prefill
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.requirements import (
@@ -37,68 +38,25 @@ from focal_algorithm.hooks.requirements import (
     require_pixels,
     require_same_padding,
 )
-from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens, without_keys
+from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
 from focal_algorithm.hooks.tower import TowerWatch
 from focal_algorithm.hooks.visual import compress_pictures
 from focal_algorithm.methods.base import (
     AttentionOperands,
     CompressionMethod,
     DecodeNotes,
-    GemmOutcome,
     HookPoint,
     Resequenced,
     changes_length,
     hook_points,
 )
 from focal_algorithm.models.base import ModelAdapter
-from focal_algorithm.models.inference_only import refuse_compiled_forward, refuse_gradients, refuse_training
+from focal_algorithm.models.inference_only import refuse_compiled_forward, refuse_training
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_algorithm.transformers_versions import cache_in, cache_name, cache_of
 from focal_common.errors import ConfigError, RunError, UnsupportedError
 
 __all__ = ["Session"]
-
-
-@dataclass
-class _Forward:
-    """State of one forward of one thread.
-
-    Attributes:
-        layouts: Read from its ids; None where it brought none.
-        token_ids: Of its prompts without padding, axes (tokens); None where it brought none.
-        copies: Rows in a row that are the same prompt.
-        brings_pictures: Whether its ids hold visual tokens.
-        logits_to_keep: As the caller asked for.
-        attention_mask: As the model was given it, which may hand its decoder several masks made of it.
-        prefill: The prompts, from their prefill to the last decode step; None before the decoder is reached.
-        is_decoding: Whether the prompts are in the cache already.
-        is_recomputing: Whether prompts that were recorded are run again, with the tokens generated since.
-        additions: What the decoder adds to its residual stream after its first layers.
-        rotary_tables: Of the present layer.
-        notes: What the method remembers of the tokens after the prompts, by row of the batch and picture.
-    """
-
-    layouts: Sequence[SampleLayout] | None = None
-    token_ids: Sequence[Tensor] | None = None
-    copies: int = 1
-    brings_pictures: bool = True
-    logits_to_keep: Any = 0
-    attention_mask: Any = None
-    prefill: Prefill | None = None
-    is_decoding: bool = False
-    is_recomputing: bool = False
-    additions: tuple[Tensor, ...] = ()
-    rotary_tables: tuple[Tensor, Tensor] | None = None
-    notes: dict[tuple[int, int], DecodeNotes] = field(default_factory=dict)
-
-
-class _Thread(threading.local):
-    """What one thread is in: a forward, and perhaps a call of `generate` around it."""
-
-    def __init__(self) -> None:
-        self.forward = _Forward()
-        self.call: GenerateCall | None = None
-        self.logits_to_keep: Any = 0  # as the whole model was called, until the model inside it is
 
 
 class Session:
@@ -128,19 +86,15 @@ class Session:
         self.geometry = self._decoder_points.geometry
         self.attachment = Attachment(method.name)
         self._drops = changes_length(method)
-        looks = self._drops or HookPoint.ATTENTION_OPERANDS in self.points
-        self._windows = self._decoder_points.windows if looks else (None,) * self.geometry.layers
-        self._probability_layers = (
-            range(self.geometry.layers)[method.needs.probability_layers]
-            if HookPoint.ATTENTION_PROBABILITIES in self.points
-            else range(0)
-        )
         self._model = model
         self._decoder: Any = self._decoder_points.decoder
         self._modules = tuple(model.modules())
         self._adapter = adapter
         self._recorder = recorder
-        self._thread = _Thread()
+        self._thread = ThreadState()
+        looks = self._drops or HookPoint.ATTENTION_OPERANDS in self.points
+        self._windows = self._decoder_points.windows if looks else (None,) * self.geometry.layers
+        self.operands = Operands(method, self.points, self._windows, self._thread)
         self._rotary = getattr(self._decoder, "rotary_emb", None)
         self.tower = (
             TowerWatch(adapter.vision_points(model), method.needs)
@@ -150,8 +104,7 @@ class Session:
 
     @property
     def _active(self) -> Prefill | None:
-        now = self._thread.forward
-        return None if now.is_decoding or is_looking_ahead() else now.prefill
+        return self._thread.prefilling
 
     def positions(self, layer: int | None = None, *, of: str = "keys") -> Tensor:
         """Return which token of the prompt each place of a shortened tensor holds, for this thread's last forward.
@@ -219,7 +172,7 @@ class Session:
 
     def on_model_inputs(self, inputs: Mapping[str, Any]) -> None:
         """Read layouts where none were given; ``inputs`` are the keyword arguments of the whole model."""
-        now = self._thread.forward = _Forward(logits_to_keep=self._thread.logits_to_keep)
+        now = self._thread.forward = Forward(logits_to_keep=self._thread.logits_to_keep)
         self._thread.logits_to_keep = 0
         now.attention_mask = inputs.get("attention_mask")
         token_ids, call, is_cached = inputs.get("input_ids"), self._thread.call, _cached_tokens(inputs) > 0
@@ -310,6 +263,7 @@ class Session:
         if prefill is None:
             self._keep_notes(cache)
             return
+        prefill.require_numbers()
         if prefill.record is not None:
             prefill.record.complete(prefill.states, now.token_ids or ())
         if hasattr(cache, "get_seq_length"):
@@ -428,10 +382,10 @@ class Session:
             tables, mask = inputs.get("position_embeddings"), None
             if prefill is not None and tables is not None:
                 columns = prefill.sequence.position_columns[picture.row, picture.rows]
-                tables = _rows_of(tables, picture.row, columns)
+                tables = rotary_rows(tables, picture.row, columns)
                 if self._windows[layer] is not None:
                     mask = prefill.sequence.prefill_mask(inputs.get("attention_mask"), own.dtype)
-                mask = self._window_of(layer, mask, picture)
+                mask = self.operands.window_of(layer, mask, picture)
             return operands_ahead(self._decoder_points.layers[layer], own, tables, mask)
 
         def final_norm(values: Tensor) -> Tensor:
@@ -468,18 +422,6 @@ class Session:
 
         answer = prefill.resequence(HookPoint.LAYER_INPUT, 0, hidden, decide)
         return hidden if answer is None else answer[1]
-
-    def _tables_of(self, sample: int, rows: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Return the rotary tables of the tokens of one prompt at the present layer."""
-        tables = self._thread.forward.rotary_tables
-        return None if tables is None else _rows_of(tables, sample, rows)
-
-    def _window_of(self, layer: int, mask: Tensor | None, picture: Picture) -> Tensor | None:
-        """Return what tokens may attend to in a layer with a window; see `AttentionOperands.mask`."""
-        if mask is None or self._windows[layer] is None:
-            return None
-        own = mask[picture.row if len(mask) > 1 else 0, 0][picture.rows[:, None], picture.rows]
-        return own if own.dtype == torch.bool else own == 0
 
     def _rotated(self, layer: int, hidden: Tensor, position_ids: Tensor) -> dict[str, Any]:
         if self._rotary is None:
@@ -528,154 +470,10 @@ class Session:
             output = output + gather_tokens(additions[layer], prefill.sequence.columns, -2)
         return output
 
-    # --- GEMM inputs and attention ------------------------------------------------------------------------
-
-    def on_gemm_input(self, layer: int, gemm: str, values: Tensor) -> Tensor:
-        """Transform and record a GEMM input, axes (batch, tokens, width).
-
-        Raises:
-            RunError: The activations hold NaN.
-        """
-        prefill = self._active
-        if prefill is None:
-            return values
-        if bool((values.isnan().any(dim=-1) & prefill.sequence.is_real).any()):
-            raise RunError(f"layer {layer}, {gemm}: the activations hold NaN; expected finite numbers")
-        record = prefill.record
-        result = values
-        for picture in prefill.pictures():
-            # Of what an earlier picture of the prompt has left. Methods are for inference; kernels write in place.
-            own = result[picture.row, picture.rows].detach()
-            if HookPoint.GEMM_INPUT in self.points:
-                outcome = self.method.transform(layer, gemm, own, picture.stream, picture.state)
-            else:
-                outcome = GemmOutcome(own)
-            if record is not None:
-                record.observe(picture.row, layer, gemm, outcome, picture.stream)
-            if outcome.values is not own:
-                result = values.clone() if result is values else result
-                result[picture.row, picture.rows] = outcome.values
-        return result if result is values else refuse_gradients(result, self.method.name)
-
-    def on_query(self, layer: int, query: Tensor, key: Tensor, mask: Any, scaling: float) -> Tensor:
-        """Transform Q and show the operands of the attention to the method.
-
-        Args:
-            layer: Decoder layer.
-            query: Axes (batch, heads, tokens, head_dim), after the position embedding.
-            key: Axes (batch, kv_heads, tokens, head_dim).
-            mask: As `on_keys` has it.
-            scaling: Factor of the scores.
-        """
-        prefill = self._active
-        if prefill is None:
-            return query
-        batch, heads, tokens, head_dim = query.shape
-        key = key[
-            :, :, :tokens
-        ]  # a cache of fixed size hands over all its places, of which the first are filled
-        if prefill.record is not None or HookPoint.GEMM_INPUT in self.points:
-            flat = query.transpose(1, 2).reshape(batch, tokens, heads * head_dim)
-            new = self.on_gemm_input(layer, "query", flat)
-            if new is not flat:
-                query = new.view(batch, tokens, heads, head_dim).transpose(1, 2)
-        if HookPoint.ATTENTION_OPERANDS in self.points:
-            for picture in prefill.pictures():
-                row, rows = picture.row, picture.rows
-                own_query, own_key = query[row][:, rows].detach(), key[row][:, rows].detach()
-                operands = AttentionOperands(
-                    own_query,
-                    own_key,
-                    scaling,
-                    self._tables_of(row, rows),
-                    self._window_of(layer, mask, picture),
-                )
-                self.method.see_attention(layer, operands, picture.stream, picture.state)
-        return query
-
-    def on_keys(self, layer: int, query: Tensor, key: Tensor, mask: Any, scaling: float) -> Any:
-        """Close keys that tokens after the prompt are not to attend to.
-
-        Args:
-            layer: Decoder layer.
-            query: Axes (batch, heads, tokens, head_dim).
-            key: Axes (batch, kv_heads, tokens held, head_dim).
-            mask: Of the attention, axes (batch or 1, 1, tokens, tokens held), bool or additive; None for causal.
-            scaling: Factor of the scores.
-
-        Returns:
-            The mask with those keys closed; the same one where there are none.
-        """
-        now = self._thread.forward
-        prefill = now.prefill
-        if HookPoint.DECODE_KEYS not in self.points or prefill is None:
-            return mask
-        if not now.is_decoding and not prefill.drafted_tokens:
-            return mask
-        batch, _, queries, _ = query.shape
-        held = key.shape[2]
-        is_open: Tensor | None = None
-        for row in range(batch):
-            prompt = row if len(prefill.layouts) > 1 else 0
-            for part, layout in enumerate(prefill.layouts[prompt].parts):
-                if now.is_decoding:
-                    steps = held - prefill.at_layer[layer].columns.shape[1]
-                    stream, places = prefill.held_stream(layer, prompt, part, steps)
-                    new = torch.arange(queries, device=query.device)
-                else:
-                    picture = prefill.pictures(part)[row]
-                    stream, places = picture.stream, picture.rows
-                    new = places[stream.token_ids >= layout.sequence_tokens]
-                if not len(new):
-                    continue
-                operands = AttentionOperands(
-                    query[row][:, new].detach(), key[row][:, places].detach(), scaling
-                )
-                notes = now.notes.setdefault((row, part), DecodeNotes())
-                chosen = self.method.choose_keys(layer, operands, stream, notes)
-                if chosen is None:
-                    continue
-                if is_open is None:
-                    is_open = torch.ones(batch, queries, held, dtype=torch.bool, device=query.device)
-                is_open[row, new[:, None], places] &= chosen
-        return mask if is_open is None else without_keys(mask, is_open, query.dtype)
-
-    def replaces_probabilities(self, layer: int) -> bool:
-        """Return whether the attention of a layer must be computed unfused, for the method to change."""
-        if layer not in self._probability_layers or self._active is None:
-            return False
-        return any(layout.visual_tokens for layout in self._active.layouts)
-
-    def on_probabilities(self, layer: int, first_head: int, probabilities: Tensor) -> Tensor:
-        """Let the method replace the softmax output of some heads, axes (batch, heads, tokens, tokens), in place."""
-        prefill = self._active
-        if prefill is None:
-            return probabilities
-        for picture in prefill.pictures():
-            row, rows = picture.row, picture.rows
-            is_whole = len(rows) == probabilities.shape[2]
-            own = probabilities[row] if is_whole else probabilities[row][:, rows[:, None], rows]
-            new = self.method.replace_probabilities(
-                layer, first_head, own.detach(), picture.stream, picture.state
-            )
-            if is_whole and new.is_set_to(own):
-                continue  # changed in place
-            if is_whole:
-                probabilities[row] = new
-            else:
-                probabilities[row][:, rows[:, None], rows] = new
-        return probabilities
-
 
 def _cached_tokens(inputs: Mapping[str, Any]) -> int:
     cache = cache_in(inputs)
     return 0 if cache is None else int(cache.get_seq_length())
-
-
-def _rows_of(tables: tuple[Tensor, Tensor], sample: int, columns: Tensor) -> tuple[Tensor, Tensor]:
-    cos, sin = tables
-    own = sample if cos.shape[-3] > 1 else 0
-    return cos[..., own, columns, :], sin[..., own, columns, :]
 
 
 def _fitted(inputs: Mapping[str, Any], sequence: BatchSequence, dtype: torch.dtype) -> dict[str, Any]:

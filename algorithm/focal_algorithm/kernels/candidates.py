@@ -72,7 +72,12 @@ def candidates_of(grid: TokenGrid, block: tuple[int, int, int]) -> tuple[Candida
 
 
 def partner_rows(
-    positions: Tensor, tile: Tensor, candidates: tuple[Candidate, ...], *, grid: TokenGrid, is_strict: bool
+    positions: Tensor,
+    tile: Tensor | None,
+    candidates: tuple[Candidate, ...],
+    *,
+    grid: TokenGrid,
+    is_strict: bool,
 ) -> Tensor:
     """Return, for each candidate and row, the row that holds the candidate token.
 
@@ -83,7 +88,7 @@ def partner_rows(
 
     Args:
         positions: (rows,) int64, increasing visual indices.
-        tile: (rows,) m-tile; partners share it.
+        tile: (rows,) m-tile; partners share it. None for a single tile.
         candidates: From `candidates_of`.
         grid: Layout of the visual tokens.
         is_strict: Whether neighbours may not wrap around rows and frames.
@@ -104,38 +109,45 @@ def partner_rows(
     for place, candidate in enumerate(candidates):
         target = positions - candidate.offset_tokens
         found = torch.where(target >= 0, row_of[target.clamp_min(0)], -1)
-        allowed = (found >= 0) & (tile[found.clamp_min(0)] == tile)
+        allowed = found >= 0
         if reach is not None:
             back = (candidate.frames, candidate.rows, candidate.columns)
             for axis, steps in enumerate(back):
                 allowed &= reach[axis] >= steps
         partners[place] = torch.where(allowed, found, -1)
-    return partners
+    return partners if tile is None else _within_tiles(partners, tile)
+
+
+def _within_tiles(partners: Tensor, tile: Tensor) -> Tensor:
+    """Return partners, axes (candidates, rows), without those of another m-tile, axes (rows)."""
+    return partners.masked_fill(tile[partners.clamp_min(0)] != tile, -1)
 
 
 @dataclass
 class PartnerRows:
-    """`partner_rows` of the last call, which most GEMM inputs of a prefill share with the one before."""
+    """`partner_rows` of the last call, which most GEMM inputs of a prefill share but for their tiles."""
 
     _key: tuple[object, ...] = ()
-    _tile: Tensor | None = None
     _rows: Tensor | None = None
+
+    def knows(self, positions: Tensor) -> bool:
+        """Return whether the last call was for these very positions."""
+        return bool(self._key) and self._key[0] is positions
 
     def of(
         self,
         positions: Tensor,
-        tile: Tensor,
+        tile: Tensor | None,
         candidates: tuple[Candidate, ...],
         grid: TokenGrid,
         is_strict: bool,
     ) -> Tensor:
         """Return `partner_rows`; ``positions`` is told by identity and must not be changed in place."""
         key = (positions, candidates, grid, is_strict)
-        is_known = len(self._key) == len(key) and key[0] is self._key[0] and key[1:] == self._key[1:]
-        if not is_known or self._tile is None or self._rows is None or not torch.equal(self._tile, tile):
-            self._rows = partner_rows(positions, tile, candidates, grid=grid, is_strict=is_strict)
-            self._key, self._tile = key, tile
-        return self._rows
+        if self._rows is None or not self.knows(positions) or key[1:] != self._key[1:]:
+            self._rows = partner_rows(positions, None, candidates, grid=grid, is_strict=is_strict)
+            self._key = key
+        return self._rows if tile is None else _within_tiles(self._rows, tile)
 
 
 def _reach(positions: Tensor, grid: TokenGrid) -> tuple[Tensor, Tensor, Tensor]:

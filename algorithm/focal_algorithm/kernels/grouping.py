@@ -14,7 +14,7 @@ _VECTORS_PER_BLOCK = 1 << 20
 _MEMBERS_PER_BLOCK = 1 << 14
 
 
-def resolve_pointers(pointer: Tensor, rounds: int | None) -> Tensor:
+def resolve_pointers(pointer: Tensor, rounds: int | None, most_links: int | None = None) -> Tensor:
     """Follow pointers by path doubling until nothing changes, at most ``rounds`` times.
 
     After r rounds chains of up to 2^r links are collapsed. The published artifact allows as many rounds as
@@ -23,8 +23,15 @@ def resolve_pointers(pointer: Tensor, rounds: int | None) -> Tensor:
     Args:
         pointer: (vectors,) int32 or int64; each entry an index into the tensor, not above its own.
         rounds: None for no limit.
+        most_links: No chain is longer. On a device other than the CPU as many rounds are done as that takes, without
+            waiting to see whether fewer would do.
     """
     done = 0
+    if most_links is not None and pointer.device.type != "cpu":
+        needed = most_links.bit_length()
+        for _ in range(needed if rounds is None else min(rounds, needed)):
+            pointer = pointer.index_select(0, pointer)
+        return pointer
     while rounds is None or done < rounds:
         following = pointer.index_select(0, pointer)
         if torch.equal(following, pointer):
@@ -57,8 +64,12 @@ def average_groups(vectors: Tensor, pointer: Tensor, rounds: int | None) -> Tens
         span = last - first
         slot = torch.arange(span, dtype=torch.int32, device=pointer.device)
         flat = (pointer[:, first:last] * span + slot).view(-1)
-        flat = resolve_pointers(flat, rounds)
+        flat = resolve_pointers(flat, rounds, rows)
         roots[:, first:last] = (flat // span).view(rows, span)
+        if flat.device.type != "cpu":
+            own = torch.arange(len(flat), device=flat.device)
+            _replace_all(flat_vectors, own // span * slices + (first + own % span), flat)
+            continue
         for members, sizes in _groups(flat):
             where = members // span * slices + (first + members % span)
             _replace_by_mean(flat_vectors, where, sizes)
@@ -86,6 +97,31 @@ def _groups(flat: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         last_member = int(ends[last_group - 1])
         yield members[first_member:last_member], sizes[first_group:last_group]
         first_group, first_member = last_group, last_member
+
+
+def _replace_all(flat_vectors: Tensor, where: Tensor, root: Tensor) -> None:
+    """Do for all vectors at once, alone or not, what `_groups` and `_replace_by_mean` do for groups alone.
+
+    More work, and nothing whose shape depends on how many are alike, for which the CPU would have to wait.
+
+    Args:
+        flat_vectors: (all vectors, vector elements); overwritten.
+        where: (vectors,) int64, rows of those to group.
+        root: (vectors,) int32, place of the root of each among them.
+    """
+    ordered, order = root.sort(stable=True)
+    own = torch.arange(len(root) + 1, dtype=root.dtype, device=root.device)
+    starts = torch.searchsorted(ordered, own)
+    sizes = starts.diff()
+    gathered = flat_vectors.index_select(0, where.index_select(0, order)).to(torch.float32)
+    sums = functional.embedding_bag(
+        torch.arange(len(root), device=root.device), gathered, starts[:-1], mode="sum"
+    )
+    means = (sums / sizes.clamp_min(1)[:, None]).to(flat_vectors.dtype)
+    is_alone = sizes.index_select(0, root).eq(1)[:, None]  # whose zeros keep their signs
+    flat_vectors[where] = torch.where(
+        is_alone, flat_vectors.index_select(0, where), means.index_select(0, root)
+    )
 
 
 def _replace_by_mean(flat_vectors: Tensor, where: Tensor, sizes: Tensor) -> None:

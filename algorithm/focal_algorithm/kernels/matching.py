@@ -39,8 +39,8 @@ def match_vectors(
     similarity is strictly above the threshold; among equals the smallest place q wins. A similarity that is
     not a number (infinite activations) never matches.
 
-    On CUDA the fused kernel does it where triton is installed (`matching_kernel`), on a CPU
-    `match_vectors_at_once` for few vectors, elsewhere `match_vectors_plain`; the result is the same.
+    On CUDA the fused kernel does it where triton is installed (`matching_kernel`), on other devices, and on a CPU for
+    few vectors, `match_vectors_at_once`, on a CPU for many `match_vectors_plain`; the result is the same.
 
     Complexity:
         Time O(candidates x rows x width); extra memory O(rows x slices) and a few blocks of about 2 MiB.
@@ -53,10 +53,11 @@ def match_vectors(
         threshold: Compared in fp32.
         is_norm_rounded: Round |x| of the later vector to the dtype of ``vectors``, as published.
     """
-    if is_small(vectors, candidates):
-        chosen = match_vectors_at_once
-    elif matching_kernel(vectors.device) == "torch":
-        chosen = match_vectors_plain
+    if matching_kernel(vectors.device) == "torch":
+        is_on_cpu = vectors.device.type == "cpu" or not candidates
+        chosen = (
+            match_vectors_plain if is_on_cpu and not is_small(vectors, candidates) else match_vectors_at_once
+        )
     else:
         from focal_algorithm.kernels.triton_matching import match_vectors_fused
 
@@ -73,7 +74,7 @@ def match_vectors_plain(
     threshold: float,
     is_norm_rounded: bool,
 ) -> Matches:
-    """Find the best candidate of every vector with torch alone; see `match_vectors`."""
+    """Find the best candidate of every vector one candidate at a time; see `match_vectors`."""
     rows, slices, elements = vectors.shape
     device = vectors.device
     best = torch.zeros(rows, slices, dtype=torch.float32, device=device)
@@ -191,23 +192,37 @@ def match_vectors_at_once(
     threshold: float,
     is_norm_rounded: bool,
 ) -> Matches:
-    """Find the best candidate of every vector; see `match_vectors`. At least one row and one candidate."""
-    values = vectors.to(torch.float32)
+    """Find the best candidate of every vector, all candidates at once; see `match_vectors`. At least one candidate.
+
+    Absent partners are compared, too, and not counted: nothing here makes the CPU wait for a device.
+    """
+    rows, slices, elements = vectors.shape
     key_norms = norms.to(vectors.dtype).to(torch.float32) if is_norm_rounded else norms
-    there = partners.clamp_min(0).flatten()
-    products = values.index_select(0, there).view(len(candidates), *vectors.shape).mul_(values)
-    similarity = products.sum(-1)
-    scale = norms.index_select(0, there).view_as(similarity).mul_(key_norms)
-    # x / inf = 0: a vanished denominator gives similarity 0 without a second pass over the quotients.
-    similarity.div_(scale.masked_fill_(scale.eq(0), math.inf))
-    similarity.masked_fill_((partners < 0)[..., None], 0).masked_fill_(similarity.isnan(), 0)
-    best, place = similarity.max(0)  # the first of equals, by contract of torch
-    best.clamp_min_(0)
-    is_similar = best > torch.tensor(threshold, dtype=torch.float32, device=vectors.device)
-    index = torch.tensor([one.index for one in candidates], dtype=torch.uint8, device=vectors.device)
-    own = torch.arange(len(vectors), device=vectors.device)[:, None]
-    return Matches(
-        winner=index[place].masked_fill_(~is_similar, NO_WINNER),
-        pointer=torch.where(is_similar, partners.T.gather(1, place), own).to(torch.int32),
-        best=best,
-    )
+    limit = torch.tensor(threshold, dtype=torch.float32)  # a number without axes, for any device
+    index = _codes(tuple(one.index for one in candidates), vectors.device)
+    own = torch.arange(rows, device=vectors.device)[:, None]
+    parts = []
+    for start, stop in row_blocks(rows, len(candidates) * slices * elements, vectors.device):
+        present = partners[:, start:stop]
+        there = present.clamp_min(0).flatten()
+        products = (
+            vectors.index_select(0, there).to(torch.float32).view(len(candidates), -1, slices, elements)
+        )
+        similarity = products.mul_(vectors[start:stop].to(torch.float32)).sum(-1)
+        scale = norms.index_select(0, there).view_as(similarity).mul_(key_norms[start:stop])
+        # x / inf = 0: a vanished denominator gives similarity 0 without a second pass over the quotients.
+        similarity.div_(scale.masked_fill_(scale.eq(0), math.inf))
+        similarity.masked_fill_((present < 0)[..., None], 0).masked_fill_(similarity.isnan(), 0)
+        best, place = similarity.max(0)  # the first of equals, by contract of torch
+        best.clamp_min_(0)
+        is_similar = best > limit
+        winner = index[place].masked_fill_(~is_similar, NO_WINNER)
+        pointer = torch.where(is_similar, present.T.gather(1, place), own[start:stop]).to(torch.int32)
+        parts.append((winner, pointer, best))
+    return Matches(*(one[0] if len(one) == 1 else torch.cat(one) for one in zip(*parts, strict=True)))
+
+
+@cache
+def _codes(indices: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return the codes of candidates on a device, which each call would wait for to copy there."""
+    return torch.tensor(indices, dtype=torch.uint8, device=device)

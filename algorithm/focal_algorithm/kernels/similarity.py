@@ -68,7 +68,7 @@ def concentrate(
     threshold: float,
     is_strict: bool = False,
     heads: int = 1,
-    name: str = "activations",
+    name: str | None = "activations",
     keep_similarity: bool = False,
     partners: PartnerRows | None = None,
 ) -> Concentration:
@@ -100,22 +100,27 @@ def concentrate(
         threshold: Cosine that must be exceeded, in (0, 1]; compared in fp32.
         is_strict: See above.
         heads: Heads that make up the width; only checked to divide it.
-        name: What to call ``x`` in an error.
+        name: What to call ``x`` in an error; None where the caller looks for NaN.
         keep_similarity: Also return the best similarities.
-        partners: Remembers where candidates lie from one call to the next; the result is the same without.
+        partners: Remembers where candidates lie from one call to the next, and that ``positions`` were checked; the
+            result is the same without.
 
     Raises:
         RunError: ``x`` holds NaN.
         ConfigError: The block or ``vector_size`` cannot be used.
         ValueError: Shapes or positions contradict each other.
     """
-    _check_shapes(x, positions, visual_tokens, heads, vector_size)
+    partners = partners or PartnerRows()
+    _check_shapes(x, positions, heads, vector_size)
+    if not partners.knows(positions):
+        _check_positions(positions, visual_tokens)
     width = x.shape[1]
     vectors = as_vectors(x, vector_size)
     norms, is_zero = norms_and_zeros(vectors, name=name)
     tile = tile_of_tokens(is_zero.all(1), m_tile)
     candidates = candidates_of(grid, block)
-    found = (partners or PartnerRows()).of(positions, tile, candidates, grid, is_strict)
+    is_one_tile = m_tile <= 0 or len(x) <= m_tile
+    found = partners.of(positions, None if is_one_tile else tile, candidates, grid, is_strict)
     matches = match_vectors(
         vectors, norms, found, candidates, threshold=threshold, is_norm_rounded=not is_strict
     )
@@ -133,13 +138,16 @@ def concentrate(
     )
 
 
-def _check_shapes(x: Tensor, positions: Tensor, visual_tokens: int, heads: int, vector_size: int) -> None:
+def _check_shapes(x: Tensor, positions: Tensor, heads: int, vector_size: int) -> None:
     if vector_size < 1:
         raise ConfigError(f"vector_size must be at least 1, got {vector_size}")
     if x.ndim != 2 or positions.shape != x.shape[:1]:
         raise ValueError(f"x (rows, width) and positions (rows,) disagree: {x.shape}, {positions.shape}")
     if x.shape[1] % heads:
         raise ValueError(f"width {x.shape[1]} is not a multiple of heads ({heads})")
+
+
+def _check_positions(positions: Tensor, visual_tokens: int) -> None:
     if len(positions) and not (
         int(positions[0]) >= 0
         and int(positions[-1]) < visual_tokens

@@ -63,12 +63,12 @@ def zero_vectors(vectors: Tensor) -> Tensor:
     return vectors.eq(0).all(-1)
 
 
-def norms_and_zeros(vectors: Tensor, *, name: str) -> tuple[Tensor, Tensor]:
+def norms_and_zeros(vectors: Tensor, *, name: str | None) -> tuple[Tensor, Tensor]:
     """Return the Euclidean norm of every vector in fp32 and which vectors are exactly zero.
 
     Args:
         vectors: (rows, slices, vector elements), any floating dtype.
-        name: What to call the tensor in an error.
+        name: What to call the tensor in an error; None where the caller looks for NaN.
 
     Returns:
         Norms (rows, slices) fp32, zeros (rows, slices) bool.
@@ -82,12 +82,14 @@ def norms_and_zeros(vectors: Tensor, *, name: str) -> tuple[Tensor, Tensor]:
         block = vectors[start:stop].to(torch.float32)
         torch.sum(block * block, -1, out=norms[start:stop])
     # The sum of squares is NaN exactly where a component is: squares of infinities are infinite.
-    if bool(norms.isnan().any()):
+    if name is not None and bool(norms.isnan().any()):
         row = int(norms.isnan().any(-1).nonzero()[0])
         raise RunError(f"{name}: row {row} holds NaN; similarity needs finite activations")
     norms.sqrt_()
     zeros = norms.eq(0)
     # Squares of components below 1e-23 vanish in fp32, so a zero norm alone does not prove a zero vector.
+    if vectors.device.type != "cpu":  # a second pass is cheaper there than to wait for the places of suspects
+        return norms, zero_vectors(vectors)
     suspects = zeros.nonzero(as_tuple=True)
     if len(suspects[0]):
         zeros[suspects] = zero_vectors(vectors[suspects])

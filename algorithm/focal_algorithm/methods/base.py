@@ -12,6 +12,7 @@ from ast import literal_eval
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
 import torch
@@ -93,6 +94,20 @@ class TokenStream:
         parts = [(frame == number).nonzero().flatten() for number in range(grid.frames)]
         return [part for part in parts if len(part)]
 
+    @cached_property
+    def ranked(self) -> tuple[int, int]:
+        """Row of the first visual token, and the row behind the last of the text after the pictures."""
+        first, last = torch.stack((self.visual_rows[0], self.query_rows[-1])).tolist()
+        return first, last + 1
+
+    @classmethod
+    def whole(cls, layout: SampleLayout, token_ids: Tensor) -> TokenStream:
+        """Build the stream of a prompt of which no token was dropped yet; ``token_ids`` count from 0."""
+        rows = torch.arange(len(token_ids), device=token_ids.device)
+        visual_rows = rows[layout.visual_start : layout.visual_stop]
+        query_rows = rows[layout.sequence_tokens - layout.query_tokens : layout.sequence_tokens]
+        return cls(layout, token_ids, visual_rows, visual_rows - layout.visual_start, query_rows)
+
     @classmethod
     def of(cls, layout: SampleLayout, token_ids: Tensor) -> TokenStream:
         """Build the stream of the tokens ``token_ids``."""
@@ -115,15 +130,16 @@ class VectorMasks:
 
     Attributes:
         is_zero: Vectors that are all zero, pruned tokens included, axes (S, slices), bool.
-        is_similar: Vectors replaced by a representative, same axes, disjoint from ``is_zero``.
-        winner: Winning candidate of each similar vector, same axes, uint8; see `MethodStudy.pointer_rule`.
+        is_similar: Vectors replaced by a representative, same axes, disjoint from ``is_zero``; None for none.
+        winner: Winning candidate of each similar vector, same axes, uint8; see `MethodStudy.pointer_rule`. None where
+            no vector is similar, or ``token`` is given.
         token: Visual token that stands for each vector, same axes, int64, for methods whose representatives
             are not at fixed distances; ``winner`` is then unused.
     """
 
     is_zero: Tensor
-    is_similar: Tensor
-    winner: Tensor
+    is_similar: Tensor | None = None
+    winner: Tensor | None = None
     token: Tensor | None = None
 
 

@@ -69,7 +69,7 @@ class CmcState:
     def keep(self, layer: int, point: str, motion: Motion, first_head: int = WHOLE) -> None:
         """Remember the counts of a search, one entry per head."""
         self.interval_tokens = motion.interval_tokens()
-        for head, kept in enumerate(motion.informative().cpu(), start=first_head):
+        for head, kept in enumerate(motion.informative(), start=first_head):
             self.kept[layer, point, head] = kept
 
     def sparsity(self, point: str) -> float:
@@ -105,7 +105,7 @@ class _CmcStudy(MethodStudy):
     def records(self, method: Cmc, state: CmcState) -> Sequence[Record]:
         """Return informative tokens per interval by layer, point and head, and the map of the embeddings."""
         tiles = [
-            Record.of("tile", layer, point, kept, state.interval_tokens, head=head)
+            Record.of("tile", layer, point, kept.cpu(), state.interval_tokens, head=head)
             for (layer, point, head), kept in state.kept.items()
         ]
         if state.places is None:
@@ -216,8 +216,7 @@ class Cmc(CompressionMethod):
             return GemmOutcome(values)
         replaced = replace_tokens(_by_head(visual, heads), places).transpose(0, 1).flatten(1)
         found = vector_masks(replaced, places, frames=state.frames, vector_size=self.vector_size)
-        unused = torch.zeros(1, 1, dtype=torch.uint8, device=values.device).expand(found.is_zero.shape)
-        masks = VectorMasks(found.is_zero, found.is_similar, unused, found.token)
+        masks = VectorMasks(found.is_zero, found.is_similar, token=found.token)
         return GemmOutcome(values.index_copy(0, stream.visual_rows, replaced), masks)
 
     def replace_probabilities(

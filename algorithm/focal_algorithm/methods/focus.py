@@ -230,7 +230,7 @@ class Focus(CompressionMethod):
             block=self._block,
             threshold=self.similarity_threshold,
             is_strict=self.mode == "strict",
-            name=f"layer {layer}, {gemm}",
+            name=None,  # the host looks for NaN
             partners=state.partners,
         )
         replaced = values.index_copy(0, stream.visual_rows, done.values)
@@ -242,13 +242,13 @@ class Focus(CompressionMethod):
         """Rank the visual tokens by the attention of the prompt's trailing text."""
         if layer not in self.selected_layers:
             return
-        prompt_end = int(stream.query_rows[-1]) + 1
+        first_visual, prompt_end = stream.ranked
         state.importance = importance(
             operands.query[:, stream.query_rows],
             operands.key[:, :prompt_end],
             scaling=operands.scaling,
             mask=operands.mask_of(stream.query_rows, prompt_end),
-            first_visual=int(stream.visual_rows[0]),
+            first_visual=first_visual,
             visual_count=len(stream.visual_rows),
             name=f"layer {layer}",
         )
@@ -273,6 +273,8 @@ class Focus(CompressionMethod):
 
 
 def _full_masks(done: Concentration, stream: TokenStream) -> VectorMasks:
+    if len(done.is_zero) == stream.layout.visual_tokens:  # in order of position, and none is missing
+        return VectorMasks(done.is_zero, done.is_similar, done.winner)
     shape = (stream.layout.visual_tokens, done.is_zero.shape[1])
     where = stream.visual_positions
     device = done.is_zero.device
