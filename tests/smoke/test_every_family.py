@@ -15,7 +15,7 @@ from focal_algorithm.models import MODELS
 SMALL = ["--size", "tiny", "--frames", "2", "--samples", "1", "--json"]
 
 
-@pytest.mark.parametrize("family", list(MODELS))
+@pytest.mark.parametrize("family", [name for name in MODELS if name != "gemma3"])
 def test_a_family_is_traced_and_simulated(
     family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -28,6 +28,17 @@ def test_a_family_is_traced_and_simulated(
     text = json.dumps(printed["simulation"])
     assert '"focus"' in text
     assert '"dense"' in text
+
+
+def test_windows_are_traced_and_no_accelerator_takes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*SMALL, "--model", "gemma3", "--output", str(tmp_path)]
+    assert run_command(app, words) == 0
+    sample = json.loads(capsys.readouterr().out)["samples"][0]
+    assert sample["visual_tokens_by_layer"][-1] < sample["visual_tokens"]
+    assert run_command(app, [*words, "--simulate", "all"]) == 2
+    assert "window" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

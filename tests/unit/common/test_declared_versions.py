@@ -34,7 +34,8 @@ def test_the_readme_holds_the_table_of_the_declared_runs() -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_what_is_pinned_lies_within_the_bounds(group: str) -> None:
     pinned = {name.replace("_", "-").lower(): version for name, version in check_versions.pinned().items()}
-    for line in GROUPS[group]:
+    for given in GROUPS[group]:
+        line = given.partition(";")[0]  # without the platforms that have wheels
         name, bounds = re.fullmatch(r"([\w.-]+?)((?:[<>=]=?[\d.*,]+)+)", line).groups()  # type: ignore[union-attr]
         version = parts(pinned[name])
         for operator, bound in re.findall(r"(>=|==|<)([\d.]+?)(?:\.\*)?(?:,|$)", bounds):
