@@ -25,13 +25,24 @@ METHODS = {
     "framefusion": ("FrameFusion", "#F0E442", ""),
     "focus_sec_only": ("Focus, SEC only", "#CC79A7", "..."),
     "focus": ("Focus", "#0072B2", "..."),
+    "cdpruner": ("CDPruner", "#332288", ""),
+    "dart": ("DART", "#882255", ""),
+    "divprune": ("DivPrune", "#117733", ""),
+    "dycoke": ("DyCoke", "#44AA99", ""),
+    "evs": ("EVS", "#AA4499", ""),
+    "fastv": ("FastV", "#661100", ""),
+    "fastvid": ("FastVID", "#6699CC", ""),
+    "holitom": ("HoliTom", "#999933", ""),
+    "prumerge": ("PruMerge", "#C4A000", ""),
+    "prumerge_plus": ("PruMerge+", "#CC6677", ""),
+    "pyramiddrop": ("PyramidDrop", "#A65628", ""),
     "sparsevlm": ("SparseVLM", "#D55E00", ""),
     "sparsezip": ("SparseZip", "#56B4E9", ""),
     "sparsezip_placed": ("SparseZip, positions kept", "#56B4E9", ""),
     "visionzip": ("VisionZip", "#000000", ""),
     "visionzip_placed": ("VisionZip, positions kept", "#000000", ""),
 }
-"""Label, colour (Okabe and Ito) and hatch; hatched bars are published measurements (lines) or rest on
+"""Label, colour (Okabe and Ito, then Tol) and hatch; hatched bars are published measurements (lines) or rest on
 synthetic counts (dots) in the published reproduction, and tell series apart in grey."""
 
 PARTS = {"core": ("Core", "#4D4D4D"), "buffer": ("Buffer", "#A6A6A6"), "dram": ("DRAM", "#E6E6E6")}
