@@ -71,6 +71,8 @@ class PretendedDevice(TorchFunctionMode):
         place = next((one for one in places if one is not None), None)
         if function == Tensor.device.__get__:  # type: ignore[attr-defined]
             return _place(args[0]) or function(*args)
+        if function is torch.device:
+            return function(*args, **kwargs)
         if place is not None:
             self._watch(function.__name__, args, kwargs)
         wants = next((one for one in tree_leaves((args, kwargs)) if isinstance(one, torch.device)), None)

@@ -28,7 +28,7 @@ from focal_algorithm.hooks.cache import (
 from focal_algorithm.hooks.forward import Forward, ThreadState
 from focal_algorithm.hooks.generation import GenerateCall
 from focal_algorithm.hooks.operands import Operands, rotary_rows
-from focal_algorithm.hooks.placement import devices_of_layers, moved
+from focal_algorithm.hooks.placement import devices_of_layers, is_spread, moved
 from focal_algorithm.hooks.prefill import Picture, Prefill
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.requirements import (
@@ -85,7 +85,7 @@ class Session:
         self.points = hook_points(method)
         self._decoder_points = adapter.points(model)
         self.geometry = self._decoder_points.geometry
-        self._devices = devices_of_layers(self._decoder_points.layers)
+        self._devices = devices_of_layers(self._decoder_points.layers) if is_spread(model) else ()
         self.attachment = Attachment(method.name)
         self._drops = changes_length(method)
         self._model = model
@@ -349,7 +349,7 @@ class Session:
         prefill = now.prefill
         if prefill is None:
             return hidden, inputs
-        if hidden.device != self._devices[layer]:
+        if self._devices:  # accelerate would move them too, but only after this hook
             hidden, inputs = moved((hidden, inputs), self._devices[layer])
         if now.is_decoding:
             sequence = prefill.at_layer[layer]
