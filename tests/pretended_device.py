@@ -84,7 +84,8 @@ class PretendedDevice(TorchFunctionMode):
             place = wants if wants in _KINDS else None
             args, kwargs = tree_map(lambda one: torch.device("cpu") if one is wants else one, (args, kwargs))
         elif place is not None:
-            # As on a GPU, numbers without axes may come from the CPU.
+            # As on a GPU, numbers without axes may come from the CPU, and so may indices.
+            places -= {None} if function == Tensor.__getitem__ else set()
             met = [f"{tuple(one.shape)} of {_place(one)}" for one in given if one.dim() or _place(one)]
             assert len(places) == 1, f"{function.__name__} meets tensors of several devices: {met}"
         with torch._C.DisableTorchFunctionSubclass():

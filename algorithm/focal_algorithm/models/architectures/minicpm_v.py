@@ -182,6 +182,10 @@ class MiniCpmVForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """Return the token embedding."""
         return self.core.llm.get_input_embeddings()
 
+    def get_output_embeddings(self) -> Any:
+        """Return the language-model head."""
+        return self.core.llm.get_output_embeddings()
+
     def forward(
         self,
         input_ids: Tensor | None = None,
