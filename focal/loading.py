@@ -118,8 +118,8 @@ def load_model(
         dtype: ``fp32``, ``bf16`` (or ``bfloat16``), or ``fp16`` (not on a CPU).
         precision: Of linear layers: ``float``, ``int8`` or ``nf4``.
         device: torch device.
-        device_map: In place of ``device``: ``auto``, ``balanced`` or ``sequential``, or a device for each module, to spread
-            a checkpoint over several devices, the host (``cpu``) and files (``disk``), by accelerate.
+        device_map: In place of ``device``: ``auto``, ``balanced`` or ``sequential``, or a device for each module, to
+            spread a checkpoint over several devices, the host (``cpu``) and files (``disk``), by accelerate.
         quantize: In place of ``precision``: ``8bit`` or ``4bit``.
         attention: ``sdpa``, ``eager`` or ``flash_attention_2``.
         is_offline: Whether only local files may be used; False lets a Hub name be downloaded.

@@ -39,8 +39,8 @@ Device = Annotated[
     typer.Option(
         "--device",
         "--device-map",
-        help="torch device; auto, balanced or sequential spread a checkpoint over all GPUs and the host, as does a JSON "
-        "object of devices by module.",
+        help="torch device; auto, balanced or sequential spread a checkpoint over all GPUs and the host, and so does "
+        "a JSON object of devices by module.",
     ),
 ]
 Precision = Annotated[

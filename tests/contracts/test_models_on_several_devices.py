@@ -20,7 +20,6 @@ from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods import METHODS
-from focal_common.errors import UnsupportedError
 from pretended_device import ELSEWHERE, FURTHER, PretendedDevice
 
 hooks = pytest.importorskip("accelerate.hooks")
@@ -53,7 +52,9 @@ def on_two_devices(loaded: LoadedModel, first_layer: int, tower: torch.device) -
     inner = getattr(loaded.model, "model", None) or loaded.model.core
     blocks |= {one: tower for name in TOWERS if (one := getattr(inner, name, None)) is not None}
     inside = {part for block in blocks for part in block.modules()}
-    rest = [one for one in loaded.model.modules() if one not in inside and list(one.parameters(recurse=False))]
+    rest = [
+        one for one in loaded.model.modules() if one not in inside and list(one.parameters(recurse=False))
+    ]
     with device:
         device.move(loaded.model)
         for block, place in (dict.fromkeys(rest, ELSEWHERE) | blocks).items():
@@ -100,7 +101,9 @@ def require_equal(found: tuple[list[RecordedSample], Any], wanted: tuple[list[Re
     assert all(torch.equal(*pair) for pair in zip(found[1].logits, wanted[1].logits, strict=True))
 
 
-def compare(family: str, method: Any, inputs: dict[str, Any], first_layer: int, tower: Any, **options: Any) -> None:
+def compare(
+    family: str, method: Any, inputs: dict[str, Any], first_layer: int, tower: Any, **options: Any
+) -> None:
     """Trace prompts on one device and on two, and want the same bits."""
     with on_one_device(loaded := fresh(family)):
         wanted = traced(loaded, method, inputs, **options)

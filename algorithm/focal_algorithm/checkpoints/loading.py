@@ -151,7 +151,9 @@ def _check_arithmetic(dtype: str, attention: str, place: Place) -> None:
                 f"attention {attention} needs a CUDA device and the package flash-attn; expected sdpa or eager"
             )
         if dtype == "fp32":
-            raise UnsupportedError(f"attention {attention} does not compute in fp32; expected dtype bf16 or fp16")
+            raise UnsupportedError(
+                f"attention {attention} does not compute in fp32; expected dtype bf16 or fp16"
+            )
 
 
 def _cast(model: Any, dtype: torch.dtype) -> None:

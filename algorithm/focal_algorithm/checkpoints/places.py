@@ -40,7 +40,9 @@ class Place:
         if not device.startswith("{") and device not in PLANS:
             return cls(_kind(device))
         if importlib.util.find_spec("accelerate") is None:
-            raise UnsupportedError(f"device {device}: spreading a model needs accelerate; pip install accelerate")
+            raise UnsupportedError(
+                f"device {device}: spreading a model needs accelerate; pip install accelerate"
+            )
         if device in PLANS:
             return cls("cuda" if torch.cuda.is_available() else "cpu", device)
         try:
@@ -48,8 +50,14 @@ class Place:
         except json.JSONDecodeError as error:
             raise ConfigError(f"device map {device}: expected a JSON object ({error})") from error
         if not found or not all(type(place) in (str, int) for place in found.values()):
-            raise ConfigError(f"device map {device}: expected a device for each module, such as 0, cpu or disk")
-        kinds = [_kind(f"cuda:{one}" if isinstance(one, int) else one) for one in found.values() if one not in _HOST]
+            raise ConfigError(
+                f"device map {device}: expected a device for each module, such as 0, cpu or disk"
+            )
+        kinds = [
+            _kind(f"cuda:{one}" if isinstance(one, int) else one)
+            for one in found.values()
+            if one not in _HOST
+        ]
         return cls(next(iter(kinds), "cpu"), found)
 
 

@@ -87,7 +87,7 @@ def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
                 shown = key[:, :, :tokens], value[:, :, :tokens]
                 output = _replaced_attention(operands, layer, query, *shown, mask, scaling)
                 return refuse_gradients(output, operands.method.name), None
-        # Flash attention takes no mask; where one is needed, because tokens were dropped from a padded batch, sdpa does.
+        # Flash attention takes no mask; where one is needed, as for padded prompts that lost tokens, sdpa does.
         chosen = "sdpa" if stock.startswith("flash") and attention_mask is not None else stock
         return _stock_function(chosen, module)(module, query, key, value, attention_mask, **settings)
 

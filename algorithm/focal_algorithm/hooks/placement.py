@@ -54,7 +54,7 @@ def devices_of_layers(layers: Sequence[LayerPoints]) -> tuple[torch.device, ...]
 
 
 def devices_in(module: nn.Module) -> list[torch.device]:
-    """Return the devices that a module computes on, each once; those of accelerate's hooks go before those of weights."""
+    """Return the devices that a module computes on, each once: by accelerate's hooks, else by its weights."""
     found: list[torch.device] = []
     for part in module.modules():
         hook = getattr(part, "_hf_hook", None)

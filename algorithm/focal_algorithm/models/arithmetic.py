@@ -7,8 +7,8 @@ import torch
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 PRECISIONS = ("float", "int8", "nf4")
-"""Of linear layers: ``float`` leaves them in the model's dtype; ``nf4`` keeps weights in 4 bits (Dettmers et al., NeurIPS
-2023, sec. 3)."""
+"""Of linear layers: ``float`` leaves them in the model's dtype; ``nf4`` keeps weights in 4 bits (Dettmers et al.,
+NeurIPS 2023, sec. 3)."""
 
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
 """Attention functions that can show their operands."""

@@ -9,7 +9,12 @@ import torch
 from torch import nn
 
 from focal_algorithm.checkpoints.loading import load_model
-from focal_algorithm.checkpoints.quantization import OUTLIER_THRESHOLD, Int8Linear, quantize, stock_quantization
+from focal_algorithm.checkpoints.quantization import (
+    OUTLIER_THRESHOLD,
+    Int8Linear,
+    quantize,
+    stock_quantization,
+)
 from focal_common.errors import ConfigError, UnsupportedError
 
 

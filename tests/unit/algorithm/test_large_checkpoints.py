@@ -23,10 +23,12 @@ from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.placement import input_device, is_spread
 from focal_algorithm.models import MODELS
 from focal_algorithm.tracing.settings import RunSettings
-from focal_common.errors import ConfigError, FocalError, UnsupportedError
+from focal_common.errors import FocalError, UnsupportedError
 
 ON_DISK = {
-    **dict.fromkeys(("model.vision_tower", "model.multi_modal_projector", "model.image_newline", "lm_head"), "cpu"),
+    **dict.fromkeys(
+        ("model.vision_tower", "model.multi_modal_projector", "model.image_newline", "lm_head"), "cpu"
+    ),
     **{f"model.language_model.{name}": "cpu" for name in ("layers.0", "layers.2", "norm", "rotary_emb")},
     **{f"model.language_model.{name}": "disk" for name in ("embed_tokens", "layers.1", "layers.3")},
 }
@@ -129,7 +131,9 @@ def test_quantised_weights_are_not_quantised_again(sharded: Path, tmp_path: Path
     for path in sharded.iterdir():
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / "config.json").unlink()
-    config = json.loads((sharded / "config.json").read_text()) | {"quantization_config": {"quant_method": "x"}}
+    config = json.loads((sharded / "config.json").read_text()) | {
+        "quantization_config": {"quant_method": "x"}
+    }
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(UnsupportedError, match="quantised already; expected precision float"):
         load(tmp_path, precision="int8")
@@ -159,7 +163,9 @@ def test_flash_attention_is_refused_where_it_is_not_there_or_cannot_compute(
 
 
 @pytest.mark.parametrize("name", ["focus", "sparsevlm", "visionzip", "fastv", "cmc"])
-def test_flash_attention_is_called_where_nothing_is_masked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flash_attention_is_called_where_nothing_is_masked(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     masks: list[Any] = []
 
     def flash(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **settings: Any) -> Any:
@@ -200,8 +206,14 @@ print((kib("VmHWM") - before) * 1024 / weights)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak of memory cannot be asked for")
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="the peak of memory cannot be asked for"
+)
 def test_loading_takes_hardly_more_memory_than_the_weights(tmp_path: Path) -> None:
-    load("llava_onevision", size="small").model.save_pretrained(tmp_path, max_shard_size="5MB")  # 82 MB in all
-    found = subprocess.run([sys.executable, "-c", MEASURED, tmp_path], capture_output=True, text=True, check=True)
+    load("llava_onevision", size="small").model.save_pretrained(
+        tmp_path, max_shard_size="5MB"
+    )  # 82 MB in all
+    found = subprocess.run(
+        [sys.executable, "-c", MEASURED, tmp_path], capture_output=True, text=True, check=True
+    )
     assert float(found.stdout) < 1.2

@@ -123,8 +123,8 @@ class Sweep:
 def options_from_arguments(arguments: Mapping[str, Any]) -> ModelOptions:
     """Read model arguments of lmms-eval, ``model=FOLDER,method=focus,method.vector_size=16``.
 
-    Lists are written with semicolons: ``method.selected_layers=2;4``. Names of other models of lmms-eval are taken, too:
-    ``pretrained``, ``device_map``, ``attn_implementation``.
+    Lists are written with semicolons: ``method.selected_layers=2;4``. What other models of lmms-eval call
+    ``pretrained``, ``device_map``, ``attn_implementation`` is known, too.
 
     Raises:
         ConfigError: An unknown name or a value of the wrong kind.
