@@ -95,7 +95,9 @@ def method_of(name: str, loaded: LoadedModel) -> CompressionMethod:
     return method_in_force(name, {}, loaded.adapter.family, loaded.geometry, "none")[0]
 
 
-def traced(loaded: LoadedModel, name: str, prompt: Prompt | None = None) -> tuple[RecordedSample, torch.Tensor]:
+def traced(
+    loaded: LoadedModel, name: str, prompt: Prompt | None = None
+) -> tuple[RecordedSample, torch.Tensor]:
     """Return what one prefill gave, and its last logits on the host."""
     prompt = prompt_of(loaded) if prompt is None else prompt
     method = method_of(name, loaded)
@@ -112,7 +114,9 @@ def sparsity(sample: RecordedSample) -> float:
 
 def run_focal(*words: str | Path) -> None:
     command = [sys.executable, "-c", "from focal.commands.main import main; main()", *map(str, words)]
-    paths = [str(ROOT / one) for one in ("", "common", "traces", "algorithm", "simulator", "evaluation_scripts")]
+    paths = [
+        str(ROOT / one) for one in ("", "common", "traces", "algorithm", "simulator", "evaluation_scripts")
+    ]
     done = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     )
@@ -169,7 +173,12 @@ def wide(bench: Bench) -> LoadedModel:
     settings = adapter.random_settings(bench.size)
     text = settings["text_config"]
     if bench.is_gpu:
-        text |= {"hidden_size": 1536, "intermediate_size": 8960, "num_attention_heads": 12, "num_hidden_layers": 8}
+        text |= {
+            "hidden_size": 1536,
+            "intermediate_size": 8960,
+            "num_attention_heads": 12,
+            "num_hidden_layers": 8,
+        }
     with torch.device(bench.device):
         model = adapter.model_class(adapter.model_class.config_class(**settings, attn_implementation="sdpa"))
     dtype = torch.bfloat16 if bench.is_gpu else torch.float32
@@ -185,7 +194,10 @@ def a_trace_costs_little(bench: Bench) -> str:
         seconds = {}
         for is_traced in (False, True) if pair % 2 else (True, False):
             recorder = Recorder(loaded.geometry, method, True) if is_traced else None
-            with torch.inference_mode(), attach(loaded.model, loaded.adapter, method, recorder, [prompt.layout]):
+            with (
+                torch.inference_mode(),
+                attach(loaded.model, loaded.adapter, method, recorder, [prompt.layout]),
+            ):
                 started = time.perf_counter()
                 loaded.model(**prompt.inputs, logits_to_keep=1)
                 if bench.is_gpu:
@@ -247,8 +259,18 @@ def batches_answer_as_one_by_one(bench: Bench) -> str:
     answers = []
     for batch in ("1", "auto"):
         output = bench.folder / f"eval{batch}"
-        words = ["eval", "--model", "llava", "--model_args", f"size=tiny,device={bench.device}", "--batch", batch]
-        run_focal(*words, "--tasks", "shapes-pope", "--limit", "12", "--method", "dense", "--output_path", output)
+        words = [
+            "eval",
+            "--model",
+            "llava",
+            "--model_args",
+            f"size=tiny,device={bench.device}",
+            "--batch",
+            batch,
+        ]
+        run_focal(
+            *words, "--tasks", "shapes-pope", "--limit", "12", "--method", "dense", "--output_path", output
+        )
         (samples,) = output.rglob("samples.jsonl")
         answers.append(samples.read_bytes())
     assert answers[0] == answers[1], "other answers in batches"
@@ -308,7 +330,9 @@ def main() -> int:
     options = parser.parse_args()
     is_gpu = options.device != "cpu"
     if is_gpu and not torch.cuda.is_available():
-        print(f"error: torch {torch.__version__} finds no CUDA device; --device cpu rehearses", file=sys.stderr)
+        print(
+            f"error: torch {torch.__version__} finds no CUDA device; --device cpu rehearses", file=sys.stderr
+        )
         return 2
     device = torch.cuda.get_device_name() if is_gpu else "cpu"
     print(f"{device}, torch {torch.__version__}", flush=True)
@@ -323,7 +347,11 @@ def main() -> int:
                 seconds = round(time.monotonic() - began, 1)
                 results.append({"check": name, "status": status, "seen": seen, "seconds": seconds})
                 print(f"{status:<8} {seconds:6.1f} s  {name}: {seen}", flush=True)
-    facts = {"device": device, "versions": package_versions("torch", "transformers", "accelerate"), "checks": results}
+    facts = {
+        "device": device,
+        "versions": package_versions("torch", "transformers", "accelerate"),
+        "checks": results,
+    }
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(facts, indent=1) + "\n")
     return int(any(one["status"] == "failed" for one in results))

@@ -40,7 +40,19 @@ from focal_common.errors import FocalError
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "example_output" / "published"
-COLUMNS = ("model", "dataset", "method", "quantity", "found", "low", "high", "published", "difference", "of", "note")
+COLUMNS = (
+    "model",
+    "dataset",
+    "method",
+    "quantity",
+    "found",
+    "low",
+    "high",
+    "published",
+    "difference",
+    "of",
+    "note",
+)
 
 
 def exactness(name: str, model: ModelSpec, options: argparse.Namespace) -> dict[str, Any]:
@@ -103,7 +115,9 @@ def run_matrix(rows: list[MatrixRow], options: argparse.Namespace, samples: int)
     folders = ("", "common", "traces", "algorithm", "simulator", "evaluation_scripts")
     paths = os.pathsep.join(str(ROOT / folder) for folder in folders)
     program = [sys.executable, "-c", "from focal.commands.main import main; main()", *words]
-    subprocess.run(program, env=os.environ | {"PYTHONPATH": paths}, check=False)  # failed rows are in its table
+    subprocess.run(
+        program, env=os.environ | {"PYTHONPATH": paths}, check=False
+    )  # failed rows are in its table
 
 
 def published_figures() -> dict[tuple[str, str, str, str], float]:
@@ -134,7 +148,11 @@ def lines_of(rows: list[MatrixRow], output: Path) -> list[dict[str, Any]]:
     for row in rows:
         own = [line for line in table if line["row"] == row.name]
         done = [line for line in own if line["status"] == "done"]
-        line: dict[str, Any] = {"model": row.model_name, "dataset": row.dataset_name, "method": row.suite.method}
+        line: dict[str, Any] = {
+            "model": row.model_name,
+            "dataset": row.dataset_name,
+            "method": row.suite.method,
+        }
         line["quantity"] = quantity = "sparsity" if row.suite.measure == "trace" else "accuracy"
         line["published"] = published.get((row.model_name, row.dataset_name, row.suite.method, quantity))
         if not done:
@@ -143,10 +161,18 @@ def lines_of(rows: list[MatrixRow], output: Path) -> list[dict[str, Any]]:
             continue
         if quantity == "sparsity":
             shares = sorted(100 * float(one["weighted_sparsity"]) for one in done)
-            line |= {"found": median(shares), "low": shares[0], "high": shares[-1], "of": f"{len(done)} samples"}
+            line |= {
+                "found": median(shares),
+                "low": shares[0],
+                "high": shares[-1],
+                "of": f"{len(done)} samples",
+            }
         else:
             (one,) = done
-            line |= {name: float(one[key]) for name, key in (("found", "accuracy"), ("low", "low"), ("high", "high"))}
+            line |= {
+                name: float(one[key])
+                for name, key in (("found", "accuracy"), ("low", "low"), ("high", "high"))
+            }
             line["of"] = f"{one['questions']} questions"
         if line["published"] is not None:
             line["difference"] = line["found"] - line["published"]
@@ -161,7 +187,10 @@ def written(lines: list[dict[str, Any]], output: Path) -> None:
         writer.writeheader()
         writer.writerows(lines)
     for line in lines:
-        cells = [f"{line[name]:.4g}" if isinstance(line.get(name), float) else str(line.get(name) or "-") for name in COLUMNS]
+        cells = [
+            f"{line[name]:.4g}" if isinstance(line.get(name), float) else str(line.get(name) or "-")
+            for name in COLUMNS
+        ]
         print("  ".join(cells))
 
 
@@ -196,12 +225,21 @@ def main() -> int:
         try:
             lines.append(exactness(name, model, options))
         except FocalError as error:
-            lines.append({"model": name, "quantity": "largest difference of logits", "note": f"failed: {error}"})
+            lines.append(
+                {"model": name, "quantity": "largest difference of logits", "note": f"failed: {error}"}
+            )
         gc.collect()
-    is_without = [row.suite.measure == "trace" and bool(row.dataset.hub) and options.data is None for row in rows]
+    is_without = [
+        row.suite.measure == "trace" and bool(row.dataset.hub) and options.data is None for row in rows
+    ]
     for row in [row for row, lacks in zip(rows, is_without, strict=True) if lacks]:
         lines.append(
-            {"model": row.model_name, "dataset": row.dataset_name, "method": row.suite.method, "note": "no --data"}
+            {
+                "model": row.model_name,
+                "dataset": row.dataset_name,
+                "method": row.suite.method,
+                "note": "no --data",
+            }
         )
     rows = [row for row, lacks in zip(rows, is_without, strict=True) if not lacks]
     for measure, samples in (("trace", options.samples), ("accuracy", options.questions)):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from focal_common.errors import ConfigError, UnsupportedError
+from focal_common.reading.yaml_files import parse_yaml
 
 PLANS = ("auto", "balanced", "balanced_low_0", "sequential")
 """Ways in which accelerate fills devices; the words are those of ``from_pretrained(device_map=...)``."""
@@ -45,10 +45,7 @@ class Place:
             )
         if device in PLANS:
             return cls("cuda" if torch.cuda.is_available() else "cpu", device)
-        try:
-            found = json.loads(device)
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"device map {device}: expected a JSON object ({error})") from error
+        found = parse_yaml(device, f"device map {device}")  # JSON is YAML
         if not found or not all(type(place) in (str, int) for place in found.values()):
             raise ConfigError(
                 f"device map {device}: expected a device for each module, such as 0, cpu or disk"
