@@ -1,5 +1,6 @@
-"""Does everything that was tested on CPUs and pretended devices hold on a GPU? ``sh benchmarks/gpu_check.sh``
+"""Does everything that was tested on CPUs and pretended devices hold on a GPU?
 
+Run ``sh benchmarks/gpu_check.sh``.
 One run of under ten minutes on a machine with CUDA (80 GB are not needed: the largest model has 0.5e9 parameters, with
 random weights). Prints a line for each check and writes them to ``--output`` as JSON: what was seen is measured. What
 lacks a library or a second GPU is skipped and says so. Exit code 1 if a check failed. ``--device cpu`` rehearses it
@@ -71,6 +72,7 @@ class Bench:
 
     @property
     def is_gpu(self) -> bool:
+        """Whether the device is none of a CPU."""
         return self.device != "cpu"
 
     @cached_property
@@ -82,6 +84,7 @@ class Bench:
         return folder
 
     def load(self, name: str | Path, device: str = "", **options: Any) -> LoadedModel:
+        """Load a model; ``device`` empty for that of the checks."""
         common = {"size": self.size, "seed": 0, "dtype": "fp32", "attention": "sdpa", "is_offline": True}
         return load_model(str(name), device=device or self.device, **(common | options))
 
@@ -206,7 +209,8 @@ def a_trace_costs_little(bench: Bench) -> str:
         if pair >= 3:  # allocators and caches are warm
             ratios.append(seconds[True] / seconds[False])
             plain.append(seconds[False])
-    found = f"{median(ratios):.3f} of an untraced prefill of {median(plain) * 1e3:.0f} ms, {prompt.layout.visual_tokens} tokens"
+    tokens, milliseconds = prompt.layout.visual_tokens, median(plain) * 1e3
+    found = f"{median(ratios):.3f} of an untraced prefill of {milliseconds:.0f} ms, {tokens} visual tokens"
     assert not bench.is_gpu or median(ratios) <= 1.05, f"{found}; expected at most 1.05"
     return found
 
