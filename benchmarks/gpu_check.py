@@ -1,8 +1,7 @@
 """Does everything that was tested on CPUs and pretended devices hold on a GPU?
 
-Run ``sh benchmarks/gpu_check.sh``.
-One run of under ten minutes on a machine with CUDA (80 GB are not needed: the largest model has 0.5e9 parameters, with
-random weights). Prints a line for each check and writes them to ``--output`` as JSON: what was seen is measured. What
+Run ``sh benchmarks/gpu_check.sh``: one run of under ten minutes on a machine with CUDA, any size of which will do (the
+largest model has 0.4e9 random weights). Prints a line for each check and writes them to ``--output`` as JSON: what was seen is measured. What
 lacks a library or a second GPU is skipped and says so. Exit code 1 if a check failed. ``--device cpu`` rehearses it
 with a tiny model.
 """

@@ -1,6 +1,8 @@
 """Do published checkpoints give here what was published?
 
-Run ``sh benchmarks/hub_check.sh --data videos/ --device-map auto``. For each model of a matrix (``--profile paper``, or a YAML file for `focal matrix`): its logits for a photograph clip
+Run ``sh benchmarks/hub_check.sh --data videos/ --device-map auto``.
+
+For each model of a matrix (``--profile paper``, or a YAML file for `focal matrix`): its logits for a photograph clip
 as transformers alone gives them, as loaded here, and with the method ``dense`` attached must be equal to the bit. Then
 `focal matrix` traces ten samples of each row and asks questions of each row of accuracy; sparsity and accuracy are set
 beside published figures, ``example_output/published``. ``--output`` keeps everything, ``hub_check.csv`` among it; a

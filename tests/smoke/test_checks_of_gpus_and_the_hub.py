@@ -1,4 +1,4 @@
-"""Do the checks for machines with a GPU or the Hub run, and tell what is wrong? Tiny checkpoints and the CPU stand in."""
+"""Do the checks for machines with a GPU or the Hub run, and tell what is wrong? Tiny checkpoints stand in."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gpu_check
+import hub_check
 import pytest
 import torch
 
-import gpu_check
-import hub_check
 from focal_algorithm.checkpoints.loading import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
