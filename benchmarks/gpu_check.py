@@ -1,9 +1,9 @@
 """Does everything that was tested on CPUs and pretended devices hold on a GPU?
 
 Run ``sh benchmarks/gpu_check.sh``: one run of under ten minutes on a machine with CUDA, any size of which will do (the
-largest model has 0.4e9 random weights). Prints a line for each check and writes them to ``--output`` as JSON: what was seen is measured. What
-lacks a library or a second GPU is skipped and says so. Exit code 1 if a check failed. ``--device cpu`` rehearses it
-with a tiny model.
+largest model has 0.4e9 random weights). Prints a line for each check and writes them to ``--output`` as JSON: what was
+seen is measured. What lacks a library or a second GPU is skipped and says so. Exit code 1 if a check failed. ``--device
+cpu`` rehearses it with a tiny model.
 """
 
 from __future__ import annotations
