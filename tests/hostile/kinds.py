@@ -400,7 +400,7 @@ def _swept(case: Path, rng: random.Random) -> Asked:
 def _parts(place: Path, rng: random.Random, kept: Collection[int] | None) -> list[str]:
     """Change the journal of a study that was stopped after one point."""
     from focal_common.places import make_folder
-    from focal_common.reading.json_files import sealed
+    from focal_common.reading.json_files import sealed_line
     from focal_simulator.sweep.rows import read_rows
 
     folder = place.parent
@@ -408,10 +408,10 @@ def _parts(place: Path, rng: random.Random, kept: Collection[int] | None) -> lis
     for name in ("results.parquet", "summary.json", "front.csv"):
         (folder / name).unlink(missing_ok=True)
     make_folder(folder / "parts")
-    journal = folder / "parts" / "000000.jsonl"
+    journal = folder / "parts" / "00000000-1.jsonl"
     names = sorted(path.name for path in (folder / "parts").iterdir())
     assert names, "the marker is there"
-    journal.write_text(json.dumps(sealed(rows[0])) + "\n")
+    journal.write_bytes(sealed_line(rows[0]))
     return by_suffix(journal, rng, kept)
 
 

@@ -22,7 +22,7 @@ from focal_common.commit import verify_file
 from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_removable, make_folder, remove_folder
-from focal_common.reading.json_files import as_json, parse_line, read_json, sealed, unsealed
+from focal_common.reading.json_files import as_json, read_json, sealed_line, unsealed_line
 from focal_simulator.sweep.axes import Axis, Point
 from focal_simulator.sweep.plan import Plan
 from focal_simulator.sweep.rows import FAILED, INDEX, Row, joined_table, read_rows, table_of, write_table
@@ -107,7 +107,7 @@ class StudyFolder:
                 for point in chunk.points:
                     if point.index not in rows:
                         rows[point.index] = row = row_of(point)
-                        journal.write(json.dumps(sealed(row)).encode("utf-8") + b"\n")
+                        journal.write(sealed_line(row))
                         evaluated += 1
                 write_table(table_of([rows[point.index] for point in chunk.points], plan.study.axes), part)
                 place.unlink(missing_ok=True)
@@ -197,7 +197,7 @@ def _read_journal(journal: FileIO, repair: bool = True) -> dict[int, Row]:
     good = 0
     for line in journal.readall().splitlines(keepends=True):
         try:
-            row = unsealed(parse_line(line, "journal"), "journal") if line.endswith(b"\n") else {}
+            row = unsealed_line(line, "journal")
         except ConfigError:
             row = {}
         if type(row.get(INDEX)) is not int:
