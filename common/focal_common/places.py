@@ -60,7 +60,6 @@ def plain_path(text: str, where: str, error: type[FocalError] = ConfigError) -> 
     return text
 
 
-@lru_cache(maxsize=4096)  # studies of many designs check the same names again and again
 def _name_sentence(text: str) -> str:
     """Return what is wrong with a name; empty for nothing."""
     return _sentence(text, _fault(text, _MOST_NAME_BYTES), "a plain name such as focus_main, 1x2x2 or -1")
@@ -96,6 +95,7 @@ def _length_fault(text: str, most_bytes: int) -> str:
 
 
 def _validator(sentence_of: Callable[[str], str]) -> AfterValidator:
+    @lru_cache(maxsize=4096)  # studies of many designs check the same names again and again
     def check(text: str) -> str:
         if sentence := sentence_of(text):
             raise ValueError(sentence)

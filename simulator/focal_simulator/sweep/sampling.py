@@ -96,7 +96,10 @@ def chosen_points(space: Space, choices: Iterable[Choices], include_base: bool) 
     first = [(BASE,) * len(space.axes)] if include_base else []
     # Each field belongs to one axis. The base value stands last, where `BASE` finds it.
     keys = [
-        [settings_key(settings) for settings in (*axis.settings, {name: space.base[name] for name in axis.settings[0]})]
+        [
+            settings_key(settings)
+            for settings in (*axis.settings, {name: space.base[name] for name in axis.settings[0]})
+        ]
         for axis in space.axes
     ]
     points: dict[tuple[str, ...], Point] = {}

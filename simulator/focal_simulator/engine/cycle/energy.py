@@ -13,10 +13,10 @@ import numpy as np
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.costs.buffer_costs import BufferCost
 from focal_simulator.engine.cycle.packed import GroupCounts, in_order
+from focal_simulator.engine.cycle.totals import Totals
 from focal_simulator.engine.parity.level import core_power_mw
 from focal_simulator.hardware.specs import Component
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.workload.arithmetic import exact_sum
 from focal_simulator.workload.layer_table import Traffic
 
 _MJ_PER_PJ = 1e-9
@@ -92,14 +92,11 @@ def sram_energy(
 def dram_energy(
     accelerator: Accelerator[Any],
     context: CycleContext,
-    moved: Mapping[Traffic, int | float],
+    totals: Totals,
     seconds: float,
 ) -> list[EnergyItem]:
     """Return the energy of DRAM reads, writes and standby."""
-    read = exact_sum(value for (level, way, _), value in moved.items() if (level, way) == ("dram", "read"))
-    written = exact_sum(
-        value for (level, way, _), value in moved.items() if (level, way) == ("dram", "write")
-    )
+    read, written = totals.dram_read_bytes, totals.dram_written_bytes
     if not context.has("dram_energy"):
         each = accelerator.hardware.dram_energy.value * _MJ_PER_PJ
         return [EnergyItem("dram", "all bytes", read + written, (read + written) * each)]
