@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,7 @@ _MJ_PER_PJ = 1e-9
 GROUPS = ("core", "sram", "dram")
 
 
-@dataclass(frozen=True, slots=True)
-class EnergyItem:
+class EnergyItem(NamedTuple):
     """One line of the breakdown.
 
     Attributes:
@@ -64,11 +63,11 @@ def core_energy(
     if not context.has("core_energy"):
         power_mw = core_power_mw(accelerator) * arrays
         return [EnergyItem("core", "all units", total_cycles, power_mw * seconds)]
-    leakage = accelerator.hardware.leakage_share
+    leakage, most = accelerator.hardware.leakage_share, total_cycles * arrays
     items = []
     for part in parts:
         # Several units may share the work that was counted; none is busy for longer than the run.
-        active, most = min(busy[part.active_with], total_cycles * arrays), total_cycles * arrays
+        active = min(busy[part.active_with], most)
         share = leakage + (1 - leakage) * (active / most if most else 0.0)
         items.append(
             EnergyItem("core", part.label, active, part.power.value * part.count.value * seconds * share)
