@@ -34,6 +34,25 @@ _RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 _WITH_VALUE = ("--shard", "--jobs", "-j", "--devices", "--dask", "--scheduler", "--job")
 
 
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "--device-map",
+        help="torch device; auto, balanced or sequential spread a checkpoint over all GPUs and the host, and so does "
+        "a JSON object of devices by module.",
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        "--quantize",
+        help="Of linear layers: float, int8 (8bit; bitsandbytes on CUDA, torch on a CPU) or nf4 (4bit; bitsandbytes).",
+    ),
+]
+
+
 @dataclass(frozen=True)
 class Spread:
     """Where a run is done.
@@ -109,7 +128,7 @@ class Spread:
             FocalError: It is not here; one of a cluster is looked for by its workers.
         """
         if given != "cpu" and not self.scheduler:
-            from focal_algorithm.checkpoints.loading import check_device
+            from focal_algorithm.checkpoints.places import check_device
 
             check_device(given)
         return "cuda" if self.devices and given == "cpu" else given
