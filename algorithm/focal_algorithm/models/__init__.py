@@ -44,8 +44,8 @@ _LINEAR_ATTENTION = (
 FOREIGN_TYPES = {
     "llava_qwen": "it is laid out as the original code saved it; convert it with 'focal convert-model "
     "FOLDER NEW_FOLDER' and use the new folder",
-    "llavaonevision1_5": "LLaVA-OneVision-1.5 is in no transformers that Focal runs on, only as code of its checkpoints; "
-    "expected LLaVA-OneVision",
+    "llavaonevision1_5": "LLaVA-OneVision-1.5 is in no transformers that Focal runs on, only as code of its "
+    "checkpoints; expected LLaVA-OneVision",
     "minicpmv4_6": "MiniCPM-V 4.6 is another architecture; expected MiniCPM-V 2.6",
     "qwen3_5": _LINEAR_ATTENTION,
     "qwen3_5_moe": _LINEAR_ATTENTION,
