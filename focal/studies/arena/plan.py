@@ -70,7 +70,7 @@ class Candidate:
         return evaluator.method(self.method, given)
 
 
-_VARIANTS = {
+_VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     # As published these two number positions anew. Small models take that badly, so that a row of its own tells
     # what the choice of tokens costs and what the numbering does; the SparseZip study uses the same names.
     "visionzip_placed": ("visionzip", {"keeps_positions": True}),
