@@ -32,7 +32,7 @@ _MOST_PATH_BYTES = 255
 # Separators of all systems, drive letters and streams, and what else Windows forbids in a file name.
 _NEVER = re.compile(r'[/\\:*?"<>|]')
 # '..' and hidden files; what a spreadsheet takes for the start of a formula. Numbers such as -1 stay.
-_NEVER_FIRST = re.compile(r"\A(?:[.=+@ ]|-(?!\d))")
+_NEVER_FIRST = re.compile(r"\A(?:[.=+@ ]|-(?![0-9]))")
 _NEVER_LAST = re.compile(r"[. ]\Z")
 
 
