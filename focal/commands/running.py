@@ -83,7 +83,7 @@ def _code(command: typer.Typer, words: list[str]) -> int:
 
 
 def _read_numbers_strictly(command: Any) -> None:
-    """Let the numeric options of a command and of its verbs take plain digits only: ``int`` reads ``1_0`` and ``２``."""
+    """Let numeric options of a command and its verbs take plain digits only: ``int`` also reads ``1_0`` and ``２``."""
     for one in command.params:
         one.process_value = partial(_processed, one.process_value, max(one.opts, key=len))
     for verb in getattr(command, "commands", {}).values():

@@ -13,10 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from bench import STEM
 from mutations import VALUES, changed_bytes, changed_csv, changed_tree, yaml_text
+from ruamel.yaml import YAML
 
 Asked = list[str] | Callable[[], object]
 """Words of a command, or a function whose `FocalError` is a refusal."""
