@@ -9,7 +9,7 @@ import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -27,6 +27,7 @@ from rich.progress import (
 
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
+from focal_common.reading.values import whole_number
 from focal_common.spreading.engines import ProcessEngine, Work, closing_engine
 from focal_common.spreading.shards import Shard, read_devices, read_rank, read_shard
 
@@ -218,7 +219,9 @@ def _arguments(job: Sequence[tuple[str, str]]) -> dict[str, Any]:
         if name in ("job_extra_directives", "job_script_prologue", "worker_extra_args"):
             found.setdefault(name, []).append(value)
         else:
-            found[name] = int(value) if value.isascii() and value.isdigit() else value
+            found[name] = value
+            with suppress(ValueError):
+                found[name] = whole_number(value)
     return found
 
 
