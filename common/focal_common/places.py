@@ -32,7 +32,8 @@ _MOST_PATH_BYTES = 255
 # Separators of all systems, drive letters and streams, and what else Windows forbids in a file name.
 _NEVER = re.compile(r'[/\\:*?"<>|]')
 # '..' and hidden files; what a spreadsheet takes for the start of a formula. Numbers such as -1 stay.
-_NEVER_FIRST = re.compile(r"\A(?:[.=+@ ]|-(?!\d))")
+_NEVER_FIRST = re.compile(r"\A(?:[.=+@ ]|-(?![0-9]))")
+_NO_NUMBERS = ("nan", "inf", "infinity")
 _NEVER_LAST = re.compile(r"[. ]\Z")
 
 
@@ -41,7 +42,8 @@ def plain_name(text: str, where: str, error: type[FocalError] = ConfigError) -> 
 
     Args:
         text: One to 64 bytes of printable characters without separators and ``: * ? " < > |``, of which the first is
-            none of ``. = + @`` and blank, nor a dash before anything but a digit, and the last no dot or blank.
+            none of ``. = + @`` and blank, nor a dash before anything but a digit, and the last no dot or blank;
+            not ``nan``, ``inf`` or ``infinity``, which tables would hold as numbers.
         where: File and field for the message, such as ``meta_data.csv, row 2: 'Model'``.
         error: What to raise.
 
@@ -87,6 +89,8 @@ def _fault(text: str, most_bytes: int) -> str:
         return f"starts with {found[0]!r}"
     if found := _NEVER_LAST.search(text):
         return f"ends with {found[0]!r}"
+    if text.casefold() in _NO_NUMBERS:
+        return "would be read as a number that is not finite"
     return _length_fault(text, most_bytes)
 
 

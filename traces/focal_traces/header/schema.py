@@ -17,6 +17,7 @@ from focal_traces.model_shape.model_shape import ModelShape
 
 __all__ = [
     "GEMMS",
+    "MOST_TOKENS",
     "QWEN2_7B",
     "SCHEMA_VERSION",
     "DecoderGeometry",
@@ -28,9 +29,9 @@ __all__ = [
 
 _MOST_PROMPT_TOKENS = 1 << 24
 """Of text and pictures: the longest prompts that models are made for have ten million."""
-_MOST_TOKENS = 1 << 20
+MOST_TOKENS = 1 << 20
 """Of pictures: their square times the width and depth of a 7B model stays within 64 bits."""
-Tokens = Annotated[PositiveInt, Field(le=_MOST_TOKENS)]
+Tokens = Annotated[PositiveInt, Field(le=MOST_TOKENS)]
 
 SCHEMA_VERSION = 2
 """The newest that is read. A trace is written as the oldest that can say it: 2 where a prompt has several pictures."""
@@ -92,7 +93,7 @@ class SampleHeader(StrictModel):
     sample_id: PlainPath
     sequence_tokens: Annotated[PositiveInt, Field(le=_MOST_PROMPT_TOKENS)]
     visual_start: NonNegativeInt
-    visual_tokens: Annotated[NonNegativeInt, Field(le=_MOST_TOKENS)]
+    visual_tokens: Annotated[NonNegativeInt, Field(le=MOST_TOKENS)]
     grid: TokenGrid | None
     pictures: tuple[PictureSpan, ...] = ()
     weighted_sparsity: float | None = None
@@ -157,7 +158,7 @@ class TraceHeader(StrictModel):
     parameters: dict[str, Any]
     mode: Literal["compatible", "strict"] = "compatible"
     vector_size: Width
-    m_tile: Annotated[NonNegativeInt, Field(le=_MOST_TOKENS)]
+    m_tile: Annotated[NonNegativeInt, Field(le=MOST_TOKENS)]
     samples: tuple[SampleHeader, ...] = Field(min_length=1, max_length=100_000)
     median_index: NonNegativeInt | None = None
     origin: Origin = "measured"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from focal_common.errors import TraceError
@@ -58,7 +59,7 @@ def workload_header(
         folder: ``vector_size_dse`` and ``m_tile_size_dse`` give their meaning to a numeric variant.
         variant: Last part of the file's name.
     """
-    is_number = variant is not None and variant.lstrip("-").isdigit()
+    is_number = variant is not None and re.fullmatch("-?[0-9]{1,9}", variant) is not None
     number = int(variant) if is_number and variant is not None else 0
     vector_size = number if is_number and folder == _VECTOR_SIZE_FOLDER and number > 0 else 32
     m_tile = max(number, 0) if is_number and folder == _M_TILE_FOLDER else 1024
