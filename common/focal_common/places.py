@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,13 @@ _NEVER = re.compile(r'[/\\:*?"<>|]')
 _NEVER_FIRST = re.compile(r"\A(?:[.=+@ ]|-(?![0-9]))")
 _NO_NUMBERS = ("nan", "inf", "infinity")
 _NEVER_LAST = re.compile(r"[. ]\Z")
+
+
+def published_root() -> Path:
+    """Return the trace root with the paper's data: in the folder one works in, in the repository, or as installed."""
+    places = (Path(), Path(__file__).parents[2], Path(sysconfig.get_path("data")) / "share" / "focal")
+    roots = [place / "example_output" / "published" for place in places]
+    return next((root for root in roots if root.is_dir()), roots[0])
 
 
 def plain_name(text: str, where: str, error: type[FocalError] = ConfigError) -> str:

@@ -10,8 +10,9 @@ from typer.core import TyperGroup
 
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
+from focal_common.places import published_root
 
-_PUBLISHED = Path("example_output/published")
+_PUBLISHED = published_root()
 _Folder = Annotated[Path, typer.Option("--output", help="Folder for the tables and figures.")]
 _Root = Annotated[Path, typer.Option("--root", help="Trace root with the published tables and claims.csv.")]
 
