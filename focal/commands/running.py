@@ -65,7 +65,7 @@ def said(text: str, code: int, is_error: bool = False) -> int:
 def _code(command: typer.Typer, words: list[str]) -> int:
     try:
         application = typer.main.get_command(command)
-        _read_numbers_strictly(application)
+        _prepare(application)
         result = application(args=words, standalone_mode=False)
     except FocalError as error:
         _say(f"error: {error}{_options(command, words, error)}")
@@ -82,12 +82,17 @@ def _code(command: typer.Typer, words: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _read_numbers_strictly(command: Any) -> None:
-    """Let numeric options of a command and its verbs take plain digits only: ``int`` also reads ``1_0`` and ``２``."""
+def _prepare(command: Any) -> None:
+    """Let numeric options of a command and its verbs take plain digits only, and let ``-o`` be short for ``--output``.
+
+    ``int`` also reads ``1_0`` and ``２``.
+    """
     for one in command.params:
         one.process_value = partial(_processed, one.process_value, max(one.opts, key=len))
+        if "--output" in one.opts and "-o" not in one.opts:
+            one.opts.append("-o")
     for verb in getattr(command, "commands", {}).values():
-        _read_numbers_strictly(verb)
+        _prepare(verb)
 
 
 def _processed(process: Callable[[Any, Any], Any], name: str, context: Any, given: Any) -> Any:

@@ -268,10 +268,13 @@ def test_the_published_data_is_found_from_any_folder(tmp_path: Path, monkeypatch
 
 def test_the_wheel_carries_every_published_file() -> None:
     root = Path(__file__).parents[3]
-    taken = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["data-files"]
+    taken = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"][
+        "data-files"
+    ]
     found = {path for globs in taken.values() for glob in globs for path in root.glob(glob)}
     published = root / "example_output" / "published"
     assert {path for path in published.rglob("*") if path.is_file()} <= found
     assert set(taken) == {
-        f"share/focal/{path.relative_to(root)}" for path in (published, *(p for p in published.iterdir() if p.is_dir()))
+        f"share/focal/{path.relative_to(root)}"
+        for path in (published, *(p for p in published.iterdir() if p.is_dir()))
     }

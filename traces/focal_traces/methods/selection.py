@@ -74,7 +74,9 @@ class SelectionContext:
 
     def whole(self, name: str, default: int = 0) -> int:
         """Return a hyper-parameter that is a whole number from 0; raises `TraceError` for anything else."""
-        return int(self._checked(name, default, "a whole number from 0", lambda one: type(one) is int and one >= 0))
+        return int(
+            self._checked(name, default, "a whole number from 0", lambda one: type(one) is int and one >= 0)
+        )
 
     def number(self, name: str, default: float) -> float:
         """Return a hyper-parameter that is a number; raises `TraceError` for anything else."""
@@ -101,7 +103,8 @@ class SelectionContext:
         if not is_good(value):
             header = self.trace.header
             raise TraceError(
-                f"header of {header.model}/{header.dataset}: field 'parameters.{name}' is {value!r:.80}, expected {what}"
+                f"header of {header.model}/{header.dataset}: field 'parameters.{name}' is {value!r:.80}, "
+                f"expected {what}"
             )
         return value
 
