@@ -17,6 +17,8 @@ from focal_common.reading.values import MOST_DEPTH, check_tree
 _SUSPICIOUS = re.compile(r"[0-9]{19}|[eE][+]?[0-9]{3}|\\u[0dD][0-9a-fA-F]|NaN|Infinity")
 _MOST_VALUES = 20_000_000
 
+_LINES = json.JSONEncoder(allow_nan=False)
+
 SEAL = "content_sha256"
 """Field that holds half of the SHA-256 of all others."""
 
@@ -117,7 +119,7 @@ def sealed_line(tree: dict[str, Any]) -> bytes:
 
     Written in one go, which journals of many lines need; in `sealed` the order of the fields does not matter.
     """
-    text = json.dumps(tree, allow_nan=False)
+    text = _LINES.encode(tree)
     return f'{text[:-1]}, "{SEAL}": "{_half_sha256(text)}"}}\n'.encode("ascii")
 
 
