@@ -61,7 +61,7 @@ def exhibits(
         ),
     ] = None,
     source: Annotated[
-        str, typer.Option("--from", help="published, offline, a trace root, or a result folder of focal sim.")
+        str, typer.Option("--from", help="published, a trace root, or a result folder of focal sim.")
     ] = "published",
     fidelity: Annotated[
         str,
@@ -153,7 +153,7 @@ def joint(
 def arena(
     output: Annotated[Path, typer.Option("--output", help="Folder for arena.pdf and arena.png.")],
     table: Annotated[Path, typer.Option("--table", help="arena.csv of 'focal arena'.")] = Path(
-        "example_output/offline/arena.csv"
+        "docs/studies/engine_pruning/arena.csv"
     ),
 ) -> None:
     """Draw accuracy against tokens and energy-delay of all methods, from the table of 'focal arena'."""

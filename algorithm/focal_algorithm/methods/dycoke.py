@@ -37,6 +37,13 @@ _FEWEST_FRAMES = 5
 
 
 class _DyCokeStudy(MethodStudy):
+    def run_notes(self, method: DyCoke, device: torch.device) -> tuple[str, ...]:
+        """Say what a trace leaves out."""
+        left_out = (
+            "a trace holds the prefill: of what decode steps leave unread, simulations of decode read all"
+        )
+        return (left_out,) if method.pruning_rate else ()
+
     def reads_question(self, method: DyCoke) -> bool:
         """Return whether decode steps, to which a question after a shared prefill belongs, read fewer keys."""
         return method.pruning_rate > 0

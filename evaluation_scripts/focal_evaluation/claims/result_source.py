@@ -1,4 +1,4 @@
-"""Where exhibits come from: published inputs, the offline model's traces, a trace root, or a result folder."""
+"""Where exhibits come from: published inputs, a trace root, or a result folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from focal_simulator.results.rows import read_results
 
 PUBLISHED = published_root()
 
-SOURCES = {"published": PUBLISHED, "offline": Path("example_output/offline")}
+SOURCES = {"published": PUBLISHED}
 """Words for trace roots that ship with the repository."""
 
 
