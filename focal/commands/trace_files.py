@@ -223,7 +223,8 @@ def _print_report(report: dict[str, Any]) -> None:
             console.print(f"ok     {report['path']}: {sealed} files as their manifests say", markup=False)
         else:
             console.print(
-                f"unverified {report['path']}: no manifest names any of its files; none was read", markup=False
+                f"unverified {report['path']}: no manifest names any of its files; none was read",
+                markup=False,
             )
         for path in others[:_MOST_DIFFERENCES]:
             console.print(f"       unverified: {path}", markup=False)

@@ -28,15 +28,14 @@ def _numeric(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield from _numeric(verb, (*words, name))
 
 
-OPTIONS = [
-    words for verb in VERBS for words in _numeric(typer.main.get_command(VERBS.load(verb)), (verb,))
-]
+OPTIONS = [words for verb in VERBS for words in _numeric(typer.main.get_command(VERBS.load(verb)), (verb,))]
 
 
 def refused(words: list[str]) -> Outcome:
     found = asked(words)
     assert (found.code, found.faults) == (2, []), (words, found)
-    assert found.error.startswith("error: ") and found.error.count("\n") == 1, found.error
+    assert found.error.startswith("error: "), found.error
+    assert found.error.count("\n") == 1, found.error
     return found
 
 

@@ -74,7 +74,9 @@ class SelectionContext:
 
     def whole(self, name: str, default: int = 0) -> int:
         """Return a hyper-parameter that is a whole number from 0; raises `TraceError` for anything else."""
-        return int(self._checked(name, default, "a whole number from 0", lambda one: type(one) is int and one >= 0))
+        return int(
+            self._checked(name, default, "a whole number from 0", lambda one: type(one) is int and one >= 0)
+        )
 
     def number(self, name: str, default: float) -> float:
         """Return a hyper-parameter that is a number; raises `TraceError` for anything else."""
@@ -99,10 +101,8 @@ class SelectionContext:
     def _checked(self, name: str, default: Any, what: str, is_good: Callable[[Any], bool]) -> Any:
         value = self.parameters.get(name, default)
         if not is_good(value):
-            header = self.trace.header
-            raise TraceError(
-                f"header of {header.model}/{header.dataset}: field 'parameters.{name}' is {value!r:.80}, expected {what}"
-            )
+            where = f"header of {self.trace.header.model}/{self.trace.header.dataset}"
+            raise TraceError(f"{where}: field 'parameters.{name}' is {value!r:.80}, expected {what}")
         return value
 
     def present(self, layer: int, gemm: str) -> int:
