@@ -129,7 +129,7 @@ def prepare(request: SweepRequest) -> tuple[Plan, StudyFolder]:
         fork = StudyFolder(request.output.with_name(f"{request.output.name}-{plan.sha256[:8]}"))
         if not (fork.path / "study.json").is_file() and (folder.path / "study.json").is_file():
             before = read_plan(folder.path, None, cache, plan.provider_class).study
-            fork.inherit(folder.everything(), before.axes)
+            fork.inherit(folder.everything(before), before.axes)
         folder = fork
     return plan, folder
 

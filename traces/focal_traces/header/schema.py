@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from focal_common.config import StrictModel
 from focal_common.places import PlainName, PlainPath
@@ -167,6 +167,17 @@ class TraceHeader(StrictModel):
     model_shape: ModelShape | None = None
     notes: str = ""
     quantization: str = ""
+
+    @field_validator("parameters")
+    @classmethod
+    def _lists_are_of_one_type(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name, one in value.items():
+            kinds = (
+                {float if type(part) is int else type(part) for part in one} if isinstance(one, list) else ()
+            )
+            if len(kinds) > 1:
+                raise ValueError(f"'{name}' is {one!r:.80}, expected a list of one type")
+        return value
 
     @model_validator(mode="after")
     def _version_fits(self) -> TraceHeader:

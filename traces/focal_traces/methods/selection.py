@@ -101,11 +101,8 @@ class SelectionContext:
     def _checked(self, name: str, default: Any, what: str, is_good: Callable[[Any], bool]) -> Any:
         value = self.parameters.get(name, default)
         if not is_good(value):
-            header = self.trace.header
-            raise TraceError(
-                f"header of {header.model}/{header.dataset}: field 'parameters.{name}' is {value!r:.80}, "
-                f"expected {what}"
-            )
+            where = f"header of {self.trace.header.model}/{self.trace.header.dataset}"
+            raise TraceError(f"{where}: field 'parameters.{name}' is {value!r:.80}, expected {what}")
         return value
 
     def present(self, layer: int, gemm: str) -> int:
