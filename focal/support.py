@@ -32,6 +32,9 @@ from focal_common.errors import ConfigError, FocalError, UnsupportedError
 
 __all__ = ["method_support", "model_checks"]
 
+_PROBE_FRAMES = 8
+"""Enough for every default: DyCoke as published needs five frames, FastVID as many as its segments."""
+
 _TASKS = ("videomme", "mlvu", "mvbench", "vqav2", "mme", "mmbench")
 """Of the published tables (Focus, HPCA 2026, sec. VII)."""
 
@@ -86,7 +89,7 @@ def method_support(
         return f"it drops tokens, which layers of type {', '.join(sorted(others))} do not support", ""
     refusals = _refusals(adapter.family, method)
     if set(refusals) == set(adapter.modalities):
-        return next(iter(refusals.values())), ""
+        return [*refusals.values()][-1], ""  # of a video, where the family takes any
     if refusals:
         kind, reason = next(iter(refusals.items()))
         return "", f"not {'an image' if kind == 'image' else f'a {kind}'}: {reason}"
@@ -101,7 +104,7 @@ def _refusals(family: str, method: CompressionMethod) -> dict[str, str]:
     size_pixels = loaded.adapter.sample_pixels(loaded.model)
     found = {}
     for kind in sorted(loaded.adapter.modalities):
-        clip = photograph_clip(0, 4 if kind == "video" else 1, size_pixels, 0)
+        clip = photograph_clip(0, _PROBE_FRAMES if kind == "video" else 1, size_pixels, 0)
         sample = clip if kind == "video" else replace(clip, is_video=False)
         try:
             prompt = build_prompt(loaded, sample, "What?")

@@ -12,6 +12,7 @@ from focal.commands.method_table import print_lines
 from focal_algorithm.models.weights import SHIPPED
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
+from focal_common.reading.values import real_number
 
 if TYPE_CHECKING:
     from focal.studies.arena.plan import ModelFolder
@@ -134,7 +135,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _share(part: str) -> float:
     try:
-        return float(part)
+        return real_number(part)
     except ValueError as error:
         raise ConfigError(f"--budgets '{part}': expected shares such as 0.5,0.25") from error
 

@@ -66,9 +66,9 @@ def evaluate(
     log_samples: Annotated[
         bool, typer.Option("--log_samples", help="Also write lmms-eval's own result and sample files.")
     ] = False,
-    output_path: Annotated[Path, typer.Option("--output_path", help="Folder of tables and runs.")] = Path(
-        "output/accuracy"
-    ),
+    output_path: Annotated[
+        Path, typer.Option("--output_path", "--output", help="Folder of tables and runs.")
+    ] = Path("output/accuracy"),
     sweep: Annotated[
         str, typer.Option(help="field=value,value,...: once per value; writes dse_AXIS_accuracy.csv.")
     ] = "",

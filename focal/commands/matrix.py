@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from rich.table import Table
 from focal.commands.spread import Device, Spread, print_unfinished, spread_options
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError, near_matches
+from focal_common.reading.values import whole_number
 
 if TYPE_CHECKING:
     from focal_algorithm.matrix.rows import MatrixRow
@@ -123,7 +125,9 @@ def _changed(
         suite = tree["suites"][name]
         suite |= {"samples": samples} if samples else {}
         if choose:
-            suite["choose"] = int(choose) if choose.isascii() and choose.isdigit() else choose
+            suite["choose"] = choose
+            with suppress(ValueError):
+                suite["choose"] = whole_number(choose)
     for word in checkpoints:
         name, equals, place = word.partition("=")
         if not equals or not place:

@@ -9,7 +9,9 @@ import typer
 
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
+from focal_common.places import published_root
 
+_PUBLISHED = published_root()
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -32,7 +34,7 @@ def report(
     ] = None,
     root: Annotated[
         Path, typer.Option("--root", help="Trace root with claims.csv, for published claims.")
-    ] = Path("example_output/published"),
+    ] = _PUBLISHED,
 ) -> None:
     """Put result folders into one HTML page that opens without network."""
     if output.suffix not in (".html", ".htm"):

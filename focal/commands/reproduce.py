@@ -10,8 +10,9 @@ from typer.core import TyperGroup
 
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
+from focal_common.places import published_root
 
-_PUBLISHED = Path("example_output/published")
+_PUBLISHED = published_root()
 _Folder = Annotated[Path, typer.Option("--output", help="Folder for the tables and figures.")]
 _Root = Annotated[Path, typer.Option("--root", help="Trace root with the published tables and claims.csv.")]
 
@@ -60,7 +61,7 @@ def exhibits(
         ),
     ] = None,
     source: Annotated[
-        str, typer.Option("--from", help="published, offline, a trace root, or a result folder of focal sim.")
+        str, typer.Option("--from", help="published, a trace root, or a result folder of focal sim.")
     ] = "published",
     fidelity: Annotated[
         str,
@@ -152,7 +153,7 @@ def joint(
 def arena(
     output: Annotated[Path, typer.Option("--output", help="Folder for arena.pdf and arena.png.")],
     table: Annotated[Path, typer.Option("--table", help="arena.csv of 'focal arena'.")] = Path(
-        "example_output/offline/arena.csv"
+        "docs/studies/engine_pruning/arena.csv"
     ),
 ) -> None:
     """Draw accuracy against tokens and energy-delay of all methods, from the table of 'focal arena'."""

@@ -10,6 +10,7 @@ import typer
 
 from focal.commands.sparsezip_published import app as published_app
 from focal_common.console import errors_console, output_console, track
+from focal_common.reading.values import whole_number
 
 app = typer.Typer(
     add_completion=False,
@@ -200,6 +201,6 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
     from focal_common.errors import ConfigError
 
     try:
-        return tuple(int(word) for word in _words(text))
+        return tuple(whole_number(word) for word in _words(text))
     except ValueError as error:
         raise ConfigError(f"{option} '{text}': expected whole numbers such as 21,64") from error

@@ -55,7 +55,7 @@ def trace(
     ] = None,
     methods: Annotated[
         list[str] | None,
-        typer.Option("--method", help="Compression method, such as focus or dense.", show_default="focus"),
+        typer.Option("--method", help="Compression method, or a file such as mine.py.", show_default="focus"),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -141,7 +141,7 @@ def trace(
     """Run a model with a compression method on real pictures and record its sparse trace."""
     if context.invoked_subcommand is not None:
         return
-    method = _only_method(methods)
+    method = _only_method(methods, spread)
     _check_choices(profile, method, simulate)
     check_model_name(model)
     given = {"--questions": questions is not None, "--split": split != "test", "--task-seed": task_seed}
@@ -275,12 +275,25 @@ def _asked_task(task: str, prompt: str | None, given: dict[str, Any]) -> AskedTa
     return AskedTask(task)
 
 
-def _only_method(methods: list[str] | None) -> str:
+def _only_method(methods: list[str] | None, spread: Spread) -> str:
     if methods and len(methods) > 1:
         raise ConfigError(
             f"--method was given {len(methods)} times ({', '.join(methods)}); expected one per run"
         )
-    return methods[0] if methods else "focus"
+    method = methods[0] if methods else "focus"
+    if not method.endswith(".py"):
+        return method
+    if spread.is_spread:
+        raise ConfigError(
+            f"--method {method}: workers do not know a method given as a file; expected its name in the table of "
+            "methods, or a run of one process"
+        )
+    from focal_algorithm.methods import METHODS
+    from focal_algorithm.methods.build import method_of_file
+
+    own = type(method_of_file(Path(method)))
+    METHODS.add(own.name, f"{own.__module__}:{own.__name__}")
+    return own.name
 
 
 def _note(sentence: str) -> None:

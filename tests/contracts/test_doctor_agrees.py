@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import focal
 from contracts.conformance import REFUSALS
 from focal.support import model_checks
 from focal_algorithm.methods import METHODS
@@ -16,3 +17,13 @@ def test_doctor_says_what_the_conformance_kit_allows(family: str) -> None:
         kinds = {subject for name, subject in REFUSALS if name == method and subject.startswith(f"{family}+")}
         said = found[f"method {method}"]
         assert bool(kinds) == (said.startswith("no: ") or "but not a" in said), (method, said)
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [("dycoke", {}), ("fastvid", {"retain_ratio": 0.5}), ("holitom", {}), ("evs", {})],
+)
+def test_a_method_for_videos_is_not_refused_because_the_clip_that_tries_it_is_short(
+    method: str, parameters: dict[str, float]
+) -> None:
+    assert focal.supports("llava_onevision", focal.method(method, **parameters))

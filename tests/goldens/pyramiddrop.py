@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.hooks import attach
-from focal_algorithm.kernels import framefusion
-from focal_algorithm.methods import pyramiddrop
+from focal_algorithm.methods import pyramiddrop, selector
 from focal_algorithm.methods.base import Resequenced, TokenStream
 from focal_algorithm.methods.pyramiddrop import PyramidDrop
 from focal_algorithm.models.llava_onevision import LlavaOnevision
@@ -47,14 +46,14 @@ class _Watched(PyramidDrop):
         seen: list[Tensor] = []
 
         def noted(*operands: Any, **settings: Any) -> Tensor:
-            seen.append(framefusion.last_query_attention(*operands, **settings))
+            seen.append(selector.attention_of_last(*operands, **settings))
             return seen[0]
 
-        pyramiddrop.last_query_attention = noted
+        pyramiddrop.attention_of_last = noted
         try:
             answer = super().before_layer(layer, hidden, stream, state)
         finally:
-            pyramiddrop.last_query_attention = framefusion.last_query_attention
+            pyramiddrop.attention_of_last = selector.attention_of_last
         if answer is not None:
             self.notes.append((seen[0], answer.rows, stream.token_ids[answer.rows]))
         return answer

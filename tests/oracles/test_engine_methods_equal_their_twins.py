@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,13 @@ def test_a_mean_over_the_layers_is_met_within_a_token(tokens: int) -> None:
     assert list(stages.values()) == sorted(stages.values(), reverse=True)
 
 
+def test_a_mean_never_takes_the_whole_picture_away() -> None:
+    assert list(PyramidDrop(layers=(1, 2), ratios=(0.5, 0.2), mean_tokens=36).stages(144, 4).values()) == [
+        1,
+        1,
+    ]
+
+
 def test_what_no_stage_can_give_is_refused() -> None:
     with pytest.raises(ConfigError, match="the layers before the first drop, 1 of 4, hold all of them"):
         PyramidDrop(layers=(1, 2), ratios=(0.5, 0.2), mean_tokens=5).stages(30, 4)
@@ -113,7 +121,7 @@ def test_a_budget_of_all_tokens_is_the_untouched_decoder_to_the_bit(method: Comp
 def test_nan_is_refused_by_all_that_rank() -> None:
     embeddings = random(START + VISUAL + AFTER, 32, seed=24)
     embeddings[START + 3] = torch.nan
-    for method in (PyramidDrop(layers=(1,), ratios=(0.5,)), Dart(layer=1), CdPruner()):
+    for method in (PyramidDrop(layers=(1,), ratios=(0.5,)), Dart(layer=1), Dart(layer=0), CdPruner()):
         with pytest.raises(RunError, match="NaN"):
             hooked(method, embeddings)
 
@@ -174,6 +182,34 @@ def test_a_clone_of_a_pivot_goes_last_and_repeated_heads_change_nothing() -> Non
     method = Dart(reduction_ratio=0.4, image_pivots=1, text_pivots=0)
     kept = method.choose(values, norms, torch.arange(30), torch.arange(30, 40))
     assert clone not in kept.tolist()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"reduction_ratio": 0.25}, {"reduction_ratio": 0.71}, {"keep_tokens": 9}]
+)
+def test_the_form_before_the_decoder_ranks_input_embeddings(settings: dict[str, Any]) -> None:
+    embeddings = random(START + VISUAL + AFTER, 32, seed=39)
+    method = Dart(layer=0, **settings)
+    visual = range(START, START + VISUAL)
+    exactly = method.keep_tokens or math.ceil((1 - method.reduction_ratio) * VISUAL)
+    norms = embeddings.abs().sum(dim=-1).tolist()
+    text = range(START + VISUAL, START + VISUAL + AFTER)
+    each = method.each(VISUAL, method.keep_tokens)
+    kept = twin.dart(embeddings.double().numpy(), norms, visual, text, 4, 4, each, exactly)
+    assert len(kept) == exactly
+    rows = torch.tensor([row for row in range(len(embeddings)) if row in kept or row not in visual])
+    with torch.inference_mode():
+        slow = model("eager").get_decoder()(inputs_embeds=embeddings[None, rows], position_ids=rows[None])
+    torch.testing.assert_close(hooked(method, embeddings)[0], slow.last_hidden_state[0], rtol=1e-4, atol=1e-4)
+
+
+def test_the_form_before_the_decoder_leaves_small_pictures_alone() -> None:
+    embeddings = random(START + 15 + AFTER, 32, seed=40)
+    stock, layout = model(), layout_of(START, 15, AFTER)
+    with torch.inference_mode(), attach(stock, LlavaOnevision(), Dart(layer=0), layouts=[layout]):
+        assert stock.get_decoder()(inputs_embeds=embeddings[None]).last_hidden_state.shape[1] == len(
+            embeddings
+        )
 
 
 def test_keys_are_turned_back_to_a_prompt_that_begins_at_zero() -> None:

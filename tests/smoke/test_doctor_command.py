@@ -72,6 +72,7 @@ def test_layers_of_unknown_types_rule_out_methods_that_drop_tokens(
         ({"model_type": "llava_qwen"}, "convert it with 'focal convert-model"),
         ({"model_type": "minicpmv"}, "allow it with trust_remote_code"),
         ({"model_type": "minicpmv4_6"}, "another architecture"),
+        ({"model_type": "qwen3_5"}, "linear attention"),
         ({}, "lacks model_type"),
     ],
 )

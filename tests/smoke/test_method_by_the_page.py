@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from focal.commands.main import main
+from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.build import method_of_file
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +67,40 @@ def test_the_commands_of_the_page_run_as_printed(package: Path, tmp_path: Path) 
     (own,) = [row for row in table if ",normprune," in row]
     assert ",ok," in own
     assert ",normprune," in (tmp_path / "results" / "results.csv").read_text(encoding="utf-8")
+
+
+def test_its_file_alone_is_traced_and_a_file_that_cannot_be_is_refused_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(METHODS, "_table", dict(METHODS._table))
+    source = blocks("python")[0]
+    words = [
+        "trace",
+        "--method",
+        "normprune.py",
+        "--model",
+        "llava",
+        "--size",
+        "tiny",
+        "--samples",
+        "1",
+        "--output",
+        "out",
+    ]
+    for text, more, sentence in (
+        (source, [], ""),
+        (source, ["-j", "2"], "workers do not know a method given as a file"),
+        ("\nimport nowhere_to_be_found\n", [], "line 2: cannot be run: ModuleNotFoundError: No module named"),
+        (source.replace("class NormPrune", "class FastV"), [], "there is a method 'fastv' already"),
+    ):
+        Path("normprune.py").write_text(text, encoding="utf-8")
+        method_of_file.cache_clear()
+        with pytest.raises(SystemExit) as done:
+            main([*words, *more])
+        assert done.value.code == (2 if sentence else 0)
+        assert sentence in capsys.readouterr().err
+    assert Path("out/normprune").is_dir()
 
 
 def test_its_file_alone_enters_the_arena_as_the_page_says(

@@ -334,7 +334,7 @@ def test_a_table_of_accuracies(column: str, away: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("column", ["model", "benchmark", "method"])
 def test_an_arena(column: str, away: str, tmp_path: Path) -> None:
     file = tmp_path / "arena.csv"
-    shutil.copy(PUBLISHED_ROOT.parent / "offline" / "arena.csv", file)
+    shutil.copy(PUBLISHED_ROOT.parents[1] / "docs" / "studies" / "engine_pruning" / "arena.csv", file)
     read_arena(file)
     with pytest.raises(FocalError, match=rf"arena\.csv, row 1: '{column}'"):
         read_arena(with_cell(file, column, away))

@@ -225,9 +225,11 @@ def test_nothing_that_cannot_be_asked_is_dropped(
     for part in parts:
         assert sum(part in reason for reason in reasons) == 1, part
     assert len(said) == 6
-    final = {
-        row["split"]: row for row in rows(tmp_path / "out" / "summary_final.csv") if row["metric"] == "all"
-    }
+    written = rows(tmp_path / "out" / "summary_final.csv")
+    final = {row["split"]: row for row in written if row["metric"] == "all"}
+    scores = [row for row in written if row["origin"] == "measured"]
+    assert {row["split"] for row in scores} == {"all", "existence"}
+    assert {row["status"] for row in scores} == {"partial"}
     assert final.keys() == table.keys()
     assert final["existence"]["n"] == "5"
     assert "partial: existence: 5 of 6 questions" in capsys.readouterr().err

@@ -26,10 +26,14 @@ def paired_cosine(one: Tensor, two: Tensor, *, is_strict: bool = False, epsilon:
     Returns:
         Axes (...), dtype of the operands, or float32 if strict.
     """
-    if is_strict:
-        one, two = one.to(torch.float32), two.to(torch.float32)
-    products = _unit(one, epsilon) * _unit(two, epsilon)
-    found = products.sum(dim=-1, dtype=torch.float32).to(one.dtype)
+    axes, width = one.shape[:-1], one.shape[-1]
+    one, two = one.reshape(-1, width), two.reshape(-1, width)
+    dtype = torch.float32 if is_strict else one.dtype
+    found = torch.empty(len(one), dtype=dtype, device=one.device)
+    for start, stop in row_blocks(len(one), width, one.device):
+        products = _unit(one[start:stop].to(dtype), epsilon) * _unit(two[start:stop].to(dtype), epsilon)
+        found[start:stop] = products.sum(dim=-1, dtype=torch.float32).to(dtype)
+    found = found.reshape(axes)
     return found.masked_fill((1 - found).abs() < _NOISE, 1.0) if is_strict else found
 
 

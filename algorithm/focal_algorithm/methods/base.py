@@ -401,11 +401,12 @@ def check_least(method: CompressionMethod, **bounds: float) -> None:
             raise ConfigError(f"{name} must be at least {bound}, got {getattr(method, name)}")
 
 
-def check_shares(method: CompressionMethod, *names: str) -> None:
-    """Raise `ConfigError` where a field does not lie in (0, 1]."""
+def check_shares(method: CompressionMethod, *names: str, from_zero: bool = False) -> None:
+    """Raise `ConfigError` where a field does not lie in (0, 1], or in [0, 1] where it may be 0."""
     for name in names:
-        if not 0 < getattr(method, name) <= 1:
-            raise ConfigError(f"{name} must lie in (0, 1], got {getattr(method, name)}")
+        value = getattr(method, name)
+        if not 0 <= value <= 1 or not (value or from_zero):
+            raise ConfigError(f"{name} must lie in {'[' if from_zero else '('}0, 1], got {value}")
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import as_file, files
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from focal_algorithm.methods import METHODS
@@ -52,7 +53,8 @@ def method_of_file(path: Path) -> CompressionMethod:
     """Run a Python file and return the method that it defines, with its defaults.
 
     Raises:
-        ConfigError: There is no such file, or it defines none, or several.
+        ConfigError: There is no such file, it cannot be run, or it defines no method, several, or one with the name of
+            a method that there is.
     """
     if not path.is_file():
         raise ConfigError(
@@ -63,7 +65,16 @@ def method_of_file(path: Path) -> CompressionMethod:
     assert specification.loader is not None  # noqa: S101
     module = module_from_spec(specification)
     sys.modules[module.__name__] = module  # where dataclasses look their annotations up
-    specification.loader.exec_module(module)
+    try:
+        specification.loader.exec_module(module)
+    except Exception as error:
+        lines = [
+            str(one.lineno)
+            for one in extract_tb(error.__traceback__)
+            if Path(one.filename).resolve() == path.resolve()
+        ]
+        where = f", line {lines[-1]}" if lines else ""
+        raise ConfigError(f"{path}{where}: cannot be run: {type(error).__name__}: {error}") from error
     own = [
         one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__
     ]
@@ -72,6 +83,10 @@ def method_of_file(path: Path) -> CompressionMethod:
         raise ConfigError(
             f"{path}: expected one subclass of CompressionMethod or TokenSelector, found "
             f"{', '.join(one.__name__ for one in found) or 'none'}"
+        )
+    if found[0].name in METHODS:
+        raise ConfigError(
+            f"{path}: there is a method '{found[0].name}' already; give its name, or rename {found[0].__name__}"
         )
     return as_method(found[0]())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -16,12 +17,13 @@ from focal_algorithm.methods.base import (
     Resequenced,
     TokenStream,
     check_least,
+    check_shares,
 )
-from focal_algorithm.methods.selector import refuse_nan, share_of_picture
-from focal_algorithm.methods.study import BudgetParameter, MethodStudy
+from focal_algorithm.methods.selector import check_layer, refuse_nan, share_of_picture
+from focal_algorithm.methods.study import KeptTokensStudy, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
-from focal_common.errors import ConfigError, UnsupportedError
-from focal_traces.header.schema import DecoderGeometry, SampleHeader
+from focal_common.errors import UnsupportedError
+from focal_traces.header.schema import DecoderGeometry
 
 
 @dataclass
@@ -31,20 +33,8 @@ class DartState:
     norms: Tensor | None = None
 
 
-class _DartStudy(MethodStudy):
-    def budget(self, method: Dart, geometry: DecoderGeometry, sample: SampleHeader) -> BudgetParameter:
-        """Return the visual tokens left after the drop, which ``compatible`` meets in steps of its pivots."""
-        most = max(1, sample.visual_tokens)
-        start = method.keep_tokens or round(most * (1 - method.reduction_ratio))
-        return BudgetParameter(
-            "keep_tokens",
-            min(most, max(1, start)),
-            1,
-            most,
-            rises=True,
-            parameters=lambda count: {"keep_tokens": int(count)},
-            is_integer=True,
-        )
+_LEAST_TOKENS = 16
+"""Visual tokens below which TensorRT Edge-LLM drops none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +47,15 @@ class Dart(CompressionMethod):
         lower index. ``compatible`` follows the released code: the budget comes in steps of the pivots (`count`), pivots
         take their turn in the order in which Python iterates over the set of their positions, and a prompt with fewer
         tokens than pivots is refused. ``strict`` keeps exactly the tokens asked for, lets image pivots choose before
-        text pivots and each by falling norm, and makes do with the tokens there are.
+        text pivots and each by falling norm, and makes do with the tokens there are. The form of TensorRT Edge-LLM
+        (``layer`` 0) is known by its description alone: it keeps the tokens asked for, a share rounded up, by the rules
+        of ``strict``, and leaves fewer than 16 visual tokens as they are.
 
     Args:
-        layer: K, at least 1: layer K - 1 gives the keys, and layers from K on see the kept tokens. Default 2.
-        reduction_ratio: R, share of the visual tokens removed, in [0, 1]. Default 0.778: published for "128 of 576".
+        layer: K: layer K - 1 gives the keys, and layers from K on see the kept tokens. Default 2. 0: as TensorRT
+            Edge-LLM has it, before the decoder, input embeddings standing in for keys and residual stream.
+        reduction_ratio: R, share of the visual tokens removed, in [0, 1]. Default 0.778: published for "128 of 576";
+            0.25 in TensorRT Edge-LLM.
         keep_tokens: Visual tokens kept, whatever the ratio: the published form with a number of tokens, which keeps
             196, 132 and 68 for 192, 128 and 64 in ``compatible``; 0 to follow ``reduction_ratio``.
         image_pivots: Pivots among the visual tokens, at least 1. Default 4.
@@ -69,7 +63,7 @@ class Dart(CompressionMethod):
         mode: ``compatible`` or ``strict``.
     """
 
-    study: ClassVar[MethodStudy] = _DartStudy(
+    study: ClassVar[MethodStudy] = KeptTokensStudy(
         drop="reduction_ratio",
         no_effect={"reduction_ratio": 0.0},
         budget_fields=frozenset({"reduction_ratio", "keep_tokens"}),
@@ -84,9 +78,13 @@ class Dart(CompressionMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_least(self, layer=1, keep_tokens=0, image_pivots=1, text_pivots=0)
-        if not 0 <= self.reduction_ratio <= 1:
-            raise ConfigError(f"reduction_ratio must lie in [0, 1], got {self.reduction_ratio}")
+        check_least(self, layer=0, keep_tokens=0, image_pivots=1, text_pivots=0)
+        check_shares(self, "reduction_ratio", from_zero=True)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the budget is met to the token, and pivots choose by falling norm."""
+        return self.mode == "strict" or not self.layer
 
     def each(self, visual_tokens: int, keep_tokens: int = 0) -> int:
         """Return m, how many tokens a pivot takes, in double precision as published."""
@@ -97,8 +95,9 @@ class Dart(CompressionMethod):
 
     def count(self, visual_tokens: int, keep_tokens: int = 0) -> int:
         """Return how many of N visual tokens stay."""
-        if self.mode == "strict":
-            return keep_tokens or max(1, round((1 - self.reduction_ratio) * visual_tokens))
+        if self.is_exact:
+            left = (1 - self.reduction_ratio) * visual_tokens
+            return keep_tokens or max(1, round(left) if self.layer else math.ceil(left))
         taken = (self.image_pivots + self.text_pivots) * self.each(visual_tokens, keep_tokens)
         return self.image_pivots + min(taken, visual_tokens - self.image_pivots)
 
@@ -109,14 +108,10 @@ class Dart(CompressionMethod):
             ConfigError: The layer or the tokens to keep do not exist.
             UnsupportedError: ``compatible``, and the prompt has fewer tokens than pivots.
         """
-        if self.layer >= geometry.layers:
-            raise ConfigError(
-                f"layer: DART drops before layer {self.layer}, but the decoder has {geometry.layers}; expected at "
-                f"most {geometry.layers - 1}"
-            )
+        check_layer(geometry, self.layer, "layer: DART drops before")
         self._kept(layout)
         visual, text = layout.visual_tokens, layout.query_tokens
-        if self.mode == "compatible" and (visual < self.image_pivots or text < self.text_pivots):
+        if not self.is_exact and (visual < self.image_pivots or text < self.text_pivots):
             raise UnsupportedError(
                 f"{layout.sample_id}: {visual} visual tokens and {text} tokens after them are too few for "
                 f"{self.image_pivots} image and {self.text_pivots} text pivots; expected at least as many, or "
@@ -129,7 +124,8 @@ class Dart(CompressionMethod):
         own = share_of_picture(self.keep_tokens, layout, "dart, keep_tokens")
         visual = layout.visual_tokens
         is_idle = own == visual if self.keep_tokens else not self.reduction_ratio
-        return visual if is_idle else self.count(visual, own)
+        is_small = not self.layer and visual < _LEAST_TOKENS
+        return visual if is_idle or is_small else self.count(visual, own)
 
     def see_attention(
         self, layer: int, operands: AttentionOperands, stream: TokenStream, state: DartState
@@ -143,10 +139,17 @@ class Dart(CompressionMethod):
         self, layer: int, hidden: Tensor, stream: TokenStream, state: DartState
     ) -> Resequenced | None:
         """Keep pivots and what they choose, and all text."""
-        if layer != self.layer or state.norms is None or stream.final_norm is None:
+        layout, values, norms = stream.layout, hidden, state.norms
+        if layer != self.layer or self._kept(layout) >= len(stream.visual_rows):
             return None
-        norms, state.norms = state.norms, None
-        values, layout = stream.final_norm(hidden), stream.layout
+        if not layer:
+            norms = hidden.norm(p=1, dim=-1)
+            refuse_nan(norms, layer, self.name)
+        elif stream.final_norm is not None:
+            values = stream.final_norm(hidden)
+        if norms is None:
+            return None
+        state.norms = None
         own = share_of_picture(self.keep_tokens, layout, "dart, keep_tokens")
         chosen = self.choose(values, norms, stream.visual_rows, stream.query_rows, own)
         is_kept = torch.zeros(len(hidden), dtype=torch.bool, device=hidden.device)
@@ -168,14 +171,13 @@ class Dart(CompressionMethod):
         of_image = visual[top_indices(norms[visual], self.image_pivots)]
         of_text = text[top_indices(norms[text], self.text_pivots)]
         pivots = torch.cat((of_image, of_text))
-        is_strict = self.mode == "strict"
         # Built from that list: the order of a set of integers follows its hash table.
-        turns = pivots.tolist() if is_strict else list(set(pivots.tolist()))
+        turns = pivots.tolist() if self.is_exact else list(set(pivots.tolist()))
         candidates = visual[~torch.isin(visual, of_image)]
         picks, left = least_similar(values, turns, candidates, self.each(len(visual), keep_tokens))
         chosen = torch.cat((of_image, *picks))
         count = self.count(len(visual), keep_tokens)
-        if is_strict and len(chosen) < count:
+        if self.is_exact and len(chosen) < count:
             nearest = cosines(values, pivots, left).amax(dim=0)
             chosen = torch.cat((chosen, left[top_indices(-nearest, count - len(chosen))]))
-        return chosen[:count] if is_strict else chosen
+        return chosen[:count] if self.is_exact else chosen

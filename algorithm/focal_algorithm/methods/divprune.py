@@ -9,11 +9,17 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels.ordering import cosine_distances, farthest_points, shared_counts
-from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream, check_least
+from focal_algorithm.methods.base import (
+    CompressionMethod,
+    Resequenced,
+    TokenStream,
+    check_least,
+    check_shares,
+)
 from focal_algorithm.methods.selector import refuse_nan, share_of_picture
 from focal_algorithm.methods.study import MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
-from focal_common.errors import ConfigError, UnsupportedError
+from focal_common.errors import UnsupportedError
 from focal_traces.header.schema import DecoderGeometry
 
 
@@ -50,8 +56,7 @@ class DivPrune(CompressionMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.retain_ratio <= 1:
-            raise ConfigError(f"retain_ratio must lie in [0, 1], got {self.retain_ratio}")
+        check_shares(self, "retain_ratio", from_zero=True)
         check_least(self, keep_tokens=0)
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:

@@ -23,12 +23,13 @@ from focal_algorithm.methods.base import (
     Resequenced,
     TokenStream,
     check_least,
+    check_shares,
 )
-from focal_algorithm.methods.selector import refuse_nan
+from focal_algorithm.methods.selector import check_layer, refuse_nan
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.methods.video import VideoFrames
 from focal_algorithm.prompts.layout import SampleLayout
-from focal_common.errors import ConfigError, UnsupportedError
+from focal_common.errors import UnsupportedError
 from focal_traces.header.schema import DecoderGeometry, SampleHeader
 
 _FEWEST_FRAMES = 5
@@ -36,6 +37,13 @@ _FEWEST_FRAMES = 5
 
 
 class _DyCokeStudy(MethodStudy):
+    def run_notes(self, method: DyCoke, device: torch.device) -> tuple[str, ...]:
+        """Say what a trace leaves out."""
+        left_out = (
+            "a trace holds the prefill: of what decode steps leave unread, simulations of decode read all"
+        )
+        return (left_out,) if method.pruning_rate else ()
+
     def reads_question(self, method: DyCoke) -> bool:
         """Return whether decode steps, to which a question after a shared prefill belongs, read fewer keys."""
         return method.pruning_rate > 0
@@ -86,9 +94,7 @@ class DyCoke(CompressionMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_least(self, layer=1)
-        for name in ("merging_ratio", "pruning_rate"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        check_shares(self, "merging_ratio", "pruning_rate", from_zero=True)
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
         """Check that the prompt shows a video that the rules fit.
@@ -98,11 +104,7 @@ class DyCoke(CompressionMethod):
             ConfigError: The layer does not exist.
         """
         video = VideoFrames.of(layout, "DyCoke")
-        if self.layer >= geometry.layers:
-            raise ConfigError(
-                f"layer: DyCoke reads fewer keys from layer {self.layer} on, but the decoder has {geometry.layers}; "
-                f"expected at most {geometry.layers - 1}"
-            )
+        check_layer(geometry, self.layer, "layer: DyCoke reads fewer keys from")
         if self.mode == "compatible" and video.frames < _FEWEST_FRAMES:
             raise UnsupportedError(
                 f"{layout.sample_id}: DyCoke as published fails on a video of {video.frames} frames; expected at least "

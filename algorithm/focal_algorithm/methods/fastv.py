@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from focal_algorithm.kernels.framefusion import last_query_attention
 from focal_algorithm.kernels.ordering import select_top
 from focal_algorithm.methods.base import (
     AttentionOperands,
@@ -15,12 +14,18 @@ from focal_algorithm.methods.base import (
     Resequenced,
     TokenStream,
     check_least,
+    check_shares,
 )
-from focal_algorithm.methods.selector import check_question, refuse_nan, share_of_picture
-from focal_algorithm.methods.study import BudgetParameter, MethodStudy
+from focal_algorithm.methods.selector import (
+    attention_of_last,
+    check_layer,
+    check_question,
+    share_of_picture,
+)
+from focal_algorithm.methods.study import KeptTokensStudy, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError
-from focal_traces.header.schema import DecoderGeometry, SampleHeader
+from focal_traces.header.schema import DecoderGeometry
 
 
 @dataclass
@@ -28,21 +33,6 @@ class FastVState:
     """Attention to each visual token in the layer before the drop, axes (visual tokens); None before that layer."""
 
     scores: Tensor | None = None
-
-
-class _FastVStudy(MethodStudy):
-    def budget(self, method: FastV, geometry: DecoderGeometry, sample: SampleHeader) -> BudgetParameter:
-        """Return the visual tokens left after the drop; the layers before it always hold all of them."""
-        most = max(1, sample.visual_tokens)
-        return BudgetParameter(
-            "keep_tokens",
-            min(most, max(1, method.keep_tokens or method.count(most))),
-            1,
-            most,
-            rises=True,
-            parameters=lambda count: {"keep_tokens": int(count)},
-            is_integer=True,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +54,7 @@ class FastV(CompressionMethod):
         mode: ``compatible`` or ``strict``.
     """
 
-    study: ClassVar[MethodStudy] = _FastVStudy(
+    study: ClassVar[MethodStudy] = KeptTokensStudy(
         drop="prune_ratio",
         no_effect={"prune_ratio": 0.0},
         budget_fields=frozenset({"prune_ratio", "keep_tokens"}),
@@ -78,13 +68,8 @@ class FastV(CompressionMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.layer < 1:
-            raise ConfigError(
-                f"layer must be at least 1: the layer before it gives the scores; got {self.layer}"
-            )
-        if not 0 <= self.prune_ratio <= 1:
-            raise ConfigError(f"prune_ratio must lie in [0, 1], got {self.prune_ratio}")
-        check_least(self, keep_tokens=0)
+        check_least(self, layer=1, keep_tokens=0)
+        check_shares(self, "prune_ratio", from_zero=True)
 
     def count(self, visual_tokens: int) -> int:
         """Return how many of N visual tokens the ratio leaves, in double precision as published."""
@@ -102,11 +87,7 @@ class FastV(CompressionMethod):
             ConfigError: The layer or the tokens to keep do not exist, or ``strict`` is left with no visual token.
             UnsupportedError: ``strict``, and no text follows the picture.
         """
-        if self.layer >= geometry.layers:
-            raise ConfigError(
-                f"layer: FastV drops before layer {self.layer}, but the decoder has {geometry.layers}; expected at "
-                f"most {geometry.layers - 1}"
-            )
+        check_layer(geometry, self.layer, "layer: FastV drops before")
         if self._kept(layout) < 1 and self.mode == "strict":
             raise ConfigError(
                 f"{layout.sample_id}: prune_ratio {self.prune_ratio:g} leaves none of {layout.visual_tokens} visual "
@@ -119,18 +100,10 @@ class FastV(CompressionMethod):
         self, layer: int, operands: AttentionOperands, stream: TokenStream, state: FastVState
     ) -> None:
         """Compute one row of attention: that of the prompt's last token."""
-        visual = len(stream.visual_rows)
-        if layer != self.layer - 1 or self._kept(stream.layout) >= visual:
-            return
-        end = stream.rows_of_prompt
-        state.scores = last_query_attention(
-            operands.query[:, end - 1 : end],
-            operands.key[:, :end],
-            scaling=operands.scaling,
-            mask=operands.mask_of(slice(end - 1, end), end),
-            rows=stream.visual_rows,
-        )
-        refuse_nan(state.scores, layer, self.name)
+        if layer == self.layer - 1 and self._kept(stream.layout) < len(stream.visual_rows):
+            state.scores = attention_of_last(
+                operands, stream.visual_rows, stream.rows_of_prompt, layer, self.name
+            )
 
     def before_layer(self, layer: int, hidden: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
         """Keep the most attended visual tokens and all text."""

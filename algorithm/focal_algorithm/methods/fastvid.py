@@ -87,9 +87,7 @@ class FastVid(CompressionMethod):
         super().__post_init__()
         check_shares(self, "retain_ratio")
         check_least(self, segments=1, anchor_step=1)
-        for name in ("merged_share", "anchor_weight"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        check_shares(self, "merged_share", "anchor_weight", from_zero=True)
 
     @property
     def needs(self) -> HostNeeds:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.kernels import holitom as kernel
-from focal_algorithm.kernels.framefusion import last_query_attention
 from focal_algorithm.methods.base import (
     AttentionOperands,
     CompressionMethod,
@@ -18,7 +17,7 @@ from focal_algorithm.methods.base import (
     check_least,
     check_shares,
 )
-from focal_algorithm.methods.selector import refuse_nan
+from focal_algorithm.methods.selector import attention_of_last, check_layer, refuse_nan
 from focal_algorithm.methods.study import MethodStudy
 from focal_algorithm.methods.video import VideoFrames
 from focal_algorithm.prompts.layout import SampleLayout
@@ -102,9 +101,7 @@ class HoliTom(CompressionMethod):
         super().__post_init__()
         check_shares(self, "retain_ratio")
         check_least(self, neighbours=1, longest_window=1, inner_layer=0)
-        for name in ("merged_share", "centre_weight"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        check_shares(self, "merged_share", "centre_weight", from_zero=True)
         if not 0 <= self.inner_ratio < 1:
             raise ConfigError(f"inner_ratio must lie in [0, 1), got {self.inner_ratio}")
 
@@ -127,11 +124,7 @@ class HoliTom(CompressionMethod):
         """
         video = VideoFrames.of(layout, "HoliTom")
         tokens = video.frames * video.tokens
-        if self.inner_layer >= geometry.layers:
-            raise ConfigError(
-                f"inner_layer: HoliTom merges before layer {self.inner_layer}, but the decoder has {geometry.layers}; "
-                f"expected at most {geometry.layers - 1}"
-            )
+        check_layer(geometry, self.inner_layer, "inner_layer: HoliTom merges before")
         if self.retain_ratio * tokens < 1:
             raise ConfigError(
                 f"{layout.sample_id}: holitom, retain_ratio: {self.retain_ratio:g} of {tokens} tokens is below one "
@@ -151,15 +144,7 @@ class HoliTom(CompressionMethod):
             return
         video = VideoFrames.of(stream.layout, "HoliTom", stream.token_ids.device)
         state.inner = video.present(stream)
-        end = int((stream.token_ids < stream.layout.sequence_tokens).sum())
-        state.scores = last_query_attention(
-            operands.query[:, end - 1 : end],
-            operands.key[:, :end],
-            scaling=operands.scaling,
-            mask=operands.mask_of(slice(end - 1, end), end),
-            rows=state.inner,
-        )
-        refuse_nan(state.scores, layer, self.name)
+        state.scores = attention_of_last(operands, state.inner, stream.rows_of_prompt, layer, self.name)
 
     def before_layer(
         self, layer: int, hidden: Tensor, stream: TokenStream, state: HoliTomState

@@ -9,10 +9,20 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from focal_algorithm.kernels.framefusion import last_query_attention
 from focal_algorithm.kernels.ordering import select_top
-from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream, check_least
-from focal_algorithm.methods.selector import check_question, refuse_nan, share_of_picture
+from focal_algorithm.methods.base import (
+    CompressionMethod,
+    Resequenced,
+    TokenStream,
+    check_least,
+    check_shares,
+)
+from focal_algorithm.methods.selector import (
+    attention_of_last,
+    check_layer,
+    check_question,
+    share_of_picture,
+)
 from focal_algorithm.methods.study import BudgetParameter, MethodStudy
 from focal_algorithm.prompts.layout import SampleLayout
 from focal_common.errors import ConfigError
@@ -65,7 +75,8 @@ class PyramidDrop(CompressionMethod):
         ratios: Share of the prompt's visual tokens (not of those left) that stays from each on, in (0, 1], falling;
             rounded down. Default 0.5, 0.25, 0.125: published.
         mean_tokens: Visual tokens per layer on average; the ratios are then powers of one number that is solved for
-            each prompt, and the layers are halved until it is at least 0.25. 0 to follow ``ratios``.
+            each prompt, and the layers are halved until it is at least 0.25; one token stays at least. 0 to follow
+            ``ratios``.
         mean_share: Likewise, as a share of the visual tokens, in [0, 1]; 0 to follow ``ratios``.
         mode: ``compatible`` or ``strict``.
     """
@@ -83,7 +94,8 @@ class PyramidDrop(CompressionMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_least(self, mean_tokens=0, mean_share=0)
+        check_least(self, mean_tokens=0)
+        check_shares(self, "mean_share", from_zero=True)
         if len(self.layers) != len(self.ratios) and not (self.mean_tokens or self.mean_share):
             raise ConfigError(f"ratios must be as many as layers, {len(self.layers)}, got {len(self.ratios)}")
         if any(layer < 1 for layer in self.layers) or any(one >= two for one, two in pairwise(self.layers)):
@@ -92,10 +104,8 @@ class PyramidDrop(CompressionMethod):
             one < two for one, two in pairwise(self.ratios)
         ):
             raise ConfigError(f"ratios must lie in (0, 1] and not rise, got {list(self.ratios)}")
-        if not self.mean_share <= 1 or (self.mean_share and self.mean_tokens):
-            raise ConfigError(
-                f"mean_share must lie in [0, 1], and be 0 beside mean_tokens, got {self.mean_share}"
-            )
+        if self.mean_share and self.mean_tokens:
+            raise ConfigError(f"mean_share must be 0 beside mean_tokens, got {self.mean_share}")
 
     def stages(self, visual_tokens: int, decoder_layers: int, mean: float = 0.0) -> dict[int, int]:
         """Return how many of N visual tokens stay from each layer of a drop on.
@@ -113,7 +123,9 @@ class PyramidDrop(CompressionMethod):
         if mean:
             layers, ratio = _solved(self.layers, visual_tokens, decoder_layers, mean)
             ratios = tuple(ratio**stage for stage in range(1, len(layers) + 1))
-        least = int(self.mode == "strict")
+        least = int(
+            self.mode == "strict" or bool(mean)
+        )  # a mean is ours, and no budget takes the whole picture away
         return {
             layer: max(least, int(visual_tokens * ratio)) for layer, ratio in zip(layers, ratios, strict=True)
         }
@@ -125,11 +137,7 @@ class PyramidDrop(CompressionMethod):
             ConfigError: A layer or the tokens to keep do not exist.
             UnsupportedError: ``strict``, and no text follows the picture.
         """
-        if self.layers and self.layers[-1] >= geometry.layers:
-            raise ConfigError(
-                f"layers: PyramidDrop drops before layer {self.layers[-1]}, but the decoder has {geometry.layers}; "
-                f"expected at most {geometry.layers - 1}"
-            )
+        check_layer(geometry, max(self.layers, default=0), "layers: PyramidDrop drops before")
         mean = share_of_picture(self.mean_tokens, layout, "pyramiddrop, mean_tokens")
         check_question(layout, self.name, is_strict=self.mode == "strict")
         return self.stages(layout.visual_tokens, geometry.layers, mean)
@@ -141,15 +149,9 @@ class PyramidDrop(CompressionMethod):
         count = state.get(layer, len(stream.visual_rows))
         if count >= len(stream.visual_rows) or stream.ahead is None:
             return None
-        operands, end = stream.ahead(), stream.rows_of_prompt
-        scores = last_query_attention(
-            operands.query[:, end - 1 : end],
-            operands.key[:, :end],
-            scaling=operands.scaling,
-            mask=operands.mask_of(slice(end - 1, end), end),
-            rows=stream.visual_rows,
+        scores = attention_of_last(
+            stream.ahead(), stream.visual_rows, stream.rows_of_prompt, layer, self.name
         )
-        refuse_nan(scores, layer, self.name)
         return Resequenced(stream.keeping(select_top(scores, count)), renumbers=True)
 
 

@@ -10,8 +10,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from focal_algorithm.kernels.framefusion import last_query_attention
 from focal_algorithm.kernels.ordering import select_top, shared_counts
 from focal_algorithm.methods.base import (
+    AttentionOperands,
     CompressionMethod,
     Resequenced,
     TokenStream,
@@ -68,11 +70,7 @@ class TokenSelector(CompressionMethod, ABC):
         Raises:
             ConfigError: The layer does not exist, or the budget is below one token or above those of the prompt.
         """
-        if self.layer >= geometry.layers:
-            raise ConfigError(
-                f"layer: {self.name} drops before layer {self.layer}, but the decoder has {geometry.layers}; "
-                f"expected at most {geometry.layers - 1}"
-            )
+        check_layer(geometry, self.layer, f"layer: {self.name} drops before")
         self._count(layout)
 
     def before_layer(self, layer: int, hidden: Tensor, stream: TokenStream, state: Any) -> Resequenced | None:
@@ -148,6 +146,41 @@ def share_of_picture(asked: int, layout: SampleLayout, where: str) -> int:
             f"{layout.visual_tokens}; expected at least {-(-available // layout.visual_tokens)}"
         )
     return own
+
+
+def check_layer(geometry: DecoderGeometry, layer: int, what: str) -> None:
+    """Raise `ConfigError` where a decoder lacks a layer; ``what`` names the field and what happens there."""
+    if layer >= geometry.layers:
+        raise ConfigError(
+            f"{what} layer {layer}, but the decoder has {geometry.layers}; expected at most {geometry.layers - 1}"
+        )
+
+
+def attention_of_last(
+    operands: AttentionOperands, rows: Tensor, tokens: int, layer: int, method: str
+) -> Tensor:
+    """Return the attention of the prompt's last token to some tokens, mean over heads, axes (rows).
+
+    Args:
+        operands: Of the layer.
+        rows: Of the tokens, int64.
+        tokens: Of the prompt that are present: `TokenStream.rows_of_prompt`.
+        layer: For the error.
+        method: Likewise.
+
+    Raises:
+        RunError: One is NaN.
+    """
+    last = slice(tokens - 1, tokens)
+    scores = last_query_attention(
+        operands.query[:, last],
+        operands.key[:, :tokens],
+        scaling=operands.scaling,
+        mask=operands.mask_of(last, tokens),
+        rows=rows,
+    )
+    refuse_nan(scores, layer, method)
+    return scores
 
 
 def refuse_nan(scores: Tensor, layer: int, method: str) -> None:

@@ -219,6 +219,24 @@ class MethodStudy:
         return any(one.name == name for one in fields(method))
 
 
+class KeptTokensStudy(MethodStudy):
+    """Study of a method that drops all but ``keep_tokens`` before one layer; those before it hold all tokens."""
+
+    def budget(self, method: Any, geometry: DecoderGeometry, sample: SampleHeader) -> BudgetParameter:
+        """Return the visual tokens left after the drop."""
+        most = max(1, sample.visual_tokens)
+        start = method.keep_tokens or round(most * (1 - getattr(method, self.drop)))
+        return BudgetParameter(
+            "keep_tokens",
+            min(most, max(1, start)),
+            1,
+            most,
+            rises=True,
+            parameters=lambda count: {"keep_tokens": int(count)},
+            is_integer=True,
+        )
+
+
 def paper_of(method: type) -> str:
     """Return the text after ``Paper:`` in a method's docstring, on one line; empty if there is none."""
     found = re.search(r"Paper:(.*?)(?=\n\s*\n|\n\s*(?:Deviations|Args):|\Z)", method.__doc__ or "", re.DOTALL)

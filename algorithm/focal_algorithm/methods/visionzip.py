@@ -9,6 +9,7 @@ import torch
 
 from focal_algorithm.kernels.hybrid_scores import EPSILON, projected_text_score
 from focal_algorithm.kernels.visionzip import (
+    PUBLISHED_TOKENS,
     merge_into_targets,
     scaled_budget,
     select_dominant,
@@ -53,6 +54,10 @@ class _VisionZipStudy(MethodStudy):
         """Return the tokens per picture in the proportion in force; 192, 128 and 64 give the published settings."""
         dominant = max(1, round(tokens * method.dominant / (method.dominant + method.contextual)))
         return {"dominant": dominant, "contextual": tokens - dominant, "scale_by_tokens": False}
+
+    def for_share(self, method: VisionZip, share: float) -> dict[str, Any]:
+        """Return so many of the 576 tokens for which counts were published, scaled to each picture."""
+        return self.for_tokens(method, max(1, round(share * PUBLISHED_TOKENS))) | {"scale_by_tokens": True}
 
 
 @dataclass(frozen=True, kw_only=True)

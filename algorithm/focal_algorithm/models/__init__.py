@@ -36,10 +36,19 @@ MODELS: Registry[type[ModelAdapter]] = Registry(
 """One line per family; other distributions add theirs under the entry-point group ``focal.models``."""
 
 
+_LINEAR_ATTENTION = (
+    "three of four of its decoder layers are linear attention, for whose projections and states traces have no place; "
+    "expected Qwen3-VL or Qwen2.5-VL"
+)
+
 FOREIGN_TYPES = {
     "llava_qwen": "it is laid out as the original code saved it; convert it with 'focal convert-model "
     "FOLDER NEW_FOLDER' and use the new folder",
+    "llavaonevision1_5": "LLaVA-OneVision-1.5 is in no transformers that Focal runs on, only as code of its "
+    "checkpoints; expected LLaVA-OneVision",
     "minicpmv4_6": "MiniCPM-V 4.6 is another architecture; expected MiniCPM-V 2.6",
+    "qwen3_5": _LINEAR_ATTENTION,
+    "qwen3_5_moe": _LINEAR_ATTENTION,
 }
 """``config.model_type`` of checkpoints that resemble those of a family and cannot be read, with what to do."""
 

@@ -1,4 +1,4 @@
-"""Where exhibits come from: published inputs, the offline model's traces, a trace root, or a result folder."""
+"""Where exhibits come from: published inputs, a trace root, or a result folder."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from focal_common.errors import FocalError, TraceError, near_matches
+from focal_common.places import published_root
 from focal_evaluation.claims.results import Results, open_results
 from focal_evaluation.results.published_runs import PAPER_ACCELERATORS, run_parts
 from focal_simulator.results.rows import read_results
 
-PUBLISHED = Path("example_output/published")
+PUBLISHED = published_root()
 
-SOURCES = {"published": PUBLISHED, "offline": Path("example_output/offline")}
+SOURCES = {"published": PUBLISHED}
 """Words for trace roots that ship with the repository."""
 
 

@@ -27,6 +27,7 @@ METHODS = {
     "focus": ("Focus", "#0072B2", "..."),
     "cdpruner": ("CDPruner", "#332288", ""),
     "dart": ("DART", "#882255", ""),
+    "dart_edge": ("DART, Edge-LLM form", "#882255", ""),
     "divprune": ("DivPrune", "#117733", ""),
     "dycoke": ("DyCoke", "#44AA99", ""),
     "evs": ("EVS", "#AA4499", ""),

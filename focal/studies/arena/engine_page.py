@@ -12,13 +12,14 @@ from focal.studies.arena.figure import draw_arena
 from focal.studies.arena.page import markdown
 from focal.studies.arena.table import arena_lines
 from focal.studies.tables import write_table
+from focal_algorithm.methods import METHODS
 from focal_common.errors import ConfigError
 from focal_common.files import atomic_write_text
 from focal_common.reading.frames import csv_frame
 from focal_common.reading.json_files import read_json
 from focal_simulator.results.ratios import ENERGY, SPEEDUP
 
-ENGINES = {"dart": "TensorRT Edge-LLM", "cdpruner": "OpenVINO GenAI", "evs": "vLLM, for video"}
+ENGINES = {"dart_edge": "TensorRT Edge-LLM", "cdpruner": "OpenVINO GenAI", "evs": "vLLM, for video"}
 """Methods by the serving engine that ships them."""
 
 _SECOND = ", second turn"
@@ -42,8 +43,14 @@ parameters and know these pictures only: the order of the methods holds for them
 are 128 wide, where matching similar vectors takes as long as the GEMM that it shortens (up to 256, HPCA 2026,
 sec. VI-A): `focus` gains more on wider ones. As published, VisionZip and SparseZip number the kept tokens anew, which
 these models take badly where places matter (`reading`); `_placed` keeps their positions. CDPruner, DivPrune, DyCoke,
-HoliTom, PruMerge, PyramidDrop and SparseVLM number anew, too. [arena.md](../arena.md) says how budgets are met and
-intervals made.
+HoliTom, PruMerge, PyramidDrop and SparseVLM number anew, too.
+
+What the rows are not: FastV and DART drop behind layer 2 of 8 here, so that a quarter of the tokens is the least they
+can meet (a sixteenth of 32 layers); at smaller budgets next to nothing is left behind that layer. `dart` is the paper's
+form, `dart_edge` that of the engine, on input embeddings before the decoder. `cdpruner` is the paper's form for models
+without CLIP's text tower; OpenVINO GenAI also halves each picture. What DyCoke saves in decode is in no row, nor what
+the decisions themselves [cost](../../benchmarks/results/selection_overhead_cpu.md). [arena.md](../arena.md) says how
+budgets are met and intervals made.
 
 ```sh
 {commands}
@@ -59,16 +66,14 @@ def write_engine_page(studies: Sequence[Path], output: Path) -> list[Path]:
 
     Args:
         studies: Folders of ``focal arena --study engine_pruning``, of one model each or of several; or what this
-            function wrote.
+            function wrote. Of rows about the same method and model those of the later folder hold.
         output: Folder.
 
     Raises:
         ConfigError: A file is missing, or none of an arena.
     """
     own = output / "engine_pruning"
-    rows, kinds = (
-        [row for one in studies for row in _rows(one / name)] for name in ("arena.csv", "kinds.csv")
-    )
+    rows, kinds = (_latest([_rows(one / name) for one in studies]) for name in ("arena.csv", "kinds.csv"))
     read = [read_json(one / "arena.json") for one in studies]
     runs = [run for content in read for run in content.get("runs", [content])]
     write_table(own / "arena.csv", rows, digits=_DIGITS)
@@ -78,6 +83,19 @@ def write_engine_page(studies: Sequence[Path], output: Path) -> list[Path]:
     page = output / "engine_pruning.md"
     atomic_write_text(page, engine_page(rows, kinds, [run["configuration"] for run in runs]))
     return [page, *(own / name for name in ("arena.csv", "kinds.csv", "arena.json")), *drawn]
+
+
+def _latest(tables: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return all rows, the latest of each method, models in their order and methods by name behind dense."""
+    held: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for table in tables:
+        new: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        for row in table:
+            new.setdefault((row["model"], row["benchmark"], row["method"]), []).append(row)
+        held |= new
+    places = list(dict.fromkeys(key[:2] for key in held))
+    ranked = sorted(held, key=lambda key: (places.index(key[:2]), key[2] != "dense", key[2]))
+    return [row for key in ranked for row in held[key]]
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -114,7 +132,11 @@ def engine_page(
 def _command(plan: Mapping[str, Any]) -> str:
     models, tasks = (",".join(plan[name]) for name in ("models", "benchmarks"))
     asked = f"--models {models} --tasks {tasks} --questions {plan['questions']} --traced {plan['traced']}"
-    return f"focal arena --study engine_pruning {asked} --output out/{'-'.join(plan['models'])}"
+    name = "-".join(plan["models"])
+    if not {*METHODS} - {"zip_parts"} <= {*plan["methods"]}:
+        asked += f" --methods {','.join(one for one in plan['methods'] if one != 'dense')}"
+        name += "_more"
+    return f"focal arena --study engine_pruning {asked} --output out/{name}"
 
 
 def _questions(own: Sequence[Mapping[str, Any]]) -> str:

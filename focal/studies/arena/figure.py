@@ -24,6 +24,7 @@ _MARKS = {
     "cdpruner": "8",
     "cmc": "D",
     "dart": "p",
+    "dart_edge": "d",
     "divprune": "H",
     "dycoke": "_",
     "evs": "1",

@@ -32,7 +32,7 @@ _READING = """
 - **No answer**: share of replies that are none of the choices, such as an end of turn; they count as wrong. Where
   it is more than a few percent, the row shows a model thrown off, not only what it no longer sees.
 - **`_placed`**: the same method, but kept tokens hold the positions they had. As published, VisionZip and SparseZip
-  number positions anew.
+  number positions anew. **`dart_edge`**: DART as TensorRT Edge-LLM ships it, on input embeddings before the decoder.
 - **Intervals** are 95 %: Wilson's for the accuracy of single questions; `cluster_*` in the table resamples whole
   pictures, because questions about one picture are not independent. `mcnemar_p_measured` in the table is McNemar's
   exact test against dense on the same questions, without correction for the number of rows.

@@ -70,11 +70,13 @@ class Candidate:
         return evaluator.method(self.method, given)
 
 
-_VARIANTS = {
+_VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     # As published these two number positions anew. Small models take that badly, so that a row of its own tells
     # what the choice of tokens costs and what the numbering does; the SparseZip study uses the same names.
     "visionzip_placed": ("visionzip", {"keeps_positions": True}),
     "sparsezip_placed": ("sparsezip", {"keeps_positions": True}),
+    # What TensorRT Edge-LLM ships under the name of DART, before the decoder.
+    "dart_edge": ("dart", {"layer": 0}),
 }
 _NOT_BY_DEFAULT = ("zip_parts",)
 """Not a method of its own, but parts of others; the SparseZip study takes it apart."""

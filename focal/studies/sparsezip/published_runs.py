@@ -243,6 +243,10 @@ def final_rows(model: PublishedModel, benchmark: str, found: Sequence[AnsweredSp
             )  # fmt: skip
         else:
             rows += _metrics(shared, counts, done)
+    broken = {one.split.name for one in found if one.status != "done"}
+    for row in rows:
+        if row["split"] in broken or (broken and row["split"] == "all"):
+            row["status"] = "partial"  # scored over what was answered
     for one in found:
         if one.status != "done":
             lost = len(one.rows) - len(one.done)

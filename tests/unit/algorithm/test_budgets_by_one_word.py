@@ -26,6 +26,7 @@ from focal_common.errors import ConfigError
         # Published settings of VisionZip (CVPR 2025, sec. 4): dominant and contextual.
         ("visionzip", "192", {"dominant": 162, "contextual": 30}),
         ("visionzip", "128", {"dominant": 108, "contextual": 20}),
+        ("visionzip", "22.2%", {"dominant": 108, "contextual": 20, "scale_by_tokens": True}),
         ("sparsevlm", "96", {"retained_tokens": 96}),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_single_frame_is_refused_in_one_sentence(name: str) -> None:
         ("holitom", {"inner_layer": 4}, "before layer 4, but the decoder has 4; expected at most 3"),
         ("holitom", {"inner_ratio": 1.0}, r"inner_ratio must lie in \[0, 1\), got 1.0"),
         ("dycoke", {"layer": 0}, "layer must be at least 1, got 0"),
-        ("dycoke", {"layer": 4}, "from layer 4 on, but the decoder has 4; expected at most 3"),
+        ("dycoke", {"layer": 4}, "from layer 4, but the decoder has 4; expected at most 3"),
         ("dycoke", {"merging_ratio": 1.1}, "merging_ratio must lie"),
         (
             "dycoke",

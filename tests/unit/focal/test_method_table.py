@@ -53,7 +53,7 @@ def rows() -> list[dict[str, Any]]:
     )
     return [
         row("dense", "dense", 1000.0, budget=1.0, **none),
-        row("dart", "focus_sec_only", 250.0),
+        row("dart_edge", "focus_sec_only", 250.0),
         row("focus", "focus", 500.0, status="nearest", reason="too coarse", accuracy_measured=0.78),
         row("cmc", "focus_sec_only", None, status="refused", reason="no video", **refused, **none),
     ]
@@ -61,14 +61,14 @@ def rows() -> list[dict[str, Any]]:
 
 def test_a_line_holds_the_figures_of_the_own_accelerator_over_the_dense_method_on_the_dense_array() -> None:
     lines = {line["method"]: line for line in arena_lines(rows())}
-    assert (lines["dart"]["speedup_over_dense"], lines["dart"]["energy_over_dense"]) == (4.0, 0.25)
+    assert (lines["dart_edge"]["speedup_over_dense"], lines["dart_edge"]["energy_over_dense"]) == (4.0, 0.25)
     assert (lines["focus"]["speedup_over_dense"], lines["focus"]["area_mm2"]) == (2.0, 3.0)
     assert lines["cmc"]["cycles"] is None
     headings, cells = table_cells(lines.values())
     table = {cell[0]: dict(zip(headings, cell, strict=True)) for cell in cells}
-    assert table["dart"]["speed-up"] == "4.00 x"
-    assert table["dart"]["kept tokens"] == "5"
-    assert table["dart"]["minus dense"] == "-10.0"
+    assert table["dart_edge"]["speed-up"] == "4.00 x"
+    assert table["dart_edge"]["kept tokens"] == "5"
+    assert table["dart_edge"]["minus dense"] == "-10.0"
     assert table["cmc"]["status"] == "refused"
     assert not table["cmc"]["cycles"]
     assert "no answer" not in headings  # of which nothing is known
@@ -78,7 +78,7 @@ def test_a_line_holds_the_figures_of_the_own_accelerator_over_the_dense_method_o
 
 def test_the_page_of_a_study_says_what_its_tables_hold(tmp_path: Path) -> None:
     kinds = [
-        {"model": "m", "benchmark": "b", "method": "dart", "budget": 0.25, "status": "ok", "kind": kind}
+        {"model": "m", "benchmark": "b", "method": "dart_edge", "budget": 0.25, "status": "ok", "kind": kind}
         | {"questions": asked, "accuracy_measured": share}
         for kind, asked, share in (
             ("count", 10, 0.9),
@@ -88,22 +88,39 @@ def test_the_page_of_a_study_says_what_its_tables_hold(tmp_path: Path) -> None:
             ("shape, second turn", 30, 0.5),
         )
     ]
-    plan = {"budgets": [0.25], "traced": 2, "models": ["m"], "benchmarks": ["b"], "questions": 200}
+    plan = {
+        "budgets": [0.25],
+        "traced": 2,
+        "models": ["m"],
+        "benchmarks": ["b"],
+        "questions": 200,
+        "methods": ["dense", "dart_edge"],
+    }
     write_table(tmp_path / "in" / "arena.csv", rows())
     write_table(tmp_path / "in" / "kinds.csv", kinds, KIND_COLUMNS)
     (tmp_path / "in" / "arena.json").write_text(json.dumps({"configuration": plan}), encoding="utf-8")
     page, *files = write_engine_page([tmp_path / "in"], tmp_path / "out")
     text = page.read_text(encoding="utf-8")
     assert (
-        "At 25.0 % `dart` (TensorRT Edge-LLM) takes 0.25 of the dense cycles and 0.25 of the energy" in text
+        "At 25.0 % `dart_edge` (TensorRT Edge-LLM) takes 0.25 of the dense cycles and 0.25 of the energy"
+        in text
     )
     assert "accuracy minus dense -10.0 points (-15.0 to -5.0)" in text
-    assert "Most accurate of those that meet the budget: At 25.0 % `dart`" in text
-    assert "| `dart` | 0.25 | 90.0 | 40.0 | 70.0 | 50.0 |" in text
+    assert "Most accurate of those that meet the budget: At 25.0 % `dart_edge`" in text
+    assert "| `dart_edge` | 0.25 | 90.0 | 40.0 | 70.0 | 50.0 |" in text
     assert "- `cmc`, refused: no video" in text
     assert {path.name for path in files} == {"arena.csv", "kinds.csv", "arena.json", "arena.pdf", "arena.png"}
-    assert "fall most: `dart` at 25.0 % from 74.0 to 47.5 %." in text
+    assert "fall most: `dart_edge` at 25.0 % from 74.0 to 47.5 %." in text
     assert "Too few" not in text
+    assert "--methods dart_edge --output out/m_more" in text
+    write_table(tmp_path / "more" / "arena.csv", [row("dart_edge", "focus_sec_only", 500.0)])
+    write_table(tmp_path / "more" / "kinds.csv", kinds[:2], KIND_COLUMNS)
+    (tmp_path / "more" / "arena.json").write_text(json.dumps({"configuration": plan}), encoding="utf-8")
+    later, *_ = write_engine_page([tmp_path / "in", tmp_path / "more"], tmp_path / "out2")
+    assert "`dart_edge` (TensorRT Edge-LLM) takes 0.50 of the dense cycles" in later.read_text(
+        encoding="utf-8"
+    )
+    assert "takes 0.25 of" not in later.read_text(encoding="utf-8")
     again, *_ = write_engine_page([tmp_path / "out" / "engine_pruning"], tmp_path / "again")
     assert again.read_text(encoding="utf-8") == text
     (tmp_path / "in" / "kinds.csv").write_text("a\n1\n", encoding="utf-8")
