@@ -16,8 +16,8 @@ from transformers import BatchFeature
 
 from focal.environment import require_runnable
 from focal.inputs import media_of
-from focal_algorithm.checkpoints.loading import LoadedModel, adapter_of_type, checkpoint_name
 from focal_algorithm.checkpoints import quantization
+from focal_algorithm.checkpoints.loading import LoadedModel, adapter_of_type, checkpoint_name
 from focal_algorithm.models import MODELS, random_size
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.models.weights import SHIPPED

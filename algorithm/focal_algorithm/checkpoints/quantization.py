@@ -136,8 +136,8 @@ def quantize(model: Any, precision: str, kind: str) -> str:
         )
     if any(hasattr(module, "_hf_hook") for module in model.modules()):
         raise UnsupportedError(
-            "precision int8 on a CPU needs all weights in memory, and a device map leaves some elsewhere; expected device "
-            "cpu, or precision nf4"
+            "precision int8 on a CPU needs all weights in memory, and a device map leaves some elsewhere; expected "
+            "device cpu, or precision nf4"
         )
     head = model.get_output_embeddings()
     for module in list(model.modules()):

@@ -74,7 +74,7 @@ def test_eight_bits_of_torch_are_not_put_in_place_of_weights_on_disk(sharded: Pa
 
 
 def test_a_trace_of_a_model_that_its_user_quantised_says_so(sharded: Path) -> None:
-    model, processor = focal.load_model(sharded)
+    _, processor = focal.load_model(sharded)
     own = MODELS.load("llava_onevision").model_class.from_pretrained(sharded)
     own.is_quantized, own.config.quantization_config = True, AwqConfig()
     with focal.compress(own, "dense") as run:
