@@ -46,8 +46,11 @@ def main() -> None:
             load = os.getloadavg()[0]
             pairs.append((seconds(profile, one, 1), seconds(profile, two, 2)))
             assert contents(one) == contents(two), "two workers gave other bytes"
-            print(f"round {number + 1}: {pairs[-1][0]:.1f} s and {pairs[-1][1]:.1f} s, load before {load:.1f}", flush=True)
-    print(f"{median(first / second for first, second in pairs):.2f} times as fast with two workers; bytes equal")
+            first, second = pairs[-1]
+            print(f"round {number + 1}: {first:.1f} s and {second:.1f} s, load before {load:.1f}", flush=True)
+    print(
+        f"{median(first / second for first, second in pairs):.2f} times as fast with two workers; bytes equal"
+    )
 
 
 if __name__ == "__main__":
