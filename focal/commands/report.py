@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from focal_common.commit import check_writable
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
 from focal_common.places import published_root
@@ -41,6 +42,7 @@ def report(
         raise ConfigError(
             f"--output {output}: expected a name that ends in .html; --pdf writes the figures beside it"
         )
+    check_writable(output.parent)
     from focal_evaluation.report.html import write_report
     from focal_evaluation.report.runs import read_runs
 

@@ -571,25 +571,29 @@ def test_a_bit_of_a_name_in_an_archive(case: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["sim", "sweep", "trace", "eval", "matrix", "measure", "reproduce", "report"]
+    "words",
+    [
+        ["sim", "--trace", COUNTS, "--accelerator", "focus", "--no-figure", "--output"],
+        ["sweep", "study.yaml", "--output"],
+        ["trace", "--size", "tiny", "--samples", "1", "--output"],
+        ["eval", "--model", "shapes_video", "--tasks", "shapes-video", "--output_path"],
+        ["matrix", "--profile", "matrix.yaml", "--output"],
+        ["measure", "--output"],
+        ["arena", "--output"],
+        ["train", "video", "--output"],
+        ["sparsezip", "study", "--output"],
+        ["sparsezip", "pope_run_all", "--method", "dense", "--output"],
+        ["reproduce", "fig9", "--from", "sim", "--output"],
+        ["report", "sim", "-o"],
+        ["show", COUNTS, "-o"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
 )
-def test_an_output_that_cannot_be_written_is_refused_before_work(
-    verb: str, case: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_output_that_cannot_be_written_is_found_before_the_work(
+    words: list[str], case: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = str(case / "study.yaml" / "out")  # below a file
-    words = {
-        "sim": [*sim(case)[:-1], out],
-        "sweep": ["sweep", str(case / "study.yaml"), "--output", out],
-        "trace": ["trace", "--size", "tiny", "--samples", "1", "--output", out],
-        "eval": ["eval", "--model", "shapes_video", "--tasks", "shapes-video", "--output_path", out],
-        "matrix": ["matrix", "--profile", str(case / "matrix.yaml"), "--output", out],
-        "measure": ["measure", "--output", out],
-        "reproduce": ["reproduce", "fig9", "--from", str(case / "sim"), "--output", out],
-        "report": ["report", str(case / "sim"), "-o", out],
-    }[verb]
-    found = asked(words)
-    assert found.faults == []
-    assert found.code in (1, 2), found
-    assert found.error.strip().splitlines()[-1].startswith("error: "), found.error
-    assert "study.yaml" in found.error
-    print(found.error)
+    monkeypatch.chdir(case)
+    found = asked([*words, "study.yaml/out.html"])  # below a file
+    assert (found.code, found.faults) == (1, []), found
+    assert found.error.strip().splitlines()[-1].startswith("error: study.yaml"), found.error
+    assert "cannot be written" in found.error
