@@ -39,7 +39,7 @@ case ${1:-} in
     ;;
 esac
 options="--model --task --questions --split --task-seed --against-dense --samples --video --image --prompt --method \
---set --method-config --budget --frames --size --profile --dataset --new-tokens --seed --dtype --precision --device --attn \
+--set --method-config --budget --frames --size --profile --dataset --new-tokens --seed --dtype --precision --quantize --device --device-map --attn --attention \
 --trust-remote-code --threads --masks --no-masks --keep-frames --no-keep-frames --simulate --match --match-accelerator \
 --shard --jobs -j --devices --dask --scheduler --job --slurm-script --output --json --help"
 sh "$here/scripts/check_options.sh" run_focus.sh "$options" "$@"

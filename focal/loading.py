@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,8 @@ def load_model(
     dtype: str = "fp32",
     precision: str = "float",
     device: str = "cpu",
+    device_map: str | Mapping[str, str | int] | None = None,
+    quantize: str | None = None,
     attention: str = "sdpa",
     is_offline: bool = True,
     trust_remote_code: bool = False,
@@ -111,10 +115,13 @@ def load_model(
             checkpoint folder, or a Hub name.
         size: Of a random model: ``small``, if None, or ``tiny``.
         seed: Of random weights.
-        dtype: ``fp32``, ``bf16``, or ``fp16`` (not on a CPU).
-        precision: ``float``, or ``int8`` for 8-bit linear layers.
+        dtype: ``fp32``, ``bf16`` (or ``bfloat16``), or ``fp16`` (not on a CPU).
+        precision: Of linear layers: ``float``, ``int8`` or ``nf4``.
         device: torch device.
-        attention: ``sdpa`` or ``eager``.
+        device_map: In place of ``device``: ``auto``, ``balanced`` or ``sequential``, or a device for each module, to
+            spread a checkpoint over several devices, the host (``cpu``) and files (``disk``), by accelerate.
+        quantize: In place of ``precision``: ``8bit`` or ``4bit``.
+        attention: ``sdpa``, ``eager`` or ``flash_attention_2``.
         is_offline: Whether only local files may be used; False lets a Hub name be downloaded.
         trust_remote_code: Whether Python code that a checkpoint brings along may run.
 
@@ -130,6 +137,8 @@ def load_model(
             f"model: expected a name or a folder, got {name!r}; {near_matches(name, [*SHIPPED, *MODELS])}"
         )
     name = str(name)
+    if device_map is not None:
+        device = device_map if isinstance(device_map, str) else json.dumps(dict(device_map))
     require_runnable()
     settings = RunSettings(
         output=NOWHERE,
@@ -137,7 +146,7 @@ def load_model(
         size=random_size(name, size),
         seed=seed,
         dtype=dtype,
-        precision=precision,
+        precision=quantize or precision,
         device=device,
         attention=attention,
         is_offline=is_offline,

@@ -161,9 +161,9 @@ def trace(
         size: Of a random model: ``small``, if None, or ``tiny``.
         seed: Of random weights and camera paths.
         dtype: ``fp32``, ``bf16`` or ``fp16``.
-        precision: ``float`` or ``int8``.
-        device: torch device.
-        attention: ``sdpa`` or ``eager``.
+        precision: ``float``, ``int8`` or ``nf4``.
+        device: torch device, or ``auto`` to spread a checkpoint over several.
+        attention: ``sdpa``, ``eager`` or ``flash_attention_2``.
         keep_masks: Whether to keep which vectors were left out, beside their counts.
         keep_frames: Whether to keep pictures; None for up to 8 samples.
         is_offline: Whether only local files may be used.

@@ -35,7 +35,7 @@ while [ "$#" -gt 0 ]; do
     shift
 done
 
-options="--profile --only --resume --samples --batch --choose --checkpoint --data --device --offline --trust-remote-code --check --list --output \
+options="--profile --only --resume --samples --batch --choose --checkpoint --data --device --device-map --offline --trust-remote-code --check --list --output \
 --shard --jobs -j --devices --dask --scheduler --job --slurm-script --threads --json --help"
 sh "$here/scripts/check_options.sh" "$script" "$options" "$@"
 

@@ -1,6 +1,6 @@
 """A device that is none: tensors compute on the CPU, say that they are elsewhere, and refuse to meet others.
 
-It finds what a machine without a GPU would not: a tensor made or left on the CPU in a computation on another device,
+It finds what a machine without a GPU would not: a tensor made or left on one device in a computation on another,
 and calls that would make the CPU wait for the device, because their result, or its shape, depends on values there.
 """
 
@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-__all__ = ["ELSEWHERE", "PretendedDevice"]
+__all__ = ["ELSEWHERE", "FURTHER", "PretendedDevice"]
 
-ELSEWHERE = torch.device("cuda")
+ELSEWHERE, FURTHER = torch.device("cuda"), torch.device("cuda", 1)
 
 _COPIES = ("cpu", "numpy", "tolist", "item")
 _WAITS = (
@@ -31,13 +31,28 @@ _WAITS = (
 class _Elsewhere(Tensor):
     """A tensor that says it is elsewhere."""
 
+    place = ELSEWHERE
+
 
 class _ElsewhereParameter(_Elsewhere, torch.nn.Parameter):
     """Likewise, and learned."""
 
 
+class _Further(_Elsewhere):
+    """A tensor of a second such device."""
+
+    place = FURTHER
+
+
+class _FurtherParameter(_Further, torch.nn.Parameter):
+    """Likewise, and learned."""
+
+
+_KINDS = {ELSEWHERE: (_Elsewhere, _ElsewhereParameter), FURTHER: (_Further, _FurtherParameter)}
+
+
 class PretendedDevice(TorchFunctionMode):
-    """Inside the block, `ELSEWHERE` is a device of its own.
+    """Inside the block, `ELSEWHERE` and `FURTHER` are devices of their own.
 
     Attributes:
         waits: Name of the function, file and line of each call so far that would wait for the device.
@@ -52,26 +67,32 @@ class PretendedDevice(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
-        is_elsewhere = any(isinstance(one, _Elsewhere) for one in given)
+        places = {_place(one) for one in given if one.dim() or isinstance(one, _Elsewhere)}
+        place = next((one for one in places if one is not None), None)
         if function == Tensor.device.__get__:  # type: ignore[attr-defined]
-            return ELSEWHERE if is_elsewhere else function(*args)
-        if is_elsewhere:
+            return _place(args[0]) or function(*args)
+        if function is torch.device:
+            return function(*args, **kwargs)
+        if place is not None:
             self._watch(function.__name__, args, kwargs)
-        if function in (Tensor.cpu, Tensor.numpy):
-            is_elsewhere = False
         wants = next((one for one in tree_leaves((args, kwargs)) if isinstance(one, torch.device)), None)
-        if wants is not None:
-            is_elsewhere = wants == ELSEWHERE
+        if function in (Tensor.cpu, Tensor.numpy):
+            place = None
+        elif function == Tensor.to and len(given) == 2:
+            place = _place(given[1])
+        elif wants is not None:
+            place = wants if wants in _KINDS else None
             args, kwargs = tree_map(lambda one: torch.device("cpu") if one is wants else one, (args, kwargs))
-        elif is_elsewhere:
-            # As on a GPU, numbers without axes may come from the CPU.
-            strangers = [one for one in given if one.dim() and not isinstance(one, _Elsewhere)]
-            assert not strangers, f"{function.__name__} meets a tensor of the CPU: {strangers[0].shape}"
+        elif place is not None:
+            # As on a GPU, numbers without axes may come from the CPU, and so may indices.
+            places -= {None} if function == Tensor.__getitem__ else set()
+            met = [f"{tuple(one.shape)} of {_place(one)}" for one in given if one.dim() or _place(one)]
+            assert len(places) == 1, f"{function.__name__} meets tensors of several devices: {met}"
         with torch._C.DisableTorchFunctionSubclass():
             found = function(*args, **kwargs)
         if isinstance(found, torch.Size):  # a tuple to `tree_map`
             return found
-        return tree_map(lambda one: self._placed(one, is_elsewhere), found)
+        return tree_map(lambda one: _placed(one, place), found)
 
     def _watch(self, name: str, args: Any, kwargs: Any) -> None:
         """Note a call on tensors of the device if it would wait."""
@@ -91,20 +112,26 @@ class PretendedDevice(TorchFunctionMode):
         if is_copy:
             self.copied_bytes += args[0].numel() * args[0].element_size()
 
-    def move(self, module: torch.nn.Module) -> torch.nn.Module:
-        """Move a module here, as ``module.to(ELSEWHERE)`` would."""
-        for one in module.modules():
-            for name, value in one._parameters.items():
-                if value is not None:
-                    one._parameters[name] = value.data.as_subclass(_ElsewhereParameter).requires_grad_()
-            for name, value in one._buffers.items():
-                if value is not None:
-                    one._buffers[name] = value.as_subclass(_Elsewhere)
+    def move(self, module: torch.nn.Module, place: torch.device = ELSEWHERE) -> torch.nn.Module:
+        """Move a module here, as ``module.to(place)`` would."""
+        kind, learned = _KINDS[place]
+        with torch._C.DisableTorchFunctionSubclass():
+            for one in module.modules():
+                for name, value in one._parameters.items():
+                    if value is not None:
+                        one._parameters[name] = value.data.as_subclass(learned).requires_grad_()
+                for name, value in one._buffers.items():
+                    if value is not None:
+                        one._buffers[name] = value.as_subclass(kind)
         return module
 
-    @staticmethod
-    def _placed(value: Any, is_elsewhere: bool) -> Any:
-        if not isinstance(value, Tensor) or isinstance(value, _Elsewhere) == is_elsewhere:
-            return value
-        with torch._C.DisableTorchFunctionSubclass():
-            return value.as_subclass(_Elsewhere if is_elsewhere else Tensor)
+
+def _place(value: Tensor) -> torch.device | None:
+    return getattr(type(value), "place", None)
+
+
+def _placed(value: Any, place: torch.device | None) -> Any:
+    if not isinstance(value, Tensor) or _place(value) == place:
+        return value
+    with torch._C.DisableTorchFunctionSubclass():
+        return value.as_subclass(Tensor if place is None else _KINDS[place][0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,8 +33,16 @@ _MOST_PATH_BYTES = 255
 # Separators of all systems, drive letters and streams, and what else Windows forbids in a file name.
 _NEVER = re.compile(r'[/\\:*?"<>|]')
 # '..' and hidden files; what a spreadsheet takes for the start of a formula. Numbers such as -1 stay.
-_NEVER_FIRST = re.compile(r"\A(?:[.=+@ ]|-(?!\d))")
+_NEVER_FIRST = re.compile(r"\A(?:[.=+@ ]|-(?![0-9]))")
+_NO_NUMBERS = ("nan", "inf", "infinity")
 _NEVER_LAST = re.compile(r"[. ]\Z")
+
+
+def published_root() -> Path:
+    """Return the trace root with the paper's data: in the folder one works in, in the repository, or as installed."""
+    places = (Path(), Path(__file__).parents[2], Path(sysconfig.get_path("data")) / "share" / "focal")
+    roots = [place / "example_output" / "published" for place in places]
+    return next((root for root in roots if root.is_dir()), roots[0])
 
 
 def plain_name(text: str, where: str, error: type[FocalError] = ConfigError) -> str:
@@ -41,7 +50,8 @@ def plain_name(text: str, where: str, error: type[FocalError] = ConfigError) -> 
 
     Args:
         text: One to 64 bytes of printable characters without separators and ``: * ? " < > |``, of which the first is
-            none of ``. = + @`` and blank, nor a dash before anything but a digit, and the last no dot or blank.
+            none of ``. = + @`` and blank, nor a dash before anything but a digit, and the last no dot or blank;
+            not ``nan``, ``inf`` or ``infinity``, which tables would hold as numbers.
         where: File and field for the message, such as ``meta_data.csv, row 2: 'Model'``.
         error: What to raise.
 
@@ -60,7 +70,6 @@ def plain_path(text: str, where: str, error: type[FocalError] = ConfigError) -> 
     return text
 
 
-@lru_cache(maxsize=4096)  # studies of many designs check the same names again and again
 def _name_sentence(text: str) -> str:
     """Return what is wrong with a name; empty for nothing."""
     return _sentence(text, _fault(text, _MOST_NAME_BYTES), "a plain name such as focus_main, 1x2x2 or -1")
@@ -88,6 +97,8 @@ def _fault(text: str, most_bytes: int) -> str:
         return f"starts with {found[0]!r}"
     if found := _NEVER_LAST.search(text):
         return f"ends with {found[0]!r}"
+    if text.casefold() in _NO_NUMBERS:
+        return "would be read as a number that is not finite"
     return _length_fault(text, most_bytes)
 
 
@@ -96,6 +107,7 @@ def _length_fault(text: str, most_bytes: int) -> str:
 
 
 def _validator(sentence_of: Callable[[str], str]) -> AfterValidator:
+    @lru_cache(maxsize=4096)  # studies of many designs check the same names again and again
     def check(text: str) -> str:
         if sentence := sentence_of(text):
             raise ValueError(sentence)

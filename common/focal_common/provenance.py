@@ -12,14 +12,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+
 Origin = Literal["measured", "simulated", "estimated", "synthetic", "synthetic, calibrated", "published"]
 """How a number came to be. Every exported table and figure carries one of these words."""
 
 
 def content_hash(value: Any) -> str:
     """Return the SHA-256 of a JSON-like value, equal for equal content whatever the key order."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(value).encode("utf-8")).hexdigest()
 
 
 def package_versions(*names: str) -> dict[str, str]:

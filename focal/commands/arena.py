@@ -10,8 +10,10 @@ import typer
 
 from focal.commands.method_table import print_lines
 from focal_algorithm.models.weights import SHIPPED
+from focal_common.commit import check_writable
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
+from focal_common.reading.values import real_number
 
 if TYPE_CHECKING:
     from focal.studies.arena.plan import ModelFolder
@@ -98,6 +100,7 @@ def arena(
     from focal.environment import require_runnable
 
     require_runnable()
+    check_writable(output)
     from focal.studies.arena.run import run_arena
 
     result = run_arena(plan, output, workers, not resume, lambda steps, total: track(steps, "arena", total))
@@ -134,7 +137,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _share(part: str) -> float:
     try:
-        return float(part)
+        return real_number(part)
     except ValueError as error:
         raise ConfigError(f"--budgets '{part}': expected shares such as 0.5,0.25") from error
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from focal.commands.spread import Spread, print_unfinished, spread_options
+from focal.commands.spread import Precision, Spread, print_unfinished, spread_options
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
 from focal_common.reading.yaml_files import parse_yaml
@@ -34,9 +34,7 @@ def evaluate(
         str, typer.Option(help="Shipped model, family with random weights, checkpoint folder, or Hub name.")
     ] = "shapes_video",
     method: Annotated[str, typer.Option(help="Compression method, such as focus or dense.")] = "dense",
-    precision: Annotated[
-        str, typer.Option(help="float, or int8: 8-bit linear layers (bitsandbytes on CUDA, torch on a CPU).")
-    ] = "float",
+    precision: Precision = "float",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Parameter of the method, field=value.")
     ] = None,
@@ -50,7 +48,7 @@ def evaluate(
         str,
         typer.Option(
             "--model_args",
-            help="name=value,...: revision, size, seed, dtype, precision, device, attention, frames.",
+            help="name=value,...: revision, size, seed, dtype, precision, device (device_map), attention, frames.",
         ),
     ] = "",
     batch_size: Annotated[
@@ -68,9 +66,9 @@ def evaluate(
     log_samples: Annotated[
         bool, typer.Option("--log_samples", help="Also write lmms-eval's own result and sample files.")
     ] = False,
-    output_path: Annotated[Path, typer.Option("--output_path", help="Folder of tables and runs.")] = Path(
-        "output/accuracy"
-    ),
+    output_path: Annotated[
+        Path, typer.Option("--output_path", "--output", help="Folder of tables and runs.")
+    ] = Path("output/accuracy"),
     sweep: Annotated[
         str, typer.Option(help="field=value,value,...: once per value; writes dse_AXIS_accuracy.csv.")
     ] = "",

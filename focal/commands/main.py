@@ -38,28 +38,43 @@ VERBS: Registry[Any] = Registry(
 )
 """Each verb is a Typer application. Names are plain strings: no dependency on other packages."""
 
-_SUMMARY = {
-    "arena": "all methods at equal budget: accuracy measured, cycles and energy simulated",
-    "compare": "two runs of eval, question by question: McNemar, paired bootstrap",
-    "convert-model": "rewrite a LLaVA-Video checkpoint as first published for use with --model",
-    "data": "look at the procedural benchmarks",
-    "doctor": "look at the environment and at a model: what is supported, and why not",
-    "eval": "accuracy of a model with a method attached, through lmms-eval",
-    "explain": "the arithmetic behind the cycles of one layer, and what bounds it",
-    "gpu": "roofline estimates of whole inferences on GPUs",
-    "matrix": "models x datasets x methods from one file, resumable; the scripts run_*.sh",
-    "measure": "accuracy and trace of a method in one run, for studies",
-    "merge": "shards of a run that worked in separate folders, put together as one process would have",
-    "report": "put result folders into one HTML page that opens without network",
-    "reproduce": "published figures and tables; every published number against a run; generated pages",
-    "show": "draw what a method kept, merged and dropped on the frames, layer by layer",
-    "sim": "simulate traces on accelerators: cycles, energy, area",
-    "sparsezip": "token selection at equal budgets: the SparseZip study, POPE and MME runs, comparisons",
-    "sparsezip-report": "summary and pictures from the tables of focal sparsezip",
-    "sweep": "explore a design space: grids, searches, Pareto fronts; resumable, on many workers",
-    "trace": "record a sparse trace from a model; info, validate, convert, diff",
-    "train": "train the offline models again; check what they have learned",
+_SUMMARIES = {
+    "From a model to a speed-up": {
+        "trace": "record a sparse trace; info, validate, convert, diff",
+        "show": "draw on the frames what a method kept, merged and dropped",
+        "sim": "simulate traces on accelerators: cycles, energy, area",
+        "explain": "the arithmetic behind one layer's cycles, and its bound",
+        "report": "result folders as one HTML page that opens without network",
+    },
+    "The paper": {
+        "reproduce": "figures, tables and every published number beside a run",
+    },
+    "Methods against each other": {
+        "arena": "all methods at equal budget: accuracy, cycles, energy, area",
+        "compare": "two runs of eval, question by question: McNemar, bootstrap",
+        "eval": "accuracy of a model with a method, through lmms-eval",
+        "measure": "accuracy and trace of a method in one run, for studies",
+        "sparsezip": "token selection in depth: the SparseZip study, POPE, MME",
+        "sparsezip-report": "summary and pictures from the tables of focal sparsezip",
+    },
+    "Hardware": {
+        "sweep": "explore a design space: grids, searches, Pareto fronts",
+        "gpu": "roofline estimates of whole inferences on GPUs",
+    },
+    "Many runs": {
+        "matrix": "models x datasets x methods of one file (run_*.sh)",
+        "merge": "shards of a run put together as one process would have",
+    },
+    "Models and data": {
+        "doctor": "what this machine and a model support, and why not",
+        "data": "look at the procedural benchmarks",
+        "train": "train the offline models; check what they have learned",
+        "convert-model": "rewrite a LLaVA-Video checkpoint as first published",
+    },
 }
+"""What each verb does, in groups; fits a terminal of 80 columns."""
+
+_OTHERS = "Other packages"
 
 
 def _help() -> str:
@@ -67,10 +82,12 @@ def _help() -> str:
         f"Focal {__version__}: compress vision-language models, trace them, simulate the traces.",
         "",
         "usage: focal VERB [OPTIONS]      (focal VERB --help for one verb)",
-        "",
     ]
-    lines += [f"  {verb:<17} {_SUMMARY.get(verb, '')}".rstrip() for verb in VERBS]
-    lines += ["", "  --version      print the version", "  --help         this page"]
+    known = {verb for verbs in _SUMMARIES.values() for verb in verbs}
+    others = {verb: "" for verb in VERBS if verb not in known}
+    for group, verbs in {**_SUMMARIES, **({_OTHERS: others} if others else {})}.items():
+        lines += ["", f"{group}:", *(f"  {verb:<17} {summary}".rstrip() for verb, summary in verbs.items())]
+    lines += ["", "  --version         print the version", "  --help            this page"]
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +13,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from focal.commands.spread import Spread, print_unfinished, spread_options
+from focal.commands.spread import Device, Spread, print_unfinished, spread_options
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError, near_matches
+from focal_common.reading.values import whole_number
 
 if TYPE_CHECKING:
     from focal_algorithm.matrix.rows import MatrixRow
@@ -55,7 +57,7 @@ def matrix(
     data: Annotated[
         Path | None, typer.Option(help="Folder with a folder of files per dataset, for rows that trace.")
     ] = None,
-    device: Annotated[str, typer.Option(help="torch device in place of the matrix's.")] = "",
+    device: Device = "",
     offline: Annotated[
         bool, typer.Option("--offline", help="Local files only, whatever the matrix allows.")
     ] = False,
@@ -123,7 +125,9 @@ def _changed(
         suite = tree["suites"][name]
         suite |= {"samples": samples} if samples else {}
         if choose:
-            suite["choose"] = int(choose) if choose.isascii() and choose.isdigit() else choose
+            suite["choose"] = choose
+            with suppress(ValueError):
+                suite["choose"] = whole_number(choose)
     for word in checkpoints:
         name, equals, place = word.partition("=")
         if not equals or not place:
@@ -140,7 +144,7 @@ def _changed(
 
 def _check_places(found: Matrix, rows: list[MatrixRow], data: Path | None) -> None:
     """Refuse a device or a folder that is not there before the first row, as none could run."""
-    from focal_algorithm.checkpoints.loading import check_device
+    from focal_algorithm.checkpoints.places import check_device
 
     check_device(found.device)
     if data is None:

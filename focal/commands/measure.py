@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from focal.commands.spread import Spread, print_unfinished, spread_options
+from focal.commands.spread import Device, Spread, print_unfinished, spread_options
 from focal_common.console import output_console, track
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -41,7 +41,7 @@ def measure(
     samples: Annotated[int, typer.Option(help="How many of them are traced.")] = 9,
     seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice.")] = 0,
-    device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
+    device: Device = "cpu",
     batch: Annotated[
         str,
         typer.Option(

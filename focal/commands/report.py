@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from focal_common.commit import check_writable
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
+from focal_common.places import published_root
 
+_PUBLISHED = published_root()
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -32,13 +35,14 @@ def report(
     ] = None,
     root: Annotated[
         Path, typer.Option("--root", help="Trace root with claims.csv, for published claims.")
-    ] = Path("example_output/published"),
+    ] = _PUBLISHED,
 ) -> None:
     """Put result folders into one HTML page that opens without network."""
     if output.suffix not in (".html", ".htm"):
         raise ConfigError(
             f"--output {output}: expected a name that ends in .html; --pdf writes the figures beside it"
         )
+    check_writable(output.parent)
     from focal_evaluation.report.html import write_report
     from focal_evaluation.report.runs import read_runs
 

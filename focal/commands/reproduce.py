@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from focal_common.commit import check_writable
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
+from focal_common.places import published_root
 
-_PUBLISHED = Path("example_output/published")
+_PUBLISHED = published_root()
 _Folder = Annotated[Path, typer.Option("--output", help="Folder for the tables and figures.")]
 _Root = Annotated[Path, typer.Option("--root", help="Trace root with the published tables and claims.csv.")]
 
@@ -75,6 +77,7 @@ def exhibits(
     """Make figures and tables of the paper from results: figure, data, and which published claims hold."""
     from focal_evaluation.exhibits.command import make_exhibits
 
+    check_writable(output)
     report = make_exhibits(names or ["all"], source, fidelity, root, output, mixed, formats)
     output_console().print(report.table)
     for note in report.notes:

@@ -8,13 +8,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import typer
 
 from focal_common.console import errors_console, output_console
-from focal_common.errors import FocalError
+from focal_common.errors import ConfigError, FocalError
+from focal_common.reading.values import real_number, whole_number
 
 _INTERRUPTED, _TERMINATED = 130, 143
 _LONGEST = 2000
@@ -62,7 +64,9 @@ def said(text: str, code: int, is_error: bool = False) -> int:
 
 def _code(command: typer.Typer, words: list[str]) -> int:
     try:
-        result = command(args=words, standalone_mode=False)
+        application = typer.main.get_command(command)
+        _prepare(application)
+        result = application(args=words, standalone_mode=False)
     except FocalError as error:
         _say(f"error: {error}{_options(command, words, error)}")
         return error.exit_code
@@ -76,6 +80,33 @@ def _code(command: typer.Typer, words: list[str]) -> int:
     except Exception as error:
         return _click_exit(error)
     return result if isinstance(result, int) else 0
+
+
+def _prepare(command: Any) -> None:
+    """Let numeric options of a command and its verbs take plain digits only, and let ``-o`` be short for ``--output``.
+
+    ``int`` also reads ``1_0`` and ``２``.
+    """
+    for one in command.params:
+        one.process_value = partial(_processed, one.process_value, max(one.opts, key=len))
+        if "--output" in one.opts and "-o" not in one.opts:
+            one.opts.append("-o")
+    for verb in getattr(command, "commands", {}).values():
+        _prepare(verb)
+
+
+def _processed(process: Callable[[Any, Any], Any], name: str, context: Any, given: Any) -> Any:
+    found = process(context, given)
+    pairs = zip(given, found, strict=False) if isinstance(found, list) else ((given, found),)
+    for text, number in pairs:
+        try:
+            if isinstance(text, str) and type(number) is int:
+                whole_number(text)
+            elif isinstance(text, str) and type(number) is float:
+                real_number(text)
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}") from error
+    return found
 
 
 def _say(sentence: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from focal_common.commit import check_writable
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
 
@@ -49,6 +50,7 @@ def show(
     from focal_evaluation.overlays.files import check_name, write_overlay
 
     check_name(output, layer)
+    check_writable(output.parent)
     from focal_evaluation.overlays.loading import read_sample, without_shares
     from focal_evaluation.overlays.scene import difference_scene, status_scene
 

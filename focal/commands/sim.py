@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -214,10 +215,10 @@ def _patches(text: str) -> tuple[int | None, int | None]:
     """Return rows and columns of patches; nothing for empty text."""
     if not text:
         return None, None
-    rows, times, columns = text.partition("x")
-    if not (times and rows.isdecimal() and columns.isdecimal()):
+    found = re.fullmatch("([0-9]{1,9})x([0-9]{1,9})", text)
+    if found is None:
         raise ConfigError(f"--patches is '{text}', expected rows x columns, such as 27x27")
-    return int(rows), int(columns)
+    return int(found[1]), int(found[2])
 
 
 def show_report(report: Report) -> None:

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from focal.commands.sparsezip_published import app as published_app
+from focal_common.commit import check_writable
 from focal_common.console import errors_console, output_console, track
+from focal_common.reading.values import whole_number
 
 app = typer.Typer(
     add_completion=False,
@@ -79,6 +81,7 @@ def study(
         square_budgets=_numbers(square_budgets, "--square-budgets"),
         parts=chosen,
     )
+    check_writable(output)
     cells = run_study(open_model(model), settings, output, work or output / ".work", _track)
     _finish(output, "repo", [cell for cell in cells if cell.status == "failed"])
 
@@ -164,6 +167,7 @@ def _evaluate(
     from focal.studies.sparsezip.model import open_model
 
     request = request_of(benchmark, methods, _words(only), pictures, seed)
+    check_writable(output)
     cells = run_methods(open_model(model), request, output, work or output / ".work", _track)
     _finish(output, parser, [cell for cell in cells if cell.status == "failed"])
 
@@ -200,6 +204,6 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
     from focal_common.errors import ConfigError
 
     try:
-        return tuple(int(word) for word in _words(text))
+        return tuple(whole_number(word) for word in _words(text))
     except ValueError as error:
         raise ConfigError(f"{option} '{text}': expected whole numbers such as 21,64") from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from focal_common.commit import check_writable
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError
 
@@ -124,6 +125,7 @@ def _run(
     """Answer and write; exit code 1 where a question that should be there has no answer."""
     from focal.studies.sparsezip.published_runs import answered, open_published, other_rows, write_published
 
+    check_writable(output)
     other_rows(output, benchmark)  # refused before anything runs
     for sentence in settings.notes:
         _note(sentence)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -26,12 +27,32 @@ from rich.progress import (
 
 from focal_common.console import errors_console, output_console
 from focal_common.errors import ConfigError
+from focal_common.reading.values import whole_number
 from focal_common.spreading.engines import ProcessEngine, Work, closing_engine
-from focal_common.spreading.shards import Shard, read_devices, read_shard
+from focal_common.spreading.shards import Shard, read_devices, read_rank, read_shard
 
 _POLL_S = 1.0
 _RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 _WITH_VALUE = ("--shard", "--jobs", "-j", "--devices", "--dask", "--scheduler", "--job")
+
+
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "--device-map",
+        help="torch device; auto, balanced or sequential spread a checkpoint over all GPUs and the host, and so does "
+        "a JSON object of devices by module.",
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        "--quantize",
+        help="Of linear layers: float, int8 (8bit; bitsandbytes on CUDA, torch on a CPU) or nf4 (4bit; bitsandbytes).",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -62,11 +83,12 @@ class Spread:
             ConfigError: An option makes no sense, contradicts another, or names a device that is not there.
         """
         chosen = read_shard(shard, os.environ)
-        if chosen is not None and not shard and (local := os.environ.get("LOCAL_RANK", "")).isdigit():
+        if chosen is not None and not shard and os.environ.get("LOCAL_RANK"):
             import torch
 
+            local = read_rank(os.environ, "LOCAL_RANK")
             if torch.cuda.is_available():
-                torch.cuda.set_device(int(local))
+                torch.cuda.set_device(local)
         for name in (
             _RANKS
         ):  # nothing is exchanged between shards; libraries that look here would wait for the others
@@ -109,7 +131,7 @@ class Spread:
             FocalError: It is not here; one of a cluster is looked for by its workers.
         """
         if given != "cpu" and not self.scheduler:
-            from focal_algorithm.checkpoints.loading import check_device
+            from focal_algorithm.checkpoints.places import check_device
 
             check_device(given)
         return "cuda" if self.devices and given == "cpu" else given
@@ -216,7 +238,9 @@ def _arguments(job: Sequence[tuple[str, str]]) -> dict[str, Any]:
         if name in ("job_extra_directives", "job_script_prologue", "worker_extra_args"):
             found.setdefault(name, []).append(value)
         else:
-            found[name] = int(value) if value.isascii() and value.isdigit() else value
+            found[name] = value
+            with suppress(ValueError):
+                found[name] = whole_number(value)
     return found
 
 
@@ -246,7 +270,7 @@ def without_spread(words: Sequence[str]) -> list[str]:
         if name in _WITH_VALUE:
             if not equals:
                 next(left, None)
-        elif word != "--slurm-script" and not (word.startswith("-j") and word[2:].isdigit()):
+        elif word != "--slurm-script" and not re.fullmatch("-j[0-9]+", word):
             kept.append(word)
     return kept
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from focal.commands.sim import comma_separated, show_report
-from focal.commands.spread import Spread, print_unfinished, spread_options
+from focal.commands.spread import Device, Precision, Spread, print_unfinished, spread_options
 from focal.commands.trace_files import app as traces_app
 from focal.commands.trace_tables import print_answers, print_samples
 from focal_algorithm.methods.budgeted import given_parameters
@@ -100,12 +100,12 @@ def trace(
         int | None, typer.Option(help="Tokens to generate greedily after the prefill (2; 4 with --task).")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of random weights and camera paths.")] = 0,
-    dtype: Annotated[str, typer.Option(help="fp32, bf16, or fp16 (not on a CPU).")] = "fp32",
-    precision: Annotated[
-        str, typer.Option(help="float, or int8: 8-bit linear layers (bitsandbytes on CUDA, torch on a CPU).")
-    ] = "float",
-    device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
-    attention: Annotated[str, typer.Option("--attn", help="sdpa or eager.")] = "sdpa",
+    dtype: Annotated[str, typer.Option(help="fp32, bf16 (bfloat16), or fp16 (not on a CPU).")] = "fp32",
+    precision: Precision = "float",
+    device: Device = "cpu",
+    attention: Annotated[
+        str, typer.Option("--attn", "--attention", help="sdpa, eager, or flash_attention_2 (CUDA).")
+    ] = "sdpa",
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that a checkpoint brings along.")
     ] = False,

@@ -18,7 +18,7 @@ from focal.commands.trace_files_ledger import ledger_table
 from focal.commands.trace_files_records import show_records
 from focal_common.commit import verify_folder
 from focal_common.console import output_console
-from focal_common.errors import ConfigError, TraceError
+from focal_common.errors import ConfigError, RunError, TraceError
 from focal_traces.counts.sparsity import sparsity_by_layer, tokens_by_layer, weighted_sparsity
 from focal_traces.counts.trace import Trace
 from focal_traces.files.convert import convert_file
@@ -99,20 +99,22 @@ def validate(
         list[Path], typer.Argument(help="Trace files; or folders, whose manifests are checked.")
     ],
     header: Header = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Leave with 1 where anything is unverified.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check files completely: manifests, checksums, schema, shapes, disjoint masks, consistent counts.
 
-    What no manifest vouches for, such as a published or a hand-made file, is called unverified.
+    What no manifest vouches for, such as a published or a hand-made file, is called unverified. Of a folder only the
+    manifests and their files are checked; an unverified trace in it is read when its file is named.
     """
     reports: list[dict[str, Any]] = []
     failure: TraceError | None = None
     for path in paths:
         try:
             if path.is_dir():
-                sealed, others = verify_folder(path)
-                found = {"sealed_files": sealed, "unverified": [str(one) for one in others]}
-                reports.append({"path": str(path), "ok": True} | found)
+                reports.append(_folder_report(path))
                 continue
             passed = validate_file(path, find_context(path, header))
         except TraceError as error:
@@ -139,6 +141,21 @@ def validate(
         if len(paths) == 1:
             raise failure
         raise TraceError(f"{sum(not report['ok'] for report in reports)} of {len(paths)} files are not valid")
+    if strict and not all(report["is_verified"] for report in reports):
+        raise RunError("--strict: not everything is named by a manifest")
+
+
+def _folder_report(path: Path) -> dict[str, Any]:
+    sealed, others = verify_folder(path)
+    if not (sealed or others):
+        raise TraceError(f"{path}: holds no files, expected a folder of traces or results")
+    return {
+        "path": str(path),
+        "ok": True,
+        "sealed_files": sealed,
+        "unverified": [str(one) for one in others],
+        "is_verified": not others,
+    }
 
 
 def convert(
@@ -201,10 +218,14 @@ def _print_report(report: dict[str, Any]) -> None:
         console.print(f"WRONG  {report['path']}", markup=False)
         return
     if "sealed_files" in report:
-        others = report["unverified"]
-        console.print(
-            f"ok     {report['path']}: {report['sealed_files']} files as their manifests say", markup=False
-        )
+        sealed, others = report["sealed_files"], report["unverified"]
+        if sealed:
+            console.print(f"ok     {report['path']}: {sealed} files as their manifests say", markup=False)
+        else:
+            console.print(
+                f"unverified {report['path']}: no manifest names any of its files; none was read",
+                markup=False,
+            )
         for path in others[:_MOST_DIFFERENCES]:
             console.print(f"       unverified: {path}", markup=False)
         if len(others) > _MOST_DIFFERENCES:

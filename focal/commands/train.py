@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from focal_common.commit import check_writable
 from focal_common.console import errors_console, output_console, track
 from focal_common.errors import ConfigError
 
@@ -158,6 +159,7 @@ def _train(
     from focal.environment import require_runnable
 
     require_runnable()
+    check_writable(output)
     import torch
 
     from focal_algorithm.training.checkpoint import LOG, plot_log

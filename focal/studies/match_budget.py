@@ -25,6 +25,8 @@ from focal_algorithm.tracing.runner import (
 from focal_algorithm.tracing.settings import RunSettings
 from focal_common.console import errors_console
 from focal_common.errors import ConfigError, FocalError, RunError, UnsupportedError, near_matches
+from focal_common.reading.values import real_number
+from focal_traces.header.schema import MOST_TOKENS
 from focal_traces.work.ledger import ledger
 
 QUANTITIES = {
@@ -41,11 +43,12 @@ def check_quantity(quantity: str, text: str) -> float:
     if quantity not in QUANTITIES:
         raise ConfigError(f"quantity '{quantity}': {near_matches(quantity, QUANTITIES)}", about=("match",))
     try:
-        return float(text)
-    except ValueError as error:
-        raise ConfigError(
-            f"{quantity} '{text}': expected a number such as 64 or 1.5e12", about=("match",)
-        ) from error
+        number = real_number(text)
+    except ValueError:
+        number = 0.0
+    if number <= 0 or (quantity == "tokens" and number > MOST_TOKENS):
+        raise ConfigError(f"{quantity} '{text}': expected a number such as 64 or 1.5e12", about=("match",))
+    return number
 
 
 def match_budget(

@@ -34,6 +34,7 @@ from focal_algorithm.transformers_versions import cache_of
 )
 def test_every_plug_in_file_is_in_its_table(package: Any, registry: Any) -> None:
     helpers = {
+        "arithmetic",
         "base",
         "budgeted",
         "build",

@@ -172,7 +172,10 @@ def test_a_cell_lies_where_the_token_looks(family: str, kind: str) -> None:
         for token, (picture, _, _, right, bottom) in enumerate(cells.tolist())
         if right <= pictures[picture].width_pixels and bottom <= pictures[picture].height_pixels
     ]
-    if (family, kind) == ("smolvlm", "image"):  # tiles show the picture enlarged; the overview, last, shows it as it is
+    if (family, kind) == (
+        "smolvlm",
+        "image",
+    ):  # tiles show the picture enlarged; the overview, last, shows it as it is
         shown = [token for token in shown if cells[token, 0] == len(pictures) - 1]
         assert len(shown) == 9
     for token in shown[:: max(1, len(shown) // 6)]:

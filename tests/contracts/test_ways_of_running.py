@@ -220,7 +220,9 @@ def test_every_way_of_running_is_exact_or_refused(name: str, subject: str) -> No
             ):
                 refusers, reason = "all", "repeats the tiles of pictures one by one"
             if way is _same_question_on_the_cut_cache and _holds_a_full_window(case):
-                with pytest.raises((RuntimeError, ValueError), match="(?i)sliding window"):  # by transformers itself
+                with pytest.raises(
+                    (RuntimeError, ValueError), match=r"(?i)sliding window"
+                ):  # by transformers itself
                     way(case)
                 continue
             if refusers == "all" or (refusers == "drops" and changes_length(case.method)):

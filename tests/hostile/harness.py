@@ -253,7 +253,7 @@ def _cases(name: str, seeds: list[int], bench: Path, folder: Path, pipe: Any) ->
         for line in Path("/proc/self/status").read_text().splitlines()
         if line.startswith("VmSize")
     )
-    resource.setrlimit(resource.RLIMIT_AS, (size + (4 << 30),) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (size + (2 << 30),) * 2)
     null = os.open(os.devnull, os.O_RDWR)
     for handle in (0, 1, 2):
         os.dup2(null, handle)

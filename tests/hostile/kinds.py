@@ -9,10 +9,13 @@ import random
 import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from bench import STEM
 from mutations import VALUES, changed_bytes, changed_csv, changed_tree, yaml_text
+from ruamel.yaml import YAML
 
 Asked = list[str] | Callable[[], object]
 """Words of a command, or a function whose `FocalError` is a refusal."""
@@ -70,16 +73,18 @@ def by_suffix(place: Path, rng: random.Random, kept: Collection[int] | None) -> 
         lines[number] = json.dumps(tree.get("line"))
         changed = ("\n".join(lines) + "\n").encode()
     elif is_tree:
-        from ruamel.yaml import YAML
-
-        whole = json.loads(json.dumps(YAML(typ="safe", pure=True).load(content.decode())))
-        tree, done = changed_tree(whole, rng, kept)
+        tree, done = changed_tree(_tree(content), rng, kept)
         text = yaml_text(tree) if place.suffix == ".yaml" else json.dumps(tree)
         changed = text.encode("utf-8", "surrogatepass")
     else:
         changed, done = changed_bytes(content, rng, kept)
     place.write_bytes(changed)
     return done
+
+
+@lru_cache(maxsize=64)
+def _tree(content: bytes) -> Any:
+    return json.loads(json.dumps(YAML(typ="safe", pure=True).load(content.decode())))
 
 
 def signed_counts(place: Path, rng: random.Random, kept: Collection[int] | None) -> list[str]:
@@ -400,7 +405,7 @@ def _swept(case: Path, rng: random.Random) -> Asked:
 def _parts(place: Path, rng: random.Random, kept: Collection[int] | None) -> list[str]:
     """Change the journal of a study that was stopped after one point."""
     from focal_common.places import make_folder
-    from focal_common.reading.json_files import sealed
+    from focal_common.reading.json_files import sealed_line
     from focal_simulator.sweep.rows import read_rows
 
     folder = place.parent
@@ -408,10 +413,10 @@ def _parts(place: Path, rng: random.Random, kept: Collection[int] | None) -> lis
     for name in ("results.parquet", "summary.json", "front.csv"):
         (folder / name).unlink(missing_ok=True)
     make_folder(folder / "parts")
-    journal = folder / "parts" / "000000.jsonl"
+    journal = folder / "parts" / "00000000-1.jsonl"
     names = sorted(path.name for path in (folder / "parts").iterdir())
     assert names, "the marker is there"
-    journal.write_text(json.dumps(sealed(rows[0])) + "\n")
+    journal.write_bytes(sealed_line(rows[0]))
     return by_suffix(journal, rng, kept)
 
 

@@ -17,6 +17,9 @@ from harness import Outcome, asked
 from kinds import COUNTS, FRAMES, MASKS
 from mutations import nested
 
+from focal_algorithm.evaluation.lmms.answering import AnswerLog
+from focal_algorithm.tasks.store import load_split
+
 BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"a{number}: &a{number} [{','.join([f'*a{number - 1}'] * 10)}]\n" for number in range(1, 11)
 )
@@ -29,7 +32,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def case(bench: Path, tmp_path: Path) -> Path:
-    for name in ("root", "published", "sim", "swept", "runs", "checkpoint", "cache"):
+    for name in ("root", "published", "sim", "swept", "runs", "checkpoint", "cache", "answers", "row"):
         shutil.copytree(bench / name, tmp_path / name)
     for place in bench.glob("*.*"):
         shutil.copy(place, tmp_path)
@@ -415,3 +418,182 @@ def test_a_column_under_another_name(column: str, case: Path) -> None:
         found = asked(words)
         assert found.faults == []
         assert found.code == 0 or found.error.count("error: ") == 1, found.error
+
+
+@pytest.mark.parametrize("text", ["[" * 3000, '{"a":' * 3000, "9" * 5000, '{"a": 1, "a": 2}', '{"a": NaN}'])
+def test_json(text: str, case: Path) -> None:
+    place = case / "odd.json"
+    place.write_text(text)
+    refused(["trace", "info", str(case / COUNTS), "--header", str(place)], "odd.json")
+    refused(sim(case, "--hardware", str(place)), "odd.json")
+    shutil.copy(place, case / "swept" / "study.json")
+    words = ["sweep", str(case / "study.yaml"), "--output", str(case / "swept"), "--no-figures"]
+    refused(words, "study.json")
+    shutil.copy(place, case / "checkpoint" / "config.json")
+    words = ["trace", "--model", str(case / "checkpoint"), "--samples", "1", "--output", str(case / "out")]
+    refused(words, "config.json")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"selected_layers": [1e-300]}, {"selected_layers": ""}, {"selected_layers": [1], "block_size": "2"}],
+)
+def test_what_a_header_says_of_a_method(parameters: dict[str, object], case: Path) -> None:
+    resigned_counts(case, lambda header: header.update(method="focus", parameters=parameters))
+    refused(["trace", "info", str(case / COUNTS)], "field 'parameters.")
+
+
+def test_more_visual_tokens_than_any_model_has(case: Path) -> None:
+    place = case / "root" / "meta_data.csv"
+    place.write_text(place.read_text().replace(",18,", ",2147483648,"))
+    refused(["sim", "--trace", str(case / "root"), "--output", str(case / "out")], "'Sequence length'")
+
+
+@pytest.mark.parametrize("rules", ["-1e308", "null", "{}", "[1]", '[{"offsets": 1, "rounds": 1}]'])
+def test_rules_that_are_no_list(rules: str, case: Path) -> None:
+    resigned_masks(case, rules=rules)
+    refused(["trace", "info", str(case / MASKS)], "rules")
+
+
+@pytest.mark.parametrize("theta", ["x", "true", "[0.5]", "1.0"])
+def test_a_parameter_that_may_be_absent(theta: str, case: Path) -> None:
+    words = ["trace", "--method", "cdpruner", "--set", f"theta={theta}", "--size", "tiny"]
+    refused([*words, "--output", str(case / "out")], "theta")
+
+
+@pytest.mark.parametrize("name", ["nan", "inf", "Infinity", "NaN"])
+def test_a_name_that_tables_would_hold_as_a_number(name: str, case: Path) -> None:
+    text = (case / "matrix.yaml").read_text().replace('name: "32"', f"name: '{name}'")
+    (case / "matrix.yaml").write_text(text)
+    refused(["matrix", "--profile", str(case / "matrix.yaml"), "--list"], "matrix.yaml", "variants.0.name")
+
+
+def test_a_small_array_takes_little_memory(case: Path) -> None:
+    """4 GiB were asked for before a byte was read: a MemoryError where memory is limited, as on clusters."""
+    import tracemalloc
+
+    from focal_common.reading.npy_files import read_npy
+
+    np.save(case / "a.npy", np.zeros(3))
+    tracemalloc.start()
+    read_npy(case / "a.npy")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (10**12,), }",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }",
+        "{'descr': [['a', '<f8']], 'fortran_order': False, 'shape': (1,), }",
+        "(" * 90,
+        "",
+    ],
+)
+def test_a_damaged_header_of_an_array(header: str, case: Path) -> None:
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(8)
+    (place,) = (case / "cache").rglob("frames.npy")
+    place.write_bytes(content)
+    found = asked(lambda: load_split("shapes-video", seed=0, split="test", samples=1, cache=case / "cache"))
+    assert (found.code, found.faults) == (2, [])
+    assert "frames.npy" in found.error
+
+
+@pytest.mark.parametrize("field", ["kind", "text", "choices", "answer", "questions"])
+@pytest.mark.parametrize("value", [None, 7, [7], {"a": 1}, "x"])
+def test_a_task_with_the_right_hash_and_wrong_fields(field: str, value: object, case: Path) -> None:
+    from focal_algorithm.tasks.store import _digest
+
+    (place,) = (case / "cache").rglob("questions.jsonl")
+    tree = json.loads(place.read_text().splitlines()[0])
+    (tree if field == "questions" else tree["questions"][0])[field] = value
+    text = json.dumps(tree) + "\n"
+    place.write_text(text)
+    manifest = json.loads(place.with_name("manifest.json").read_text())
+    manifest["sha256"] = _digest(np.load(place.with_name("frames.npy")), text)
+    place.with_name("manifest.json").write_text(json.dumps(manifest))
+    found = asked(lambda: load_split("shapes-video", seed=0, split="test", samples=1, cache=case / "cache"))
+    is_text = isinstance(value, str) and field in ("kind", "text")  # which may say anything
+    assert (found.code, found.faults) == (0 if is_text else 2, []), found
+    assert is_text or "questions.jsonl" in found.error
+
+
+@pytest.mark.parametrize("answer", ["null", "true", "[]", '"no"', "1e308"])
+def test_an_answer_that_was_changed(answer: str, case: Path) -> None:
+    """null became the text None."""
+    place = case / "answers" / "a.jsonl"
+    lines = place.read_text().splitlines()
+    assert '"yes"' in lines[1]
+    lines[1] = lines[1].replace('"yes"', answer)
+    place.write_text("\n".join(lines) + "\n")
+    found = asked(lambda: AnswerLog(place, {"model": "x"}))
+    assert (found.code, found.faults) == (2, [])
+    assert "a.jsonl" in found.error
+
+
+@pytest.mark.parametrize(
+    "change", [{"index": "x"}, {"index": None}, {"seconds": "fast"}, {"seconds": None}, {"status": 1}, {}]
+)
+def test_a_row_of_a_journal_of_other_types(change: dict[str, object], case: Path) -> None:
+    from focal_common.places import make_folder
+    from focal_common.reading.json_files import sealed
+    from focal_simulator.sweep.rows import read_rows
+
+    folder = case / "swept"
+    rows = read_rows([folder / "results.parquet"])
+    for name in ("results.parquet", "summary.json", "front.csv"):
+        (folder / name).unlink()
+    make_folder(folder / "parts")
+    row = {**rows[0], **change} if change else {}
+    (folder / "parts" / "000000.jsonl").write_text(json.dumps(sealed(row)) + "\n")
+    words = ["sweep", str(case / "study.yaml"), "--output", str(folder), "--no-figures"]
+    found = asked(words)
+    assert found.faults == []
+    assert found.code == 0 or (found.code == 2 and "000000.jsonl" in found.error), found.error
+    if found.code == 0:
+        assert read_rows([folder / "results.parquet"]) == rows
+
+
+def test_a_bit_of_a_name_in_an_archive(case: Path) -> None:
+    """Each byte of the names that zip and Parquet files hold, one bit flipped."""
+    for name, words in (
+        (FRAMES, (b"frames.json", b"pictures/")),
+        (COUNTS, (b"focal.header", b"unique", b"gemm")),
+    ):
+        whole = (case / name).read_bytes()
+        for word in words:
+            start = whole.index(word)
+            for place in range(start, start + len(word)):
+                (case / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+                refused(["trace", "info", str(case / name), "--json"], Path(name).name)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sim", "--trace", COUNTS, "--accelerator", "focus", "--no-figure", "--output"],
+        ["sweep", "study.yaml", "--output"],
+        ["trace", "--size", "tiny", "--samples", "1", "--output"],
+        ["eval", "--model", "shapes_video", "--tasks", "shapes-video", "--output_path"],
+        ["matrix", "--profile", "matrix.yaml", "--output"],
+        ["measure", "--output"],
+        ["arena", "--output"],
+        ["train", "video", "--output"],
+        ["sparsezip", "study", "--output"],
+        ["sparsezip", "pope_run_all", "--method", "dense", "--output"],
+        ["reproduce", "fig9", "--from", "sim", "--output"],
+        ["report", "sim", "-o"],
+        ["show", COUNTS, "-o"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_an_output_that_cannot_be_written_is_found_before_the_work(
+    words: list[str], case: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(case)
+    found = asked([*words, "study.yaml/out.html"])  # below a file
+    assert (found.code, found.faults) == (1, []), found
+    assert found.error.strip().splitlines()[-1].startswith("error: study.yaml"), found.error
+    assert "cannot be written" in found.error

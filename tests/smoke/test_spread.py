@@ -291,6 +291,44 @@ def test_processes_give_the_bytes_of_one(count: int, tmp_path: Path) -> None:
     assert contents(tmp_path / "spread") == contents(tmp_path / "whole")
 
 
+SBATCH = """#!/bin/sh
+# Runs what would be queued at once, as a process of its own, and says its number as Slurm does.
+for script; do :; done
+setsid sh "$script" > "{log}.$$" 2>&1 &
+echo $! >> "{log}"
+echo "Submitted batch job $!"
+"""
+SCANCEL = """#!/bin/sh
+for job; do kill -- "-$job" 2>/dev/null; done
+exit 0
+"""
+
+
+@pytest.mark.slow
+def test_jobs_that_dask_jobqueue_submits_give_the_bytes_of_one_process(tmp_path: Path) -> None:
+    """Slurm is pretended: ``sbatch`` starts the job script of dask-jobqueue at once."""
+    pytest.importorskip("dask_jobqueue")
+    programs, log = tmp_path / "programs", tmp_path / "jobs"
+    programs.mkdir()
+    for name, text in (("sbatch", SBATCH.format(log=log)), ("scancel", SCANCEL)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    places = environment(PATH=f"{programs}{os.pathsep}{os.environ['PATH']}")
+    words = [*PROGRAM, "matrix", *map(str, matrix_words(tmp_path))]
+    subprocess.run([*words, "--output", tmp_path / "whole"], env=places, check=True, capture_output=True)
+    spread = ["--scheduler", "slurm", "-j", "2", "--job", "memory=2GB", "--job", "interface=lo"]
+    spread += ["--job", f"local_directory={tmp_path}", "--job", "worker_extra_args=--no-dashboard"]
+    done = subprocess.run(
+        [*words, "--output", tmp_path / "jobs2", *spread], env=places, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "jobs2") == contents(tmp_path / "whole")
+    assert len(log.read_text().split()) == 2
+    for job in log.read_text().split():  # the workers ended with the command
+        with pytest.raises(ProcessLookupError):
+            os.killpg(int(job), 0)
+
+
 @pytest.mark.slow
 def test_torchrun_and_a_local_dask_cluster_give_the_bytes_of_one_process(tmp_path: Path) -> None:
     pytest.importorskip("distributed")

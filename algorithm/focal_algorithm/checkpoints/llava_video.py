@@ -257,7 +257,7 @@ def _tower_layers(files: list[Path]) -> int:
     layers: set[int] = set()
     for path in files:
         for name in weight_names(path):
-            found = re.search(r"vision_model\.encoder\.layers\.(\d+)\.", name)
+            found = re.search(r"vision_model\.encoder\.layers\.([0-9]{1,9})\.", name)
             if found:
                 layers.add(int(found[1]))
     if not layers:

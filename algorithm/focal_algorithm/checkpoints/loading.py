@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ import numpy as np
 import torch
 
 from focal_algorithm.checkpoints.hub import pinned
-from focal_algorithm.checkpoints.quantization import quantize
+from focal_algorithm.checkpoints.places import Place
+from focal_algorithm.checkpoints.quantization import quantize, stock_quantization
 from focal_algorithm.models import FOREIGN_TYPES, MODELS, check_model_name, model_location
+from focal_algorithm.models.arithmetic import DTYPES
 from focal_algorithm.models.base import ModelAdapter
 from focal_algorithm.models.sizes import keep_tokens_apart
 from focal_algorithm.models.weights import SHIPPED, weights_digest
@@ -22,8 +25,6 @@ from focal_common.errors import ConfigError, UnsupportedError, near_matches
 from focal_common.reading.json_files import read_json
 from focal_common.reading.model_folders import check_model_folder, foreign_sentences
 from focal_traces.header.schema import DecoderGeometry
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,15 @@ def load_model(
 ) -> LoadedModel:
     """Build a family with seeded random weights, or load a checkpoint; quantise it if asked.
 
+    Weights of a checkpoint are read from its files straight to where they compute, tensor by tensor.
+
     Args:
         name: A shipped model, a family in `MODELS`, a folder, or a Hub name with a slash.
         size: Size of a random model; ignored for checkpoints.
         seed: Seed of random weights.
         dtype: ``fp32``, ``bf16`` or ``fp16``.
-        attention: ``sdpa`` or ``eager``.
-        device: torch device name.
+        attention: One of `ATTENTIONS`.
+        device: torch device, or how to spread a checkpoint over several, see `Place.read`.
         is_offline: Whether only local files may be used.
         trust_remote_code: Whether Python code that a checkpoint brings may run.
         revision: Revision of a Hub name; empty for its newest.
@@ -87,33 +90,77 @@ def load_model(
     Raises:
         ConfigError: Unknown name, dtype or precision, or files that cannot be read.
         UnsupportedError: A transformers outside the versions that were run, fp16 on a CPU, a family without
-            adapter, or code of a checkpoint without leave to run.
+            adapter, code of a checkpoint without leave to run, or a library that is not there.
     """
     name, pinned_name = pinned(name, revision, is_offline)
     require_known_version()
-    if dtype not in DTYPES:
-        raise ConfigError(f"unknown dtype '{dtype}'; {near_matches(dtype, DTYPES)}")
-    kind = check_device(device)
-    if dtype == "fp16" and kind == "cpu":
-        raise UnsupportedError("fp16 on a CPU is hundreds of times slower than bf16; use dtype bf16 or fp32")
+    place = Place.read(device)
+    _check_arithmetic(dtype, attention, place)
+    if name in MODELS and place.device_map is not None:
+        raise UnsupportedError(
+            f"device {device}: only weights that are read from files can be spread, and {name} draws random ones; "
+            "expected a torch device"
+        )
     if name in MODELS:
         adapter = MODELS.load(name)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = random_model(adapter, size, attention)
+        _cast(model, DTYPES[dtype])
         checkpoint, tokenizer = f"random:{seed}", adapter.random_tokenizer()
     else:
         adapter = find_adapter(name, is_offline, trust_remote_code)
-        place = model_location(name)
-        model = _from_files(adapter, place, DTYPES[dtype], attention, is_offline)
+        files = model_location(name)
+        if precision != "float" and "quantization_config" in model_settings(name, is_offline):
+            raise UnsupportedError(
+                f"{name}: its weights are quantised already; expected precision float, which leaves them as they are"
+            )
+        device_map = place.device_map
+        if device_map is None and place.kind != "cpu" and importlib.util.find_spec("accelerate"):
+            device_map = {"": device}
+        model = _from_files(
+            adapter,
+            files,
+            dtype=DTYPES[dtype],
+            attn_implementation=attention,
+            local_files_only=is_offline,
+            **({} if device_map is None else {"device_map": device_map}),
+            **stock_quantization(precision, place.kind, DTYPES[dtype]),
+        )
         checkpoint = checkpoint_name(name, model)
         tokenizer = checkpoint_tokenizer(
-            place, is_offline, trust_remote_code and runs_checkpoint_code(adapter), adapter.random_tokenizer()
+            files, is_offline, trust_remote_code and runs_checkpoint_code(adapter), adapter.random_tokenizer()
         )
-    model = model.to(device=device, dtype=DTYPES[dtype]).eval()
+    if place.device_map is None and not getattr(model, "is_quantized", False):
+        model = model.to(device)
     shipped = name if name in SHIPPED else ""
-    quantization = quantize(model, precision, device)
+    quantization = quantize(model.eval(), precision, place.kind)
     return LoadedModel(model, adapter(), tokenizer, pinned_name or checkpoint, shipped, quantization)
+
+
+def _check_arithmetic(dtype: str, attention: str, place: Place) -> None:
+    if dtype not in DTYPES:
+        raise ConfigError(f"unknown dtype '{dtype}'; {near_matches(dtype, DTYPES)}")
+    if dtype == "fp16" and place.kind == "cpu":
+        raise UnsupportedError("fp16 on a CPU is hundreds of times slower than bf16; use dtype bf16 or fp32")
+    if attention.startswith("flash"):
+        from transformers.utils import is_flash_attn_2_available
+
+        if not is_flash_attn_2_available():
+            raise UnsupportedError(
+                f"attention {attention} needs a CUDA device and the package flash-attn; expected sdpa or eager"
+            )
+        if dtype == "fp32":
+            raise UnsupportedError(
+                f"attention {attention} does not compute in fp32; expected dtype bf16 or fp16"
+            )
+
+
+def _cast(model: Any, dtype: torch.dtype) -> None:
+    """Cast what a checkpoint would hold, as `from_pretrained` does: rotary frequencies keep their precision."""
+    for value in model.state_dict(keep_vars=True).values():
+        if value.is_floating_point():
+            value.data = value.data.to(dtype)
 
 
 def random_model(adapter: type[ModelAdapter], size: str, attention: str) -> Any:
@@ -137,24 +184,6 @@ def empty_model(adapter: type[ModelAdapter], architecture: Mapping[str, Any]) ->
 def runs_checkpoint_code(adapter: type[ModelAdapter]) -> bool:
     """Return whether checkpoints of a family bring their own Python code, which a user must allow."""
     return bool(getattr(adapter.model_class, "runs_checkpoint_code", False))
-
-
-def check_device(name: str) -> str:
-    """Return the kind of a torch device that exists here.
-
-    Raises:
-        ConfigError: No device has such a name.
-        UnsupportedError: This machine has no CUDA device.
-    """
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device '{name}' is no torch device; expected cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UnsupportedError(f"device {name}: torch {torch.__version__} finds no CUDA device; use cpu")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device {name}: expected cuda:0 to cuda:{torch.cuda.device_count() - 1}")
-    return str(device.type)
 
 
 def find_adapter(name: str, is_offline: bool, trust_remote_code: bool = False) -> type[ModelAdapter]:
@@ -223,21 +252,21 @@ def model_settings(name: str, is_offline: bool) -> dict[str, Any]:
     return settings
 
 
-def _from_files(
-    adapter: type[ModelAdapter], name: str, dtype: torch.dtype, attention: str, is_offline: bool
-) -> Any:
+def _from_files(adapter: type[ModelAdapter], name: str, **settings: Any) -> Any:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # it would mix with ours
     if Path(name).is_dir():
         check_model_folder(Path(name))
     # Cut short, empty, a pointer of Git LFS in place of the file, or tensors of other sizes.
-    with foreign_sentences(name, "whole weights that fit config.json"):
-        model = adapter.model_class.from_pretrained(
-            name, dtype=dtype, attn_implementation=attention, local_files_only=is_offline
-        )
+    expected = "whole weights that fit config.json"
+    if isinstance(settings.get("device_map"), dict):
+        expected += ", and a device map that names every part"
+    with foreign_sentences(name, expected):
+        model = adapter.model_class.from_pretrained(name, **settings)
     for weight, values in model.named_parameters():
-        if not torch.isfinite(values).all():
+        # What is kept on the host or on disk is found when it is used: a prefill refuses NaN.
+        if values.device.type != "meta" and not torch.isfinite(values).all():
             raise ConfigError(f"{name}: weight '{weight}' holds inf or NaN, expected finite numbers")
     return model
 

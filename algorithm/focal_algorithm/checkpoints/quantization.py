@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
+import importlib.util
+from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from focal_algorithm.models.arithmetic import PRECISIONS
 from focal_algorithm.models.inference_only import refuse_gradients
 from focal_common.errors import ConfigError, UnsupportedError, near_matches
 
@@ -75,72 +76,79 @@ def quantise_rows(values: Tensor) -> tuple[Tensor, Tensor]:
     return steps.round().to(torch.int8), scale
 
 
-PRECISIONS = ("float", "int8")
-"""``float`` leaves the model in its dtype."""
+def stock_quantization(precision: str, kind: str, dtype: torch.dtype) -> dict[str, Any]:
+    """Return what `from_pretrained` is told, so that bitsandbytes quantises weights as they are read.
+
+    Args:
+        precision: One of `PRECISIONS`.
+        kind: Kind of the device. int8 on a CPU is that of `quantize`, after loading.
+        dtype: Of what is not quantised, and of products with ``nf4`` weights.
+
+    Raises:
+        UnsupportedError: bitsandbytes is not installed.
+    """
+    if precision not in PRECISIONS or precision == "float" or (precision, kind) == ("int8", "cpu"):
+        return {}
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UnsupportedError(
+            f"precision {precision} on {kind} needs bitsandbytes, which the published runs use; pip install "
+            "bitsandbytes, or use device cpu and precision int8, which torch computes"
+        )
+    from transformers import BitsAndBytesConfig
+
+    if precision == "int8":
+        config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=OUTLIER_THRESHOLD)
+    else:
+        config = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
+        )
+    return {"quantization_config": config}
 
 
-def quantize(model: Any, precision: str, device: str) -> str:
-    """Quantise every linear layer but the language-model head, in place.
+def quantize(model: Any, precision: str, kind: str) -> str:
+    """Quantise every linear layer but the language-model head, in place, unless that was done while loading.
 
     Compression methods still act on floating activations, before each quantised product, and attention, norms
     and the cache stay in floating point, as in the published INT8 runs (Focus, HPCA 2026, sec. VII-E).
 
     Args:
-        model: In evaluation mode, on ``device``.
+        model: In evaluation mode, in its place.
         precision: One of `PRECISIONS`.
-        device: On CUDA the layers of bitsandbytes are used, as published; elsewhere `Int8Linear`.
+        kind: Kind of the device.
 
     Returns:
-        What was done, for the trace header; empty for ``float``.
+        The arithmetic of its linear layers, for the trace header; empty for ``float``.
 
     Raises:
         ConfigError: Unknown precision.
-        UnsupportedError: CUDA without bitsandbytes, or a device without an 8-bit path.
+        UnsupportedError: Weights that were quantised before, or that only bitsandbytes quantises, while loading.
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"unknown precision '{precision}'; {near_matches(precision, PRECISIONS)}")
+    if getattr(model, "is_quantized", False):
+        return _label(model, precision)
     if precision == "float":
         return ""
-    kind = torch.device(device).type
-    if kind == "cuda":
-        build, label = _bitsandbytes()
-    elif kind == "cpu":
-        build = Int8Linear.of
-        label = (
-            f"int8: rows of weights, tokens of activations, outlier columns from {OUTLIER_THRESHOLD}; torch"
+    if (precision, kind) != ("int8", "cpu"):
+        raise UnsupportedError(
+            f"precision {precision} on {kind} quantises weights as they are read from files, and these are random; "
+            "expected a checkpoint, or precision int8 on a CPU"
         )
-    else:
-        raise UnsupportedError(f"precision int8 runs on cpu and cuda, not on '{device}'")
     head = model.get_output_embeddings()
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             # type(), not isinstance: subclasses of Linear compute something else.
             if type(child) is nn.Linear and child is not head:
-                setattr(module, name, build(child))
-    return label
+                setattr(module, name, Int8Linear.of(child))
+    return f"int8: rows of weights, tokens of activations, outlier columns from {OUTLIER_THRESHOLD}; torch"
 
 
-def _bitsandbytes() -> tuple[Callable[[nn.Linear], nn.Module], str]:
-    try:
-        bitsandbytes = importlib.import_module("bitsandbytes")
-    except ImportError as error:
-        raise UnsupportedError(
-            "precision int8 on CUDA needs bitsandbytes, which the published runs use; install bitsandbytes, or "
-            "use device cpu for the int8 path of torch"
-        ) from error
-
-    def build(linear: nn.Linear) -> nn.Module:
-        quantised = bitsandbytes.nn.Linear8bitLt(
-            linear.in_features,
-            linear.out_features,
-            bias=linear.bias is not None,
-            has_fp16_weights=False,
-            threshold=OUTLIER_THRESHOLD,
-        )
-        quantised.load_state_dict(linear.state_dict())
-        return quantised.to(linear.weight.device).eval()  # quantises while moving
-
-    return (
-        build,
-        f"int8: bitsandbytes {bitsandbytes.__version__}, LLM.int8(), outliers from {OUTLIER_THRESHOLD}",
-    )
+def _label(model: Any, precision: str) -> str:
+    """Return how a library quantised while loading; where a checkpoint brings quantised weights, in its words."""
+    own = model.config.quantization_config
+    if precision == "float":
+        return f"{getattr(own.quant_method, 'value', own.quant_method)}: as the checkpoint brings it"
+    used = f"bitsandbytes {version('bitsandbytes')}"
+    if precision == "int8":
+        return f"int8: {used}, LLM.int8(), outliers from {OUTLIER_THRESHOLD}"
+    return f"nf4: {used}, blocks of 64 weights, products in {str(own.bnb_4bit_compute_dtype).removeprefix('torch.')}"

@@ -18,6 +18,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from focal_algorithm.hooks.ahead import is_looking_ahead, show_ahead
 from focal_algorithm.hooks.requirements import OBSERVED
+from focal_algorithm.models.arithmetic import ATTENTIONS
 from focal_algorithm.models.inference_only import refuse_gradients
 from focal_common.errors import UnsupportedError
 
@@ -29,7 +30,6 @@ __all__ = ["SESSIONS", "naive_probabilities", "observed_attention"]
 SESSIONS: WeakKeyDictionary[nn.Module, tuple[Operands, int]] = WeakKeyDictionary()
 """Attention module to what is attached to it and its layer; empty where nothing is attached."""
 
-_SUPPORTED = ("eager", "sdpa")
 _PROBABILITIES_AT_ONCE = 1 << 20
 """Bounds the probabilities held at once: 4 MiB in fp32, which stay in a cache, or one head if that is more."""
 
@@ -38,22 +38,23 @@ def observed_attention(stock: str) -> str:
     """Register, if needed, the observed twin of a stock attention function and return its name.
 
     Args:
-        stock: ``"eager"`` or ``"sdpa"``.
+        stock: One of `ATTENTIONS`.
 
     Raises:
         UnsupportedError: Another function is in use.
     """
-    if stock not in _SUPPORTED:
+    if stock not in ATTENTIONS:
         raise UnsupportedError(
             f"attention implementation '{stock}' cannot be observed; load the model with attn_implementation "
-            f"{' or '.join(_SUPPORTED)}"
+            f"{', '.join(ATTENTIONS)}"
         )
-    name = f"{OBSERVED}{stock}"
+    # transformers looks for kernels by any name with "flash" in it.
+    name = OBSERVED + stock.replace("flash", "fused")
     if name not in ALL_ATTENTION_FUNCTIONS:
         AttentionInterface.register(name, _observing(stock))
         # Without a mask function of the same name, transformers passes no mask and padding would be seen.
         masks = AttentionMaskInterface()
-        AttentionMaskInterface.register(name, masks[stock])
+        AttentionMaskInterface.register(name, masks["sdpa" if stock.startswith("flash") else stock])
     return name
 
 
@@ -86,7 +87,9 @@ def _observing(stock: str) -> Callable[..., tuple[Tensor, Any]]:
                 shown = key[:, :, :tokens], value[:, :, :tokens]
                 output = _replaced_attention(operands, layer, query, *shown, mask, scaling)
                 return refuse_gradients(output, operands.method.name), None
-        return _stock_function(stock, module)(module, query, key, value, attention_mask, **settings)
+        # Flash attention takes no mask; where one is needed, as for padded prompts that lost tokens, sdpa does.
+        chosen = "sdpa" if stock.startswith("flash") and attention_mask is not None else stock
+        return _stock_function(chosen, module)(module, query, key, value, attention_mask, **settings)
 
     return attention
 

@@ -123,7 +123,7 @@ class ShortenedLayer(DynamicLayer):
 
     def note(self, part: int, notes: Tensor) -> None:
         """Append what the method noted of new tokens, axes (batch, new tokens, width)."""
-        earlier = self.notes.get(part)
+        earlier, notes = self.notes.get(part), notes.to(self.keys.device)
         self.notes[part] = notes if earlier is None else torch.cat((earlier, notes), dim=1)
 
     def reset(self) -> None:

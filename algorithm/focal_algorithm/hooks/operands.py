@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from focal_algorithm.hooks.forward import ThreadState
+from focal_algorithm.hooks.placement import moved
 from focal_algorithm.hooks.prefill import Picture
 from focal_algorithm.hooks.sequence import without_keys
 from focal_algorithm.methods.base import (
@@ -152,7 +153,7 @@ class Operands:
                 operands = AttentionOperands(
                     query[row][:, new].detach(), key[row][:, places].detach(), scaling
                 )
-                notes = now.notes.setdefault((row, part), DecodeNotes())
+                notes = moved(now.notes.setdefault((row, part), DecodeNotes()), query.device)
                 chosen = self.method.choose_keys(layer, operands, stream, notes)
                 if chosen is None:
                     continue

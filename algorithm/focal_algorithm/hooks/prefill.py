@@ -6,13 +6,14 @@ Lives from the start of a prefill to the end of its last decode step. Registers 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from focal_algorithm.hooks.counting import HostCopies
+from focal_algorithm.hooks.placement import moved
 from focal_algorithm.hooks.recorder import OpenBatch
 from focal_algorithm.hooks.sequence import BatchSequence, gather_tokens
 from focal_algorithm.methods.base import CompressionMethod, HookPoint, Resequenced, TokenStream
@@ -161,6 +162,22 @@ class Prefill:
         """
         return self._shown if part is None else [one for one in self._shown if one.part == part]
 
+    def move(self, device: torch.device) -> None:
+        """Follow the prompts to the device of the next layer, with all that later layers need of earlier ones."""
+        if self.sequence.columns.device == device:
+            return
+        self.sequence, self._token_ids = moved((self.sequence, self._token_ids), device)
+        self.states = {key: moved(state, device) for key, state in self.states.items()}
+        self._shown = [
+            replace(
+                one,
+                rows=self.sequence.rows(one.row),
+                stream=moved(one.stream, device),
+                state=self.states[one.row, one.part],
+            )
+            for one in self._shown
+        ]
+
     def watch_numbers(self, layer: int, gemm: str, values: Tensor) -> None:
         """Note a GEMM input, axes (batch, tokens, width), for `require_numbers`."""
         if self.sequence.is_full:
@@ -271,9 +288,10 @@ class Prefill:
 
         Axes (..., batch, queries).
         """
-        positions = self.last_positions + 1 + steps
+        sequence = self.at_layer[layer]
+        positions = self.last_positions.to(sequence.columns.device) + 1 + steps
         positions = positions + torch.arange(queries, device=positions.device)
-        lowered = self.at_layer[layer].lowered
+        lowered = sequence.lowered
         return positions if lowered is None else positions - lowered
 
     def held_stream(self, layer: int, row: int, part: int, steps: int) -> tuple[TokenStream, Tensor]:
@@ -290,9 +308,8 @@ class Prefill:
         rows = sequence.rows(row)
         rows = rows[: len(rows) + min(steps, 0)]
         after = torch.arange(max(steps, 0), device=rows.device)
-        token_ids = torch.cat(
-            (self._token_ids[row][sequence.columns[row, rows]], layout.sequence_tokens + after)
-        )
+        own = self._token_ids[row].to(rows.device)[sequence.columns[row, rows]]
+        token_ids = torch.cat((own, layout.sequence_tokens + after))
         places = torch.cat((rows, sequence.columns.shape[1] + after))
         return TokenStream.of(layout, token_ids), places
 

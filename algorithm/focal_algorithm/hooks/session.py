@@ -28,6 +28,7 @@ from focal_algorithm.hooks.cache import (
 from focal_algorithm.hooks.forward import Forward, ThreadState
 from focal_algorithm.hooks.generation import GenerateCall
 from focal_algorithm.hooks.operands import Operands, rotary_rows
+from focal_algorithm.hooks.placement import devices_of_layers, is_spread, moved
 from focal_algorithm.hooks.prefill import Picture, Prefill
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.hooks.requirements import (
@@ -84,6 +85,7 @@ class Session:
         self.points = hook_points(method)
         self._decoder_points = adapter.points(model)
         self.geometry = self._decoder_points.geometry
+        self._devices = devices_of_layers(self._decoder_points.layers) if is_spread(model) else ()
         self.attachment = Attachment(method.name)
         self._drops = changes_length(method)
         self._model = model
@@ -251,7 +253,7 @@ class Session:
         steps = held_tokens(cache, 0) - first.columns.shape[1]
         require_next_positions(inputs.get("position_ids"), prefill.last_positions + 1 + steps)
         return inputs | {
-            "position_ids": prefill.decode_positions(0, steps, queries),
+            "position_ids": prefill.decode_positions(0, steps, queries).to(embeddings.device),
             "attention_mask": None,
         }
 
@@ -347,6 +349,8 @@ class Session:
         prefill = now.prefill
         if prefill is None:
             return hidden, inputs
+        if self._devices:  # accelerate would move them too, but only after this hook
+            hidden, inputs = moved((hidden, inputs), self._devices[layer])
         if now.is_decoding:
             sequence = prefill.at_layer[layer]
             if sequence.is_whole:
@@ -358,6 +362,7 @@ class Session:
             if sequence.renumbered is not None:
                 changed |= self._rotated(layer, hidden, prefill.decode_positions(layer, steps, queries))
             return hidden, inputs | changed
+        prefill.move(hidden.device)
         if layer == 0 and self.tower is not None:
             hidden = self._compress_pictures(prefill, hidden)
         if HookPoint.LAYER_INPUT in self.points:
@@ -390,7 +395,7 @@ class Session:
 
         def final_norm(values: Tensor) -> Tensor:
             normed: Tensor = self._decoder_points.final_norm(values)
-            return normed
+            return normed.to(values.device)
 
         stream = replace(picture.stream, ahead=ahead, final_norm=final_norm)
         return self.method.before_layer(layer, own, stream, picture.state)
@@ -404,7 +409,7 @@ class Session:
             for layout in prefill.layouts
         ]
         now, call = self._thread.forward, self._thread.call
-        shares = tower.take(maps, now.copies)
+        shares = tower.take(maps, hidden.device, now.copies)
         if call is not None and now.layouts is call.layouts:
             call.tower = tower.seen()
 
@@ -467,7 +472,8 @@ class Session:
         prefill.after_layer.append(prefill.sequence)
         additions = self._thread.forward.additions
         if layer < len(additions):
-            output = output + gather_tokens(additions[layer], prefill.sequence.columns, -2)
+            addition = additions[layer].to(output.device)
+            output = output + gather_tokens(addition, prefill.sequence.columns, -2)
         return output
 
 

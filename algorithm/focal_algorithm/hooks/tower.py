@@ -139,11 +139,14 @@ class TowerWatch:
         """Take what the tower did with some pictures from an earlier `seen`, as if it had just run on them."""
         self._now.seen, self._now.is_taken = seen, True
 
-    def take(self, maps: Sequence[Sequence[VisualMap]], copies: int = 1) -> list[Sequence[TowerWork]]:
+    def take(
+        self, maps: Sequence[Sequence[VisualMap]], device: torch.device, copies: int = 1
+    ) -> list[Sequence[TowerWork]]:
         """Return the work on each image or video of each prompt of a batch; it stays until the tower runs again.
 
         Args:
             maps: Of the images and videos of each prompt.
+            device: Where it is wanted.
             copies: Rows in a row that are the same prompt, whose pictures the tower saw once: beams, or sequences to
                 return.
 
@@ -161,7 +164,7 @@ class TowerWatch:
         seen = len(self._now.seen.keys.get(self.layers[0], ()))
         wanted = sum(visual_map.pictures for own in prompts for visual_map in own)
         if seen != wanted and copies > 1 and seen == wanted * copies:
-            return self.take(maps)  # a family that copies prompts before its tower runs
+            return self.take(maps, device)  # a family that copies prompts before its tower runs
         if seen != wanted:
             raise UnsupportedError(
                 f"the prompts hold {wanted} pictures but the vision tower saw {seen}; give the pixels to the "
@@ -171,18 +174,22 @@ class TowerWatch:
         first = 0
         for _, prompt, part in order:
             stop = first + prompts[prompt][part].pictures
-            shares[prompt, part], first = self._share(slice(first, stop)), stop
+            shares[prompt, part], first = self._share(slice(first, stop), device), stop
         return [[shares[row // copies, part] for part in range(len(own))] for row, own in enumerate(maps)]
 
-    def _share(self, own: slice) -> TowerWork:
-        attention = [torch.stack(self._now.seen.attention[layer][own]) for layer in self.layers]
-        keys = [torch.stack(self._now.seen.keys[layer][own]) for layer in self.layers]
-        features = torch.stack(self._now.seen.features[own]) if self._now.seen.features else None
+    def _share(self, own: slice, device: torch.device) -> TowerWork:
+        def joined(parts: Sequence[Tensor]) -> Tensor:
+            return torch.stack([part.to(device) for part in parts])
+
+        seen = self._now.seen
+        attention = [joined(seen.attention[layer][own]) for layer in self.layers]
+        keys = [joined(seen.keys[layer][own]) for layer in self.layers]
+        features = joined(seen.features[own]) if seen.features else None
         work = TowerWork(torch.stack(attention, dim=1), torch.stack(keys, dim=1), features)
         if not self.keeps_operands:
             return work
-        pairs = [self._now.seen.operands[layer][own] for layer in self.layers]
-        query, key = ([torch.stack([pair[side] for pair in of]) for of in pairs] for side in (0, 1))
+        pairs = [seen.operands[layer][own] for layer in self.layers]
+        query, key = ([joined([pair[side] for pair in of]) for of in pairs] for side in (0, 1))
         return replace(work, cls_query=torch.stack(query, dim=1), cls_keys=torch.stack(key, dim=1))
 
     def _current(self) -> _Seen:
@@ -242,4 +249,4 @@ def _half_turned(values: Tensor) -> Tensor:
 
 
 def _reordered(values: Tensor, order: Tensor | None) -> Tensor:
-    return values if order is None else values[order]
+    return values if order is None else values[order.to(values.device)]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from focal_algorithm.hooks.placement import device_of
 from focal_algorithm.hooks.tower import TowerWork
 from focal_algorithm.methods.base import CompressionMethod, Resequenced, TokenStream
 from focal_algorithm.prompts.pictures import CompressedPicture, TowerPicture
@@ -83,8 +84,10 @@ def compress_pictures(
         made = torch.cat((outcome.prefix, outcome.merged))
         at = outcome.merged_at
         if len(at):
-            projected = points.projector(made) if in_tower and points.projector is not None else made
-            new_hidden[at] = projected.to(new_hidden.dtype)
+            projected = made
+            if in_tower and points.projector is not None:
+                projected = points.projector(made.to(device_of(points.projector, made.device)))
+            new_hidden[at] = projected.to(new_hidden)
             merged_into[at] = at
             made_of[at] = torch.cat((at.new_zeros(len(outcome.prefix)), outcome.members))
     order = _order(outcomes, stream, staying, visual_map)

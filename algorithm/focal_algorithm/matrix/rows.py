@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from focal_algorithm.checkpoints.loading import empty_model, load_model, random_model
-from focal_algorithm.checkpoints.quantization import PRECISIONS
 from focal_algorithm.matrix.schema import DatasetSpec, Matrix, ModelSpec, Suite, Variant
 from focal_algorithm.methods.budgeted import with_budget
 from focal_algorithm.methods.build import build_method, fitted_parameters
 from focal_algorithm.models import MODELS
+from focal_algorithm.models.arithmetic import PRECISIONS
 from focal_algorithm.models.weights import SHIPPED
 from focal_algorithm.tasks.asking import BENCHMARKS, AskedTask
 from focal_algorithm.tracing.settings import RunSettings

@@ -88,7 +88,7 @@ class Suite(StrictModel):
         datasets: Names in the matrix.
         method: Compression method.
         parameters: Parameters of the method, over published ones.
-        precision: ``float`` or ``int8``.
+        precision: ``float``, ``int8`` or ``nf4``.
         measure: ``trace``, or ``accuracy`` through ``focal eval``.
         samples: Prefills of a trace row, one question each; questions of an accuracy row, 0 for all.
         choose: Sample that simulations take: ``median``, or its index.
@@ -126,7 +126,7 @@ class Matrix(StrictModel):
 
     Attributes:
         hub: Whether checkpoints may be downloaded.
-        device: torch device.
+        device: torch device, or how to spread checkpoints over several (``auto``).
         new_tokens: Tokens generated after each prefill.
         models: By name.
         datasets: By name, under which results are filed.

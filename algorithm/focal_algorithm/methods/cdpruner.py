@@ -64,8 +64,9 @@ class CdPruner(CompressionMethod):
         super().__post_init__()
         check_least(self, keep_tokens=0)
         check_shares(self, "keep")
-        if self.theta is not None and not 0 <= self.theta < 1:
-            raise ConfigError(f"theta must lie in [0, 1), got {self.theta}")
+        # A field that may be None has no type by which `build_method` knows other values.
+        if self.theta is not None and not (type(self.theta) in (int, float) and 0 <= self.theta < 1):
+            raise ConfigError(f"theta must be a number in [0, 1), got {self.theta!r:.80}")
 
     def start(self, geometry: DecoderGeometry, layout: SampleLayout) -> None:
         """Check the budget and the question.

@@ -19,6 +19,7 @@ from torch import Tensor
 from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.generation import PER_TOKEN
+from focal_algorithm.hooks.placement import is_spread
 from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_algorithm.tracing.prompting import Prompt, answer_of
 
@@ -56,7 +57,7 @@ class Batches:
         self, loaded: LoadedModel, wanted: int, fitting: Callable[[Callable[[], Any]], int] | None = None
     ) -> None:
         self._loaded, self._is_auto = loaded, not wanted
-        self._fitting = fitting or _fitting_of(torch.device(loaded.model.device).type)
+        self._fitting = fitting or _fitting_of("" if is_spread(loaded.model) else loaded.model.device.type)
         self._is_measured = bool(wanted)
         self.size = wanted or 1
         self.batched = self.repeated = 0

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.hooks import attach
+from focal_algorithm.hooks.placement import input_device
 from focal_algorithm.hooks.recorder import RecordedSample, Recorder
 from focal_algorithm.methods.base import CompressionMethod
 from focal_algorithm.models.base import VisualPart
@@ -66,7 +67,8 @@ def build_prompt(
     rows = torch.tensor([token_ids])
     inputs = {"input_ids": rows, "attention_mask": torch.ones_like(rows)}
     inputs |= token_types(model, rows) | visual.inputs
-    inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+    device = input_device(model)
+    inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
     layout = adapter.layouts(model, inputs, [sample.sample_id])[0]
     if visual.cells is None or not layout.visual_tokens:
         return Prompt(inputs, layout)

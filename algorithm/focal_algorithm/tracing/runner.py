@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from focal_algorithm.checkpoints.loading import LoadedModel, load_model
+from focal_algorithm.hooks.placement import input_device
 from focal_algorithm.hooks.recorder import Recorder
 from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, hook_points
@@ -194,7 +195,7 @@ def trace_missing(
     """
     loaded = load() if callable(load) else load
     method, notes = method_of(settings, loaded)
-    notes += method.study.run_notes(method, torch.device(settings.device))
+    notes += method.study.run_notes(method, input_device(loaded.model))
     single = replace(settings, chosen_sample=None, samples=1, task=None)
     for index in indices:
         started = time.monotonic()
@@ -253,7 +254,7 @@ class Gathered:
             *self.parameter_notes,
             *(note for one in self.traced for note in one.notes),
             *unfit_notes(self.loaded, self.traced, self.settings.task),
-            *self.method.study.run_notes(self.method, torch.device(self.settings.device)),
+            *self.method.study.run_notes(self.method, input_device(self.loaded.model)),
             *idle_notes(self.method, trace),
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from focal_algorithm.checkpoints.quantization import PRECISIONS
+from focal_algorithm.models.arithmetic import ATTENTIONS, PRECISIONS, our_name
 from focal_algorithm.tasks.asking import AskedTask
 from focal_common.errors import ConfigError
 from focal_common.places import plain_name
@@ -60,8 +60,10 @@ class RunSettings:
         for name, least in (("samples", 1), ("frames", 1), ("new_tokens", 0), ("threads", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.attention not in ("sdpa", "eager"):
-            raise ConfigError(f"attention must be sdpa or eager, got '{self.attention}'")
+        for name in ("dtype", "precision", "attention"):
+            object.__setattr__(self, name, our_name(getattr(self, name)))
+        if self.attention not in ATTENTIONS:
+            raise ConfigError(f"attention must be {' or '.join(ATTENTIONS)}, got '{self.attention}'")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision must be {' or '.join(PRECISIONS)}, got '{self.precision}'")
         if self.task is not None and (self.videos or self.images):

@@ -64,8 +64,8 @@ def read_bytes(
     """Return the content of a file; see `open_regular`."""
     with open_regular(path, error, most_bytes, hint) as source:
         try:
-            # A file that grows meanwhile is cut, not followed.
-            return source.read(most_bytes)
+            # A file that grows meanwhile is cut, not followed; Python takes memory for as many bytes as it is told.
+            return source.read(os.fstat(source.fileno()).st_size)
         except OSError as problem:
             raise error(f"{path}: cannot be read ({problem.strerror})") from problem
 

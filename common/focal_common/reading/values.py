@@ -19,7 +19,7 @@ _REAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?",
 def whole_number(text: str) -> int:
     """Return a whole number written in plain digits; raises `ValueError` for ``1_000``, ``１２`` and anything else."""
     if not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r:.80} is no whole number")
+        raise ValueError(f"{text!r:.80} is no whole number of at most 18 plain digits")
     return int(text)
 
 
@@ -27,7 +27,7 @@ def real_number(text: str) -> float:
     """Return a finite number written in plain digits; raises `ValueError` for ``inf``, ``nan``, ``1_0`` and others."""
     value = float(text) if _REAL.fullmatch(text) else math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{text!r:.80} is no finite number")
+        raise ValueError(f"{text!r:.80} is no finite number in plain digits")
     return value
 
 

@@ -15,7 +15,7 @@ from focal_common.places import make_folder
 from focal_common.reading.json_files import read_json
 from focal_common.spreading.claims import JOURNAL, RUN, journal_facts, same_run
 
-_SHARD_FILE = re.compile(r"(.+)\.(\d+)-of-(\d+)\.jsonl")
+_SHARD_FILE = re.compile(r"(.+)\.([0-9]{1,9})-of-([0-9]{1,9})\.jsonl")
 
 
 def join_journals(folders: Sequence[Path], output: Path) -> list[str]:

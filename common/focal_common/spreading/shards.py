@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from focal_common.errors import ConfigError
+from focal_common.reading.values import whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,22 @@ def read_shard(text: str, environment: Mapping[str, str]) -> Shard | None:
         ConfigError: It is no shard.
     """
     if text:
-        found = re.fullmatch(r"([0-9]+)/([0-9]+)", text.strip())
+        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text.strip())
         if found is None:
             raise ConfigError(f"shard '{text}': expected NUMBER/COUNT, such as 2/8", about=("shard",))
         return Shard(int(found[1]), int(found[2]))
-    rank, world = (environment.get(name, "") for name in ("RANK", "WORLD_SIZE"))
-    if not rank.isdigit() or not world.isdigit() or int(world) < 2:
+    if not (environment.get("RANK") and environment.get("WORLD_SIZE")):
         return None
-    return Shard(int(rank) + 1, int(world))
+    rank, world = (read_rank(environment, name) for name in ("RANK", "WORLD_SIZE"))
+    return Shard(rank + 1, world) if world > 1 else None
+
+
+def read_rank(environment: Mapping[str, str], name: str) -> int:
+    """Return a number that ``torchrun`` or ``accelerate launch`` gives to a process; raises `ConfigError`."""
+    try:
+        return whole_number(environment[name])
+    except ValueError as error:
+        raise ConfigError(f"environment variable {name}: {error}") from error
 
 
 def read_devices(text: str) -> tuple[str, ...]:
@@ -68,7 +77,7 @@ def read_devices(text: str) -> tuple[str, ...]:
     """
     found: list[int] = []
     for word in filter(None, (word.strip() for word in text.split(","))):
-        ends = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", word)
+        ends = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", word)
         if ends is None or int(ends[2] or ends[1]) < int(ends[1]):
             raise ConfigError(f"devices '{text}': expected numbers such as 0-7 or 0,2,5", about=("devices",))
         found += range(int(ends[1]), int(ends[2] or ends[1]) + 1)

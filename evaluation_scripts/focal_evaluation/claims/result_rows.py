@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from focal_common.errors import TraceError
+from focal_common.reading.values import real_number
 from focal_evaluation.claims.claims import Key, Reproduced
 from focal_simulator.results.published_layout import STUDIES, published_tables
 from focal_simulator.results.rows import file_prefix
@@ -80,7 +81,7 @@ def _by_subject(exhibit: str, rows: list[dict[str, str]], subject: tuple[str, ..
             continue
         name = "/".join(row[column] for column in subject)
         numbers = {
-            _SUMMARY_COLUMNS.get(column, column): float(text)
+            _SUMMARY_COLUMNS.get(column, column): real_number(text)
             for column, text in row.items()
             if _is_number(text)
         }
@@ -90,7 +91,7 @@ def _by_subject(exhibit: str, rows: list[dict[str, str]], subject: tuple[str, ..
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        real_number(text)
     except ValueError:
         return False
     return True

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from focal_common.errors import FocalError, TraceError, near_matches
+from focal_common.places import published_root
 from focal_evaluation.claims.results import Results, open_results
 from focal_evaluation.results.published_runs import PAPER_ACCELERATORS, run_parts
 from focal_simulator.results.rows import read_results
 
-PUBLISHED = Path("example_output/published")
+PUBLISHED = published_root()
 
 SOURCES = {"published": PUBLISHED}
 """Words for trace roots that ship with the repository."""

@@ -13,6 +13,7 @@ from PIL import Image
 
 from focal_common.console import track
 from focal_common.errors import ConfigError, TraceError, UnsupportedError, near_matches
+from focal_common.reading.values import whole_number
 from focal_traces.files.diff import diff_headers
 from focal_traces.files.store import COUNTS_SUFFIX, MASKS_SUFFIX, check_readable, open_masks, read_any
 from focal_traces.frames.file import FRAMES_SUFFIX, read_frames
@@ -236,11 +237,13 @@ def sample_index(header: TraceHeader, sample: str) -> int:
     ids = [one.sample_id for one in header.samples]
     if sample in ids:
         return ids.index(sample)
-    if sample.isdigit() and int(sample) < len(ids):
-        return int(sample)
-    if sample.lstrip("-").isdigit():
+    try:
+        number = whole_number(sample)
+    except ValueError:
+        raise ConfigError(f"sample '{sample}': no such sample; {near_matches(sample, ids)}") from None
+    if not 0 <= number < len(ids):
         raise ConfigError(f"sample {sample}: the trace has samples 0 to {len(ids) - 1}")
-    raise ConfigError(f"sample '{sample}': no such sample; {near_matches(sample, ids)}")
+    return number
 
 
 def _shares(files: _Files, header: TraceHeader, index: int) -> tuple[NDArray[np.float32] | None, str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 LEAST_PORT_BYTES = 2
 """Narrowest port that CACTI was run for; operands of a byte or less travel in twos or more."""
@@ -16,8 +15,7 @@ SramModel = Literal["compiler", "cacti"]
 """Memory-compiler macros of the published runs, or the CACTI table."""
 
 
-@dataclass(frozen=True, slots=True)
-class BufferNeed:
+class BufferNeed(NamedTuple):
     """A buffer as the accelerator wants it built.
 
     Attributes:
@@ -47,8 +45,8 @@ def with_stated_ports(needs: Iterable[BufferNeed], core: Any) -> tuple[BufferNee
     built, stated = [], core.buffer_ports
     for need in needs:
         if ports := stated.get(need.name, 0):
-            need = replace(need, extra_read_ports=ports - 1, stated_ports=ports)
+            need = need._replace(extra_read_ports=ports - 1, stated_ports=ports)
         if need.name == "wgt" and core.weight_port.value:
-            need = replace(need, port_bytes=max(core.weight_port.value, LEAST_PORT_BYTES))
+            need = need._replace(port_bytes=max(core.weight_port.value, LEAST_PORT_BYTES))
         built.append(need)
     return tuple(built)

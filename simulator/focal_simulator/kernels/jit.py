@@ -69,6 +69,8 @@ def _compiled(function: F, *, is_inlined: bool) -> F:
     folder = function.__module__.split(".")[1]
     if folder not in _KERNEL_FOLDERS:
         raise ValueError(f"{function.__module__}: kernels live in {' or '.join(_KERNEL_FOLDERS)}")
+    if numba.config.DISABLE_JIT:  # NUMBA_DISABLE_JIT: the functions as they are, for a debugger
+        return function
     earlier = numba.config.CACHE_DIR
     # Numba reads this setting when it decorates; nothing else is compiled in between.
     numba.config.CACHE_DIR = _cache_folder()

@@ -1,6 +1,7 @@
 """One n-buffer tile, slice by slice, beside a record of the tile before: where both agree, the rest is added at once.
 
-The recurrences of `focal_simulator.kernels.pipeline` in local variables. Two tiles of equal width differ at their
+The recurrences of `focal_simulator.kernels.pipeline` in local variables. The folds of a slice are alike, so soon one
+takes as long as the one before, and the rest is added. Two tiles of equal width differ at their
 start only: another write waits, the first data come late. As soon as every time of one, after some slice, is that
 of the other plus one constant, the slices that follow repeat, up to the last one, whose fetch is the next tile's.
 """
@@ -108,6 +109,34 @@ def _fold(clock: Clock, machine: Pipeline, streaming: int, scatter_cycles: int) 
         scattered = start + streaming + machine.skew_cycles + machine.output_latency_cycles
     registers = registers_after(machine, clock.registers, start, streaming)
     return Clock(start + streaming, registers, scattered, clock.scattered, drained, stalled, clock.starved)
+
+
+@inlined_kernel
+def _folds(clock: Clock, machine: Pipeline, work: Work, streaming: int) -> Clock:
+    """Run the folds of a slice, which are equal: once one repeats the fold before, the rest is added at once."""
+    left = work.columns
+    while left > 0:
+        then = clock
+        clock = _fold(clock, machine, streaming, work.scatter_cycles)
+        left -= 1
+        each = clock.cursor - then.cursor
+        if (
+            clock.registers - then.registers == each
+            and clock.scattered - then.scattered == each
+            and clock.scattered_before - then.scattered_before == each
+        ):
+            later = each * left
+            clock = Clock(
+                clock.cursor + later,
+                clock.registers + later,
+                clock.scattered + later,
+                clock.scattered_before + later,
+                clock.drained + (clock.drained - then.drained) * left,
+                clock.stalled + (clock.stalled - then.stalled) * left,
+                clock.starved,
+            )
+            left = 0
+    return clock
 
 
 @inlined_kernel
@@ -267,8 +296,7 @@ def run_slices(
         clock = _awaited(clock, ready)
         if place == 0:
             clock = _opened(state, causes, clock)
-        for _ in range(work.columns):
-            clock = _fold(clock, machine, streaming[place], work.scatter_cycles)
+        clock = _folds(clock, machine, work, streaming[place])
         if place < last and last >= _SHORT:
             if is_recorded and not is_skipped and _agrees(records, held, place, clock, state):
                 clock = _skipped(records, held, place, last - 1, clock, state)

@@ -1,7 +1,8 @@
 """The model of `focal_simulator.kernels.pipeline`, many GEMMs in one call and each in few steps.
 
-What is skipped: n-buffer tiles that repeat, slices that repeat the tile before (`focal_simulator.kernels.slices`), and
-divisions (once a slice, not once a tile). The result is that of stepping through all of it.
+What is skipped: n-buffer tiles that repeat, slices that repeat the tile before, folds that repeat the fold before
+(`focal_simulator.kernels.slices`), and divisions (once a slice, not once a tile). The result is that of stepping
+through all of it.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from focal_common.errors import ConfigError, TraceError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_names
 from focal_common.reading.csv_files import read_csv
+from focal_common.reading.values import real_number
 from focal_simulator.engine.base import RunResult
 from focal_simulator.jobs.jobs import CAUSES
 from focal_simulator.workload.workload import Workload
@@ -240,6 +241,6 @@ def _cell(value: Any) -> str:
 def natural_key(text: str) -> tuple[int, float, str]:
     """Return a sort key that puts numbers in order of value, before words."""
     try:
-        return (0, float(text), text)
+        return (0, real_number(text), text)
     except ValueError:
         return (1, 0.0, text)

@@ -144,11 +144,7 @@ class _Leaf:
 
 def _replaced(node: Any, branches: dict[str, Any]) -> Any:
     """Return ``node`` with the leaves of ``branches`` put in; its own validators run, unchanged parts stay."""
-    fields = (
-        dict(node)
-        if isinstance(node, dict)
-        else {name: getattr(node, name) for name in type(node).model_fields}
-    )
+    fields = dict(node if isinstance(node, dict) else vars(node))
     for name, branch in branches.items():
         fields[name] = branch.value if isinstance(branch, _Leaf) else _replaced(fields[name], branch)
     return type(node).model_validate(fields) if isinstance(node, BaseModel) else fields

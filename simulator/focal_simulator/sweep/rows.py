@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,37 @@ def check_names(axes: Sequence[Axis], metrics: Iterable[str]) -> None:
                 raise ConfigError(
                     f"axes: '{name}' holds ':', which columns of single workloads have; expected another name"
                 )
+
+
+def row_check(axes: Sequence[Axis], metrics: Collection[str]) -> Callable[[Row], bool]:
+    """Return what tells whether an object can be a row: cells of the right types, and all metrics if it is ok.
+
+    Args:
+        axes: Of the study.
+        metrics: Of its objectives.
+    """
+    types = _axis_types(axes)
+
+    def is_row(row: Row) -> bool:
+        return (
+            type(row.get(INDEX)) is int
+            and row.get("status") in (OK, INFEASIBLE, FAILED)
+            and all(_is_cell(name, value, types) for name, value in row.items() if value is not None)
+            and (row["status"] != OK or all(row.get(name) is not None for name in metrics))
+        )
+
+    return is_row
+
+
+def _is_cell(name: str, value: Any, types: Mapping[str, pa.DataType]) -> bool:
+    if name in TEXT_COLUMNS:
+        return isinstance(value, str)
+    kind = types.get(name, pa.float64())
+    if pa.types.is_string(kind):
+        return True
+    if type(value) is int:
+        return kind == pa.int64() or abs(value) <= 1 << 53
+    return type(value) is float and kind == pa.float64()
 
 
 def table_of(rows: Sequence[Row], axes: Sequence[Axis]) -> pa.Table:

@@ -33,7 +33,7 @@ Progress = Callable[[Iterable[T], int], Iterable[T]]
 
 _SEARCH = "search"
 _CHUNKS = 128
-_LARGEST_CHUNK = 256
+_LARGEST_CHUNK = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def prepare(request: SweepRequest) -> tuple[Plan, StudyFolder]:
         fork = StudyFolder(request.output.with_name(f"{request.output.name}-{plan.sha256[:8]}"))
         if not (fork.path / "study.json").is_file() and (folder.path / "study.json").is_file():
             before = read_plan(folder.path, None, cache, plan.provider_class).study
-            fork.inherit(folder.everything(), before.axes)
+            fork.inherit(folder.everything(before), before.axes)
         folder = fork
     return plan, folder
 
@@ -254,10 +254,13 @@ class _Driver:
 
 
 def _chunks(prefix: str, points: Sequence[Point]) -> Iterator[Chunk]:
-    """Cut points into chunks; the cut follows from their number alone, so that a resumed study finds its parts."""
+    """Cut points into chunks; the cut follows from their number alone, so that a resumed study finds its parts.
+
+    Names say what is in a chunk, so that parts of a Focal that cut otherwise are not taken for these.
+    """
     size = min(max(-(-len(points) // _CHUNKS), 1), _LARGEST_CHUNK)
-    for number, start in enumerate(range(0, len(points), size)):
-        yield Chunk(f"{prefix}{number:06d}", tuple(points[start : start + size]))
+    for start in range(0, len(points), size):
+        yield Chunk(f"{prefix}{start:08d}-{size}", tuple(points[start : start + size]))
 
 
 def _resolved(root: Path | None) -> Path | None:

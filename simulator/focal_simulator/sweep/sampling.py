@@ -94,9 +94,17 @@ def check_size(kind: str, space: Space, sampling: Sampling) -> None:
 def chosen_points(space: Space, choices: Iterable[Choices], include_base: bool) -> list[Point]:
     """Return numbered points without repeats; two ways to write the same design count once."""
     first = [(BASE,) * len(space.axes)] if include_base else []
-    points: dict[str, Point] = {}
+    # Each field belongs to one axis. The base value stands last, where `BASE` finds it.
+    keys = [
+        [
+            settings_key(settings)
+            for settings in (*axis.settings, {name: space.base[name] for name in axis.settings[0]})
+        ]
+        for axis in space.axes
+    ]
+    points: dict[tuple[str, ...], Point] = {}
     for one in itertools.chain(first, choices):
-        key = settings_key(space.settings(one))
+        key = tuple(of_axis[choice] for of_axis, choice in zip(keys, one, strict=True))
         if key not in points:
             points[key] = Point(len(points), one)
     return list(points.values())

@@ -22,10 +22,20 @@ from focal_common.commit import verify_file
 from focal_common.errors import ConfigError, RunError
 from focal_common.files import atomic_write_text
 from focal_common.places import check_removable, make_folder, remove_folder
-from focal_common.reading.json_files import as_json, parse_line, read_json, sealed, unsealed
+from focal_common.reading.json_files import as_json, read_json, sealed_line, unsealed_line
 from focal_simulator.sweep.axes import Axis, Point
 from focal_simulator.sweep.plan import Plan
-from focal_simulator.sweep.rows import FAILED, INDEX, Row, joined_table, read_rows, table_of, write_table
+from focal_simulator.sweep.rows import (
+    FAILED,
+    INDEX,
+    Row,
+    joined_table,
+    read_rows,
+    row_check,
+    table_of,
+    write_table,
+)
+from focal_simulator.sweep.study import Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +112,12 @@ class StudyFolder:
                 fcntl.flock(journal, fcntl.LOCK_EX)
                 if part.is_file():
                     return 0
-                rows = _read_journal(journal)
+                rows = _read_journal(journal, plan.study)
                 evaluated = 0
                 for point in chunk.points:
                     if point.index not in rows:
                         rows[point.index] = row = row_of(point)
-                        journal.write(json.dumps(sealed(row)).encode("utf-8") + b"\n")
+                        journal.write(sealed_line(row))
                         evaluated += 1
                 write_table(table_of([rows[point.index] for point in chunk.points], plan.study.axes), part)
                 place.unlink(missing_ok=True)
@@ -172,15 +182,15 @@ class StudyFolder:
         if unique:
             write_table(table_of(list(unique.values()), ()), self.inherited)
 
-    def everything(self) -> list[Row]:
-        """Return every row the folder holds, finished or not, for a fork."""
+    def everything(self, study: Study) -> list[Row]:
+        """Return every row that the folder holds of its study, finished or not, for a fork."""
         if self.results.is_file():
             verify_file(self.results)
             return read_rows([self.results])
         rows = read_rows(sorted(self.parts.glob("*.parquet")))
         for place in sorted(self.parts.glob("*.jsonl")):
             with place.open("rb", buffering=0) as journal:
-                rows += _read_journal(journal, repair=False).values()
+                rows += _read_journal(journal, study, repair=False).values()
         return rows
 
     def _part(self, chunk: Chunk) -> Path:
@@ -190,17 +200,18 @@ class StudyFolder:
         return self.parts / f"{chunk.name}.jsonl"
 
 
-def _read_journal(journal: FileIO, repair: bool = True) -> dict[int, Row]:
+def _read_journal(journal: FileIO, study: Study, repair: bool = True) -> dict[int, Row]:
     """Return the rows of a journal up to the first that is torn or damaged, which is cut off with all behind it."""
     rows: dict[int, Row] = {}
+    is_row = row_check(study.axes, [one.metric for one in study.objectives])
     journal.seek(0)
     good = 0
     for line in journal.readall().splitlines(keepends=True):
         try:
-            row = unsealed(parse_line(line, "journal"), "journal") if line.endswith(b"\n") else {}
+            row = unsealed_line(line, "journal")
         except ConfigError:
             row = {}
-        if type(row.get(INDEX)) is not int:
+        if not is_row(row):
             break
         rows[row[INDEX]] = row
         good += len(line)

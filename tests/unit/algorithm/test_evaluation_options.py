@@ -45,7 +45,7 @@ def test_arguments_of_lmms_eval_become_options() -> None:
         ({"batch_size": 0}, "expected a whole number of questions from 1, or auto"),
         ({"batch_size": 4, "precision": "int8"}, "depend on its neighbours"),
         ({"model": "a", "pretrained": "b"}, "mean the same"),
-        ({"attention": "flash"}, "attention"),
+        ({"attention": "flex"}, "attention"),
         ({"model": "shapes_image", "seed": "x"}, "shapes_image|seed"),
     ],
 )

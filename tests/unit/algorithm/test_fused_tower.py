@@ -71,7 +71,7 @@ def watched(model: Any, seen: list[tuple[Tensor, dict[str, Any]]] | None = None)
     for handle in handles:
         handle.remove()
     one = VisualMap(FRAMES, lambda values: values, torch.zeros(0), False)
-    ((work,),) = watch.take([[one]])
+    ((work,),) = watch.take([[one]], torch.device("cpu"))
     assert work is not None
     return work
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import sys
+import importlib.util
 
 import pytest
 import torch
 from torch import nn
 
 from focal_algorithm.checkpoints.loading import load_model
-from focal_algorithm.checkpoints.quantization import OUTLIER_THRESHOLD, Int8Linear, quantize
+from focal_algorithm.checkpoints.quantization import (
+    OUTLIER_THRESHOLD,
+    Int8Linear,
+    quantize,
+    stock_quantization,
+)
 from focal_common.errors import ConfigError, UnsupportedError
 
 
@@ -82,9 +87,12 @@ def test_no_other_arithmetic_is_taken_silently(monkeypatch: pytest.MonkeyPatch) 
     model = nn.Sequential(layer())
     with pytest.raises(ConfigError, match="did you mean 'int8'"):
         quantize(model, "int9", "cpu")
-    with pytest.raises(UnsupportedError, match="cpu and cuda"):
-        quantize(model, "int8", "mps")
-    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
-    with pytest.raises(UnsupportedError, match="needs bitsandbytes"):
-        quantize(model, "int8", "cuda")
+    for precision, kind in (("int8", "mps"), ("int8", "cuda"), ("nf4", "cpu")):
+        with pytest.raises(UnsupportedError, match="as they are read from files"):
+            quantize(model, precision, kind)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for precision, kind in (("int8", "cuda"), ("nf4", "cpu")):
+        with pytest.raises(UnsupportedError, match="needs bitsandbytes"):
+            stock_quantization(precision, kind, torch.bfloat16)
+    assert stock_quantization("int8", "cpu", torch.float32) == {}
     assert type(model[0]) is nn.Linear

@@ -145,7 +145,7 @@ def test_what_has_no_manifest_is_read_and_called_unverified(
     root = tmp_path / "root"
     shutil.copytree(roots["old"], root)
     counts = root / "focus_main" / f"{STEM}.counts.parquet"
-    assert run_command(app, ["validate", str(counts)]) == 0
+    assert run_command(app, ["validate", "--strict", str(counts), str(root)]) == 0
     assert "unverified" not in capsys.readouterr().out
     for path in root.rglob("*manifest.json"):
         path.unlink()
@@ -153,5 +153,13 @@ def test_what_has_no_manifest_is_read_and_called_unverified(
     assert run_command(app, ["validate", str(counts), str(root)]) == 0
     said = capsys.readouterr().out
     assert "unverified: no manifest names it" in said
-    assert "0 files as their manifests say" in said
+    assert f"unverified {root}: no manifest names any of its files; none was read" in said
     assert "unverified: " + str(root / "meta_data.csv") in said
+    for place in (counts, root):
+        assert run_command(app, ["validate", "--strict", str(place)]) == 1
+        assert "--strict: not everything is named by a manifest" in capsys.readouterr().err
+
+
+def test_a_folder_without_files_is_not_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(app, ["validate", str(tmp_path)]) == 2
+    assert "holds no files" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from focal_common.places import (
     make_folder,
     plain_name,
     plain_path,
+    published_root,
     remove_folder,
     scratch_folder,
 )
@@ -254,3 +256,25 @@ def test_a_lock_file_that_is_a_link_is_refused(
     with pytest.raises(RunError, match="cannot be written"):
         lock(tmp_path / "inside")
     assert not (tmp_path / "outside").exists()
+
+
+def test_the_published_data_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (published_root() / "claims.csv").is_file()
+    own = tmp_path / "example_output" / "published"
+    own.mkdir(parents=True)
+    assert published_root() == Path("example_output/published")
+
+
+def test_the_wheel_carries_every_published_file() -> None:
+    root = Path(__file__).parents[3]
+    taken = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"][
+        "data-files"
+    ]
+    found = {path for globs in taken.values() for glob in globs for path in root.glob(glob)}
+    published = root / "example_output" / "published"
+    assert {path for path in published.rglob("*") if path.is_file()} <= found
+    assert set(taken) == {
+        f"share/focal/{path.relative_to(root)}"
+        for path in (published, *(p for p in published.iterdir() if p.is_dir()))
+    }

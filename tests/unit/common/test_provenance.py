@@ -1,6 +1,7 @@
 """Does a manifest identify its run by content?"""
 
 import pytest
+import typer
 
 from focal.commands import main as command
 from focal_common.provenance import content_hash, manifest
@@ -23,15 +24,18 @@ def test_a_manifest_names_configuration_code_and_versions() -> None:
 def test_the_command_of_a_manifest_names_its_verb_once(monkeypatch: pytest.MonkeyPatch) -> None:
     commands = []
 
-    def application(args: list[str], standalone_mode: bool) -> None:
-        commands.append((args, manifest({})["command"]))
+    application = typer.Typer()
+
+    @application.command()
+    def verb(limit: int) -> None:
+        commands.append((limit, manifest({})["command"]))
 
     monkeypatch.setattr(type(command.VERBS), "load", lambda registry, name: application)
-    for argv in (["/bin/focal", "eval", "--limit", "2"], ["script.py"]):
+    for argv in (["/bin/focal", "eval", "2"], ["script.py"]):
         monkeypatch.setattr("sys.argv", argv)
-        given = None if len(argv) > 1 else ["eval", "--limit", "2"]
+        given = None if len(argv) > 1 else ["eval", "2"]
         with pytest.raises(SystemExit):
             command.main(given)
-    assert commands == [(["--limit", "2"], ["focal", "eval", "--limit", "2"])] * 2
+    assert commands == [(2, ["focal", "eval", "2"])] * 2
     monkeypatch.setattr("sys.argv", ["/some/where/study.py", "eval"])
     assert manifest({})["command"] == ["study.py", "eval"]

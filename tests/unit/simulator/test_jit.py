@@ -1,5 +1,9 @@
 """Does any change of a kernel source leave the old compiled code behind, and is nothing compiled twice?"""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +74,31 @@ def test_a_number_that_a_caller_spells_out_compiles_nothing_anew(
     double = jit.kernel(doubled)
     assert jit.kernel(grown)(10) == grown(10) == 26
     assert len(double.signatures) == 1
+
+
+def test_kernels_that_are_not_compiled_give_the_same_numbers(tmp_path: Path) -> None:
+    (tmp_path / "layers.csv").write_text("Layer, M, N, K\nfc1, 64, 128, 96\n")
+    program = "from focal.commands.main import main; main()"
+    words = [
+        "sim",
+        "--gemms",
+        "layers.csv",
+        "--accelerator",
+        "dense",
+        "--no-figure",
+        "--json",
+        "--output",
+        "out",
+    ]
+    rows = []
+    for disabled in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_DISABLE_JIT": disabled},
+            cwd=tmp_path,
+            capture_output=True,
+            check=True,
+            timeout=300,
+        )
+        rows.append(json.loads(done.stdout)["rows"])
+    assert rows[0] == rows[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from focal_common.errors import ConfigError
+from focal_common.errors import ConfigError, TraceError
 from focal_simulator.whole_model import operators
 from focal_simulator.whole_model.presets import shape_preset
 from focal_traces.counts.trace import Trace
@@ -155,3 +155,30 @@ def test_missing_lines_are_refused_in_one_sentence() -> None:
         found.value("token")
     with pytest.raises(ConfigError, match="expected 0 to 1"):
         ledger(tiny_trace(), 2)
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        ("focus", {"selected_layers": [1e-300]}),
+        ("focus", {"selected_layers": [-1]}),
+        ("focus", {"selected_layers": [1], "frame_block_size": -2}),
+        ("dart", {"image_pivots": None}),
+        ("sparsevlm", {"pruning_layers": [99]}),
+        ("prumerge", {"neighbours": "8"}),
+        ("visionzip", {"dominant": 54.5}),
+        ("sparsezip", {"contextual": 4, "alphas": ["x"]}),
+        ("sparsezip", {"contextual": 4, "kmeans_init_factor": True}),
+        ("zip_parts", {"scorer": "random", "dominant": []}),
+    ],
+)
+def test_parameters_that_no_method_has_are_refused(method: str, parameters: dict[str, object]) -> None:
+    """A layer -1 was taken for the last one, and the others ended in tracebacks."""
+    trace = pruned(shape_preset("llava_1_5_7b"), Schedule((3,), (0.5,)), method, **parameters)
+    with pytest.raises(TraceError, match=r"header of m/d: field 'parameters\.\w+' is .*, expected"):
+        ledger(trace)
+
+
+def test_a_method_that_acts_in_the_last_layer_has_a_ledger() -> None:
+    trace = pruned(shape_preset("llava_1_5_7b"), Schedule((3,), (0.5,)), "sparsevlm", pruning_layers=[31])
+    assert ledger(trace).value("selection_macs") is not None

@@ -43,7 +43,7 @@ def test_workloads_keep_the_order_of_the_file(tmp_path: Path) -> None:
         ("a,x,18,3,7,0\n", r"row 1: 'Sequence length' is 18, expected at least .* = 21"),
         ("a,x,18,3,6,0\na,x,18,3,6,1\n", r"row 2: second row of model 'a', dataset 'x' \(first is row 1\)"),
         ("a,x,eighteen,3,6,0\n", "'Sequence length' is 'eighteen', expected a whole number"),
-        ("a,x,0,1,1,0\n", "'Sequence length' is '0', expected a whole number of at least 1"),
+        ("a,x,0,1,1,0\n", "'Sequence length' is '0', expected a whole number from 1"),
         ("a,x,18,3,6,-1\n", "'Median index' is '-1'"),
         ("a,x,18,3\n", "row 1: 4 cells, expected 6"),
     ],

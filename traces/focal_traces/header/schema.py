@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from focal_common.config import StrictModel
 from focal_common.places import PlainName, PlainPath
@@ -17,6 +17,7 @@ from focal_traces.model_shape.model_shape import ModelShape
 
 __all__ = [
     "GEMMS",
+    "MOST_TOKENS",
     "QWEN2_7B",
     "SCHEMA_VERSION",
     "DecoderGeometry",
@@ -28,9 +29,9 @@ __all__ = [
 
 _MOST_PROMPT_TOKENS = 1 << 24
 """Of text and pictures: the longest prompts that models are made for have ten million."""
-_MOST_TOKENS = 1 << 20
+MOST_TOKENS = 1 << 20
 """Of pictures: their square times the width and depth of a 7B model stays within 64 bits."""
-Tokens = Annotated[PositiveInt, Field(le=_MOST_TOKENS)]
+Tokens = Annotated[PositiveInt, Field(le=MOST_TOKENS)]
 
 SCHEMA_VERSION = 2
 """The newest that is read. A trace is written as the oldest that can say it: 2 where a prompt has several pictures."""
@@ -92,7 +93,7 @@ class SampleHeader(StrictModel):
     sample_id: PlainPath
     sequence_tokens: Annotated[PositiveInt, Field(le=_MOST_PROMPT_TOKENS)]
     visual_start: NonNegativeInt
-    visual_tokens: Annotated[NonNegativeInt, Field(le=_MOST_TOKENS)]
+    visual_tokens: Annotated[NonNegativeInt, Field(le=MOST_TOKENS)]
     grid: TokenGrid | None
     pictures: tuple[PictureSpan, ...] = ()
     weighted_sparsity: float | None = None
@@ -157,7 +158,7 @@ class TraceHeader(StrictModel):
     parameters: dict[str, Any]
     mode: Literal["compatible", "strict"] = "compatible"
     vector_size: Width
-    m_tile: Annotated[NonNegativeInt, Field(le=_MOST_TOKENS)]
+    m_tile: Annotated[NonNegativeInt, Field(le=MOST_TOKENS)]
     samples: tuple[SampleHeader, ...] = Field(min_length=1, max_length=100_000)
     median_index: NonNegativeInt | None = None
     origin: Origin = "measured"
@@ -166,6 +167,17 @@ class TraceHeader(StrictModel):
     model_shape: ModelShape | None = None
     notes: str = ""
     quantization: str = ""
+
+    @field_validator("parameters")
+    @classmethod
+    def _lists_are_of_one_type(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name, one in value.items():
+            kinds = (
+                {float if type(part) is int else type(part) for part in one} if isinstance(one, list) else ()
+            )
+            if len(kinds) > 1:
+                raise ValueError(f"'{name}' is {one!r:.80}, expected a list of one type")
+        return value
 
     @model_validator(mode="after")
     def _version_fits(self) -> TraceHeader:

@@ -124,7 +124,8 @@ def _array(tensor: Any, dtype: np.dtype[Any], axes: int, name: str, path: Path) 
 
 def _rules(text: str, path: Path) -> list[PointerRule]:
     rules = []
-    for rule in parse_json(text, f"{path}: field 'rules'", TraceError):
+    listed = parse_json(text, f"{path}: field 'rules'", TraceError)
+    for rule in listed if isinstance(listed, list) else [None]:
         offsets, rounds = (
             (rule.get("offsets"), rule.get("rounds")) if isinstance(rule, dict) else (None, None)
         )

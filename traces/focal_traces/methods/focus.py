@@ -49,14 +49,13 @@ def work(context: SelectionContext) -> SelectionWork:
     parameters, grid = context.parameters, context.sample.grid
     if "selected_layers" not in parameters or grid is None:
         return unknown("the schedule of Focus")
-    keys = sum(
-        context.text_tokens + context.present(layer, "q_proj") for layer in parameters["selected_layers"]
-    )
+    layers = context.layers("selected_layers")
+    keys = sum(context.text_tokens + context.present(layer, "q_proj") for layer in layers)
     importance = context.sample.query_tokens * keys * context.query_elements
     if parameters.get("sec_only"):
         return SelectionWork(importance, "attention rows of the trailing text at selected layers")
-    block = parameters.get("block_size", 2)
-    candidates = min(parameters.get("frame_block_size", 2), grid.frames) * block * block - 1
+    block = context.whole("block_size", 2)
+    candidates = min(context.whole("frame_block_size", 2), grid.frames) * block * block - 1
     # One norm per vector beside its candidates.
     matching = sum(
         int(context.tokens[:, place].sum()) * context.geometry.input_elements(gemm) * (candidates + 1)

@@ -32,7 +32,7 @@ def dart(context: SelectionContext) -> SelectionWork:
     """
     if "image_pivots" not in context.parameters:
         return unknown("the pivots of DART")
-    pivots = context.parameters["image_pivots"] + context.parameters.get("text_pivots", 0)
+    pivots = context.whole("image_pivots") + context.whole("text_pivots")
     return SelectionWork(
         (context.sample.sequence_tokens + pivots * context.sample.visual_tokens)
         * context.geometry.hidden_elements,
@@ -97,7 +97,7 @@ def prumerge(context: SelectionContext) -> SelectionWork:
     tower = shape.vision
     width = tower.heads * tower.head_dim_elements
     chosen = context.present(0, "q_proj")
-    gathered = chosen * (tower.patches + context.parameters["neighbours"]) * width
+    gathered = chosen * (tower.patches + context.whole("neighbours")) * width
     return SelectionWork(
         shape.frames * 2 * tower.patches * width + gathered,
         "attention of one query, likeness of outliers to all patches, sums of neighbours and of the rest",
@@ -132,14 +132,15 @@ def sparsevlm(context: SelectionContext) -> SelectionWork:
     """
     if "pruning_layers" not in context.parameters:
         return unknown("the pruning layers of SparseVLM")
-    layers, hidden = sorted(set(context.parameters["pruning_layers"])), context.geometry.hidden_elements
+    layers, hidden = sorted(set(context.layers("pruning_layers"))), context.geometry.hidden_elements
     text = context.sample.query_tokens
     total = context.sample.visual_tokens * text * hidden if layers else 0
     for layer in layers:
         before = context.present(layer, "q_proj")
         total += text * (context.text_tokens + before) * context.query_elements
         if context.parameters.get("version") != "2.0":
-            recycled = int(_RECYCLED_SHARE * max(0, before - context.present(layer + 1, "q_proj")))
+            after = context.present(min(layer + 1, context.geometry.layers - 1), "q_proj")
+            recycled = int(_RECYCLED_SHARE * max(0, before - after))
             total += recycled * recycled * hidden
     return SelectionWork(
         total, "rater scores, attention rows of all trailing text, distances of recycled tokens"
@@ -157,15 +158,15 @@ def sparsezip(context: SelectionContext) -> SelectionWork:
     tower = shape.vision
     width, patches = tower.head_dim_elements, tower.patches
     scores = (1 if tower.class_tokens else tower.tokens) * tower.tokens * tower.heads
-    _, entropy, mutual = (*parameters.get("alphas", ()), 0.0, 0.0, 0.0)[:3]
+    _, entropy, mutual = (*context.numbers("alphas"), 0.0, 0.0, 0.0)[:3]
     if not parameters.get("skip_hybrid_attn"):
         scores += (patches * width if entropy else 0) + (patches * patches * width if mutual else 0)
-    centres = parameters["contextual"]
+    centres = context.whole("contextual")
     rounds = 1
     if parameters.get("variant") != "s2" and not parameters.get("skip_ctx_merge"):
-        centres = int(centres * parameters.get("kmeans_init_factor", 1.0))
-        rounds = max(1, parameters.get("kmeans_iters", 1))
-    rest = max(0, patches - parameters.get("dominant", 0))
+        centres = int(centres * context.number("kmeans_init_factor", 1.0))
+        rounds = max(1, context.whole("kmeans_iters", 1))
+    rest = max(0, patches - context.whole("dominant"))
     return SelectionWork(
         shape.frames * (scores + rest * centres * width * rounds),
         "scores over attention and keys, and distances of at most all Lloyd rounds, per picture",
@@ -183,8 +184,8 @@ def visionzip(context: SelectionContext) -> SelectionWork:
     tower = shape.vision
     rows = 1 if tower.class_tokens else tower.tokens
     received = rows * tower.tokens * tower.heads
-    rest = max(0, tower.patches - parameters["dominant"])
-    merging = rest * parameters.get("contextual", 0) * tower.head_dim_elements
+    rest = max(0, tower.patches - context.whole("dominant"))
+    merging = rest * context.whole("contextual") * tower.head_dim_elements
     return SelectionWork(
         shape.frames * (received + merging),
         "sums of attention received and dot products of keys, per picture",
@@ -210,14 +211,14 @@ def zip_parts(context: SelectionContext) -> SelectionWork:
         0 if scorer == "random" else (1 if tower.class_tokens else tower.tokens) * tower.tokens * tower.heads
     )
     if scorer in ("hybrid", "hybrid_min_max"):
-        _, entropy, mutual = (*parameters.get("alphas", ()), 0.0, 0.0, 0.0)[:3]
+        _, entropy, mutual = (*context.numbers("alphas"), 0.0, 0.0, 0.0)[:3]
         scores += (patches * width if entropy else 0) + (patches * patches * width if mutual else 0)
     if scorer == "projected_text":
         scores += patches * context.geometry.hidden_elements
-    kept = parameters.get("dominant", 0)
+    kept = context.whole("dominant")
     chosen = kept * patches * width if parameters.get("selector") == "diverse" else 0
-    rounds = {"none": 0, "kmeans": _LLOYD_ROUNDS}.get(merger, 1)
-    rest = max(0, patches - kept) * parameters.get("contextual", 0) * width * rounds
+    rounds = {"none": 0, "kmeans": _LLOYD_ROUNDS}.get(str(merger), 1)
+    rest = max(0, patches - kept) * context.whole("contextual") * width * rounds
     return SelectionWork(
         shape.frames * (scores + chosen + rest),
         "scores, similarities to chosen tokens, and distances of at most all rounds of merging, per picture",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focal_common.errors import TraceError
 from focal_traces.counts.trace import Trace
 from focal_traces.header.schema import GEMMS, SampleHeader
 from focal_traces.model_shape.geometry import DecoderGeometry
@@ -70,6 +71,39 @@ class SelectionContext:
     def tokens(self) -> NDArray[np.int64]:
         """Visual tokens present, axes (layers, GEMMS)."""
         return self.trace.totals(self.index).tokens
+
+    def whole(self, name: str, default: int = 0) -> int:
+        """Return a hyper-parameter that is a whole number from 0; raises `TraceError` for anything else."""
+        return int(
+            self._checked(name, default, "a whole number from 0", lambda one: type(one) is int and one >= 0)
+        )
+
+    def number(self, name: str, default: float) -> float:
+        """Return a hyper-parameter that is a number; raises `TraceError` for anything else."""
+        return float(self._checked(name, default, "a number", lambda one: type(one) in (int, float)))
+
+    def numbers(self, name: str) -> list[float]:
+        """Return a hyper-parameter that is a list of numbers, empty if it is not given; raises `TraceError`."""
+        return self._list(name, "a list of numbers", lambda one: type(one) in (int, float))
+
+    def layers(self, name: str) -> list[int]:
+        """Return a hyper-parameter that lists layers of the decoder; raises `TraceError` for anything else."""
+        count = self.geometry.layers
+        return self._list(
+            name, f"a list of layers 0 to {count - 1}", lambda one: type(one) is int and 0 <= one < count
+        )
+
+    def _list(self, name: str, what: str, is_good: Callable[[Any], bool]) -> list[Any]:
+        return list(
+            self._checked(name, [], what, lambda value: isinstance(value, list) and all(map(is_good, value)))
+        )
+
+    def _checked(self, name: str, default: Any, what: str, is_good: Callable[[Any], bool]) -> Any:
+        value = self.parameters.get(name, default)
+        if not is_good(value):
+            where = f"header of {self.trace.header.model}/{self.trace.header.dataset}"
+            raise TraceError(f"{where}: field 'parameters.{name}' is {value!r:.80}, expected {what}")
+        return value
 
     def present(self, layer: int, gemm: str) -> int:
         """Return the visual tokens present at one GEMM input."""

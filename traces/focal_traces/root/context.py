@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from focal_common.errors import TraceError
 from focal_common.reading.json_files import read_json
 from focal_traces.files.store import COUNTS_SUFFIX, MASKS_SUFFIX, read_any
-from focal_traces.header.schema import QWEN2_7B, DecoderGeometry, SampleHeader, TokenGrid, TraceHeader
+from focal_traces.header.schema import (
+    MOST_TOKENS,
+    QWEN2_7B,
+    DecoderGeometry,
+    SampleHeader,
+    TokenGrid,
+    TraceHeader,
+)
 from focal_traces.header.text import text_to_header
 from focal_traces.masks.published import published_header
 from focal_traces.tables.table import WORKLOADS, Workload
@@ -57,9 +65,14 @@ def workload_header(
         geometry: Decoder shape.
         folder: ``vector_size_dse`` and ``m_tile_size_dse`` give their meaning to a numeric variant.
         variant: Last part of the file's name.
+
+    Raises:
+        TraceError: The variant is a number that no vector or tile has.
     """
-    is_number = variant is not None and variant.lstrip("-").isdigit()
+    is_number = variant is not None and re.fullmatch("-?[0-9]{1,9}", variant) is not None
     number = int(variant) if is_number and variant is not None else 0
+    if number > MOST_TOKENS:
+        raise TraceError(f"{folder}: variant '{variant}' is a number above {MOST_TOKENS}")
     vector_size = number if is_number and folder == _VECTOR_SIZE_FOLDER and number > 0 else 32
     m_tile = max(number, 0) if is_number and folder == _M_TILE_FOLDER else 1024
     grid = TokenGrid(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from focal_common.errors import TraceError, near_matches
-from focal_common.places import plain_name
+from focal_common.places import plain_name, published_root
 from focal_traces.counts.file import COUNTS_SUFFIX
 from focal_traces.counts.trace import Trace
 from focal_traces.files.store import check_readable, open_trace
@@ -46,11 +46,13 @@ class TraceRoot:
 
     @classmethod
     def open(cls, path: Path) -> TraceRoot:
-        """Open a folder or a lone trace file.
+        """Open a folder or a lone trace file; ``example_output/published`` is found wherever Focal is installed, too.
 
         Raises:
             TraceError: No such path, a wrong ``meta_data.csv``, or a trace that cannot be read.
         """
+        if path == Path("example_output/published"):
+            path = published_root()
         if path.is_dir():
             return cls(path, WORKLOADS.read(path / "meta_data.csv"))
         check_readable(path)

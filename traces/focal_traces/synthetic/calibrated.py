@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -24,7 +24,17 @@ from focal_common.places import PlainName, PlainPath
 from focal_common.reading.json_files import read_json
 from focal_traces.counts.trace import GemmTotals, TileCounts, Trace
 from focal_traces.header.published import PUBLISHED_METHOD
-from focal_traces.header.schema import GEMMS, QWEN2_7B, SampleHeader, TokenGrid, TraceHeader, slices_per_token
+from focal_traces.header.schema import (
+    GEMMS,
+    MOST_TOKENS,
+    QWEN2_7B,
+    SampleHeader,
+    TokenGrid,
+    Tokens,
+    TraceHeader,
+    slices_per_token,
+)
+from focal_traces.model_shape.geometry import Width
 from focal_traces.synthetic.schedule import Schedule, tokens_per_gemm
 from focal_traces.synthetic.tile_spread import TileSpread, scatter
 
@@ -61,14 +71,14 @@ class Recipe(StrictModel):
     dataset: PlainName
     variant: PlainPath
     target: str
-    visual_tokens: PositiveInt
-    frames: PositiveInt
-    patches_per_frame: PositiveInt
+    visual_tokens: Tokens
+    frames: Tokens
+    patches_per_frame: Tokens
     selected_layers: tuple[NonNegativeInt, ...]
     alpha_list: tuple[PositiveFloat, ...]
     similarity_threshold: float
-    m_tile: NonNegativeInt
-    vector_size: PositiveInt
+    m_tile: Annotated[NonNegativeInt, Field(le=MOST_TOKENS)]
+    vector_size: Width
     block: str
     tile_spread: TileSpread
     unique_vectors: dict[str, tuple[PositiveInt, ...]]

@@ -13,6 +13,7 @@ from focal_common.places import plain_name
 from focal_common.reading.csv_files import read_csv
 from focal_common.reading.json_files import parse_json
 from focal_common.reading.values import real_number, whole_number
+from focal_traces.header.schema import MOST_TOKENS
 from focal_traces.tables.rows import upsert_row
 
 Key = tuple[str, str]
@@ -33,14 +34,14 @@ class Cells:
         return self.row[name].strip()
 
     def count(self, name: str, least: int) -> int:
-        """Return a whole number of at least ``least``; raises `TraceError` for anything else."""
+        """Return a whole number from ``least`` to `MOST_TOKENS`; raises `TraceError` for anything else."""
         try:
             value = whole_number(self.text(name))
         except ValueError:
             value = least - 1
-        if value < least:
+        if not least <= value <= MOST_TOKENS:
             raise TraceError(
-                f"{self.where}: '{name}' is '{self.text(name)}', expected a whole number of at least {least}"
+                f"{self.where}: '{name}' is '{self.text(name)}', expected a whole number from {least} to {MOST_TOKENS}"
             )
         return value
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
 
+from focal_algorithm.models.arithmetic import our_name
 from focal_algorithm.tasks.asking import read_batch
 from focal_algorithm.tracing.identity import checkpoint_digest
 from focal_common.config import StrictModel, validated
@@ -16,6 +17,7 @@ from focal_common.errors import ConfigError, UnsupportedError
 from focal_common.reading.yaml_files import parse_yaml
 
 _METHOD_PREFIX = "method."
+_OTHER_NAMES = {"pretrained": "model", "device_map": "device", "attn_implementation": "attention"}
 _NOT_IDENTITY = (
     "answers",
     "batch_size",
@@ -40,9 +42,9 @@ class ModelOptions(StrictModel):
         size: Size of a random model.
         seed: Seed of random weights.
         dtype: ``fp32``, ``bf16`` or ``fp16``.
-        precision: ``float``, or ``int8`` for 8-bit linear layers.
-        device: torch device.
-        attention: ``sdpa`` or ``eager``.
+        precision: Of linear layers: ``float``, ``int8`` or ``nf4``.
+        device: torch device, or how to spread a checkpoint over several (``auto``).
+        attention: ``sdpa``, ``eager`` or ``flash_attention_2``.
         frames: Most frames taken from a video file.
         profile: ``offline`` for local files only, or ``hub``.
         trust_remote_code: Whether code of a checkpoint may run.
@@ -57,10 +59,10 @@ class ModelOptions(StrictModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     size: str = "small"
     seed: NonNegativeInt = 0
-    dtype: str = "fp32"
-    precision: Literal["float", "int8"] = "float"
+    dtype: Annotated[str, BeforeValidator(our_name)] = "fp32"
+    precision: Annotated[Literal["float", "int8", "nf4"], BeforeValidator(our_name)] = "float"
     device: str = "cpu"
-    attention: Literal["sdpa", "eager"] = "sdpa"
+    attention: Annotated[Literal["sdpa", "eager", "flash_attention_2"], BeforeValidator(our_name)] = "sdpa"
     frames: PositiveInt = 16
     profile: Literal["offline", "hub"] = "offline"
     trust_remote_code: bool = False
@@ -121,7 +123,8 @@ class Sweep:
 def options_from_arguments(arguments: Mapping[str, Any]) -> ModelOptions:
     """Read model arguments of lmms-eval, ``model=FOLDER,method=focus,method.vector_size=16``.
 
-    Lists are written with semicolons: ``method.selected_layers=2;4``. ``pretrained`` is another name of ``model``.
+    Lists are written with semicolons: ``method.selected_layers=2;4``. What other models of lmms-eval call
+    ``pretrained``, ``device_map``, ``attn_implementation`` is known, too.
 
     Raises:
         ConfigError: An unknown name or a value of the wrong kind.
@@ -130,17 +133,18 @@ def options_from_arguments(arguments: Mapping[str, Any]) -> ModelOptions:
     given = {name: value for name, value in arguments.items() if value is not None}
     given["batch_size"] = str(given.get("batch_size", 1))
     read_batch(given["batch_size"])
-    if "pretrained" in given:
-        if "model" in given:
-            raise ConfigError("model_args: both 'model' and 'pretrained' are given; they mean the same")
-        given["model"] = given.pop("pretrained")
+    for other, name in _OTHER_NAMES.items():
+        if other in given:
+            if name in given:
+                raise ConfigError(f"model_args: both '{name}' and '{other}' are given; they mean the same")
+            given[name] = given.pop(other)
     parameters = dict(given.pop("parameters", {}))
     for name in [name for name in given if name.startswith(_METHOD_PREFIX)]:
         parameters[name.removeprefix(_METHOD_PREFIX)] = _value(given.pop(name))
     if isinstance(given.get("frame_tasks"), str):
         given["frame_tasks"] = tuple(filter(None, given["frame_tasks"].split(";")))
     options = validated(ModelOptions, given | {"parameters": parameters}, "model_args")
-    if options.precision != "float" and options.batch_size != "1":
+    if options.precision == "int8" and options.batch_size != "1":
         raise UnsupportedError(
             f"precision {options.precision}: its layers choose outliers over all rows of a batch, so an answer would "
             f"depend on its neighbours; expected a batch of 1, got {options.batch_size}"

@@ -12,6 +12,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from focal_algorithm.checkpoints.loading import LoadedModel
 from focal_algorithm.hooks import Session
+from focal_algorithm.hooks.placement import input_device
 from focal_algorithm.models.base import VisualPart
 from focal_algorithm.prompts.media import MediaSample
 from focal_algorithm.tracing.prompting import visual_part
@@ -88,6 +89,7 @@ class PictureCache:
         modality = "video" if "pixel_values_videos" in visual.inputs else "image"
         encode = getattr(model.base_model, f"get_{modality}_features")
         known = inspect.signature(encode).parameters
-        inputs = {name: value.to(model.device) for name, value in visual.inputs.items() if name in known}
+        device = input_device(model)
+        inputs = {name: value.to(device) for name, value in visual.inputs.items() if name in known}
         made = encode(**inputs, return_dict=True)
         return {modality: BaseModelOutputWithPooling(pooler_output=made.pooler_output)}

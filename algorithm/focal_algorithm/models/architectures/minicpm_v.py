@@ -160,6 +160,7 @@ class MiniCpmVForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def __init__(self, config: Any, core: Any = None, marks: VisualMarks | None = None) -> None:
         super().__init__(config)
         self.core = StandInMiniCpmV(config) if core is None else core
+        self.is_quantized = getattr(self.core, "is_quantized", False)
         self.marks = marks or VisualMarks.of(mark_tokenizer(), "minicpm_v")
         self.config.image_token_id = self.marks.placeholder
         if getattr(self.core, "generation_config", None) is not None:
@@ -181,6 +182,10 @@ class MiniCpmVForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def get_input_embeddings(self) -> Any:
         """Return the token embedding."""
         return self.core.llm.get_input_embeddings()
+
+    def get_output_embeddings(self) -> Any:
+        """Return the language-model head."""
+        return self.core.llm.get_output_embeddings()
 
     def forward(
         self,

@@ -54,12 +54,15 @@ class Question:
             is_question = all(isinstance(one, list) for one in lists) and all(
                 isinstance(one, str) for one in (*(tree[name] for name in words), *tree["choices"])
             )
+            is_question = is_question and tree["answer"] in tree["choices"]
             is_question = is_question and all(
                 isinstance(one, list) and len(one) == 2 and type(one[0]) is int and one[1] in get_args(Window)
                 for one in tree["evidence"]
             )
         if not is_question:
-            raise ConfigError(f"{where}: expected a question with {', '.join(sorted(expected))}")
+            raise ConfigError(
+                f"{where}: expected a question with {', '.join(sorted(expected))}, the answer among the choices"
+            )
         evidence = tuple((index, window) for index, window in tree["evidence"])
         return cls(**tree | {"choices": tuple(tree["choices"]), "evidence": evidence})
 

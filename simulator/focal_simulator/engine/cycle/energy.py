@@ -6,17 +6,17 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from focal_simulator.accelerators.base import Accelerator
 from focal_simulator.costs.buffer_costs import BufferCost
 from focal_simulator.engine.cycle.packed import GroupCounts, in_order
+from focal_simulator.engine.cycle.totals import Totals
 from focal_simulator.engine.parity.level import core_power_mw
 from focal_simulator.hardware.specs import Component
 from focal_simulator.jobs.context import CycleContext
-from focal_simulator.workload.arithmetic import exact_sum
 from focal_simulator.workload.layer_table import Traffic
 
 _MJ_PER_PJ = 1e-9
@@ -24,8 +24,7 @@ _MJ_PER_PJ = 1e-9
 GROUPS = ("core", "sram", "dram")
 
 
-@dataclass(frozen=True, slots=True)
-class EnergyItem:
+class EnergyItem(NamedTuple):
     """One line of the breakdown.
 
     Attributes:
@@ -64,11 +63,11 @@ def core_energy(
     if not context.has("core_energy"):
         power_mw = core_power_mw(accelerator) * arrays
         return [EnergyItem("core", "all units", total_cycles, power_mw * seconds)]
-    leakage = accelerator.hardware.leakage_share
+    leakage, most = accelerator.hardware.leakage_share, total_cycles * arrays
     items = []
     for part in parts:
         # Several units may share the work that was counted; none is busy for longer than the run.
-        active, most = min(busy[part.active_with], total_cycles * arrays), total_cycles * arrays
+        active = min(busy[part.active_with], most)
         share = leakage + (1 - leakage) * (active / most if most else 0.0)
         items.append(
             EnergyItem("core", part.label, active, part.power.value * part.count.value * seconds * share)
@@ -92,14 +91,11 @@ def sram_energy(
 def dram_energy(
     accelerator: Accelerator[Any],
     context: CycleContext,
-    moved: Mapping[Traffic, int | float],
+    totals: Totals,
     seconds: float,
 ) -> list[EnergyItem]:
     """Return the energy of DRAM reads, writes and standby."""
-    read = exact_sum(value for (level, way, _), value in moved.items() if (level, way) == ("dram", "read"))
-    written = exact_sum(
-        value for (level, way, _), value in moved.items() if (level, way) == ("dram", "write")
-    )
+    read, written = totals.dram_read_bytes, totals.dram_written_bytes
     if not context.has("dram_energy"):
         each = accelerator.hardware.dram_energy.value * _MJ_PER_PJ
         return [EnergyItem("dram", "all bytes", read + written, (read + written) * each)]

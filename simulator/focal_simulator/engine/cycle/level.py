@@ -55,13 +55,12 @@ class CycleFidelity(Fidelity):
         """Return the cycles by cause and which corrections were on."""
         if not isinstance(result, CycleResult):
             return {}
+        dram = [item for item in result.breakdown if item.group == "dram"]
         return {
             **{f"{name}_cycles": value for name, value in result.causes.items()},
             **{
                 f"dram_{action}_energy_mj": math.fsum(
-                    item.energy_mj
-                    for item in result.breakdown
-                    if item.group == "dram" and item.name.startswith(action)
+                    item.energy_mj for item in dram if item.name.startswith(action)
                 )
                 for action in _DRAM_ACTIONS
             },

@@ -65,6 +65,19 @@ class JobGroup:
     is_ratio: NDArray[np.bool_]
 
     @cached_property
+    def _known_sums(self) -> dict[tuple[int, int], Numbers]:
+        return {}
+
+    def sums(self, array_columns: int, columns_per_buffer: int) -> Numbers:
+        """Return the sums over the tiles of one copy, axes (`SUMS`, jobs); found once for all machines that agree."""
+        key = (array_columns, columns_per_buffer)
+        if key not in self._known_sums:
+            found = packed_sums(self.gemms, *key)[:, self.which]
+            found.setflags(write=False)
+            self._known_sums[key] = found
+        return self._known_sums[key]
+
+    @cached_property
     def has_extra_bytes(self) -> bool:
         """Whether anything moves to or from DRAM beside the GEMMs."""
         return bool(self.extra_read_bytes.any() or self.extra_write_bytes.any())
@@ -109,8 +122,8 @@ class GroupCounts:
     @cached_property
     def shape(self) -> JobShape:
         """Sums over the tiles of one copy, each with axis (jobs)."""
-        sums = packed_sums(self.group.gemms, self.machine.array_columns, self.machine.columns_per_buffer)
-        return JobShape.counted(self.machine, list(sums[:, self.group.which]))
+        sums = self.group.sums(self.machine.array_columns, self.machine.columns_per_buffer)
+        return JobShape.counted(self.machine, list(sums))
 
     def scaled(self, value: Any) -> Any:
         """Return a quantity of one copy for all copies, axis (jobs)."""

@@ -32,7 +32,7 @@ from focal_simulator.jobs.jobs import CAUSES, JobShape, PlacedJob
 from focal_simulator.kernels.pipeline import CAUSES as GEMM_CAUSES
 from focal_simulator.kernels.pipeline import Pipeline
 from focal_simulator.kernels.steady import packed_cycles
-from focal_simulator.kernels.sums import SUMS, packed_sums
+from focal_simulator.kernels.sums import SUMS
 
 CUTS = ("one array", "m-tiles", "heads", "columns")
 
@@ -113,7 +113,7 @@ class SharedCounts(GroupCounts):
     def _shape(self, asked: Numbers) -> JobShape:
         """Return the sums of jobs cut between columns for so many arrays each; 1 for those cut otherwise."""
         machine, gemms, which = self.machine, self.group.gemms, self.group.which
-        sums = packed_sums(gemms, machine.array_columns, machine.columns_per_buffer)[:, which]
+        sums = self.group.sums(machine.array_columns, machine.columns_per_buffer).copy()
         for arrays in np.unique(asked[asked > 1]).tolist():
             fetched, mapped = column_fetches(gemms, arrays, machine.array_columns, machine.columns_per_buffer)
             sums[_FETCHED] = np.where(asked == arrays, fetched[which], sums[_FETCHED])

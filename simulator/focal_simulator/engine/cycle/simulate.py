@@ -35,7 +35,7 @@ from focal_simulator.jobs.jobs import CAUSES
 from focal_simulator.jobs.lowering import BatchedTiles, Lowering
 from focal_simulator.jobs.operators import OperatorTiles, timed_lanes
 from focal_simulator.jobs.vector_units import with_special_functions
-from focal_simulator.workload.arithmetic import exact_sum, sequential_sum
+from focal_simulator.workload.arithmetic import sequential_sum
 from focal_simulator.workload.layer_table import ATTENTION, LAYERS, LayerTable, Traffic
 from focal_simulator.workload.workload import Workload
 
@@ -165,16 +165,12 @@ def _priced(
     parts = all_components(accelerator, corrections)
     total = totals.cycles
     seconds = total / accelerator.hardware.clock.value
-    breakdown = [
-        *core_energy(accelerator, context, totals.busy_cycles, total, parts),
-        *sram_energy(costs, totals.moved, seconds),
-        *dram_energy(accelerator, context, totals.moved, seconds),
-    ]
-
-    def energy(group: str) -> float:
-        return math.fsum(item.energy_mj for item in breakdown if item.group == group)
-
-    core_mj, sram_mj, dram_mj = energy("core"), energy("sram"), energy("dram")
+    core = core_energy(accelerator, context, totals.busy_cycles, total, parts)
+    sram_items = sram_energy(costs, totals.moved, seconds)
+    dram = dram_energy(accelerator, context, totals, seconds)
+    core_mj, sram_mj, dram_mj = (
+        math.fsum(item.energy_mj for item in items) for items in (core, sram_items, dram)
+    )
     return CycleResult(
         total_cycles=total,
         compute_cycles=total - totals.stalls,
@@ -183,7 +179,7 @@ def _priced(
         dense_macs=totals.dense_macs,
         activation_bytes=totals.activation_bytes,
         compression_ratio=totals.compression_ratio if accelerator.study.uses_counts else None,
-        dram_bytes=exact_sum(value for (level, _, _), value in totals.moved.items() if level == "dram"),
+        dram_bytes=totals.dram_bytes,
         moved_bytes=totals.moved,
         seconds=seconds,
         dram_mj=dram_mj,
@@ -191,7 +187,7 @@ def _priced(
         core_mj=core_mj,
         total_mj=dram_mj + sram_mj + core_mj,
         causes=dict(zip(CAUSES, totals.causes, strict=True)),
-        breakdown=tuple(breakdown),
+        breakdown=(*core, *sram_items, *dram),
         counts=counts,
         prices=Prices(accelerator, context, parts, costs),
     )

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from focal_simulator.engine.cycle.packed import BatchedJobs, GroupCounts
 from focal_simulator.hardware.specs import UNITS
 from focal_simulator.jobs.jobs import CAUSES, STALLS
+from focal_simulator.workload.arithmetic import exact_sum
 from focal_simulator.workload.layer_table import Traffic
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Totals:
-    """Counts of one run.
+    """Counts of one run; sums of them are found once, however many designs share it.
 
     Attributes:
         causes: Cycles by cause, in the order of `CAUSES`.
@@ -36,15 +38,35 @@ class Totals:
     activation_bytes: int
     compression_ratio: float
 
-    @property
+    @cached_property
     def cycles(self) -> int:
         """All cycles."""
         return sum(self.causes)
 
-    @property
+    @cached_property
     def stalls(self) -> int:
         """Cycles that passed for reasons outside the array."""
         return sum(self.causes[CAUSES.index(name)] for name in STALLS)
+
+    @cached_property
+    def dram_bytes(self) -> int | float:
+        """Bytes to and from DRAM."""
+        return exact_sum(value for (level, _, _), value in self.moved.items() if level == "dram")
+
+    @cached_property
+    def dram_read_bytes(self) -> int | float:
+        """Bytes from DRAM."""
+        return self._dram_bytes("read")
+
+    @cached_property
+    def dram_written_bytes(self) -> int | float:
+        """Bytes to DRAM."""
+        return self._dram_bytes("write")
+
+    def _dram_bytes(self, direction: str) -> int | float:
+        return exact_sum(
+            value for (level, way, _), value in self.moved.items() if (level, way) == ("dram", direction)
+        )
 
 
 def batch_totals(batch: BatchedJobs, counts: Sequence[GroupCounts]) -> Totals:

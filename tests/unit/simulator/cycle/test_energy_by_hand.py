@@ -16,6 +16,7 @@ from focal_simulator.accelerators.presets import build_accelerator
 from focal_simulator.costs.buffer_costs import BufferCost
 from focal_simulator.engine.cycle.energy import core_energy, dram_energy, sram_energy
 from focal_simulator.engine.cycle.simulate import CycleResult, lowered, simulate_lowering
+from focal_simulator.engine.cycle.totals import Totals
 from focal_simulator.jobs.context import CycleContext, MemoryRates
 from hand_workload import TWO_BY_TWO, WHOLE_TILES, plain_workload
 
@@ -152,7 +153,8 @@ def test_dram_bytes_of_all_buffers_are_priced_by_their_direction() -> None:
         ("dram", "write", "output"): 3,
         ("sram", "read", "input"): 1000,
     }
-    found = dram_energy(dense(), CycleContext(RATES, ALL), moved, 2.0)
+    totals = Totals((), {}, moved, 0, 0, 0, 1.0)
+    found = dram_energy(dense(), CycleContext(RATES, ALL), totals, 2.0)
     assert [(item.name, item.actions) for item in found] == [
         ("read", 15),
         ("write", 3),
