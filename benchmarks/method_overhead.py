@@ -34,13 +34,13 @@ import numpy as np
 import torch
 from transformers import LlavaOnevisionForConditionalGeneration
 
+from focal.studies.arena.plan import DEFAULT_CANDIDATES, candidate
 from focal_algorithm.checkpoints.loading import LoadedModel, load_model
 from focal_algorithm.evaluation.offline.costs import costs_of
 from focal_algorithm.evaluation.offline.evaluator import Evaluator
 from focal_algorithm.evaluation.offline.questions import load_questions
 from focal_algorithm.hooks import attach
 from focal_algorithm.hooks.recorder import Recorder
-from focal_algorithm.methods import METHODS
 from focal_algorithm.methods.base import CompressionMethod, hook_points
 from focal_algorithm.methods.budgeted import with_budget
 from focal_algorithm.methods.build import build_method
@@ -181,11 +181,12 @@ def selection(names: list[str], rounds: int) -> None:
         f"{platform.machine()}, torch {torch.__version__}, 1 thread, fp32, {prompt.layout.visual_tokens} visual tokens"
     )
     for name in names:
+        one_of = candidate(name)
         try:
-            method = evaluator.method(name, with_budget(name, {"share": 0.222}))
+            method = one_of.build(evaluator, with_budget(one_of.method, {"share": 0.222}))
             note = "22.2 %"
         except ConfigError:
-            method, note = evaluator.method(name), "defaults"
+            method, note = one_of.build(evaluator), "defaults"
         replies = list(evaluator.replies(method, [0], {0}))
         macs = costs_of(evaluator, method, replies)[0].selection_macs
         spent = _timed_operations(type(method))
@@ -257,7 +258,8 @@ def main() -> None:
         )
         return
     if options.selection:
-        selection([one for one in METHODS if one not in ("dense", "zip_parts")], options.rounds)
+        names = [one for one in DEFAULT_CANDIDATES if one != "dense" and not one.endswith("_placed")]
+        selection(sorted(names), options.rounds)
         return
     if options.one:
         print(json.dumps(measure(options.one, options.layers, options.frames)))

@@ -32,8 +32,8 @@ from focal_common.errors import ConfigError, FocalError, UnsupportedError
 
 __all__ = ["method_support", "model_checks"]
 
-_PROBE_FRAMES = 8
-"""Enough for every default: DyCoke as published needs five frames, FastVID as many as its segments."""
+_PROBE_FRAMES = 16
+"""Enough for every default where two frames make one: DyCoke as published needs five, FastVID eight."""
 
 _TASKS = ("videomme", "mlvu", "mvbench", "vqav2", "mme", "mmbench")
 """Of the published tables (Focus, HPCA 2026, sec. VII)."""

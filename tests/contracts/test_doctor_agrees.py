@@ -21,9 +21,10 @@ def test_doctor_says_what_the_conformance_kit_allows(family: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "parameters"),
-    [("dycoke", {}), ("fastvid", {"retain_ratio": 0.5}), ("holitom", {}), ("evs", {})],
+    [("dycoke", {}), ("fastvid", {}), ("fastvid", {"retain_ratio": 0.5}), ("holitom", {}), ("evs", {})],
 )
+@pytest.mark.parametrize("family", ["llava_onevision", "qwen2_5_vl"])
 def test_a_method_for_videos_is_not_refused_because_the_clip_that_tries_it_is_short(
-    method: str, parameters: dict[str, float]
+    family: str, method: str, parameters: dict[str, float]
 ) -> None:
-    assert focal.supports("llava_onevision", focal.method(method, **parameters))
+    assert focal.supports(family, focal.method(method, **parameters))

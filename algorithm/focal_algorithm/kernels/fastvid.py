@@ -15,7 +15,7 @@ from torch import Tensor
 
 from focal_algorithm.kernels.frames import MergedVideo, density_peaks, group_means, most_alike
 from focal_algorithm.kernels.ordering import select_top
-from focal_common.errors import UnsupportedError
+from focal_common.errors import ConfigError, UnsupportedError
 
 Variant = Literal["parallel", "shared", "sampled"]
 
@@ -131,7 +131,7 @@ def merge_video(
         rule: How the budget is shared.
 
     Raises:
-        UnsupportedError: Counts do not fit, where published code fails.
+        ConfigError: Counts do not fit, where published code fails.
     """
     tokens = values.shape[1]
     flat = values.flatten(0, 1)
@@ -240,13 +240,13 @@ def _checked(shares: _Shares, rule: Rule, tokens: int) -> _Shares:
         return _Shares(shares.salient, capped, shares.pools_frame)
     advice = "or mode=strict, which keeps what fits"
     if not any(shares.anchors):
-        raise UnsupportedError(
+        raise ConfigError(
             f"retain_ratio: {rule.retain_ratio:g} of {tokens} tokens a frame leaves none to merge into, where the "
             f"published code fails; expected more, {advice}"
         )
     for count, left in zip(shares.anchors, rest, strict=True):
         if count and (count > left or left < _NEIGHBOURS):
-            raise UnsupportedError(
+            raise ConfigError(
                 f"retain_ratio: {rule.retain_ratio:g} asks for {count} anchors among the {left} tokens of a frame that "
                 f"are not salient, where the published code fails; expected at most as many and {_NEIGHBOURS} tokens, "
                 f"{advice}"
