@@ -18,7 +18,9 @@ from focal.commands import measure as measure_command
 from focal.commands import merge as merge_command
 from focal.commands import trace as trace_command
 from focal.commands.running import run_command
+from focal_algorithm.matrix.progress import RowProgress
 from focal_common.errors import RunError
+from focal_common.files import file_lock
 from focal_common.spreading.claims import claimed
 from focal_common.spreading.shards import Shard
 
@@ -289,6 +291,25 @@ def test_processes_give_the_bytes_of_one(count: int, tmp_path: Path) -> None:
     for name, more in (("whole", []), ("spread", ["-j", str(count)])):
         subprocess.run([*words, "--output", str(tmp_path / name), *more], env=environment(), check=True)
     assert contents(tmp_path / "spread") == contents(tmp_path / "whole")
+
+
+def test_samples_are_dropped_by_one_shard_at_a_time(
+    tmp_path: Path, words_of_the_command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that find a row done at once would remove the folder from under each other."""
+    drop, seen = RowProgress.drop_samples, []
+
+    def watched(self: RowProgress) -> None:
+        with pytest.raises(RunError, match="held"), file_lock(lock, "held", is_temporary=True):
+            pass
+        seen.append(self.folder)
+        drop(self)
+
+    output = tmp_path / "out"
+    lock = output / ".journal" / "matrix.finish.lock"
+    monkeypatch.setattr(RowProgress, "drop_samples", watched)
+    assert focal(words_of_the_command, "matrix", *matrix_words(tmp_path), "--output", output) == 0
+    assert seen
 
 
 SBATCH = """#!/bin/sh

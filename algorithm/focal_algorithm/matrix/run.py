@@ -184,7 +184,8 @@ class MatrixRun:
         if state.status != "running":
             progress.write(state)
         if state.status == "done":
-            progress.drop_samples()
+            with finishing(self._claim):  # every shard that finds the row done does this
+                progress.drop_samples()
         return state
 
     def _begin(self, row: MatrixRow, progress: RowProgress) -> RowState | None:

@@ -41,7 +41,7 @@ from focal_common.commit import MANIFEST, check_writable, commit
 from focal_common.files import atomic_write_text
 from focal_common.places import check_inside
 from focal_common.provenance import content_hash, manifest, package_versions
-from focal_common.spreading.claims import JOURNAL, claimed, drop_journal, open_journal
+from focal_common.spreading.claims import JOURNAL, claimed, drop_journal, finishing, open_journal
 from focal_common.spreading.shards import Shard
 from focal_common.statistics import Accuracy, accuracy
 
@@ -194,7 +194,8 @@ def evaluate(
                 if run is not None:
                     runs.append(run)
                     model.log.join()
-                    drop_journal(journal)
+                    with finishing(journal):  # other shards may have found every answer, too
+                        drop_journal(journal)
     return runs
 
 
