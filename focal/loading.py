@@ -16,6 +16,7 @@ from transformers import BatchFeature
 
 from focal.environment import require_runnable
 from focal.inputs import media_of
+from focal_algorithm.checkpoints import quantization
 from focal_algorithm.checkpoints.loading import LoadedModel, adapter_of_type, checkpoint_name
 from focal_algorithm.models import MODELS, random_size
 from focal_algorithm.models.base import ModelAdapter
@@ -187,7 +188,8 @@ def loaded_model(model: Any) -> LoadedModel:
         )
     name = str(getattr(model.config, "_name_or_path", "") or "")
     checkpoint = checkpoint_name(name, model) if name else "made in Python"
-    return LoadedModel(model, adapter, adapter.random_tokenizer(), checkpoint)
+    done = quantization.quantize(model, "float", "")  # what a library did while the user loaded it
+    return LoadedModel(model, adapter, adapter.random_tokenizer(), checkpoint, quantization=done)
 
 
 def seed_of(model: Any) -> int | None:

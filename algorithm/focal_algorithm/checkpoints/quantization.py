@@ -134,6 +134,11 @@ def quantize(model: Any, precision: str, kind: str) -> str:
             f"precision {precision} on {kind} quantises weights as they are read from files, and these are random; "
             "expected a checkpoint, or precision int8 on a CPU"
         )
+    if any(hasattr(module, "_hf_hook") for module in model.modules()):
+        raise UnsupportedError(
+            "precision int8 on a CPU needs all weights in memory, and a device map leaves some elsewhere; expected "
+            "device cpu, or precision nf4"
+        )
     head = model.get_output_embeddings()
     for module in list(model.modules()):
         for name, child in list(module.named_children()):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import AwqConfig, PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 import attach_support as support
@@ -65,6 +65,21 @@ def test_weights_left_on_disk_give_the_same_bits(sharded: Path, device: str, nam
     assert np.array_equal(found.counts.unique, wanted.counts.unique)
     kept = {weight.device.type for weight in loaded.model.parameters()}
     assert kept == ({"cpu", "meta"} if "disk" in device else {"cpu"})
+
+
+def test_eight_bits_of_torch_are_not_put_in_place_of_weights_on_disk(sharded: Path) -> None:
+    pytest.importorskip("accelerate")
+    with pytest.raises(UnsupportedError, match="needs all weights in memory"):
+        load(sharded, json.dumps(ON_DISK), precision="int8")
+
+
+def test_a_trace_of_a_model_that_its_user_quantised_says_so(sharded: Path) -> None:
+    _, processor = focal.load_model(sharded)
+    own = MODELS.load("llava_onevision").model_class.from_pretrained(sharded)
+    own.is_quantized, own.config.quantization_config = True, AwqConfig()
+    with focal.compress(own, "dense") as run:
+        own(**processor("What?", videos=[prompts.picture(0)] * 2))
+    assert run.trace().header.quantization == "awq: as the checkpoint brings it"
 
 
 def test_a_model_spread_inside_a_layer_is_refused(sharded: Path) -> None:
