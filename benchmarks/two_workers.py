@@ -46,8 +46,8 @@ def main() -> None:
             load = os.getloadavg()[0]
             pairs.append((seconds(profile, one, 1), seconds(profile, two, 2)))
             assert contents(one) == contents(two), "two workers gave other bytes"
-            alone, both = pairs[-1]
-            print(f"round {number + 1}: {alone:.1f} s and {both:.1f} s, load before {load:.1f}", flush=True)
+            first, second = pairs[-1]
+            print(f"round {number + 1}: {first:.1f} s and {second:.1f} s, load before {load:.1f}", flush=True)
     print(
         f"{median(first / second for first, second in pairs):.2f} times as fast with two workers; bytes equal"
     )

@@ -55,10 +55,10 @@ def lowest(requirements: list[str]) -> dict[str, str]:
     return {match[1]: match[2] for match in found if match}
 
 
-def pinned() -> dict[str, str]:
-    """Return requirements/pinned.txt, by distribution."""
-    lines = (ROOT / "requirements" / "pinned.txt").read_text().splitlines()
-    return dict(line.partition(";")[0].strip().split("==") for line in lines)
+def pinned(file: str = "pinned") -> dict[str, str]:
+    """Return what a file of requirements/ pins, by distribution."""
+    lines = (ROOT / "requirements" / f"{file}.txt").read_text().splitlines()
+    return dict(line.partition(";")[0].strip().split("==") for line in lines if not line.startswith("#"))
 
 
 def newest_transformers() -> str:

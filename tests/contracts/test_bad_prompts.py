@@ -93,7 +93,7 @@ def test_pictures_of_one_colour_do_not_break_a_method(name: str) -> None:
         (["--method", "focus", "--method", "cmc"], "given 2 times (focus, cmc)"),
         (["--method", "focus,cmc"], "unknown method"),
         (["--device", "cdua"], "is no torch device"),
-        (["--attn", "flash_attention_2"], "attention must be sdpa or eager"),
+        (["--attn", "flash_attention_2"], "expected sdpa or eager"),
         (["--model", "mistral"], "unknown model"),
         (["--method", "visionzip", "--set", "dominant=5000"], "expected at most"),
         (["--method", "sparsezip", "--set", "k_min=9", "--set", "k_max=4"], "k_m"),

@@ -102,7 +102,7 @@ def compare_methods(
         model: A model from `focal.load_model`, or a name that it takes.
         samples: Name of a procedural benchmark (see `focal.samples`), or questions of one's own. Questions about one
             picture share their ``sample_id`` and stand side by side.
-        methods: Names, or methods of one's own, registered or not.
+        methods: Names, files such as ``mine.py``, or methods of one's own, registered or not.
         tokens: Budget that every method is set to, in equivalent visual tokens, layer mean over the traced prompts;
             None to take each method as it is.
         questions: First so many questions; None for all.

@@ -47,10 +47,10 @@ HoliTom, PruMerge, PyramidDrop and SparseVLM number anew, too.
 
 What the rows are not: FastV and DART drop behind layer 2 of 8 here, so that a quarter of the tokens is the least they
 can meet (a sixteenth of 32 layers); at smaller budgets next to nothing is left behind that layer. `dart` is the paper's
-form, `dart_edge` that of the engine, on input embeddings before the decoder. `cdpruner` is the paper's form for models
-without CLIP's text tower; OpenVINO GenAI also halves each picture. What DyCoke saves in decode is in no row, nor what
-the decisions themselves [cost](../../benchmarks/results/selection_overhead_cpu.md). [arena.md](../arena.md) says how
-budgets are met and intervals made.
+form, `dart_edge` that of the engine, on input embeddings before the decoder; a video is one pool to it. `cdpruner` is
+the paper's form for models without CLIP's text tower; OpenVINO GenAI also halves each picture. What DyCoke saves in
+decode is in no row, nor what the decisions themselves [cost](../../benchmarks/results/selection_overhead_cpu.md).
+[arena.md](../arena.md) says how budgets are met and intervals made.
 
 ```sh
 {commands}
